@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: memory-unsafe constructs must be spelled out, and a `Span` may be returned
+/// from the value that owns its memory.
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+/// The targets that `pam_twofactor.so` is linked from. With the trait `Embedded` they are compiled
+/// as Embedded Swift, and the compiler refuses whatever would allocate on the Swift heap: an
+/// allocation that fails there is a trap, and a trap kills the process that is logging someone in.
+let module: [SwiftSetting] =
+  strict + [
+    .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
+    .unsafeFlags(["-wmo", "-Osize", "-no-allocations"], .when(traits: ["Embedded"])),
+  ]
+
+let package = Package(
+  name: "twofactor",
+  products: [
+    .library(name: "pam_twofactor", type: .dynamic, targets: ["PAMModule"]),
+    .executable(name: "twofactor", targets: ["twofactor"]),
+  ],
+  traits: [
+    .trait(name: "Embedded", description: "Build the PAM module as Embedded Swift."),
+    .trait(name: "SharedCrypto", description: "Use libcrypto.so instead of the SHA code of libcrypto.a."),
+    .default(enabledTraits: ["SharedCrypto"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    // C: what Swift cannot reach by itself, and the system's libraries.
+    .target(name: "CSystem"),
+    .target(name: "CPAM", linkerSettings: [.linkedLibrary("pam")]),
+    .target(
+      name: "COpenSSL",
+      linkerSettings: [
+        .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
+        .linkedLibrary(":libcrypto.a", .when(traits: ["Embedded"])),
+      ]),
+    .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
+
+    // The module, from the bottom up.
+    .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: module),
+    .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: module),
+    .target(
+      name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword"], swiftSettings: module),
+    .target(
+      name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
+      swiftSettings: module),
+    .target(name: "LoginPolicy", dependencies: ["FixedMemory"], swiftSettings: module),
+    .target(
+      name: "PAMModule",
+      dependencies: [
+        "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "Verification",
+      ],
+      swiftSettings: module),
+
+    // The setup command.
+    .target(
+      name: "TwoFactorSetup",
+      dependencies: [
+        "COpenSSL", "CPAM", "CQREncode", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword",
+        "Verification",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(name: "twofactor", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

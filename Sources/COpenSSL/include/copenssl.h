@@ -1,0 +1,5 @@
+#ifndef COPENSSL_H
+#define COPENSSL_H
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
+#endif

@@ -1,0 +1,4 @@
+#ifndef CPAM_H
+#define CPAM_H
+#include <security/pam_appl.h>
+#endif
