@@ -37,6 +37,7 @@ let package = Package(
     .target(name: "CPAM", linkerSettings: [.linkedLibrary("pam")]),
     .target(
       name: "COpenSSL",
+      cSettings: [.define("LINKED_IN", .when(traits: ["Embedded"]))],
       linkerSettings: [
         .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
         .linkedLibrary(":libcrypto.a", .when(traits: ["Embedded"])),
