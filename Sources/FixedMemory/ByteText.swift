@@ -81,7 +81,7 @@ public struct ByteText<let capacity: Int> {
   }
 
   /// Lends the text as a NUL-terminated C string for the length of the call.
-  public mutating func withCString<Result, Failure: Error>(
+  public mutating func withCString<Result: ~Copyable, Failure: Error>(
     _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     // SAFETY: `append` keeps the last byte free, so 0 <= count < capacity.
