@@ -1,11 +1,12 @@
 """Runs the program of `harness/login.c`: logins through the real libpam, from a script."""
 
 import enum
-import glob
 import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from .clock import standing_at
 
 SOURCES = Path(__file__).parent.parent / "harness"
 
@@ -72,21 +73,6 @@ def build(sources: list[Path], output: Path, *flags: str) -> Path:
         ["gcc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", output, *sources, *flags], check=True, timeout=60
     )
     return output
-
-
-def clock(at: float | None) -> dict[str, str]:
-    """Environment in which a program finds the clock standing at `at`; that of the machine for None."""
-    if at is None:
-        return {}
-    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")[0]
-    # Time-outs must go on passing: only the calendar's clock stands still.
-    return {
-        "LD_PRELOAD": library,
-        "FAKETIME": str(int(at)),
-        "FAKETIME_FMT": "%s",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 def parse(output: str) -> list[Login]:
@@ -165,7 +151,7 @@ class Harness:
             input=script.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **clock(at)},
+            env={**os.environ, **standing_at(at)},
             timeout=timeout,
         )
         assert run.returncode == 0, f"the harness ended with {run.returncode}: {run.stderr.decode()[-2000:]}"
