@@ -37,6 +37,7 @@ let package = Package(
     .target(name: "CPAM", linkerSettings: [.linkedLibrary("pam")]),
     .target(
       name: "COpenSSL",
+      cSettings: [.define("LINKED_IN", .when(traits: ["Embedded"]))],
       linkerSettings: [
         .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
         .linkedLibrary(":libcrypto.a", .when(traits: ["Embedded"])),
@@ -51,7 +52,8 @@ let package = Package(
     .target(
       name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
       swiftSettings: module),
-    .target(name: "LoginPolicy", dependencies: ["FixedMemory"], swiftSettings: module),
+    .target(
+      name: "LoginPolicy", dependencies: ["Enrollment", "FixedMemory", "Verification"], swiftSettings: module),
     .target(
       name: "PAMModule",
       dependencies: [

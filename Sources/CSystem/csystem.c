@@ -1,1 +1,140 @@
+#define _GNU_SOURCE
 #include "csystem.h"
+
+#include <crypt.h>
+#include <dlfcn.h>
+#include <sys/fsuid.h>
+#include <sys/syscall.h>
+
+#ifdef SYS_setgroups32
+#define SETGROUPS SYS_setgroups32
+#else
+#define SETGROUPS SYS_setgroups
+#endif
+
+int csystem_errno(void) { return errno; }
+
+const char *csystem_error_text(int error) {
+  const char *text = strerrordesc_np(error);
+  return text ? text : "unknown error";
+}
+
+const int csystem_o_path = O_PATH;
+
+int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
+  int file;
+  do {
+    file = openat(directory, path, flags | O_CLOEXEC | O_NOCTTY, mode);
+  } while (file < 0 && errno == EINTR);
+  return file;
+}
+
+static int set_lock(int file, short type) {
+  struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+  return fcntl(file, F_OFD_SETLK, &lock);
+}
+
+int csystem_try_lock(int file) {
+  if (set_lock(file, F_WRLCK) == 0) return 0;
+  if (errno == EACCES) errno = EAGAIN; /* fcntl(2): either may be returned for a lock that is held */
+  return -1;
+}
+
+int csystem_unlock(int file) { return set_lock(file, F_UNLCK); }
+
+/* setfsuid(2) and setfsgid(2) tell no error; an id that is not valid changes nothing and returns the one
+ * in force. */
+static uid_t current_user(void) { return (uid_t)setfsuid((uid_t)-1); }
+static gid_t current_group(void) { return (gid_t)setfsgid((gid_t)-1); }
+
+static int set_groups(int count, const gid_t *groups) { return (int)syscall(SETGROUPS, count, groups); }
+
+static int save_groups(struct csystem_identity *saved) {
+  int room = (int)(sizeof saved->few_groups / sizeof saved->few_groups[0]);
+  saved->groups = NULL;
+  saved->group_count = getgroups(room, saved->few_groups);
+  if (saved->group_count >= 0) return 0;
+  if (errno != EINVAL) return -1;
+  int count = getgroups(0, NULL);
+  if (count < 0) return -1;
+  saved->groups = calloc((size_t)count + 1, sizeof *saved->groups);
+  if (!saved->groups) return -1;
+  saved->group_count = getgroups(count, saved->groups);
+  if (saved->group_count >= 0) return 0;
+  free(saved->groups);
+  saved->groups = NULL;
+  return -1;
+}
+
+static int put_back(const struct csystem_identity *saved) {
+  setfsuid(saved->user);
+  setfsgid(saved->group);
+  const gid_t *groups = saved->groups ? saved->groups : saved->few_groups;
+  int failed = set_groups(saved->group_count, groups) != 0;
+  return failed || current_user() != saved->user || current_group() != saved->group ? -1 : 0;
+}
+
+int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t group) {
+  if (user == (uid_t)-1 || group == (gid_t)-1) return -1;
+  saved->user = current_user();
+  if (saved->user == user) return 0;
+  if (save_groups(saved) != 0) return -1;
+  if (set_groups(0, NULL) != 0) {
+    free(saved->groups);
+    return -1;
+  }
+  saved->group = (gid_t)setfsgid(group);
+  setfsuid(user);
+  if (current_user() == user && current_group() == group) return 1;
+  csystem_restore_identity(saved);
+  return -1;
+}
+
+int csystem_add_supplementary_groups(const char *account, gid_t group) {
+  int count = 64;
+  gid_t *groups = NULL;
+  for (;;) {
+    int room = count;
+    gid_t *larger = realloc(groups, (size_t)room * sizeof *groups);
+    if (!larger) break;
+    groups = larger;
+    if (getgrouplist(account, group, groups, &count) >= 0) {
+      int result = set_groups(count, groups);
+      free(groups);
+      return result;
+    }
+    if (count <= room) count = room * 2; /* some name services do not say how many there are */
+    if (count > 65536) break;            /* NGROUPS_MAX */
+  }
+  free(groups);
+  return -1;
+}
+
+void csystem_restore_identity(struct csystem_identity *saved) {
+  int failed = put_back(saved);
+  free(saved->groups);
+  saved->groups = NULL;
+  if (failed) _exit(EXIT_FAILURE);
+}
+
+int csystem_crypt(const char *phrase, const char *setting, char *hash, size_t hash_size) {
+  int result = -1;
+  void *library = dlopen("libcrypt.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!library) library = dlopen("libcrypt.so.2", RTLD_NOW | RTLD_LOCAL);
+  if (!library) return -1;
+  char *(*hash_with)(const char *, const char *, void *, int);
+  *(void **)&hash_with = dlsym(library, "crypt_rn");
+  struct crypt_data *data = hash_with ? calloc(1, sizeof *data) : NULL;
+  if (data) {
+    const char *made = hash_with(phrase, setting, data, (int)sizeof *data);
+    size_t length = made ? strlen(made) : 0;
+    if (length > 0 && length < hash_size && made[0] != '*') {
+      memcpy(hash, made, length + 1);
+      result = 0;
+    }
+    explicit_bzero(data, sizeof *data);
+    free(data);
+  }
+  dlclose(library);
+  return result;
+}

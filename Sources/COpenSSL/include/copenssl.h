@@ -1,5 +1,11 @@
+/* The digests and random numbers of OpenSSL. */
 #ifndef COPENSSL_H
 #define COPENSSL_H
+
+/* The low-level digest functions are deprecated since OpenSSL 3.0 in favour of EVP. The module needs them:
+ * they are what can be linked in from libcrypto.a without the rest of the library. */
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/rand.h>
 #include <openssl/sha.h>
+
 #endif

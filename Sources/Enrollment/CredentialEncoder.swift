@@ -1,0 +1,112 @@
+public import FixedMemory
+public import OneTimePassword
+
+/// Writes the text of a credential: what ``Credential/init(parsing:)`` reads.
+///
+/// Devices come first, then backup codes, then ``finish()``. Where something does not fit or is not allowed, the
+/// encoder remembers it, and ``finish()`` returns nothing.
+public struct CredentialEncoder: ~Copyable {
+  private var text: SecretBuffer
+  private var isComplete = true
+
+  /// Begins a credential; nil where there is no memory.
+  ///
+  /// - Parameters:
+  ///   - generation: The name of this version: random, and new for every version.
+  ///   - enabledAt: When two-factor was switched on, in seconds since the epoch.
+  public init?(generation: Generation, enabledAt: Int64) {
+    guard let text = SecretBuffer(capacity: Credential.maximumLength) else { return nil }
+    self.text = text
+    add("twofactor-credential 1\ngeneration ")
+    for index in 0..<Generation.length {
+      let byte = generation.bytes.span.byte(at: index) ?? 0
+      add(Self.hexDigit(byte &>> 4))
+      add(Self.hexDigit(byte & 15))
+    }
+    add("\nenabled ")
+    add(decimal: UInt64(bitPattern: Swift.max(enabledAt, 0)))
+    add("\n")
+  }
+
+  /// Adds a device.
+  ///
+  /// - Parameters:
+  ///   - kind: Where the moving factor comes from.
+  ///   - algorithm: The hash function under the HMAC.
+  ///   - digits: How many digits its codes have.
+  ///   - enabledAt: When it was enrolled, in seconds since the epoch.
+  ///   - secret: The shared secret, not in Base32.
+  ///   - name: The name, in UTF-8; see ``DeviceName``.
+  public mutating func addDevice(
+    kind: Device.Kind, algorithm: HashAlgorithm, digits: CodeDigits, enabledAt: Int64, secret: Span<UInt8>,
+    name: Span<UInt8>
+  ) {
+    switch kind {
+    case .totp: add("device type=totp algorithm=")
+    case .hotp: add("device type=hotp algorithm=")
+    }
+    add(algorithm.name)
+    add(" digits=")
+    add(decimal: UInt64(digits.rawValue))
+    switch kind {
+    case .totp(let period):
+      add(" period=")
+      add(decimal: UInt64(bitPattern: period))
+    case .hotp(let counter):
+      add(" counter=")
+      add(decimal: counter)
+    }
+    add(" enabled=")
+    add(decimal: UInt64(bitPattern: Swift.max(enabledAt, 0)))
+    add(" secret=")
+    isComplete = Base32.encode(secret, into: &text) && isComplete
+    add(" name=")
+    isComplete = DeviceName.isValid(name) && text.append(name) && isComplete
+    add("\n")
+  }
+
+  /// Adds the device at `index` of another credential as it is.
+  public mutating func addDevice(at index: Int, of credential: borrowing Credential) {
+    guard let device = credential.device(at: index) else {
+      isComplete = false
+      return
+    }
+    addDevice(
+      kind: device.kind, algorithm: device.algorithm, digits: device.digits, enabledAt: device.enabledAt,
+      secret: credential.secret(ofDeviceAt: index), name: credential.name(ofDeviceAt: index))
+  }
+
+  /// Adds the hash of a backup code, from ``BackupCodeHash``. All of a credential have the same setting.
+  ///
+  /// - Parameters:
+  ///   - hash: The hash.
+  ///   - isScratchCode: Whether it is that of an eight-digit code of another program.
+  public mutating func addBackupCode(_ hash: Span<UInt8>, isScratchCode: Bool = false) {
+    add(isScratchCode ? "scratch-code " : "backup-code ")
+    isComplete = BackupCodeHash.isValid(hash) && text.append(hash) && isComplete
+    add("\n")
+  }
+
+  /// Ends the credential.
+  ///
+  /// - Returns: Its text; nil where something did not fit or was not allowed.
+  public consuming func finish() -> SecretBuffer? {
+    add("end\n")
+    guard isComplete else { return nil }
+    return text
+  }
+
+  private mutating func add(_ literal: StaticString) { isComplete = text.append(literal) && isComplete }
+
+  private mutating func add(_ byte: UInt8) { isComplete = text.append(byte) && isComplete }
+
+  private mutating func add(decimal value: UInt64) {
+    var number = ByteText<24>()
+    number.append(decimal: value)
+    isComplete = text.append(number.bytes) && isComplete
+  }
+
+  private static func hexDigit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") &+ value : UInt8(ascii: "a") &+ (value &- 10)
+  }
+}

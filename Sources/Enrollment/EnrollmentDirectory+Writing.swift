@@ -1,0 +1,196 @@
+internal import CSystem
+internal import FixedMemory
+
+/// What the setup command does to an enrolment. Every change shows whole or not at all, whenever the machine
+/// stops.
+extension EnrollmentDirectory {
+  /// Creates an enrolment: both files complete in a directory of another name, which then gets its own.
+  ///
+  /// - Parameters:
+  ///   - path: Where the directory is to lie. An empty directory may be there already.
+  ///   - account: Whose it is.
+  ///   - credential: The text of the credential, from ``CredentialEncoder``.
+  ///   - state: The state to begin with.
+  ///   - tag: A random number for the other name.
+  ///   - identity: Becomes the user's where the path needs it.
+  /// - Throws: Why it could not be created; then nothing has changed. Where an enrolment is there already, the
+  ///   error is ENOTEMPTY or EEXIST.
+  public static func create(
+    _ path: EnrollmentPath, of account: Account, credential: Span<UInt8>, state: LoginState, tag: UInt64,
+    identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
+    var name = path.lastName
+    var temporary = otherName(of: path, ".new-", tag)
+    let made = unsafe temporary.withCString { unsafe mkdirat(parent.directory.descriptor, $0, 0o700) }
+    guard made == 0 else {
+      throw EnrollmentFailure(.io, "directory", "cannot be created", error: csystem_errno())
+    }
+    do throws(EnrollmentFailure) {
+      try parent.fill(&temporary, credential: credential, state: state)
+      let flusher = try parent.openForFlushing()
+      try parent.rename(&temporary, to: &name)
+      guard fsync(flusher.descriptor) == 0 else {
+        let error = csystem_errno()
+        try parent.rename(&name, to: &temporary)
+        throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
+      }
+    } catch {
+      parent.erase(&temporary)
+      throw error
+    }
+  }
+
+  /// Replaces the credential of an enrolment whose lock is held. The state of the new one is on the disk before
+  /// the new one is, beside that of the old, so that whichever is found has its state.
+  ///
+  /// - Parameters:
+  ///   - enrollment: The enrolment.
+  ///   - credential: The text of the new credential, with a generation of its own.
+  ///   - state: Its state.
+  /// - Throws: Why it could not be replaced; then the old one is in force.
+  public borrowing func replace(
+    _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: LoginState
+  ) throws(EnrollmentFailure) {
+    try enrollment.save(state)
+    var temporary = ByteText<32>()
+    temporary.append("credential.new")
+    // One that an earlier attempt left is nobody's: whoever writes one holds the lock.
+    _ = unsafe temporary.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
+    do throws(EnrollmentFailure) {
+      try write(credential, to: "credential.new")
+      let flusher = try openForFlushing()
+      var name = ByteText<32>()
+      name.append("credential")
+      try rename(&temporary, to: &name)
+      guard fsync(flusher.descriptor) == 0 else {
+        throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: csystem_errno())
+      }
+    } catch {
+      _ = unsafe temporary.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
+      throw error
+    }
+  }
+
+  /// Ends an enrolment whose lock is held: the directory gets another name, and then its files are erased.
+  ///
+  /// - Parameters:
+  ///   - path: Where the directory lies.
+  ///   - account: Whose it is.
+  ///   - tag: A random number for the other name.
+  ///   - identity: Becomes the user's where the path needs it.
+  /// - Throws: Why it could not be ended; then it goes on as it was.
+  public borrowing func remove(
+    _ path: EnrollmentPath, of account: Account, tag: UInt64, identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
+    var name = path.lastName
+    var other = Self.otherName(of: path, ".removed-", tag)
+    let flusher = try parent.openForFlushing()
+    try parent.rename(&name, to: &other)
+    guard fsync(flusher.descriptor) == 0 else {
+      let error = csystem_errno()
+      try parent.rename(&other, to: &name)
+      throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
+    }
+    parent.erase(&other)
+  }
+
+  /// Creates a file that is the user's alone, whatever the umask.
+  borrowing func createFile(_ name: StaticString, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
+    var path = ByteText<32>()
+    path.append(name)
+    let file = unsafe path.withCString {
+      unsafe OpenFile.at(directory.descriptor, $0, flags | O_CREAT, mode: 0o600)
+    }
+    guard let file, fchmod(file.descriptor, 0o600) == 0 else {
+      throw EnrollmentFailure(.io, name, "cannot be created", error: csystem_errno())
+    }
+    return file
+  }
+
+  private borrowing func fill(
+    _ name: inout ByteText<300>, credential: Span<UInt8>, state: LoginState
+  ) throws(EnrollmentFailure) {
+    let opened = unsafe name.withCString {
+      unsafe OpenFile.at(directory.descriptor, $0, O_RDONLY | O_DIRECTORY)
+    }
+    guard let opened, fchmod(opened.descriptor, 0o700) == 0, let status = opened.status() else {
+      throw EnrollmentFailure(.io, "directory", "cannot be opened", error: csystem_errno())
+    }
+    let new = EnrollmentDirectory(directory: opened, owner: status.owner)
+    try new.write(credential, to: "credential")
+    let file = try StateFile(locking: new.createFile("state", flags: O_RDWR | O_EXCL))
+    try file.rewrite(state, sequence: 1)
+    guard fsync(try new.openForFlushing().descriptor) == 0 else {
+      throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: csystem_errno())
+    }
+  }
+
+  private borrowing func write(_ text: Span<UInt8>, to name: StaticString) throws(EnrollmentFailure) {
+    let file = try createFile(name, flags: O_WRONLY | O_EXCL)
+    guard file.write(text, at: 0), fsync(file.descriptor) == 0 else {
+      throw EnrollmentFailure(.io, "credential", "cannot be written", error: csystem_errno())
+    }
+  }
+
+  /// Opens the directory so that fsync(2) can be called on it: the walk opened it only to pass through.
+  private borrowing func openForFlushing() throws(EnrollmentFailure) -> OpenFile {
+    try openFile(".", flags: O_RDONLY | O_DIRECTORY)
+  }
+
+  /// Gives something in the directory another name (renameat(2)).
+  private borrowing func rename<let one: Int, let other: Int>(
+    _ from: inout ByteText<one>, to target: inout ByteText<other>
+  ) throws(EnrollmentFailure) {
+    let result = unsafe from.withCString { old in
+      unsafe target.withCString { new in unsafe renameat(directory.descriptor, old, directory.descriptor, new) }
+    }
+    guard result == 0 else {
+      throw EnrollmentFailure(.io, "directory", "cannot be put in its place", error: csystem_errno())
+    }
+  }
+
+  /// Erases the files of a directory in this one, and the directory itself where nothing else is in it.
+  private borrowing func erase(_ name: inout ByteText<300>) {
+    let opened = unsafe name.withCString {
+      unsafe OpenFile.at(directory.descriptor, $0, csystem_o_path | O_DIRECTORY)
+    }
+    guard let opened, let status = opened.status() else { return }
+    let old = EnrollmentDirectory(directory: opened, owner: status.owner)
+    old.overwriteCredential()
+    old.removeFile("credential")
+    old.removeFile("credential.new")
+    old.removeFile("state")
+    _ = unsafe name.withCString { unsafe unlinkat(directory.descriptor, $0, AT_REMOVEDIR) }
+  }
+
+  private borrowing func removeFile(_ name: StaticString) {
+    var path = ByteText<32>()
+    path.append(name)
+    _ = unsafe path.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
+  }
+
+  /// Writes zeros over the secrets, for a disk on which that means something.
+  private borrowing func overwriteCredential() {
+    do throws(EnrollmentFailure) {
+      let file = try openFile("credential", flags: O_WRONLY)
+      let length = Int(truncatingIfNeeded: try checkedStatus(of: file, "credential").size)
+      let zeros = InlineArray<1024, UInt8>(repeating: 0)
+      for offset in stride(from: 0, to: Swift.min(length, Credential.maximumLength), by: zeros.count) {
+        guard file.write(zeros.span.slice(from: 0, to: length &- offset), at: offset) else { return }
+      }
+      _ = file.flush()
+    } catch {
+      // What cannot be overwritten is removed all the same.
+    }
+  }
+
+  private static func otherName(of path: EnrollmentPath, _ infix: StaticString, _ tag: UInt64) -> ByteText<300> {
+    var name = ByteText<300>()
+    name.append(path.lastName.bytes)
+    name.append(infix)
+    name.append(decimal: tag)
+    return name
+  }
+}

@@ -1,0 +1,68 @@
+internal import CSystem
+public import FixedMemory
+
+/// Why the files of an enrolment cannot be used. A user who is not enrolled is not a failure, nor is a code
+/// that is wrong.
+public struct EnrollmentFailure: Error {
+  /// What kind of failure it is: the reason of the log.
+  public enum Reason: Sendable {
+    /// Somebody else could have put or changed the file.
+    case insecure
+
+    /// The content is not what was written.
+    case corrupt
+
+    /// The system refused.
+    case io
+
+    /// There is no such file, seen with certainty.
+    case absent
+
+    /// The enrolment that was being used is gone: it was switched off or replaced meanwhile.
+    case gone
+
+    /// The template of the directory is not one.
+    case configuration
+  }
+
+  /// The kind of failure.
+  public var reason: Reason
+
+  /// What it is about: a file, a directory.
+  public var subject: StaticString
+
+  /// What is wrong with it.
+  public var problem: StaticString
+
+  /// The line of the file, counted from 1; 0 where it is about no line.
+  public var line: UInt32
+
+  /// The system's error number (errno(3)); 0 where it named none.
+  public var error: Int32
+
+  /// Describes a failure.
+  public init(
+    _ reason: Reason, _ subject: StaticString, _ problem: StaticString, line: UInt32 = 0, error: Int32 = 0
+  ) {
+    self.reason = reason
+    self.subject = subject
+    self.problem = problem
+    self.line = line
+    self.error = error
+  }
+
+  /// Adds a description for the log or the terminal, as `credential, line 3: unknown field`.
+  public func describe<let capacity: Int>(into text: inout ByteText<capacity>) {
+    text.append(subject)
+    if line > 0 {
+      text.append(", line ")
+      text.append(decimal: UInt64(line))
+    }
+    text.append(": ")
+    text.append(problem)
+    if error != 0 {
+      text.append(": ")
+      unsafe text.append(cString: csystem_error_text(error))
+    }
+  }
+}

@@ -1,0 +1,48 @@
+internal import FixedMemory
+
+/// Reads text line by line and word by word. It remembers where it is; the text is handed to it at each call.
+struct LineReader {
+  /// The number of the line read last, counted from 1.
+  private(set) var number: UInt32 = 0
+
+  private var next = 0
+  private var line = ByteRange()
+  private var position = 0
+
+  /// Whether every line has been read.
+  func isAtEnd(of text: Span<UInt8>) -> Bool { next >= text.count }
+
+  /// Goes to the next line. False where there is none that ends with a line feed.
+  mutating func advance(in text: Span<UInt8>) -> Bool {
+    guard let end = text.firstIndex(of: UInt8(ascii: "\n"), from: next) else { return false }
+    line = ByteRange(start: next, end: end)
+    position = next
+    next = end &+ 1
+    number &+= 1
+    return true
+  }
+
+  /// Whether the rest of the line is exactly `literal`.
+  func isLine(_ literal: StaticString, in text: Span<UInt8>) -> Bool {
+    text.slice(from: position, to: line.end).isEqual(to: literal)
+  }
+
+  /// Passes over `literal`; false, and stays, where the line does not go on with it.
+  mutating func skip(_ literal: StaticString, in text: Span<UInt8>) -> Bool {
+    guard text.slice(from: position, to: line.end).starts(with: literal) else { return false }
+    position &+= literal.byteCount
+    return true
+  }
+
+  /// The next word: what stands before the next blank or the end of the line. The blank is passed over.
+  mutating func word(in text: Span<UInt8>) -> ByteRange {
+    let rest = text.slice(from: position, to: line.end)
+    let end = rest.firstIndex(of: UInt8(ascii: " ")).map { position &+ $0 }
+    let word = ByteRange(start: position, end: end ?? line.end)
+    position = (end ?? line.end) &+ (end == nil ? 0 : 1)
+    return word
+  }
+
+  /// The rest of the line.
+  func rest() -> ByteRange { ByteRange(start: position, end: line.end) }
+}

@@ -1,0 +1,70 @@
+internal import CSystem
+internal import FixedMemory
+
+/// An enrolment with its lock held: nobody else reads, decides or writes until this value's life ends. What is
+/// decided is saved before it is told to anybody.
+public struct LockedEnrollment: ~Copyable {
+  /// What the user enrolled with.
+  public let credential: Credential
+
+  /// The state as it was read.
+  public let state: LoginState
+
+  package let file: StateFile
+  let sequence: UInt64
+  let slot: Int
+
+  /// Takes the lock and reads both files.
+  ///
+  /// Where the state was lost or damaged, one is written in which every code that could have been used was used,
+  /// and the attempt fails. The next one finds it.
+  ///
+  /// - Parameters:
+  ///   - directory: The directory of the enrolment.
+  ///   - window: How many steps before and after the current one are accepted.
+  ///   - clock: Tells the seconds since the epoch; asked when the lock is held, which may take a while.
+  /// - Throws: Why the files cannot be read, trusted or written; `gone` where the enrolment ended meanwhile.
+  public init(
+    locking directory: borrowing EnrollmentDirectory, window: UInt64, clock: () -> Int64
+  ) throws(EnrollmentFailure) {
+    let file = try StateFile(locking: Self.openState(in: directory))
+    let status = try directory.checkedStatus(of: file.file, "state")
+    guard status.links > 0 else { throw EnrollmentFailure(.gone, "state", "was removed") }
+    let credential = try directory.readCredential()
+
+    var content = StateFile.Content.lost(sequence: 1, slot: 0)
+    if status.size == Int64(StateFile.length) { content = try file.read(for: credential.generation) }
+    switch content {
+    case .current(let record, let slot):
+      self.file = file
+      self.credential = credential
+      self.state = record.state
+      self.sequence = record.sequence
+      self.slot = slot
+    case .lost(let sequence, _):
+      let state = LoginState.afterLoss(of: credential, now: clock(), window: window)
+      try file.rewrite(state, sequence: sequence)
+      throw EnrollmentFailure(
+        .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
+    }
+  }
+
+  private static func openState(in directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> OpenFile {
+    do throws(EnrollmentFailure) {
+      return try directory.openFile("state", flags: O_RDWR)
+    } catch {
+      guard error.error == ENOENT else { throw error }
+    }
+    // A state that is gone is made anew only for a credential that is there.
+    _ = try directory.readCredential()
+    return try directory.createFile("state", flags: O_RDWR)
+  }
+
+  /// Writes a state in place of the older one, and returns when it is on the disk.
+  ///
+  /// - Parameter state: What is true from now on.
+  /// - Throws: Why it could not be written. Then what was decided must not be told.
+  public borrowing func save(_ state: LoginState) throws(EnrollmentFailure) {
+    try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
+  }
+}

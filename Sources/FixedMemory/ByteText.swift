@@ -1,0 +1,93 @@
+/// Text of at most `capacity` bytes, kept in place: no heap, a value like any other.
+///
+/// What does not fit is left out, and ``isTruncated`` tells. Not for secrets: a copy is not wiped.
+public struct ByteText<let capacity: Int>: Sendable {
+  private var storage = InlineArray<capacity, UInt8>(repeating: 0)
+
+  /// The number of bytes held.
+  public private(set) var count = 0
+
+  /// Whether something did not fit.
+  public private(set) var isTruncated = false
+
+  /// Makes an empty text.
+  public init() {}
+
+  /// The bytes held.
+  public var bytes: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { storage.span.slice(from: 0, to: count) }
+  }
+
+  /// Adds one byte. One byte of the capacity is kept for the NUL of ``withCString(_:)``.
+  public mutating func append(_ byte: UInt8) {
+    guard count >= 0, count < capacity &- 1 else {
+      isTruncated = true
+      return
+    }
+    // SAFETY: 0 <= count < capacity.
+    unsafe storage[unchecked: count] = byte
+    count &+= 1
+  }
+
+  /// Adds all of `bytes`.
+  public mutating func append(_ bytes: Span<UInt8>) {
+    var index = 0
+    while let byte = bytes.byte(at: index) {
+      append(byte)
+      index &+= 1
+    }
+  }
+
+  /// Adds the UTF-8 of a literal.
+  public mutating func append(_ literal: StaticString) {
+    for index in 0..<literal.byteCount { append(literal.byte(at: index) ?? 0) }
+  }
+
+  /// Adds the bytes of a NUL-terminated string; nothing for nil.
+  public mutating func append(cString: UnsafePointer<CChar>?) {
+    guard var next = unsafe cString else { return }
+    // SAFETY: the caller hands over a NUL-terminated string; nothing behind the NUL is read.
+    while unsafe next.pointee != 0 {
+      append(UInt8(bitPattern: unsafe next.pointee))
+      unsafe next = next.advanced(by: 1)
+    }
+  }
+
+  /// Adds a number in decimal.
+  public mutating func append(decimal value: UInt64) {
+    var digits = InlineArray<20, UInt8>(repeating: 0)
+    var left = value
+    var first = 20
+    repeat {
+      first &-= 1
+      // SAFETY: a 64-bit number has at most 20 digits.
+      unsafe digits[unchecked: first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: left % 10)
+      left /= 10
+    } while left > 0 && first > 0
+    append(digits.span.slice(from: first))
+  }
+
+  /// Adds a number in decimal, with its sign where it is negative.
+  public mutating func append(decimal value: Int64) {
+    if value < 0 { append(UInt8(ascii: "-")) }
+    append(decimal: value.magnitude)
+  }
+
+  /// Forgets what it holds.
+  public mutating func removeAll() {
+    count = 0
+    isTruncated = false
+  }
+
+  /// Lends the text as a NUL-terminated C string for the length of the call.
+  public mutating func withCString<Result: ~Copyable, Failure: Error>(
+    _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    // SAFETY: `append` keeps the last byte free, so 0 <= count < capacity.
+    unsafe storage[unchecked: count] = 0
+    return try unsafe withUnsafePointer(to: storage) { pointer throws(Failure) in
+      try unsafe body(UnsafeRawPointer(pointer).assumingMemoryBound(to: CChar.self))
+    }
+  }
+}

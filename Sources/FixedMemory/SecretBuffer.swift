@@ -1,0 +1,93 @@
+internal import CSystem
+
+/// Heap memory for a secret: it has one owner, is never copied, and is overwritten when it goes.
+///
+/// The memory comes from `calloc`, so that a host that is out of memory gets a refusal: Swift's own
+/// allocation would end the process.
+@safe
+public struct SecretBuffer: ~Copyable {
+  private let base: UnsafeMutablePointer<UInt8>
+
+  /// The size of the memory in bytes.
+  public let capacity: Int
+
+  /// How many bytes of it are filled.
+  public private(set) var count = 0
+
+  /// Takes memory for `capacity` bytes, all zero; nil where there is none.
+  public init?(capacity: Int) {
+    let size = Swift.max(capacity, 1)
+    guard let memory = unsafe calloc(1, size) else { return nil }
+    unsafe base = memory.bindMemory(to: UInt8.self, capacity: size)
+    self.capacity = size
+  }
+
+  deinit {
+    unsafe explicit_bzero(base, capacity)
+    unsafe free(base)
+  }
+
+  /// The filled bytes.
+  public var bytes: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      // SAFETY: `count` never exceeds the capacity, and the span cannot outlive the owner of the memory.
+      let span = unsafe UnsafeBufferPointer(start: base, count: count).span
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// Adds one byte. False where it does not fit.
+  public mutating func append(_ byte: UInt8) -> Bool {
+    guard count >= 0, count < capacity else { return false }
+    unsafe base[count] = byte
+    count &+= 1
+    return true
+  }
+
+  /// Replaces the byte at `index`; one that is not filled stays as it is.
+  public mutating func replaceByte(at index: Int, with byte: UInt8) {
+    guard index >= 0, index < count else { return }
+    unsafe base[index] = byte
+  }
+
+  /// Adds all of `bytes`. False where they do not fit; what fits has been added.
+  public mutating func append(_ bytes: Span<UInt8>) -> Bool {
+    var index = 0
+    while let byte = bytes.byte(at: index) {
+      guard append(byte) else { return false }
+      index &+= 1
+    }
+    return true
+  }
+
+  /// Adds the UTF-8 of a literal. False where it does not fit.
+  public mutating func append(_ literal: StaticString) -> Bool {
+    for index in 0..<literal.byteCount {
+      guard append(literal.byte(at: index) ?? 0) else { return false }
+    }
+    return true
+  }
+
+  /// Forgets and overwrites what it holds.
+  public mutating func removeAll() {
+    unsafe explicit_bzero(base, capacity)
+    count = 0
+  }
+
+  /// Lends the free memory behind the filled bytes to `body`, which returns how many bytes it filled.
+  ///
+  /// - Returns: What `body` returned; where that is negative or more than there was room, nothing counts as
+  ///   filled.
+  public mutating func fill(_ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+    let room = unsafe UnsafeMutableRawBufferPointer(start: base + count, count: capacity &- count)
+    let filled = unsafe body(room)
+    if filled > 0, filled <= capacity &- count { count &+= filled }
+    return filled
+  }
+
+  /// Lends the whole memory, for C functions that keep a context in it.
+  public borrowing func withMemory<Result>(_ body: (UnsafeMutableRawPointer) -> Result) -> Result {
+    unsafe body(UnsafeMutableRawPointer(base))
+  }
+}

@@ -1,0 +1,100 @@
+/// Access that cannot trap. A subscript outside its bounds ends the process, and the process that a PAM
+/// module runs in is somebody's login; here what is outside is simply not there.
+extension Span where Element == UInt8 {
+  /// The byte at `index`, or nil where there is none.
+  public func byte(at index: Int) -> UInt8? {
+    guard index >= 0, index < count else { return nil }
+    // SAFETY: the index was compared with both bounds.
+    return unsafe self[unchecked: index]
+  }
+
+  /// The bytes of `range`, cut to those that there are.
+  @_lifetime(copy self)
+  public func slice(from start: Int, to end: Int) -> Span<UInt8> {
+    let first = Swift.min(Swift.max(start, 0), count)
+    let last = Swift.min(Swift.max(end, first), count)
+    // SAFETY: 0 <= first <= last <= count.
+    return unsafe extracting(unchecked: Range(uncheckedBounds: (lower: first, upper: last)))
+  }
+
+  /// The bytes from `start` to the end.
+  @_lifetime(copy self)
+  public func slice(from start: Int) -> Span<UInt8> {
+    slice(from: start, to: count)
+  }
+
+  /// The position of the first `byte` at or after `start`, or nil.
+  public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
+    var index = Swift.max(start, 0)
+    while let found = self.byte(at: index) {
+      if found == byte { return index }
+      index &+= 1
+    }
+    return nil
+  }
+
+  /// Whether the bytes are exactly those of `literal`. Stops at the first difference: not for secrets.
+  public func isEqual(to literal: StaticString) -> Bool {
+    count == literal.byteCount && starts(with: literal)
+  }
+
+  /// Whether the bytes begin with those of `literal`. Stops at the first difference: not for secrets.
+  public func starts(with literal: StaticString) -> Bool {
+    for index in 0..<literal.byteCount where byte(at: index) != literal.byte(at: index) { return false }
+    return true
+  }
+
+  /// Whether both hold the same bytes, found in a time that depends on their lengths alone.
+  public func isEqualInConstantTime(to other: Span<UInt8>) -> Bool {
+    guard count == other.count else { return false }
+    var difference: UInt8 = 0
+    for index in 0..<count {
+      // SAFETY: both have `count` bytes.
+      difference |= unsafe self[unchecked: index] ^ other[unchecked: index]
+    }
+    return difference == 0
+  }
+
+  /// The number that the bytes spell in decimal: digits alone, no sign, no leading zero but in "0" itself,
+  /// and no more than `limit`. Nil otherwise.
+  public func decimal(upTo limit: UInt64) -> UInt64? {
+    guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0") else { return nil }
+    var value: UInt64 = 0
+    for index in 0..<count {
+      guard let digit = byte(at: index)?.decimalDigit else { return nil }
+      let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
+      let (sum, carry) = tens.addingReportingOverflow(UInt64(digit))
+      if overflow || carry { return nil }
+      value = sum
+    }
+    return value <= limit ? value : nil
+  }
+}
+
+extension StaticString {
+  /// The length in bytes of UTF-8; 0 for a literal that is a lone scalar without a pointer.
+  public var byteCount: Int { hasPointerRepresentation ? utf8CodeUnitCount : 0 }
+
+  /// The byte at `index`, or nil where there is none.
+  public func byte(at index: Int) -> UInt8? {
+    guard hasPointerRepresentation, index >= 0, index < utf8CodeUnitCount else { return nil }
+    // SAFETY: the index lies within the literal, which lives as long as the program.
+    return unsafe utf8Start[index]
+  }
+}
+
+extension UInt8 {
+  /// The value of an ASCII digit, or nil.
+  public var decimalDigit: UInt8? {
+    self >= UInt8(ascii: "0") && self <= UInt8(ascii: "9") ? self &- UInt8(ascii: "0") : nil
+  }
+
+  /// The value of a lower-case hexadecimal digit, or nil.
+  public var hexDigit: UInt8? {
+    if let digit = decimalDigit { return digit }
+    return self >= UInt8(ascii: "a") && self <= UInt8(ascii: "f") ? self &- UInt8(ascii: "a") &+ 10 : nil
+  }
+
+  /// A blank: a space or a tab.
+  public var isBlank: Bool { self == UInt8(ascii: " ") || self == UInt8(ascii: "\t") }
+}

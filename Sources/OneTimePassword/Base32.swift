@@ -1,0 +1,60 @@
+public import FixedMemory
+
+/// Base32 as authenticators use it for secrets: the alphabet of RFC 4648 section 6 without padding.
+public enum Base32 {
+  /// Decodes the canonical form: upper case, no padding, no blanks, and the bits left over all zero, so that
+  /// one secret has one spelling.
+  ///
+  /// - Parameters:
+  ///   - text: The Base32 form.
+  ///   - output: Where the bytes are added.
+  /// - Returns: False where the text is not canonical or does not fit.
+  public static func decode(_ text: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
+    var bits: UInt32 = 0
+    var bitCount: UInt32 = 0
+    for index in 0..<text.count {
+      guard let value = text.byte(at: index).flatMap(value(of:)) else { return false }
+      bits = (bits << 5) | value
+      bitCount &+= 5
+      if bitCount >= 8 {
+        bitCount &-= 8
+        guard output.append(UInt8(truncatingIfNeeded: bits >> bitCount)) else { return false }
+      }
+    }
+    // Five bits or more left over are a character that adds no byte.
+    return bitCount < 5 && bits & ((1 << bitCount) &- 1) == 0
+  }
+
+  /// Encodes to the canonical form.
+  ///
+  /// - Parameters:
+  ///   - bytes: The secret.
+  ///   - output: Where the text is added.
+  /// - Returns: False where it does not fit.
+  public static func encode(_ bytes: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
+    var bits: UInt32 = 0
+    var bitCount: UInt32 = 0
+    for index in 0..<bytes.count {
+      bits = (bits << 8) | UInt32(bytes.byte(at: index) ?? 0)
+      bitCount &+= 8
+      while bitCount >= 5 {
+        bitCount &-= 5
+        guard output.append(character(of: bits >> bitCount)) else { return false }
+      }
+    }
+    return bitCount == 0 || output.append(character(of: bits << (5 &- bitCount)))
+  }
+
+  private static func value(of character: UInt8) -> UInt32? {
+    switch character {
+    case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(character &- UInt8(ascii: "A"))
+    case UInt8(ascii: "2")...UInt8(ascii: "7"): UInt32(character &- UInt8(ascii: "2") &+ 26)
+    default: nil
+    }
+  }
+
+  private static func character(of bits: UInt32) -> UInt8 {
+    let value = UInt8(truncatingIfNeeded: bits & 31)
+    return value < 26 ? UInt8(ascii: "A") &+ value : UInt8(ascii: "2") &+ (value &- 26)
+  }
+}

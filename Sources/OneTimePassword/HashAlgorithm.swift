@@ -1,0 +1,33 @@
+/// The hash function under the HMAC of a one-time password: SHA-1 in RFC 4226, and SHA-256 and SHA-512 beside
+/// it in RFC 6238 section 1.2.
+public enum HashAlgorithm: UInt8, Sendable {
+  case sha1
+  case sha256
+  case sha512
+
+  /// The length of a hash in bytes.
+  public var digestLength: Int {
+    switch self {
+    case .sha1: 20
+    case .sha256: 32
+    case .sha512: 64
+    }
+  }
+
+  /// The length of the blocks that it works on, in bytes, to which HMAC pads a key (RFC 2104 section 2).
+  public var blockLength: Int {
+    switch self {
+    case .sha1, .sha256: 64
+    case .sha512: 128
+    }
+  }
+
+  /// The name in credentials and on the command line.
+  public var name: StaticString {
+    switch self {
+    case .sha1: "sha1"
+    case .sha256: "sha256"
+    case .sha512: "sha512"
+    }
+  }
+}
