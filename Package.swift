@@ -53,7 +53,8 @@ let package = Package(
     .target(
       name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
       swiftSettings: module),
-    .target(name: "LoginPolicy", dependencies: ["FixedMemory"], swiftSettings: module),
+    .target(
+      name: "LoginPolicy", dependencies: ["Enrollment", "FixedMemory", "Verification"], swiftSettings: module),
     .target(
       name: "PAMModule",
       dependencies: [

@@ -68,6 +68,13 @@ public struct Account {
     return .failed(ERANGE)
   }
 
+  /// An account that nothing is known of but its name, for trying a template.
+  init(name: ByteText<256>) {
+    self.name = name
+    userID = UInt32.max
+    groupID = UInt32.max
+  }
+
   private init(_ entry: passwd) {
     userID = unsafe entry.pw_uid
     groupID = unsafe entry.pw_gid

@@ -78,6 +78,12 @@ public struct Credential: ~Copyable {
     return unsafe backupCodes[unchecked: index].isScratchCode
   }
 
+  /// Whether there are eight-digit codes of another program among the backup codes.
+  public var hasScratchCodes: Bool {
+    for index in 0..<Self.maximumBackupCodes where isScratchCode(at: index) { return true }
+    return false
+  }
+
   /// What all backup codes are hashed with: method, cost and salt, the hash up to its last `$`. Empty where
   /// there are no backup codes.
   @_lifetime(borrow self)

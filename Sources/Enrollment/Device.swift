@@ -1,4 +1,4 @@
-internal import FixedMemory
+public import FixedMemory
 public import OneTimePassword
 
 /// One authenticator of a user, without its secret.
@@ -39,6 +39,9 @@ struct ByteRange: Sendable {
   var start = 0
   var end = 0
 }
+
+/// Room for the name of a device.
+public typealias DeviceNameText = ByteText<65>
 
 /// What the name of a device may be.
 public enum DeviceName {

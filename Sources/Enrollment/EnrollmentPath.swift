@@ -26,6 +26,9 @@ public struct EnrollmentPath {
     } else if !template.starts(with: "/") {
       throw EnrollmentFailure(.configuration, "directory", "is neither absolute nor below the home")
     }
+    // A name with a slash would lead somewhere else, and so would the two that every directory has.
+    let name = account.name
+    let isName = hasOnlyNames(name.bytes) && name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
     var index = 0
     while let byte = rest.byte(at: index) {
       index &+= 1
@@ -35,19 +38,15 @@ public struct EnrollmentPath {
       }
       switch rest.byte(at: index) {
       case UInt8(ascii: "%"): below.append(UInt8(ascii: "%"))
+      case UInt8(ascii: "u") where isName: below.append(name.bytes)
       case UInt8(ascii: "u"):
-        // A name with a slash would lead somewhere else, and so would the two that every directory has.
-        let name = account.name
-        guard name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil, !name.bytes.isEqual(to: "."),
-          !name.bytes.isEqual(to: "..")
-        else { throw EnrollmentFailure(.configuration, "directory", "the user's name is not a name of a file") }
-        below.append(name.bytes)
+        throw EnrollmentFailure(.configuration, "directory", "the user's name is not a name of a file")
       default: throw EnrollmentFailure(.configuration, "directory", "has a % that means nothing")
       }
       index &+= 1
     }
     guard !below.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "is too long") }
-    guard Self.hasOnlyNames(below.bytes) else {
+    guard hasOnlyNames(below.bytes) else {
       throw EnrollmentFailure(.configuration, "directory", "has a part that is empty, . or ..")
     }
   }
@@ -70,17 +69,29 @@ public struct EnrollmentPath {
     return name
   }
 
-  /// Whether every part between slashes is the name of a file.
-  private static func hasOnlyNames(_ path: Span<UInt8>) -> Bool {
-    var start = path.starts(with: "/") ? 1 : 0
-    while start <= path.count {
-      let end = path.firstIndex(of: UInt8(ascii: "/"), from: start) ?? path.count
-      let name = path.slice(from: start, to: end)
-      if name.isEmpty || name.isEqual(to: ".") || name.isEqual(to: "..") || name.firstIndex(of: 0) != nil {
-        return false
-      }
-      start = end &+ 1
+  /// Whether a template can be filled in for a user with an ordinary name.
+  public static func isTemplate(_ template: Span<UInt8>) -> Bool {
+    var name = ByteText<256>()
+    name.append("user")
+    do throws(EnrollmentFailure) {
+      _ = try EnrollmentPath(template: template, account: Account(name: name))
+      return true
+    } catch {
+      return false
     }
-    return true
   }
+}
+
+/// Whether every part between slashes is the name of a file.
+private func hasOnlyNames(_ path: Span<UInt8>) -> Bool {
+  var start = path.starts(with: "/") ? 1 : 0
+  while start <= path.count {
+    let end = path.firstIndex(of: UInt8(ascii: "/"), from: start) ?? path.count
+    let name = path.slice(from: start, to: end)
+    if name.isEmpty || name.isEqual(to: ".") || name.isEqual(to: "..") || name.firstIndex(of: 0) != nil {
+      return false
+    }
+    start = end &+ 1
+  }
+  return true
 }

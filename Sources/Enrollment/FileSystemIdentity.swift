@@ -20,6 +20,13 @@ public struct FileSystemIdentity: ~Copyable {
     unsafe csystem_restore_identity(&saved)
   }
 
+  /// Goes back to the thread's own identity.
+  public mutating func restore() {
+    guard isSwitched else { return }
+    unsafe csystem_restore_identity(&saved)
+    isSwitched = false
+  }
+
   /// Takes on the identity of an account, without its supplementary groups. Does nothing where the thread has
   /// that file-system uid already, as a screen locker has.
   public mutating func assume(_ account: Account) throws(EnrollmentFailure) {

@@ -2,7 +2,7 @@ internal import CSystem
 internal import FixedMemory
 
 /// An open file or directory, closed at the end of its life.
-struct OpenFile: ~Copyable {
+public struct OpenFile: ~Copyable {
   let descriptor: Int32
 
   /// Opens a path below `directory` (openat(2)) without following a link in its last part, without waiting for

@@ -8,7 +8,7 @@ internal import FixedMemory
 /// its owner, mode and label. A torn write damages one copy at most, since the two are written one after the
 /// other; a slot in which neither copy holds was therefore damaged, and then nothing that the file says about
 /// used codes can be trusted.
-struct StateFile: ~Copyable {
+public struct StateFile: ~Copyable {
   static var name: StaticString { "state" }
   static var slotDistance: Int { 4096 }
   static var length: Int { 2 * slotDistance }

@@ -1,7 +1,7 @@
 /// Text of at most `capacity` bytes, kept in place: no heap, a value like any other.
 ///
 /// What does not fit is left out, and ``isTruncated`` tells. Not for secrets: a copy is not wiped.
-public struct ByteText<let capacity: Int> {
+public struct ByteText<let capacity: Int>: Sendable {
   private var storage = InlineArray<capacity, UInt8>(repeating: 0)
 
   /// The number of bytes held.

@@ -69,6 +69,12 @@ public struct SecretBuffer: ~Copyable {
     return true
   }
 
+  /// Forgets and overwrites what it holds.
+  public mutating func removeAll() {
+    unsafe explicit_bzero(base, capacity)
+    count = 0
+  }
+
   /// Lends the free memory behind the filled bytes to `body`, which returns how many bytes it filled.
   ///
   /// - Returns: What `body` returned; where that is negative or more than there was room, nothing counts as

@@ -1,4 +1,13 @@
+/* Linux-PAM, for the module and for the setup command: the only place that includes its headers. */
 #ifndef CPAM_H
 #define CPAM_H
+
 #include <security/pam_appl.h>
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <syslog.h>
+
+/* Provided because pam_syslog(3) is variadic. The text is logged as it is. */
+void cpam_syslog(const pam_handle_t *handle, int priority, const char *text);
+
 #endif

@@ -1,0 +1,112 @@
+internal import FixedMemory
+
+extension Outcome {
+  /// How much the line matters.
+  var priority: LogPriority {
+    switch self {
+    case .accepted, .exempt: .info
+    case .denied(.insecureFile), .denied(.corruptFile), .denied(.inputOutput), .denied(.configuration): .error
+    case .denied: .notice
+    }
+  }
+
+  /// The line of the log: one for each attempt, the same fields always in the same order. What somebody else has
+  /// chosen is escaped.
+  func logLine(user: ByteText<256>, remoteHost: ByteText<256>) -> ByteText<1024> {
+    var line = ByteText<1024>()
+    switch self {
+    case .accepted, .exempt: line.append("accepted user=")
+    case .denied: line.append("denied user=")
+    }
+    line.append(escaped: user.bytes)
+    line.append(" rhost=")
+    line.append(escaped: remoteHost.bytes)
+    switch self {
+    case .accepted(let method): method.append(to: &line)
+    case .exempt(let why):
+      line.append(" method=exempt detail=\"")
+      line.append(why)
+      line.append("\"")
+    case .denied(let denial): denial.append(to: &line)
+    }
+    return line
+  }
+}
+
+extension Outcome.Method {
+  fileprivate func append(to line: inout ByteText<1024>) {
+    switch self {
+    case .totp(let device):
+      line.append(" method=totp device=")
+      line.append(escaped: device.bytes)
+    case .hotp(let device):
+      line.append(" method=hotp device=")
+      line.append(escaped: device.bytes)
+    case .backupCode(let left):
+      line.append(" method=backup-code backup_codes_left=")
+      line.append(decimal: Int64(left))
+    }
+  }
+}
+
+extension Outcome.Denial {
+  fileprivate func append(to line: inout ByteText<1024>) {
+    line.append(" reason=")
+    switch self {
+    case .wrongCode(let failures):
+      line.append("wrong-code failures=")
+      line.append(decimal: UInt64(failures))
+    case .reusedCode: line.append("reused-code")
+    case .outsideWindow(let steps):
+      line.append("outside-window offset_steps=")
+      line.append(decimal: steps)
+    case .throttled(let seconds):
+      line.append("throttled retry_after=")
+      line.append(decimal: seconds)
+    case .locked: line.append("locked")
+    case .notEnrolled: line.append("not-enrolled")
+    case .unknownUser: line.append("unknown-user")
+    case .noReply, .noConversation: line.append("no-reply")
+    case .malformedReply: line.append("malformed-reply")
+    case .insecureFile(let detail): line.append("insecure-file", detail: detail)
+    case .corruptFile(let detail): line.append("corrupt-file", detail: detail)
+    case .inputOutput(let detail): line.append("io-error", detail: detail)
+    case .configuration(let detail): line.append("configuration", detail: detail)
+    }
+  }
+}
+
+extension ByteText {
+  /// Adds a value that somebody else has chosen: printable ASCII as it is, every other byte, the blank, the quote
+  /// and the backslash as `\xHH`; `-` where there is nothing. It cannot forge a field, a line or an escape
+  /// sequence of a terminal.
+  mutating func append(escaped bytes: Span<UInt8>) {
+    guard bytes.count > 0 else {
+      append("-")
+      return
+    }
+    for index in 0..<bytes.count { append(escaped: bytes.byte(at: index) ?? 0, keepsBlank: false) }
+  }
+
+  fileprivate mutating func append(_ reason: StaticString, detail: Outcome.Detail) {
+    append(reason)
+    append(" detail=\"")
+    for index in 0..<detail.count { append(escaped: detail.bytes.byte(at: index) ?? 0, keepsBlank: true) }
+    append("\"")
+  }
+
+  private mutating func append(escaped byte: UInt8, keepsBlank: Bool) {
+    let isPlain = byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "\"")
+    if isPlain || (keepsBlank && byte == 0x20) {
+      append(byte)
+      return
+    }
+    append("\\x")
+    append(hexDigit: byte &>> 4)
+    append(hexDigit: byte & 15)
+  }
+
+  private mutating func append(hexDigit value: UInt8) {
+    append(value < 10 ? UInt8(ascii: "0") &+ value : UInt8(ascii: "a") &+ (value &- 10))
+  }
+}

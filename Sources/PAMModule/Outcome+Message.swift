@@ -1,0 +1,31 @@
+internal import FixedMemory
+
+extension Outcome {
+  /// What the user is told; empty for nothing. Who is wrong or unknown is told nothing that helps in guessing.
+  var message: ByteText<256> {
+    var text = ByteText<256>()
+    switch self {
+    case .accepted(.backupCode(let left)):
+      text.append(decimal: Int64(left))
+      text.append(" backup codes left. Create new ones with: twofactor backup-codes")
+    case .accepted, .exempt: break
+    case .denied(let denial):
+      switch denial {
+      case .reusedCode: text.append("This code was already used. Wait for the next one.")
+      case .throttled(let seconds):
+        text.append("Too many failed codes. Try again in ")
+        text.append(decimal: seconds)
+        text.append(" seconds.")
+      case .locked, .insecureFile, .corruptFile, .inputOutput, .configuration:
+        text.append("Two-factor authentication could not be checked. Contact the administrator.")
+      case .wrongCode, .outsideWindow, .notEnrolled, .unknownUser, .noReply, .noConversation, .malformedReply: break
+      }
+    }
+    return text
+  }
+
+  /// Whether the message says why the user is refused.
+  var isRefusal: Bool {
+    if case .denied = self { true } else { false }
+  }
+}

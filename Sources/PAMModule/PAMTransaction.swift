@@ -1,0 +1,131 @@
+internal import CPAM
+internal import CSystem
+internal import FixedMemory
+
+/// The transaction of an application with libpam, as far as this module takes part in it.
+@safe
+struct PAMTransaction {
+  private let handle: OpaquePointer
+
+  /// Whether the application wants no messages (PAM_SILENT).
+  let isSilent: Bool
+
+  init(handle: OpaquePointer, isSilent: Bool) {
+    unsafe self.handle = handle
+    self.isSilent = isSilent
+  }
+
+  /// The name of the user, asked for where the application has not said it (pam_get_user(3)). Nil where it
+  /// cannot be had.
+  func user() -> ByteText<256>? {
+    var name: UnsafePointer<CChar>?
+    guard unsafe pam_get_user(handle, &name, nil) == PAM_SUCCESS, let name = unsafe name else { return nil }
+    var text = ByteText<256>()
+    unsafe text.append(cString: name)
+    return text
+  }
+
+  /// The name of the user as it is set, without asking. Empty where it is not.
+  func knownUser() -> ByteText<256> { text(of: PAM_USER) }
+
+  /// Where the login comes from, as the application has it. Empty where it says nothing.
+  func remoteHost() -> ByteText<256> { text(of: PAM_RHOST) }
+
+  private func text(of item: Int32) -> ByteText<256> {
+    var value: UnsafeRawPointer?
+    var text = ByteText<256>()
+    guard unsafe pam_get_item(handle, item, &value) == PAM_SUCCESS else { return text }
+    // SAFETY: these items are strings, which libpam owns.
+    unsafe text.append(cString: value?.assumingMemoryBound(to: CChar.self))
+    return text
+  }
+
+  /// Writes a line to the system's log under the module's name (pam_syslog(3)).
+  func log(_ priority: LogPriority, _ line: ByteText<1024>) {
+    var line = line
+    unsafe line.withCString { unsafe cpam_syslog(handle, priority.rawValue, $0) }
+  }
+
+  /// Why a question has no answer.
+  enum ConversationFailure: Error {
+    /// The application cannot ask, or says that asking failed.
+    case failed
+
+    /// There is no memory for the answer.
+    case outOfMemory
+  }
+
+  /// Asks the user for a code.
+  ///
+  /// The conversation is called directly: pam_get_authtok(3) would hand over an earlier password unasked, or keep
+  /// the code for the modules that follow.
+  ///
+  /// - Parameters:
+  ///   - prompt: What the user is asked with.
+  ///   - echoes: Whether the answer is shown as it is typed.
+  ///   - limit: One byte more than this is kept of an answer that is longer.
+  /// - Returns: The answer; empty where there is none.
+  /// - Throws: Why there is no answer.
+  func ask(_ prompt: ByteText<129>, echoes: Bool, limit: Int) throws(ConversationFailure) -> SecretBuffer {
+    guard var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
+    var prompt = prompt
+    var response: UnsafeMutablePointer<pam_response>?
+    let status = unsafe prompt.withCString { text in
+      unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, text, &response)
+    }
+    guard let response = unsafe response else {
+      guard status == PAM_SUCCESS else { throw .failed }
+      return answer
+    }
+    // SAFETY: the answer and its array are the module's to free (pam_conv(3)), whatever the status.
+    if let text = unsafe response.pointee.resp {
+      var index = 0
+      while unsafe text[index] != 0, unsafe answer.append(UInt8(bitPattern: text[index])) { index &+= 1 }
+      unsafe explicit_bzero(text, strlen(text))
+      unsafe free(text)
+    }
+    unsafe explicit_bzero(response, MemoryLayout<pam_response>.size)
+    unsafe free(response)
+    guard status == PAM_SUCCESS else { throw .failed }
+    return answer
+  }
+
+  /// Tells the user something, unless the application wants no messages.
+  func tell(_ text: ByteText<256>, isError: Bool) {
+    guard !isSilent else { return }
+    var text = text
+    var response: UnsafeMutablePointer<pam_response>?
+    _ = unsafe text.withCString { text in
+      unsafe converse(isError ? PAM_ERROR_MSG : PAM_TEXT_INFO, text, &response)
+    }
+    guard let response = unsafe response else { return }
+    unsafe free(response.pointee.resp)
+    unsafe free(response)
+  }
+
+  /// Sends one message through the application's conversation function (pam_conv(3)).
+  private func converse(
+    _ style: Int32, _ text: UnsafePointer<CChar>, _ response: inout UnsafeMutablePointer<pam_response>?
+  ) -> Int32 {
+    var item: UnsafeRawPointer?
+    guard unsafe pam_get_item(handle, PAM_CONV, &item) == PAM_SUCCESS,
+      let conversation = unsafe item?.assumingMemoryBound(to: pam_conv.self).pointee,
+      let function = unsafe conversation.conv
+    else { return PAM_CONV_ERR }
+    var message = unsafe pam_message(msg_style: style, msg: text)
+    return unsafe withUnsafePointer(to: &message) { message in
+      var first: UnsafePointer<pam_message>? = unsafe message
+      return unsafe function(1, &first, &response, conversation.appdata_ptr)
+    }
+  }
+}
+
+/// How much a line of the log matters (syslog(3)).
+struct LogPriority: RawRepresentable, Equatable {
+  let rawValue: Int32
+
+  static var error: LogPriority { LogPriority(rawValue: LOG_ERR) }
+  static var notice: LogPriority { LogPriority(rawValue: LOG_NOTICE) }
+  static var info: LogPriority { LogPriority(rawValue: LOG_INFO) }
+  static var debug: LogPriority { LogPriority(rawValue: LOG_DEBUG) }
+}

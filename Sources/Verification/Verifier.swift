@@ -1,0 +1,142 @@
+public import Enrollment
+internal import FixedMemory
+internal import OneTimePassword
+
+/// A decision about one reply: what became of it, and the state that holds from then on.
+public struct Verification: Sendable {
+  /// What became of the reply.
+  public let verdict: Verdict
+
+  /// The state to be saved before the verdict is told to anybody.
+  public let state: LoginState
+}
+
+/// How far from now a code is looked for that is not in the window, to say why it is refused.
+private var diagnosedSteps: UInt64 { 20 }
+
+/// Decides about a reply. Neither a clock nor a file is touched: what goes in decides what comes out.
+///
+/// - Parameters:
+///   - reply: What the user typed.
+///   - hash: The hash of the reply as a backup code under the setting of the credential; empty where it was not
+///     made.
+///   - credential: What the user enrolled with.
+///   - state: The state of the enrolment.
+///   - limits: What the administrator allows.
+///   - now: Seconds since the epoch.
+/// - Returns: The verdict and the new state.
+/// - Throws: A failure where there is no memory.
+public func verify(
+  _ reply: borrowing Reply, hash: Span<UInt8>, credential: borrowing Credential, state: LoginState,
+  limits: VerificationLimits, now: Int64
+) throws(EnrollmentFailure) -> Verification {
+  var state = state
+  Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
+
+  if limits.acceptsBackupCodes, let verdict = checkBackupCode(reply, hash, credential, &state, now: now) {
+    return Verification(verdict: verdict, state: state)
+  }
+
+  if Throttle.isLocked(state) { return Verification(verdict: .locked, state: state) }
+  let secondsLeft = Throttle.secondsLeft(state, now: now)
+  if secondsLeft > 0 { return Verification(verdict: .throttled(seconds: secondsLeft), state: state) }
+
+  let finding = try search(for: reply.deviceCode, credential, state, limits, now: now)
+  if let match = finding.match {
+    state[device: match.device].nextFactor = match.factor &+ 1
+    state[device: match.device].lastUsedAt = now
+    state.lastUsedAt = now
+    Throttle.clear(&state)
+    return Verification(verdict: .acceptedCode(device: match.device), state: state)
+  }
+  if finding.isReused { return Verification(verdict: .reusedCode, state: state) }
+
+  Throttle.countFailure(in: &state, now: now, allowed: limits.maximumFailures)
+  if let steps = finding.stepsOutside { return Verification(verdict: .outsideWindow(steps: steps), state: state) }
+  return Verification(verdict: .wrongCode(failures: state.failures), state: state)
+}
+
+/// A backup code is tried whether codes are throttled or not: it is how the owner gets in while somebody else is
+/// guessing. Nil where it is none.
+private func checkBackupCode(
+  _ reply: borrowing Reply, _ hash: Span<UInt8>, _ credential: borrowing Credential, _ state: inout LoginState,
+  now: Int64
+) -> Verdict? {
+  guard hash.count > 0 else { return nil }
+  var found: Int?
+  for index in 0..<Credential.maximumBackupCodes where index < credential.backupCodeCount {
+    let isSame = credential.backupCodeHash(at: index).isEqualInConstantTime(to: hash)
+    if isSame, credential.isScratchCode(at: index) == reply.isScratchCode { found = index }
+  }
+  guard let index = found else { return nil }
+  guard !state.isSpent(backupCodeAt: index) else { return .reusedCode }
+  state.spend(backupCodeAt: index)
+  state.backupCodeUsedAt = now
+  state.lastUsedAt = now
+  Throttle.clear(&state)
+  return .acceptedBackupCode(index: index)
+}
+
+/// What was found out about a code of a device.
+private struct Finding {
+  /// The device that has the code, and the moving factor.
+  var match: (device: Int, factor: UInt64)?
+
+  /// Whether a device has it in its window, used up.
+  var isReused = false
+
+  /// How far outside the window a device has it.
+  var stepsOutside: Int64?
+}
+
+/// Looks for a code among all the devices, each time through the whole window: the time it takes does not tell
+/// which step or device matched.
+private func search(
+  for code: Reply.DeviceCode?, _ credential: borrowing Credential, _ state: LoginState,
+  _ limits: VerificationLimits, now: Int64
+) throws(EnrollmentFailure) -> Finding {
+  var finding = Finding()
+  guard let code else { return finding }
+  for index in 0..<Credential.maximumDevices {
+    guard let device = credential.device(at: index) else { break }
+    guard device.digits == code.digits,
+      let range = FactorRange(of: device, state: state[device: index], limits: limits, now: now)
+    else { continue }
+    guard let secret = SharedSecret(credential.secret(ofDeviceAt: index), algorithm: device.algorithm) else {
+      throw EnrollmentFailure(.io, "credential", "out of memory")
+    }
+
+    var factor = range.first
+    while true {
+      let isSame = secret.code(at: factor, digits: device.digits) ^ code.value == 0
+      if isSame, factor >= range.next, finding.match == nil { finding.match = (index, factor) }
+      if isSame, factor < range.next { finding.isReused = true }
+      guard factor < range.last else { break }
+      factor &+= 1
+    }
+    if finding.match == nil {
+      diagnose(code, secret, device, range, &finding)
+    }
+  }
+  return finding
+}
+
+/// Looks for a code beyond the window, to tell the user and the log why it is refused.
+private func diagnose(
+  _ code: Reply.DeviceCode, _ secret: borrowing SharedSecret, _ device: Device, _ range: FactorRange,
+  _ finding: inout Finding
+) {
+  for distance in 1...diagnosedSteps {
+    let (earlier, isBeforeZero) = range.first.subtractingReportingOverflow(distance)
+    if !isBeforeZero, secret.code(at: earlier, digits: device.digits) == code.value {
+      switch device.kind {
+      case .totp: finding.stepsOutside = finding.stepsOutside ?? range.steps(to: earlier)
+      case .hotp: finding.isReused = true
+      }
+    }
+    let (later, isBeyondLast) = range.last.addingReportingOverflow(distance)
+    if !isBeyondLast, secret.code(at: later, digits: device.digits) == code.value {
+      finding.stepsOutside = finding.stepsOutside ?? range.steps(to: later)
+    }
+  }
+}

@@ -1,0 +1,120 @@
+"""What every integration test stands on: the sandbox, the products in it, accounts and the harness."""
+
+import contextlib
+import itertools
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from rig import harness as harness_program  # noqa: E402
+from rig import machine  # noqa: E402
+from rig.enrollment import Enrollment, enroll  # noqa: E402
+from rig.harness import Harness  # noqa: E402
+from rig.syslog import SystemLog  # noqa: E402
+
+SECONDS_PER_TEST = 120
+
+
+def pytest_configure(config) -> None:
+    config.addinivalue_line("markers", "seconds(N): how long this test may take, instead of two minutes")
+    config.addinivalue_line("markers", "machinery: checks the tests' own tools and needs no product")
+    if not machine.is_sandbox():
+        pytest.exit("these tests change accounts and PAM stacks: run scripts/test, or scripts/sandbox pytest", 2)
+
+
+@contextlib.contextmanager
+def deadline(seconds: int):
+    """Fails whatever is still waiting after so many seconds."""
+
+    def too_late(*_):
+        raise TimeoutError(f"still waiting after {seconds} seconds")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    marker = item.get_closest_marker("seconds")
+    with deadline(marker.args[0] if marker else SECONDS_PER_TEST):
+        yield
+
+
+@pytest.fixture(scope="session")
+def products() -> None:
+    """The module and the command, installed in the sandbox."""
+    machine.install()
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("integration")
+
+
+@pytest.fixture(scope="session")
+def harness(scratch) -> Harness:
+    services = scratch / "pam.d"
+    services.mkdir()
+    program = harness_program.build([harness_program.SOURCES / "login.c"], scratch / "login", "-lpam")
+    return Harness(program, services)
+
+
+@pytest.fixture
+def log() -> SystemLog:
+    return SystemLog()
+
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def new_account():
+    """Makes accounts; each call another one."""
+
+    def make(**options) -> machine.Account:
+        return machine.add_account(f"user{next(NUMBERS)}", **options)
+
+    return make
+
+
+@pytest.fixture
+def account(new_account) -> machine.Account:
+    return new_account()
+
+
+@pytest.fixture
+def enrolled(products, account) -> Enrollment:
+    """An account with one TOTP device (SHA-1, six digits, 30 s) and no backup codes."""
+    return enroll(account)
+
+
+@pytest.fixture
+def enrolled_with_backup_codes(products, account) -> Enrollment:
+    return enroll(account, backup_codes=10)
+
+
+@pytest.fixture
+def service(products, harness, request):
+    """Makes a PAM service of the module alone, with the given arguments, and returns its name."""
+    numbers = itertools.count(1)
+
+    def make(*arguments: str, then: str | None = None) -> str:
+        name = f"service{next(numbers)}"
+        lines = [" ".join(("auth required pam_twofactor.so", *arguments))]
+        return harness.service(name, *lines, *([f"auth required {then}"] if then else []))
+
+    return make
+
+
+@pytest.fixture
+def password() -> str:
+    return secrets.token_urlsafe(9)

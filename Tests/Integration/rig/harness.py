@@ -1,0 +1,163 @@
+"""Runs the program of `harness/login.c`: logins through the real libpam, from a script."""
+
+import enum
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .clock import standing_at
+
+SOURCES = Path(__file__).parent.parent / "harness"
+
+
+class Result(enum.IntEnum):
+    """Return values of `pam_authenticate`, as in <security/_pam_types.h>."""
+
+    SUCCESS = 0
+    SERVICE_ERR = 3
+    # What libpam makes of a stack in which every module answered PAM_IGNORE.
+    NOBODY_DECIDED = 6
+    AUTH_ERR = 7
+    AUTHINFO_UNAVAIL = 9
+    MAXTRIES = 11
+    CONV_ERR = 19
+
+
+PAM_SILENT = 0x8000
+PAM_DISALLOW_NULL_AUTHTOK = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the application does at one prompt; see harness/login.c."""
+
+    kind: str
+    text: bytes = b""
+    become: str | None = None
+
+    def script(self) -> str:
+        lines = f"become {self.become.encode().hex()}\n" if self.become else ""
+        return lines + f"{self.kind} {self.text.hex()}\n"
+
+
+def as_answer(answer) -> Answer:
+    if isinstance(answer, Answer):
+        return answer
+    return Answer("text", answer.encode() if isinstance(answer, str) else answer)
+
+
+NULL = Answer("null")
+NO_ARRAY = Answer("no-array")
+FAILURE = Answer("failure")
+
+
+@dataclass
+class Login:
+    """What one login did: what it said and asked, in order, and how it ended."""
+
+    number: int
+    result: int | None = None
+    setcred: int | None = None
+    killed_by: int | None = None
+    delay: int = 0
+    prompts: list[str] = field(default_factory=list)
+    shown_prompts: int = 0
+    messages: list[str] = field(default_factory=list)
+    unanswered: int = 0
+    states: dict[str, str] = field(default_factory=dict)
+
+
+def build(sources: list[Path], output: Path, *flags: str) -> Path:
+    subprocess.run(
+        ["gcc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", output, *sources, *flags], check=True, timeout=60
+    )
+    return output
+
+
+def parse(output: str) -> list[Login]:
+    logins: dict[int, Login] = {}
+    current = None
+    for line in output.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "login":
+            current = logins.setdefault(int(rest), Login(int(rest)))
+        elif word == "killed":
+            number, signal = map(int, rest.split())
+            logins.setdefault(number, Login(number)).killed_by = signal
+        elif word == "state":
+            when, _, hexadecimal = rest.partition(" ")
+            # The first prompt is the one that counts.
+            current.states.setdefault(when, bytes.fromhex(hexadecimal).decode("utf-8", "backslashreplace"))
+        elif word in ("prompt-hidden", "prompt-shown"):
+            current.prompts.append(bytes.fromhex(rest).decode())
+            current.shown_prompts += word == "prompt-shown"
+        elif word in ("info", "error"):
+            current.messages.append(bytes.fromhex(rest).decode())
+        elif word == "unanswered":
+            current.unanswered += 1
+        elif word in ("result", "setcred"):
+            setattr(current, word, int(rest))
+        elif word == "delay":
+            current.delay = int(rest)
+        else:
+            raise ValueError(f"the harness says {line!r}")
+    return [logins[number] for number in sorted(logins)]
+
+
+class Harness:
+    """The compiled program, with a folder of PAM services to run."""
+
+    def __init__(self, program: Path, services: Path) -> None:
+        self.program = program
+        self.services = services
+        # What a service that is not there falls back to.
+        self.service("other", "auth required pam_deny.so")
+
+    def service(self, name: str, *lines: str) -> str:
+        (self.services / name).write_text("".join(line + "\n" for line in lines))
+        return name
+
+    def run(
+        self,
+        service: str,
+        logins: list[tuple[str, list]],
+        *,
+        at: float | None = None,
+        rhost: str | None = None,
+        flags: int = 0,
+        times: int = 1,
+        at_once: bool = False,
+        setcred: bool = False,
+        states: bool = False,
+        marks: bool = False,
+        under: tuple[str, ...] = (),
+        timeout: float = 60,
+    ) -> list[Login]:
+        """Runs the logins, each a user and the answers to its prompts; `under` is put before the program."""
+        options = [f"-f{flags}", f"-n{times}"]
+        options += [f"-r{rhost}"] if rhost is not None else []
+        options += [
+            option
+            for option, wanted in (("-o", at_once), ("-c", setcred), ("-s", states), ("-m", marks))
+            if wanted
+        ]
+        script = "".join(
+            f"user {user.encode().hex()}\n" + "".join(as_answer(answer).script() for answer in answers)
+            for user, answers in logins
+        )
+        run = subprocess.run(
+            [*under, self.program, *options, self.services, service],
+            input=script.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **standing_at(at)},
+            timeout=timeout,
+        )
+        assert run.returncode == 0, f"the harness ended with {run.returncode}: {run.stderr.decode()[-2000:]}"
+        return parse(run.stdout.decode())
+
+    def log_in(self, service: str, user: str, *answers, **options) -> Login:
+        """One login."""
+        (login,) = self.run(service, [(user, list(answers))], **options)
+        return login

@@ -1,0 +1,72 @@
+"""The sandbox that tests run in: the products in their places, and accounts."""
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PRODUCT = CHECKOUT / ".build" / "product"
+COMMAND = Path("/usr/local/bin/twofactor")
+
+
+def is_sandbox() -> bool:
+    return Path("/run/sandbox/syslog").exists() and os.getuid() == 0
+
+
+def modules_directory() -> Path:
+    """Where libpam looks for modules that are named without a path."""
+    directories = [Path(name) for name in ("/lib", "/usr/lib")]
+    candidates = itertools.chain.from_iterable(
+        [*directory.glob("*/security/pam_unix.so"), *directory.glob("security/pam_unix.so")]
+        for directory in directories
+    )
+    return next(candidates).parent
+
+
+def install() -> None:
+    """Puts the module, the setup command and its PAM service where a host has them."""
+    assert is_sandbox(), "only ever inside scripts/sandbox"
+    shutil.copy(PRODUCT / "pam_twofactor.so", modules_directory() / "pam_twofactor.so")
+    shutil.copy(PRODUCT / "twofactor", COMMAND)
+    COMMAND.chmod(0o755)
+    Path("/etc/pam.d/twofactor").write_text("auth required pam_unix.so nodelay\naccount required pam_unix.so\n")
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the sandbox; its password is as thrown away as the rest."""
+
+    name: str
+    password: str
+
+    @property
+    def home(self) -> Path:
+        return Path(pwd.getpwnam(self.name).pw_dir)
+
+    @property
+    def uid(self) -> int:
+        return pwd.getpwnam(self.name).pw_uid
+
+    @property
+    def gid(self) -> int:
+        return pwd.getpwnam(self.name).pw_gid
+
+
+def add_account(name: str, password: str | None = None, shell: str = "/bin/sh") -> Account:
+    """Adds an account with a home of mode 0755; `password` None leaves it without a valid one."""
+    subprocess.run(["useradd", "--create-home", "--shell", shell, "--user-group", name], check=True, timeout=20)
+    if password is not None:
+        # SHA-512 with few rounds is enough for a password that lives for minutes.
+        subprocess.run(
+            ["chpasswd", "--crypt-method", "SHA512", "--sha-rounds", "1000"],
+            input=f"{name}:{password}\n".encode(),
+            check=True,
+            timeout=20,
+        )
+    account = Account(name, password or "")
+    account.home.chmod(0o755)
+    return account

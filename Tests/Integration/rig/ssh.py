@@ -1,0 +1,151 @@
+"""A real sshd on loopback with a PAM stack of its own, and real clients at pseudo-terminals."""
+
+import itertools
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pexpect
+
+from .machine import Account
+
+PORTS = itertools.count(22022)
+
+SETTINGS = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {directory}/host_key
+PidFile none
+UsePAM yes
+KbdInteractiveAuthentication yes
+PasswordAuthentication no
+PubkeyAuthentication yes
+AuthenticationMethods {methods}
+UseDNS no
+PrintMotd no
+PrintLastLog no
+StrictModes yes
+MaxStartups 100
+{service}
+"""
+
+
+class Server:
+    """An sshd whose PAM service is `service`; as a context manager it listens until the end."""
+
+    def __init__(self, service: str, directory: Path, methods: str = "keyboard-interactive:pam") -> None:
+        self.service = service
+        self.directory = directory
+        self.port = next(PORTS)
+        directory.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "host_key"], check=True, timeout=20
+        )
+        public_key = (directory / "host_key.pub").read_text().split()[:2]
+        (directory / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {' '.join(public_key)}\n")
+        # sshd asks PAM for the name that it was called by, up to OpenSSH 9.7; later ones have an option.
+        self.program = directory / service
+        self.program.symlink_to("/usr/sbin/sshd")
+        self.configuration = directory / "sshd_config"
+        if not self._accepts(f"PAMServiceName {service}", methods):
+            assert self._accepts("", methods), f"sshd -t refuses {self.configuration}"
+        self._process: subprocess.Popen | None = None
+
+    def _accepts(self, service: str, methods: str) -> bool:
+        self.configuration.write_text(
+            SETTINGS.format(port=self.port, directory=self.directory, service=service, methods=methods)
+        )
+        check = [self.program, "-t", "-f", self.configuration]
+        return subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20).returncode == 0
+
+    def __enter__(self) -> "Server":
+        Path("/run/sshd").mkdir(exist_ok=True)
+        self._process = subprocess.Popen(
+            [self.program, "-D", "-f", self.configuration], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(200):
+            probe = ["ssh-keyscan", "-T", "2", "-p", str(self.port), "127.0.0.1"]
+            scan = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
+            if scan.stdout:
+                return self
+            assert self._process.poll() is None, "sshd ended before it listened"
+            time.sleep(0.05)
+        raise TimeoutError("sshd does not answer")
+
+    def __exit__(self, *_) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=10)
+
+    def arguments(self, account: Account, command: str | None = None, key: Path | None = None) -> list[str]:
+        """The words of an ssh command line to this server."""
+        options = [
+            *("-F", "none"),
+            *("-p", str(self.port)),
+            *("-o", f"UserKnownHostsFile={self.directory}/known_hosts"),
+            *("-o", "StrictHostKeyChecking=yes"),
+            *("-o", "NumberOfPasswordPrompts=1"),
+            *("-o", "ConnectTimeout=10"),
+            *("-o", "IdentitiesOnly=yes"),
+            *("-o", f"IdentityFile={key or '/nonexistent'}"),
+        ]
+        return ["ssh", *options, f"{account.name}@127.0.0.1", *([command] if command else [])]
+
+    def connect(self, account: Account, command: str = "echo logged in", key: Path | None = None) -> "Client":
+        return Client(self.arguments(account, command, key))
+
+
+class Client:
+    """An ssh client at a terminal."""
+
+    PASSWORD = "[Pp]assword: "
+    CODE = "Verification code: "
+    IN = "logged in"
+    REFUSED = "Permission denied"
+
+    def __init__(self, arguments: list[str], log=None) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
+        self.terminal = pexpect.spawn(
+            arguments[0],
+            arguments[1:],
+            timeout=20,
+            encoding="utf-8",
+            codec_errors="replace",
+            env={**environment, "TERM": "xterm"},
+            dimensions=(50, 100),
+        )
+        self.terminal.logfile_read = log
+
+    def expect(self, *patterns: str) -> str:
+        """Waits for one of the patterns (or for the end, which fails) and returns it."""
+        return patterns[self.terminal.expect(list(patterns))]
+
+    def answer(self, pattern: str, text: str) -> None:
+        """Types `text` when `pattern` is asked."""
+        self.expect(pattern)
+        self.terminal.sendline(text)
+
+    def is_let_in(self) -> bool:
+        """Whether the login ends with the command having run; asserts that it ends one way or the other."""
+        let_in = self.expect(self.IN, self.REFUSED) == self.IN
+        self.terminal.expect(pexpect.EOF)
+        self.terminal.close()
+        assert (self.terminal.exitstatus == 0) == let_in
+        return let_in
+
+    @property
+    def said(self) -> str:
+        return (self.terminal.before or "") + str(self.terminal.after or "")
+
+
+def make_key(account: Account, directory: Path) -> Path:
+    """A key pair whose public half is authorised for the account."""
+    key = directory / f"{account.name}_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=20)
+    folder = account.home / ".ssh"
+    folder.mkdir(mode=0o700)
+    (folder / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
+    for path in (folder, folder / "authorized_keys"):
+        os.chown(path, account.uid, account.gid)
+    return key

@@ -1,0 +1,56 @@
+"""The log of the sandbox, as messages."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PATH = Path("/run/sandbox/syslog")
+
+LINE = re.compile(
+    r"(?P<priority>\S+) (?P<stamp>\w{3} [ \d]\d \d\d:\d\d:\d\d) (?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)"
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: `priority` as in `authpriv.info`, `program` the sender's ident."""
+
+    priority: str
+    program: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.priority} {self.program}: {self.text}"
+
+
+class SystemLog:
+    """Reads the log from the moment of its making on."""
+
+    def __init__(self) -> None:
+        self._offset = PATH.stat().st_size
+
+    def lines(self) -> list[str]:
+        with PATH.open("rb") as file:
+            file.seek(self._offset)
+            return file.read().decode("utf-8", "backslashreplace").splitlines()
+
+    def messages(self) -> list[Message]:
+        found = (LINE.fullmatch(line) for line in self.lines())
+        return [Message(match["priority"], match["program"], match["text"]) for match in found if match]
+
+    def of_module(self, count: int | None = None, patience: float = 5.0) -> list[Message]:
+        """What `pam_twofactor` logged, without its debug lines; waits until there are `count` of them.
+
+        A datagram is on its way for a moment after its sender has gone on.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            found = [
+                message
+                for message in self.messages()
+                if message.text.startswith("pam_twofactor(") and not message.priority.endswith(".debug")
+            ]
+            if count is None or len(found) >= count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.01)

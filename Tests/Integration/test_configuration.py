@@ -1,0 +1,102 @@
+"""Arguments and twofactor.conf: what is not understood refuses, and says so in the log."""
+
+import pytest
+from rig.clock import START
+from rig.harness import Result
+
+WRONG = [
+    "unknown",
+    "nulok",
+    "nullok=perhaps",
+    "nullok=",
+    "window",
+    "window=",
+    "window=-1",
+    "window=11",
+    "window=1x",
+    "window=0x1",
+    "window= 1",
+    "window=99999999999999999999",
+    "look_ahead=0",
+    "look_ahead=101",
+    "max_failures=0",
+    "max_failures=101",
+    "backup_codes=maybe",
+    "directory=",
+    "directory=relative",
+    "directory=./x",
+    "directory=~other",
+    "directory=/a/%z",
+    "directory=/a/%",
+    "prompt=",
+    "prompt=" + "x" * 129,
+    "conf=",
+    "conf=relative",
+    "=",
+    "NULLOK",
+    "x" * 900,
+]
+
+
+def refused_as_configuration(log, count=1):
+    messages = log.of_module(count)
+    assert len(messages) == count, log.lines()
+    assert {message.priority for message in messages} == {"authpriv.err"}
+    assert all("reason=configuration" in message.text.split() for message in messages)
+    assert all("detail=" in message.text for message in messages)
+    return True
+
+
+@pytest.mark.parametrize("argument", WRONG, ids=lambda argument: argument[:24])
+def test_an_argument_that_is_not_understood_refuses(harness, products, account, enrolled, service, log, argument):
+    name = service(f"[{argument}]", "nullok", then="pam_permit.so")
+    code = enrolled.authenticator.code_at(START)
+    login = harness.log_in(name, enrolled.user, code, at=START)
+    assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
+    assert refused_as_configuration(log)
+
+
+@pytest.mark.parametrize("arguments", [("window=1", "window=1"), ("nullok", "nullok=no")])
+def test_a_repeated_argument_refuses(harness, enrolled, service, log, arguments):
+    login = harness.log_in(service(*arguments), enrolled.user, "123456", at=START)
+    assert login.result == Result.SERVICE_ERR and refused_as_configuration(log)
+
+
+def test_a_thousand_arguments_refuse(harness, enrolled, service, log):
+    login = harness.log_in(service(*["window=1"] * 100), enrolled.user, "123456", at=START)
+    assert login.result == Result.SERVICE_ERR and refused_as_configuration(log)
+
+
+def test_a_wrong_configuration_refuses_users_who_are_not_enrolled_too(harness, products, account, service, log):
+    name = service("nullok", "unknown", then="pam_permit.so")
+    assert harness.log_in(name, account.name, at=START).result == Result.SERVICE_ERR
+    assert harness.log_in(name, "nobody-of-this-name", at=START).result == Result.SERVICE_ERR
+    assert refused_as_configuration(log, 2)
+
+
+def test_every_argument_of_this_version_is_understood(harness, enrolled, service):
+    arguments = "nullok window=2 look_ahead=20 max_failures=7 echo_code backup_codes=yes debug directory=~/.twofactor"
+    name = service(*arguments.split(), "[prompt=Code: ]")
+    login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    assert (login.result, login.prompts) == (Result.SUCCESS, ["Code: "])
+
+
+@pytest.mark.parametrize("directory", ["~/.twofactor", "%h/.twofactor", "/home/%u/.twofactor"])
+def test_the_directory_is_found_by_its_pattern(harness, enrolled, service, directory):
+    login = harness.log_in(
+        service(f"directory={directory}"), enrolled.user, enrolled.authenticator.code_at(START), at=START
+    )
+    assert login.result == Result.SUCCESS
+
+
+def test_another_directory_is_another_enrolment(harness, enrolled, service):
+    name = service("directory=%h/.elsewhere%%")
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.AUTH_ERR
+    enrolled.directory.rename(enrolled.directory.parent / ".elsewhere%")
+    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+
+
+def test_setcred_succeeds(harness, enrolled, service):
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(service(), enrolled.user, code, at=START, setcred=True).setcred == 0

@@ -1,0 +1,138 @@
+"""A lost or damaged state costs one window of time and the backup codes, and lets no code be used again.
+
+The login that finds the damage is refused and mends it: every step up to the end of the window
+counts as used, and every backup code as spent.
+"""
+
+import pytest
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
+
+
+def use_up(harness, enrolled, name):
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+    return code
+
+
+def assert_mended(harness, enrolled, name, log, lines=1):
+    """What follows damage that a login at START is the first to meet."""
+    code = enrolled.authenticator.code_at
+    login = harness.log_in(name, enrolled.user, code(START), at=START)
+    assert (login.result, login.killed_by) == (Result.AUTHINFO_UNAVAIL, None)
+    found = log.of_module(lines)[-1]
+    assert found.priority == "authpriv.err"
+    assert "reason=corrupt-file" in found.text.split() and "detail=" in found.text
+    for steps in (-1, 0, 1):
+        login = harness.log_in(name, enrolled.user, code(START, steps=steps), at=START)
+        assert login.result == Result.AUTH_ERR, f"step {steps} after the damage"
+    later = START + 60
+    assert harness.log_in(name, enrolled.user, code(later), at=later).result == Result.SUCCESS
+    assert harness.log_in(name, enrolled.user, code(later), at=later).result == Result.AUTH_ERR
+
+
+def slots_overwritten(content: bytes) -> bytes:
+    return b"\xa5" * len(content)
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "nul bytes": lambda content: bytes(len(content)),
+    "overwritten": slots_overwritten,
+    "half": lambda content: content[: len(content) // 2],
+    "one byte short": lambda content: content[:-1],
+    "one byte more": lambda content: content + b"\0",
+    "64 KiB": lambda content: content + bytes(65536 - len(content)),
+    "text": lambda content: b"not a state\n" * 40,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_mended_at_the_cost_of_a_window(harness, enrolled, service, log, damage):
+    name = service()
+    use_up(harness, enrolled, name)
+    enrolled.state.write_bytes(DAMAGES[damage](enrolled.state.read_bytes()))
+    assert_mended(harness, enrolled, name, log, lines=2)
+
+
+def test_a_lost_state_is_mended_at_the_cost_of_a_window(harness, enrolled, account, service, log):
+    name = service("nullok", then="pam_permit.so")
+    use_up(harness, enrolled, name)
+    enrolled.state.unlink()
+    assert_mended(harness, enrolled, name, log, lines=2)
+    found = enrolled.state.stat()
+    assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o600, account.uid, account.gid)
+
+
+@pytest.mark.seconds(400)
+def test_a_state_cut_short_anywhere_lets_nobody_in(harness, enrolled, service):
+    name = service()
+    use_up(harness, enrolled, name)
+    now = START
+    content = enrolled.state.read_bytes()
+    for length in range(len(content)):
+        enrolled.state.write_bytes(content[:length])
+        login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(now), at=now)
+        assert (login.result, login.killed_by) == (Result.AUTHINFO_UNAVAIL, None), f"cut to {length} bytes"
+        now += 300
+    assert harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(now), at=now).result == Result.SUCCESS
+
+
+def test_any_byte_of_the_state_may_change_and_no_code_comes_back(harness, enrolled, service):
+    name = service()
+    code = use_up(harness, enrolled, name)
+    content = enrolled.state.read_bytes()
+    for position in range(0, len(content), 3):
+        changed = bytearray(content)
+        changed[position] ^= 0xFF
+        enrolled.state.write_bytes(changed)
+        login = harness.log_in(name, enrolled.user, code, at=START)
+        assert login.result in (Result.AUTH_ERR, Result.AUTHINFO_UNAVAIL), f"byte {position}"
+        assert login.killed_by is None
+
+
+def test_after_damage_no_backup_code_works_until_new_ones_are_made(harness, enrolled_with_backup_codes, service):
+    enrolled = enrolled_with_backup_codes
+    name = service("max_failures=100")
+    assert harness.log_in(name, enrolled.user, enrolled.backup_codes[0], at=START).result == Result.SUCCESS
+    enrolled.state.write_bytes(b"")
+    for code in enrolled.backup_codes:
+        assert harness.log_in(name, enrolled.user, code, at=START).result != Result.SUCCESS
+    later = START + 3600
+    code = enrolled.authenticator.code_at(later)
+    assert harness.log_in(name, enrolled.user, code, at=later).result == Result.SUCCESS
+
+
+def test_after_damage_a_counter_device_has_to_be_added_again(harness, products, account, service):
+    enrolled = enroll(account, "--type", "hotp")
+    name = service("max_failures=100")
+    code = enrolled.authenticator.code_for_counter
+    assert harness.log_in(name, account.name, code(0), at=START).result == Result.SUCCESS
+    enrolled.state.write_bytes(b"")
+    for counter in (0, 1, 2, 12):
+        assert harness.log_in(name, account.name, code(counter), at=START).result != Result.SUCCESS
+    again = enroll(account, "--type", "hotp", again=True)
+    login = harness.log_in(name, account.name, again.authenticator.code_for_counter(0), at=START)
+    assert login.result == Result.SUCCESS
+
+
+def test_a_state_of_an_earlier_enrolment_is_no_state(harness, products, account, service):
+    first = enroll(account)
+    name = service()
+    use_up(harness, first, name)
+    old = first.state.read_bytes()
+    second = enroll(account, again=True)
+    code = use_up(harness, second, name)
+    second.state.write_bytes(old)
+    assert harness.log_in(name, account.name, code, at=START).result == Result.AUTHINFO_UNAVAIL
+    assert harness.log_in(name, account.name, code, at=START).result == Result.AUTH_ERR
+
+
+def test_a_state_put_back_from_a_copy_is_the_limit_of_what_can_be_known(harness, enrolled, service):
+    # Documented, not desired: whoever can write the owner's files can turn its clock back.
+    name = service()
+    fresh = enrolled.state.read_bytes()
+    code = use_up(harness, enrolled, name)
+    enrolled.state.write_bytes(fresh)
+    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS

@@ -1,0 +1,210 @@
+"""The program that loads the module: nothing about it is changed, and little of its time is taken."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from rig import machine
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import FAILURE, NULL, Answer, Result
+
+MARKS = ("answer begins", "login returns")
+FLUSHES = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
+
+
+def test_the_module_brings_only_what_it_may(products):
+    check = subprocess.run([machine.CHECKOUT / "scripts/check-module"], capture_output=True, text=True, timeout=60)
+    assert check.returncode == 0, check.stderr
+
+
+def logins_of_every_outcome(harness, account, enrolled, service):
+    """(outcome, login) pairs, made so that each outcome is reached in a process of its own."""
+    right = enrolled.authenticator.code_at(START)
+    wrong = enrolled.authenticator.wrong_code(START)
+    states = {"at": START, "states": True}
+    name = service()
+
+    def log_in(*answers, user=enrolled.user, by=name):
+        return harness.log_in(by, user, *answers, **states)
+
+    yield "accepted", log_in(right)
+    yield "reused", log_in(right)
+    yield "wrong", log_in(wrong)
+    yield "backup code", log_in(enrolled.backup_codes[0])
+    yield "malformed", log_in("letters")
+    yield "empty", log_in("")
+    yield "null", log_in(NULL)
+    yield "conversation failed", log_in(FAILURE)
+    yield "user changed", log_in(Answer("text", right.encode(), become="root"))
+    yield "unknown user", log_in("123456", user="nobody-of-this-name")
+    yield "configuration", log_in(by=service("unknown"))
+    os.rename(enrolled.directory, account.home / "aside")
+    yield "not enrolled", log_in("123456")
+    yield "not enrolled, nullok", log_in(by=service("nullok"))
+    os.rename(account.home / "aside", enrolled.directory)
+    for _ in range(5):
+        harness.log_in(name, enrolled.user, wrong, at=START)
+    yield "throttled", log_in(right)
+    enrolled.state.write_bytes(b"")
+    yield "damaged state", log_in(right)
+    os.chmod(enrolled.credential, 0o666)
+    yield "insecure file", log_in(right)
+    account.home.chmod(0)
+    yield "closed home", log_in(right)
+
+
+def test_no_outcome_changes_the_process(harness, account, enrolled_with_backup_codes, service, log):
+    outcomes = list(logins_of_every_outcome(harness, account, enrolled_with_backup_codes, service))
+    results = {login.result for _, login in outcomes}
+    assert results >= {0, 3, 7, 9, 11, 19}, "not every return value was reached"
+    for outcome, login in outcomes:
+        assert login.states["after"] == login.states["before"], outcome
+        if "prompt" in login.states:
+            unchanged = [line for line in login.states["before"].splitlines() if not line.startswith("Descriptor")]
+            assert [
+                line for line in login.states["prompt"].splitlines() if not line.startswith("Descriptor")
+            ] == unchanged, outcome
+            assert "/credential" not in login.states["prompt"] and "/state" not in login.states["prompt"], outcome
+    said = [line for line in log.lines() if "the harness speaks for itself" in line]
+    assert len(said) == len(outcomes) and all(" harness[" in line for line in said)
+
+
+def test_groups_and_umask_of_a_host_survive(harness, enrolled, service):
+    # A host with groups, a mask and a folder of its own, as a session manager may be.
+    code = enrolled.authenticator.code_at(START)
+    under = ("setpriv", "--groups=4,24,27", "sh", "-c", 'umask 027; cd /usr; exec "$@"', "sh")
+    login = harness.log_in(service(), enrolled.user, code, at=START, states=True, under=under)
+    assert login.result == Result.SUCCESS
+    before = login.states["before"]
+    assert login.states["after"] == before
+    assert "Groups:\t4 24 27" in before and "Umask:\t0027" in before and "Directory: /usr" in before
+
+
+def test_a_program_of_the_user_itself_can_ask(harness, enrolled, account, service):
+    code = enrolled.authenticator.code_at(START)
+    harness.program.parent.chmod(0o755)
+    for folder in harness.program.parents:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    under = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups")
+    login = harness.log_in(service(), enrolled.user, code, at=START, states=True, under=under)
+    assert login.result == Result.SUCCESS
+    assert login.states["after"] == login.states["before"]
+    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.AUTH_ERR
+
+
+def test_a_program_of_another_user_can_not(harness, enrolled, new_account, service):
+    other = new_account()
+    for folder in harness.program.parents:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    under = ("setpriv", f"--reuid={other.uid}", f"--regid={other.gid}", "--clear-groups")
+    code = enrolled.authenticator.code_at(START)
+    login = harness.log_in(service("nullok"), enrolled.user, code, at=START, under=under)
+    assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED)
+
+
+@pytest.mark.parametrize("variable", ["HOME", "TZ", "XDG_CONFIG_HOME", "OPENSSL_CONF", "OPENSSL_ia32cap", "LANG"])
+def test_no_environment_variable_makes_a_difference(harness, enrolled, service, variable):
+    code = enrolled.authenticator.code_at(START)
+    under = ("env", f"{variable}=/nonexistent")
+    assert harness.log_in(service(), enrolled.user, code, at=START, under=under).result == Result.SUCCESS
+
+
+@pytest.mark.seconds(240)
+def test_one_process_can_log_in_many_times(harness, enrolled, service):
+    wrong = enrolled.authenticator.wrong_code(START)
+    logins = [(enrolled.user, [answer]) for answer in (enrolled.authenticator.code_at(START), wrong, "letters", "")]
+    outcome = harness.run(service(), logins, times=250, at=START, states=True, timeout=200)
+    assert len(outcome) == 1000
+    assert sum(login.result == Result.SUCCESS for login in outcome) == 1
+    assert {login.states["before"] for login in outcome} == {outcome[0].states["before"]}
+    assert outcome[-1].states["after"] == outcome[0].states["before"]
+
+
+def calls_of_an_answer(harness, service, enrolled, answer, trace, at=START) -> list[str]:
+    """Names of the system calls between the application's answer and the return to it, without the flush."""
+    under = ("strace", "-f", "-o", str(trace))
+    login = harness.log_in(service, enrolled.user, answer, at=at, marks=True, under=under)
+    assert login.result is not None
+    lines = trace.read_text().splitlines()
+    first, last = (next(n for n, line in enumerate(lines) if f'write(-1, "{mark}"' in line) for mark in MARKS)
+    names = [found[1] for line in lines[first + 1 : last] if (found := re.match(r"\d+ +(?:<\.\.\. )?(\w+)[( ]", line))]
+    return [name for name in names if name not in FLUSHES]
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong", "reused"])
+def test_an_answer_costs_at_most_sixty_system_calls(harness, enrolled, service, tmp_path, kind):
+    name = service()
+    code = enrolled.authenticator.code_at(START)
+    if kind == "reused":
+        harness.log_in(name, enrolled.user, code, at=START)
+    answer = enrolled.authenticator.wrong_code(START) if kind == "wrong" else code
+    calls = calls_of_an_answer(harness, name, enrolled, answer, tmp_path / "trace")
+    assert 0 < len(calls) <= 60, " ".join(calls)
+
+
+def test_a_code_is_on_disk_before_it_is_accepted(harness, enrolled, service, tmp_path):
+    trace = tmp_path / "trace"
+    under = ("strace", "-f", "-y", "-o", str(trace))
+    login = harness.log_in(
+        service(), enrolled.user, enrolled.authenticator.code_at(START), at=START, marks=True, under=under
+    )
+    assert login.result == Result.SUCCESS
+    lines = trace.read_text().splitlines()
+    written = max(n for n, line in enumerate(lines) if re.search(r"pwrite64\(\d+<[^>]*/state>", line))
+    flushed = max(n for n, line in enumerate(lines) if re.search(r"f(data)?sync\(\d+<[^>]*/state>", line))
+    answered = next(n for n, line in enumerate(lines) if f'"{MARKS[1]}"' in line)
+    assert written < flushed < answered
+
+
+def test_no_descriptor_is_open_to_a_program_that_is_started(harness, enrolled, service, tmp_path):
+    trace = tmp_path / "trace"
+    harness.log_in(
+        service(),
+        enrolled.user,
+        enrolled.authenticator.code_at(START),
+        at=START,
+        under=("strace", "-f", "-e", "trace=open,openat,openat2,memfd_create,socket,dup,pipe2", "-o", str(trace)),
+    )
+    opened = [line for line in trace.read_text().splitlines() if re.search(r'open\w*\(.*"[^"]*(twofactor|state|credential)', line)]
+    opened = [line for line in opened if ".so" not in line and "pam.d" not in line]
+    assert opened and all("O_CLOEXEC" in line for line in opened), opened
+
+
+def test_the_users_files_are_only_touched_as_the_user(harness, enrolled, account, service, tmp_path):
+    trace = tmp_path / "trace"
+    harness.log_in(
+        service(), enrolled.user, enrolled.authenticator.code_at(START), at=START, under=("strace", "-f", "-o", str(trace))
+    )
+    lines = trace.read_text().splitlines()
+    switched = next(n for n, line in enumerate(lines) if f"setfsuid({account.uid})" in line)
+    touched = [n for n, line in enumerate(lines) if re.search(r'openat.*"(\.twofactor|credential|state)"', line)]
+    assert touched and min(touched) > switched
+    assert any("setfsuid(0)" in line for line in lines[max(touched) :])
+    assert not [line for line in lines if re.search(r"\bset(res|re)?uid\(", line)]
+
+
+def test_a_killed_login_blocks_nobody(harness, enrolled, service):
+    name = service()
+    code = enrolled.authenticator.code_at(START)
+    inject = ("strace", "-f", "-o", "/dev/null", "-e", "inject=pwrite64:signal=SIGKILL:when=1")
+    with pytest.raises(AssertionError, match="ended with"):
+        harness.log_in(name, enrolled.user, code, at=START, under=inject)
+    later = START + 60
+    login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(later), at=later)
+    assert login.result == Result.SUCCESS
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EDQUOT", "EROFS"])
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
+def test_a_state_that_cannot_be_written_lets_nobody_in(harness, products, account, service, log, call, error):
+    enrolled = enroll(account, backup_codes=1)
+    name = service("nullok", then="pam_permit.so")
+    inject = ("strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:error={error}")
+    for answer in (enrolled.authenticator.code_at(START), enrolled.backup_codes[0]):
+        login = harness.log_in(name, enrolled.user, answer, at=START, under=inject)
+        assert login.result == Result.AUTHINFO_UNAVAIL
+    assert all("reason=io-error" in message.text.split() for message in log.of_module(2))

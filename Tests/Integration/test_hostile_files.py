@@ -1,0 +1,260 @@
+"""Homes that were made to deceive: no login, no hang, no crash, and the log says why.
+
+Nothing here is proof that a user is not enrolled, so `nullok` lets none of it pass.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
+
+PERMIT = "pam_permit.so"
+
+
+def replace(path: Path) -> None:
+    """Takes away whatever is at the path."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def as_fifo(path: Path, account, elsewhere: Path) -> None:
+    replace(path)
+    os.mkfifo(path, 0o600)
+    os.chown(path, account.uid, account.gid)
+
+
+def as_symlink(path: Path, account, elsewhere: Path) -> None:
+    target = elsewhere / "moved"
+    shutil.move(path, target)
+    path.symlink_to(target)
+    os.lchown(path, account.uid, account.gid)
+
+
+def as_dangling_symlink(path: Path, account, elsewhere: Path) -> None:
+    replace(path)
+    path.symlink_to(elsewhere / "nothing-is-here")
+    os.lchown(path, account.uid, account.gid)
+
+
+def as_symlink_to_itself(path: Path, account, elsewhere: Path) -> None:
+    replace(path)
+    path.symlink_to(path)
+
+
+def as_directory(path: Path, account, elsewhere: Path) -> None:
+    replace(path)
+    path.mkdir(mode=0o700)
+    os.chown(path, account.uid, account.gid)
+
+
+def as_file(path: Path, account, elsewhere: Path) -> None:
+    replace(path)
+    path.write_bytes(b"")
+    path.chmod(0o600)
+    os.chown(path, account.uid, account.gid)
+
+
+def as_device(path: Path, account, elsewhere: Path) -> None:
+    replace(path)
+    os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    os.chown(path, account.uid, account.gid)
+
+
+def as_socket(path: Path, account, elsewhere: Path) -> None:
+    import socket
+
+    replace(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    os.chown(path, account.uid, account.gid)
+
+
+def owned_by_another(path: Path, account, elsewhere: Path) -> None:
+    os.chown(path, 65534, 65534)
+
+
+def owned_by_root(path: Path, account, elsewhere: Path) -> None:
+    os.chown(path, 0, 0)
+
+
+def writable_by_group(path: Path, account, elsewhere: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o020)
+
+
+def writable_by_all(path: Path, account, elsewhere: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o002)
+
+
+def readable_by_all(path: Path, account, elsewhere: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o004)
+
+
+def unreadable(path: Path, account, elsewhere: Path) -> None:
+    path.chmod(0)
+
+
+def missing(path: Path, account, elsewhere: Path) -> None:
+    replace(path)
+
+
+def empty(path: Path, account, elsewhere: Path) -> None:
+    os.truncate(path, 0)
+
+
+def huge(path: Path, account, elsewhere: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content + b"#" * (65536 - len(content)))
+
+
+def of_nul_bytes(path: Path, account, elsewhere: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def of_noise(path: Path, account, elsewhere: Path) -> None:
+    path.write_bytes(os.urandom(path.stat().st_size))
+
+
+def with_a_nul_byte_in_the_middle(path: Path, account, elsewhere: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] = 0
+    path.write_bytes(content)
+
+
+def with_lines_ended_as_on_windows(path: Path, account, elsewhere: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+INSECURE = "reason=insecure-file"
+CORRUPT = "reason=corrupt-file"
+EITHER = (INSECURE, CORRUPT)
+ANY = (INSECURE, CORRUPT, "reason=io-error", "reason=not-enrolled")
+
+CASES = [
+    *[("home", attack, ANY) for attack in (as_fifo, as_dangling_symlink, as_symlink_to_itself, as_file, missing)],
+    *[("home", attack, ANY) for attack in (owned_by_another, as_device, unreadable)],
+    *[("directory", attack, (INSECURE,)) for attack in (as_fifo, as_symlink, as_dangling_symlink, as_file, as_device)],
+    *[("directory", attack, (INSECURE,)) for attack in (as_symlink_to_itself, as_socket, owned_by_another)],
+    *[("directory", attack, (INSECURE,)) for attack in (writable_by_group, writable_by_all)],
+    ("directory", unreadable, ANY),
+    ("directory", as_directory, ANY),
+    *[("credential", attack, (INSECURE,)) for attack in (as_fifo, as_symlink, as_dangling_symlink, as_directory)],
+    *[("credential", attack, (INSECURE,)) for attack in (as_symlink_to_itself, as_device, owned_by_another)],
+    *[("credential", attack, (INSECURE,)) for attack in (owned_by_root, writable_by_group, writable_by_all)],
+    *[("credential", attack, (INSECURE,)) for attack in (readable_by_all, as_socket)],
+    *[("credential", attack, (CORRUPT,)) for attack in (empty, of_nul_bytes, of_noise, with_a_nul_byte_in_the_middle)],
+    ("credential", with_lines_ended_as_on_windows, (CORRUPT,)),
+    ("credential", huge, EITHER),
+    ("credential", unreadable, ANY),
+    ("credential", missing, ANY),
+    *[("state", attack, (INSECURE,)) for attack in (as_fifo, as_symlink, as_dangling_symlink, as_directory)],
+    *[("state", attack, (INSECURE,)) for attack in (as_symlink_to_itself, as_device, owned_by_another)],
+    *[("state", attack, (INSECURE,)) for attack in (writable_by_group, writable_by_all, as_socket)],
+    ("state", unreadable, ANY),
+]
+
+
+@pytest.mark.parametrize("arguments", [(), ("nullok",)], ids=["strict", "nullok"])
+@pytest.mark.parametrize("target, attack, reasons", CASES, ids=lambda value: getattr(value, "__name__", None))
+def test_it_is_refused(harness, enrolled, account, service, log, tmp_path, target, attack, reasons, arguments):
+    tmp_path.chmod(0o755)
+    paths = {"home": account.home, "directory": enrolled.directory}
+    path = paths.get(target, enrolled.directory / target)
+    name = service(*arguments, then=PERMIT)
+    attack(path, account, tmp_path)
+    started = time.monotonic()
+    code = enrolled.authenticator.code_at(START)
+    login = harness.log_in(name, enrolled.user, code, at=START, timeout=20)
+    assert time.monotonic() - started < 5, "it waited"
+    assert login.killed_by is None
+    assert login.result == Result.AUTHINFO_UNAVAIL, (Result(login.result), log.lines())
+    messages = log.of_module(1)
+    assert len(messages) == 1
+    assert set(reasons) & set(messages[0].text.split()), messages[0]
+    assert messages[0].priority == "authpriv.err" and "detail=" in messages[0].text
+
+
+@pytest.mark.parametrize("arguments", [(), ("nullok",)], ids=["strict", "nullok"])
+@pytest.mark.parametrize("file", ["credential", "state"])
+def test_a_hard_link_of_another_users_file_is_refused(
+    harness, enrolled, account, new_account, service, log, file, arguments
+):
+    victim = enroll(new_account())
+    path = enrolled.directory / file
+    path.unlink()
+    os.link(victim.directory / file, path)
+    before = path.read_bytes()
+    name = service(*arguments, then=PERMIT)
+    for enrollment in (victim, enrolled):
+        code = enrollment.authenticator.code_at(START)
+        assert harness.log_in(name, enrolled.user, code, at=START).result == Result.AUTHINFO_UNAVAIL
+    assert all(INSECURE in message.text.split() for message in log.of_module(2))
+    assert path.read_bytes() == before, "another user's file was changed"
+
+
+@pytest.mark.seconds(300)
+def test_a_credential_cut_short_anywhere_is_refused(harness, enrolled_with_backup_codes, service, log):
+    enrolled = enrolled_with_backup_codes
+    content = enrolled.credential.read_bytes()
+    names = [service(then=PERMIT), service("nullok", then=PERMIT)]
+    code = enrolled.authenticator.code_at(START)
+    for length in range(len(content)):
+        enrolled.credential.write_bytes(content[:length])
+        login = harness.log_in(names[length % 2], enrolled.user, code, at=START)
+        assert (login.result, login.killed_by) == (Result.AUTHINFO_UNAVAIL, None), f"cut to {length} bytes"
+    messages = log.of_module(len(content))
+    assert all(CORRUPT in message.text.split() for message in messages)
+    enrolled.credential.write_bytes(content)
+    assert harness.log_in(names[0], enrolled.user, code, at=START).result == Result.SUCCESS
+
+
+def test_a_home_of_root_is_not_proof_that_nobody_is_enrolled(harness, products, account, service):
+    os.chown(account.home, 0, 0)
+    login = harness.log_in(service("nullok", then=PERMIT), account.name, "123456", at=START)
+    assert login.result == Result.AUTHINFO_UNAVAIL
+
+
+def test_an_empty_folder_of_ours_is_not_proof_that_nobody_is_enrolled(harness, products, account, service):
+    folder = account.home / ".twofactor"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, account.uid, account.gid)
+    login = harness.log_in(service("nullok", then=PERMIT), account.name, "123456", at=START)
+    assert login.result == Result.AUTHINFO_UNAVAIL
+
+
+def test_a_home_that_is_a_link_of_roots_is_an_ordinary_home(harness, products, account, service, tmp_path):
+    enrolled = enroll(account)
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    moved = tmp_path / "home"
+    shutil.copytree(account.home, moved, symlinks=True)
+    subprocess.run(["chown", "-R", f"{account.uid}:{account.gid}", moved], check=True, timeout=10)
+    shutil.rmtree(account.home)
+    account.home.symlink_to(moved)
+    login = harness.log_in(service(), account.name, enrolled.authenticator.code_at(START), at=START)
+    assert login.result == Result.SUCCESS
+
+
+def test_a_home_that_only_its_owner_may_enter_is_no_obstacle(harness, enrolled, account, service):
+    account.home.chmod(0o700)
+    login = harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    assert login.result == Result.SUCCESS
+
+
+def test_files_keep_their_owner_and_mode_through_logins(harness, enrolled, account, service):
+    harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    expected = {enrolled.directory: 0o700, enrolled.credential: 0o600, enrolled.state: 0o600}
+    for path, mode in expected.items():
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (mode, account.uid, account.gid), path
+    assert sorted(path.name for path in enrolled.directory.iterdir()) == ["credential", "state"]

@@ -1,0 +1,123 @@
+"""The tests' own tools: that they work, and that they can find what they look for."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from rig.clock import standing_at
+from rig.harness import FAILURE, NO_ARRAY, NULL, SOURCES, Answer, Result, build
+from rig.one_time_password import Authenticator
+from rig.ssh import Client, Server, make_key
+
+pytestmark = pytest.mark.machinery
+
+
+def test_the_reference_agrees_with_rfc_4226():
+    expected = "755224 287082 359152 969429 338314 254676 287922 162583 399871 520489".split()
+    authenticator = Authenticator(b"12345678901234567890")
+    assert [authenticator.code_for_counter(counter) for counter in range(10)] == expected
+
+
+@pytest.mark.parametrize(
+    "algorithm, length, codes",
+    [
+        ("sha1", 20, "94287082 07081804 14050471 89005924 69279037 65353130"),
+        ("sha256", 32, "46119246 68084774 67062674 91819424 90698825 77737706"),
+        ("sha512", 64, "90693936 25091201 99943326 93441116 38618901 47863826"),
+    ],
+)
+def test_the_reference_agrees_with_rfc_6238(algorithm, length, codes):
+    secret = (b"1234567890" * 7)[:length]
+    authenticator = Authenticator(secret, algorithm=algorithm, digits=8)
+    times = [59, 1111111109, 1111111111, 1234567890, 2000000000, 20000000000]
+    assert [authenticator.code_at(time) for time in times] == codes.split()
+
+
+def test_the_sandbox_is_a_copy_that_others_do_not_see(account):
+    assert os.getpid() != 1 and Path("/run/sandbox/syslog").exists()
+    assert account.home.is_dir()
+    listening = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, timeout=10).stdout
+    assert listening.count("\n") == 1, "a network beyond loopback"
+
+
+def test_homes_are_on_a_journaled_file_system_where_there_is_one():
+    if not Path("/sys/block/loop0").exists():
+        pytest.skip("no loop device on this machine: races between logins are harder to see")
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    assert [line.split()[2] for line in mounts if line.split()[1] == "/home"] == ["ext4"]
+
+
+def test_the_log_is_caught(log):
+    subprocess.run(["logger", "--priority", "authpriv.notice", "--tag", "someone", "one\ttwo"], check=True, timeout=10)
+    for _ in range(100):
+        if log.messages():
+            break
+        time.sleep(0.02)
+    assert [str(message) for message in log.messages()] == ["authpriv.notice someone: one<09>two"]
+
+
+def test_the_harness_tells_return_values_apart(harness):
+    assert harness.log_in(harness.service("permit", "auth required pam_permit.so"), "root").result == Result.SUCCESS
+    assert harness.log_in(harness.service("deny", "auth required pam_deny.so"), "root").result == Result.AUTH_ERR
+    assert harness.log_in("no-such-service", "root").result == Result.AUTH_ERR
+
+
+def test_a_stack_in_which_nobody_decided_is_refused(harness):
+    ignoring = "auth required pam_debug.so auth=ignore"
+    alone = harness.service("ignored", ignoring)
+    followed = harness.service("ignored-then", ignoring, "auth required pam_permit.so")
+    assert harness.log_in(alone, "root").result == Result.NOBODY_DECIDED
+    assert harness.log_in(followed, "root").result == Result.SUCCESS
+
+
+def test_the_harness_answers_as_written(harness, new_account, password):
+    account = new_account(password=password)
+    service = harness.service("unix", "auth required pam_unix.so")
+    right = harness.log_in(service, account.name, password, setcred=True)
+    assert (right.result, right.setcred, right.prompts) == (Result.SUCCESS, 0, ["Password: "])
+    both = Answer("text-and-failure", password.encode())
+    for answer in ["wrong", "", b"\x01\xff", b"7" * 4096, NULL, NO_ARRAY, FAILURE, both]:
+        wrong = harness.log_in(service, account.name, answer)
+        assert wrong.result not in (None, Result.SUCCESS)
+    assert harness.log_in(service, account.name).unanswered == 1
+
+
+def test_the_harness_reports_the_delay_instead_of_sleeping(harness, new_account, password):
+    account = new_account(password=password)
+    started = time.monotonic()
+    login = harness.log_in(harness.service("delay", "auth required pam_unix.so"), account.name, "wrong")
+    assert login.delay > 0 and time.monotonic() - started < 1.5
+
+
+def test_the_clock_stands_where_it_is_put():
+    for time_in_2106 in (4294967296, 4294967355):
+        date = subprocess.run(["/bin/date", "+%s"], env=standing_at(time_in_2106), capture_output=True, timeout=10)
+        assert date.stdout == b"%d\n" % time_in_2106
+
+
+def test_a_module_without_a_lock_is_caught_by_the_race(harness, account, scratch):
+    module = build([SOURCES / "unlocked.c"], scratch / "unlocked.so", "-shared", "-fPIC", "-lpam")
+    file = account.home / "used"
+    service = harness.service("unlocked", f"auth required {module} {file}")
+    accepted = []
+    for number in range(5):
+        logins = harness.run(service, [(account.name, [f"{number:06}"])], times=30, at_once=True)
+        assert len(logins) == 30
+        accepted.append(sum(login.result == Result.SUCCESS for login in logins))
+    assert max(accepted) > 1, accepted
+
+
+def test_a_real_ssh_login_by_password_and_by_key(new_account, password, scratch):
+    account = new_account(password=password)
+    Path("/etc/pam.d/machinery-sshd").write_text(
+        "auth required pam_unix.so nodelay\naccount required pam_unix.so\nsession required pam_permit.so\n"
+    )
+    key = make_key(account, scratch)
+    with Server("machinery-sshd", scratch / "machinery", "publickey keyboard-interactive:pam") as server:
+        for word, let_in in ((password, True), ("wrong", False)):
+            client = server.connect(account)
+            client.answer(Client.PASSWORD, word)
+            assert client.is_let_in() == let_in
+        assert server.connect(account, key=key).is_let_in()

@@ -1,0 +1,87 @@
+"""Each code opens one login, whoever asks, in whatever order, and however many ask at once."""
+
+import pytest
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
+
+ROUNDS = 20
+SESSIONS = 30
+
+
+def count(logins, result):
+    return sum(login.result == result for login in logins)
+
+
+def test_a_code_is_accepted_once_within_its_window(harness, enrolled, service):
+    name = service()
+    code = enrolled.authenticator.code_at(START)
+    results = [harness.log_in(name, enrolled.user, code, at=START + late).result for late in (0, 1, 29, 31, 59)]
+    assert results == [Result.SUCCESS] + [Result.AUTH_ERR] * 4
+
+
+def test_an_older_code_is_refused_after_a_newer_one(harness, enrolled, service):
+    name = service("window=3")
+    code = enrolled.authenticator.code_at
+    assert harness.log_in(name, enrolled.user, code(START, steps=1), at=START).result == Result.SUCCESS
+    for steps in (1, 0, -1, -2, -3):
+        assert harness.log_in(name, enrolled.user, code(START, steps=steps), at=START).result == Result.AUTH_ERR
+    assert harness.log_in(name, enrolled.user, code(START, steps=2), at=START).result == Result.SUCCESS
+
+
+def test_a_code_used_in_one_service_is_used_in_all(harness, enrolled, service):
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
+    assert harness.log_in(service("window=10"), enrolled.user, code, at=START).result == Result.AUTH_ERR
+
+
+@pytest.mark.seconds(300)
+def test_of_many_sessions_with_one_code_exactly_one_is_let_in(harness, enrolled, service, log):
+    name = service()
+    for number in range(ROUNDS):
+        now = START + 90 * number
+        code = enrolled.authenticator.code_at(now)
+        logins = harness.run(name, [(enrolled.user, [code])], times=SESSIONS, at_once=True, at=now)
+        assert count(logins, Result.SUCCESS) == 1, f"round {number}: {[login.result for login in logins]}"
+        assert count(logins, Result.AUTH_ERR) == SESSIONS - 1
+    texts = [message.text for message in log.of_module(ROUNDS * SESSIONS, patience=20)]
+    assert sum(": accepted " in text for text in texts) == ROUNDS
+    assert sum(text.endswith("reason=reused-code") for text in texts) == ROUNDS * (SESSIONS - 1)
+
+
+@pytest.mark.seconds(600)
+def test_of_many_sessions_with_one_backup_code_exactly_one_is_let_in(harness, products, account, service):
+    enrolled = enroll(account, backup_codes=ROUNDS)
+    name = service()
+    for number, code in enumerate(enrolled.backup_codes):
+        now = START + 3600 * number
+        logins = harness.run(name, [(account.name, [code])], times=SESSIONS, at_once=True, at=now, timeout=120)
+        assert count(logins, Result.SUCCESS) == 1, f"round {number}: {[login.result for login in logins]}"
+
+
+def test_of_many_sessions_with_one_counter_code_exactly_one_is_let_in(harness, products, account, service):
+    enrolled = enroll(account, "--type", "hotp")
+    name = service()
+    for counter in range(5):
+        code = enrolled.authenticator.code_for_counter(counter)
+        logins = harness.run(name, [(account.name, [code])], times=SESSIONS, at_once=True, at=START + counter)
+        assert count(logins, Result.SUCCESS) == 1, [login.result for login in logins]
+
+
+def test_a_code_and_a_backup_code_at_once_each_let_one_in(harness, enrolled_with_backup_codes, service):
+    enrolled = enrolled_with_backup_codes
+    code = enrolled.authenticator.code_at(START)
+    pair = [(enrolled.user, [code]), (enrolled.user, [enrolled.backup_codes[0]])]
+    logins = harness.run(service(), pair, times=10, at_once=True, at=START)
+    assert [count(logins[which::2], Result.SUCCESS) for which in (0, 1)] == [1, 1]
+
+
+@pytest.mark.seconds(180)
+def test_users_who_log_in_at_once_do_not_hinder_each_other(harness, products, new_account, service):
+    enrollments = [enroll(new_account()) for _ in range(12)]
+    name = service()
+    for number in range(5):
+        now = START + 90 * number
+        pairs = [(enrolled.user, [enrolled.authenticator.code_at(now)]) for enrolled in enrollments]
+        logins = harness.run(name, pairs, at_once=True, at=now)
+        assert [login.result for login in logins] == [Result.SUCCESS] * 12

@@ -1,0 +1,139 @@
+"""Guessing: failures are counted, guesses are slowed down, and the owner can still get in."""
+
+import pytest
+from rig.clock import START
+from rig.harness import Result
+
+
+class Guessing:
+    """Guesses at one account's code, one service, at moments of the test's choice."""
+
+    def __init__(self, harness, enrolled, service: str) -> None:
+        self.harness = harness
+        self.enrolled = enrolled
+        self.service = service
+        self.now = START
+
+    def answer(self, reply):
+        return self.harness.log_in(self.service, self.enrolled.user, reply, at=self.now)
+
+    def right(self):
+        return self.answer(self.enrolled.authenticator.code_at(self.now))
+
+    def wrong(self):
+        return self.answer(self.enrolled.authenticator.wrong_code(self.now))
+
+    def fail(self, times: int) -> None:
+        for number in range(times):
+            assert self.wrong().result == Result.AUTH_ERR, f"failure {number + 1}"
+
+
+@pytest.fixture
+def guessing(harness, enrolled, service):
+    return Guessing(harness, enrolled, service())
+
+
+def test_after_five_failures_even_the_right_code_has_to_wait(guessing, log):
+    guessing.fail(5)
+    login = guessing.right()
+    assert (login.result, len(login.prompts)) == (Result.MAXTRIES, 1)
+    assert login.messages == ["Too many failed codes. Try again in 30 seconds."]
+    last = log.of_module(6)[-1]
+    assert last.priority == "authpriv.notice"
+    assert last.text.endswith(f"denied user={guessing.enrolled.user} rhost=- reason=throttled retry_after=30")
+    guessing.now += 29
+    assert guessing.right().result == Result.MAXTRIES
+    guessing.now += 2
+    assert guessing.right().result == Result.SUCCESS
+
+
+def test_the_wait_doubles_up_to_fifteen_minutes(guessing):
+    guessing.fail(5)
+    for wait in (30, 60, 120, 240, 480, 900, 900):
+        guessing.now += wait - 1
+        assert guessing.wrong().result == Result.MAXTRIES, f"before {wait} s were over"
+        guessing.now += 2
+        guessing.fail(1)
+
+
+def test_guesses_while_waiting_do_not_make_it_longer(guessing):
+    guessing.fail(5)
+    for _ in range(10):
+        guessing.now += 2
+        assert guessing.wrong().result == Result.MAXTRIES
+    guessing.now = START + 31
+    assert guessing.right().result == Result.SUCCESS
+
+
+def test_a_success_forgets_the_failures(guessing):
+    guessing.fail(4)
+    assert guessing.right().result == Result.SUCCESS
+    guessing.now += 60
+    guessing.fail(4)
+    assert guessing.right().result == Result.SUCCESS
+
+
+@pytest.mark.parametrize("limit", [1, 3, 8])
+def test_the_number_of_free_failures_can_be_set(harness, enrolled, service, limit):
+    guessing = Guessing(harness, enrolled, service(f"max_failures={limit}"))
+    guessing.fail(limit)
+    assert guessing.right().result == Result.MAXTRIES
+
+
+def test_reused_codes_malformed_replies_and_silence_do_not_count(guessing):
+    assert guessing.right().result == Result.SUCCESS
+    used = guessing.enrolled.authenticator.code_at(guessing.now)
+    for reply in [used, "letters", ""] * 5:
+        assert guessing.answer(reply).result == Result.AUTH_ERR
+    guessing.now += 60
+    assert guessing.right().result == Result.SUCCESS
+
+
+def test_a_backup_code_works_while_others_wait(harness, enrolled_with_backup_codes, service):
+    guessing = Guessing(harness, enrolled_with_backup_codes, service())
+    guessing.fail(5)
+    assert guessing.right().result == Result.MAXTRIES
+    assert guessing.answer(guessing.enrolled.backup_codes[0]).result == Result.SUCCESS
+    assert guessing.answer(guessing.enrolled.backup_codes[0]).result != Result.SUCCESS
+    guessing.now += 60
+    assert guessing.right().result == Result.SUCCESS
+
+
+@pytest.mark.seconds(240)
+def test_a_hundred_failures_lock_the_codes_until_a_backup_code(harness, enrolled_with_backup_codes, service, log):
+    guessing = Guessing(harness, enrolled_with_backup_codes, service())
+    for _ in range(100):
+        guessing.fail(1)
+        guessing.now += 901
+    log.of_module(100)
+    guessing.now += 365 * 86400
+    login = guessing.right()
+    assert login.result == Result.MAXTRIES
+    assert "reason=locked" in log.of_module(101)[-1].text.split()
+    assert guessing.answer(guessing.enrolled.backup_codes[0]).result == Result.SUCCESS
+    guessing.now += 60
+    assert guessing.right().result == Result.SUCCESS
+
+
+def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(harness, enrolled, service):
+    wrong = enrolled.authenticator.wrong_code(START)
+    logins = harness.run(service(), [(enrolled.user, [wrong])], times=30, at_once=True, at=START)
+    results = [login.result for login in logins]
+    assert (results.count(Result.AUTH_ERR), results.count(Result.MAXTRIES)) == (5, 25)
+
+
+def test_the_failures_of_one_user_are_not_those_of_another(guessing, harness, new_account, products):
+    from rig.enrollment import enroll
+
+    guessing.fail(5)
+    other = Guessing(harness, enroll(new_account()), guessing.service)
+    assert other.right().result == Result.SUCCESS
+
+
+def test_a_clock_that_was_ahead_does_not_lock_for_years(guessing):
+    guessing.now = START + 20 * 365 * 86400
+    guessing.fail(5)
+    guessing.now = START
+    assert guessing.right().result == Result.MAXTRIES
+    guessing.now += 901
+    assert guessing.right().result == Result.SUCCESS

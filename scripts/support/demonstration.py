@@ -1,0 +1,188 @@
+"""What scripts/demo shows. Runs in the sandbox; ends with 1 where a login does not end as it should."""
+
+import re
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pexpect
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Tests" / "Integration"))
+
+from rig import machine  # noqa: E402
+from rig.machine import Account  # noqa: E402
+from rig.one_time_password import Authenticator  # noqa: E402
+from rig.ssh import Client, Server, make_key  # noqa: E402
+from rig.syslog import SystemLog  # noqa: E402
+
+PASSWORD_AND_CODE = """\
+auth required pam_unix.so nodelay
+auth required pam_twofactor.so {arguments}
+account required pam_unix.so
+session required pam_permit.so
+"""
+CODE_ALONE = """\
+auth required pam_twofactor.so
+account required pam_unix.so
+session required pam_permit.so
+"""
+BACKUP_CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b")
+
+
+class Screen:
+    """Prints what a terminal shows, as it shows it, indented."""
+
+    def __init__(self) -> None:
+        self._at_start = True
+
+    def write(self, text: str) -> None:
+        for part in re.split(r"(\r*\n)", text.replace("\r\r\n", "\n")):
+            if part.strip("\r") == "\n":
+                sys.stdout.write("\n")
+                self._at_start = True
+            elif part := part.replace("\r", ""):
+                sys.stdout.write("    " + part if self._at_start else part)
+                self._at_start = False
+
+    def note(self, text: str) -> None:
+        """What cannot be seen on a screen: what was typed without an echo."""
+        sys.stdout.write(f"\033[2m[{text}]\033[0m" if sys.stdout.isatty() else f"[{text}]")
+        self._at_start = False
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        if not self._at_start:
+            self.write("\n")
+        self.flush()
+
+
+class Phone:
+    """An authenticator app whose owner never shows the same code twice."""
+
+    def __init__(self, secret: str) -> None:
+        self._authenticator = Authenticator.from_base32(secret)
+        self._last = 0
+
+    def code(self) -> str:
+        """A code that was not used yet and is within the window: nobody waits for the next half minute."""
+        step = max(self._last + 1, self._authenticator.step(time.time()) - 1)
+        while step > self._authenticator.step(time.time()) + 1:
+            time.sleep(0.2)
+        self._last = step
+        return self._authenticator.code_for_counter(step)
+
+    def wrong_code(self) -> str:
+        return self._authenticator.wrong_code(time.time())
+
+
+def heading(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m\n" if sys.stdout.isatty() else f"\n{text}\n", flush=True)
+
+
+def print_log(log: SystemLog, count: int = 1) -> None:
+    for message in log.of_module(count):
+        print(f"    log: {message}")
+
+
+def enroll_at_a_terminal(account: Account) -> tuple[Phone, list[str]]:
+    """Alice runs `twofactor enable` herself; her phone and her note of the backup codes."""
+    print("    $ twofactor enable")
+    screen = Screen()
+    terminal = pexpect.spawn(
+        "runuser", ["-l", account.name, "-c", "twofactor enable"], encoding="utf-8", timeout=30, dimensions=(60, 100)
+    )
+    terminal.logfile_read = screen
+    shown, phone = "", None
+    questions = ["[Pp]assword[^\n]*: ", "[Cc]ode[^\n]*: ", r"(\[[^\]\n]*[yY][^\]\n]*\]|yes/no)[^\n]{0,6}$", pexpect.EOF]
+    while (question := terminal.expect(questions)) != 3:
+        shown += terminal.before + terminal.after
+        if question == 0:
+            screen.note("types the password")
+            terminal.sendline(account.password)
+        elif question == 1:
+            phone = phone or Phone(re.search(r"secret=([A-Z2-7]+)", re.sub(r"\s", "", shown))[1])
+            terminal.sendline(phone.code())
+        else:
+            terminal.sendline("yes")
+    shown += terminal.before
+    terminal.close()
+    screen.finish()
+    assert terminal.exitstatus == 0, f"twofactor enable ended with {terminal.exitstatus}"
+    return phone, BACKUP_CODE.findall(shown)
+
+
+def log_in(
+    server: Server, account: Account, *, code: str | None, password: str | None, key: Path | None = None, let_in: bool
+) -> None:
+    """One ssh login on the screen, and what the module wrote about it."""
+    log = SystemLog()
+    print(f"    $ ssh {'-i key ' if key else ''}{account.name}@server whoami")
+    screen = Screen()
+    client = Client(server.arguments(account, "whoami; echo logged in", key), log=screen)
+    if password is not None:
+        client.expect(Client.PASSWORD)
+        screen.note("types the password")
+        client.terminal.sendline(password)
+    if code is not None:
+        client.expect(Client.CODE)
+        screen.note(f"types {code}")
+        client.terminal.sendline(code)
+    was_let_in = client.is_let_in()
+    screen.finish()
+    print_log(log, 1 if code is not None else 0)
+    sys.stdout.flush()
+    assert was_let_in == let_in, "let in" if was_let_in else "refused"
+
+
+def service(name: str, stack: str, directory: Path, **options) -> Server:
+    Path(f"/etc/pam.d/{name}").write_text(stack)
+    return Server(name, directory / name, **options)
+
+
+def main() -> None:
+    machine.install()
+    directory = Path(tempfile.mkdtemp())
+    alice, bob = (machine.add_account(name, password=secrets.token_urlsafe(9)) for name in ("alice", "bob"))
+
+    print("Two-factor login, in a copy of this machine that is forgotten at the end.")
+    heading("Alice switches two-factor on")
+    phone, backup_codes = enroll_at_a_terminal(alice)
+
+    with service("twofactor-demo-sshd", PASSWORD_AND_CODE.format(arguments=""), directory) as server:
+        heading("She logs in with password and code")
+        code = phone.code()
+        log_in(server, alice, password=alice.password, code=code, let_in=True)
+        heading("The same code again is refused")
+        log_in(server, alice, password=alice.password, code=code, let_in=False)
+        heading("A wrong code is refused")
+        log_in(server, alice, password=alice.password, code=phone.wrong_code(), let_in=False)
+        heading("Without her phone she uses a backup code")
+        log_in(server, alice, password=alice.password, code=backup_codes[0], let_in=True)
+        heading("which works once")
+        log_in(server, alice, password=alice.password, code=backup_codes[0], let_in=False)
+        heading("Bob has not switched it on, and this server insists")
+        log_in(server, bob, password=bob.password, code="123456", let_in=False)
+
+    stack = PASSWORD_AND_CODE.format(arguments="nullok")
+    with service("twofactor-demo-nullok-sshd", stack, directory) as server:
+        heading("With `nullok` Bob gets in by his password until he enrols")
+        log_in(server, bob, password=bob.password, code=None, let_in=True)
+
+    methods = "publickey,keyboard-interactive:pam"
+    with service("twofactor-demo-keys-sshd", CODE_ALONE, directory, methods=methods) as server:
+        heading("A public key plus a code, with no password")
+        log_in(server, alice, password=None, code=phone.code(), key=make_key(alice, directory), let_in=True)
+
+    print("\nDone. The accounts, keys and secrets above are forgotten with the copy of the machine.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (AssertionError, pexpect.ExceptionPexpect) as failure:
+        print(f"\ndemonstration: {str(failure).splitlines()[0]}", file=sys.stderr)
+        sys.exit(1)
