@@ -42,6 +42,7 @@ let package = Package(
         .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
         .linkedLibrary(":libcrypto.a", .when(traits: ["Embedded"])),
       ]),
+    .target(name: "CSetup", linkerSettings: [.linkedLibrary("crypt")]),
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
 
     // The module, from the bottom up.
@@ -65,12 +66,13 @@ let package = Package(
     .target(
       name: "TwoFactorSetup",
       dependencies: [
-        "COpenSSL", "CPAM", "CQREncode", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword",
-        "Verification",
+        "COpenSSL", "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy",
+        "OneTimePassword", "Verification",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
     .executableTarget(name: "twofactor", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
+    .testTarget(name: "TwoFactorSetupTests", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

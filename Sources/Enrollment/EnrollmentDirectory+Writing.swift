@@ -122,7 +122,9 @@ extension EnrollmentDirectory {
     try new.write(credential, to: "credential")
     let file = try StateFile(locking: new.createFile("state", flags: O_RDWR | O_EXCL))
     try file.rewrite(state, sequence: 1)
-    guard fsync(try new.openForFlushing().descriptor) == 0 else {
+    // Bound to a name: a value without one is closed before fsync is called.
+    let flusher = try new.openForFlushing()
+    guard fsync(flusher.descriptor) == 0 else {
       throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: csystem_errno())
     }
   }
