@@ -32,8 +32,16 @@ extension EnrollmentDirectory {
     case ENOENT: throw EnrollmentFailure(.corrupt, name, "is missing", error: error)
     case ELOOP, EISDIR, ENXIO, ENODEV, ENOTDIR:
       throw EnrollmentFailure(.insecure, name, "is not a regular file", error: error)
+    case EACCES where !isOwned(&path): throw EnrollmentFailure(.insecure, name, "is owned by somebody else")
     default: throw EnrollmentFailure(.io, name, "cannot be opened", error: error)
     }
+  }
+
+  /// Whether a file that cannot be opened has the owner that it must have.
+  private borrowing func isOwned(_ path: inout ByteText<32>) -> Bool {
+    let file = unsafe path.withCString { unsafe OpenFile.at(directory.descriptor, $0, csystem_o_path) }
+    guard let status = file?.status() else { return true }
+    return status.owner == owner
   }
 
   /// The status of an open file that is the user's alone.
