@@ -14,7 +14,8 @@ let strict: [SwiftSetting] = [
 let module: [SwiftSetting] =
   strict + [
     .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
-    .unsafeFlags(["-wmo", "-Osize", "-no-allocations"], .when(traits: ["Embedded"])),
+    .unsafeFlags(
+      ["-wmo", "-Osize", "-no-allocations", "-Xfrontend", "-function-sections"], .when(traits: ["Embedded"])),
   ]
 
 let package = Package(
@@ -42,6 +43,7 @@ let package = Package(
         .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
         .linkedLibrary(":libcrypto.a", .when(traits: ["Embedded"])),
       ]),
+    .target(name: "CSetup", linkerSettings: [.linkedLibrary("crypt")]),
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
 
     // The module, from the bottom up.
@@ -65,12 +67,13 @@ let package = Package(
     .target(
       name: "TwoFactorSetup",
       dependencies: [
-        "COpenSSL", "CPAM", "CQREncode", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword",
-        "Verification",
+        "COpenSSL", "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy",
+        "OneTimePassword", "Verification",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
     .executableTarget(name: "twofactor", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
+    .testTarget(name: "TwoFactorSetupTests", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -22,7 +22,7 @@ extension EnrollmentDirectory {
   }
 
   /// Opens a file of the enrolment.
-  borrowing func openFile(_ name: StaticString, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
+  borrowing func openFile(_ name: Literal, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
     var path = ByteText<32>()
     path.append(name)
     let file = unsafe path.withCString { unsafe OpenFile.at(directory.descriptor, $0, flags) }
@@ -38,7 +38,7 @@ extension EnrollmentDirectory {
 
   /// The status of an open file that is the user's alone.
   borrowing func checkedStatus(
-    of file: borrowing OpenFile, _ name: StaticString
+    of file: borrowing OpenFile, _ name: Literal
   ) throws(EnrollmentFailure) -> FileStatus {
     guard let status = file.status() else {
       throw EnrollmentFailure(.io, name, "cannot be examined", error: csystem_errno())

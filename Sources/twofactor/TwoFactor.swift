@@ -1,1 +1,9 @@
-@main struct Main { static func main() {} }
+import TwoFactorSetup
+
+/// The command `twofactor`.
+@main
+enum TwoFactor {
+  static func main() {
+    SetupProgram.main(Array(CommandLine.arguments.dropFirst()))
+  }
+}

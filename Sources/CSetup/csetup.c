@@ -1,0 +1,62 @@
+#define _GNU_SOURCE
+#include "csetup.h"
+
+#include <errno.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+int csetup_set_identity(uid_t user, gid_t group) {
+  if (setresgid(group, group, group) != 0) return -1;
+  return setresuid(user, user, user);
+}
+
+int csetup_has_identity(uid_t user, gid_t group) {
+  uid_t ru, eu, su;
+  gid_t rg, eg, sg;
+  if (getresuid(&ru, &eu, &su) != 0 || getresgid(&rg, &eg, &sg) != 0) return 0;
+  return ru == user && eu == user && su == user && rg == group && eg == group && sg == group;
+}
+
+int csetup_watch_interruptions(sigset_t *previous) {
+  sigset_t interruptions;
+  sigemptyset(&interruptions);
+  sigaddset(&interruptions, SIGINT);
+  sigaddset(&interruptions, SIGQUIT);
+  sigaddset(&interruptions, SIGTERM);
+  sigaddset(&interruptions, SIGHUP);
+  sigaddset(&interruptions, SIGTSTP);
+  if (sigprocmask(SIG_BLOCK, &interruptions, previous) != 0) return -1;
+  int descriptor = signalfd(-1, &interruptions, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (descriptor < 0) {
+    int error = errno;
+    sigprocmask(SIG_SETMASK, previous, NULL);
+    errno = error;
+  }
+  return descriptor;
+}
+
+int csetup_next_interruption(int descriptor) {
+  struct signalfd_siginfo information;
+  ssize_t count = read(descriptor, &information, sizeof information);
+  return count == (ssize_t)sizeof information ? (int)information.ssi_signo : 0;
+}
+
+void csetup_deliver(int number) {
+  struct sigaction action = {0}, before;
+  sigset_t one, mask;
+  action.sa_handler = SIG_DFL;
+  if (sigaction(number, NULL, &before) != 0 || before.sa_handler == SIG_IGN) return;
+  sigaction(number, &action, &before);
+  sigemptyset(&one);
+  sigaddset(&one, number);
+  raise(number);
+  sigprocmask(SIG_UNBLOCK, &one, &mask);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
+  sigaction(number, &before, NULL);
+}
+
+void csetup_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
+
+int csetup_new_salt(const unsigned char *random, int count, char *setting) {
+  return crypt_gensalt_rn("$y$", 0, (const char *)random, count, setting, CRYPT_GENSALT_OUTPUT_SIZE) ? 0 : -1;
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+
+/// `twofactor backup-codes`.
+struct BackupCodesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "backup-codes",
+    abstract: "Replace all backup codes by new ones.",
+    discussion: """
+      Asks for a code, from the app or one of the backup codes, and shows new backup codes. The old ones stop working at the moment \
+      when the new ones are stored.
+      """)
+
+  @Option(help: ArgumentHelp("How many backup codes to make, 0 to 32.", valueName: "n"))
+  var backupCodes = BackupCodes.defaultCount
+
+  @Option(
+    help: ArgumentHelp("Write the backup codes to a file instead of the screen.", valueName: "file"),
+    completion: .file())
+  var backupCodesFile: String?
+
+  @Flag(help: ArgumentHelp("Accepted for scripts; there is no yes/no question here.", visibility: .hidden))
+  var yes = false
+
+  @Flag(help: "Replace a file that is there already.")
+  var force = false
+
+  @OptionGroup(title: "Common options")
+  var common: CommonOptions
+
+  mutating func validate() throws {
+    guard BackupCodes.counts.contains(backupCodes) else {
+      throw ValidationError("--backup-codes is 0 to 32.")
+    }
+  }
+
+  func run() throws {
+    let session = try Session(common, subcommand: "backup-codes")
+    try session.requireEnrollment()
+    try session.checkCode()
+    let codes = try BackupCodes(count: backupCodes)
+    let hashes = try codes.hashes()
+    let file = try backupCodesFile.map { path in
+      let contents = codes.fileContents(account: session.account.nameText, issuer: session.hostIssuer)
+      return try KeptFile(path, contents: Array(contents.utf8), force: force)
+    }
+    do {
+      try handOver(codes, session: session)
+      try session.store.replaceBackupCodes(by: hashes)
+      file?.keep()
+    } catch {
+      file?.withdraw()
+      throw error
+    }
+    if !session.wantsJSON {
+      try session.show("The new backup codes are in force, and the old ones do not work any more.\n")
+    }
+  }
+
+  private func handOver(_ codes: BackupCodes, session: Session) throws {
+    if session.wantsJSON {
+      try session.report(
+        .object([
+          ("user", .string(session.account.nameText)), ("backup_codes", .array(codes.codes.map(JSONValue.string))),
+        ]))
+    } else if let backupCodesFile {
+      try session.show("The backup codes are in \(backupCodesFile.printable)\n")
+    } else if !codes.codes.isEmpty {
+      try session.show("\n" + codes.page)
+      try session.terminal.page.flush()
+    }
+  }
+}

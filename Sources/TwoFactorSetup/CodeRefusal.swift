@@ -1,0 +1,60 @@
+import Enrollment
+import Verification
+
+/// Why a code was not accepted, in words.
+struct CodeRefusal {
+  /// Lower case, no full stop.
+  let message: String
+  let hint: String?
+
+  /// Why a code is refused; nil where it is accepted.
+  ///
+  /// - Parameters:
+  ///   - verdict: What a login would decide.
+  ///   - period: The period of the device in seconds, where it has one.
+  init?(_ verdict: Verdict, period: Int64?) {
+    switch verdict {
+    case .acceptedCode, .acceptedBackupCode: return nil
+    case .wrongCode: (message, hint) = ("wrong code", nil)
+    case .outsideWindow(let steps): (message, hint) = Self.outsideWindow(steps, period: period)
+    case .reusedCode: (message, hint) = ("this code was already used", "wait for the next one")
+    case .throttled(let seconds):
+      (message, hint) = ("too many failed codes", "try again in \(seconds) seconds, or use a backup code")
+    case .locked:
+      message = "too many failed codes, no more are looked at"
+      hint = "use a backup code, or ask root for: twofactor unlock --user NAME"
+    }
+  }
+
+  /// Why what was typed cannot be a code.
+  init(_ problem: Reply.Problem) {
+    switch problem {
+    case .empty: (message, hint) = ("no code was typed", nil)
+    case .malformed: (message, hint) = ("this is no code", "a code has 6 or 8 digits, a backup code 10 characters")
+    case .outOfMemory: (message, hint) = ("out of memory", nil)
+    }
+  }
+
+  private static func outsideWindow(_ steps: Int64, period: Int64?) -> (String, String?) {
+    guard let period else {
+      return ("this code is \(steps) ahead of the last one", "type the next code that the device shows")
+    }
+    let seconds = Int64(steps.magnitude) * period
+    let span = seconds < 120 ? "\(seconds) seconds" : "\((seconds + 30) / 60) minutes"
+    return (
+      "this code is right, but \(span) \(steps < 0 ? "late" : "early")",
+      "type a code as soon as it is shown; if that does not help, set the clock of the phone to automatic, and look at "
+        + "this host's with: timedatectl"
+    )
+  }
+
+  /// A line of the transcript, where another try follows.
+  var line: String {
+    let text = message.prefix(1).uppercased() + message.dropFirst() + "."
+    guard let hint else { return text }
+    return text + " " + hint.prefix(1).uppercased() + hint.dropFirst() + "."
+  }
+
+  /// The end of the command.
+  var error: SetupError { SetupError(.refused, message, hint: hint) }
+}

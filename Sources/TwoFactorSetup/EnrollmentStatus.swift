@@ -1,0 +1,88 @@
+import Enrollment
+import FixedMemory
+
+/// What `status` tells about an account. Nothing in it is secret.
+struct EnrollmentStatus {
+  let user: String
+  let directory: String
+  /// When two-factor was switched on, in seconds since the epoch; nil where it is off.
+  var enabledAt: Int64?
+  var devices: [DeviceStatus] = []
+  var backupCodes = 0
+  var backupCodesLeft = 0
+  /// When a code was last accepted; nil for never.
+  var lastUsedAt: Int64?
+  /// How many codes in a row were wrong.
+  var failures: UInt32 = 0
+  /// Until when codes are refused; nil where they are not.
+  var lockedUntil: Int64?
+  /// Whether codes are refused until a backup code is used or root unlocks them.
+  var isLocked = false
+
+  /// The object of `--json`.
+  var json: JSONValue {
+    .object([
+      ("user", .string(user)),
+      ("enabled", .bool(enabledAt != nil)),
+      ("directory", .string(directory)),
+      ("devices", .array(devices.map(\.json))),
+      ("backup_codes_left", .number(Int64(backupCodesLeft))),
+      ("failures", .number(Int64(failures))),
+      ("locked_until", .time(lockedUntil)),
+    ])
+  }
+
+  /// The lines for a person.
+  func text(now: Int64) -> String {
+    guard let enabledAt else {
+      return "Two-factor is off for \(user.printable).\nSwitch it on with: twofactor enable\n"
+    }
+    var text = "Two-factor is on for \(user.printable) since \(Timestamp(seconds: enabledAt).readable).\n\n"
+    for device in devices {
+      let used = device.lastUsedAt.map { "last used \(Timestamp(seconds: $0).readable)" } ?? "not used yet"
+      text += "Device:        \(device.parameters.name.printable) (\(device.description)), \(used)\n"
+    }
+    text += "Backup codes:  \(backupCodesLeft) of \(backupCodes) left\n"
+    let last = lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never"
+    text += "Last login:    \(last)\n"
+    text += "Failed codes:  \(failures)\(throttling(now: now))\n"
+    text += "Files:         \(directory.printable)\n"
+    if backupCodesLeft == 0 {
+      text += "\nNo backup codes are left. Create new ones with: twofactor backup-codes\n"
+    }
+    return text
+  }
+
+  private func throttling(now: Int64) -> String {
+    if isLocked { return ", locked until a backup code is used" }
+    guard let lockedUntil, lockedUntil > now else { return "" }
+    return ", the next one is looked at in \(lockedUntil - now) seconds"
+  }
+}
+
+extension EnrollmentStore {
+  /// What there is to tell.
+  func status(now: Int64) throws -> EnrollmentStatus {
+    var status = EnrollmentStatus(user: account.nameText, directory: directory)
+    if case .absent = try standing() { return status }
+    try read { credential, state in
+      status.enabledAt = credential.enabledAt
+      for index in 0..<credential.deviceCount {
+        guard let device = credential.device(at: index) else { continue }
+        let used = state[device: index].lastUsedAt
+        status.devices.append(
+          DeviceStatus(
+            parameters: DeviceParameters(
+              name: String(decoding: credential.name(ofDeviceAt: index)), kind: device.kind,
+              algorithm: device.algorithm, digits: device.digits),
+            enabledAt: device.enabledAt, lastUsedAt: used > 0 ? used : nil))
+      }
+      status.backupCodes = credential.backupCodeCount
+      status.backupCodesLeft = state.backupCodesLeft(of: credential)
+      status.lastUsedAt = state.lastUsedAt > 0 ? state.lastUsedAt : nil
+      status.failures = state.failures
+      status.lockedUntil = state.throttledUntil > now ? state.throttledUntil : nil
+    }
+    return status
+  }
+}

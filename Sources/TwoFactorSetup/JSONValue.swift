@@ -1,0 +1,58 @@
+/// A value to be written as JSON (RFC 8259). Objects keep the order in which their members are given, so that
+/// the output reads the same every time.
+public enum JSONValue: Equatable {
+  /// An absent value.
+  case null
+  /// True or false.
+  case bool(Bool)
+  /// A whole number.
+  case number(Int64)
+  /// Text.
+  case string(String)
+  /// Several values.
+  case array([JSONValue])
+  /// Named values, in order.
+  case object([(String, JSONValue)])
+
+  /// Whether both are the same, members of objects in the same order.
+  public static func == (left: JSONValue, right: JSONValue) -> Bool { left.text == right.text }
+
+  /// The value as JSON, in one line.
+  public var text: String {
+    switch self {
+    case .null: "null"
+    case .bool(let value): value ? "true" : "false"
+    case .number(let value): String(value)
+    case .string(let value): Self.quoted(value)
+    case .array(let values): "[" + values.map(\.text).joined(separator: ", ") + "]"
+    case .object(let members):
+      "{" + members.map { Self.quoted($0.0) + ": " + $0.1.text }.joined(separator: ", ") + "}"
+    }
+  }
+
+  /// A value that may be absent.
+  static func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
+
+  /// A moment that may be absent, in seconds since the epoch.
+  static func time(_ seconds: Int64?) -> JSONValue {
+    optional(seconds.map { Timestamp(seconds: $0).text })
+  }
+
+  private static func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\r": result += "\\r"
+      case "\t": result += "\\t"
+      case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
+        let digits = String(scalar.value, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

@@ -1,0 +1,86 @@
+import Glibc
+
+/// A file with something secret that the user asked for: readable by its owner alone, on the disk before
+/// anything is switched on, and gone again where nothing is.
+struct KeptFile {
+  let path: String
+  private let displaced: String?
+
+  /// Writes a new file.
+  ///
+  /// - Parameters:
+  ///   - path: Where it goes.
+  ///   - contents: What is in it.
+  ///   - force: Whether it may take the place of a file that is there; that one comes back with ``withdraw()``.
+  /// - Throws: ``SetupError``; then everything is as it was.
+  init(_ path: String, contents: [UInt8], force: Bool) throws {
+    self.path = path
+    var displaced: String?
+    var status = stat()
+    if force, unsafe lstat(path, &status) == 0 {
+      guard status.st_mode & S_IFMT == S_IFREG else {
+        throw SetupError(.refused, "\(path) is not a file", hint: "name another file")
+      }
+      let aside = "\(path).\(getpid())~"
+      guard unsafe rename(path, aside) == 0 else { throw Self.failure("cannot replace", path) }
+      displaced = aside
+    }
+    self.displaced = displaced
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      let error = Self.failure("cannot create", path)
+      putBack()
+      throw error
+    }
+    defer { close(descriptor) }
+    do {
+      // The mask of the caller may have taken rights away from the owner, or from nobody.
+      guard fchmod(descriptor, 0o600) == 0 else { throw Self.failure("cannot protect", path) }
+      try Self.write(contents, to: descriptor, path)
+    } catch {
+      withdraw()
+      throw error
+    }
+  }
+
+  /// The file stays; one whose place it took goes.
+  func keep() {
+    if let displaced { unsafe unlink(displaced) }
+  }
+
+  /// Takes the file back.
+  func withdraw() {
+    unsafe unlink(path)
+    putBack()
+  }
+
+  private func putBack() {
+    if let displaced { unsafe rename(displaced, path) }
+  }
+
+  private static func write(_ contents: [UInt8], to descriptor: Int32, _ path: String) throws {
+    var rest = contents[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count > 0 {
+        rest = rest.dropFirst(count)
+      } else if SystemError.current != .interrupted {
+        throw failure("cannot write", path)
+      }
+    }
+    guard fsync(descriptor) == 0 else { throw failure("cannot write", path) }
+  }
+
+  private static func failure(_ what: String, _ path: String) -> SetupError {
+    switch SystemError.current {
+    case .exists:
+      SetupError(.refused, "\(path) is there already", hint: "name another file, or replace it with --force")
+    case .noSuchFile: SetupError(.noSuchFile, "\(what) \(path): the directory is not there")
+    case .accessDenied:
+      SetupError(
+        .notPermitted, "\(what) \(path): \(SystemError.accessDenied.text)",
+        hint: "with --user the file is written with that user's rights")
+    case let error: SetupError(.inputOutput, "\(what) \(path): \(error.text)")
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/// A QR code as the contents of a picture file, black on white.
+struct QRImage {
+  /// The kinds of files.
+  enum Format {
+    case png
+    case svg
+
+    /// The format that the ending of a file's name stands for; nil where it stands for none.
+    init?(path: String) {
+      let name = path.lowercased()
+      if name.hasSuffix(".png") {
+        self = .png
+      } else if name.hasSuffix(".svg") {
+        self = .svg
+      } else {
+        return nil
+      }
+    }
+  }
+
+  /// The quiet zone that the norm asks for, in modules.
+  private static let margin = 4
+  /// The side of a module in the PNG, in pixels.
+  private static let scale = 8
+
+  /// The bytes of the file.
+  let bytes: [UInt8]
+
+  /// Draws a code.
+  init(_ code: QRCode, format: Format) {
+    bytes =
+      switch format {
+      case .png: Self.png(code)
+      case .svg: Array(Self.svg(code).utf8)
+      }
+  }
+
+  private static func svg(_ code: QRCode) -> String {
+    let side = code.size + 2 * margin
+    var path = ""
+    for row in 0..<code.size {
+      for column in 0..<code.size where code.isDark(row: row, column: column) {
+        path += "M\(column + margin) \(row + margin)h1v1h-1z"
+      }
+    }
+    return """
+      <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(side) \(side)" width="\(side * scale)" height="\(side * scale)" \
+      shape-rendering="crispEdges"><path fill="#fff" d="M0 0h\(side)v\(side)H0z"/><path fill="#000" d="\(path)"/></svg>
+
+      """
+  }
+
+  /// A PNG (ISO/IEC 15948) of one bit for a pixel. The picture is small, so it is stored without compression.
+  private static func png(_ code: QRCode) -> [UInt8] {
+    let side = (code.size + 2 * margin) * scale
+    var pixels: [UInt8] = []
+    for y in 0..<side {
+      var line = [UInt8](repeating: 0, count: (side + 7) / 8)
+      for x in 0..<side where !code.isDark(row: y / scale - margin, column: x / scale - margin) {
+        line[x / 8] |= 0x80 >> UInt8(x % 8)
+      }
+      pixels += [0] + line  // each line begins with its filter: none
+    }
+    let header = bigEndian(UInt32(side)) + bigEndian(UInt32(side)) + [1, 0, 0, 0, 0]
+    return [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A] + chunk("IHDR", header) + chunk("IDAT", stored(pixels))
+      + chunk("IEND", [])
+  }
+
+  private static func chunk(_ type: String, _ data: [UInt8]) -> [UInt8] {
+    let content = Array(type.utf8) + data
+    return bigEndian(UInt32(data.count)) + content + bigEndian(crc(content))
+  }
+
+  /// A zlib stream (RFC 1950) of stored blocks (RFC 1951 section 3.2.4).
+  private static func stored(_ data: [UInt8]) -> [UInt8] {
+    var result: [UInt8] = [0x78, 0x01]
+    var rest = data[...]
+    while true {
+      let block = rest.prefix(65_535)
+      rest = rest.dropFirst(block.count)
+      let length = UInt16(block.count)
+      let (low, high) = (UInt8(truncatingIfNeeded: length), UInt8(truncatingIfNeeded: length >> 8))
+      result += [rest.isEmpty ? 1 : 0, low, high, ~low, ~high] + block
+      if rest.isEmpty { break }
+    }
+    var (first, second): (UInt32, UInt32) = (1, 0)
+    for byte in data {
+      first = (first + UInt32(byte)) % 65_521
+      second = (second + first) % 65_521
+    }
+    return result + bigEndian(second << 16 | first)
+  }
+
+  /// The checksum of a chunk (ISO/IEC 15948 section 5.5).
+  private static func crc(_ bytes: [UInt8]) -> UInt32 {
+    var crc = UInt32.max
+    for byte in bytes {
+      crc ^= UInt32(byte)
+      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+    }
+    return ~crc
+  }
+
+  private static func bigEndian(_ value: UInt32) -> [UInt8] {
+    [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
+  }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import Testing
+
+@testable import TwoFactorSetup
+
+@Suite struct CommandLineTests {
+  /// Every option of `enable`, each with a value that is taken and one that is not; `nil` where there is
+  /// none. An option that is added without a line here fails ``everyOptionOfEnableIsInTheTable()``.
+  private static let options: [(option: String, good: [String], bad: [String])] = [
+    ("--name", ["phone", "my 2nd phone", "Zoës"], ["", " x", "a\nb", String(repeating: "x", count: 65)]),
+    ("--issuer", ["Example Ltd"], ["", "a:b", String(repeating: "x", count: 129)]),
+    ("--account", ["alice@example.org"], ["", "a:b"]),
+    ("--type", ["totp", "hotp"], ["TOTP", "steam"]),
+    ("--algorithm", ["sha1", "sha256", "sha512"], ["md5", "SHA1"]),
+    ("--digits", ["6", "8"], ["7", "0", "-6", "256", "six"]),
+    ("--period", ["15", "30", "300"], ["14", "301", "0", "-30", "x", "99999999999999999999"]),
+    ("--qr", ["auto", "utf8", "ansi", "ascii", "none"], ["png"]),
+    ("--qr-file", ["code.png", "/tmp/code.SVG"], ["code.jpg", "png", ""]),
+    ("--backup-codes", ["0", "10", "32"], ["-1", "33", "x"]),
+    ("--backup-codes-file", ["codes.txt"], []),
+    ("--no-confirm", [], []),
+    ("--yes", [], []),
+    ("--force", [], []),
+    ("--user", ["alice"], []),
+    ("--json", [], []),
+  ]
+
+  @Test func everyOptionOfEnableIsInTheTable() {
+    let help = EnableCommand.helpMessage()
+    let shown = help.split { !$0.isLetter && $0 != "-" && !$0.isNumber }.map(String.init)
+      .filter { $0.hasPrefix("--") && $0 != "--help" && $0 != "--version" }
+    #expect(Set(shown) == Set(Self.options.map(\.option)))
+  }
+
+  @Test func valuesOfEveryOptionAreChecked() throws {
+    for (option, good, bad) in Self.options {
+      if good.isEmpty { _ = try EnableCommand.parse([option]) }
+      for value in good { _ = try EnableCommand.parse(["\(option)=\(value)"]) }
+      for value in bad {
+        let error = #expect(throws: (any Error).self, "\(option)=\(value)") {
+          try EnableCommand.parse(["\(option)=\(value)"])
+        }
+        if let error { #expect(EnableCommand.exitCode(for: error).rawValue == 64) }
+      }
+    }
+  }
+
+  @Test func aCounterHasNoPeriod() {
+    #expect(throws: (any Error).self) { try EnableCommand.parse(["--type", "hotp", "--period", "60"]) }
+  }
+
+  @Test func everySubcommandActsForAnotherUserAndWritesJSON() throws {
+    for subcommand in SetupCommand.configuration.subcommands {
+      let help = SetupCommand.helpMessage(for: subcommand)
+      #expect(help.contains("--user <name>") && help.contains("--json"))
+      #expect(!subcommand.configuration.abstract.isEmpty && !subcommand.configuration.discussion.isEmpty)
+    }
+  }
+}

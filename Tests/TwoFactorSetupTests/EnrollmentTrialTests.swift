@@ -1,0 +1,47 @@
+import Enrollment
+import OneTimePassword
+import Testing
+import Verification
+
+@testable import TwoFactorSetup
+
+/// The key and the codes of RFC 4226 appendix D.
+@Suite struct EnrollmentTrialTests {
+  private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+  private func trial(_ kind: Device.Kind) throws -> EnrollmentTrial {
+    let parameters = DeviceParameters(name: "phone", kind: kind, algorithm: .sha1, digits: .six)
+    let device = CredentialDraft.Device(parameters: parameters, enabledAt: 0, key: key)
+    return try EnrollmentTrial(
+      CredentialDraft(enabledAt: 0, devices: [device]), generation: .random(), limits: VerificationLimits())
+  }
+
+  @Test func aRightCodeIsUsedUpInTheStateThatComesOut() throws {
+    guard case .right(let state) = try trial(.totp(period: 30)).check(typed("287 082"), now: 59) else {
+      throw Missing(what: "the expected case")
+    }
+    #expect(state[device: 0].nextFactor == 2)
+    #expect(state.lastUsedAt == 0 && state[device: 0].lastUsedAt == 0)
+  }
+
+  @Test func aLateCodeIsRefusedWithHowLateItIs() throws {
+    guard case .wrong(let refusal) = try trial(.totp(period: 30)).check(typed("287082"), now: 30 * 4) else {
+      throw Missing(what: "the expected case")
+    }
+    #expect(refusal.message == "this code is right, but 90 seconds late")
+  }
+
+  @Test func aCounterGoesOnAfterTheCodeThatWasTyped() throws {
+    guard case .right(let state) = try trial(.hotp(counter: 0)).check(typed("969429"), now: 0) else {
+      throw Missing(what: "the expected case")
+    }
+    #expect(state[device: 0].nextFactor == 4)
+  }
+
+  @Test(arguments: ["", "12345", "abc", "000000"])
+  func whatIsNoRightCodeIsRefused(text: String) throws {
+    guard case .wrong = try trial(.totp(period: 30)).check(typed(text), now: 59) else {
+      throw Missing(what: "the expected case")
+    }
+  }
+}

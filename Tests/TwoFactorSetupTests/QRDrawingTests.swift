@@ -1,0 +1,80 @@
+import Testing
+
+@testable import TwoFactorSetup
+
+@Suite struct QRDrawingTests {
+  private let uri = "otpauth://totp/build-host:alice?secret=ABCDEFGHIJKLMNOPQRSTUVWXYZ234567&issuer=build-host"
+
+  private func terminal(rows: Int, columns: Int, utf8: Bool? = true, colours: Bool = true) -> QRScreen {
+    QRScreen(size: (rows, columns), hasColours: colours, has256Colours: colours, isUTF8: utf8)
+  }
+
+  @Test func aUsualCodeFitsOnAnOldTerminalWithTheQuestionBelow() throws {
+    let code = try #require(QRCode(uri))
+    let drawing = try #require(QRDrawing(code, form: .auto, on: terminal(rows: 24, columns: 80)))
+    #expect(drawing.lines.count <= 23)
+    #expect(drawing.lines.allSatisfy { $0.hasPrefix("\u{1B}[38;5;16;48;5;231m") && $0.hasSuffix("\u{1B}[0m") })
+  }
+
+  @Test func theQuietZoneIsAsWideAsTheScreenAllows() throws {
+    let code = try #require(QRCode(uri))
+    let wide = try #require(QRDrawing(code, form: .auto, on: terminal(rows: 60, columns: 120)))
+    let narrow = try #require(QRDrawing(code, form: .auto, on: terminal(rows: 21, columns: 80)))
+    #expect(wide.lines.count == (code.size + 8 + 1) / 2)
+    #expect(narrow.lines.count == (code.size + 2 + 1) / 2)
+  }
+
+  @Test func noneIsDrawnWhereNoneFits() throws {
+    let code = try #require(QRCode(uri))
+    #expect(QRDrawing(code, form: .auto, on: terminal(rows: 15, columns: 80)) == nil)
+    #expect(QRDrawing(code, form: .auto, on: terminal(rows: 50, columns: 30)) == nil)
+  }
+
+  @Test func noneIsDrawnUnaskedWhereThereIsNoTerminal() throws {
+    let code = try #require(QRCode(uri))
+    #expect(QRDrawing(code, form: .auto, on: QRScreen()) == nil)
+    #expect(QRDrawing(code, form: .utf8, on: QRScreen()) != nil)
+    #expect(QRDrawing(code, form: .none, on: terminal(rows: 60, columns: 120)) == nil)
+  }
+
+  @Test func aFormThatWasAskedForIsDrawnEvenWhereItDoesNotFit() throws {
+    let code = try #require(QRCode(uri))
+    #expect(QRDrawing(code, form: .ansi, on: terminal(rows: 10, columns: 10)) != nil)
+  }
+
+  @Test func aLocaleWithoutUTF8GetsBlanks() throws {
+    let code = try #require(QRCode(uri))
+    let drawing = try #require(QRDrawing(code, form: .auto, on: terminal(rows: 60, columns: 120, utf8: false)))
+    #expect(drawing.lines.allSatisfy { $0.utf8.allSatisfy { $0 < 0x80 } })
+  }
+
+  @Test func withoutColoursNoEscapeIsWritten() throws {
+    let code = try #require(QRCode(uri))
+    let screen = terminal(rows: 60, columns: 120, colours: false)
+    for form in [QRForm.auto, .utf8, .ascii] {
+      let drawing = try #require(QRDrawing(code, form: form, on: screen))
+      #expect(drawing.lines.allSatisfy { !$0.contains("\u{1B}") })
+    }
+  }
+
+  @Test func everyModuleIsInTheASCIIDrawing() throws {
+    let code = try #require(QRCode(uri))
+    let drawing = try #require(QRDrawing(code, form: .ascii, on: QRScreen()))
+    for row in 0..<code.size {
+      let line = Array(drawing.lines[row + 4])
+      for column in 0..<code.size {
+        #expect((line[2 * (column + 4)] == "#") == code.isDark(row: row, column: column))
+      }
+    }
+  }
+
+  @Test(
+    arguments: [
+      (["", "de_DE.UTF-8"], true), (["en_US.utf8"], true), (["C.UTF-8"], true), (["C"], nil),
+      (["POSIX", "C.UTF-8"], nil),
+      (["de_DE.ISO-8859-1"], false), (["de_DE"], false), ([], nil), (["", ""], nil),
+    ] as [([String], Bool?)])
+  func theLocaleSaysWhatTheTerminalShows(variables: [String], isUTF8: Bool?) {
+    #expect(Terminal.localeIsUTF8(variables) == isUTF8)
+  }
+}

@@ -1,0 +1,24 @@
+import FixedMemory
+import OneTimePassword
+
+@testable import TwoFactorSetup
+
+/// Something that a test needs and does not have.
+struct Missing: Error {
+  let what: String
+}
+
+/// A line as a person types it.
+func typed(_ text: String) throws -> SecretBuffer {
+  guard var line = SecretBuffer(capacity: 512), line.append(text.utf8.span) else { throw Missing(what: "memory") }
+  return line
+}
+
+/// The code that an app shows now for a key in Base32.
+func currentCode(key: String) throws -> String {
+  guard var secret = SecretBuffer(capacity: 64), Base32.decode(key.utf8.span, into: &secret),
+    let shared = SharedSecret(secret.bytes, algorithm: .sha1), let step = TimeStep(at: Clock.now, period: 30)
+  else { throw Missing(what: "key") }
+  let digits = String(shared.code(at: step.rawValue, digits: .six))
+  return String(repeating: "0", count: 6 - digits.count) + digits
+}
