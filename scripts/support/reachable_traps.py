@@ -18,6 +18,8 @@ import sys
 INSTRUCTION = re.compile(r"^ *([0-9a-f]+):\t(\S+) *(.*)$")
 LABEL = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 TARGET = re.compile(r"^\*?([0-9a-f]+) <")
+PREFIXES = ("bnd", "notrack", "rep", "repz")
+NO_RETURN = re.compile(r"<(__stack_chk_fail|abort|_exit)@")
 ADDRESS = re.compile(r"\(%rip\),%(\w+) +# ([0-9a-f]+)")
 
 
@@ -103,7 +105,8 @@ class Module:
                 continue
             seen.add(address)
             name, operands = self.code[address]
-            name, operands = (operands.split(None, 1) + [""])[:2] if name in ("notrack", "bnd", "rep", "repz") else (name, operands)
+            if name in PREFIXES:
+                name, operands = (operands.split(None, 1) + [""])[:2]
             if found := TARGET.match(operands):
                 waiting.append(int(found[1], 16))
             if found := ADDRESS.search(operands):
@@ -112,6 +115,8 @@ class Module:
                 targets = self.switch_targets(address)
                 start, end = self.function(address)
                 waiting += targets or [each for each in self.addresses if start <= each < end]
+            if name == "call" and NO_RETURN.search(operands):
+                continue
             if name not in ("jmp", "ret", "ud2", "hlt") and (following := self.after(address)) is not None:
                 waiting.append(following)
         return seen
