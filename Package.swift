@@ -14,7 +14,8 @@ let strict: [SwiftSetting] = [
 let module: [SwiftSetting] =
   strict + [
     .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
-    .unsafeFlags(["-wmo", "-Osize", "-no-allocations"], .when(traits: ["Embedded"])),
+    .unsafeFlags(
+      ["-wmo", "-Osize", "-no-allocations", "-Xfrontend", "-function-sections"], .when(traits: ["Embedded"])),
   ]
 
 let package = Package(

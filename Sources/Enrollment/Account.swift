@@ -60,7 +60,7 @@ public struct Account {
       if let account { return account.fits ? .found(account) : .failed(ERANGE) }
       switch status {
       case 0, ENOENT, ESRCH, EBADF, EPERM: return .unknown  // getpwnam_r(3): "not found" has many names
-      case ERANGE: size *= 4
+      case ERANGE: size &*= 4
       case EINTR: continue
       default: return .failed(status)
       }

@@ -10,7 +10,8 @@ public enum BackupCodeHash {
   public static func isValid(_ hash: Span<UInt8>) -> Bool {
     guard lengths.contains(hash.count), hash.starts(with: "$y$") else { return false }
     var parts = 0
-    for index in 0..<hash.count {
+    var indices = Counter(to: hash.count)
+    while let index = indices.next() {
       switch hash.byte(at: index) ?? 0 {
       case UInt8(ascii: "$"): parts &+= 1
       case UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "0")...UInt8(ascii: "9"),
@@ -24,7 +25,7 @@ public enum BackupCodeHash {
 
   /// A setting of the usual cost with a salt of its own, for users who have no backup codes: the reply of
   /// somebody who does not exist is to take as long.
-  public static var decoySetting: StaticString { "$y$j9T$xc0Fz1bFQ5G1q8pVv3mX5.$" }
+  public static var decoySetting: Literal { "$y$j9T$xc0Fz1bFQ5G1q8pVv3mX5.$" }
 
   /// Hashes a backup code with crypt(3). Takes about 25 ms and 16 MiB, on purpose: a stolen file is not to be
   /// turned back into codes.

@@ -36,7 +36,7 @@ private struct CredentialParser {
   var backupCodes = InlineArray<32, Credential.BackupCode>(repeating: Credential.BackupCode())
   var backupCodeCount = 0
 
-  func failure(_ problem: StaticString) -> EnrollmentFailure {
+  func failure(_ problem: Literal) -> EnrollmentFailure {
     EnrollmentFailure(.corrupt, "credential", problem, line: reader.number)
   }
 
@@ -137,7 +137,9 @@ private struct CredentialParser {
     guard reader.skip("name=", in: text) else { throw failure("no name") }
     let name = reader.rest()
     guard DeviceName.isValid(slice(name, of: text)) else { throw failure("the name is not one") }
-    for index in 0..<devices.count where index < deviceCount {
+    var indices = Counter(to: devices.count)
+    while let index = indices.next() {
+      guard index < deviceCount else { continue }
       // SAFETY: the index is below the length of the array.
       let other = unsafe slice(devices[unchecked: index].name, of: text)
       if other.isEqualInConstantTime(to: slice(name, of: text)) { throw failure("two devices of one name") }

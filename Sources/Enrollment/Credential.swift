@@ -80,7 +80,10 @@ public struct Credential: ~Copyable {
 
   /// Whether there are eight-digit codes of another program among the backup codes.
   public var hasScratchCodes: Bool {
-    for index in 0..<Self.maximumBackupCodes where isScratchCode(at: index) { return true }
+    var indices = Counter(to: Self.maximumBackupCodes)
+    while let index = indices.next() {
+      if isScratchCode(at: index) { return true }
+    }
     return false
   }
 

@@ -18,7 +18,8 @@ public struct CredentialEncoder: ~Copyable {
     guard let text = SecretBuffer(capacity: Credential.maximumLength) else { return nil }
     self.text = text
     add("twofactor-credential 1\ngeneration ")
-    for index in 0..<Generation.length {
+    var indices = Counter(to: Generation.length)
+    while let index = indices.next() {
       let byte = generation.bytes.span.byte(at: index) ?? 0
       add(Self.hexDigit(byte &>> 4))
       add(Self.hexDigit(byte & 15))
@@ -96,7 +97,7 @@ public struct CredentialEncoder: ~Copyable {
     return text
   }
 
-  private mutating func add(_ literal: StaticString) { isComplete = text.append(literal) && isComplete }
+  private mutating func add(_ literal: Literal) { isComplete = text.append(literal) && isComplete }
 
   private mutating func add(_ byte: UInt8) { isComplete = text.append(byte) && isComplete }
 

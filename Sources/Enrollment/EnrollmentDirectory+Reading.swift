@@ -22,7 +22,7 @@ extension EnrollmentDirectory {
   }
 
   /// Opens a file of the enrolment.
-  borrowing func openFile(_ name: StaticString, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
+  borrowing func openFile(_ name: Literal, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
     var path = ByteText<32>()
     path.append(name)
     let file = unsafe path.withCString { unsafe OpenFile.at(directory.descriptor, $0, flags) }
@@ -32,13 +32,21 @@ extension EnrollmentDirectory {
     case ENOENT: throw EnrollmentFailure(.corrupt, name, "is missing", error: error)
     case ELOOP, EISDIR, ENXIO, ENODEV, ENOTDIR:
       throw EnrollmentFailure(.insecure, name, "is not a regular file", error: error)
+    case EACCES where !isOwned(&path): throw EnrollmentFailure(.insecure, name, "is owned by somebody else")
     default: throw EnrollmentFailure(.io, name, "cannot be opened", error: error)
     }
   }
 
+  /// Whether a file that cannot be opened has the owner that it must have.
+  private borrowing func isOwned(_ path: inout ByteText<32>) -> Bool {
+    let file = unsafe path.withCString { unsafe OpenFile.at(directory.descriptor, $0, csystem_o_path) }
+    guard let status = file?.status() else { return true }
+    return status.owner == owner
+  }
+
   /// The status of an open file that is the user's alone.
   borrowing func checkedStatus(
-    of file: borrowing OpenFile, _ name: StaticString
+    of file: borrowing OpenFile, _ name: Literal
   ) throws(EnrollmentFailure) -> FileStatus {
     guard let status = file.status() else {
       throw EnrollmentFailure(.io, name, "cannot be examined", error: csystem_errno())

@@ -97,7 +97,7 @@ extension EnrollmentDirectory {
   }
 
   /// Creates a file that is the user's alone, whatever the umask.
-  borrowing func createFile(_ name: StaticString, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
+  borrowing func createFile(_ name: Literal, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
     var path = ByteText<32>()
     path.append(name)
     let file = unsafe path.withCString {
@@ -129,7 +129,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  private borrowing func write(_ text: Span<UInt8>, to name: StaticString) throws(EnrollmentFailure) {
+  private borrowing func write(_ text: Span<UInt8>, to name: Literal) throws(EnrollmentFailure) {
     let file = try createFile(name, flags: O_WRONLY | O_EXCL)
     guard file.write(text, at: 0), fsync(file.descriptor) == 0 else {
       throw EnrollmentFailure(.io, "credential", "cannot be written", error: csystem_errno())
@@ -167,7 +167,7 @@ extension EnrollmentDirectory {
     _ = unsafe name.withCString { unsafe unlinkat(directory.descriptor, $0, AT_REMOVEDIR) }
   }
 
-  private borrowing func removeFile(_ name: StaticString) {
+  private borrowing func removeFile(_ name: Literal) {
     var path = ByteText<32>()
     path.append(name)
     _ = unsafe path.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
@@ -188,7 +188,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  private static func otherName(of path: EnrollmentPath, _ infix: StaticString, _ tag: UInt64) -> ByteText<300> {
+  private static func otherName(of path: EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText<300> {
     var name = ByteText<300>()
     name.append(path.lastName.bytes)
     name.append(infix)

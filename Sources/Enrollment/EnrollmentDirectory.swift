@@ -77,7 +77,7 @@ public struct EnrollmentDirectory: ~Copyable {
       let below = path.below
       let end = below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) ?? below.count
       let isLast = end >= below.count
-      let subject: StaticString = isLast ? "directory" : "a part of the path to the directory"
+      let subject: Literal = isLast ? "directory" : "a part of the path to the directory"
       var name = ByteText<256>()
       name.append(below.bytes.slice(from: start, to: end))
       guard !name.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "has a part too long") }
@@ -109,7 +109,7 @@ public struct EnrollmentDirectory: ~Copyable {
   }
 
   private static func openPart(
-    _ path: StaticString, in directory: Int32, _ subject: StaticString
+    _ path: Literal, in directory: Int32, _ subject: Literal
   ) throws(EnrollmentFailure) -> OpenFile {
     var name = ByteText<8>()
     name.append(path)
@@ -134,7 +134,7 @@ public struct EnrollmentDirectory: ~Copyable {
 
   /// The owner of an open directory: the user or root, with nobody else allowed to write in it.
   private static func checkedOwner(
-    of directory: borrowing OpenFile, _ subject: StaticString, _ account: Account, isHome: Bool
+    of directory: borrowing OpenFile, _ subject: Literal, _ account: Account, isHome: Bool
   ) throws(EnrollmentFailure) -> uid_t {
     guard let status = directory.status() else {
       throw EnrollmentFailure(.io, subject, "cannot be examined", error: csystem_errno())

@@ -29,10 +29,10 @@ public struct EnrollmentFailure: Error {
   public var reason: Reason
 
   /// What it is about: a file, a directory.
-  public var subject: StaticString
+  public var subject: Literal
 
   /// What is wrong with it.
-  public var problem: StaticString
+  public var problem: Literal
 
   /// The line of the file, counted from 1; 0 where it is about no line.
   public var line: UInt32
@@ -42,7 +42,7 @@ public struct EnrollmentFailure: Error {
 
   /// Describes a failure.
   public init(
-    _ reason: Reason, _ subject: StaticString, _ problem: StaticString, line: UInt32 = 0, error: Int32 = 0
+    _ reason: Reason, _ subject: Literal, _ problem: Literal, line: UInt32 = 0, error: Int32 = 0
   ) {
     self.reason = reason
     self.subject = subject

@@ -4,7 +4,7 @@ public import FixedMemory
 /// Where the enrolment of an account lies: the template `directory=` of the policy, filled in.
 public struct EnrollmentPath {
   /// The usual place.
-  public static var usualTemplate: StaticString { "~/.twofactor" }
+  public static var usualTemplate: Literal { "~/.twofactor" }
 
   /// The absolute path, without the home where it lies below it.
   private(set) var below = ByteText<2048>()

@@ -16,7 +16,8 @@ public struct Generation: Equatable, Sendable {
   init?(hexadecimal text: Span<UInt8>) {
     guard text.count == 2 * Self.length else { return nil }
     bytes = InlineArray(repeating: 0)
-    for index in 0..<Self.length {
+    var indices = Counter(to: Self.length)
+    while let index = indices.next() {
       guard let high = text.byte(at: 2 &* index)?.hexDigit, let low = text.byte(at: 2 &* index &+ 1)?.hexDigit
       else { return nil }
       // SAFETY: the index is below the length of the array.

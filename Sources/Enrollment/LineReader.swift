@@ -23,12 +23,12 @@ struct LineReader {
   }
 
   /// Whether the rest of the line is exactly `literal`.
-  func isLine(_ literal: StaticString, in text: Span<UInt8>) -> Bool {
+  func isLine(_ literal: Literal, in text: Span<UInt8>) -> Bool {
     text.slice(from: position, to: line.end).isEqual(to: literal)
   }
 
   /// Passes over `literal`; false, and stays, where the line does not go on with it.
-  mutating func skip(_ literal: StaticString, in text: Span<UInt8>) -> Bool {
+  mutating func skip(_ literal: Literal, in text: Span<UInt8>) -> Bool {
     guard text.slice(from: position, to: line.end).starts(with: literal) else { return false }
     position &+= literal.byteCount
     return true

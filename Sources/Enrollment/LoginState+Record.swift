@@ -40,13 +40,15 @@ extension LoginState {
     writer.put(RecordBytes.magic, at: 0)
     writer.put(UInt64(1 | UInt64(Self.recordLength) << 32), at: 8)
     writer.put(sequence, at: 16)
-    for index in 0..<Generation.length { writer.put(generation.bytes.span.byte(at: index) ?? 0, at: 24 &+ index) }
+    var indices = Counter(to: Generation.length)
+    while let index = indices.next() { writer.put(generation.bytes.span.byte(at: index) ?? 0, at: 24 &+ index) }
     writer.put(UInt64(failures), at: 40)
     writer.put(UInt64(bitPattern: throttledUntil), at: 48)
     writer.put(UInt64(spentBackupCodes), at: 56)
     writer.put(UInt64(bitPattern: backupCodeUsedAt), at: 64)
     writer.put(UInt64(bitPattern: lastUsedAt), at: 72)
-    for index in 0..<Credential.maximumDevices {
+    indices = Counter(to: Credential.maximumDevices)
+    while let index = indices.next() {
       writer.put(self[device: index].nextFactor, at: 128 &+ 16 &* index)
       writer.put(UInt64(bitPattern: self[device: index].lastUsedAt), at: 136 &+ 16 &* index)
     }
@@ -61,7 +63,8 @@ extension LoginState {
     else { return .damaged }
     guard reader.number(at: 8) == 1 | UInt64(recordLength) << 32 else { return .unknownVersion }
     var name = InlineArray<16, UInt8>(repeating: 0)
-    for index in 0..<Generation.length {
+    var indices = Counter(to: Generation.length)
+    while let index = indices.next() {
       // SAFETY: the index is below the length of the array.
       unsafe name[unchecked: index] = reader.bytes.span.byte(at: 24 &+ index) ?? 0
     }
@@ -71,7 +74,8 @@ extension LoginState {
     state.spend(backupCodes: UInt32(truncatingIfNeeded: reader.number(at: 56)))
     state.backupCodeUsedAt = Int64(bitPattern: reader.number(at: 64))
     state.lastUsedAt = Int64(bitPattern: reader.number(at: 72))
-    for index in 0..<Credential.maximumDevices {
+    indices = Counter(to: Credential.maximumDevices)
+    while let index = indices.next() {
       state[device: index] = DeviceState(
         nextFactor: reader.number(at: 128 &+ 16 &* index),
         lastUsedAt: Int64(bitPattern: reader.number(at: 136 &+ 16 &* index)))
@@ -93,7 +97,8 @@ private struct RecordBytes {
 
   init?(_ source: Span<UInt8>) {
     guard source.count == bytes.count else { return nil }
-    for index in 0..<bytes.count {
+    var indices = Counter(to: bytes.count)
+    while let index = indices.next() {
       // SAFETY: both have this many bytes.
       unsafe bytes[unchecked: index] = source[unchecked: index]
     }
@@ -106,7 +111,10 @@ private struct RecordBytes {
   }
 
   mutating func put(_ number: UInt64, at offset: Int) {
-    for index in 0..<8 { put(UInt8(truncatingIfNeeded: number &>> (8 &* UInt64(index))), at: offset &+ index) }
+    var indices = Counter(to: 8)
+    while let index = indices.next() {
+      put(UInt8(truncatingIfNeeded: number &>> (8 &* UInt64(truncatingIfNeeded: index))), at: offset &+ index)
+    }
   }
 
   func number(at offset: Int) -> UInt64 {

@@ -1,3 +1,5 @@
+internal import FixedMemory
+
 /// What logins change: which codes are used up, and how many failed. It belongs to one version of the
 /// credential, and is a plain value; ``StateFile`` keeps it on the disk.
 public struct LoginState: Sendable {
@@ -69,7 +71,9 @@ public struct LoginState: Sendable {
   /// How many backup codes are left of those in the credential.
   public func backupCodesLeft(of credential: borrowing Credential) -> Int {
     var left = 0
-    for index in 0..<Credential.maximumBackupCodes where index < credential.backupCodeCount {
+    var indices = Counter(to: Credential.maximumBackupCodes)
+    while let index = indices.next() {
+      guard index < credential.backupCodeCount else { continue }
       if !isSpent(backupCodeAt: index) { left &+= 1 }
     }
     return left
@@ -88,7 +92,8 @@ public struct LoginState: Sendable {
   ) -> LoginState {
     var state = LoginState(generation: credential.generation)
     state.spentBackupCodes = UInt32.max
-    for index in 0..<Credential.maximumDevices {
+    var indices = Counter(to: Credential.maximumDevices)
+    while let index = indices.next() {
       guard let device = credential.device(at: index) else { break }
       state[device: index].nextFactor = device.factorAfterWindow(now: now, window: window)
     }

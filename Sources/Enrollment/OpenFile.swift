@@ -29,8 +29,8 @@ public struct OpenFile: ~Copyable {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
     var done = 0
     while done < buffer.count {
-      let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-      let count = unsafe pread(descriptor, rest.baseAddress, rest.count, offset &+ done)
+      guard let start = buffer.baseAddress else { return 0 }
+      let count = unsafe pread(descriptor, start + done, buffer.count &- done, offset &+ done)
       if count == 0 { break }
       if count > 0 {
         done &+= count

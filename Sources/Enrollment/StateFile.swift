@@ -9,7 +9,7 @@ internal import FixedMemory
 /// other; a slot in which neither copy holds was therefore damaged, and then nothing that the file says about
 /// used codes can be trusted.
 public struct StateFile: ~Copyable {
-  static var name: StaticString { "state" }
+  static var name: Literal { "state" }
   static var slotDistance: Int { 4096 }
   static var length: Int { 2 * slotDistance }
 
@@ -70,7 +70,8 @@ public struct StateFile: ~Copyable {
   func write(_ state: LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
     let record = state.record(sequence: sequence)
     var copies = InlineArray<2048, UInt8>(repeating: 0)
-    for index in 0..<LoginState.recordLength {
+    var indices = Counter(to: LoginState.recordLength)
+    while let index = indices.next() {
       let byte = record.span.byte(at: index) ?? 0
       // SAFETY: the array has room for two records.
       unsafe copies[unchecked: index] = byte
@@ -115,7 +116,8 @@ public struct StateFile: ~Copyable {
     let count = unsafe withUnsafeMutableBytes(of: &buffer) { unsafe file.read(into: $0, at: offset) }
     guard count >= 0 else { throw EnrollmentFailure(.io, "state", "cannot be read", error: csystem_errno()) }
     var result = Slot()
-    for copy in 0..<2 {
+    var copies = Counter(to: 2)
+    while let copy = copies.next() {
       let start = copy &* LoginState.recordLength
       // What lies beyond the end of a file cut short is zero here, and zeros are no record.
       switch LoginState.read(record: buffer.span.slice(from: start, to: start &+ LoginState.recordLength)) {

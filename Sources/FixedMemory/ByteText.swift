@@ -40,8 +40,9 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds the UTF-8 of a literal.
-  public mutating func append(_ literal: StaticString) {
-    for index in 0..<literal.byteCount { append(literal.byte(at: index) ?? 0) }
+  public mutating func append(_ literal: Literal) {
+    var indices = Counter(to: literal.byteCount)
+    while let index = indices.next() { append(literal.byte(at: index) ?? 0) }
   }
 
   /// Adds the bytes of a NUL-terminated string; nothing for nil.

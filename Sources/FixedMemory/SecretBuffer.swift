@@ -62,8 +62,9 @@ public struct SecretBuffer: ~Copyable {
   }
 
   /// Adds the UTF-8 of a literal. False where it does not fit.
-  public mutating func append(_ literal: StaticString) -> Bool {
-    for index in 0..<literal.byteCount {
+  public mutating func append(_ literal: Literal) -> Bool {
+    var indices = Counter(to: literal.byteCount)
+    while let index = indices.next() {
       guard append(literal.byte(at: index) ?? 0) else { return false }
     }
     return true

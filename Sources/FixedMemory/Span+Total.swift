@@ -13,8 +13,12 @@ extension Span where Element == UInt8 {
   public func slice(from start: Int, to end: Int) -> Span<UInt8> {
     let first = Swift.min(Swift.max(start, 0), count)
     let last = Swift.min(Swift.max(end, first), count)
-    // SAFETY: 0 <= first <= last <= count.
-    return unsafe extracting(unchecked: Range(uncheckedBounds: (lower: first, upper: last)))
+    // SAFETY: 0 <= first <= last <= count, and the part lives as long as the whole. A range would do, but its
+    // length is computed with a trap.
+    let part = unsafe withUnsafeBufferPointer { bytes in
+      unsafe UnsafeBufferPointer(start: bytes.baseAddress.map { unsafe $0 + first }, count: last &- first)
+    }
+    return unsafe _overrideLifetime(part.span, copying: self)
   }
 
   /// The bytes from `start` to the end.
@@ -34,13 +38,16 @@ extension Span where Element == UInt8 {
   }
 
   /// Whether the bytes are exactly those of `literal`. Stops at the first difference: not for secrets.
-  public func isEqual(to literal: StaticString) -> Bool {
+  public func isEqual(to literal: Literal) -> Bool {
     count == literal.byteCount && starts(with: literal)
   }
 
   /// Whether the bytes begin with those of `literal`. Stops at the first difference: not for secrets.
-  public func starts(with literal: StaticString) -> Bool {
-    for index in 0..<literal.byteCount where byte(at: index) != literal.byte(at: index) { return false }
+  public func starts(with literal: Literal) -> Bool {
+    var indices = Counter(to: literal.byteCount)
+    while let index = indices.next() {
+      if byte(at: index) != literal.byte(at: index) { return false }
+    }
     return true
   }
 
@@ -48,7 +55,8 @@ extension Span where Element == UInt8 {
   public func isEqualInConstantTime(to other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
     var difference: UInt8 = 0
-    for index in 0..<count {
+    var indices = Counter(to: count)
+    while let index = indices.next() {
       // SAFETY: both have `count` bytes.
       difference |= unsafe self[unchecked: index] ^ other[unchecked: index]
     }
@@ -60,7 +68,8 @@ extension Span where Element == UInt8 {
   public func decimal(upTo limit: UInt64) -> UInt64? {
     guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0") else { return nil }
     var value: UInt64 = 0
-    for index in 0..<count {
+    var indices = Counter(to: count)
+    while let index = indices.next() {
       guard let digit = byte(at: index)?.decimalDigit else { return nil }
       let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
       let (sum, carry) = tens.addingReportingOverflow(UInt64(digit))
@@ -68,18 +77,6 @@ extension Span where Element == UInt8 {
       value = sum
     }
     return value <= limit ? value : nil
-  }
-}
-
-extension StaticString {
-  /// The length in bytes of UTF-8; 0 for a literal that is a lone scalar without a pointer.
-  public var byteCount: Int { hasPointerRepresentation ? utf8CodeUnitCount : 0 }
-
-  /// The byte at `index`, or nil where there is none.
-  public func byte(at index: Int) -> UInt8? {
-    guard hasPointerRepresentation, index >= 0, index < utf8CodeUnitCount else { return nil }
-    // SAFETY: the index lies within the literal, which lives as long as the program.
-    return unsafe utf8Start[index]
   }
 }
 

@@ -1,4 +1,4 @@
-internal import FixedMemory
+public import FixedMemory
 
 /// The options of the policy: the one table of their names, kinds and ranges.
 public enum PolicyOption: UInt8, Sendable {
@@ -31,7 +31,7 @@ public enum PolicyOption: UInt8, Sendable {
   }
 
   /// The name in an argument.
-  public var name: StaticString {
+  public var name: Literal {
     switch self {
     case .nullok: "nullok"
     case .directory: "directory"
@@ -59,8 +59,10 @@ public enum PolicyOption: UInt8, Sendable {
 
   /// The option of this name, or nil.
   public static func named(_ name: Span<UInt8>) -> PolicyOption? {
-    for value in 0..<count {
-      if let option = PolicyOption(rawValue: value), name.isEqual(to: option.name) { return option }
+    var values = Counter(to: Int(count))
+    while let value = values.next() {
+      let option = PolicyOption(rawValue: UInt8(truncatingIfNeeded: value))
+      if let option, name.isEqual(to: option.name) { return option }
     }
     return nil
   }

@@ -5,7 +5,7 @@ internal import Verification
 /// Why the configuration is refused. What cannot be understood is never guessed.
 public struct PolicyProblem: Error {
   /// What is wrong.
-  public let problem: StaticString
+  public let problem: Literal
 
   /// The argument that it is about.
   public let argument: ByteText<96>
@@ -101,7 +101,7 @@ public struct PolicyParser: Sendable {
     }
   }
 
-  private func problem(_ problem: StaticString, _ argument: Span<UInt8>) -> PolicyProblem {
+  private func problem(_ problem: Literal, _ argument: Span<UInt8>) -> PolicyProblem {
     var text = ByteText<96>()
     text.append(argument)
     return PolicyProblem(problem: problem, argument: text)
@@ -111,7 +111,8 @@ public struct PolicyParser: Sendable {
 extension Span where Element == UInt8 {
   /// Whether there is a control character of ASCII among the bytes.
   var hasControlCharacters: Bool {
-    for index in 0..<count {
+    var indices = Counter(to: count)
+    while let index = indices.next() {
       guard let byte = byte(at: index), byte >= 0x20, byte != 0x7f else { return true }
     }
     return false

@@ -12,7 +12,8 @@ public enum Base32 {
   public static func decode(_ text: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
     var bits: UInt32 = 0
     var bitCount: UInt32 = 0
-    for index in 0..<text.count {
+    var indices = Counter(to: text.count)
+    while let index = indices.next() {
       guard let value = text.byte(at: index).flatMap(value(of:)) else { return false }
       bits = (bits << 5) | value
       bitCount &+= 5
@@ -34,7 +35,8 @@ public enum Base32 {
   public static func encode(_ bytes: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
     var bits: UInt32 = 0
     var bitCount: UInt32 = 0
-    for index in 0..<bytes.count {
+    var indices = Counter(to: bytes.count)
+    while let index = indices.next() {
       bits = (bits << 8) | UInt32(bytes.byte(at: index) ?? 0)
       bitCount &+= 8
       while bitCount >= 5 {

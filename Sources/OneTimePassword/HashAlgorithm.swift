@@ -1,3 +1,5 @@
+public import FixedMemory
+
 /// The hash function under the HMAC of a one-time password: SHA-1 in RFC 4226, and SHA-256 and SHA-512 beside
 /// it in RFC 6238 section 1.2.
 public enum HashAlgorithm: UInt8, Sendable {
@@ -23,7 +25,7 @@ public enum HashAlgorithm: UInt8, Sendable {
   }
 
   /// The name in credentials and on the command line.
-  public var name: StaticString {
+  public var name: Literal {
     switch self {
     case .sha1: "sha1"
     case .sha256: "sha256"

@@ -13,7 +13,7 @@ public struct SharedSecret: ~Copyable {
   // Four parts: the hash of the inner pad, of the outer pad, the hash under way, and a block or a digest.
   private let memory: SecretBuffer
 
-  private static var blockOffset: Int { unsafe 3 * DigestContext.size }
+  private static var blockOffset: Int { unsafe 3 &* DigestContext.size }
   private static var longestBlock: Int { 128 }
 
   /// Prepares a secret; nil where there is no memory.
@@ -49,15 +49,21 @@ public struct SharedSecret: ~Copyable {
       unsafe inner.finish(into: block)
       keyLength = algorithm.digestLength
     } else {
-      for index in 0..<keyLength { unsafe block[index] = key.byte(at: index) ?? 0 }
+      var indices = Counter(to: keyLength)
+      while let index = indices.next() { unsafe block[index] = key.byte(at: index) ?? 0 }
     }
-    for index in keyLength..<Swift.max(keyLength, blockLength) { unsafe block[index] = 0 }
+    while keyLength < blockLength {
+      unsafe block[keyLength] = 0
+      keyLength &+= 1
+    }
 
     let (innerPad, outerPad): (UInt8, UInt8) = (0x36, 0x5c)
-    for index in 0..<blockLength { unsafe block[index] ^= innerPad }
+    var indices = Counter(to: blockLength)
+    while let index = indices.next() { unsafe block[index] ^= innerPad }
     unsafe inner.start()
     unsafe inner.update(block, count: blockLength)
-    for index in 0..<blockLength { unsafe block[index] ^= innerPad ^ outerPad }
+    indices = Counter(to: blockLength)
+    while let index = indices.next() { unsafe block[index] ^= innerPad ^ outerPad }
     unsafe outer.start()
     unsafe outer.update(block, count: blockLength)
   }
@@ -69,7 +75,7 @@ public struct SharedSecret: ~Copyable {
     return unsafe memory.withMemory { base in
       let size = unsafe DigestContext.size
       let digest = unsafe (base + Self.blockOffset).assumingMemoryBound(to: UInt8.self)
-      let work = unsafe DigestContext(algorithm: algorithm, memory: base + 2 * size)
+      let work = unsafe DigestContext(algorithm: algorithm, memory: base + 2 &* size)
 
       unsafe work.copy(from: DigestContext(algorithm: algorithm, memory: base))
       let message = movingFactor.bigEndian

@@ -60,7 +60,8 @@ struct Login {
 
   private func readPolicy() throws(PolicyProblem) -> Policy {
     var parser = PolicyParser()
-    for index in 0..<arguments.count { try parser.read(arguments.argument(at: index).bytes) }
+    var indices = Counter(to: arguments.count)
+    while let index = indices.next() { try parser.read(arguments.argument(at: index).bytes) }
     return parser.policy
   }
 

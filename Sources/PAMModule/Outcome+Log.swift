@@ -85,13 +85,15 @@ extension ByteText {
       append("-")
       return
     }
-    for index in 0..<bytes.count { append(escaped: bytes.byte(at: index) ?? 0, keepsBlank: false) }
+    var indices = Counter(to: bytes.count)
+    while let index = indices.next() { append(escaped: bytes.byte(at: index) ?? 0, keepsBlank: false) }
   }
 
-  fileprivate mutating func append(_ reason: StaticString, detail: Outcome.Detail) {
+  fileprivate mutating func append(_ reason: Literal, detail: Outcome.Detail) {
     append(reason)
     append(" detail=\"")
-    for index in 0..<detail.count { append(escaped: detail.bytes.byte(at: index) ?? 0, keepsBlank: true) }
+    var indices = Counter(to: detail.count)
+    while let index = indices.next() { append(escaped: detail.bytes.byte(at: index) ?? 0, keepsBlank: true) }
     append("\"")
   }
 

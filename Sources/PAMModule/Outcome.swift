@@ -6,7 +6,7 @@ enum Outcome {
   case accepted(Method)
 
   /// The user is not asked for a code.
-  case exempt(why: StaticString)
+  case exempt(why: Literal)
 
   case denied(Denial)
 

@@ -26,7 +26,7 @@ public enum Decoy {
     }
   }
 
-  private static var credentialOfNobody: StaticString {
+  private static var credentialOfNobody: Literal {
     """
     twofactor-credential 1
     generation 00000000000000000000000000000000

@@ -52,7 +52,8 @@ public struct Reply: ~Copyable {
     var isAllDigits = true
     var hasDash = false
     var number: UInt32 = 0
-    for index in 0..<text.count {
+    var indices = Counter(to: text.count)
+    while let index = indices.next() {
       guard let byte = text.byte(at: index) else { break }
       if byte.isBlank { continue }
       if byte == UInt8(ascii: "-") {

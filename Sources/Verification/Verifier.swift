@@ -64,7 +64,9 @@ private func checkBackupCode(
 ) -> Verdict? {
   guard hash.count > 0 else { return nil }
   var found: Int?
-  for index in 0..<Credential.maximumBackupCodes where index < credential.backupCodeCount {
+  var indices = Counter(to: Credential.maximumBackupCodes)
+  while let index = indices.next() {
+    guard index < credential.backupCodeCount else { continue }
     let isSame = credential.backupCodeHash(at: index).isEqualInConstantTime(to: hash)
     if isSame, credential.isScratchCode(at: index) == reply.isScratchCode { found = index }
   }
@@ -97,7 +99,8 @@ private func search(
 ) throws(EnrollmentFailure) -> Finding {
   var finding = Finding()
   guard let code else { return finding }
-  for index in 0..<Credential.maximumDevices {
+  var indices = Counter(to: Credential.maximumDevices)
+  while let index = indices.next() {
     guard let device = credential.device(at: index) else { break }
     guard device.digits == code.digits,
       let range = FactorRange(of: device, state: state[device: index], limits: limits, now: now)
@@ -126,7 +129,9 @@ private func diagnose(
   _ code: Reply.DeviceCode, _ secret: borrowing SharedSecret, _ device: Device, _ range: FactorRange,
   _ finding: inout Finding
 ) {
-  for distance in 1...diagnosedSteps {
+  var distance: UInt64 = 0
+  while distance < diagnosedSteps {
+    distance &+= 1
     let (earlier, isBeforeZero) = range.first.subtractingReportingOverflow(distance)
     if !isBeforeZero, secret.code(at: earlier, digits: device.digits) == code.value {
       switch device.kind {

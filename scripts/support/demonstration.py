@@ -97,7 +97,7 @@ def enroll_at_a_terminal(account: Account) -> tuple[Phone, list[str]]:
     )
     terminal.logfile_read = screen
     shown, phone = "", None
-    questions = ["[Pp]assword[^\n]*: ", "[Cc]ode[^\n]*: ", r"(\[[^\]\n]*[yY][^\]\n]*\]|yes/no)[^\n]{0,6}$", pexpect.EOF]
+    questions = ["Password: ", "Code from the app: ", r"\[y/N\] ", pexpect.EOF]
     while (question := terminal.expect(questions)) != 3:
         shown += terminal.before + terminal.after
         if question == 0:

@@ -1,0 +1,24 @@
+/// The text of a string literal of the program.
+///
+/// It stands in for `StaticString`, whose address is checked, and trapped upon, wherever it is used.
+@safe
+public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
+  private let start: UnsafePointer<UInt8>?
+
+  /// The length in bytes of UTF-8.
+  public let byteCount: Int
+
+  /// The text of a literal.
+  @inline(__always)
+  public init(stringLiteral value: StaticString) {
+    unsafe start = value.hasPointerRepresentation ? value.utf8Start : nil
+    byteCount = value.hasPointerRepresentation ? value.utf8CodeUnitCount : 0
+  }
+
+  /// The byte at `index`, or nil where there is none.
+  public func byte(at index: Int) -> UInt8? {
+    guard let start = unsafe start, index >= 0, index < byteCount else { return nil }
+    // SAFETY: the index lies within the literal, which lives as long as the program.
+    return unsafe start[index]
+  }
+}
