@@ -32,7 +32,8 @@ struct DisableCommand: ParsableCommand {
     if session.wantsJSON {
       try session.report(session.store.status(now: Clock.now).json)
     } else {
-      try session.show("Two-factor is off. The password alone is enough from now on; to undo it: twofactor enable\n")
+      try session.show(
+        "Two-factor is off. From now on the password alone is enough.\nTo undo it: twofactor enable\n")
     }
   }
 }

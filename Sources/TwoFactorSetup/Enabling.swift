@@ -144,7 +144,8 @@ struct Enabling {
     let name = session.subject.isManagedByRoot ? " --user \(session.accountName)" : ""
     return """
 
-      Two-factor is on. The next login asks for a code after the password; to undo it: twofactor disable\(name)
+      Two-factor is on. The next login asks for a code after the password.
+      To undo it: twofactor disable\(name)
 
       """
   }

@@ -1,11 +1,10 @@
-import Enrollment
-import FixedMemory
+import LoginPolicy
 import Verification
 
-/// What the administrator decided, as far as the command follows it: `/etc/security/twofactor.conf`.
+/// What the administrator decided, as far as the command follows it.
 struct HostSettings {
   /// Where enrolments lie: the template of the directory.
-  var directoryTemplate = EnrollmentPath.usualTemplate.description
+  var directoryTemplate = String(decoding: Policy().directory.bytes)
   /// Who asks for the code, as the app shows it; nil for the name of the host.
   var issuer: String?
   /// Whether a user's password is asked for.
@@ -14,10 +13,4 @@ struct HostSettings {
   var allowsDisabling = true
   /// How far a code may be off, and how often one may be wrong.
   var limits = VerificationLimits()
-
-  /// Reads the settings of this host.
-  ///
-  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` where the file cannot be read, trusted or
-  ///   understood.
-  static func load() throws -> HostSettings { HostSettings() }
 }

@@ -1,0 +1,54 @@
+import Glibc
+import Testing
+
+@testable import TwoFactorSetup
+
+@Suite struct HostSettingsTests {
+  @Test func aHostWithoutTheFileHasTheUsualSettings() throws {
+    let settings = try HostSettings.load(from: "/nowhere/twofactor.conf")
+    #expect(settings.requiresPassword && settings.allowsDisabling && settings.issuer == nil)
+    #expect(settings.directoryTemplate == "~/.twofactor")
+  }
+
+  @Test func namesOfTheCommandAndOfTheModuleStandSideBySide() throws {
+    let settings = try HostSettings(
+      text: """
+        # a comment
+        issuer = Example Ltd
+
+        require_password=no
+          allow_disable\t=  no
+        window = 3
+        directory = /var/lib/twofactor/%u
+        notify = /usr/sbin/sendmail
+        """)
+    #expect(settings.issuer == "Example Ltd")
+    #expect(!settings.requiresPassword && !settings.allowsDisabling)
+    #expect(settings.limits.window == 3)
+    #expect(settings.directoryTemplate == "/var/lib/twofactor/%u")
+  }
+
+  @Test(arguments: [
+    "windows = 3", "window", "window =", "window = 11", "window = 1\nwindow = 1", "require_password = maybe",
+    "issuer = a:b", "notify = sendmail", "allow_disable = yes\nallow_disable = no", "= 3", "window = 3 # steps",
+  ])
+  func whatCannotBeUnderstoodIsRefused(text: String) {
+    let error = #expect(throws: SetupError.self) { try HostSettings(text: text) }
+    #expect(error?.status == .configuration)
+    #expect(error?.message.contains("line") == true)
+  }
+
+  @Test func aFileThatOthersMayWriteIsRefused() throws {
+    var template = Array("/tmp/twofactor-conf-XXXXXX".utf8CString)
+    let descriptor = unsafe mkstemp(&template)
+    let path = String(terminated: template)
+    defer {
+      close(descriptor)
+      unsafe unlink(path)
+    }
+    #expect(fchmod(descriptor, 0o666) == 0)
+    let error = #expect(throws: SetupError.self) { try HostSettings.load(from: path) }
+    #expect(error?.status == .configuration)
+    #expect(throws: SetupError.self) { try HostSettings.load(from: "/dev/null") }
+  }
+}
