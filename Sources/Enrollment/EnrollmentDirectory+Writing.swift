@@ -65,7 +65,11 @@ extension EnrollmentDirectory {
       name.append("credential")
       try rename(&temporary, to: &name)
       guard fsync(flusher.descriptor) == 0 else {
-        throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: csystem_errno())
+        let error = csystem_errno()
+        // The old one is put back as it was: its state still stands beside that of the new one.
+        try write(enrollment.credential.text.bytes, to: "credential.new")
+        try rename(&temporary, to: &name)
+        throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
       }
     } catch {
       _ = unsafe temporary.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
