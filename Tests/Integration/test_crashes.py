@@ -5,7 +5,6 @@ The calls are found by tracing, so that one that is added is tested too.
 
 import json
 import os
-import shutil
 import subprocess
 import time
 
@@ -14,23 +13,10 @@ from rig.clock import START
 from rig.enrollment import Enrollment, command, enroll
 from rig.harness import Result
 from rig.machine import COMMAND
+from rig.snapshot import Snapshot
 from rig.tracing import calls, tracing
 
 WIDE = ("window=10", "max_failures=100")
-
-
-class Snapshot:
-    """A copy of the home of an account, to begin from again and again."""
-
-    def __init__(self, account, folder) -> None:
-        self.home = account.home
-        self.copy = folder / account.name
-        subprocess.run(["cp", "-a", self.home, self.copy], check=True, timeout=20)
-
-    def restore(self) -> None:
-        for path in self.home.iterdir():
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        subprocess.run(["cp", "-a", f"{self.copy}/.", self.home], check=True, timeout=20)
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code"])
