@@ -13,6 +13,9 @@ public struct ByteText<let capacity: Int>: Sendable {
   /// Makes an empty text.
   public init() {}
 
+  /// Makes a text of a literal.
+  public init(_ literal: Literal) { append(literal) }
+
   /// The bytes held.
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
@@ -73,6 +76,12 @@ public struct ByteText<let capacity: Int>: Sendable {
   public mutating func append(decimal value: Int64) {
     if value < 0 { append(UInt8(ascii: "-")) }
     append(decimal: value.magnitude)
+  }
+
+  /// Holds `bytes` and nothing else.
+  public mutating func replace(with bytes: Span<UInt8>) {
+    removeAll()
+    append(bytes)
   }
 
   /// Forgets what it holds.

@@ -11,6 +11,8 @@ struct HostSettings {
   var requiresPassword = true
   /// Whether users may switch two-factor off themselves.
   var allowsDisabling = true
+  /// The program that tells users of changes; nil for none.
+  var notifier: String?
   /// How far a code may be off, and how often one may be wrong.
   var limits = VerificationLimits()
 }
