@@ -34,6 +34,7 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds all of `bytes`.
+  @inline(never)
   public mutating func append(_ bytes: Span<UInt8>) {
     var index = 0
     while let byte = bytes.byte(at: index) {
@@ -43,6 +44,7 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds the UTF-8 of a literal.
+  @inline(never)
   public mutating func append(_ literal: Literal) {
     var indices = Counter(to: literal.byteCount)
     while let index = indices.next() { append(literal.byte(at: index) ?? 0) }

@@ -26,7 +26,7 @@ public enum PolicyFile {
     guard descriptor >= 0 else {
       let error = csystem_errno()
       guard isOptional, error == ENOENT, let nothing = SecretBuffer(capacity: 1) else {
-        throw PolicyProblem("cannot be opened", file: path, error: error)
+        throw PolicyProblem(inFile: "cannot be opened", error: error)
       }
       return nothing
     }
@@ -34,22 +34,22 @@ public enum PolicyFile {
 
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else {
-      throw PolicyProblem("cannot be examined", file: path, error: csystem_errno())
+      throw PolicyProblem(inFile: "cannot be examined", error: csystem_errno())
     }
     guard status.st_mode & mode_t(S_IFMT) == mode_t(S_IFREG) else {
-      throw PolicyProblem("is not a regular file", file: path)
+      throw PolicyProblem(inFile: "is not a regular file")
     }
     guard status.st_uid == owner, status.st_mode & 0o022 == 0 else {
-      throw PolicyProblem("must be owned by root, and writable by root alone", file: path)
+      throw PolicyProblem(inFile: "must be owned by root, and writable by root alone")
     }
     let length = Int(truncatingIfNeeded: status.st_size)
-    guard length <= maximumLength else { throw PolicyProblem("is too long", file: path) }
-    guard var text = SecretBuffer(capacity: length &+ 1) else { throw PolicyProblem("out of memory", file: path) }
+    guard length <= maximumLength else { throw PolicyProblem(inFile: "is too long") }
+    guard var text = SecretBuffer(capacity: length &+ 1) else { throw PolicyProblem(inFile: "out of memory") }
     while text.count < length {
       let count = unsafe text.fill { room in unsafe CSystem.read(descriptor, room.baseAddress, room.count) }
       if count == 0 { break }
       guard count > 0 || csystem_errno() == EINTR else {
-        throw PolicyProblem("cannot be read", file: path, error: csystem_errno())
+        throw PolicyProblem(inFile: "cannot be read", error: csystem_errno())
       }
     }
     return text

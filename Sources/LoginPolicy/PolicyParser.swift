@@ -9,8 +9,7 @@ public struct PolicyParser: Sendable {
   /// The options that the source being read has given so far.
   private var seen: UInt32 = 0
 
-  /// What is being read: a file and a line, or neither for arguments.
-  private var file = ByteText<256>()
+  /// The line of the file that is being read; 0 for arguments.
   private var line: UInt32 = 0
 
   /// Begins with the policy of a host that says nothing.
@@ -18,17 +17,13 @@ public struct PolicyParser: Sendable {
 
   /// Reads the lines of a file: `name = value`, comments that begin with `#`, and empty lines.
   ///
-  /// - Parameters:
-  ///   - text: The bytes of the file.
-  ///   - path: Its path, for the problem.
+  /// - Parameter text: The bytes of the file.
   /// - Throws: What is wrong, and in which line.
-  public mutating func read(file text: borrowing SecretBuffer, path: Span<UInt8>) throws(PolicyProblem) {
+  public mutating func read(file text: borrowing SecretBuffer) throws(PolicyProblem) {
     seen = 0
-    file.replace(with: path)
     line = 0
     try read(lines: text.bytes)
     seen = 0
-    file.removeAll()
     line = 0
   }
 
@@ -171,7 +166,7 @@ public struct PolicyParser: Sendable {
   }
 
   private func problem(_ problem: Literal, _ word: Span<UInt8>) -> PolicyProblem {
-    PolicyProblem(problem, word, file: file.bytes, line: line)
+    PolicyProblem(problem, word, line: line)
   }
 
   /// The text without blanks at its ends.

@@ -9,39 +9,47 @@ public struct PolicyProblem: Error {
   /// The argument, or the word of the file, that it is about; empty for the file itself.
   public private(set) var word = ByteText<96>()
 
-  /// The file; empty for an argument.
-  public private(set) var file = ByteText<256>()
+  /// Whether it is about `twofactor.conf` or what stands in it.
+  public let isInFile: Bool
 
   /// The line of the file, counted from 1; 0 for an argument or the file itself.
-  public private(set) var line: UInt32 = 0
+  public let line: UInt32
 
   /// The system's error number (errno(3)); 0 where it named none.
-  public private(set) var error: Int32 = 0
+  public let error: Int32
 
   /// A problem with an argument, or with a word of a line.
-  init(_ problem: Literal, _ word: Span<UInt8>, file: Span<UInt8>, line: UInt32) {
+  @inline(never)
+  init(_ problem: Literal, _ word: Span<UInt8>, line: UInt32) {
     self.problem = problem
     self.word.append(word)
-    self.file.append(file)
     self.line = line
+    isInFile = line > 0
+    error = 0
   }
 
-  /// A problem with a file as a whole.
-  init(_ problem: Literal, file: Span<UInt8>, error: Int32 = 0) {
+  /// A problem with the file as a whole.
+  @inline(never)
+  init(inFile problem: Literal, error: Int32 = 0) {
     self.problem = problem
-    self.file.append(file)
     self.error = error
+    line = 0
+    isInFile = true
   }
 
   /// Adds a description for the log, as `argument "windows=3": there is no such option` or
   /// `/etc/security/twofactor.conf, line 3, "windows": there is no such option`.
-  public func describe<let capacity: Int>(into text: inout ByteText<capacity>) {
-    if file.count == 0 {
+  ///
+  /// - Parameters:
+  ///   - text: Where it is added.
+  ///   - path: The path of the file.
+  public func describe<let capacity: Int>(into text: inout ByteText<capacity>, path: Span<UInt8>) {
+    if !isInFile {
       text.append("argument \"")
       text.append(word.bytes)
       text.append("\"")
     } else {
-      text.append(file.bytes)
+      text.append(path)
       if line > 0 {
         text.append(", line ")
         text.append(decimal: UInt64(line))

@@ -40,7 +40,7 @@ extension Login {
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
       guard policy.gracePeriod > 0, let key = graceKey(policy) else { return nil }
       let passes = try GraceCheck.passes(
-        key, in: directory, period: policy.gracePeriod, limits: policy.limits, clock: { now() })
+        key, in: directory, period: policy.gracePeriod, limits: policy.limits)
       return passes ? .accepted(.grace) : nil
     } catch {
       guard error.reason == .absent else { return Outcome(error) }
@@ -52,7 +52,7 @@ extension Login {
     guard let day = policy.requiredFrom else {
       return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
     }
-    return CalendarDay(of: now()) < day ? .exemptUntil(day) : nil
+    return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil
   }
 
   /// What a grace period is bound to; nil for a local login, a host name, and an address that means something on

@@ -79,14 +79,14 @@ extension Login {
     }
     return Outcome(
       try CodeCheck(
-        reply, in: directory, limits: policy.limits, keeping: keeping, graceKey: graceKey(policy), clock: { now() }))
+        reply, in: directory, limits: policy.limits, keeping: keeping, graceKey: graceKey(policy)))
   }
 
   /// The time that a code of somebody who is enrolled would take.
   private func spendTime(on end: Span<UInt8>, _ policy: Policy) {
     do throws(Reply.Problem) {
       let reply = try Reply(end)
-      Decoy.check(reply, limits: policy.limits, now: now())
+      Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
     } catch {
       // What is no code takes no time.
     }

@@ -49,7 +49,7 @@ extension Login {
 
   private func outcome(of reply: borrowing Reply, _ account: Account?, _ policy: Policy) -> Outcome {
     guard let account else {
-      Decoy.check(reply, limits: policy.limits, now: now())
+      Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
       return .denied(.unknownUser)
     }
     var identity = FileSystemIdentity()
@@ -58,9 +58,9 @@ extension Login {
       let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
       return Outcome(
-        try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy), clock: { now() }))
+        try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy)))
     } catch {
-      if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: now()) }
+      if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: SystemClock.now) }
       return Outcome(error)
     }
   }

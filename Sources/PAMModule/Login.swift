@@ -26,7 +26,7 @@ struct Login {
       policy = try arguments.policy()
     } catch {
       var detail = Outcome.Detail()
-      error.describe(into: &detail)
+      error.describe(into: &detail, path: arguments.policyFile().path.bytes)
       return .denied(.configuration(detail))
     }
 
@@ -69,9 +69,6 @@ struct Login {
     }
     transaction.log(.debug, line)
   }
-
-  /// Seconds since the epoch (time(2)).
-  func now() -> Int64 { Int64(time(nil)) }
 }
 
 extension Outcome {

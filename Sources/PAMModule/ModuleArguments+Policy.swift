@@ -15,8 +15,13 @@ extension ModuleArguments {
   }
 
   private func readFile(into parser: inout PolicyParser) throws(PolicyProblem) {
-    var path = ByteText<256>()
-    path.append(PolicyFile.usualPath)
+    let (path, isOptional) = policyFile()
+    try parser.read(file: PolicyFile.read(path.bytes, isOptional: isOptional))
+  }
+
+  /// The path of the configuration file, and whether it may be missing.
+  func policyFile() -> (path: ByteText<256>, isOptional: Bool) {
+    var path = ByteText<256>(PolicyFile.usualPath)
     var isOptional = true
     var indices = Counter(to: count)
     while let index = indices.next() {
@@ -25,6 +30,6 @@ extension ModuleArguments {
       path.replace(with: argument.bytes.slice(from: 5))
       isOptional = false
     }
-    try parser.read(file: PolicyFile.read(path.bytes, isOptional: isOptional), path: path.bytes)
+    return (path, isOptional)
   }
 }

@@ -142,7 +142,7 @@ struct EnrollmentStore {
     let reply = try Self.reply(line)
     let check = try changing { identity throws(EnrollmentFailure) in
       let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
-      return try CodeCheck(reply, in: opened, limits: settings.limits) { Clock.now }
+      return try CodeCheck(reply, in: opened, limits: settings.limits)
     }
     if let refusal = CodeRefusal(check.verdict, period: DeviceParameters.defaultPeriod) { throw refusal.error }
     if case .acceptedBackupCode = check.verdict { return check.backupCodesLeft }
@@ -152,10 +152,10 @@ struct EnrollmentStore {
   /// Takes the lock. A state that was lost is made anew at the first try, in which everything counts as used.
   private func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
     do throws(EnrollmentFailure) {
-      return try LockedEnrollment(locking: opened, window: settings.limits.window) { Clock.now }
+      return try LockedEnrollment(locking: opened, window: settings.limits.window)
     } catch {
       guard error.reason == .corrupt, error.subject.description == "state" else { throw error }
-      return try LockedEnrollment(locking: opened, window: settings.limits.window) { Clock.now }
+      return try LockedEnrollment(locking: opened, window: settings.limits.window)
     }
   }
 

@@ -14,9 +14,9 @@ extension HostSettings {
   ///   understood: what was meant to be strict is not taken for nothing.
   static func load(from path: String = path) throws -> HostSettings {
     do throws(PolicyProblem) {
-      return try HostSettings(bytes: PolicyFile.read(path.utf8.span, isOptional: true), path: path)
+      return try HostSettings(bytes: PolicyFile.read(path.utf8.span, isOptional: true))
     } catch {
-      throw failure(error)
+      throw failure(error, path)
     }
   }
 
@@ -28,15 +28,15 @@ extension HostSettings {
       throw SetupError(.inputOutput, "out of memory")
     }
     do throws(PolicyProblem) {
-      try self.init(bytes: bytes, path: path)
+      try self.init(bytes: bytes)
     } catch {
-      throw Self.failure(error)
+      throw Self.failure(error, path)
     }
   }
 
-  private init(bytes: borrowing SecretBuffer, path: String) throws(PolicyProblem) {
+  private init(bytes: borrowing SecretBuffer) throws(PolicyProblem) {
     var parser = PolicyParser()
-    try parser.read(file: bytes, path: path.utf8.span)
+    try parser.read(file: bytes)
     let policy = try parser.finish()
     directoryTemplate = String(decoding: policy.directory.bytes)
     issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer.bytes)
@@ -46,9 +46,9 @@ extension HostSettings {
     limits = policy.limits
   }
 
-  private static func failure(_ problem: PolicyProblem) -> SetupError {
+  private static func failure(_ problem: PolicyProblem, _ path: String) -> SetupError {
     var text = ByteText<512>()
-    problem.describe(into: &text)
+    problem.describe(into: &text, path: path.utf8.span)
     return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can mend it")
   }
 }

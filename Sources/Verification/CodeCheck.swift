@@ -43,25 +43,25 @@ public struct CodeCheck: Sendable {
   ///   - limits: What the administrator allows.
   ///   - keeping: What of the decision is kept.
   ///   - graceKey: The service and the address, where they are to be remembered when the code is accepted.
-  ///   - clock: Tells the seconds since the epoch.
   /// - Throws: Why the files cannot be read, trusted or written. Nothing is accepted then.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
-    keeping: Keeping = .everything, graceKey: GraceKey? = nil, clock: () -> Int64
+    keeping: Keeping = .everything, graceKey: GraceKey? = nil
   ) throws(EnrollmentFailure) {
     // Hashed before the lock is taken: it takes a while, and somebody who guesses backup codes is not to keep
     // the owner waiting.
     try self.init(
       reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
-      keeping: keeping, graceKey: graceKey, clock: clock)
+      keeping: keeping, graceKey: graceKey)
   }
 
   private init(
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
-    limits: VerificationLimits, keeping: Keeping, graceKey: GraceKey?, clock: () -> Int64
+    limits: VerificationLimits, keeping: Keeping, graceKey: GraceKey?
   ) throws(EnrollmentFailure) {
-    let enrollment = try LockedEnrollment(locking: directory, window: limits.window, clock: clock)
-    let now = clock()
+    let enrollment = try LockedEnrollment(locking: directory, window: limits.window)
+    // The time is asked when the lock is held: waiting for it may have taken a while.
+    let now = SystemClock.now
     let decision = try verify(
       reply, hash: hash.bytes, credential: enrollment.credential, state: enrollment.state, limits: limits, now: now)
     var state = decision.state

@@ -9,15 +9,13 @@ public enum GraceCheck {
   ///   - directory: The enrolment.
   ///   - period: For how many seconds an address is remembered.
   ///   - limits: What the administrator allows.
-  ///   - clock: Tells the seconds since the epoch.
   /// - Returns: Whether no code is needed. Never while codes are throttled or locked: somebody is guessing.
   /// - Throws: Why the files cannot be read, trusted or written.
   public static func passes(
-    _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits,
-    clock: () -> Int64
+    _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> Bool {
-    let enrollment = try LockedEnrollment(locking: directory, window: limits.window, clock: clock)
-    let now = clock()
+    let enrollment = try LockedEnrollment(locking: directory, window: limits.window)
+    let now = SystemClock.now
     var state = enrollment.state
     Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
     let dropsAny = state.dropGrace(after: now)
