@@ -6,9 +6,10 @@ struct EnableCommand: ParsableCommand {
     commandName: "enable",
     abstract: "Switch two-factor on.",
     discussion: """
-      Asks for your password, shows a QR code for the app on your phone, asks for a code from the app to prove that it works, and \
-      gives you backup codes for the day when the phone is not at hand. Only then is two-factor switched on: stopping at any \
-      point before, as with Ctrl-C, leaves everything as it was.
+      Asks for your password, shows a QR code for the app on your phone, asks for a code from the app to \
+      prove that it works, and gives you backup codes for the day when the phone is not at hand. Only then \
+      is two-factor switched on: stopping at any point before, as with Ctrl-C, leaves everything as it \
+      was.
 
       Any app for one-time codes will do: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
 

@@ -13,6 +13,7 @@ extension HostSettings {
   /// Reads the settings of this host.
   ///
   /// - Parameter path: The file.
+  /// - Returns: The settings; the usual ones where there is no file.
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` where the file cannot be read, trusted or
   ///   understood: what was meant to be strict is not taken for nothing.
   static func load(from path: String = path) throws -> HostSettings {

@@ -6,8 +6,8 @@ struct SetupCommand: ParsableCommand {
     commandName: "twofactor",
     abstract: "Set up two-factor login for your account.",
     discussion: """
-      With two-factor on, a login asks for a code from an app on your phone after the password. Every subcommand acts for the \
-      account that runs it; root names another one with --user.
+      With two-factor on, a login asks for a code from an app on your phone after the password. Every \
+      subcommand acts for the account that runs it; root names another one with --user.
 
       Begin with: twofactor enable
       """,
