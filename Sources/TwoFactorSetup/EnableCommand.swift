@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 
 /// `twofactor enable`.
 struct EnableCommand: ParsableCommand {
@@ -16,8 +17,14 @@ struct EnableCommand: ParsableCommand {
       For provisioning, as root: twofactor enable --user NAME --no-confirm --yes --json
       """)
 
-  @OptionGroup(title: "Device options")
-  var device: DeviceOptions
+  @Option(help: ArgumentHelp("What the device is called.", valueName: "name"))
+  var name = "phone"
+
+  @OptionGroup(title: "Code options")
+  var code: CodeOptions
+
+  @OptionGroup(title: "Key options")
+  var key: KeyOptions
 
   @Option(help: ArgumentHelp("How many backup codes to make, 0 to 32.", valueName: "n"))
   var backupCodes = BackupCodes.defaultCount
@@ -40,6 +47,7 @@ struct EnableCommand: ParsableCommand {
   var common: CommonOptions
 
   mutating func validate() throws {
+    try DeviceName.validate(name)
     guard BackupCodes.counts.contains(backupCodes) else {
       throw ValidationError("--backup-codes is 0 to 32.")
     }

@@ -2,8 +2,8 @@ import FixedMemory
 import Glibc
 import LoginPolicy
 
-/// The file `twofactor.conf`: `name = value` lines; a line that begins with `#` is a comment. The names are those
-/// of the module's arguments, and a few that only this command reads.
+/// The file `twofactor.conf`: `name = value` lines; a line that begins with `#` is a comment. The names are
+/// those of the module's arguments, and a few that only this command reads.
 extension HostSettings {
   /// Where the file lies. A host without it has the usual settings.
   static let path = "/etc/security/twofactor.conf"

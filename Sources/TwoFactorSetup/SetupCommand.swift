@@ -12,5 +12,8 @@ struct SetupCommand: ParsableCommand {
       Begin with: twofactor enable
       """,
     version: "0.1.0",
-    subcommands: [EnableCommand.self, DisableCommand.self, StatusCommand.self, BackupCodesCommand.self])
+    subcommands: [
+      EnableCommand.self, DisableCommand.self, StatusCommand.self, BackupCodesCommand.self, DeviceCommand.self,
+      ShowCommand.self, VerifyCommand.self, UsersCommand.self, UnlockCommand.self,
+    ])
 }

@@ -41,6 +41,7 @@ public enum SetupProgram {
   /// Help and versions were asked for and go to standard output; everything else is a mistake in the command
   /// line.
   private static func tellOfParsing(_ error: any Error, json: Bool) -> ExitStatus {
+    if let code = error as? ExitCode { return ExitStatus(rawValue: code.rawValue) }
     guard SetupCommand.exitCode(for: error) != .success else {
       do {
         try OutputStream.standardOutput.write(SetupCommand.fullMessage(for: error) + "\n")
