@@ -73,6 +73,13 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(name: "twofactor", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
+    .testTarget(
+      name: "ModuleTests",
+      dependencies: [
+        "COpenSSL", "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "PAMModule",
+        "Verification",
+      ],
+      swiftSettings: strict),
     .testTarget(name: "TwoFactorSetupTests", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

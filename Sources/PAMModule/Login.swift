@@ -40,6 +40,7 @@ struct Login {
     case .failed(let error):
       return Outcome(EnrollmentFailure(.io, "account", "cannot be looked up", error: error))
     }
+    if policy.isDebugging { logDetails(policy, account) }
 
     if policy.passesUnenrolled, let account, let outcome = outcomeBeforeQuestion(account, policy) { return outcome }
 
@@ -63,6 +64,28 @@ struct Login {
     var indices = Counter(to: arguments.count)
     while let index = indices.next() { try parser.read(arguments.argument(at: index).bytes) }
     return parser.policy
+  }
+
+  /// With `debug`: what the attempt is judged by. Nothing that a user keeps secret is known yet.
+  private func logDetails(_ policy: Policy, _ account: Account?) {
+    var line = ByteText<1024>()
+    line.append("debug window=")
+    line.append(decimal: policy.limits.window)
+    line.append(" look_ahead=")
+    line.append(decimal: policy.limits.lookAhead)
+    line.append(" max_failures=")
+    line.append(decimal: UInt64(policy.limits.maximumFailures))
+    line.append(policy.limits.acceptsBackupCodes ? " backup_codes=yes" : " backup_codes=no")
+    line.append(policy.passesUnenrolled ? " nullok=yes" : " nullok=no")
+    line.append(" directory=")
+    line.append(escaped: policy.directory.bytes)
+    if let account {
+      line.append(" uid=")
+      line.append(decimal: UInt64(account.userID))
+      line.append(" home=")
+      line.append(escaped: account.home.bytes)
+    }
+    transaction.log(.debug, line)
   }
 
   /// With `nullok`: whether the user is proved not to be enrolled, or cannot be checked. Nil where the user is

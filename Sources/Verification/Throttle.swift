@@ -33,6 +33,7 @@ enum Throttle {
 
   /// How many seconds codes are still refused; 0 for not at all.
   static func secondsLeft(_ state: LoginState, now: Int64) -> Int64 {
+    guard state.throttledUntil > 0 else { return 0 }
     let (left, overflow) = state.throttledUntil.subtractingReportingOverflow(now)
     return overflow || left < 0 ? 0 : left
   }

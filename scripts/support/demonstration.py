@@ -1,7 +1,9 @@
 """What scripts/demo shows. Runs in the sandbox; ends with 1 where a login does not end as it should."""
 
+import os
 import re
 import secrets
+import shutil
 import sys
 import tempfile
 import time
@@ -19,7 +21,7 @@ from rig.syslog import SystemLog  # noqa: E402
 
 PASSWORD_AND_CODE = """\
 auth required pam_unix.so nodelay
-auth required pam_twofactor.so {arguments}
+auth required pam_twofactor.so{arguments}
 account required pam_unix.so
 session required pam_permit.so
 """
@@ -69,7 +71,8 @@ class Phone:
 
     def code(self) -> str:
         """A code that was not used yet and is within the window: nobody waits for the next half minute."""
-        step = max(self._last + 1, self._authenticator.step(time.time()) - 1)
+        # Not one that leaves the window while it is being typed.
+        step = max(self._last + 1, self._authenticator.step(time.time() + 5) - 1)
         while step > self._authenticator.step(time.time()) + 1:
             time.sleep(0.2)
         self._last = step
@@ -92,12 +95,18 @@ def enroll_at_a_terminal(account: Account) -> tuple[Phone, list[str]]:
     """Alice runs `twofactor enable` herself; her phone and her note of the backup codes."""
     print("    $ twofactor enable")
     screen = Screen()
+    rows, columns = reversed(shutil.get_terminal_size((100, 50)))
     terminal = pexpect.spawn(
-        "runuser", ["-l", account.name, "-c", "twofactor enable"], encoding="utf-8", timeout=30, dimensions=(60, 100)
+        "runuser",
+        ["--login", account.name, "--whitelist-environment", "TERM,LC_ALL", "--command", "twofactor enable"],
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(max(rows, 50), max(columns - 4, 80)),
+        env={**os.environ, "TERM": os.environ["TERM"] if sys.stdout.isatty() else "xterm"},
     )
     terminal.logfile_read = screen
     shown, phone = "", None
-    questions = ["Password: ", "Code from the app: ", r"\[y/N\] ", pexpect.EOF]
+    questions = [r"Password[^\n:]*: ", "Code from the app: ", r"\[y/N\] ", pexpect.EOF]
     while (question := terminal.expect(questions)) != 3:
         shown += terminal.before + terminal.after
         if question == 0:
@@ -120,9 +129,10 @@ def log_in(
 ) -> None:
     """One ssh login on the screen, and what the module wrote about it."""
     log = SystemLog()
-    print(f"    $ ssh {'-i key ' if key else ''}{account.name}@server whoami")
+    command = "echo logged in as $(id -un)"
+    print(f"    $ ssh {'-i key ' if key else ''}{account.name}@server '{command}'")
     screen = Screen()
-    client = Client(server.arguments(account, "whoami; echo logged in", key), log=screen)
+    client = Client(server.arguments(account, command, key), log=screen)
     if password is not None:
         client.expect(Client.PASSWORD)
         screen.note("types the password")
@@ -140,6 +150,8 @@ def log_in(
 
 def service(name: str, stack: str, directory: Path, **options) -> Server:
     Path(f"/etc/pam.d/{name}").write_text(stack)
+    heading(f"A server with this in /etc/pam.d/{name}")
+    print("".join(f"    {line}\n" for line in stack.splitlines()), end="")
     return Server(name, directory / name, **options)
 
 
@@ -162,19 +174,19 @@ def main() -> None:
         log_in(server, alice, password=alice.password, code=phone.wrong_code(), let_in=False)
         heading("Without her phone she uses a backup code")
         log_in(server, alice, password=alice.password, code=backup_codes[0], let_in=True)
-        heading("which works once")
+        heading("The same backup code again is refused")
         log_in(server, alice, password=alice.password, code=backup_codes[0], let_in=False)
-        heading("Bob has not switched it on, and this server insists")
+        heading("Bob has not switched two-factor on, and this server insists")
         log_in(server, bob, password=bob.password, code="123456", let_in=False)
 
-    stack = PASSWORD_AND_CODE.format(arguments="nullok")
+    stack = PASSWORD_AND_CODE.format(arguments=" nullok")
     with service("twofactor-demo-nullok-sshd", stack, directory) as server:
-        heading("With `nullok` Bob gets in by his password until he enrols")
+        heading("There Bob gets in by his password until he enrols")
         log_in(server, bob, password=bob.password, code=None, let_in=True)
 
     methods = "publickey,keyboard-interactive:pam"
     with service("twofactor-demo-keys-sshd", CODE_ALONE, directory, methods=methods) as server:
-        heading("A public key plus a code, with no password")
+        heading("There Alice logs in with her key and a code")
         log_in(server, alice, password=None, code=phone.code(), key=make_key(alice, directory), let_in=True)
 
     print("\nDone. The accounts, keys and secrets above are forgotten with the copy of the machine.")

@@ -33,7 +33,7 @@ def install() -> None:
     shutil.copy(PRODUCT / "pam_twofactor.so", modules_directory() / "pam_twofactor.so")
     shutil.copy(PRODUCT / "twofactor", COMMAND)
     COMMAND.chmod(0o755)
-    Path("/etc/pam.d/twofactor").write_text("auth required pam_unix.so nodelay\naccount required pam_unix.so\n")
+    shutil.copy(CHECKOUT / "pam" / "service" / "twofactor", "/etc/pam.d/twofactor")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,74 @@
+"""scripts/check-module: that it passes what is right, and finds each thing that it looks for."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from rig.harness import build
+from rig.machine import CHECKOUT
+
+pytestmark = pytest.mark.machinery
+
+SOURCE = """
+#include <security/pam_modules.h>
+#include <stdlib.h>
+%s
+int pam_sm_authenticate(pam_handle_t *h, int f, int c, const char **v) {
+  return c > 1 ? %s : pam_get_item(h, f, (const void **)v) + atoi(*v);
+}
+int pam_sm_setcred(pam_handle_t *h, int f, int c, const char **v) {
+  return (void)h, (void)f, (void)c, (void)v, PAM_SUCCESS;
+}
+"""
+HARDENED = ["-shared", "-fPIC", "-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed", "-lpam"]
+TRAP = "__attribute__((noinline, used)) static int trap(void) { __builtin_trap(); }"
+BIG = "static const char big[170000] = {1};"
+
+
+def check(folder: Path, declarations: str = "", answer: str = "1", *flags: str) -> subprocess.CompletedProcess:
+    """Builds a module that is right but for what is given, and has it checked."""
+    source = folder / "module.c"
+    source.write_text(SOURCE % (declarations, answer))
+    module = build([source], folder / "module.so", *HARDENED, *flags)
+    return subprocess.run([CHECKOUT / "scripts/check-module", module], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("declarations", ["", TRAP], ids=["plain", "with a trap out of reach"])
+def test_a_module_that_is_right_passes(tmp_path, declarations):
+    found = check(tmp_path, declarations)
+    assert found.returncode == 0, found.stderr
+
+
+WRONG = {
+    "a trap that is called": (TRAP, "trap()", [], "can trap, which kills its host, in 1 places"),
+    "a trap behind a pointer": (TRAP + "int (*volatile call)(void) = trap;", "call()", [], "can trap"),
+    "another export": ("int another(void) { return 1; }", "1", [], "exports 'another pam_sm_authenticate"),
+    "the environment": ("", "getenv(*v) != 0", [], "calls getenv"),
+    "another library": ("double cos(double);", "(int)cos(c)", ["-lm"], "needs libm.so.6"),
+    "a search path": ("", "1", ["-Wl,-rpath,/opt"], "RUNPATH"),
+    "lazy binding": ("", "1", ["-Wl,-z,lazy"], "binds lazily"),
+    "an executable stack": ("", "1", ["-Wl,-z,execstack"], "executable stack"),
+    "writable relocations": ("", "1", ["-Wl,-z,norelro"], "no read-only relocations"),
+    "too many bytes": (BIG, "big[c]", [], "bytes, more than 163840"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_module_is_refused_for(tmp_path, what):
+    declarations, answer, flags, complaint = WRONG[what]
+    found = check(tmp_path, declarations, answer, *flags)
+    assert found.returncode != 0 and complaint in found.stderr, found.stdout + found.stderr
+
+
+def test_a_module_that_may_be_unloaded_is_refused(tmp_path):
+    source = tmp_path / "module.c"
+    source.write_text(SOURCE % ("", "1"))
+    module = build([source], tmp_path / "module.so", "-shared", "-fPIC", "-Wl,-z,now", "-lpam")
+    found = subprocess.run([CHECKOUT / "scripts/check-module", module], capture_output=True, text=True, timeout=60)
+    assert found.returncode != 0 and "may be unloaded" in found.stderr
+
+
+def test_a_module_that_is_not_there_is_named(tmp_path):
+    script = CHECKOUT / "scripts/check-module"
+    found = subprocess.run([script, tmp_path / "none.so"], capture_output=True, text=True, timeout=60)
+    assert found.returncode != 0 and "run scripts/build first" in found.stderr

@@ -1,0 +1,152 @@
+import FixedMemory
+import OneTimePassword
+import Testing
+
+@testable import Enrollment
+
+@Suite struct CredentialTests {
+  private static let samples = [
+    credentialText(),
+    credentialText(devices: [hotpDevice(counter: 7)]),
+    credentialText(devices: [totpDevice(algorithm: "sha256", digits: 8, period: 15, name: "Ünï çødé 📱 phone")]),
+    credentialText(devices: [totpDevice(algorithm: "sha512", period: 300), hotpDevice(counter: UInt64.max - 1)]),
+    credentialText(backupCodes: ["backup-code \(hash("a"))", "backup-code \(hash("b"))", "scratch-code \(hash("c"))"]),
+    credentialText(devices: (1...16).map { totpDevice(name: "phone \($0)") }),
+    credentialText(backupCodes: (0..<32).map { _ in "backup-code \(hash("z"))" }),
+    credentialText(devices: [totpDevice(secret: "GEZDGNBVGY3TQOJQ")]),
+  ]
+
+  /// The text of what was read, written again.
+  private func reencoded(_ text: String) throws -> String {
+    let credential = try Credential(parsing: buffer(text))
+    guard var encoder = CredentialEncoder(generation: credential.generation, enabledAt: credential.enabledAt) else {
+      throw Missing(what: "memory")
+    }
+    for index in 0..<credential.deviceCount { encoder.addDevice(at: index, of: credential) }
+    for index in 0..<credential.backupCodeCount {
+      encoder.addBackupCode(
+        credential.backupCodeHash(at: index), isScratchCode: credential.isScratchCode(at: index))
+    }
+    guard let written = encoder.finish() else { throw Missing(what: "text") }
+    return ModuleTests.text(written.bytes)
+  }
+
+  private func problem(_ text: String) -> EnrollmentFailure? {
+    do {
+      _ = try Credential(parsing: buffer(text))
+      return nil
+    } catch {
+      return error as? EnrollmentFailure
+    }
+  }
+
+  @Test(arguments: samples) func whatIsReadIsWrittenAgainByteForByte(text: String) throws {
+    #expect(try reencoded(text) == text)
+  }
+
+  @Test(arguments: samples) func aCredentialCutShortAnywhereIsCorrupt(text: String) throws {
+    let bytes = Array(text.utf8)
+    for length in 0..<bytes.count {
+      let cut = try buffer(Array(bytes[..<length]))
+      do {
+        _ = try Credential(parsing: cut)
+        Issue.record("accepted at \(length) bytes of \(bytes.count)")
+      } catch {
+        #expect(error.reason == .corrupt)
+      }
+    }
+  }
+
+  @Test func whatChangesInOneByteIsCorruptOrReadAsItStands() throws {
+    let bytes = Array(Self.samples[4].utf8)
+    for index in bytes.indices {
+      for byte in [0, UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "="), 0x7f, 0xff, bytes[index] ^ 1] {
+        var changed = bytes
+        changed[index] = byte
+        guard let credential = try? Credential(parsing: buffer(changed)) else { continue }
+        _ = consume credential
+        #expect(try Array(reencoded(String(decoding: changed, as: UTF8.self)).utf8) == changed)
+      }
+    }
+  }
+
+  @Test func everyFieldIsRead() throws {
+    let text = credentialText(
+      devices: [totpDevice(algorithm: "sha256", digits: 8, period: 60, name: "old phone"), hotpDevice(counter: 42)],
+      backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
+    let credential = try Credential(parsing: buffer(text))
+    let (generation, enabledAt) = (credential.generation, credential.enabledAt)
+    #expect(generation == sampleGeneration)
+    #expect(enabledAt == 1_700_000_000)
+    let (first, second, third) = (credential.device(at: 0), credential.device(at: 1), credential.device(at: 2))
+    #expect(first?.kind == .totp(period: 60))
+    #expect(first?.algorithm == .sha256)
+    #expect(first?.digits == .eight)
+    #expect(second?.kind == .hotp(counter: 42))
+    #expect(third == nil)
+    let (name, secret) = (ModuleTests.text(credential.name(ofDeviceAt: 0)), array(credential.secret(ofDeviceAt: 1)))
+    #expect(name == "old phone")
+    #expect(secret == Array("12345678901234567890".utf8))
+    let (codes, setting) = (credential.backupCodeCount, ModuleTests.text(credential.backupCodeSetting()))
+    #expect(codes == 2)
+    #expect(setting == "$y$j9T$salt/salt.salt$")
+    let scratch = (credential.isScratchCode(at: 0), credential.isScratchCode(at: 1), credential.hasScratchCodes)
+    #expect(scratch == (false, true, true))
+  }
+
+  @Test(
+    arguments: [
+      "", "\n", "end\n", "twofactor-credential 2\n", " " + credentialText(), credentialText() + "\n",
+      credentialText() + "x", credentialText(devices: []), credentialText() + credentialText(),
+      credentialText(devices: (1...17).map { totpDevice(name: "phone \($0)") }),
+      credentialText(backupCodes: (0..<33).map { _ in "backup-code \(hash("z"))" }),
+      credentialText(devices: [totpDevice(), totpDevice()]), credentialText(devices: [totpDevice(period: 14)]),
+      credentialText(devices: [totpDevice(period: 301)]), credentialText(devices: [totpDevice(digits: 7)]),
+      credentialText(devices: [totpDevice(algorithm: "md5")]), credentialText(devices: [totpDevice(secret: "")]),
+      credentialText(devices: [totpDevice(secret: "GEZDGNBV")]),
+      credentialText(devices: [totpDevice(secret: "gezdgnbvgy3tqojq")]),
+      credentialText(devices: [totpDevice(secret: String(repeating: "A", count: 208))]),
+      credentialText(devices: [totpDevice(name: "")]), credentialText(devices: [totpDevice(name: " phone")]),
+      credentialText(devices: [totpDevice(name: "phone ")]), credentialText(devices: [totpDevice(name: "a\tb")]),
+      credentialText(devices: [totpDevice(name: "a\u{85}b")]), credentialText(devices: [totpDevice(name: "a\r")]),
+      credentialText(devices: [totpDevice(name: String(repeating: "x", count: 65))]),
+      credentialText(devices: [hotpDevice(counter: UInt64.max)]),
+      credentialText(devices: [totpDevice().replacing(" digits=6", with: "")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=030")]),
+      credentialText(devices: [totpDevice().replacing(" ", with: "  ")]),
+      credentialText(devices: [totpDevice() + "\r"]), credentialText(devices: [totpDevice() + "\u{0}"]),
+      credentialText(backupCodes: ["backup-code "]), credentialText(backupCodes: ["backup-code 12345678"]),
+      credentialText(backupCodes: ["backup-code $6$salt$" + String(repeating: "a", count: 86)]),
+      credentialText(backupCodes: ["backup-code \(hash("a"))", "backup-code $y$j9T$other.salt$\(hash("b").suffix(43))"]
+      ),
+      credentialText(backupCodes: ["backup-code \(hash("a")) "]), credentialText(backupCodes: ["# a comment"]),
+      credentialText().replacing("generation 0", with: "generation G"),
+      credentialText().replacing("generation 0", with: "generation 00"),
+      credentialText().replacing("generation 000102030405060708090a", with: "generation 000102030405060708090A"),
+      credentialText().replacing("enabled 17", with: "enabled -17"),
+      credentialText().replacing("enabled 17", with: "enabled 99999999999917"),
+      credentialText().replacing("\n", with: "\r\n"), String(repeating: "x", count: 20_000),
+    ])
+  func whatIsNotACredentialIsCorrupt(text: String) {
+    #expect(problem(text)?.reason == .corrupt)
+  }
+
+  @Test func theFailureNamesTheLine() {
+    let failure = problem(credentialText(devices: [totpDevice(), totpDevice(digits: 9, name: "b")]))
+    #expect(failure?.line == 5)
+    var text = ByteText<200>()
+    failure?.describe(into: &text)
+    #expect(text.string == "credential, line 5: the digits are neither 6 nor 8")
+  }
+
+  @Test func theEncoderWritesNothingThatCannotBeRead() throws {
+    guard var encoder = CredentialEncoder(generation: sampleGeneration, enabledAt: 0) else {
+      throw Missing(what: "memory")
+    }
+    encoder.addDevice(
+      kind: .totp(period: 30), algorithm: .sha1, digits: .six, enabledAt: 0,
+      secret: Array("12345678901234567890".utf8).span, name: Array("two\nlines".utf8).span)
+    let isNothing = encoder.finish() == nil
+    #expect(isNothing)
+  }
+}

@@ -1,0 +1,33 @@
+import FixedMemory
+import Testing
+
+@testable import Enrollment
+
+@Suite struct EnrollmentPathTests {
+  private func path(_ template: String, user: String = "alice") -> String? {
+    do throws(EnrollmentFailure) {
+      let path = try EnrollmentPath(template: Array(template.utf8).span, account: Account(name: ByteText(user)))
+      return (path.isBelowHome ? "home:" : "") + path.below.string + " in " + path.lastName.string
+    } catch {
+      return nil
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("~/.twofactor", "home:.twofactor in .twofactor"), ("%h/.config/2fa", "home:.config/2fa in 2fa"),
+      ("/var/lib/twofactor/%u", "/var/lib/twofactor/alice in alice"), ("/a%%b/%u.2fa", "/a%b/alice.2fa in alice.2fa"),
+      ("~/%u", "home:alice in alice"),
+    ])
+  func aTemplateIsFilledIn(template: String, expected: String) {
+    #expect(path(template) == expected)
+  }
+
+  @Test(arguments: ["", ".", "..", "../root", "a/b", "/"]) func aNameThatIsAPathLeadsNowhere(user: String) {
+    #expect(path("/var/lib/twofactor/%u", user: user) == nil)
+  }
+
+  @Test func whatIsTooLongIsRefused() {
+    #expect(path("/" + String(repeating: "x", count: 3000)) == nil)
+  }
+}

@@ -1,0 +1,122 @@
+import FixedMemory
+import Testing
+
+@Suite struct FixedMemoryTests {
+  @Test func whatDoesNotFitIntoATextIsLeftOut() {
+    var text = ByteText<5>()
+    text.append("abc")
+    #expect(!text.isTruncated)
+    text.append("de")
+    #expect(text.isTruncated)
+    #expect(text.string == "abcd")
+    let length = unsafe text.withCString { unsafe String(cString: $0) }
+    #expect(length == "abcd")
+    text.removeAll()
+    #expect(text.count == 0)
+    #expect(!text.isTruncated)
+  }
+
+  @Test(arguments: [Int64.min, -1, 0, 7, 10, 1_234_567_890, .max])
+  func numbersAreWrittenInDecimal(value: Int64) {
+    var text = ByteText<32>()
+    text.append(decimal: value)
+    #expect(text.string == String(value))
+    var unsigned = ByteText<32>()
+    unsigned.append(decimal: UInt64(bitPattern: value))
+    #expect(unsigned.string == String(UInt64(bitPattern: value)))
+  }
+
+  @Test(
+    arguments: [
+      ("0", 0), ("7", 7), ("18446744073709551615", UInt64.max), ("", nil), ("00", nil), ("01", nil), ("+1", nil),
+      ("-1", nil), (" 1", nil), ("1 ", nil), ("18446744073709551616", nil), ("99999999999999999999", nil), ("1x", nil),
+    ] as [(String, UInt64?)])
+  func onlyTheOneSpellingOfANumberIsRead(text: String, expected: UInt64?) {
+    #expect(decimal(text, upTo: .max) == expected)
+  }
+
+  @Test func aNumberOverTheLimitIsNotRead() {
+    #expect(decimal("10", upTo: 10) == 10)
+    #expect(decimal("11", upTo: 10) == nil)
+  }
+
+  private func decimal(_ text: String, upTo limit: UInt64) -> UInt64? {
+    Array(text.utf8).span.decimal(upTo: limit)
+  }
+
+  @Test func aSliceIsCutToWhatThereIs() {
+    let bytes = Array("abcdef".utf8)
+    for (start, end, expected) in [
+      (0, 6, "abcdef"), (2, 4, "cd"), (-5, 3, "abc"), (4, 99, "ef"), (5, 2, ""), (99, 200, ""),
+      (Int.min, Int.max, "abcdef"),
+      (Int.max, Int.min, ""),
+    ] {
+      let slice = text(bytes.span.slice(from: start, to: end))
+      #expect(slice == expected)
+    }
+    let (before, last, behind) = (bytes.span.byte(at: -1), bytes.span.byte(at: 5), bytes.span.byte(at: 6))
+    #expect(before == nil)
+    #expect(last == UInt8(ascii: "f"))
+    #expect(behind == nil)
+  }
+
+  @Test func comparingInConstantTimeFindsEveryDifference() {
+    let bytes = Array("123456".utf8)
+    #expect(isEqual(bytes, bytes))
+    for index in bytes.indices {
+      for bit in 0..<8 {
+        var other = bytes
+        other[index] ^= 1 << bit
+        #expect(!isEqual(bytes, other))
+      }
+    }
+    #expect(!isEqual(bytes, Array("12345".utf8)))
+  }
+
+  private func isEqual(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+    one.span.isEqualInConstantTime(to: other.span)
+  }
+
+  @Test func aBufferTakesNoMoreThanItsCapacity() throws {
+    guard var buffer = SecretBuffer(capacity: 3) else { throw Missing(what: "memory") }
+    let takes = buffer.append("abc")
+    let takesMore = buffer.append(UInt8(ascii: "d"))
+    #expect(takes)
+    #expect(!takesMore)
+    let held = text(buffer.bytes)
+    #expect(held == "abc")
+    buffer.removeAll()
+    let isEmpty = buffer.bytes.isEmpty
+    #expect(isEmpty)
+  }
+
+  @Test func whatABufferForgetsIsOverwritten() throws {
+    guard var buffer = SecretBuffer(capacity: 64), buffer.append("a secret that must not stay") else {
+      throw Missing(what: "memory")
+    }
+    buffer.removeAll()
+    let left = unsafe buffer.withMemory { memory in
+      unsafe UnsafeRawBufferPointer(start: memory, count: 64).filter { $0 != 0 }.count
+    }
+    #expect(left == 0)
+  }
+
+  @Test func fillingBeyondTheRoomCountsAsNothing() throws {
+    guard var buffer = SecretBuffer(capacity: 4) else { throw Missing(what: "memory") }
+    for answer in [-1, 5, Int.max] {
+      let returned = unsafe buffer.fill { _ in answer }
+      let count = buffer.count
+      #expect(returned == answer)
+      #expect(count == 0)
+    }
+  }
+
+  @Test func aCounterCountsAndNeverTraps() {
+    for (end, expected) in [(3, [0, 1, 2]), (0, []), (-1, []), (Int.min, [])] {
+      var counter = Counter(to: end)
+      var numbers: [Int] = []
+      while let number = counter.next() { numbers.append(number) }
+      #expect(numbers == expected)
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import FixedMemory
+import Testing
+
+@testable import Enrollment
+
+@Suite struct LoginStateTests {
+  private var sample: LoginState {
+    var state = LoginState(generation: sampleGeneration)
+    state.failures = 0xfedc_ba98
+    state.throttledUntil = Int64.max
+    state.backupCodeUsedAt = -1
+    state.lastUsedAt = 1_700_000_001
+    state.spend(backupCodeAt: 0)
+    state.spend(backupCodeAt: 31)
+    for index in 0..<16 {
+      state[device: index] = LoginState.DeviceState(
+        nextFactor: UInt64.max - UInt64(index), lastUsedAt: Int64.min + Int64(index))
+    }
+    return state
+  }
+
+  private func read(_ bytes: [UInt8]) -> LoginState.Record? {
+    if case .valid(let record) = LoginState.read(record: bytes.span) { record } else { nil }
+  }
+
+  private func bytes(_ state: LoginState, sequence: UInt64) -> [UInt8] { array(state.record(sequence: sequence).span) }
+
+  @Test func whatIsWrittenIsReadAgain() throws {
+    let record = try #require(read(bytes(sample, sequence: 77)))
+    #expect(record.sequence == 77)
+    #expect(bytes(record.state, sequence: 77) == bytes(sample, sequence: 77))
+    #expect(record.state.failures == 0xfedc_ba98)
+    #expect(record.state.spentBackupCodes == 0x8000_0001)
+    #expect(record.state[device: 15].nextFactor == UInt64.max - 15)
+    #expect(record.state[device: 15].lastUsedAt == Int64.min + 15)
+  }
+
+  @Test func everyBitThatChangesIsSeen() {
+    let original = bytes(sample, sequence: 77)
+    for index in original.indices {
+      for bit in 0..<8 {
+        var changed = original
+        changed[index] ^= 1 << bit
+        #expect(read(changed) == nil, "bit \(bit) of byte \(index)")
+      }
+    }
+  }
+
+  @Test func aRecordOfAnotherLengthOrOfZerosIsDamaged() {
+    let original = bytes(sample, sequence: 1)
+    for length in [0, 1, 8, 1016, 1023] { #expect(read(Array(original[..<length])) == nil) }
+    #expect(read(original + [0]) == nil)
+    #expect(read([UInt8](repeating: 0, count: 1024)) == nil)
+    #expect(read([UInt8](repeating: 0xff, count: 1024)) == nil)
+  }
+
+  @Test func whatLiesOutsideIsUsedUp() {
+    var state = LoginState(generation: sampleGeneration)
+    for index in [-1, 16, Int.min, Int.max] {
+      state[device: index].nextFactor = 5
+      #expect(state[device: index].nextFactor == UInt64.max)
+    }
+    for index in [-1, 32, Int.min, Int.max] {
+      state.spend(backupCodeAt: index)
+      #expect(state.isSpent(backupCodeAt: index))
+    }
+    #expect(state.spentBackupCodes == 0)
+  }
+
+  @Test func afterALossEverythingThatCouldBeUsedIs() throws {
+    let credential = try Credential(
+      parsing: buffer(
+        credentialText(
+          devices: [totpDevice(), totpDevice(period: 60, name: "slow"), hotpDevice()],
+          backupCodes: ["backup-code \(hash("a"))"])))
+    let state = LoginState.afterLoss(of: credential, now: 1_700_000_000, window: 1)
+    let left = state.backupCodesLeft(of: credential)
+    #expect(left == 0)
+    #expect(state[device: 0].nextFactor == 1_700_000_000 / 30 + 2)
+    #expect(state[device: 1].nextFactor == 1_700_000_000 / 60 + 2)
+    #expect(state[device: 2].nextFactor == UInt64.max)
+    let before = LoginState.afterLoss(of: credential, now: -5, window: 1)
+    #expect(before[device: 0].nextFactor == UInt64.max)
+  }
+}

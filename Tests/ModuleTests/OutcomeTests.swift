@@ -1,0 +1,85 @@
+import CPAM
+import FixedMemory
+import Testing
+
+@testable import Enrollment
+@testable import PAMModule
+
+@Suite struct OutcomeTests {
+  private static let detail = Outcome.Detail("credential: is \"odd\"\n")
+
+  /// For each outcome: the number, the importance, the end of the line of the log, and what the user is told.
+  private static let table: [(Outcome, Int32, LogPriority, String, String)] = [
+    (.accepted(.totp(device: DeviceNameText("my phone"))), PAM_SUCCESS, .info, "method=totp device=my\\x20phone", ""),
+    (.accepted(.hotp(device: DeviceNameText("token"))), PAM_SUCCESS, .info, "method=hotp device=token", ""),
+    (
+      .accepted(.backupCode(left: 3)), PAM_SUCCESS, .info, "method=backup-code backup_codes_left=3",
+      "3 backup codes left. Create new ones with: twofactor backup-codes"
+    ),
+    (.exempt(why: "not enrolled"), PAM_IGNORE, .info, "method=exempt detail=\"not enrolled\"", ""),
+    (.denied(.wrongCode(failures: 4)), PAM_AUTH_ERR, .notice, "reason=wrong-code failures=4", ""),
+    (
+      .denied(.reusedCode), PAM_AUTH_ERR, .notice, "reason=reused-code",
+      "This code was already used. Wait for the next one."
+    ),
+    (.denied(.outsideWindow(steps: -7)), PAM_AUTH_ERR, .notice, "reason=outside-window offset_steps=-7", ""),
+    (
+      .denied(.throttled(seconds: 29)), PAM_MAXTRIES, .notice, "reason=throttled retry_after=29",
+      "Too many failed codes. Try again in 29 seconds."
+    ),
+    (.denied(.locked), PAM_MAXTRIES, .notice, "reason=locked", unchecked),
+    (.denied(.notEnrolled), PAM_AUTH_ERR, .notice, "reason=not-enrolled", ""),
+    (.denied(.unknownUser), PAM_AUTH_ERR, .notice, "reason=unknown-user", ""),
+    (.denied(.noReply), PAM_AUTH_ERR, .notice, "reason=no-reply", ""),
+    (.denied(.noConversation), PAM_CONV_ERR, .notice, "reason=no-reply", ""),
+    (.denied(.malformedReply), PAM_AUTH_ERR, .notice, "reason=malformed-reply", ""),
+    (
+      .denied(.insecureFile(detail)), PAM_AUTHINFO_UNAVAIL, .error,
+      "reason=insecure-file detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
+    ),
+    (
+      .denied(.corruptFile(detail)), PAM_AUTHINFO_UNAVAIL, .error,
+      "reason=corrupt-file detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
+    ),
+    (
+      .denied(.inputOutput(detail)), PAM_AUTHINFO_UNAVAIL, .error,
+      "reason=io-error detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
+    ),
+    (
+      .denied(.configuration(detail)), PAM_SERVICE_ERR, .error,
+      "reason=configuration detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
+    ),
+  ]
+
+  private static let unchecked = "Two-factor authentication could not be checked. Contact the administrator."
+
+  @Test func everyOutcomeHasItsNumberItsLineAndItsMessage() {
+    for (outcome, number, priority, line, message) in Self.table {
+      #expect(outcome.status.rawValue == number)
+      #expect(outcome.priority == priority)
+      let start = number == PAM_SUCCESS || number == PAM_IGNORE ? "accepted" : "denied"
+      #expect(
+        outcome.logLine(user: ByteText("alice"), remoteHost: ByteText("192.0.2.1")).string
+          == "\(start) user=alice rhost=192.0.2.1 \(line)")
+      #expect(outcome.message.string == message)
+      #expect(outcome.isRefusal == (start == "denied"))
+    }
+  }
+
+  @Test func whatOthersChoseIsEscaped() {
+    let line = Outcome.denied(.unknownUser).logLine(
+      user: ByteText("a b\n\u{1b}[2J\"\\ü"), remoteHost: ByteText("")
+    ).string
+    #expect(
+      line == "denied user=a\\x20b\\x0a\\x1b[2J\\x22\\x5c\\xc3\\xbc rhost=- reason=unknown-user")
+  }
+
+  @Test func aFailureOfTheFilesIsNeverAPass() {
+    for (reason, number) in [
+      (.insecure, PAM_AUTHINFO_UNAVAIL), (.corrupt, PAM_AUTHINFO_UNAVAIL), (.io, PAM_AUTHINFO_UNAVAIL),
+      (.absent, PAM_AUTH_ERR), (.gone, PAM_AUTH_ERR), (.configuration, PAM_SERVICE_ERR),
+    ] as [(EnrollmentFailure.Reason, Int32)] {
+      #expect(Outcome(EnrollmentFailure(reason, "a", "b")).status.rawValue == number)
+    }
+  }
+}

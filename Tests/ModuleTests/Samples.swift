@@ -1,0 +1,77 @@
+import Enrollment
+import FixedMemory
+import OneTimePassword
+import Verification
+
+@testable import LoginPolicy
+
+/// What a test needs is not there.
+struct Missing: Error {
+  let what: String
+}
+
+/// A buffer that holds the UTF-8 of a text.
+func buffer(_ text: String) throws -> SecretBuffer { try buffer(Array(text.utf8)) }
+
+/// A buffer that holds bytes.
+func buffer(_ bytes: [UInt8]) throws -> SecretBuffer {
+  guard var buffer = SecretBuffer(capacity: bytes.count), buffer.append(bytes.span) else {
+    throw Missing(what: "memory")
+  }
+  return buffer
+}
+
+/// The bytes of a span.
+func array(_ span: Span<UInt8>) -> [UInt8] { span.indices.map { span[$0] } }
+
+/// The text of a span.
+func text(_ span: Span<UInt8>) -> String { String(decoding: array(span), as: UTF8.self) }
+
+extension ByteText {
+  /// The text as a string.
+  var string: String { text(bytes) }
+
+  /// A text that holds as much of a string as fits.
+  init(_ string: String) {
+    self.init()
+    append(Array(string.utf8).span)
+  }
+}
+
+/// The secrets of RFC 6238's test vectors: "1234567890" again and again, as long as the hash.
+func rfc6238Secret(_ algorithm: HashAlgorithm) -> [UInt8] {
+  (0..<algorithm.digestLength).map { UInt8(ascii: "0") + UInt8(($0 + 1) % 10) }
+}
+
+/// The generation of the sample credentials.
+let sampleGeneration = Generation(bytes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
+
+/// A credential with the devices and backup codes given.
+///
+/// - Parameters:
+///   - devices: What comes behind `device ` in each line.
+///   - backupCodes: Whole lines.
+/// - Returns: The text of the credential.
+func credentialText(devices: [String] = [totpDevice()], backupCodes: [String] = []) -> String {
+  let lines =
+    ["twofactor-credential 1", "generation 000102030405060708090a0b0c0d0e0f", "enabled 1700000000"]
+    + devices.map { "device " + $0 } + backupCodes + ["end", ""]
+  return lines.joined(separator: "\n")
+}
+
+/// The line of a clock-based device with the secret of RFC 4226's vectors.
+func totpDevice(
+  algorithm: String = "sha1", digits: Int = 6, period: Int = 30, name: String = "phone",
+  secret: String = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+) -> String {
+  "type=totp algorithm=\(algorithm) digits=\(digits) period=\(period) enabled=1700000000 secret=\(secret) name=\(name)"
+}
+
+/// The line of a counter-based device with the secret of RFC 4226's vectors.
+func hotpDevice(counter: UInt64 = 0, name: String = "token") -> String {
+  "type=hotp algorithm=sha1 digits=6 counter=\(counter) enabled=1700000000 "
+    + "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ name=\(name)"
+}
+
+/// Forms of hashes, all under one salt; no code has them.
+func hash(_ tail: Character) -> String { "$y$j9T$salt/salt.salt$" + String(repeating: tail, count: 43) }

@@ -1,0 +1,286 @@
+import Enrollment
+import FixedMemory
+import OneTimePassword
+import Testing
+
+@testable import Verification
+
+/// A moment in the middle of a step of 30 seconds.
+private let now: Int64 = 1_700_000_010
+
+/// One enrolment and its state, tried with one reply after the other.
+private struct Trial: ~Copyable {
+  let credential: Credential
+  var state: LoginState
+  var limits = VerificationLimits()
+
+  init(devices: [String] = [totpDevice()], backupCodes: [String] = []) throws {
+    credential = try Credential(parsing: buffer(credentialText(devices: devices, backupCodes: backupCodes)))
+    state = LoginState(generation: sampleGeneration)
+  }
+
+  /// What becomes of a reply at a moment; the state goes on.
+  mutating func check(_ typed: String, at time: Int64 = now, hash: String = "") throws -> Verdict {
+    let reply = try Reply(Array(typed.utf8).span)
+    let result = try verify(
+      reply, hash: Array(hash.utf8).span, credential: credential, state: state, limits: limits, now: time)
+    state = result.state
+    return result.verdict
+  }
+}
+
+/// The code of the RFC's secret at a moving factor.
+private func code(_ factor: UInt64, digits: CodeDigits = .six, algorithm: HashAlgorithm = .sha1) -> String {
+  guard let key = SharedSecret(Array("12345678901234567890".utf8).span, algorithm: algorithm) else { return "" }
+  let number = String(key.code(at: factor, digits: digits))
+  return String(repeating: "0", count: Int(digits.rawValue) - number.count) + number
+}
+
+/// The code so many steps of 30 seconds from now.
+private func code(steps: Int64, at time: Int64 = now) -> String { code(UInt64(time / 30 + steps)) }
+
+/// A code that no step near now has.
+private func wrongCode(at time: Int64 = now) -> String {
+  let near = Set((-40...40).map { code(steps: $0, at: time) })
+  return (0..<1000).map { String(900_000 + $0) }.first { !near.contains($0) } ?? ""
+}
+
+@Suite struct VerifierTests {
+  @Test(arguments: [0, 1, 2, 10] as [UInt64]) func theWindowReachesAsFarAsItSays(window: UInt64) throws {
+    for steps in Int64(-25)...25 {
+      var trial = try Trial()
+      trial.limits.window = window
+      let verdict = try trial.check(code(steps: steps))
+      if steps.magnitude <= window {
+        #expect(verdict == .acceptedCode(device: 0))
+      } else if steps.magnitude <= window + 20 {
+        #expect(verdict == .outsideWindow(steps: steps))
+      } else {
+        #expect(verdict == .wrongCode(failures: 1))
+      }
+    }
+  }
+
+  @Test func aReusedCodeIsRejected() throws {
+    var trial = try Trial()
+    #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
+    #expect(try trial.check(code(steps: 0)) == .reusedCode)
+    #expect(try trial.check(code(steps: 0), at: now + 30) == .reusedCode)
+    let failures = trial.state.failures
+    #expect(failures == 0)
+  }
+
+  @Test func afterAStepNoEarlierOneIsAccepted() throws {
+    var trial = try Trial()
+    #expect(try trial.check(code(steps: 1)) == .acceptedCode(device: 0))
+    #expect(try trial.check(code(steps: 0)) == .reusedCode)
+    #expect(try trial.check(code(steps: -1)) == .reusedCode)
+    #expect(try trial.check(code(steps: 2), at: now + 30) == .acceptedCode(device: 0))
+  }
+
+  @Test func aClockSetBackGivesNoCodeAgain() throws {
+    var trial = try Trial()
+    #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
+    for back in [30, 60, 3600] as [Int64] {
+      #expect(try trial.check(code(steps: 0, at: now - back), at: now - back) == .reusedCode)
+    }
+    #expect(try trial.check(code(steps: 1)) == .acceptedCode(device: 0))
+  }
+
+  @Test(arguments: [0, 59, 2_147_483_640, 2_147_483_700, 4_294_967_290, 4_294_967_400, Int64.max] as [Int64])
+  func theYearDoesNotMatter(time: Int64) throws {
+    var trial = try Trial()
+    #expect(try trial.check(code(UInt64(time / 30)), at: time) == .acceptedCode(device: 0))
+    #expect(try trial.check(code(UInt64(time / 30)), at: time) == .reusedCode)
+  }
+
+  @Test func beforeTheEpochNoCodeIsRight() throws {
+    var trial = try Trial()
+    #expect(try trial.check(code(0), at: -1) == .wrongCode(failures: 1))
+    #expect(try trial.check(code(0), at: Int64.min) == .wrongCode(failures: 2))
+  }
+
+  @Test(arguments: ["sha1", "sha256", "sha512"]) func everyKindOfClockBasedCodeIsAccepted(name: String) throws {
+    let algorithm: HashAlgorithm = name == "sha1" ? .sha1 : name == "sha256" ? .sha256 : .sha512
+    for digits in [CodeDigits.six, .eight] {
+      for period in [15, 30, 60, 299, 300] {
+        var trial = try Trial(
+          devices: [totpDevice(algorithm: name, digits: Int(digits.rawValue), period: period)])
+        let typed = code(UInt64(now) / UInt64(period), digits: digits, algorithm: algorithm)
+        #expect(try trial.check(typed) == .acceptedCode(device: 0))
+        #expect(try trial.check(typed) == .reusedCode)
+      }
+    }
+  }
+
+  @Test func codesOfTheOtherLengthAreWrong() throws {
+    var six = try Trial()
+    #expect(try six.check(code(UInt64(now / 30), digits: .eight)) == .wrongCode(failures: 1))
+    var eight = try Trial(devices: [totpDevice(digits: 8)])
+    #expect(try eight.check(code(steps: 0)) == .wrongCode(failures: 1))
+  }
+
+  @Test func eachDeviceHasItsOwnCodesAndItsOwnUse() throws {
+    var trial = try Trial(devices: [totpDevice(), hotpDevice(counter: 5)])
+    #expect(try trial.check(code(5)) == .acceptedCode(device: 1))
+    #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
+    #expect(try trial.check(code(5)) == .reusedCode)
+    #expect(try trial.check(code(6)) == .acceptedCode(device: 1))
+    let (first, second) = (trial.state[device: 0], trial.state[device: 1])
+    #expect(first.nextFactor == UInt64(now / 30) + 1)
+    #expect(second.nextFactor == 7)
+    #expect(second.lastUsedAt == now)
+  }
+
+  @Test func aCounterIsAcceptedSoFarAheadAndNeverBack() throws {
+    for ahead in UInt64(0)...32 {
+      var trial = try Trial(devices: [hotpDevice(counter: 100)])
+      let verdict = try trial.check(code(100 + ahead))
+      switch ahead {
+      case 0...10: #expect(verdict == .acceptedCode(device: 0))
+      case 11...30: #expect(verdict == .outsideWindow(steps: Int64(ahead)))
+      default: #expect(verdict == .wrongCode(failures: 1))
+      }
+    }
+    var trial = try Trial(devices: [hotpDevice(counter: 100)])
+    #expect(try trial.check(code(108)) == .acceptedCode(device: 0))
+    for counter in UInt64(100)...108 { #expect(try trial.check(code(counter)) == .reusedCode) }
+    #expect(try trial.check(code(109)) == .acceptedCode(device: 0))
+  }
+
+  @Test func theLastCounterIsTheEnd() throws {
+    let last = LoginState.highestCounter
+    var trial = try Trial(devices: [hotpDevice(counter: last)])
+    #expect(try trial.check(code(last)) == .acceptedCode(device: 0))
+    for (failures, counter) in zip(UInt32(1)..., [last, last &+ 1, 0, 1]) {
+      #expect(try trial.check(code(counter)) == .wrongCode(failures: failures))
+    }
+  }
+
+  @Test func aBackupCodeIsAcceptedOnce() throws {
+    var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "backup-code \(hash("b"))"])
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .acceptedBackupCode(index: 1))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .reusedCode)
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("c")) == .wrongCode(failures: 1))
+    #expect(try trial.check("AAAAA-AAAAA") == .wrongCode(failures: 2))
+  }
+
+  @Test func withoutBackupCodesNoneIsAccepted() throws {
+    var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
+    trial.limits.acceptsBackupCodes = false
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .wrongCode(failures: 1))
+  }
+
+  @Test func anEightDigitCodeIsABackupCodeOnlyWhereItWasImported() throws {
+    var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
+    #expect(try trial.check("12345678", hash: hash("a")) == .wrongCode(failures: 1))
+    #expect(try trial.check("12345678", hash: hash("b")) == .acceptedBackupCode(index: 1))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .wrongCode(failures: 1))
+  }
+}
+
+@Suite struct ThrottleTests {
+  @Test func afterFiveFailuresTheDelayDoublesUpToAQuarterOfAnHour() throws {
+    var trial = try Trial()
+    var time = now
+    let wrong = (0..<1000).map { String(format: 900_000 + $0) }
+    for failures in 1...4 {
+      #expect(try trial.check(wrong[failures], at: time) == .wrongCode(failures: UInt32(failures)))
+    }
+    for (count, delay) in [(5, 30), (6, 60), (7, 120), (8, 240), (9, 480), (10, 900), (11, 900), (12, 900)]
+      as [(UInt32, Int64)]
+    {
+      #expect(try trial.check(wrong[Int(count)], at: time) == .wrongCode(failures: count))
+      #expect(try trial.check(wrong[0], at: time) == .throttled(seconds: delay))
+      #expect(try trial.check(code(steps: 0, at: time + delay - 1), at: time + delay - 1) == .throttled(seconds: 1))
+      time += delay
+    }
+    #expect(try trial.check(code(steps: 0, at: time), at: time) == .acceptedCode(device: 0))
+    let (failures, until) = (trial.state.failures, trial.state.throttledUntil)
+    #expect(failures == 0)
+    #expect(until == 0)
+  }
+
+  @Test func atAHundredFailuresCodesAreLocked() throws {
+    var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
+    var time = now
+    for failures in 1...100 {
+      #expect(try trial.check(wrongCode(at: time), at: time) == .wrongCode(failures: UInt32(failures)))
+      time += 900
+    }
+    for later in [0, 86_400, 86_400 * 3650] as [Int64] {
+      #expect(try trial.check(code(steps: 0, at: time + later), at: time + later) == .locked)
+    }
+    #expect(try trial.check("AAAAA-AAAAA", at: time, hash: hash("x")) == .locked)
+    #expect(try trial.check("AAAAA-AAAAA", at: time, hash: hash("a")) == .acceptedBackupCode(index: 0))
+    #expect(try trial.check(code(steps: 0, at: time), at: time) == .acceptedCode(device: 0))
+  }
+
+  @Test func whatIsReusedOrRefusedUnseenDoesNotCount() throws {
+    var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
+    #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
+    for _ in 0..<20 { #expect(try trial.check(code(steps: 0)) == .reusedCode) }
+    for failures in 1...5 { #expect(try trial.check(wrongCode()) == .wrongCode(failures: UInt32(failures))) }
+    for _ in 0..<200 { #expect(try trial.check(wrongCode()) == .throttled(seconds: 30)) }
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("x")) == .throttled(seconds: 30))
+    let failures = trial.state.failures
+    #expect(failures == 5)
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
+  }
+
+  @Test func aCodeThatIsOffByTimeCounts() throws {
+    var trial = try Trial()
+    for _ in 0..<5 { #expect(try trial.check(code(steps: 5)) == .outsideWindow(steps: 5)) }
+    #expect(try trial.check(code(steps: 0)) == .throttled(seconds: 30))
+  }
+
+  @Test func aClockSetBackDoesNotLengthenTheWait() throws {
+    var trial = try Trial()
+    for failures in 1...6 {
+      #expect(try trial.check(wrongCode(), at: now + Int64(failures) * 100) == .wrongCode(failures: UInt32(failures)))
+    }
+    let past = now - 86_400 * 365
+    #expect(try trial.check(code(steps: 0, at: past), at: past) == .throttled(seconds: 60))
+    #expect(try trial.check(code(steps: 0, at: past + 59), at: past + 59) == .throttled(seconds: 1))
+    #expect(try trial.check(code(steps: 0, at: past + 60), at: past + 60) == .acceptedCode(device: 0))
+  }
+
+  @Test(arguments: [1, 2, 100] as [UInt32]) func asManyFailuresAreAllowedAsThePolicySays(allowed: UInt32) throws {
+    var trial = try Trial()
+    trial.limits.maximumFailures = allowed
+    for failures in 1...allowed { #expect(try trial.check(wrongCode()) == .wrongCode(failures: failures)) }
+    let next = try trial.check(wrongCode())
+    #expect(next == (allowed == 100 ? .locked : .throttled(seconds: 30)))
+  }
+
+  @Test func noNumbersInTheStateMakeItTrap() throws {
+    for failures in [0, 4, 5, 99, 100, UInt32.max] as [UInt32] {
+      for until in [Int64.min, -1, 0, now, now + 30, Int64.max] as [Int64] {
+        for time in [Int64.min, -1, 0, now, Int64.max] as [Int64] {
+          var trial = try Trial()
+          trial.state.failures = failures
+          trial.state.throttledUntil = until
+          _ = try trial.check(wrongCode(), at: time)
+        }
+      }
+    }
+  }
+
+  @Test func onlyWhatChangesTheStateIsSaved() {
+    let state = LoginState(generation: sampleGeneration)
+    var cut = state
+    cut.throttledUntil = 1
+    for (verdict, expected) in [
+      (.acceptedCode(device: 0), true), (.acceptedBackupCode(index: 0), true), (.wrongCode(failures: 1), true),
+      (.outsideWindow(steps: 3), true), (.reusedCode, false), (.throttled(seconds: 3), false), (.locked, false),
+    ] as [(Verdict, Bool)] {
+      #expect(Verification(verdict: verdict, state: state).isWorthSaving(over: state) == expected)
+      #expect(Verification(verdict: verdict, state: cut).isWorthSaving(over: state))
+    }
+  }
+}
+
+extension String {
+  fileprivate init(format number: Int) { self = String(number) }
+}
