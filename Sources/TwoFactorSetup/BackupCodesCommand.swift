@@ -35,6 +35,9 @@ struct BackupCodesCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "backup-codes")
+    guard session.settings.limits.acceptsBackupCodes else {
+      throw SetupError(.refused, "this host accepts no backup codes")
+    }
     try session.requireEnrollment()
     try session.checkCode()
     let codes = try BackupCodes(count: backupCodes)

@@ -32,7 +32,7 @@ struct Enabling {
     let now = Clock.now
     let parameters = options.code.parameters(name: options.name)
     let device = try DeviceKey(new: parameters, options: options.key, session: session, now: now)
-    let codes = try BackupCodes(count: options.backupCodes)
+    let codes = try session.newBackupCodes(count: options.backupCodes)
     let presentation = KeyPresentation(
       session: session, device: device, options: options.key, force: options.force)
     let file = try presentation.show(

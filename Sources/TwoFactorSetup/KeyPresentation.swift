@@ -21,14 +21,13 @@ struct KeyPresentation {
   /// - Returns: The file that was made, if one was asked for.
   /// - Throws: ``SetupError`` where it cannot be written.
   func show(heading: String, isForPerson: Bool) throws -> KeptFile? {
-    let code = QRCode(device.uri.text)
     var file: KeptFile?
     if let path = options.qrFile, let format = QRImage.Format(path: path) {
-      guard let code else { throw SetupError(.unusableData, "the URI is too long for a QR code") }
+      guard let code = QRCode(device.uri.text) else { throw SetupError(.unusableData, "the URI is too long for a QR code") }
       file = try KeptFile(path, contents: QRImage(code, format: format).bytes, force: force)
     }
     do {
-      if isForPerson { try session.show(page(heading, code)) }
+      if isForPerson { try session.show(page(heading)) }
     } catch {
       file?.withdraw()
       throw error
@@ -36,7 +35,7 @@ struct KeyPresentation {
     return file
   }
 
-  private func page(_ heading: String, _ code: QRCode?) -> String {
+  private func page(_ heading: String) -> String {
     var text = """
       \(heading)
 
@@ -50,7 +49,7 @@ struct KeyPresentation {
       """
     if let path = options.qrFile { text += "The QR code is in \(path.printable)\n\n" }
     let screen = session.terminal.qrScreen
-    if let code, let drawing = QRDrawing(code, form: options.qr, on: screen) {
+    if let code = QRCode(device.uri.text), let drawing = QRDrawing(code, form: options.qr, on: screen) {
       text += drawing.lines.joined(separator: "\n") + "\n"
     } else if options.qr != .none, screen.size != nil {
       text += "The QR code does not fit on this terminal: type the key, or make the window larger.\n\n"

@@ -136,8 +136,8 @@ def test_answers_are_read_a_line_for_a_question(user):
     code = Authenticator.from_base32(answer["secret"]).code_at(time.time())
     rest, said = command.communicate(f"{code}\nyes\n", timeout=30)
     assert (command.returncode, rest) == (DONE, "")
-    questions = re.findall(r"^(Password of|Code from the app|Have you stored)", said, re.MULTILINE)
-    assert questions == ["Password of", "Code from the app", "Have you stored"]
+    questions = re.findall(r"^(Password: |Code from the app|Have you stored)", said, re.MULTILINE)
+    assert questions == ["Password: ", "Code from the app", "Have you stored"]
     assert json.loads(run(user, "status", "--json").stdout)["enabled"]
 
 
@@ -454,6 +454,12 @@ def test_the_hosts_configuration_holds(user, configuration):
     refused = run(user, "disable", answers=code + "\n")
     assert refused.returncode == NOT_PERMITTED and (user.home / ".twofactor").exists()
     assert run(None, "disable", "--user", user.name).returncode == DONE
+
+
+def test_a_host_that_accepts_no_backup_codes_gets_none(user, configuration):
+    configuration("backup_codes = no\n")
+    assert json.loads(run(None, *PROVISION, "--user", user.name).stdout)["backup_codes"] == []
+    assert run(None, "backup-codes", "--user", user.name).returncode == REFUSED
 
 
 @pytest.mark.parametrize(
