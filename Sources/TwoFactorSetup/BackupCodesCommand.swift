@@ -54,6 +54,7 @@ struct BackupCodesCommand: ParsableCommand {
       file?.withdraw()
       throw error
     }
+    defer { session.tell(.newBackupCodes) }
     if !session.wantsJSON {
       try session.show("The new backup codes are in force, and the old ones do not work any more.\n")
     }

@@ -57,6 +57,7 @@ struct DeviceAddCommand: ParsableCommand {
       file?.withdraw()
       throw error
     }
+    defer { session.tell(.deviceAdded(name)) }
     if !session.wantsJSON {
       try session.show(
         "\nCodes from \(name.printable) are good for logins from now on."

@@ -29,6 +29,7 @@ struct DeviceRemoveCommand: ParsableCommand {
     guard devices.count > 1 else { throw SetupError.lastDevice(name) }
     try session.checkCode()
     try session.store.removeDevice(named: name)
+    defer { session.tell(.deviceRemoved(name)) }
     if session.wantsJSON { return try session.report(session.store.status(now: Clock.now).json) }
     try session.show("\(name.printable) is removed; codes from it do not work any more.\n")
   }

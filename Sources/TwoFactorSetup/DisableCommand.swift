@@ -30,6 +30,7 @@ struct DisableCommand: ParsableCommand {
     try session.checkPassword()
     try session.checkCode()
     try session.store.switchOff()
+    defer { session.tell(.switchedOff) }
     if session.wantsJSON {
       try session.report(session.store.status(now: Clock.now).json)
     } else {

@@ -22,6 +22,7 @@ struct Enabling {
       throw error
     }
     if !session.wantsJSON { try session.show(farewell) }
+    session.tell(.switchedOn)
   }
 
   private mutating func switchOn() throws {

@@ -77,6 +77,7 @@ extension HostSettings {
       issuer = value
     case "notify":
       guard value.hasPrefix("/") else { throw problem("notify is not an absolute path") }
+      notify = value
     default: return false
     }
     return true

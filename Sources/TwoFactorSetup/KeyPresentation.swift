@@ -23,7 +23,9 @@ struct KeyPresentation {
   func show(heading: String, isForPerson: Bool) throws -> KeptFile? {
     var file: KeptFile?
     if let path = options.qrFile, let format = QRImage.Format(path: path) {
-      guard let code = QRCode(device.uri.text) else { throw SetupError(.unusableData, "the URI is too long for a QR code") }
+      guard let code = QRCode(device.uri.text) else {
+        throw SetupError(.unusableData, "the URI is too long for a QR code")
+      }
       file = try KeptFile(path, contents: QRImage(code, format: format).bytes, force: force)
     }
     do {
