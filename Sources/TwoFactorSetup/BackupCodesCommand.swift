@@ -42,17 +42,14 @@ struct BackupCodesCommand: ParsableCommand {
     try session.checkCode()
     let codes = try BackupCodes(count: backupCodes)
     let hashes = try codes.hashes()
-    let file = try backupCodesFile.map { path in
-      let contents = codes.fileContents(account: session.account.nameText, issuer: session.hostIssuer)
-      return try KeptFile(path, contents: Array(contents.utf8), force: force)
-    }
-    do {
+    try KeptFiles.keeping { files in
+      if let backupCodesFile {
+        let contents = codes.fileContents(account: session.account.nameText, issuer: session.hostIssuer)
+        try files.write(backupCodesFile, contents: Array(contents.utf8), force: force)
+      }
       try handOver(codes, session: session)
+      try files.checkForInterruption()
       try session.store.replaceBackupCodes(by: hashes)
-      file?.keep()
-    } catch {
-      file?.withdraw()
-      throw error
     }
     defer { session.tell(.newBackupCodes) }
     if !session.wantsJSON {

@@ -43,19 +43,16 @@ struct DeviceAddCommand: ParsableCommand {
     let now = Clock.now
     let device = try DeviceKey(new: code.parameters(name: name), options: key, session: session, now: now)
     let presentation = KeyPresentation(session: session, device: device, options: key, force: force)
-    let file = try presentation.show(
-      heading: "A new device for \(session.accountName): \(name.printable)",
-      isForPerson: !session.wantsJSON || !noConfirm)
-    do {
+    try KeptFiles.keeping { files in
+      try presentation.show(
+        heading: "A new device for \(session.accountName): \(name.printable)",
+        isForPerson: !session.wantsJSON || !noConfirm, &files)
       if session.wantsJSON { try session.report(device.json(session)) }
       let generation = try Generation.random()
       let state = try noConfirm ? LoginState(generation: generation) : presentation.confirm(generation)
       try OutputStream.standardOutput.flush()
+      try files.checkForInterruption()
       try session.store.addDevice(device.draft, state: state[device: 0])
-      file?.keep()
-    } catch {
-      file?.withdraw()
-      throw error
     }
     defer { session.tell(.deviceAdded(name)) }
     if !session.wantsJSON {

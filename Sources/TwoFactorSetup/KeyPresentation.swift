@@ -18,23 +18,16 @@ struct KeyPresentation {
   /// - Parameters:
   ///   - heading: What it is, in one line.
   ///   - isForPerson: Whether a person is to see it; false where a program alone reads it.
-  /// - Returns: The file that was made, if one was asked for.
+  ///   - files: Where the file goes that was asked for.
   /// - Throws: ``SetupError`` where it cannot be written.
-  func show(heading: String, isForPerson: Bool) throws -> KeptFile? {
-    var file: KeptFile?
+  func show(heading: String, isForPerson: Bool, _ files: inout KeptFiles) throws {
     if let path = options.qrFile, let format = QRImage.Format(path: path) {
       guard let code = QRCode(device.uri.text) else {
         throw SetupError(.unusableData, "the URI is too long for a QR code")
       }
-      file = try KeptFile(path, contents: QRImage(code, format: format).bytes, force: force)
+      try files.write(path, contents: QRImage(code, format: format).bytes, force: force)
     }
-    do {
-      if isForPerson { try session.show(page(heading)) }
-    } catch {
-      file?.withdraw()
-      throw error
-    }
-    return file
+    if isForPerson { try session.show(page(heading)) }
   }
 
   private func page(_ heading: String) -> String {

@@ -34,10 +34,12 @@ struct ShowCommand: ParsableCommand {
 
     let shown = try session.store.key(ofDeviceNamed: device, options: key, session: session)
     let presentation = KeyPresentation(session: session, device: shown, options: key, force: force)
-    let file = try presentation.show(
-      heading: "\(shown.parameters.name.printable) of \(session.accountName)", isForPerson: !session.wantsJSON)
-    file?.keep()
-    if session.wantsJSON { try session.report(shown.json(session)) }
+    try KeptFiles.keeping { files in
+      try presentation.show(
+        heading: "\(shown.parameters.name.printable) of \(session.accountName)", isForPerson: !session.wantsJSON,
+        &files)
+      if session.wantsJSON { try session.report(shown.json(session)) }
+    }
   }
 
   private func chosenDevice(_ session: Session) throws -> String {

@@ -516,6 +516,27 @@ def test_a_directory_outside_the_homes_is_roots(user, configuration, tmp_path):
     assert json.loads(run(None, "disable", "--user", user.name, "--json").stdout)["enabled"] is False
 
 
+@pytest.mark.parametrize("milliseconds", range(0, 200, 20))
+def test_a_signal_at_any_moment_leaves_all_or_nothing(user, milliseconds):
+    files_asked = ("--qr-file", "code.png", "--backup-codes-file", "codes", "--force")
+    (user.home / "codes").write_text("old codes")
+    os.chown(user.home / "codes", user.uid, user.gid)
+    before = files(user)
+    command = subprocess.Popen(
+        [COMMAND, *PROVISION, "--user", user.name, *files_asked],
+        cwd=user.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(milliseconds / 1000)
+    command.terminate()
+    command.communicate(timeout=30)
+    if command.returncode == DONE:
+        assert sorted(files(user)) == [".twofactor/credential", ".twofactor/state", "code.png", "codes"]
+    else:
+        assert command.returncode == -15 and files(user) == before
+
+
 def test_two_commands_at_once_leave_one_whole_enrolment(user):
     enroll(user)
     for _ in range(5):

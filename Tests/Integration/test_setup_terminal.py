@@ -120,6 +120,15 @@ def test_where_no_qr_code_fits_the_key_is_there_in_groups_of_four(user):
     screen.terminal.close(force=True)
 
 
+def test_questions_are_seen_where_standard_output_is_taken_away(user):
+    screen = in_a_shell(user, "twofactor enable > transcript; echo status $?")
+    screen.expect("Password: ").type(user.password).expect("Code from the app: ")
+    secret = re.search(r"secret=([A-Z2-7]+)", (user.home / "transcript").read_text())[1]
+    screen.type(Authenticator.from_base32(secret).code_at(time.time())).expect("[y/N] ").type("y")
+    screen.expect("status 0")
+    assert "secret=" not in screen.text and "\x1b" not in (user.home / "transcript").read_text()
+
+
 def test_the_password_is_never_on_the_screen(user):
     screen = enrol(user)
     assert user.password not in screen.scrollback
