@@ -40,6 +40,9 @@ public enum PolicyOption: UInt8, Sendable {
     /// So many bytes without control characters.
     case text(ClosedRange<Int>)
 
+    /// So many bytes without control characters or colons, as an otpauth URI allows.
+    case label(ClosedRange<Int>)
+
     /// The template of a directory.
     case directory
 
@@ -105,7 +108,8 @@ public enum PolicyOption: UInt8, Sendable {
       .flag
     case .directory: .directory
     case .conf, .notify: .file
-    case .prompt, .issuer: .text(1...128)
+    case .prompt: .text(1...128)
+    case .issuer: .label(1...128)
     case .window: .number(0...10)
     case .lookAhead, .maxFailures: .number(1...100)
     case .gracePeriod: .number(0...2_592_000)

@@ -100,6 +100,11 @@ public struct PolicyParser: Sendable {
     case .text(let lengths):
       guard lengths.contains(value.count) else { throw problem("is too short or too long", word) }
       set(option, text: value)
+    case .label(let lengths):
+      guard lengths.contains(value.count), value.firstIndex(of: UInt8(ascii: ":")) == nil else {
+        throw problem("is too short, too long, or has a colon", word)
+      }
+      set(option, text: value)
     case .directory:
       guard value.count < 512, EnrollmentPath.isTemplate(value) else {
         throw problem("is not a path that is absolute or begins with ~/ or %h/", word)

@@ -42,7 +42,7 @@ extension HostSettings {
     issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer.bytes)
     requiresPassword = policy.requiresPassword
     allowsDisabling = policy.allowsDisabling
-    notifier = policy.notifier.count == 0 ? nil : String(decoding: policy.notifier.bytes)
+    notify = policy.notifier.count == 0 ? nil : String(decoding: policy.notifier.bytes)
     limits = policy.limits
   }
 
