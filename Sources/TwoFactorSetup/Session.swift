@@ -11,6 +11,9 @@ struct Session {
 
   var account: Account { subject.account }
 
+  /// What follows a subcommand in a hint: the account, where root acts for it.
+  var userOption: String { subject.isManagedByRoot ? " --user \(accountName)" : "" }
+
   /// The login name, fit to be shown.
   var accountName: String { account.nameText.printable }
 
@@ -28,6 +31,11 @@ struct Session {
     }
     // A directory outside the homes is root's, and stays root's to write.
     if subject.isManagedByRoot, store.isBelowHome { try Identity.become(subject.account) }
+  }
+
+  /// New backup codes; none where logins do not accept any.
+  func newBackupCodes(count: Int) throws -> BackupCodes {
+    try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
   }
 
   /// Asks for the account's password where the host wants that; root who acts for somebody knows none.
