@@ -2,6 +2,7 @@
 #include "csystem.h"
 
 #include <crypt.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
@@ -27,6 +28,18 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
     file = openat(directory, path, flags | O_CLOEXEC | O_NOCTTY, mode);
   } while (file < 0 && errno == EINTR);
   return file;
+}
+
+int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context) {
+  int own = csystem_openat(directory, ".", O_RDONLY | O_DIRECTORY, 0);
+  DIR *stream = own < 0 ? NULL : fdopendir(own);
+  if (!stream) {
+    if (own >= 0) close(own);
+    return -1;
+  }
+  for (struct dirent *entry; (entry = readdir(stream));) visit(entry->d_name, context);
+  closedir(stream);
+  return 0;
 }
 
 static int set_lock(int file, short type) {

@@ -27,6 +27,10 @@ const char *csystem_error_text(int error);
 /* Provided because openat(2) is variadic. O_CLOEXEC and O_NOCTTY are always added. Restarted on EINTR. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
 
+/* Provided because the name that readdir(3) returns is an array, which Swift sees as a tuple. Calls `visit` with
+ * each name in the directory, and leaves `directory` as it is. -1 when it cannot be read. */
+int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context);
+
 /* Provided because O_PATH is declared only with _GNU_SOURCE. */
 extern const int csystem_o_path;
 
