@@ -57,7 +57,8 @@ let package = Package(
       name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
       swiftSettings: module),
     .target(
-      name: "LoginPolicy", dependencies: ["CSystem", "Enrollment", "FixedMemory", "Verification"], swiftSettings: module),
+      name: "LoginPolicy", dependencies: ["CSystem", "Enrollment", "FixedMemory", "Verification"], swiftSettings: module
+    ),
     .target(
       name: "PAMModule",
       dependencies: [

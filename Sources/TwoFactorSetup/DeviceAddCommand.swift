@@ -40,7 +40,7 @@ struct DeviceAddCommand: ParsableCommand {
     try refuseUnlessThereIsRoom(session)
     try session.checkCode()
 
-    let now = Clock.now
+    let now = SystemClock.now
     let device = try DeviceKey(new: code.parameters(name: name), options: key, session: session, now: now)
     let presentation = KeyPresentation(session: session, device: device, options: key, force: force)
     try KeptFiles.keeping { files in
@@ -63,7 +63,7 @@ struct DeviceAddCommand: ParsableCommand {
   }
 
   private func refuseUnlessThereIsRoom(_ session: Session) throws {
-    let devices = try session.store.status(now: Clock.now).devices
+    let devices = try session.store.status(now: SystemClock.now).devices
     if devices.contains(where: { $0.parameters.name == name }) {
       throw SetupError.deviceExists(name)
     }

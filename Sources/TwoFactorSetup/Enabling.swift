@@ -16,7 +16,7 @@ struct Enabling {
   }
 
   private func switchOn(over standing: EnrollmentStore.Standing, _ files: inout KeptFiles) throws {
-    let now = Clock.now
+    let now = SystemClock.now
     let parameters = options.code.parameters(name: options.name)
     let device = try DeviceKey(new: parameters, options: options.key, session: session, now: now)
     let codes = try session.newBackupCodes(count: options.backupCodes)

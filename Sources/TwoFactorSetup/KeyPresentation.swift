@@ -62,7 +62,7 @@ struct KeyPresentation {
     let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)
     for _ in 0..<Self.tries {
       let reply = try session.terminal.ask("Code from the app: ")
-      switch try trial.check(reply, now: Clock.now) {
+      switch try trial.check(reply, now: SystemClock.now) {
       case .right(let state): return state
       case .wrong(let refusal): try session.show(refusal.line + "\n")
       }

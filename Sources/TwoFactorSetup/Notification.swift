@@ -60,7 +60,7 @@ extension Session {
     guard let program = settings.notify else { return }
     let notification = Notification(
       event: event, user: account.nameText, host: Self.hostName, isByRoot: subject.isManagedByRoot,
-      moment: Timestamp(seconds: Clock.now))
+      moment: Timestamp(seconds: SystemClock.now))
     do {
       try Identity.become(account)
       try Mailer(program: program).send(notification.message, to: account.nameText)

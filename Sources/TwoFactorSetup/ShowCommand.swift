@@ -43,7 +43,7 @@ struct ShowCommand: ParsableCommand {
   }
 
   private func chosenDevice(_ session: Session) throws -> String {
-    let names = try session.store.status(now: Clock.now).devices.map(\.parameters.name)
+    let names = try session.store.status(now: SystemClock.now).devices.map(\.parameters.name)
     if let name {
       guard names.contains(name) else { throw SetupError.noDevice(name) }
       return name

@@ -45,7 +45,7 @@ private struct UserEntry {
     name = account.nameText
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
-      status = try store.status(now: Clock.now)
+      status = try store.status(now: SystemClock.now)
       problem = nil
     } catch {
       status = nil
