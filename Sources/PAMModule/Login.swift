@@ -2,6 +2,7 @@ internal import CSystem
 internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
+internal import OneTimePassword
 internal import Verification
 
 /// One call of pam_authenticate(3), from the arguments to the answer. The way has no return: policy, account,
@@ -105,6 +106,7 @@ struct Login {
   private func outcome(of answer: borrowing SecretBuffer, _ account: Account?, _ policy: Policy) -> Outcome {
     do throws(Reply.Problem) {
       let reply = try Reply(answer.bytes)
+      SharedSecret.prepareLibrary()
       guard let account else {
         Decoy.check(reply, limits: policy.limits, now: now())
         return .denied(.unknownUser)
