@@ -135,8 +135,10 @@ struct LoginFuzzing {
   }
 
   private func code(_ now: Int64, steps: Int64) -> [UInt8] {
-    guard let secret = SharedSecret(Self.secret.span, algorithm: .sha1) else { fatalError("no memory") }
-    let digits = String(secret.code(at: UInt64(now / 30 + steps), digits: .six))
+    guard let secret = SharedSecret(Self.secret.span, algorithm: .sha1),
+      let code = secret.code(at: UInt64(now / 30 + steps), digits: .six)
+    else { fatalError("no memory") }
+    let digits = String(code)
     return Array((String(repeating: "0", count: 6 - digits.count) + digits).utf8)
   }
 
