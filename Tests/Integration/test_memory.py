@@ -56,15 +56,21 @@ def test_the_search_finds_what_is_there(searching, harness, enrolled, service):
         assert found, planted
 
 
-@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
-@pytest.mark.parametrize("kind", ["right code", "wrong code", "used code", "backup code", "malformed"])
+CASES = [("sha1", kind) for kind in ("right code", "wrong code", "used code", "backup code", "malformed")]
+CASES += [("sha256", "right code"), ("sha512", "right code")]
+
+
+@pytest.mark.parametrize("algorithm, kind", CASES)
 def test_nothing_secret_is_left_in_memory(searching, harness, products, account, service, kind, algorithm):
     enrolled = enroll(account, "--algorithm", algorithm, backup_codes=2)
     name = service()
     code = enrolled.authenticator.code_at(START)
+    # Six zeros would be found anywhere.
+    near = {enrolled.authenticator.code_at(START, steps=steps) for steps in range(-40, 41)}
+    wrong = next(code for code in ("739184", "528463") if code not in near)
     answers = {
         "right code": (code, Result.SUCCESS),
-        "wrong code": (enrolled.authenticator.wrong_code(START), Result.AUTH_ERR),
+        "wrong code": (wrong, Result.AUTH_ERR),
         "used code": (code, Result.AUTH_ERR),
         "backup code": (enrolled.backup_codes[0], Result.SUCCESS),
         "malformed": ("SECRETtypedBYmistake", Result.AUTH_ERR),
