@@ -15,7 +15,7 @@ let module: [SwiftSetting] =
   strict + [
     .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
     .unsafeFlags(
-      ["-wmo", "-Osize", "-no-allocations", "-Xfrontend", "-function-sections"], .when(traits: ["Embedded"])),
+      ["-wmo", "-O", "-no-allocations", "-Xfrontend", "-function-sections"], .when(traits: ["Embedded"])),
   ]
 
 let package = Package(
