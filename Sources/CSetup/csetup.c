@@ -55,6 +55,19 @@ void csetup_deliver(int number) {
   sigaction(number, &before, NULL);
 }
 
+static int argument_count;
+static char **arguments;
+
+/* The C library of GNU hands constructors what it hands to main. */
+__attribute__((constructor)) static void keep_arguments(int count, char **values) {
+  argument_count = count;
+  arguments = values;
+}
+
+const char *csetup_argument(int index) {
+  return index >= 0 && index < argument_count ? arguments[index] : NULL;
+}
+
 void csetup_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
 
 int csetup_new_salt(const unsigned char *random, int count, char *setting) {

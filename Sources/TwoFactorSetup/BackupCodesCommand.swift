@@ -6,8 +6,8 @@ struct BackupCodesCommand: ParsableCommand {
     commandName: "backup-codes",
     abstract: "Replace all backup codes by new ones.",
     discussion: """
-      Asks for a code, from the app or one of the backup codes, and shows new backup codes. The old ones stop working at the moment \
-      when the new ones are stored.
+      Asks for a code, from the app or one of the backup codes, and shows new backup codes. The old ones \
+      stop working at the moment when the new ones are stored.
       """)
 
   @Option(help: ArgumentHelp("How many backup codes to make, 0 to 32.", valueName: "n"))

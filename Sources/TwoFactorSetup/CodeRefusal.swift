@@ -37,7 +37,8 @@ struct CodeRefusal {
 
   private static func outsideWindow(_ steps: Int64, period: Int64?) -> (String, String?) {
     guard let period else {
-      return ("this code is \(steps) ahead of the last one", "type the next code that the device shows")
+      let distance = steps < 0 ? "\(-steps) behind" : "\(steps) ahead of"
+      return ("this code is \(distance) the one expected", "type the next code that the device shows")
     }
     let seconds = Int64(steps.magnitude) * period
     let span = seconds < 120 ? "\(seconds) seconds" : "\((seconds + 30) / 60) minutes"

@@ -9,6 +9,24 @@ struct DeviceStatus {
   /// When a code of it was last accepted; nil for never.
   let lastUsedAt: Int64?
 
+  /// The device at a place of a credential; nil where there is none.
+  init?(of credential: borrowing Credential, at index: Int, state: LoginState) {
+    guard let device = credential.device(at: index) else { return nil }
+    let used = state[device: index].lastUsedAt
+    self.init(
+      parameters: DeviceParameters(
+        name: String(decoding: credential.name(ofDeviceAt: index)), kind: device.kind,
+        algorithm: device.algorithm, digits: device.digits),
+      enabledAt: device.enabledAt, lastUsedAt: used > 0 ? used : nil)
+  }
+
+  /// A device as it is described.
+  init(parameters: DeviceParameters, enabledAt: Int64, lastUsedAt: Int64?) {
+    self.parameters = parameters
+    self.enabledAt = enabledAt
+    self.lastUsedAt = lastUsedAt
+  }
+
   /// The type and what differs from the usual, in words: `time based, 60 seconds, sha256, 8 digits`.
   var description: String {
     var parts: [String]

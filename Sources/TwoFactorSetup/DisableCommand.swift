@@ -6,8 +6,9 @@ struct DisableCommand: ParsableCommand {
     commandName: "disable",
     abstract: "Switch two-factor off.",
     discussion: """
-      Asks for your password and for a code, from the app or a backup code, and then erases the keys and the backup codes. From \
-      then on the password alone is enough. Where the host's policy enforces two-factor, it refuses.
+      Asks for your password and for a code, from the app or a backup code, and then erases the keys and \
+      the backup codes. From then on the password alone is enough. Where the host's policy enforces \
+      two-factor, it refuses.
 
       Without phone and backup codes, ask root, who is asked nothing: twofactor disable --user NAME
       """)

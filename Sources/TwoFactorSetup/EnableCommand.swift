@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 
 /// `twofactor enable`.
 struct EnableCommand: ParsableCommand {
@@ -6,17 +7,24 @@ struct EnableCommand: ParsableCommand {
     commandName: "enable",
     abstract: "Switch two-factor on.",
     discussion: """
-      Asks for your password, shows a QR code for the app on your phone, asks for a code from the app to prove that it works, and \
-      gives you backup codes for the day when the phone is not at hand. Only then is two-factor switched on: stopping at any \
-      point before, as with Ctrl-C, leaves everything as it was.
+      Asks for your password, shows a QR code for the app on your phone, asks for a code from the app to \
+      prove that it works, and gives you backup codes for the day when the phone is not at hand. Only then \
+      is two-factor switched on: stopping at any point before, as with Ctrl-C, leaves everything as it \
+      was.
 
       Any app for one-time codes will do: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
 
       For provisioning, as root: twofactor enable --user NAME --no-confirm --yes --json
       """)
 
-  @OptionGroup(title: "Device options")
-  var device: DeviceOptions
+  @Option(help: ArgumentHelp("What the device is called.", valueName: "name"))
+  var name = "phone"
+
+  @OptionGroup(title: "Code options")
+  var code: CodeOptions
+
+  @OptionGroup(title: "Key options")
+  var key: KeyOptions
 
   @Option(help: ArgumentHelp("How many backup codes to make, 0 to 32.", valueName: "n"))
   var backupCodes = BackupCodes.defaultCount
@@ -39,6 +47,7 @@ struct EnableCommand: ParsableCommand {
   var common: CommonOptions
 
   mutating func validate() throws {
+    try DeviceName.validate(name)
     guard BackupCodes.counts.contains(backupCodes) else {
       throw ValidationError("--backup-codes is 0 to 32.")
     }

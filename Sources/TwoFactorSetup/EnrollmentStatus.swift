@@ -68,14 +68,7 @@ extension EnrollmentStore {
     try read { credential, state in
       status.enabledAt = credential.enabledAt
       for index in 0..<credential.deviceCount {
-        guard let device = credential.device(at: index) else { continue }
-        let used = state[device: index].lastUsedAt
-        status.devices.append(
-          DeviceStatus(
-            parameters: DeviceParameters(
-              name: String(decoding: credential.name(ofDeviceAt: index)), kind: device.kind,
-              algorithm: device.algorithm, digits: device.digits),
-            enabledAt: device.enabledAt, lastUsedAt: used > 0 ? used : nil))
+        if let device = DeviceStatus(of: credential, at: index, state: state) { status.devices.append(device) }
       }
       status.backupCodes = credential.backupCodeCount
       status.backupCodesLeft = state.backupCodesLeft(of: credential)

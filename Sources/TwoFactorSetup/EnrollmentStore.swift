@@ -69,15 +69,15 @@ struct EnrollmentStore {
   func switchOn(_ draft: CredentialDraft, state: LoginState, over standing: Standing) throws {
     let text = try draft.encoded(generation: state.generation)
     let tag = try Self.randomTag()
-    try change { identity throws(EnrollmentFailure) in
+    try changing { identity in
       switch standing {
       case .absent: break
       case .enrolled:
-        let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+        let opened = try open(&identity)
         let locked = try lock(opened)
         return try opened.replace(locked, with: text.bytes, state: state)
       case .unusable:
-        let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+        let opened = try open(&identity)
         try opened.remove(path, of: account, tag: tag, identity: &identity)
       }
       try EnrollmentDirectory.create(
@@ -88,12 +88,12 @@ struct EnrollmentStore {
   /// Ends the enrolment and erases its files.
   func switchOff() throws {
     let tag = try Self.randomTag()
-    try change { identity throws(EnrollmentFailure) in
-      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+    try changing { identity in
+      let opened = try open(&identity)
       do throws(EnrollmentFailure) {
         let locked = try lock(opened)
         try opened.remove(path, of: account, tag: tag, identity: &identity)
-        _ = locked.state.failures  // the lock is held up to here
+        extendLifetime(locked)
       } catch {
         // Files that no login can use are not worth a lock.
         guard error.reason == .corrupt || error.reason == .insecure else { throw error }
@@ -102,30 +102,11 @@ struct EnrollmentStore {
     }
   }
 
-  /// Puts new backup codes in the place of all old ones; devices and what logins counted stay.
-  func replaceBackupCodes(by hashes: [String]) throws {
-    let generation = try Generation.random()
-    try change { identity throws(EnrollmentFailure) in
-      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
-      let locked = try lock(opened)
-      guard var encoder = CredentialEncoder(generation: generation, enabledAt: locked.credential.enabledAt) else {
-        throw EnrollmentFailure(.io, "credential", "out of memory")
-      }
-      for index in 0..<locked.credential.deviceCount { encoder.addDevice(at: index, of: locked.credential) }
-      for hash in hashes { encoder.addBackupCode(hash.utf8.span) }
-      guard let text = encoder.finish() else {
-        throw EnrollmentFailure(.io, "credential", "cannot be put together")
-      }
-      try opened.replace(
-        locked, with: text.bytes, state: LoginState(renewing: locked.state, generation: generation))
-    }
-  }
-
   /// Reads credential and state under the lock.
   func read<Result>(_ body: (borrowing Credential, LoginState) throws -> Result) throws -> Result {
     var identity = FileSystemIdentity()
     do {
-      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+      let opened = try open(&identity)
       let locked = try lock(opened)
       return try body(locked.credential, locked.state)
     } catch let error as EnrollmentFailure {
@@ -140,17 +121,21 @@ struct EnrollmentStore {
   /// - Throws: ``SetupError`` with ``ExitStatus/refused`` where the code is not accepted.
   func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
     let reply = try Self.reply(line)
-    let check = try changing { identity throws(EnrollmentFailure) in
-      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+    let check = try changing { identity in
+      let opened = try open(&identity)
       return try CodeCheck(reply, in: opened, limits: settings.limits) { Clock.now }
     }
-    if let refusal = CodeRefusal(check.verdict, period: DeviceParameters.defaultPeriod) { throw refusal.error }
+    if case .outsideWindow = check.verdict {
+      let period = try read { credential, _ in credential.commonPeriod }
+      if let refusal = CodeRefusal(check.verdict, period: period) { throw refusal.error }
+    }
+    if let refusal = CodeRefusal(check.verdict, period: nil) { throw refusal.error }
     if case .acceptedBackupCode = check.verdict { return check.backupCodesLeft }
     return nil
   }
 
   /// Takes the lock. A state that was lost is made anew at the first try, in which everything counts as used.
-  private func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
+  func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
     do throws(EnrollmentFailure) {
       return try LockedEnrollment(locking: opened, window: settings.limits.window) { Clock.now }
     } catch {
@@ -159,18 +144,18 @@ struct EnrollmentStore {
     }
   }
 
-  private func change(_ body: (inout FileSystemIdentity) throws(EnrollmentFailure) -> Void) throws {
-    try changing(body)
+  /// Opens the directory.
+  func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
+    try EnrollmentDirectory(path, of: account, identity: &identity)
   }
 
-  private func changing<Result>(
-    _ body: (inout FileSystemIdentity) throws(EnrollmentFailure) -> Result
-  ) throws -> Result {
+  /// Makes a change that no signal interrupts.
+  func changing<Result>(_ body: (inout FileSystemIdentity) throws -> Result) throws -> Result {
     try Interruptions.held {
       var identity = FileSystemIdentity()
-      do throws(EnrollmentFailure) {
+      do {
         return try body(&identity)
-      } catch {
+      } catch let error as EnrollmentFailure {
         throw explained(error)
       }
     }

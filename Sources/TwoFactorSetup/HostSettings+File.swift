@@ -2,8 +2,8 @@ import FixedMemory
 import Glibc
 import LoginPolicy
 
-/// The file `twofactor.conf`: `name = value` lines; a line that begins with `#` is a comment. The names are those
-/// of the module's arguments, and a few that only this command reads.
+/// The file `twofactor.conf`: `name = value` lines; a line that begins with `#` is a comment. The names are
+/// those of the module's arguments, and a few that only this command reads.
 extension HostSettings {
   /// Where the file lies. A host without it has the usual settings.
   static let path = "/etc/security/twofactor.conf"
@@ -13,6 +13,7 @@ extension HostSettings {
   /// Reads the settings of this host.
   ///
   /// - Parameter path: The file.
+  /// - Returns: The settings; the usual ones where there is no file.
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` where the file cannot be read, trusted or
   ///   understood: what was meant to be strict is not taken for nothing.
   static func load(from path: String = path) throws -> HostSettings {

@@ -44,7 +44,8 @@ struct QRImage {
       }
     }
     return """
-      <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(side) \(side)" width="\(side * scale)" height="\(side * scale)" \
+      <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(side) \(side)" \
+      width="\(side * scale)" height="\(side * scale)" \
       shape-rendering="crispEdges"><path fill="#fff" d="M0 0h\(side)v\(side)H0z"/><path fill="#000" d="\(path)"/></svg>
 
       """

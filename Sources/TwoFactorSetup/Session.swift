@@ -11,6 +11,9 @@ struct Session {
 
   var account: Account { subject.account }
 
+  /// What follows a subcommand in a hint: the account, where root acts for it.
+  var userOption: String { subject.isManagedByRoot ? " --user \(accountName)" : "" }
+
   /// The login name, fit to be shown.
   var accountName: String { account.nameText.printable }
 

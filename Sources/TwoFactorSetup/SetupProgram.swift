@@ -4,15 +4,22 @@ import Glibc
 
 /// The whole program: from the command line to the exit status.
 public enum SetupProgram {
-  /// Runs the subcommand that the arguments name, and ends the process.
-  ///
-  /// - Parameter arguments: The command line without the name of the program.
-  public static func main(_ arguments: [String]) -> Never {
+  /// Runs the subcommand that the command line names, and ends the process.
+  public static func main() -> Never {
     OutputStream.reserveStandardDescriptors()
     csetup_ignore_broken_pipes()
     // Files and directories are made with their own modes; nothing is made wider by a careless mask.
     umask(0o077)
     exit(run(arguments).rawValue)
+  }
+
+  /// The command line without the name of the program.
+  private static var arguments: [String] {
+    var arguments: [String] = []
+    while let argument = unsafe csetup_argument(Int32(arguments.count) + 1) {
+      unsafe arguments.append(String(cString: argument))
+    }
+    return arguments
   }
 
   private static func run(_ arguments: [String]) -> ExitStatus {
@@ -34,6 +41,7 @@ public enum SetupProgram {
   /// Help and versions were asked for and go to standard output; everything else is a mistake in the command
   /// line.
   private static func tellOfParsing(_ error: any Error, json: Bool) -> ExitStatus {
+    if let code = error as? ExitCode { return ExitStatus(rawValue: code.rawValue) }
     guard SetupCommand.exitCode(for: error) != .success else {
       do {
         try OutputStream.standardOutput.write(SetupCommand.fullMessage(for: error) + "\n")

@@ -6,8 +6,9 @@ struct StatusCommand: ParsableCommand {
     commandName: "status",
     abstract: "Show whether two-factor is on.",
     discussion: """
-      Shows since when it is on, the devices, how many backup codes are left, when it was last used, and whether codes are refused \
-      for a while because too many failed. No secret is shown and nothing is asked. The exit status is 0 whether it is on or off.
+      Shows since when it is on, the devices, how many backup codes are left, when it was last used, and \
+      whether codes are refused for a while because too many failed. No secret is shown and nothing is \
+      asked. The exit status is 0 whether it is on or off.
       """)
 
   @OptionGroup(title: "Common options")

@@ -4,6 +4,6 @@ import TwoFactorSetup
 @main
 enum TwoFactor {
   static func main() {
-    SetupProgram.main(Array(CommandLine.arguments.dropFirst()))
+    SetupProgram.main()
   }
 }

@@ -26,7 +26,7 @@ import Verification
 
   @Test func aCounterIsAheadInCodesAndNotInTime() throws {
     let refusal = try #require(CodeRefusal(.outsideWindow(steps: 12), period: nil))
-    #expect(refusal.message == "this code is 12 ahead of the last one")
+    #expect(refusal.message == "this code is 12 ahead of the one expected")
   }
 
   @Test func aLineOfTheTranscriptIsMadeOfSentences() throws {

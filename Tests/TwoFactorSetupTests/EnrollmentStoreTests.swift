@@ -91,6 +91,88 @@ import Verification
     #expect(try store.status(now: Clock.now).enabledAt == 1_000_000)
   }
 
+  private func device(named name: String, key: String) -> CredentialDraft.Device {
+    let parameters = DeviceParameters(name: name, kind: .totp(period: 60), algorithm: .sha256, digits: .eight)
+    return CredentialDraft.Device(parameters: parameters, enabledAt: 2_000_000, key: key)
+  }
+
+  private func names() throws -> [String] { try store.status(now: 0).devices.map(\.parameters.name) }
+
+  @Test func devicesComeAndGoAndWhatIsUsedUpStaysSo() throws {
+    let codes = try BackupCodes(count: 2)
+    try switchOn(draft(codes: codes.hashes()))
+    let code = try typed(currentCode(key: key))
+    _ = try store.useUp(code)
+    _ = try store.useUp(typed(codes.codes[0]))
+    let fresh = try LoginState(generation: .random())[device: 0]
+
+    try store.addDevice(device(named: "tablet", key: key + "AAAA"), state: fresh)
+    try store.addDevice(device(named: "watch", key: key + "AAAA"), state: fresh)
+    #expect(try names() == ["phone", "tablet", "watch"])
+    #expect(throws: SetupError.self) { try store.useUp(code) }
+    #expect(throws: SetupError.self) { try store.useUp(typed(codes.codes[0])) }
+
+    try store.removeDevice(named: "tablet")
+    #expect(try names() == ["phone", "watch"])
+    try store.removeDevice(named: "watch")
+    #expect(throws: SetupError.self) { try store.useUp(code) }
+    #expect(try store.useUp(typed(codes.codes[1])) == 0)
+  }
+
+  @Test func whatADeviceUsedUpMovesWithIt() throws {
+    try switchOn(draft(key: "ABCDEFGHABCDEFGHABCDEFGHABCDEFGH"))
+    let second = CredentialDraft.Device(
+      parameters: DeviceParameters(name: "second", kind: .totp(period: 30), algorithm: .sha1, digits: .six),
+      enabledAt: 0, key: key)
+    try store.addDevice(second, state: LoginState(generation: .random())[device: 0])
+    let code = try typed(currentCode(key: key))
+    _ = try store.useUp(code)
+    try store.removeDevice(named: "phone")
+    #expect(try names() == ["second"])
+    let error = #expect(throws: SetupError.self) { try store.useUp(code) }
+    #expect(error?.message == "this code was already used")
+  }
+
+  @Test func theLastDeviceStays() throws {
+    try switchOn(draft())
+    let error = #expect(throws: SetupError.self) { try store.removeDevice(named: "phone") }
+    #expect(error?.message == "phone is the only device")
+    #expect(throws: SetupError.self) { try store.removeDevice(named: "no such device") }
+    #expect(try names() == ["phone"])
+  }
+
+  @Test func aDeviceOfANameThatIsThereIsNotAdded() throws {
+    try switchOn(draft())
+    let fresh = try LoginState(generation: .random())[device: 0]
+    #expect(throws: SetupError.self) { try store.addDevice(device(named: "phone", key: key), state: fresh) }
+    #expect(try names() == ["phone"])
+    #expect(try store.useUp(typed(currentCode(key: key))) == nil)
+  }
+
+  @Test func aCodeIsExaminedWithoutBeingUsedUpOrCounted() throws {
+    let codes = try BackupCodes(count: 1)
+    try switchOn(draft(codes: codes.hashes()))
+    for _ in 0..<2 {
+      let device = try store.examine(typed(currentCode(key: key)))
+      #expect(device.method == "totp" && device.offset == 0 && device.refusal == nil)
+      let backup = try store.examine(typed(codes.codes[0]))
+      #expect(backup.method == "backup-code" && backup.refusal == nil)
+    }
+    for (text, reason) in [("", "no-reply"), ("1234", "malformed-reply"), ("00000-00000", "wrong-code")] {
+      #expect(try store.examine(typed(text)).reason == reason)
+    }
+    #expect(try store.status(now: 0).failures == 0)
+  }
+
+  @Test func failuresAreForgotten() throws {
+    try switchOn(draft())
+    for _ in 0..<6 { _ = try? store.useUp(typed("00000-00000")) }
+    #expect(try store.examine(typed("00000-00000")).reason == "throttled")
+    try store.forgetFailures()
+    #expect(try store.status(now: Clock.now).failures == 0)
+    #expect(try store.useUp(typed(currentCode(key: key))) == nil)
+  }
+
   @Test func anotherEnrolmentTakesThePlaceOfTheOld() throws {
     try switchOn(draft())
     try switchOn(draft(key: "ABCDEFGHABCDEFGHABCDEFGHABCDEFGH"))

@@ -1,5 +1,5 @@
-/// What the setup command needs of the C library and Swift's Glibc module does not offer.
-/// Every shim says why it is here; the logic is in Swift.
+/// What the setup command needs of the C library and Swift's Glibc module does not offer. Every shim says
+/// why it is here; the logic is in Swift.
 
 #ifndef CSETUP_H
 #define CSETUP_H
@@ -8,36 +8,42 @@
 #include <signal.h>
 #include <sys/types.h>
 
-/// Provided because setresuid(2) and setresgid(2) are declared only under _GNU_SOURCE, which the
-/// Glibc module does not define. Real, effective and saved ids become the given ones.
-/// Returns 0, or -1 with errno set.
+/// Provided because setresuid(2) and setresgid(2) are declared only under _GNU_SOURCE, which the Glibc
+/// module does not define. Real, effective and saved ids become the given ones. Returns 0, or -1 with errno
+/// set.
 int csetup_set_identity(uid_t user, gid_t group);
 
-/// Provided because getresuid(2) and getresgid(2) are declared only under _GNU_SOURCE.
-/// Returns 1 where all six ids are the given ones, else 0.
+/// Provided because getresuid(2) and getresgid(2) are declared only under _GNU_SOURCE. Returns 1 where all
+/// six ids are the given ones, else 0.
 int csetup_has_identity(uid_t user, gid_t group);
 
-/// Provided because sigset_t macros and signalfd(2) are not in the Glibc module. Blocks the signals by which a
-/// terminal or a supervisor interrupts a program (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP), keeps the mask that was there
-/// before in *previous, and returns a descriptor on which they arrive, or -1 with errno set.
+/// Provided because sigset_t macros and signalfd(2) are not in the Glibc module. Blocks the signals by
+/// which a terminal or a supervisor interrupts a program (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP), keeps
+/// the mask that was there before in *previous, and returns a descriptor on which they arrive, or -1 with
+/// errno set.
 int csetup_watch_interruptions(sigset_t *previous);
 
-/// Provided because struct signalfd_siginfo is not in the Glibc module. The number of the next signal that arrived at the
-/// descriptor, or 0 where none waits.
+/// Provided because struct signalfd_siginfo is not in the Glibc module. The number of the next signal that
+/// arrived at the descriptor, or 0 where none waits.
 int csetup_next_interruption(int descriptor);
 
 /// Provided because the default action of a signal takes four calls with macros to bring about. Gives the
-/// signal its default action, delivers it to this process, and takes its action and mask back where the process lives on
-/// (it was stopped and continued).
+/// signal its default action, delivers it to this process, and takes its action and mask back where the
+/// process lives on (it was stopped and continued).
 void csetup_deliver(int number);
 
-/// Provided because the Glibc module does not offer SIG_IGN in a form that strict concurrency
-/// accepts. Ignores SIGPIPE, so that a closed pipe is an error of write(2).
+/// Provided because the Glibc module does not offer SIG_IGN in a form that strict concurrency accepts.
+/// Ignores SIGPIPE, so that a closed pipe is an error of write(2).
 void csetup_ignore_broken_pipes(void);
 
-/// Provided because the Glibc module does not include <crypt.h>. Writes the setting of a new yescrypt
-/// salt, made of the given random bytes, to `setting` (CRYPT_GENSALT_OUTPUT_SIZE bytes).
-/// Returns 0, or -1 with errno set.
+/// Provided because Swift finds the arguments of the command line through /proc, and where that is not
+/// there it finds none. The argument at `index`, counted from 0 for the name of the program; NULL behind
+/// the last one.
+const char *csetup_argument(int index);
+
+/// Provided because the Glibc module does not include <crypt.h>. Writes the setting of a new yescrypt salt,
+/// made of the given random bytes, to `setting` (CRYPT_GENSALT_OUTPUT_SIZE bytes). Returns 0, or -1 with
+/// errno set.
 int csetup_new_salt(const unsigned char *random, int count, char *setting);
 
 #endif

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Enrollment
+import Glibc
+
+/// `twofactor users`.
+struct UsersCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "users",
+    abstract: "Show all accounts that may log in. Root only.",
+    discussion: """
+      For each account of the user database whose shell lets it log in: whether two-factor is on, since when, \
+      how many backup codes are left, and when it was last used. With --user, for that account alone.
+      """)
+
+  @OptionGroup(title: "Common options")
+  var common: CommonOptions
+
+  func run() throws {
+    guard getuid() == 0, geteuid() == 0 else {
+      throw SetupError(
+        .notPermitted, "only root may look at all accounts", hint: "for your own account: twofactor status")
+    }
+    let settings = try HostSettings.load()
+    let names = try common.user.map { [try Account.existing(named: $0).nameText] } ?? UserDatabase.namesWithLogin()
+    let entries = names.map { UserEntry(name: $0, settings: settings) }
+    let output = OutputStream.standardOutput
+    if common.json {
+      try output.write(JSONValue.object([("users", .array(entries.map(\.json)))]).text + "\n")
+    } else {
+      var table = TextTable(["USER", "TWO-FACTOR", "SINCE", "BACKUP CODES", "LAST USED"])
+      entries.forEach { table.add($0.row) }
+      try output.write(table.text)
+    }
+    try output.flush()
+  }
+}
+
+/// One account in the table.
+private struct UserEntry {
+  private let name: String
+  private let status: EnrollmentStatus?
+  private let problem: String?
+
+  init(name: String, settings: HostSettings) {
+    self.name = name
+    do {
+      let store = try EnrollmentStore(account: Account.existing(named: name), settings: settings)
+      status = try store.status(now: Clock.now)
+      problem = nil
+    } catch {
+      status = nil
+      problem = (error as? SetupError)?.message ?? "cannot be read"
+    }
+  }
+
+  var json: JSONValue {
+    guard let status else {
+      return .object([("user", .string(name)), ("enabled", .null), ("error", .optional(problem))])
+    }
+    return status.json
+  }
+
+  var row: [String] {
+    guard let status else { return [name.printable, "?", problem?.printable ?? "", "", ""] }
+    guard let enabledAt = status.enabledAt else { return [name.printable, "off", "", "", ""] }
+    return [
+      name.printable, "on", Timestamp(seconds: enabledAt).readable, String(status.backupCodesLeft),
+      status.lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never",
+    ]
+  }
+}

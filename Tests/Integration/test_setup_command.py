@@ -1,0 +1,533 @@
+"""`twofactor` run by programs: options, exit statuses, JSON, answers from standard input, and every failure."""
+
+import itertools
+import json
+import os
+import pwd
+import re
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from rig.enrollment import enroll
+from rig.machine import COMMAND
+from rig.one_time_password import Authenticator
+
+CONFIGURATION = Path("/etc/security/twofactor.conf")
+DONE, REFUSED, USAGE, UNUSABLE, NO_ACCOUNT, IO_ERROR, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 64, 65, 67, 74, 77, 78
+SKELETON = {path.name for path in Path("/etc/skel").iterdir()}
+PROVISION = ("enable", "--no-confirm", "--yes", "--json")
+
+
+@pytest.fixture
+def user(products, new_account, password):
+    return new_account(password=password)
+
+
+@pytest.fixture
+def configuration():
+    """Writes twofactor.conf for one test."""
+
+    def write(text: str, mode: int = 0o644) -> None:
+        CONFIGURATION.write_text(text)
+        CONFIGURATION.chmod(mode)
+
+    yield write
+    CONFIGURATION.unlink(missing_ok=True)
+
+
+def run(user, *arguments: str, answers: str = "", environment=None, umask: int = 0o022, **options):
+    """Runs the command with the rights of an account; as root for None."""
+    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run(
+        [COMMAND, *arguments],
+        input=None if "stdin" in options else answers.encode(),
+        env=environment or {},
+        cwd="/" if user is None else user.home,
+        umask=umask,
+        timeout=60,
+        **identity,
+        **options,
+    )
+
+
+def files(user) -> dict[str, bytes]:
+    """Everything in the home: paths and contents."""
+    names = {str(path.relative_to(user.home)): path for path in user.home.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in names.items() if name not in SKELETON}
+
+
+def start(user, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [COMMAND, *arguments],
+        user=user.uid,
+        group=user.gid,
+        extra_groups=[],
+        env={},
+        cwd=user.home,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_object_of_enable_has_what_an_app_and_a_script_need(products, account):
+    done = run(None, *PROVISION, "--user", account.name, "--issuer", "Big Corp")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (DONE, b"")
+    assert list(answer) == ["user", "directory", "device", "secret", "uri", "backup_codes"]
+    assert answer["user"] == account.name
+    assert answer["directory"] == f"{account.home}/.twofactor"
+    enabled_at = answer["device"].pop("enabled_at")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", enabled_at)
+    assert answer["device"] == {
+        "name": "phone",
+        "type": "totp",
+        "algorithm": "sha1",
+        "digits": 6,
+        "period": 30,
+        "last_used_at": None,
+    }
+    assert len(set(answer["backup_codes"])) == 10
+    assert answer["uri"] == f"otpauth://totp/Big%20Corp:{account.name}?secret={answer['secret']}&issuer=Big%20Corp"
+
+
+@pytest.mark.parametrize(
+    ("options", "device", "parameters", "length"),
+    [
+        (("--algorithm", "sha256"), {"algorithm": "sha256"}, {"algorithm": ["SHA256"]}, 52),
+        (("--algorithm", "sha512", "--digits", "8"), {"digits": 8}, {"algorithm": ["SHA512"], "digits": ["8"]}, 103),
+        (("--period", "60"), {"period": 60}, {"period": ["60"]}, 32),
+        (("--type", "hotp"), {"type": "hotp", "period": None}, {"counter": ["0"]}, 32),
+        (("--name", "my tablet"), {"name": "my tablet"}, {}, 32),
+    ],
+)
+def test_every_kind_of_device_has_its_uri(products, account, options, device, parameters, length):
+    answer = json.loads(run(None, *PROVISION, "--user", account.name, *options).stdout)
+    assert {key: answer["device"][key] for key in device} == device
+    uri = urlsplit(answer["uri"])
+    query = parse_qs(uri.query, strict_parsing=True)
+    assert uri.netloc == answer["device"]["type"]
+    assert len(answer["secret"]) == length and query.pop("secret") == [answer["secret"]]
+    query.pop("issuer")
+    assert query == parameters
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777])
+def test_files_are_the_users_alone_whatever_the_umask(products, account, umask):
+    assert run(None, *PROVISION, "--user", account.name, umask=umask).returncode == DONE
+    directory = account.home / ".twofactor"
+    for path, mode in [(directory, 0o40700), (directory / "credential", 0o100600), (directory / "state", 0o100600)]:
+        status = path.stat()
+        assert (status.st_mode, status.st_uid, status.st_gid) == (mode, account.uid, account.gid)
+    assert sorted(path.name for path in directory.iterdir()) == ["credential", "state"]
+
+
+def test_answers_are_read_a_line_for_a_question(user):
+    command = start(user, "enable", "--json")
+    command.stdin.write(user.password + "\n")
+    command.stdin.flush()
+    # The object comes before the question for a code, so that a program can answer it.
+    answer = json.loads(command.stdout.readline())
+    code = Authenticator.from_base32(answer["secret"]).code_at(time.time())
+    rest, said = command.communicate(f"{code}\nyes\n", timeout=30)
+    assert (command.returncode, rest) == (DONE, "")
+    questions = re.findall(r"^(Password of|Code from the app|Have you stored)", said, re.MULTILINE)
+    assert questions == ["Password of", "Code from the app", "Have you stored"]
+    assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+
+
+@pytest.mark.parametrize("answers", [[], ["password"], ["password", "code"], ["password", "code", "no"]])
+def test_the_end_of_the_answers_changes_nothing(user, answers):
+    before = files(user)
+    command = start(user, "enable", "--qr-file", "code.png", "--backup-codes-file", "codes")
+    lines = {"password": user.password, "no": "no"}
+    if "code" in answers:
+        command.stdin.write(user.password + "\n")
+        command.stdin.flush()
+        shown = next(line for line in command.stdout if line.startswith("URI: "))
+        secret = re.search("secret=([A-Z2-7]+)", shown)[1]
+        lines["code"] = Authenticator.from_base32(secret).code_at(time.time())
+        answers = answers[1:]
+    _, said = command.communicate("".join(lines[answer] + "\n" for answer in answers), timeout=30)
+    assert command.returncode == REFUSED
+    assert re.search("twofactor: the (input ended at a question|backup codes are not stored)", said)
+    assert files(user) == before
+
+
+def test_the_last_line_of_the_answers_needs_no_line_feed(user):
+    enroll(user, backup_codes=1)
+    done = run(user, "disable", answers=f"{user.password}\nwrong")
+    assert b"this is no code" in done.stderr
+
+
+def test_a_wrong_password_ends_the_command(user):
+    for answers in ("wrong\n", "\n", "wr\0ng\n", "x" * 600 + "\n"):
+        done = run(user, "enable", answers=answers)
+        assert done.returncode == REFUSED, answers
+    assert not (user.home / ".twofactor").exists()
+
+
+def test_an_enrolment_is_replaced_only_by_force(user):
+    enroll(user, backup_codes=2)
+    before = files(user)
+    refused = run(None, *PROVISION, "--user", user.name)
+    assert refused.returncode == REFUSED and json.loads(refused.stderr)["hint"].endswith("--force")
+    assert files(user) == before
+    new = enroll(user, again=True)
+    done = run(user, "disable", answers=f"{user.password}\n{new.authenticator.code_at(time.time())}\n")
+    assert done.returncode == DONE
+
+
+@pytest.mark.parametrize("json_option", [(), ("--json",)])
+@pytest.mark.parametrize("command", [("enable", "--no-confirm", "--yes", "--force"), ("backup-codes",)])
+def test_what_cannot_be_written_out_is_not_put_in_force(user, command, json_option):
+    enroll(user, backup_codes=2)
+    before = files(user)
+    with open("/dev/full", "wb") as full:
+        done = run(None, *command, *json_option, "--user", user.name, stdout=full)
+    assert done.returncode == IO_ERROR and b"cannot write to standard output" in done.stderr
+    line = ["sh", "-c", '"$@" >&-', "sh", COMMAND, *command, "--user", user.name]
+    closed = subprocess.run(line, stderr=subprocess.PIPE)
+    assert closed.returncode == IO_ERROR
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        assert run(None, *command, *json_option, "--user", user.name, stdout=pipe).returncode == IO_ERROR
+    assert files(user) == before
+
+
+SYSTEM_CALLS = {
+    "mkdirat": "ENOSPC",
+    "openat": "EMFILE",
+    "pwrite64": "ENOSPC",
+    "fsync": "EIO",
+    "fdatasync": "EIO",
+    "fchmod": "EPERM",
+    "ftruncate": "ENOSPC",
+    "renameat": "EIO",
+    "fcntl": "ENOLCK",
+}
+
+
+@pytest.mark.seconds(300)
+@pytest.mark.parametrize("call", SYSTEM_CALLS)
+@pytest.mark.parametrize("enrolled", [True, False], ids=["enrolled", "new"])
+def test_each_failing_system_call_leaves_what_was_there(user, enrolled, call, scratch):
+    command = ["enable", "--no-confirm", "--yes", "--force", "--backup-codes", "0", "--user", user.name, "--json"]
+    if enrolled:
+        enroll(user, backup_codes=0)
+    before = files(user)
+    for occurrence in itertools.count(1):
+        trace = scratch / "trace"
+        inject = f"inject={call}:error={SYSTEM_CALLS[call]}:when={occurrence}"
+        done = subprocess.run(
+            ["strace", "-qq", "-f", "-o", trace, "-e", f"trace={call}", "-e", inject, COMMAND, *command],
+            capture_output=True,
+            timeout=60,
+        )
+        if "(INJECTED)" not in trace.read_text():
+            assert done.returncode == DONE
+            break
+        after = files(user)
+        if done.returncode == DONE:
+            # What failed was not needed; the new enrolment is whole.
+            assert set(after) == {".twofactor/credential", ".twofactor/state"}, trace.read_text() + str(done)
+            before = after
+            if not enrolled:
+                run(None, "disable", "--user", user.name)
+                before = files(user)
+            continue
+        assert done.returncode > 0, f"ended by signal {-done.returncode}"
+        if call == "fsync" and enrolled and after != before:
+            # The last flush of all: the new one is in its place by then, and whole.
+            assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+            before = after
+            continue
+        assert set(after) == set(before), (occurrence, trace.read_text())
+        if enrolled:
+            assert after[".twofactor/credential"] == before[".twofactor/credential"]
+            assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+            before = files(user)
+
+
+def test_a_full_disk_leaves_the_old_enrolment(user):
+    enroll(user, backup_codes=1)
+    before = files(user)
+    small = user.home / "small"
+    small.mkdir()
+    size = f"size=32k,mode=755,uid={user.uid},gid={user.gid}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", small], check=True)
+    try:
+        subprocess.run(["cp", "-a", user.home / ".twofactor", small], check=True)
+        subprocess.run(["usermod", "-d", small, user.name], check=True)
+        (small / "filler").write_bytes(bytes(1 << 12))
+        with open(small / "filler2", "wb", buffering=0) as filler, pytest.raises(OSError):
+            while True:
+                filler.write(bytes(4096))
+        done = run(None, *PROVISION, "--force", "--user", user.name)
+        assert done.returncode == IO_ERROR and "No space left" in json.loads(done.stderr)["error"]
+        assert (small / ".twofactor/credential").read_bytes() == before[".twofactor/credential"]
+        assert json.loads(run(user, "status", "--json").stdout)["backup_codes_left"] == 1
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "others", "open"])
+def test_what_is_not_a_directory_of_the_users_own_is_left_alone(user, kind, scratch):
+    path = user.home / ".twofactor"
+    elsewhere = user.home / "elsewhere"
+    elsewhere.mkdir()
+    os.chown(elsewhere, user.uid, user.gid)
+    if kind == "link":
+        path.symlink_to(elsewhere)
+    elif kind == "file":
+        path.write_text("mine")
+    else:
+        path.mkdir()
+        os.chown(path, 65534 if kind == "others" else user.uid, user.gid)
+        path.chmod(0o777)
+    done = run(None, *PROVISION, "--force", "--user", user.name)
+    assert done.returncode == UNUSABLE, done.stderr
+    assert list(elsewhere.iterdir()) == []
+    assert run(user, "status").returncode == UNUSABLE
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage\n", None])
+def test_files_that_no_login_can_use_are_replaced_by_force_and_removed_by_root(user, damage):
+    enroll(user)
+    credential = user.home / ".twofactor/credential"
+    if damage is None:
+        credential.unlink()
+    else:
+        credential.write_bytes(damage)
+    assert run(user, "status").returncode == UNUSABLE
+    assert run(None, *PROVISION, "--user", user.name).returncode == UNUSABLE
+    assert run(None, *PROVISION, "--force", "--user", user.name).returncode == DONE
+    assert run(user, "status").returncode == DONE
+    credential.write_bytes(b"garbage\n")
+    assert run(None, "disable", "--user", user.name).returncode == DONE
+    assert files(user) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("enable", "--digits", "7"), USAGE),
+        (("enable", "--backup-codes", "33"), USAGE),
+        (("enable", "--frobnicate"), USAGE),
+        (("enable", "extra"), USAGE),
+        (("frobnicate",), USAGE),
+        (("status", "--user"), USAGE),
+        (("status", "--user", "nobody-of-that-name"), NO_ACCOUNT),
+        (("enable", "--user", ""), NO_ACCOUNT),
+        (("disable", "--user", "root"), REFUSED),
+        (("backup-codes", "--user", "root"), REFUSED),
+    ],
+)
+def test_mistakes_have_their_exit_status_and_are_json_where_that_was_asked_for(products, arguments, status):
+    plain = run(None, *arguments)
+    assert (plain.returncode, plain.stdout) == (status, b"")
+    assert plain.stderr.startswith(b"twofactor: ")
+    done = run(None, arguments[0], "--json", *arguments[1:])
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert list(json.loads(done.stderr)) == ["error", "hint"]
+
+
+@pytest.mark.parametrize("subcommand", ["enable", "disable", "status", "backup-codes"])
+def test_another_account_is_roots_to_name(user, subcommand):
+    done = run(user, subcommand, "--user", "root")
+    assert done.returncode == NOT_PERMITTED
+    assert run(user, subcommand, "--user", user.name).returncode == NOT_PERMITTED
+    assert run(None, subcommand, "--help").returncode == DONE
+
+
+def test_root_without_a_name_acts_for_root_and_is_told_so(products):
+    done = run(None, "status")
+    assert done.stdout.startswith(b"Two-factor is off for root")
+    assert done.stderr.startswith(b"twofactor: acting for root\nhint: ")
+    assert run(None, "status", "--json").stderr == b""
+
+
+def test_the_status_is_told_to_everybody_about_themselves(user):
+    done = run(user, "status", "--json")
+    assert json.loads(done.stdout) == {
+        "user": user.name,
+        "enabled": False,
+        "directory": f"{user.home}/.twofactor",
+        "devices": [],
+        "backup_codes_left": 0,
+        "failures": 0,
+        "locked_until": None,
+    }
+    assert run(user, "status").stdout.startswith(f"Two-factor is off for {user.name}.\n".encode())
+    enroll(user, backup_codes=3)
+    for answer in ("111-11111-11", "22222-22222"):
+        assert run(user, "backup-codes", answers=answer + "\n").returncode == REFUSED
+    status = json.loads(run(user, "status", "--json").stdout)
+    assert (status["enabled"], status["backup_codes_left"], status["failures"]) == (True, 3, 2)
+    assert status["locked_until"] is None
+    for _ in range(4):
+        run(user, "backup-codes", answers="22222-22222\n")
+    locked_until = json.loads(run(user, "status", "--json").stdout)["locked_until"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", locked_until)
+    done = run(user, "backup-codes", answers="123456\n")
+    assert done.returncode == REFUSED and b"too many failed codes" in done.stderr
+
+
+def test_backup_codes_are_replaced_and_nothing_else(user):
+    old = enroll(user, backup_codes=3)
+    code = old.authenticator.code_at(time.time())
+    done = run(user, "backup-codes", "--json", answers=code + "\n")
+    answer = json.loads(done.stdout)
+    assert list(answer) == ["user", "backup_codes"] and len(answer["backup_codes"]) == 10
+    assert not set(answer["backup_codes"]) & set(old.backup_codes)
+    assert run(user, "backup-codes", answers=old.backup_codes[0] + "\n").returncode == REFUSED
+    reused = run(user, "backup-codes", answers=code + "\n")
+    assert reused.returncode == REFUSED and b"already used" in reused.stderr
+    spelled = answer["backup_codes"][0].lower().replace("0", "o").replace("1", "l").replace("-", " ")
+    assert run(user, "backup-codes", answers=spelled + "\n").returncode == DONE
+
+
+def test_backup_codes_go_to_a_file_that_is_the_owners_alone(user):
+    path = user.home / "codes"
+    done = run(None, "enable", "--no-confirm", "--yes", "--user", user.name, "--backup-codes-file", str(path), umask=0)
+    codes = re.findall(rb"\b[0-9A-Z]{5}-[0-9A-Z]{5}\b", path.read_bytes())
+    assert len(codes) == 10 and codes[0] not in done.stdout
+    assert (path.stat().st_mode, path.stat().st_uid) == (0o100600, user.uid)
+    before = files(user)
+    again = run(None, "backup-codes", "--user", user.name, "--backup-codes-file", str(path))
+    assert again.returncode == REFUSED and b"--force" in again.stderr
+    assert files(user) == before
+    forced = run(None, "backup-codes", "--user", user.name, "--backup-codes-file", str(path), "--force")
+    assert forced.returncode == DONE and codes[0] not in path.read_bytes()
+    assert sorted(files(user)) == [".twofactor/credential", ".twofactor/state", "codes"]
+
+
+def test_a_file_that_was_there_comes_back_where_nothing_was_switched_on(user):
+    path = user.home / "codes"
+    path.write_text("old codes")
+    os.chown(path, user.uid, user.gid)
+    with open("/dev/full", "wb") as full:
+        options = ("--backup-codes-file", str(path), "--force")
+        done = run(None, "enable", "--no-confirm", "--yes", "--user", user.name, *options, stdout=full)
+    assert done.returncode == IO_ERROR
+    assert files(user) == {"codes": b"old codes"}
+
+
+@pytest.mark.parametrize("home", ["/nonexistent", "relative", "/root", ""])
+def test_the_home_of_the_account_counts_and_not_the_environments(user, home):
+    done = run(user, "status", "--json", environment={"HOME": home, "USER": "root", "LOGNAME": "root"})
+    assert json.loads(done.stdout)["directory"] == f"{user.home}/.twofactor"
+
+
+@pytest.mark.parametrize("name", ["dotted.name", "with-dash", "machine$", "zoë", "user@example.org"])
+def test_accounts_with_unusual_names_enrol(products, name, password):
+    subprocess.run(["useradd", "--badname", "-m", "-s", "/bin/sh", name], check=True, stderr=subprocess.DEVNULL)
+    answer = json.loads(run(None, *PROVISION, "--user", name).stdout)
+    assert answer["user"] == name
+    assert unquote(urlsplit(answer["uri"]).path).endswith(f":{name}")
+    assert Path(answer["directory"]).stat().st_uid == pwd.getpwnam(name).pw_uid
+
+
+def test_without_its_pam_service_no_password_is_checked(user):
+    service = Path("/etc/pam.d/twofactor")
+    text = service.read_text()
+    service.unlink()
+    try:
+        done = run(user, "enable", answers=user.password + "\n")
+        assert done.returncode == NOT_CONFIGURED and b"/etc/pam.d/twofactor" in done.stderr
+        assert run(None, *PROVISION, "--user", user.name).returncode == DONE
+    finally:
+        service.write_text(text)
+
+
+def test_the_hosts_configuration_holds(user, configuration):
+    configuration("require_password = no\nissuer = Example Ltd\n# a comment\nallow_disable = no\n")
+    done = run(user, *PROVISION)
+    assert done.returncode == DONE and "issuer=Example%20Ltd" in json.loads(done.stdout)["uri"]
+    code = json.loads(done.stdout)["backup_codes"][0]
+    refused = run(user, "disable", answers=code + "\n")
+    assert refused.returncode == NOT_PERMITTED and (user.home / ".twofactor").exists()
+    assert run(None, "disable", "--user", user.name).returncode == DONE
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [("windows = 1\n", 0o644), ("window\n", 0o644), ("window = 1\nwindow = 2\n", 0o644), ("window = 1\n", 0o666)],
+)
+def test_a_configuration_that_cannot_be_trusted_or_understood_stops_everything(user, configuration, text, mode):
+    configuration(text, mode)
+    done = run(user, *PROVISION)
+    assert done.returncode == NOT_CONFIGURED and json.loads(done.stderr)["error"].startswith(str(CONFIGURATION))
+
+
+def test_a_directory_outside_the_homes_is_roots(user, configuration, tmp_path):
+    store = Path("/var/lib/twofactor")
+    store.mkdir(mode=0o755, exist_ok=True)
+    configuration("directory = /var/lib/twofactor/%u\n")
+    done = run(None, *PROVISION, "--user", user.name)
+    assert done.returncode == DONE, done.stderr
+    directory = Path(json.loads(done.stdout)["directory"])
+    assert directory == store / user.name and directory.stat().st_uid == 0
+    assert not (user.home / ".twofactor").exists()
+    assert run(user, "status").returncode == NOT_PERMITTED
+    assert json.loads(run(None, "disable", "--user", user.name, "--json").stdout)["enabled"] is False
+
+
+def test_two_commands_at_once_leave_one_whole_enrolment(user):
+    enroll(user)
+    for _ in range(5):
+        commands = [
+            subprocess.Popen(
+                [COMMAND, *PROVISION, "--force", "--user", user.name, "--backup-codes", "0"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            for _ in range(6)
+        ]
+        answers = [json.loads(command.communicate(timeout=60)[0]) for command in commands]
+        assert [command.returncode for command in commands] == [DONE] * 6
+        credential = (user.home / ".twofactor/credential").read_text()
+        assert sum(answer["secret"] in credential for answer in answers) == 1
+        assert sorted(path.name for path in (user.home / ".twofactor").iterdir()) == ["credential", "state"]
+    assert run(user, "status").returncode == DONE
+
+
+def test_two_first_enrolments_at_once_leave_one(user):
+    line = [COMMAND, *PROVISION, "--user", user.name, "--backup-codes", "0"]
+    commands = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
+    for command in commands:
+        command.communicate(timeout=60)
+    assert sorted(command.returncode for command in commands) == [DONE] + [REFUSED] * 7
+    assert sorted(files(user)) == [".twofactor/credential", ".twofactor/state"]
+
+
+def test_nothing_that_is_secret_is_logged_or_given_to_other_programs(user, log, scratch):
+    trace = scratch / "exec"
+    done = subprocess.run(
+        ["strace", "-qq", "-f", "-e", "trace=execve", "-o", trace, COMMAND, *PROVISION, "--user", user.name],
+        capture_output=True,
+        timeout=60,
+    )
+    answer = json.loads(done.stdout)
+    assert trace.read_text().count("execve(") == 1
+    run(user, "disable", answers=f"{user.password}\n{answer['backup_codes'][0]}\n")
+    said = "\n".join(log.lines())
+    for secret in (answer["secret"], user.password, *answer["backup_codes"]):
+        assert secret not in said
+
+
+def test_the_status_costs_little(user):
+    enroll(user)
+    before = os.times()
+    for _ in range(10):
+        run(user, "status")
+    after = os.times()
+    spent = after.children_user - before.children_user + after.children_system - before.children_system
+    # A fork of this interpreter is in the figure, and so is a build without optimisation.
+    assert spent / 10 < 0.05
