@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/signalfd.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 int csetup_set_identity(uid_t user, gid_t group) {
@@ -72,4 +73,11 @@ void csetup_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
 
 int csetup_new_salt(const unsigned char *random, int count, char *setting) {
   return crypt_gensalt_rn("$y$", 0, (const char *)random, count, setting, CRYPT_GENSALT_OUTPUT_SIZE) ? 0 : -1;
+}
+
+int csetup_clock_is_synchronized(void) {
+  struct timex clock = {0};
+  int state = adjtimex(&clock);
+  if (state < 0) return -1;
+  return state != TIME_ERROR && !(clock.status & STA_UNSYNC);
 }

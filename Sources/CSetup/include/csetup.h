@@ -46,4 +46,8 @@ const char *csetup_argument(int index);
 /// errno set.
 int csetup_new_salt(const unsigned char *random, int count, char *setting);
 
+/// Provided because the Glibc module does not include <sys/timex.h>. Whether the kernel counts its clock as kept right by
+/// a time service (adjtimex(2)): 1 or 0, or -1 where it does not say. Changes nothing.
+int csetup_clock_is_synchronized(void);
+
 #endif
