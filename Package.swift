@@ -23,6 +23,8 @@ let package = Package(
   products: [
     .library(name: "pam_twofactor", type: .dynamic, targets: ["PAMModule"]),
     .executable(name: "twofactor", targets: ["twofactor"]),
+    // For scripts/fuzz, which links it with libFuzzer.
+    .library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]),
   ],
   traits: [
     .trait(name: "Embedded", description: "Build the PAM module as Embedded Swift."),
@@ -55,7 +57,8 @@ let package = Package(
       name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
       swiftSettings: module),
     .target(
-      name: "LoginPolicy", dependencies: ["Enrollment", "FixedMemory", "Verification"], swiftSettings: module),
+      name: "LoginPolicy", dependencies: ["CSystem", "Enrollment", "FixedMemory", "Verification"], swiftSettings: module
+    ),
     .target(
       name: "PAMModule",
       dependencies: [
@@ -81,6 +84,14 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "TwoFactorSetupTests", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
+    .target(name: "FuzzMachine", path: "Tests/Fuzz/Machine"),
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "LoginPolicy", "OneTimePassword", "PAMModule",
+        "Verification",
+      ],
+      path: "Tests/Fuzz/Targets", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -2,6 +2,7 @@
 #include "csystem.h"
 
 #include <crypt.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
@@ -27,6 +28,18 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
     file = openat(directory, path, flags | O_CLOEXEC | O_NOCTTY, mode);
   } while (file < 0 && errno == EINTR);
   return file;
+}
+
+int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context) {
+  int own = csystem_openat(directory, ".", O_RDONLY | O_DIRECTORY, 0);
+  DIR *stream = own < 0 ? NULL : fdopendir(own);
+  if (!stream) {
+    if (own >= 0) close(own);
+    return -1;
+  }
+  for (struct dirent *entry; (entry = readdir(stream));) visit(entry->d_name, context);
+  closedir(stream);
+  return 0;
 }
 
 static int set_lock(int file, short type) {
@@ -90,23 +103,65 @@ int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t gr
   return -1;
 }
 
-int csystem_add_supplementary_groups(const char *account, gid_t group) {
+int csystem_account_groups(const char *account, gid_t group, gid_t **groups) {
   int count = 64;
-  gid_t *groups = NULL;
+  gid_t *found = NULL;
   for (;;) {
     int room = count;
-    gid_t *larger = realloc(groups, (size_t)room * sizeof *groups);
+    gid_t *larger = realloc(found, (size_t)room * sizeof *found);
     if (!larger) break;
-    groups = larger;
-    if (getgrouplist(account, group, groups, &count) >= 0) {
-      int result = set_groups(count, groups);
-      free(groups);
-      return result;
+    found = larger;
+    if (getgrouplist(account, group, found, &count) >= 0) {
+      *groups = found;
+      return count;
     }
     if (count <= room) count = room * 2; /* some name services do not say how many there are */
     if (count > 65536) break;            /* NGROUPS_MAX */
   }
+  free(found);
+  errno = ENOMEM;
+  return -1;
+}
+
+int csystem_add_supplementary_groups(const char *account, gid_t group) {
+  gid_t *groups = NULL;
+  int count = csystem_account_groups(account, group, &groups);
+  if (count < 0) return -1;
+  int result = set_groups(count, groups);
   free(groups);
+  return result;
+}
+
+/* A name of digits alone is a number, unless there is a group of that name. */
+static int group_number(const char *name, gid_t *group) {
+  char *end = NULL;
+  if (*name < '0' || *name > '9') return 0;
+  errno = 0;
+  unsigned long number = strtoul(name, &end, 10);
+  if (errno || *end || number >= (gid_t)-1) return 0;
+  *group = (gid_t)number;
+  return 1;
+}
+
+int csystem_find_group(const char *name, gid_t *group) {
+  gid_t number = 0;
+  int is_number = group_number(name, &number);
+  for (size_t room = 1024; room <= (1 << 24); room *= 4) {
+    char *memory = malloc(room);
+    if (!memory) break;
+    struct group entry, *found = NULL;
+    int error = getgrnam_r(name, &entry, memory, room, &found);
+    if (!found && is_number && error != ERANGE) error = getgrgid_r(number, &entry, memory, room, &found);
+    if (found) *group = entry.gr_gid;
+    free(memory);
+    if (found) return 1;
+    /* getgrnam(3): "not found" has many names. */
+    if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM) return 0;
+    if (error == ERANGE || error == EINTR) continue;
+    errno = error;
+    return -1;
+  }
+  errno = ENOMEM;
   return -1;
 }
 

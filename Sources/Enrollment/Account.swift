@@ -75,6 +75,20 @@ public struct Account {
     groupID = UInt32.max
   }
 
+  /// An account as somebody who reads the whole database finds it.
+  ///
+  /// - Parameters:
+  ///   - name: The login name.
+  ///   - userID: The numeric user id.
+  ///   - groupID: The numeric id of the primary group.
+  ///   - home: The home directory.
+  public init(name: ByteText<256>, userID: UInt32, groupID: UInt32, home: ByteText<1024>) {
+    self.name = name
+    self.userID = userID
+    self.groupID = groupID
+    self.home = home
+  }
+
   private init(_ entry: passwd) {
     userID = unsafe entry.pw_uid
     groupID = unsafe entry.pw_gid

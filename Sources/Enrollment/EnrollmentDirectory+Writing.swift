@@ -20,8 +20,9 @@ extension EnrollmentDirectory {
     identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
+    parent.eraseLeftovers(of: path)
     var name = path.lastName
-    var temporary = otherName(of: path, ".new-", tag)
+    var temporary = otherName(of: path, newInfix, tag)
     let made = unsafe temporary.withCString { unsafe mkdirat(parent.directory.descriptor, $0, 0o700) }
     guard made == 0 else {
       throw EnrollmentFailure(.io, "directory", "cannot be created", error: csystem_errno())
@@ -64,7 +65,11 @@ extension EnrollmentDirectory {
       name.append("credential")
       try rename(&temporary, to: &name)
       guard fsync(flusher.descriptor) == 0 else {
-        throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: csystem_errno())
+        let error = csystem_errno()
+        // The old one is put back as it was: its state still stands beside that of the new one.
+        try write(enrollment.credential.text.bytes, to: "credential.new")
+        try rename(&temporary, to: &name)
+        throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
       }
     } catch {
       _ = unsafe temporary.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
@@ -84,8 +89,9 @@ extension EnrollmentDirectory {
     _ path: EnrollmentPath, of account: Account, tag: UInt64, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
+    parent.eraseLeftovers(of: path)
     var name = path.lastName
-    var other = Self.otherName(of: path, ".removed-", tag)
+    var other = Self.otherName(of: path, Self.removedInfix, tag)
     let flusher = try parent.openForFlushing()
     try parent.rename(&name, to: &other)
     guard fsync(flusher.descriptor) == 0 else {
@@ -154,7 +160,7 @@ extension EnrollmentDirectory {
   }
 
   /// Erases the files of a directory in this one, and the directory itself where nothing else is in it.
-  private borrowing func erase(_ name: inout ByteText<300>) {
+  borrowing func erase(_ name: inout ByteText<300>) {
     let opened = unsafe name.withCString {
       unsafe OpenFile.at(directory.descriptor, $0, csystem_o_path | O_DIRECTORY)
     }
@@ -188,7 +194,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  private static func otherName(of path: EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText<300> {
+  static func otherName(of path: EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText<300> {
     var name = ByteText<300>()
     name.append(path.lastName.bytes)
     name.append(infix)

@@ -41,6 +41,7 @@ public struct EnrollmentFailure: Error {
   public var error: Int32
 
   /// Describes a failure.
+  @inline(never)
   public init(
     _ reason: Reason, _ subject: Literal, _ problem: Literal, line: UInt32 = 0, error: Int32 = 0
   ) {

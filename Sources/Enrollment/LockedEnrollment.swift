@@ -22,10 +22,9 @@ public struct LockedEnrollment: ~Copyable {
   /// - Parameters:
   ///   - directory: The directory of the enrolment.
   ///   - window: How many steps before and after the current one are accepted.
-  ///   - clock: Tells the seconds since the epoch; asked when the lock is held, which may take a while.
   /// - Throws: Why the files cannot be read, trusted or written; `gone` where the enrolment ended meanwhile.
   public init(
-    locking directory: borrowing EnrollmentDirectory, window: UInt64, clock: () -> Int64
+    locking directory: borrowing EnrollmentDirectory, window: UInt64
   ) throws(EnrollmentFailure) {
     let file = try StateFile(locking: Self.openState(in: directory))
     let status = try directory.checkedStatus(of: file.file, "state")
@@ -42,7 +41,7 @@ public struct LockedEnrollment: ~Copyable {
       self.sequence = record.sequence
       self.slot = slot
     case .lost(let sequence, _):
-      let state = LoginState.afterLoss(of: credential, now: clock(), window: window)
+      let state = LoginState.afterLoss(of: credential, now: SystemClock.now, window: window)
       try file.rewrite(state, sequence: sequence)
       throw EnrollmentFailure(
         .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")

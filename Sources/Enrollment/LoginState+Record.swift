@@ -5,8 +5,8 @@ internal import FixedMemory
 ///      0   8  "2FASTATE"                64   8  backup code last used at
 ///      8   4  version, 1                72   8  last used at
 ///     12   4  length, 1024             128  16  × 16 devices: next factor, last used at (8 each)
-///     16   8  sequence number         1016   8  checksum of what stands before it
-///     24  16  generation
+///     16   8  sequence number          384  32  × 8 addresses: service (8), address (16), passed at (8)
+///     24  16  generation              1016   8  checksum of what stands before it
 ///     40   4  failures
 ///     48   8  throttled until
 ///     56   4  spent backup codes
@@ -52,6 +52,14 @@ extension LoginState {
       writer.put(self[device: index].nextFactor, at: 128 &+ 16 &* index)
       writer.put(UInt64(bitPattern: self[device: index].lastUsedAt), at: 136 &+ 16 &* index)
     }
+    indices = Counter(to: Self.graceEntries)
+    while let index = indices.next() {
+      let (entry, offset) = (grace(at: index), 384 &+ 32 &* index)
+      writer.put(entry.key.service, at: offset)
+      writer.put(entry.key.highAddress, at: offset &+ 8)
+      writer.put(entry.key.lowAddress, at: offset &+ 16)
+      writer.put(UInt64(bitPattern: entry.passedAt), at: offset &+ 24)
+    }
     writer.put(writer.checksum(), at: RecordBytes.checksumOffset)
     return writer.bytes
   }
@@ -79,6 +87,14 @@ extension LoginState {
       state[device: index] = DeviceState(
         nextFactor: reader.number(at: 128 &+ 16 &* index),
         lastUsedAt: Int64(bitPattern: reader.number(at: 136 &+ 16 &* index)))
+    }
+    indices = Counter(to: Self.graceEntries)
+    while let index = indices.next() {
+      let offset = 384 &+ 32 &* index
+      let key = GraceKey(
+        service: reader.number(at: offset), highAddress: reader.number(at: offset &+ 8),
+        lowAddress: reader.number(at: offset &+ 16))
+      state.setGrace(GraceEntry(key: key, passedAt: Int64(bitPattern: reader.number(at: offset &+ 24))), at: index)
     }
     return .valid(Record(sequence: reader.number(at: 16), state: state))
   }

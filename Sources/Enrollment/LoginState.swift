@@ -34,6 +34,9 @@ public struct LoginState: Sendable {
   /// Which backup codes are spent: a bit for each, in the order of the credential.
   public private(set) var spentBackupCodes: UInt32 = 0
 
+  /// The addresses that passed lately, the one used last first.
+  var grace = InlineArray<8, GraceEntry>(repeating: GraceEntry())
+
   private var devices = InlineArray<16, DeviceState>(repeating: DeviceState())
 
   /// The state of a new enrolment: nothing used, nothing failed.

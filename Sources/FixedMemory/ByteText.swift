@@ -13,6 +13,9 @@ public struct ByteText<let capacity: Int>: Sendable {
   /// Makes an empty text.
   public init() {}
 
+  /// Makes a text of a literal.
+  public init(_ literal: Literal) { append(literal) }
+
   /// The bytes held.
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
@@ -31,6 +34,7 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds all of `bytes`.
+  @inline(never)
   public mutating func append(_ bytes: Span<UInt8>) {
     var index = 0
     while let byte = bytes.byte(at: index) {
@@ -40,6 +44,7 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds the UTF-8 of a literal.
+  @inline(never)
   public mutating func append(_ literal: Literal) {
     var indices = Counter(to: literal.byteCount)
     while let index = indices.next() { append(literal.byte(at: index) ?? 0) }
@@ -73,6 +78,12 @@ public struct ByteText<let capacity: Int>: Sendable {
   public mutating func append(decimal value: Int64) {
     if value < 0 { append(UInt8(ascii: "-")) }
     append(decimal: value.magnitude)
+  }
+
+  /// Holds `bytes` and nothing else.
+  public mutating func replace(with bytes: Span<UInt8>) {
+    removeAll()
+    append(bytes)
   }
 
   /// Forgets what it holds.

@@ -2,71 +2,132 @@ internal import Enrollment
 public import FixedMemory
 internal import Verification
 
-/// Why the configuration is refused. What cannot be understood is never guessed.
-public struct PolicyProblem: Error {
-  /// What is wrong.
-  public let problem: Literal
-
-  /// The argument that it is about.
-  public let argument: ByteText<96>
-
-  /// Adds a description for the log, as `argument "windows=3": there is no such option`.
-  public func describe<let capacity: Int>(into text: inout ByteText<capacity>) {
-    text.append("argument \"")
-    text.append(argument.bytes)
-    text.append("\": ")
-    text.append(problem)
-  }
-}
-
-/// Reads arguments into a policy.
+/// Reads `twofactor.conf` and arguments into a policy. The file comes first; arguments override it.
 public struct PolicyParser: Sendable {
-  /// The policy so far.
-  public private(set) var policy = Policy()
+  private var policy = Policy()
 
+  /// The options that the source being read has given so far.
   private var seen: UInt32 = 0
+
+  /// The line of the file that is being read; 0 for arguments.
+  private var line: UInt32 = 0
 
   /// Begins with the policy of a host that says nothing.
   public init() {}
 
+  /// Reads the lines of a file: `name = value`, comments that begin with `#`, and empty lines.
+  ///
+  /// - Parameter text: The bytes of the file.
+  /// - Throws: What is wrong, and in which line.
+  public mutating func read(file text: borrowing SecretBuffer) throws(PolicyProblem) {
+    seen = 0
+    line = 0
+    try read(lines: text.bytes)
+    seen = 0
+    line = 0
+  }
+
+  private mutating func read(lines text: Span<UInt8>) throws(PolicyProblem) {
+    var start = 0
+    while start < text.count {
+      let end = text.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? text.count
+      line &+= 1
+      try read(line: trimmed(text.slice(from: start, to: end)))
+      start = end &+ 1
+    }
+  }
+
   /// Reads one argument: `NAME` or `NAME=VALUE`.
   ///
   /// - Parameter argument: The argument.
-  /// - Throws: What is wrong with it: unknown, malformed, out of range, or given before.
+  /// - Throws: What is wrong with it: unknown, malformed, out of range, given before, or not for arguments.
   public mutating func read(_ argument: Span<UInt8>) throws(PolicyProblem) {
     let equals = argument.firstIndex(of: UInt8(ascii: "="))
-    guard let option = PolicyOption.named(argument.slice(from: 0, to: equals ?? argument.count)) else {
-      throw problem("there is no such option", argument)
-    }
-    let bit: UInt32 = 1 &<< UInt32(option.rawValue)
-    guard seen & bit == 0 else { throw problem("was given before", argument) }
-    seen |= bit
-
+    let option = try option(argument.slice(from: 0, to: equals ?? argument.count), word: argument)
+    guard option.place != .file else { throw problem("belongs into twofactor.conf", argument) }
     guard let equals else {
       guard option.kind == .flag else { throw problem("needs a value", argument) }
       set(option, flag: true)
       return
     }
-    let value = argument.slice(from: equals &+ 1)
+    try read(option, argument.slice(from: equals &+ 1), word: argument)
+  }
+
+  /// Ends reading.
+  ///
+  /// - Returns: The policy.
+  /// - Throws: What contradicts what.
+  public func finish() throws(PolicyProblem) -> Policy {
+    if policy.password.isTriedFirst, policy.password.isUsedAlone {
+      var word = ByteText<32>()
+      word.append("use_first_pass")
+      throw problem("contradicts try_first_pass", word.bytes)
+    }
+    return policy
+  }
+
+  private mutating func read(line text: Span<UInt8>) throws(PolicyProblem) {
+    guard text.count > 0, text.byte(at: 0) != UInt8(ascii: "#") else { return }
+    guard let equals = text.firstIndex(of: UInt8(ascii: "=")) else { throw problem("has no value", text) }
+    let name = trimmed(text.slice(from: 0, to: equals))
+    let option = try option(name, word: name)
+    guard option.place != .arguments else { throw problem("is an argument of the module", name) }
+    try read(option, unquoted(trimmed(text.slice(from: equals &+ 1))), word: name)
+  }
+
+  private mutating func option(_ name: Span<UInt8>, word: Span<UInt8>) throws(PolicyProblem) -> PolicyOption {
+    guard let option = PolicyOption.named(name) else { throw problem("there is no such option", word) }
+    let bit: UInt32 = 1 &<< UInt32(option.rawValue)
+    guard seen & bit == 0 else { throw problem("was given before", word) }
+    seen |= bit
+    return option
+  }
+
+  private mutating func read(
+    _ option: PolicyOption, _ value: Span<UInt8>, word: Span<UInt8>
+  ) throws(PolicyProblem) {
+    guard !value.hasControlCharacters else { throw problem("has control characters", word) }
     switch option.kind {
     case .flag:
       let isYes = value.isEqual(to: "yes")
-      guard isYes || value.isEqual(to: "no") else { throw problem("is neither yes nor no", argument) }
+      guard isYes || value.isEqual(to: "no") else { throw problem("is neither yes nor no", word) }
       set(option, flag: isYes)
     case .number(let range):
       guard let number = value.decimal(upTo: range.upperBound), number >= range.lowerBound else {
-        throw problem("is not a number in its range", argument)
+        throw problem("is not a number in its range", word)
       }
       set(option, number: number)
     case .text(let lengths):
-      guard lengths.contains(value.count) else { throw problem("is too short or too long", argument) }
-      guard !value.hasControlCharacters else { throw problem("has control characters", argument) }
+      guard lengths.contains(value.count) else { throw problem("is too short or too long", word) }
       set(option, text: value)
-    case .directory:
-      guard !value.hasControlCharacters, value.count < 512, EnrollmentPath.isTemplate(value) else {
-        throw problem("is not a path that is absolute or begins with ~/ or %h/", argument)
+    case .label(let lengths):
+      guard lengths.contains(value.count), value.firstIndex(of: UInt8(ascii: ":")) == nil else {
+        throw problem("is too short, too long, or has a colon", word)
       }
       set(option, text: value)
+    case .directory:
+      guard value.count < 512, EnrollmentPath.isTemplate(value) else {
+        throw problem("is not a path that is absolute or begins with ~/ or %h/", word)
+      }
+      set(option, text: value)
+    case .file:
+      guard value.byte(at: 0) == UInt8(ascii: "/"), value.count > 1, value.count < 256 else {
+        throw problem("is not an absolute path", word)
+      }
+      set(option, text: value)
+    case .networks:
+      guard value.count < 1024, ListWords.all(in: value, { Network($0) != nil }) else {
+        throw problem("is not a list of networks such as 192.0.2.0/24,2001:db8::/32", word)
+      }
+      set(option, text: value)
+    case .words:
+      guard value.count < 1024, ListWords.all(in: value, { $0.count > 0 }) else {
+        throw problem("is not a list of words with commas between them", word)
+      }
+      set(option, text: value)
+    case .day:
+      guard let day = CalendarDay(value) else { throw problem("is not a day such as 2026-01-31", word) }
+      policy.requiredFrom = day
     }
   }
 
@@ -74,9 +135,14 @@ public struct PolicyParser: Sendable {
     switch option {
     case .nullok: policy.passesUnenrolled = flag
     case .echoCode: policy.echoesCode = flag
+    case .tryFirstPass: policy.password.isTriedFirst = flag
+    case .useFirstPass: policy.password.isUsedAlone = flag
+    case .forwardPass: policy.password.isForwarded = flag
     case .backupCodes: policy.limits.acceptsBackupCodes = flag
     case .debug: policy.isDebugging = flag
-    case .directory, .prompt, .window, .lookAhead, .maxFailures: break
+    case .requirePassword: policy.requiresPassword = flag
+    case .allowDisable: policy.allowsDisabling = flag
+    default: break
     }
   }
 
@@ -85,26 +151,45 @@ public struct PolicyParser: Sendable {
     case .window: policy.limits.window = number
     case .lookAhead: policy.limits.lookAhead = number
     case .maxFailures: policy.limits.maximumFailures = UInt32(truncatingIfNeeded: number)
-    case .nullok, .echoCode, .backupCodes, .debug, .directory, .prompt: break
+    case .gracePeriod: policy.gracePeriod = Int64(truncatingIfNeeded: number)
+    default: break
     }
   }
 
   private mutating func set(_ option: PolicyOption, text: Span<UInt8>) {
     switch option {
-    case .directory:
-      policy.directory.removeAll()
-      policy.directory.append(text)
-    case .prompt:
-      policy.prompt.removeAll()
-      policy.prompt.append(text)
-    case .nullok, .echoCode, .backupCodes, .debug, .window, .lookAhead, .maxFailures: break
+    case .directory: policy.directory.replace(with: text)
+    case .prompt: policy.prompt.replace(with: text)
+    case .trustedNetworks: policy.trustedNetworks.replace(with: text)
+    case .onlyGroups: policy.onlyGroups.replace(with: text)
+    case .exemptGroups: policy.exemptGroups.replace(with: text)
+    case .skipAfter: policy.skippedMethods.replace(with: text)
+    case .issuer: policy.issuer.replace(with: text)
+    case .notify: policy.notifier.replace(with: text)
+    default: break
     }
   }
 
-  private func problem(_ problem: Literal, _ argument: Span<UInt8>) -> PolicyProblem {
-    var text = ByteText<96>()
-    text.append(argument)
-    return PolicyProblem(problem: problem, argument: text)
+  private func problem(_ problem: Literal, _ word: Span<UInt8>) -> PolicyProblem {
+    PolicyProblem(problem, word, line: line)
+  }
+
+  /// The text without blanks at its ends.
+  @_lifetime(copy text)
+  private func trimmed(_ text: Span<UInt8>) -> Span<UInt8> {
+    var start = 0
+    var end = text.count
+    while start < end, text.byte(at: start)?.isBlank == true { start &+= 1 }
+    while end > start, text.byte(at: end &- 1)?.isBlank == true { end &-= 1 }
+    return text.slice(from: start, to: end)
+  }
+
+  /// The text without a pair of quotes around it, for values with blanks at their ends.
+  @_lifetime(copy text)
+  private func unquoted(_ text: Span<UInt8>) -> Span<UInt8> {
+    let quote = UInt8(ascii: "\"")
+    guard text.count >= 2, text.byte(at: 0) == quote, text.byte(at: text.count &- 1) == quote else { return text }
+    return text.slice(from: 1, to: text.count &- 1)
   }
 }
 

@@ -23,10 +23,10 @@ struct Login {
   private func decide(_ user: inout ByteText<256>) -> Outcome {
     let policy: Policy
     do throws(PolicyProblem) {
-      policy = try readPolicy()
+      policy = try arguments.policy()
     } catch {
       var detail = Outcome.Detail()
-      error.describe(into: &detail)
+      error.describe(into: &detail, path: arguments.policyFile().path.bytes)
       return .denied(.configuration(detail))
     }
 
@@ -42,28 +42,10 @@ struct Login {
     }
     if policy.isDebugging { logDetails(policy, account) }
 
-    if policy.passesUnenrolled, let account, let outcome = outcomeBeforeQuestion(account, policy) { return outcome }
-
-    do throws(PAMTransaction.ConversationFailure) {
-      let answer = try transaction.ask(policy.prompt, echoes: policy.echoesCode, limit: Reply.maximumLength)
-      // An application may change the user while it asks; the code would then be for somebody else.
-      guard transaction.knownUser().bytes.isEqualInConstantTime(to: name.bytes) else {
-        return Outcome(EnrollmentFailure(.configuration, "user", "was changed during the conversation"))
-      }
-      return outcome(of: answer, account, policy)
-    } catch {
-      switch error {
-      case .failed: return .denied(.noConversation)
-      case .outOfMemory: return Outcome(EnrollmentFailure(.io, "reply", "out of memory"))
-      }
-    }
-  }
-
-  private func readPolicy() throws(PolicyProblem) -> Policy {
-    var parser = PolicyParser()
-    var indices = Counter(to: arguments.count)
-    while let index = indices.next() { try parser.read(arguments.argument(at: index).bytes) }
-    return parser.policy
+    if let outcome = outcomeBeforeQuestion(account, policy) { return outcome }
+    // Failures are answered late, whichever module of the stack they come from (pam_fail_delay(3)).
+    transaction.delayFailure(microseconds: 2_000_000)
+    return outcomeOfQuestion(account, name, policy)
   }
 
   /// With `debug`: what the attempt is judged by. Nothing that a user keeps secret is known yet.
@@ -87,60 +69,11 @@ struct Login {
     }
     transaction.log(.debug, line)
   }
-
-  /// With `nullok`: whether the user is proved not to be enrolled, or cannot be checked. Nil where the user is
-  /// enrolled. Nothing secret is read, and nothing is kept open.
-  private func outcomeBeforeQuestion(_ account: Account, _ policy: Policy) -> Outcome? {
-    var identity = FileSystemIdentity()
-    defer { identity.restore() }
-    do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
-      _ = try EnrollmentDirectory(path, of: account, identity: &identity)
-      return nil
-    } catch {
-      return error.reason == .absent ? .exempt(why: "not enrolled") : Outcome(error)
-    }
-  }
-
-  private func outcome(of answer: borrowing SecretBuffer, _ account: Account?, _ policy: Policy) -> Outcome {
-    do throws(Reply.Problem) {
-      let reply = try Reply(answer.bytes)
-      guard let account else {
-        Decoy.check(reply, limits: policy.limits, now: now())
-        return .denied(.unknownUser)
-      }
-      return outcome(of: reply, account, policy)
-    } catch {
-      // Those who have no account are told apart in the log alone.
-      guard account != nil else { return .denied(.unknownUser) }
-      switch error {
-      case .empty: return .denied(.noReply)
-      case .malformed: return .denied(.malformedReply)
-      case .outOfMemory: return Outcome(EnrollmentFailure(.io, "reply", "out of memory"))
-      }
-    }
-  }
-
-  private func outcome(of reply: borrowing Reply, _ account: Account, _ policy: Policy) -> Outcome {
-    var identity = FileSystemIdentity()
-    defer { identity.restore() }
-    do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
-      let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      let check = try CodeCheck(reply, in: directory, limits: policy.limits, clock: { now() })
-      return Outcome(check)
-    } catch {
-      if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: now()) }
-      return Outcome(error)
-    }
-  }
-
-  /// Seconds since the epoch (time(2)).
-  private func now() -> Int64 { Int64(time(nil)) }
 }
 
 extension Outcome {
-  fileprivate init(_ check: CodeCheck) {
+  /// What became of a code.
+  init(_ check: CodeCheck) {
     switch check.verdict {
     case .acceptedCode where check.isCounterBased: self = .accepted(.hotp(device: check.deviceName))
     case .acceptedCode: self = .accepted(.totp(device: check.deviceName))

@@ -4,7 +4,7 @@ extension Outcome {
   /// How much the line matters.
   var priority: LogPriority {
     switch self {
-    case .accepted, .exempt: .info
+    case .accepted, .exempt, .exemptUntil: .info
     case .denied(.insecureFile), .denied(.corruptFile), .denied(.inputOutput), .denied(.configuration): .error
     case .denied: .notice
     }
@@ -15,7 +15,7 @@ extension Outcome {
   func logLine(user: ByteText<256>, remoteHost: ByteText<256>) -> ByteText<1024> {
     var line = ByteText<1024>()
     switch self {
-    case .accepted, .exempt: line.append("accepted user=")
+    case .accepted, .exempt, .exemptUntil: line.append("accepted user=")
     case .denied: line.append("denied user=")
     }
     line.append(escaped: user.bytes)
@@ -27,6 +27,7 @@ extension Outcome {
       line.append(" method=exempt detail=\"")
       line.append(why)
       line.append("\"")
+    case .exemptUntil: line.append(" method=exempt detail=\"not enrolled yet\"")
     case .denied(let denial): denial.append(to: &line)
     }
     return line
@@ -45,6 +46,7 @@ extension Outcome.Method {
     case .backupCode(let left):
       line.append(" method=backup-code backup_codes_left=")
       line.append(decimal: Int64(left))
+    case .grace: line.append(" method=grace")
     }
   }
 }

@@ -1,4 +1,5 @@
 internal import FixedMemory
+internal import LoginPolicy
 
 extension Outcome {
   /// What the user is told; empty for nothing. Who is wrong or unknown is told nothing that helps in guessing.
@@ -9,6 +10,10 @@ extension Outcome {
       text.append(decimal: Int64(left))
       text.append(" backup codes left. Create new ones with: twofactor backup-codes")
     case .accepted, .exempt: break
+    case .exemptUntil(let day):
+      text.append("Two-factor authentication will be required from ")
+      day.append(to: &text)
+      text.append(". Switch it on with: twofactor enable")
     case .denied(let denial):
       switch denial {
       case .reusedCode: text.append("This code was already used. Wait for the next one.")
@@ -22,6 +27,16 @@ extension Outcome {
       }
     }
     return text
+  }
+
+  /// Whether a question may still bring a code: what an earlier password held was none, or was not right.
+  var isWorthAsking: Bool {
+    switch self {
+    case .denied(.wrongCode), .denied(.reusedCode), .denied(.outsideWindow), .denied(.noReply),
+      .denied(.malformedReply), .denied(.unknownUser), .denied(.notEnrolled), .denied(.throttled), .denied(.locked):
+      true
+    default: false
+    }
   }
 
   /// Whether the message says why the user is refused.

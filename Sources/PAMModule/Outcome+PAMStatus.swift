@@ -4,7 +4,7 @@ extension Outcome {
   var status: PAMStatus {
     switch self {
     case .accepted: .success
-    case .exempt: .ignore
+    case .exempt, .exemptUntil: .ignore
     case .denied(let denial):
       switch denial {
       case .wrongCode, .reusedCode, .outsideWindow, .notEnrolled, .unknownUser, .noReply, .malformedReply:

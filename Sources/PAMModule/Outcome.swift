@@ -1,5 +1,7 @@
 internal import Enrollment
 internal import FixedMemory
+internal import LoginPolicy
+internal import Verification
 
 /// How an attempt to log in ended: what libpam, the log and the user are told.
 enum Outcome {
@@ -8,6 +10,9 @@ enum Outcome {
   /// The user is not asked for a code.
   case exempt(why: Literal)
 
+  /// The user is not enrolled, and need not be before this day.
+  case exemptUntil(CalendarDay)
+
   case denied(Denial)
 
   /// What let the user in.
@@ -15,6 +20,9 @@ enum Outcome {
     case totp(device: DeviceNameText)
     case hotp(device: DeviceNameText)
     case backupCode(left: Int)
+
+    /// A code that was accepted a short while ago.
+    case grace
   }
 
   /// Why a user is refused.
@@ -43,6 +51,15 @@ enum Outcome {
 }
 
 extension Outcome {
+  /// A reply that is not a code.
+  init(_ problem: Reply.Problem) {
+    switch problem {
+    case .empty: self = .denied(.noReply)
+    case .malformed: self = .denied(.malformedReply)
+    case .outOfMemory: self = Outcome(EnrollmentFailure(.io, "reply", "out of memory"))
+    }
+  }
+
   /// A failure of the files of an enrolment.
   init(_ failure: EnrollmentFailure) {
     var detail = Detail()

@@ -31,6 +31,44 @@ struct PAMTransaction {
   /// Where the login comes from, as the application has it. Empty where it says nothing.
   func remoteHost() -> ByteText<256> { text(of: PAM_RHOST) }
 
+  /// The name of the service.
+  func service() -> ByteText<256> { text(of: PAM_SERVICE) }
+
+  /// A variable of the PAM environment (pam_getenv(3)), which the application sets; not of the process's.
+  func environment(_ name: Literal) -> ByteText<4096> {
+    var name = ByteText<64>(name)
+    var text = ByteText<4096>()
+    // SAFETY: libpam owns the string.
+    unsafe name.withCString { unsafe text.append(cString: pam_getenv(handle, $0)) }
+    return text
+  }
+
+  /// Asks libpam to answer a failure no sooner than about this (pam_fail_delay(3)).
+  func delayFailure(microseconds: UInt32) { _ = unsafe pam_fail_delay(handle, microseconds) }
+
+  /// The password that an earlier module asked for (PAM_AUTHTOK); nil where there is none, or it is too long.
+  func password(limit: Int) -> SecretBuffer? {
+    var value: UnsafeRawPointer?
+    guard unsafe pam_get_item(handle, PAM_AUTHTOK, &value) == PAM_SUCCESS,
+      let password = unsafe value?.assumingMemoryBound(to: CChar.self), var copy = SecretBuffer(capacity: limit)
+    else { return nil }
+    // SAFETY: the item is a string, which libpam owns.
+    var index = 0
+    while unsafe password[index] != 0 {
+      guard unsafe copy.append(UInt8(bitPattern: password[index])) else { return nil }
+      index &+= 1
+    }
+    return copy
+  }
+
+  /// Hands a password on to the modules that follow (PAM_AUTHTOK). False where libpam refuses.
+  func setPassword(_ password: Span<UInt8>) -> Bool {
+    guard var copy = SecretBuffer(capacity: password.count &+ 1), copy.append(password), copy.append(0) else {
+      return false
+    }
+    return unsafe copy.withMemory { unsafe pam_set_item(handle, PAM_AUTHTOK, $0) } == PAM_SUCCESS
+  }
+
   private func text(of item: Int32) -> ByteText<256> {
     var value: UnsafeRawPointer?
     var text = ByteText<256>()

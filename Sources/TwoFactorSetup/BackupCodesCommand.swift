@@ -35,22 +35,23 @@ struct BackupCodesCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "backup-codes")
+    guard session.settings.limits.acceptsBackupCodes else {
+      throw SetupError(.refused, "this host accepts no backup codes")
+    }
     try session.requireEnrollment()
     try session.checkCode()
     let codes = try BackupCodes(count: backupCodes)
     let hashes = try codes.hashes()
-    let file = try backupCodesFile.map { path in
-      let contents = codes.fileContents(account: session.account.nameText, issuer: session.hostIssuer)
-      return try KeptFile(path, contents: Array(contents.utf8), force: force)
-    }
-    do {
+    try KeptFiles.keeping { files in
+      if let backupCodesFile {
+        let contents = codes.fileContents(account: session.account.nameText, issuer: session.hostIssuer)
+        try files.write(backupCodesFile, contents: Array(contents.utf8), force: force)
+      }
       try handOver(codes, session: session)
+      try files.checkForInterruption()
       try session.store.replaceBackupCodes(by: hashes)
-      file?.keep()
-    } catch {
-      file?.withdraw()
-      throw error
     }
+    defer { session.tell(.newBackupCodes) }
     if !session.wantsJSON {
       try session.show("The new backup codes are in force, and the old ones do not work any more.\n")
     }

@@ -94,7 +94,7 @@ extension EnrollmentStore {
         throw SetupError(.configuration, "this system cannot hash with yescrypt")
       }
     }
-    let now = Clock.now
+    let now = SystemClock.now
     return try decide(reply, hash: hash, now: now)
   }
 

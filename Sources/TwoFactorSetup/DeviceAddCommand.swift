@@ -40,23 +40,21 @@ struct DeviceAddCommand: ParsableCommand {
     try refuseUnlessThereIsRoom(session)
     try session.checkCode()
 
-    let now = Clock.now
+    let now = SystemClock.now
     let device = try DeviceKey(new: code.parameters(name: name), options: key, session: session, now: now)
     let presentation = KeyPresentation(session: session, device: device, options: key, force: force)
-    let file = try presentation.show(
-      heading: "A new device for \(session.accountName): \(name.printable)",
-      isForPerson: !session.wantsJSON || !noConfirm)
-    do {
+    try KeptFiles.keeping { files in
+      try presentation.show(
+        heading: "A new device for \(session.accountName): \(name.printable)",
+        isForPerson: !session.wantsJSON || !noConfirm, &files)
       if session.wantsJSON { try session.report(device.json(session)) }
       let generation = try Generation.random()
       let state = try noConfirm ? LoginState(generation: generation) : presentation.confirm(generation)
       try OutputStream.standardOutput.flush()
+      try files.checkForInterruption()
       try session.store.addDevice(device.draft, state: state[device: 0])
-      file?.keep()
-    } catch {
-      file?.withdraw()
-      throw error
     }
+    defer { session.tell(.deviceAdded(name)) }
     if !session.wantsJSON {
       try session.show(
         "\nCodes from \(name.printable) are good for logins from now on."
@@ -65,7 +63,7 @@ struct DeviceAddCommand: ParsableCommand {
   }
 
   private func refuseUnlessThereIsRoom(_ session: Session) throws {
-    let devices = try session.store.status(now: Clock.now).devices
+    let devices = try session.store.status(now: SystemClock.now).devices
     if devices.contains(where: { $0.parameters.name == name }) {
       throw SetupError.deviceExists(name)
     }

@@ -79,7 +79,7 @@ extension Session {
   /// Who asks for the code unless the command line says otherwise.
   var hostIssuer: String { settings.issuer ?? OTPAuthURI.labelPart(Self.hostName) }
 
-  private static var hostName: String {
+  static var hostName: String {
     var name = [CChar](repeating: 0, count: 256)
     guard unsafe gethostname(&name, name.count - 1) == 0, name[0] != 0 else { return "localhost" }
     return String(terminated: name)

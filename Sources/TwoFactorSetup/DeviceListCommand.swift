@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 
 /// `twofactor device list`.
 struct DeviceListCommand: ParsableCommand {
@@ -15,9 +16,9 @@ struct DeviceListCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "device list")
-    let status = try session.store.status(now: Clock.now)
+    let status = try session.store.status(now: SystemClock.now)
     if session.wantsJSON { return try session.report(status.json) }
-    if status.devices.isEmpty { return try session.show(status.text(now: Clock.now)) }
+    if status.devices.isEmpty { return try session.show(status.text(now: SystemClock.now)) }
     var table = TextTable(["NAME", "CODES", "SINCE", "LAST USED"])
     for device in status.devices {
       table.add([

@@ -24,12 +24,13 @@ struct DeviceRemoveCommand: ParsableCommand {
     let session = try Session(common, subcommand: "device remove")
     try session.requireEnrollment()
     // Before a code is used up for nothing.
-    let devices = try session.store.status(now: Clock.now).devices.map(\.parameters.name)
+    let devices = try session.store.status(now: SystemClock.now).devices.map(\.parameters.name)
     guard devices.contains(name) else { throw SetupError.noDevice(name) }
     guard devices.count > 1 else { throw SetupError.lastDevice(name) }
     try session.checkCode()
     try session.store.removeDevice(named: name)
-    if session.wantsJSON { return try session.report(session.store.status(now: Clock.now).json) }
+    defer { session.tell(.deviceRemoved(name)) }
+    if session.wantsJSON { return try session.report(session.store.status(now: SystemClock.now).json) }
     try session.show("\(name.printable) is removed; codes from it do not work any more.\n")
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 
 /// `twofactor disable`.
 struct DisableCommand: ParsableCommand {
@@ -30,8 +31,9 @@ struct DisableCommand: ParsableCommand {
     try session.checkPassword()
     try session.checkCode()
     try session.store.switchOff()
+    defer { session.tell(.switchedOff) }
     if session.wantsJSON {
-      try session.report(session.store.status(now: Clock.now).json)
+      try session.report(session.store.status(now: SystemClock.now).json)
     } else {
       try session.show(
         "Two-factor is off. From now on the password alone is enough.\nTo undo it: twofactor enable\n")

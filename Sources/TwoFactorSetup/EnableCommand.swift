@@ -55,7 +55,6 @@ struct EnableCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "enable")
-    var enabling = Enabling(session: session, options: self)
-    try enabling.run()
+    try Enabling(session: session, options: self).run()
   }
 }

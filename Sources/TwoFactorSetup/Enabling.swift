@@ -6,46 +6,34 @@ struct Enabling {
   let session: Session
   let options: EnableCommand
 
-  private var files: [KeptFile] = []
-
-  init(session: Session, options: EnableCommand) {
-    self.session = session
-    self.options = options
-  }
-
-  mutating func run() throws {
-    do {
-      try switchOn()
-      files.forEach { $0.keep() }
-    } catch {
-      files.forEach { $0.withdraw() }
-      throw error
-    }
-    if !session.wantsJSON { try session.show(farewell) }
-  }
-
-  private mutating func switchOn() throws {
+  func run() throws {
     let standing = try session.store.standing()
     try refuseUnlessAllowed(standing)
     try session.checkPassword()
+    try KeptFiles.keeping { files in try switchOn(over: standing, &files) }
+    if !session.wantsJSON { try session.show(farewell) }
+    session.tell(.switchedOn)
+  }
 
-    let now = Clock.now
+  private func switchOn(over standing: EnrollmentStore.Standing, _ files: inout KeptFiles) throws {
+    let now = SystemClock.now
     let parameters = options.code.parameters(name: options.name)
     let device = try DeviceKey(new: parameters, options: options.key, session: session, now: now)
-    let codes = try BackupCodes(count: options.backupCodes)
+    let codes = try session.newBackupCodes(count: options.backupCodes)
     let presentation = KeyPresentation(
       session: session, device: device, options: options.key, force: options.force)
-    let file = try presentation.show(
-      heading: "Two-factor login for \(session.accountName)", isForPerson: !session.wantsJSON || !options.noConfirm)
-    if let file { files.append(file) }
+    try presentation.show(
+      heading: "Two-factor login for \(session.accountName)", isForPerson: !session.wantsJSON || !options.noConfirm,
+      &files)
     // Before the question for a code, so that a program can answer it.
     if session.wantsJSON { try session.report(device.json(session, backupCodes: codes)) }
 
     let generation = try Generation.random()
     let state = try options.noConfirm ? LoginState(generation: generation) : presentation.confirm(generation)
-    try handOver(codes)
+    try handOver(codes, &files)
     let draft = CredentialDraft(enabledAt: now, devices: [device.draft], backupCodeHashes: try codes.hashes())
     try OutputStream.standardOutput.flush()
+    try files.checkForInterruption()
     try session.store.switchOn(draft, state: state, over: standing)
   }
 
@@ -64,11 +52,11 @@ struct Enabling {
   }
 
   /// Hands the backup codes over and asks whether they are kept.
-  private mutating func handOver(_ codes: BackupCodes) throws {
+  private func handOver(_ codes: BackupCodes, _ files: inout KeptFiles) throws {
     guard !codes.codes.isEmpty else { return }
     if let path = options.backupCodesFile {
       let contents = codes.fileContents(account: session.account.nameText, issuer: session.issuer(options.key))
-      files.append(try KeptFile(path, contents: Array(contents.utf8), force: options.force))
+      try files.write(path, contents: Array(contents.utf8), force: options.force)
       try session.show("\nThe backup codes are in \(path.printable)\n")
     } else if !session.wantsJSON {
       try session.show("\n" + codes.page)

@@ -123,7 +123,7 @@ struct EnrollmentStore {
     let reply = try Self.reply(line)
     let check = try changing { identity in
       let opened = try open(&identity)
-      return try CodeCheck(reply, in: opened, limits: settings.limits) { Clock.now }
+      return try CodeCheck(reply, in: opened, limits: settings.limits)
     }
     if case .outsideWindow = check.verdict {
       let period = try read { credential, _ in credential.commonPeriod }
@@ -137,10 +137,10 @@ struct EnrollmentStore {
   /// Takes the lock. A state that was lost is made anew at the first try, in which everything counts as used.
   func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
     do throws(EnrollmentFailure) {
-      return try LockedEnrollment(locking: opened, window: settings.limits.window) { Clock.now }
+      return try LockedEnrollment(locking: opened, window: settings.limits.window)
     } catch {
       guard error.reason == .corrupt, error.subject.description == "state" else { throw error }
-      return try LockedEnrollment(locking: opened, window: settings.limits.window) { Clock.now }
+      return try LockedEnrollment(locking: opened, window: settings.limits.window)
     }
   }
 

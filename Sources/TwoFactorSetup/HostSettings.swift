@@ -11,6 +11,8 @@ struct HostSettings {
   var requiresPassword = true
   /// Whether users may switch two-factor off themselves.
   var allowsDisabling = true
+  /// The program that is told of changes, with sendmail's interface; nil for none.
+  var notify: String?
   /// How far a code may be off, and how often one may be wrong.
   var limits = VerificationLimits()
 }

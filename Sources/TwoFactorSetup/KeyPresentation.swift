@@ -18,25 +18,19 @@ struct KeyPresentation {
   /// - Parameters:
   ///   - heading: What it is, in one line.
   ///   - isForPerson: Whether a person is to see it; false where a program alone reads it.
-  /// - Returns: The file that was made, if one was asked for.
+  ///   - files: Where the file goes that was asked for.
   /// - Throws: ``SetupError`` where it cannot be written.
-  func show(heading: String, isForPerson: Bool) throws -> KeptFile? {
-    let code = QRCode(device.uri.text)
-    var file: KeptFile?
+  func show(heading: String, isForPerson: Bool, _ files: inout KeptFiles) throws {
     if let path = options.qrFile, let format = QRImage.Format(path: path) {
-      guard let code else { throw SetupError(.unusableData, "the URI is too long for a QR code") }
-      file = try KeptFile(path, contents: QRImage(code, format: format).bytes, force: force)
+      guard let code = QRCode(device.uri.text) else {
+        throw SetupError(.unusableData, "the URI is too long for a QR code")
+      }
+      try files.write(path, contents: QRImage(code, format: format).bytes, force: force)
     }
-    do {
-      if isForPerson { try session.show(page(heading, code)) }
-    } catch {
-      file?.withdraw()
-      throw error
-    }
-    return file
+    if isForPerson { try session.show(page(heading)) }
   }
 
-  private func page(_ heading: String, _ code: QRCode?) -> String {
+  private func page(_ heading: String) -> String {
     var text = """
       \(heading)
 
@@ -50,7 +44,7 @@ struct KeyPresentation {
       """
     if let path = options.qrFile { text += "The QR code is in \(path.printable)\n\n" }
     let screen = session.terminal.qrScreen
-    if let code, let drawing = QRDrawing(code, form: options.qr, on: screen) {
+    if let code = QRCode(device.uri.text), let drawing = QRDrawing(code, form: options.qr, on: screen) {
       text += drawing.lines.joined(separator: "\n") + "\n"
     } else if options.qr != .none, screen.size != nil {
       text += "The QR code does not fit on this terminal: type the key, or make the window larger.\n\n"
@@ -68,7 +62,7 @@ struct KeyPresentation {
     let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)
     for _ in 0..<Self.tries {
       let reply = try session.terminal.ask("Code from the app: ")
-      switch try trial.check(reply, now: Clock.now) {
+      switch try trial.check(reply, now: SystemClock.now) {
       case .right(let state): return state
       case .wrong(let refusal): try session.show(refusal.line + "\n")
       }

@@ -25,7 +25,7 @@ enum PasswordCheck {
         hint: "the administrator can install /etc/pam.d/\(service), or set require_password = no in "
           + "/etc/security/twofactor.conf")
     }
-    let questions = PasswordQuestions(account: account, terminal: terminal)
+    let questions = PasswordQuestions(terminal: terminal)
     var conversation = unsafe pam_conv(conv: answer, appdata_ptr: Unmanaged.passUnretained(questions).toOpaque())
     var handle: OpaquePointer?
     var status = unsafe pam_start(service, account.nameText, &conversation, &handle)
@@ -91,13 +91,11 @@ enum PasswordCheck {
 /// What the modules of the service ask, and what came of it. One password is asked for; a module that wants
 /// more than that is not a check of the password.
 private final class PasswordQuestions {
-  private let account: Account
   private let terminal: Terminal
   private var isAnswered = false
   private(set) var failure: (any Error)?
 
-  init(account: Account, terminal: Terminal) {
-    self.account = account
+  init(terminal: Terminal) {
     self.terminal = terminal
   }
 
@@ -107,7 +105,8 @@ private final class PasswordQuestions {
       switch unsafe message.msg_style {
       case PAM_PROMPT_ECHO_OFF where !isAnswered:
         isAnswered = true
-        let password = try terminal.ask("Password of \(account.nameText.printable): ", echo: false)
+        let question = unsafe message.msg.map { unsafe String(cString: $0).printable } ?? ""
+        let password = try terminal.ask(question.isEmpty ? "Password: " : question, echo: false)
         guard let copy = unsafe calloc(1, password.count + 1) else { return false }
         let text = unsafe copy.bindMemory(to: CChar.self, capacity: password.count + 1)
         for index in 0..<password.count { unsafe text[index] = CChar(bitPattern: password.bytes[index]) }

@@ -33,6 +33,11 @@ struct Session {
     if subject.isManagedByRoot, store.isBelowHome { try Identity.become(subject.account) }
   }
 
+  /// New backup codes; none where logins do not accept any.
+  func newBackupCodes(count: Int) throws -> BackupCodes {
+    try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
+  }
+
   /// Asks for the account's password where the host wants that; root who acts for somebody knows none.
   func checkPassword() throws {
     guard settings.requiresPassword, !subject.isManagedByRoot else { return }

@@ -8,6 +8,9 @@ public enum SetupProgram {
   public static func main() -> Never {
     OutputStream.reserveStandardDescriptors()
     csetup_ignore_broken_pipes()
+    // A process that dies of a signal leaves no picture of its memory.
+    var none = rlimit(rlim_cur: 0, rlim_max: 0)
+    unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     // Files and directories are made with their own modes; nothing is made wider by a careless mask.
     umask(0o077)
     exit(run(arguments).rawValue)

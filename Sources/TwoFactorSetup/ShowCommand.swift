@@ -34,14 +34,16 @@ struct ShowCommand: ParsableCommand {
 
     let shown = try session.store.key(ofDeviceNamed: device, options: key, session: session)
     let presentation = KeyPresentation(session: session, device: shown, options: key, force: force)
-    let file = try presentation.show(
-      heading: "\(shown.parameters.name.printable) of \(session.accountName)", isForPerson: !session.wantsJSON)
-    file?.keep()
-    if session.wantsJSON { try session.report(shown.json(session)) }
+    try KeptFiles.keeping { files in
+      try presentation.show(
+        heading: "\(shown.parameters.name.printable) of \(session.accountName)", isForPerson: !session.wantsJSON,
+        &files)
+      if session.wantsJSON { try session.report(shown.json(session)) }
+    }
   }
 
   private func chosenDevice(_ session: Session) throws -> String {
-    let names = try session.store.status(now: Clock.now).devices.map(\.parameters.name)
+    let names = try session.store.status(now: SystemClock.now).devices.map(\.parameters.name)
     if let name {
       guard names.contains(name) else { throw SetupError.noDevice(name) }
       return name

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 
 /// `twofactor status`.
 struct StatusCommand: ParsableCommand {
@@ -16,7 +17,7 @@ struct StatusCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "status")
-    let now = Clock.now
+    let now = SystemClock.now
     let status = try session.store.status(now: now)
     if session.wantsJSON {
       try session.report(status.json)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 import Glibc
 
 /// `twofactor unlock`.
@@ -22,7 +23,7 @@ struct UnlockCommand: ParsableCommand {
     let session = try Session(common, subcommand: "unlock")
     try session.requireEnrollment()
     try session.store.forgetFailures()
-    if session.wantsJSON { return try session.report(session.store.status(now: Clock.now).json) }
+    if session.wantsJSON { return try session.report(session.store.status(now: SystemClock.now).json) }
     try session.show("Codes of \(session.accountName) are looked at again.\n")
   }
 }

@@ -1,3 +1,5 @@
+import Enrollment
+import FixedMemory
 import Glibc
 
 /// The user database of the host, passwd(5) and whatever else nsswitch.conf(5) names.
@@ -5,19 +7,25 @@ enum UserDatabase {
   /// Shells that end a login at once.
   private static let closed: Set<String> = ["nologin", "false", "sync", "halt", "shutdown"]
 
-  /// The names of all accounts whose shell lets them log in, each once, in the order of the database.
-  static func namesWithLogin() -> [String] {
-    var names: [String] = []
+  /// All accounts whose shell lets them log in, each once, in the order of the database. Read in one go: to
+  /// look for each by name would read the whole file for every one of them.
+  static func accountsWithLogin() -> [Account] {
+    var accounts: [Account] = []
     var seen: Set<String> = []
     setpwent()
     defer { endpwent() }
     while let entry = unsafe getpwent() {
-      guard let name = unsafe entry.pointee.pw_name else { continue }
       let shell = unsafe entry.pointee.pw_shell.map { unsafe String(cString: $0) } ?? ""
       guard !closed.contains(String(shell.split(separator: "/").last ?? "")) else { continue }
-      let text = unsafe String(cString: name)
-      if seen.insert(text).inserted { names.append(text) }
+      var name = ByteText<256>()
+      var home = ByteText<1024>()
+      unsafe name.append(cString: entry.pointee.pw_name)
+      unsafe home.append(cString: entry.pointee.pw_dir)
+      guard name.count > 0, !name.isTruncated, !home.isTruncated else { continue }
+      let account = unsafe Account(
+        name: name, userID: entry.pointee.pw_uid, groupID: entry.pointee.pw_gid, home: home)
+      if seen.insert(account.nameText).inserted { accounts.append(account) }
     }
-    return names
+    return accounts
   }
 }

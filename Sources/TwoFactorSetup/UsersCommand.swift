@@ -21,8 +21,8 @@ struct UsersCommand: ParsableCommand {
         .notPermitted, "only root may look at all accounts", hint: "for your own account: twofactor status")
     }
     let settings = try HostSettings.load()
-    let names = try common.user.map { [try Account.existing(named: $0).nameText] } ?? UserDatabase.namesWithLogin()
-    let entries = names.map { UserEntry(name: $0, settings: settings) }
+    let accounts = try common.user.map { [try Account.existing(named: $0)] } ?? UserDatabase.accountsWithLogin()
+    let entries = accounts.map { UserEntry($0, settings: settings) }
     let output = OutputStream.standardOutput
     if common.json {
       try output.write(JSONValue.object([("users", .array(entries.map(\.json)))]).text + "\n")
@@ -41,11 +41,11 @@ private struct UserEntry {
   private let status: EnrollmentStatus?
   private let problem: String?
 
-  init(name: String, settings: HostSettings) {
-    self.name = name
+  init(_ account: Account, settings: HostSettings) {
+    name = account.nameText
     do {
-      let store = try EnrollmentStore(account: Account.existing(named: name), settings: settings)
-      status = try store.status(now: Clock.now)
+      let store = try EnrollmentStore(account: account, settings: settings)
+      status = try store.status(now: SystemClock.now)
       problem = nil
     } catch {
       status = nil

@@ -1,5 +1,6 @@
 public import Enrollment
 public import FixedMemory
+internal import OneTimePassword
 
 /// One code, checked against an enrolment on the disk: what a login does, and every question for a code in the
 /// setup command.
@@ -16,6 +17,21 @@ public struct CodeCheck: Sendable {
   /// The name of the device that accepted it; empty for none.
   public let deviceName: DeviceNameText
 
+  /// What of a decision is kept.
+  public enum Keeping: Sendable {
+    /// Whatever it was.
+    case everything
+
+    /// That a code was accepted. A wrong one does not count: another reading of the same reply is tried next.
+    case acceptance
+
+    /// Nothing: the code is not used up.
+    case nothing
+  }
+
+  /// How many digits the code that was accepted has; 0 for a backup code, or none.
+  public let digits: Int
+
   /// Checks a code and uses it up.
   ///
   /// Under one lock the files are read, it is decided, and the new state is on the disk before this returns: of
@@ -25,40 +41,56 @@ public struct CodeCheck: Sendable {
   ///   - reply: What the user typed.
   ///   - directory: The enrolment.
   ///   - limits: What the administrator allows.
-  ///   - usesUp: False to leave the state as it is, whatever the verdict.
-  ///   - clock: Tells the seconds since the epoch.
+  ///   - keeping: What of the decision is kept.
+  ///   - graceKey: The service and the address, where they are to be remembered when the code is accepted.
   /// - Throws: Why the files cannot be read, trusted or written. Nothing is accepted then.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
-    usesUp: Bool = true, clock: () -> Int64
+    keeping: Keeping = .everything, graceKey: GraceKey? = nil
   ) throws(EnrollmentFailure) {
     // Hashed before the lock is taken: it takes a while, and somebody who guesses backup codes is not to keep
     // the owner waiting.
     try self.init(
       reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
-      usesUp: usesUp, clock: clock)
+      keeping: keeping, graceKey: graceKey)
   }
 
   private init(
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
-    limits: VerificationLimits, usesUp: Bool, clock: () -> Int64
+    limits: VerificationLimits, keeping: Keeping, graceKey: GraceKey?
   ) throws(EnrollmentFailure) {
-    let enrollment = try LockedEnrollment(locking: directory, window: limits.window, clock: clock)
+    let enrollment = try LockedEnrollment(locking: directory, window: limits.window)
+    // The time is asked when the lock is held: waiting for it may have taken a while.
+    let now = SystemClock.now
     let decision = try verify(
-      reply, hash: hash.bytes, credential: enrollment.credential, state: enrollment.state, limits: limits,
-      now: clock())
-    if usesUp, decision.isWorthSaving(over: enrollment.state) { try enrollment.save(decision.state) }
+      reply, hash: hash.bytes, credential: enrollment.credential, state: enrollment.state, limits: limits, now: now)
+    var state = decision.state
+    if decision.verdict.isAcceptance, let graceKey { state.beginGrace(graceKey, now: now) }
+    if keeping.includes(decision), decision.isWorthSaving(over: enrollment.state) { try enrollment.save(state) }
 
     verdict = decision.verdict
     backupCodesLeft = decision.state.backupCodesLeft(of: enrollment.credential)
     var name = DeviceNameText()
     var isCounterBased = false
+    var digits = 0
     if case .acceptedCode(let index) = decision.verdict {
+      digits = Int(enrollment.credential.device(at: index)?.digits.rawValue ?? 0)
       name.append(enrollment.credential.name(ofDeviceAt: index))
       if case .hotp = enrollment.credential.device(at: index)?.kind { isCounterBased = true }
     }
     deviceName = name
+    self.digits = digits
     self.isCounterBased = isCounterBased
+  }
+}
+
+extension CodeCheck.Keeping {
+  fileprivate func includes(_ decision: Verification) -> Bool {
+    switch self {
+    case .everything: true
+    case .acceptance: decision.verdict.isAcceptance
+    case .nothing: false
+    }
   }
 }
 

@@ -3,6 +3,9 @@ public import OneTimePassword
 
 /// What a user typed at the prompt, read as a code.
 public struct Reply: ~Copyable {
+  /// Whether it can be a backup code of this program.
+  public var isBackupCode: Bool { backupCode.bytes.count == Self.backupCodeLength }
+
   /// The code of a device, where it can be one: its digits and its number.
   public let deviceCode: DeviceCode?
 

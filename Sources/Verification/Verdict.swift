@@ -23,4 +23,12 @@ public enum Verdict: Equatable, Sendable {
 
   /// Codes are refused unseen until a backup code or the administrator ends it.
   case locked
+
+  /// Whether it lets the user in.
+  public var isAcceptance: Bool {
+    switch self {
+    case .acceptedCode, .acceptedBackupCode: true
+    default: false
+    }
+  }
 }

@@ -1,8 +1,11 @@
 """Every kind of authenticator the setup command can make, and several of them together."""
 
+import base64
+import os
+
 import pytest
 from rig.clock import START
-from rig.enrollment import command, enroll
+from rig.enrollment import enroll
 from rig.harness import Result
 from rig.one_time_password import Authenticator
 
@@ -56,27 +59,48 @@ def test_the_look_ahead_of_a_counter_is_ten(harness, products, account, service,
         assert harness.log_in(service("look_ahead=11"), account.name, wider, at=START).result == Result.SUCCESS
 
 
-def add_device(account, name: str, *options: str) -> Authenticator:
-    """A further device of the account, made by the setup command; skips where it cannot make one yet."""
-    try:
-        answer = command("device", "add", "--name", name, "--no-confirm", "--yes", "--user", account.name, *options)
-    except AssertionError as refused:
-        if "ended with 64" in str(refused):
-            pytest.skip("this setup command has no `device add`")
-        raise
-    device = answer["device"]
-    return Authenticator.from_base32(
-        answer["secret"], algorithm=device["algorithm"], digits=device["digits"], period=device["period"] or 30
+def add_device(enrolled, name: str, kind: str, authenticator: Authenticator) -> None:
+    """A further device, written into the credential as its format is documented."""
+    secret = base64.b32encode(authenticator.secret).decode().rstrip("=")
+    line = (
+        f"device type={kind} algorithm={authenticator.algorithm} digits={authenticator.digits} "
+        + (f"period={authenticator.period}" if kind == "totp" else "counter=0")
+        + f" enabled=0 secret={secret} name={name}\n"
     )
+    text = enrolled.credential.read_text()
+    assert text.count("\nend\n") == 1
+    enrolled.credential.write_text(text.replace("\nend\n", f"\n{line}end\n"))
 
 
 def test_each_of_several_devices_is_accepted_and_keeps_its_own_count(harness, products, account, service, log):
     enrolled = enroll(account, "--name", "phone")
-    tablet = add_device(account, "tablet", "--algorithm", "sha256", "--digits", "8")
+    tablet = Authenticator(os.urandom(32), algorithm="sha256", digits=8, period=60)
+    token = Authenticator(os.urandom(20))
+    add_device(enrolled, "my tablet", "totp", tablet)
+    add_device(enrolled, "token", "hotp", token)
     name = service()
-    for authenticator in (enrolled.authenticator, tablet):
+    codes = [enrolled.authenticator.code_at(START), tablet.code_at(START), token.code_for_counter(3)]
+    for code in codes:
+        assert harness.log_in(name, account.name, code, at=START).result == Result.SUCCESS
+        assert harness.log_in(name, account.name, code, at=START).result == Result.AUTH_ERR
+    later = [enrolled.authenticator.code_at(START + 60), tablet.code_at(START + 60), token.code_for_counter(4)]
+    for code in later:
+        assert harness.log_in(name, account.name, code, at=START + 60).result == Result.SUCCESS
+    accepted = [message.text for message in log.of_module(9) if ": accepted " in message.text]
+    named = ["totp device=phone", r"totp device=my\x20tablet", "hotp device=token"]
+    assert [text.rpartition(" method=")[2] for text in accepted] == named * 2
+
+
+def test_the_sixteenth_device_is_like_the_first(harness, products, account, service):
+    enrolled = enroll(account, "--name", "first")
+    others = [Authenticator(os.urandom(20)) for _ in range(15)]
+    for number, other in enumerate(others):
+        add_device(enrolled, f"device{number}", "totp", other)
+    name = service()
+    for authenticator in (others[-1], others[0], enrolled.authenticator):
         code = authenticator.code_at(START)
         assert harness.log_in(name, account.name, code, at=START).result == Result.SUCCESS
         assert harness.log_in(name, account.name, code, at=START).result == Result.AUTH_ERR
-    accepted = [message.text for message in log.of_module(4) if ": accepted " in message.text]
-    assert [text.rpartition("device=")[2] for text in accepted] == ["phone", "tablet"]
+    add_device(enrolled, "one-too-many", "totp", Authenticator(os.urandom(20)))
+    code = others[1].code_at(START)
+    assert harness.log_in(name, account.name, code, at=START).result == Result.AUTHINFO_UNAVAIL

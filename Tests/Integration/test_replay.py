@@ -76,6 +76,24 @@ def test_a_code_and_a_backup_code_at_once_each_let_one_in(harness, enrolled_with
     assert [count(logins[which::2], Result.SUCCESS) for which in (0, 1)] == [1, 1]
 
 
+SLOW_DISK = ("strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_enter=100000")
+
+
+@pytest.mark.parametrize("kind", ["code", "backup code", "counter code"])
+def test_a_slow_disk_lets_nobody_in_between_check_and_mark(harness, products, account, service, kind):
+    # Each write begins a tenth of a second late: without a lock, long after others have read what it replaces.
+    enrolled = enroll(account, "--type", "hotp" if kind == "counter code" else "totp", backup_codes=1)
+    codes = {
+        "code": enrolled.authenticator.code_at(START),
+        "backup code": enrolled.backup_codes[0],
+        "counter code": enrolled.authenticator.code_for_counter(0),
+    }
+    logins = harness.run(
+        service(), [(account.name, [codes[kind]])], times=SESSIONS, at_once=True, at=START, under=SLOW_DISK
+    )
+    assert count(logins, Result.SUCCESS) == 1, [login.result for login in logins]
+
+
 @pytest.mark.seconds(180)
 def test_users_who_log_in_at_once_do_not_hinder_each_other(harness, products, new_account, service):
     enrollments = [enroll(new_account()) for _ in range(12)]

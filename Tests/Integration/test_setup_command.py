@@ -136,8 +136,8 @@ def test_answers_are_read_a_line_for_a_question(user):
     code = Authenticator.from_base32(answer["secret"]).code_at(time.time())
     rest, said = command.communicate(f"{code}\nyes\n", timeout=30)
     assert (command.returncode, rest) == (DONE, "")
-    questions = re.findall(r"^(Password of|Code from the app|Have you stored)", said, re.MULTILINE)
-    assert questions == ["Password of", "Code from the app", "Have you stored"]
+    questions = re.findall(r"^(Password: |Code from the app|Have you stored)", said, re.MULTILINE)
+    assert questions == ["Password: ", "Code from the app", "Have you stored"]
     assert json.loads(run(user, "status", "--json").stdout)["enabled"]
 
 
@@ -456,6 +456,12 @@ def test_the_hosts_configuration_holds(user, configuration):
     assert run(None, "disable", "--user", user.name).returncode == DONE
 
 
+def test_a_host_that_accepts_no_backup_codes_gets_none(user, configuration):
+    configuration("backup_codes = no\n")
+    assert json.loads(run(None, *PROVISION, "--user", user.name).stdout)["backup_codes"] == []
+    assert run(None, "backup-codes", "--user", user.name).returncode == REFUSED
+
+
 @pytest.mark.parametrize(
     ("text", "mode"),
     [("windows = 1\n", 0o644), ("window\n", 0o644), ("window = 1\nwindow = 2\n", 0o644), ("window = 1\n", 0o666)],
@@ -464,6 +470,37 @@ def test_a_configuration_that_cannot_be_trusted_or_understood_stops_everything(u
     configuration(text, mode)
     done = run(user, *PROVISION)
     assert done.returncode == NOT_CONFIGURED and json.loads(done.stderr)["error"].startswith(str(CONFIGURATION))
+
+
+def test_the_user_is_told_of_every_change(user, configuration, tmp_path):
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    mails = tmp_path / "mails"
+    mails.mkdir()
+    mails.chmod(0o777)
+    program = tmp_path / "sendmail"
+    program.write_text(f'#!/bin/sh\n{{ id -un; echo "$@"; cat; }} > {mails}/$(date +%s%N)\n')
+    program.chmod(0o755)
+    configuration(f"notify = {program}\nrequire_password = no\n")
+    answer = json.loads(run(user, *PROVISION).stdout)
+    run(None, "device", "add", "tablet", "--no-confirm", "--user", user.name)
+    run(None, "device", "remove", "tablet", "--user", user.name)
+    run(None, "backup-codes", "--user", user.name)
+    run(None, "disable", "--user", user.name)
+    told = [path.read_text() for path in sorted(mails.iterdir())]
+    assert [re.search("^Change: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [
+        "switched on",
+        "device added: tablet",
+        "device removed: tablet",
+        "new backup codes",
+        "switched off",
+    ]
+    assert all(mail.startswith(f"{user.name}\n-i {user.name}\nTo: {user.name}\n") for mail in told)
+    assert not any(secret in mail for mail in told for secret in (answer["secret"], *answer["backup_codes"]))
+    configuration("notify = /bin/false\nrequire_password = no\n")
+    done = run(user, *PROVISION)
+    assert done.returncode == DONE and b"nobody was told of it: /bin/false: ended with 1" in done.stderr
 
 
 def test_a_directory_outside_the_homes_is_roots(user, configuration, tmp_path):
@@ -477,6 +514,27 @@ def test_a_directory_outside_the_homes_is_roots(user, configuration, tmp_path):
     assert not (user.home / ".twofactor").exists()
     assert run(user, "status").returncode == NOT_PERMITTED
     assert json.loads(run(None, "disable", "--user", user.name, "--json").stdout)["enabled"] is False
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 200, 20))
+def test_a_signal_at_any_moment_leaves_all_or_nothing(user, milliseconds):
+    files_asked = ("--qr-file", "code.png", "--backup-codes-file", "codes", "--force")
+    (user.home / "codes").write_text("old codes")
+    os.chown(user.home / "codes", user.uid, user.gid)
+    before = files(user)
+    command = subprocess.Popen(
+        [COMMAND, *PROVISION, "--user", user.name, *files_asked],
+        cwd=user.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(milliseconds / 1000)
+    command.terminate()
+    command.communicate(timeout=30)
+    if command.returncode == DONE:
+        assert sorted(files(user)) == [".twofactor/credential", ".twofactor/state", "code.png", "codes"]
+    else:
+        assert command.returncode == -15 and files(user) == before
 
 
 def test_two_commands_at_once_leave_one_whole_enrolment(user):

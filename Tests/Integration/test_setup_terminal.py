@@ -47,7 +47,7 @@ def test_the_screen_of_an_enrolment_from_the_first_question_to_the_last_line(use
         text = re.sub(pattern, kind, text)
     text = re.sub(r"\n[█▀▄ \n]+\n(?=Code from the app)", "\n\nQR\n", text)
     assert text == (
-        f"Password of {user.name}:\n"
+        "Password:\n"
         f"Two-factor login for {user.name}\n"
         "\n"
         "Scan the QR code with an app for one-time codes on your phone (Aegis, FreeOTP+,\n"
@@ -120,6 +120,15 @@ def test_where_no_qr_code_fits_the_key_is_there_in_groups_of_four(user):
     screen.terminal.close(force=True)
 
 
+def test_questions_are_seen_where_standard_output_is_taken_away(user):
+    screen = in_a_shell(user, "twofactor enable > transcript; echo status $?")
+    screen.expect("Password: ").type(user.password).expect("Code from the app: ")
+    secret = re.search(r"secret=([A-Z2-7]+)", (user.home / "transcript").read_text())[1]
+    screen.type(Authenticator.from_base32(secret).code_at(time.time())).expect("[y/N] ").type("y")
+    screen.expect("status 0")
+    assert "secret=" not in screen.text and "\x1b" not in (user.home / "transcript").read_text()
+
+
 def test_the_password_is_never_on_the_screen(user):
     screen = enrol(user)
     assert user.password not in screen.scrollback
@@ -133,7 +142,7 @@ def test_a_code_may_be_tried_three_times(user):
         if attempt < 2:
             screen.expect("Wrong code.").expect("Code from the app: ")
     assert screen.ends() == 1
-    assert "nothing was switched on" in screen.text and not (user.home / ".twofactor").exists()
+    assert "nothing was changed" in screen.text and not (user.home / ".twofactor").exists()
 
 
 def test_a_late_code_is_told_how_late_it_is(user):
@@ -155,7 +164,7 @@ def test_backup_codes_that_are_not_stored_switch_nothing_on(user):
 
 
 def at_password(screen: Screen, user) -> Screen:
-    return screen.expect("Password of")
+    return screen.expect("Password: ")
 
 
 def at_code(screen: Screen, user) -> Screen:
@@ -216,7 +225,7 @@ def test_ctrl_z_at_any_question_gives_the_terminal_back_and_asks_again_afterward
     screen.expect("Stopped").expect("ready>").type("stty -a | grep -o ' echo '; echo seen")
     screen.expect("echo").expect("seen")
     screen.type("fg")
-    question_text = {at_password: "Password of", at_code: "Code from the app: ", at_confirmation: "[y/N] "}[question]
+    question_text = {at_password: "Password: ", at_code: "Code from the app: ", at_confirmation: "[y/N] "}[question]
     screen.expect(question_text)
     if question is at_password:
         assert not screen.terminal.getecho()

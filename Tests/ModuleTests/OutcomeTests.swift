@@ -3,6 +3,7 @@ import FixedMemory
 import Testing
 
 @testable import Enrollment
+@testable import LoginPolicy
 @testable import PAMModule
 
 @Suite struct OutcomeTests {
@@ -17,6 +18,11 @@ import Testing
       "3 backup codes left. Create new ones with: twofactor backup-codes"
     ),
     (.exempt(why: "not enrolled"), PAM_IGNORE, .info, "method=exempt detail=\"not enrolled\"", ""),
+    (.accepted(.grace), PAM_SUCCESS, .info, "method=grace", ""),
+    (
+      .exemptUntil(CalendarDay(rawValue: 20_484)), PAM_IGNORE, .info, "method=exempt detail=\"not enrolled yet\"",
+      "Two-factor authentication will be required from 2026-01-31. Switch it on with: twofactor enable"
+    ),
     (.denied(.wrongCode(failures: 4)), PAM_AUTH_ERR, .notice, "reason=wrong-code failures=4", ""),
     (
       .denied(.reusedCode), PAM_AUTH_ERR, .notice, "reason=reused-code",

@@ -52,13 +52,64 @@ import Verification
       [("backup_codes=no", { !$0.limits.acceptsBackupCodes }), ("backup_codes=yes", { $0.limits.acceptsBackupCodes })],
       ["backup_codes=never"]
     ),
+    .conf: ([("conf=/etc/other.conf", { _ in true })], ["conf", "conf=", "conf=other", "conf=/"]),
+    .tryFirstPass: (
+      [("try_first_pass", { $0.password.isTriedFirst }), ("try_first_pass=no", { !$0.password.isTriedFirst })],
+      ["try_first_pass=1"]
+    ),
+    .useFirstPass: ([("use_first_pass", { $0.password.isUsedAlone })], ["use_first_pass=maybe"]),
+    .forwardPass: ([("forward_pass", { $0.password.isForwarded })], ["forward_pass=1"]),
+    .gracePeriod: (
+      [0, 1, 3600, 2_592_000].map { count in ("grace_period=\(count)", { $0.gracePeriod == Int64(count) }) },
+      ["grace_period", "grace_period=-1", "grace_period=2592001", "grace_period=1h"]
+    ),
+    .trustedNetworks: (
+      ["192.0.2.1", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::1", "10.0.0.0/8, 192.168.0.0/16,fe80::/10"].map {
+        list in ("trusted_networks=\(list)", { $0.trustedNetworks.string == list })
+      },
+      [
+        "trusted_networks", "trusted_networks=", "trusted_networks=,", "trusted_networks=192.0.2.1,",
+        "trusted_networks=localhost", "trusted_networks=192.0.2.1/33", "trusted_networks=192.0.2.1/24",
+        "trusted_networks=::/129", "trusted_networks=fe80::1%eth0", "trusted_networks=192.0.2", "trusted_networks=1",
+        "trusted_networks=192.0.2.1/", "trusted_networks=192.0.2.1/024", "trusted_networks=192.0.2.1,,192.0.2.2",
+      ]
+    ),
+    .onlyGroups: (
+      [("only_groups=wheel,1000", { $0.onlyGroups.string == "wheel,1000" })],
+      ["only_groups", "only_groups=", "only_groups=,wheel", "only_groups=wheel,", "only_groups=a,,b"]
+    ),
+    .exemptGroups: (
+      [("exempt_groups=backup", { $0.exemptGroups.string == "backup" })], ["exempt_groups", "exempt_groups="]
+    ),
+    .skipAfter: (
+      [("skip_after=gssapi-with-mic,publickey", { $0.skippedMethods.string == "gssapi-with-mic,publickey" })],
+      ["skip_after", "skip_after="]
+    ),
+    .requiredFrom: (
+      [
+        ("required_from=1970-01-01", { $0.requiredFrom?.rawValue == 0 }),
+        ("required_from=2024-02-29", { $0.requiredFrom?.rawValue == 19_782 }),
+        ("required_from=9999-12-31", { $0.requiredFrom?.rawValue == 2_932_896 }),
+      ],
+      [
+        "required_from", "required_from=", "required_from=2026-1-1", "required_from=2026-02-29",
+        "required_from=2100-02-29", "required_from=2026-13-01", "required_from=2026-00-01", "required_from=2026-04-31",
+        "required_from=1969-12-31", "required_from=01-01-2026", "required_from=2026/01/01", "required_from=2026-01-01x",
+      ]
+    ),
     .debug: ([("debug", { $0.isDebugging })], ["debug=2"]),
   ]
 
   private func policy(_ arguments: [String]) throws(PolicyProblem) -> Policy {
     var parser = PolicyParser()
     for argument in arguments { try parser.read(Array(argument.utf8).span) }
-    return parser.policy
+    return try parser.finish()
+  }
+
+  private func policy(file text: String) throws -> Policy {
+    var parser = PolicyParser()
+    try parser.read(file: buffer(text))
+    return try parser.finish()
   }
 
   private func problem(_ arguments: [String]) -> PolicyProblem? {
@@ -70,9 +121,24 @@ import Verification
     }
   }
 
+  /// The options that stand in the file alone: lines that are read, with what they do, and lines that are refused.
+  private static let fileTable: [PolicyOption: (good: [(String, @Sendable (Policy) -> Bool)], bad: [String])] = [
+    .issuer: (
+      [("issuer = Example Ltd", { $0.issuer.string == "Example Ltd" })],
+      ["issuer", "issuer =", "issuer = a:b", "issuer = " + String(repeating: "x", count: 129)]
+    ),
+    .requirePassword: ([("require_password = no", { !$0.requiresPassword })], ["require_password = maybe"]),
+    .allowDisable: ([("allow_disable=no", { !$0.allowsDisabling })], ["allow_disable"]),
+    .notify: (
+      [("notify = /usr/sbin/sendmail", { $0.notifier.string == "/usr/sbin/sendmail" })],
+      ["notify = sendmail", "notify =", "notify = /"]
+    ),
+  ]
+
   @Test func everyOptionIsTested() {
     let options = (0..<PolicyOption.count).compactMap(PolicyOption.init(rawValue:))
-    #expect(Set(options) == Set(Self.table.keys))
+    #expect(Set(options) == Set(Self.table.keys).union(Self.fileTable.keys))
+    #expect(Set(Self.fileTable.keys) == Set(options.filter { $0.place == .file }))
     #expect(PolicyOption(rawValue: PolicyOption.count) == nil)
     #expect(Set(options.map { text($0.name) }).count == options.count)
   }
@@ -94,6 +160,68 @@ import Verification
     }
   }
 
+  @Test func everyOptionButTheFilesOwnPathStandsInTheFile() throws {
+    for (option, rows) in Self.table where option.place == .anywhere {
+      for (argument, holds) in rows.good {
+        let line = argument.contains("=") ? argument.replacing("=", with: " = ", maxReplacements: 1) : argument + "=yes"
+        // A blank at the end of a value needs quotes there.
+        let quoted = line.hasSuffix(" ") ? line.replacing("= ", with: "= \"", maxReplacements: 1) + "\"" : line
+        #expect(try holds(policy(file: "# a comment\n\n\(quoted)\n")), "\(quoted)")
+      }
+      for argument in rows.bad where argument.contains("=") && !argument.contains("\n") && !argument.hasSuffix(" ") {
+        #expect(throws: PolicyProblem.self, "\(argument)") { try policy(file: argument) }
+      }
+    }
+    #expect(throws: PolicyProblem.self) { try policy(file: "conf = /etc/other.conf") }
+  }
+
+  @Test func whatIsForTheCommandAloneStandsInTheFileAlone() throws {
+    for rows in Self.fileTable.values {
+      for (line, holds) in rows.good {
+        #expect(try holds(policy(file: line)), "\(line)")
+        #expect(problem([line.replacing(" = ", with: "=")])?.problem.string == "belongs into twofactor.conf")
+      }
+      for line in rows.bad { #expect(throws: PolicyProblem.self, "\(line)") { try policy(file: line) } }
+    }
+  }
+
+  @Test func argumentsOverrideTheFile() throws {
+    var parser = PolicyParser()
+    try parser.read(file: buffer("window = 5\nnullok = yes\nmax_failures = 9\n"))
+    try parser.read(Array("window=2".utf8).span)
+    try parser.read(Array("nullok=no".utf8).span)
+    let policy = try parser.finish()
+    #expect(policy.limits.window == 2)
+    #expect(!policy.passesUnenrolled)
+    #expect(policy.limits.maximumFailures == 9)
+  }
+
+  @Test func contradictionsAreRefused() {
+    #expect(problem(["try_first_pass", "use_first_pass"])?.problem.string == "contradicts try_first_pass")
+    #expect(problem(["try_first_pass", "use_first_pass=no"]) == nil)
+    #expect(throws: PolicyProblem.self) { try policy(file: "try_first_pass = yes\nuse_first_pass = yes") }
+  }
+
+  @Test(
+    arguments: [
+      "window", "window 3", "= 3", "window = 3 # steps", "window = 3\nwindow = 3", "windows = 3", "window = 3\r",
+      "window = 3\u{0}", "\u{feff}window = 3", "nullok = \"yes", "[module]", "window = 03",
+    ])
+  func aFileThatCannotBeUnderstoodIsRefused(text: String) {
+    #expect(throws: PolicyProblem.self) { try policy(file: "debug = yes\n" + text) }
+  }
+
+  @Test func theProblemNamesFileLineAndWord() throws {
+    do {
+      _ = try policy(file: "# first\ndebug = yes\nwindw = 3\n")
+      Issue.record("accepted")
+    } catch let problem as PolicyProblem {
+      var description = ByteText<200>()
+      problem.describe(into: &description, path: Array("/etc/x.conf".utf8).span)
+      #expect(description.string == "/etc/x.conf, line 3, \"windw\": there is no such option")
+    }
+  }
+
   @Test func anOptionGivenTwiceIsRefused() {
     for rows in Self.table.values {
       guard let argument = rows.good.first?.0 else { continue }
@@ -106,7 +234,7 @@ import Verification
     let policy = try policy([])
     #expect(!policy.passesUnenrolled)
     #expect(policy.directory.string == "~/.twofactor")
-    #expect(policy.prompt.string == "Verification code: ")
+    #expect(policy.prompt.count == 0)
     #expect(!policy.echoesCode)
     #expect(policy.limits == VerificationLimits())
     #expect(policy.limits.window == 1)
@@ -118,7 +246,7 @@ import Verification
 
   @Test func theProblemNamesTheArgument() {
     var description = ByteText<200>()
-    problem(["windows=3"])?.describe(into: &description)
+    problem(["windows=3"])?.describe(into: &description, path: Array("".utf8).span)
     #expect(description.string == "argument \"windows=3\": there is no such option")
   }
 

@@ -59,13 +59,13 @@ import Verification
     #expect(try store.useUp(code) == nil)
     let error = #expect(throws: SetupError.self) { try store.useUp(code) }
     #expect(error?.message == "this code was already used")
-    #expect(try store.status(now: Clock.now).devices[0].lastUsedAt != nil)
+    #expect(try store.status(now: SystemClock.now).devices[0].lastUsedAt != nil)
   }
 
   @Test func aWrongCodeCounts() throws {
     try switchOn(draft(codes: BackupCodes(count: 1).hashes()))
     #expect(throws: SetupError.self) { try store.useUp(typed("ABCDE-FGH23")) }
-    #expect(try store.status(now: Clock.now).failures == 1)
+    #expect(try store.status(now: SystemClock.now).failures == 1)
   }
 
   @Test func aBackupCodeIsGoodForOneQuestion() throws {
@@ -84,11 +84,11 @@ import Verification
 
     let new = try BackupCodes(count: 5)
     try store.replaceBackupCodes(by: new.hashes())
-    #expect(try store.status(now: Clock.now).backupCodesLeft == 5)
+    #expect(try store.status(now: SystemClock.now).backupCodesLeft == 5)
     #expect(throws: SetupError.self) { try store.useUp(typed(old.codes[1])) }
     #expect(throws: SetupError.self, "a used code stays used up") { try store.useUp(code) }
     #expect(try store.useUp(typed(new.codes[0])) == 4)
-    #expect(try store.status(now: Clock.now).enabledAt == 1_000_000)
+    #expect(try store.status(now: SystemClock.now).enabledAt == 1_000_000)
   }
 
   private func device(named name: String, key: String) -> CredentialDraft.Device {
@@ -169,7 +169,7 @@ import Verification
     for _ in 0..<6 { _ = try? store.useUp(typed("00000-00000")) }
     #expect(try store.examine(typed("00000-00000")).reason == "throttled")
     try store.forgetFailures()
-    #expect(try store.status(now: Clock.now).failures == 0)
+    #expect(try store.status(now: SystemClock.now).failures == 0)
     #expect(try store.useUp(typed(currentCode(key: key))) == nil)
   }
 

@@ -1,3 +1,4 @@
+import Enrollment
 import FixedMemory
 import OneTimePassword
 
@@ -17,7 +18,7 @@ func typed(_ text: String) throws -> SecretBuffer {
 /// The code that an app shows now for a key in Base32.
 func currentCode(key: String) throws -> String {
   guard var secret = SecretBuffer(capacity: 64), Base32.decode(key.utf8.span, into: &secret),
-    let shared = SharedSecret(secret.bytes, algorithm: .sha1), let step = TimeStep(at: Clock.now, period: 30)
+    let shared = SharedSecret(secret.bytes, algorithm: .sha1), let step = TimeStep(at: SystemClock.now, period: 30)
   else { throw Missing(what: "key") }
   let digits = String(shared.code(at: step.rawValue, digits: .six))
   return String(repeating: "0", count: 6 - digits.count) + digits

@@ -4,6 +4,7 @@
 #ifndef CSYSTEM_H
 #define CSYSTEM_H
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -25,6 +26,10 @@ const char *csystem_error_text(int error);
 
 /* Provided because openat(2) is variadic. O_CLOEXEC and O_NOCTTY are always added. Restarted on EINTR. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
+
+/* Provided because the name that readdir(3) returns is an array, which Swift sees as a tuple. Calls `visit` with
+ * each name in the directory, and leaves `directory` as it is. -1 when it cannot be read. */
+int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context);
 
 /* Provided because O_PATH is declared only with _GNU_SOURCE. */
 extern const int csystem_o_path;
@@ -57,6 +62,13 @@ int csystem_add_supplementary_groups(const char *account, gid_t group);
 /* Undoes csystem_assume_identity(). A process that cannot get its own identity back is ended here, for
  * whatever it did next would be done as somebody else. */
 void csystem_restore_identity(struct csystem_identity *saved);
+
+/* Provided because getgrouplist(3) and getgrnam_r(3) are asked again with more room until it suffices.
+ * csystem_account_groups() puts all groups of an account, the given one first, into heap memory that the caller
+ * frees; their number, or -1 with errno. csystem_find_group() looks for a group by its name, or by its number
+ * where the name is one: 1 and its id, 0 where there is none, -1 with errno where that cannot be said. */
+int csystem_account_groups(const char *account, gid_t group, gid_t **groups);
+int csystem_find_group(const char *name, gid_t *group);
 
 /* Provided because libcrypt is loaded only when a backup code was typed (it costs every login otherwise).
  * Hashes the NUL-terminated phrase under the setting, as crypt(3), and writes the NUL-terminated hash.

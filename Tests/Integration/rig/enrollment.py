@@ -20,6 +20,24 @@ class Enrollment:
     backup_codes: list[str]
     uri: str
 
+    @classmethod
+    def of(cls, answer: dict) -> "Enrollment":
+        """What `enable --json` said."""
+        device = answer["device"]
+        return cls(
+            user=answer["user"],
+            directory=Path(answer["directory"]),
+            device=device["name"],
+            authenticator=Authenticator.from_base32(
+                answer["secret"],
+                algorithm=device["algorithm"],
+                digits=device["digits"],
+                period=device["period"] or 30,
+            ),
+            backup_codes=answer.get("backup_codes") or [],
+            uri=answer["uri"],
+        )
+
     @property
     def credential(self) -> Path:
         return self.directory / "credential"
@@ -49,21 +67,4 @@ def enroll(account: Account, *options: str, backup_codes: int = 0, again: bool =
     answer = command(
         "enable", "--no-confirm", "--yes", "--user", account.name, "--backup-codes", str(backup_codes), *force, *options
     )
-    return _enrollment(answer)
-
-
-def _enrollment(answer: dict) -> Enrollment:
-    device = answer["device"]
-    return Enrollment(
-        user=answer["user"],
-        directory=Path(answer["directory"]),
-        device=device["name"],
-        authenticator=Authenticator.from_base32(
-            answer["secret"],
-            algorithm=device["algorithm"],
-            digits=device["digits"],
-            period=device["period"] or 30,
-        ),
-        backup_codes=answer.get("backup_codes") or [],
-        uri=answer["uri"],
-    )
+    return Enrollment.of(answer)

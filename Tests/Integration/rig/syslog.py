@@ -54,3 +54,13 @@ class SystemLog:
             if count is None or len(found) >= count or time.monotonic() > deadline:
                 return found
             time.sleep(0.01)
+
+    def line_with(self, text: str, patience: float = 5.0) -> str:
+        """The message that holds `text`; waits for it."""
+        deadline = time.monotonic() + patience
+        while True:
+            for message in self.messages():
+                if text in message.text:
+                    return message.text
+            assert time.monotonic() < deadline, f"nobody logged {text!r}"
+            time.sleep(0.01)

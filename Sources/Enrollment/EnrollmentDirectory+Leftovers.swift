@@ -1,0 +1,75 @@
+internal import CSystem
+internal import FixedMemory
+
+/// What a setup command that was killed leaves behind: a directory beside the enrolment, under one of the two other
+/// names that an enrolment has for a moment. It is in nobody's way, but there are secrets in it.
+extension EnrollmentDirectory {
+  /// What the other names have between the directory's own and a random number.
+  static var newInfix: Literal { ".new-" }
+  static var removedInfix: Literal { ".removed-" }
+
+  /// After how long a directory under another name belongs to no command that still runs, in seconds.
+  private static var leftoverAge: Int { 600 }
+
+  /// Erases what earlier commands left in this directory, the one in which that of an enrolment lies. Only below a
+  /// home: elsewhere another user's enrolment could have such a name.
+  borrowing func eraseLeftovers(of path: EnrollmentPath) {
+    guard path.isBelowHome else { return }
+    // One at a time: the directory is not changed while it is read.
+    while var name = nextLeftover(of: path) {
+      erase(&name)
+      guard !exists(&name) else { return }
+    }
+  }
+
+  private borrowing func nextLeftover(of path: EnrollmentPath) -> ByteText<300>? {
+    var search = LeftoverSearch(name: path.lastName)
+    var context = (search: search, directory: directory.descriptor)
+    _ = unsafe withUnsafeMutablePointer(to: &context) { context in
+      unsafe csystem_for_each_name(
+        directory.descriptor,
+        { name, context in
+          // SAFETY: the pointer is the one that was handed over, and the call is over before it ends.
+          guard let context = unsafe context?.assumingMemoryBound(to: (search: LeftoverSearch, directory: Int32).self)
+          else { return }
+          unsafe context.pointee.search.visit(name, in: context.pointee.directory)
+        }, context)
+    }
+    search = context.search
+    return search.found
+  }
+
+  private borrowing func exists(_ name: inout ByteText<300>) -> Bool {
+    var status = stat()
+    return unsafe name.withCString { unsafe fstatat(directory.descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) } == 0
+  }
+
+  /// Looks for one leftover among names.
+  private struct LeftoverSearch {
+    let name: ByteText<256>
+    var found: ByteText<300>?
+
+    mutating func visit(_ candidate: UnsafePointer<CChar>?, in directory: Int32) {
+      guard found == nil else { return }
+      var text = ByteText<300>()
+      unsafe text.append(cString: candidate)
+      guard isOtherName(text.bytes) else { return }
+      var status = stat()
+      guard unsafe text.withCString({ unsafe fstatat(directory, $0, &status, AT_SYMLINK_NOFOLLOW) }) == 0,
+        FileStatus(status).isDirectory, Int(status.st_mtim.tv_sec) < Int(time(nil)) &- leftoverAge
+      else { return }
+      found = text
+    }
+
+    private func isOtherName(_ candidate: Span<UInt8>) -> Bool {
+      let own = candidate.slice(from: 0, to: name.count)
+      guard own.isEqualInConstantTime(to: name.bytes) else { return false }
+      let rest = candidate.slice(from: name.count)
+      return hasNumber(rest, behind: newInfix) || hasNumber(rest, behind: removedInfix)
+    }
+
+    private func hasNumber(_ rest: Span<UInt8>, behind infix: Literal) -> Bool {
+      rest.starts(with: infix) && rest.slice(from: infix.byteCount).decimal(upTo: UInt64.max) != nil
+    }
+  }
+}

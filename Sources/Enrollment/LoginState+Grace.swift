@@ -1,0 +1,114 @@
+internal import FixedMemory
+
+/// Where a login comes from and to which service, as far as a grace period is bound to it.
+public struct GraceKey: Equatable, Sendable {
+  /// A hash of the service's name.
+  public let service: UInt64
+
+  /// The first and the last eight bytes of the numeric address, as IPv6.
+  public let highAddress: UInt64
+
+  /// See ``highAddress``.
+  public let lowAddress: UInt64
+
+  init(service: UInt64, highAddress: UInt64, lowAddress: UInt64) {
+    self.service = service
+    self.highAddress = highAddress
+    self.lowAddress = lowAddress
+  }
+
+  /// The key of a service and an address.
+  ///
+  /// - Parameters:
+  ///   - service: The name of the PAM service.
+  ///   - address: The 16 bytes of the address.
+  public init(service: Span<UInt8>, address: Span<UInt8>) {
+    // FNV-1a. The administrator chooses the names of services, not an attacker.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    var indices = Counter(to: service.count)
+    while let index = indices.next() { hash = (hash ^ UInt64(service.byte(at: index) ?? 0)) &* 0x0000_0100_0000_01b3 }
+    self.service = hash
+    highAddress = Self.number(address, from: 0)
+    lowAddress = Self.number(address, from: 8)
+  }
+
+  private static func number(_ bytes: Span<UInt8>, from start: Int) -> UInt64 {
+    var number: UInt64 = 0
+    var indices = Counter(to: 8)
+    while let index = indices.next() { number = number << 8 | UInt64(bytes.byte(at: start &+ index) ?? 0) }
+    return number
+  }
+}
+
+/// An address that passed.
+struct GraceEntry: Sendable {
+  var key = GraceKey(service: 0, highAddress: 0, lowAddress: 0)
+
+  /// When it passed with a code, in seconds since the epoch; 0 for an empty entry.
+  var passedAt: Int64 = 0
+}
+
+extension LoginState {
+  /// How many addresses are kept; the one used longest ago makes room.
+  public static var graceEntries: Int { 8 }
+
+  /// Remembers that an address passed with a code.
+  public mutating func beginGrace(_ key: GraceKey, now: Int64) {
+    guard now > 0 else { return }
+    _ = dropGrace(after: now)
+    moveToFront(GraceEntry(key: key, passedAt: now))
+  }
+
+  /// Drops the addresses that passed in the future: the clock was set back, and how long ago that really was
+  /// cannot be known.
+  ///
+  /// - Parameter now: Seconds since the epoch.
+  /// - Returns: Whether there were any.
+  public mutating func dropGrace(after now: Int64) -> Bool {
+    var dropsAny = false
+    var indices = Counter(to: Self.graceEntries)
+    while let index = indices.next() {
+      guard grace(at: index).passedAt > now else { continue }
+      setGrace(GraceEntry(), at: index)
+      dropsAny = true
+    }
+    return dropsAny
+  }
+
+  /// Whether an address passed with a code less than `period` seconds ago; it is then the one used last.
+  public mutating func usesGrace(_ key: GraceKey, now: Int64, period: Int64) -> Bool {
+    var found: GraceEntry?
+    var indices = Counter(to: Self.graceEntries)
+    while let index = indices.next() {
+      let entry = grace(at: index)
+      let (age, overflow) = now.subtractingReportingOverflow(entry.passedAt)
+      if entry.passedAt > 0, entry.key == key, !overflow, age >= 0, age < period { found = entry }
+    }
+    guard let found else { return false }
+    moveToFront(found)
+    return true
+  }
+
+  private mutating func moveToFront(_ first: GraceEntry) {
+    var moved = first
+    var indices = Counter(to: Self.graceEntries)
+    while let index = indices.next() {
+      let entry = grace(at: index)
+      setGrace(moved, at: index)
+      if entry.key == first.key, entry.passedAt > 0 { return }
+      moved = entry
+    }
+  }
+
+  func grace(at index: Int) -> GraceEntry {
+    guard index >= 0, index < grace.count else { return GraceEntry() }
+    // SAFETY: the index was compared with both bounds.
+    return unsafe grace[unchecked: index]
+  }
+
+  mutating func setGrace(_ entry: GraceEntry, at index: Int) {
+    guard index >= 0, index < grace.count else { return }
+    // SAFETY: the index was compared with both bounds.
+    unsafe grace[unchecked: index] = entry
+  }
+}

@@ -1,0 +1,109 @@
+internal import CSystem
+internal import FixedMemory
+
+/// The numeric address of a host, IPv4 or IPv6. A name is none: whoever answers for a name could say anything.
+public struct NetworkAddress: Equatable, Sendable {
+  /// The 16 bytes of an IPv6 address; an IPv4 address is mapped into them (RFC 4291 section 2.5.5.2).
+  public private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
+
+  /// Whether the address was given with a zone (RFC 4007), and so means something on one link alone.
+  public private(set) var hasZone = false
+
+  /// Whether it is an IPv4 address, mapped or not.
+  public var isIPv4: Bool {
+    var index = 0
+    while index < 10 {
+      guard bytes.span.byte(at: index) == 0 else { return false }
+      index &+= 1
+    }
+    return bytes.span.byte(at: 10) == 0xff && bytes.span.byte(at: 11) == 0xff
+  }
+
+  /// The address that a text spells (inet_pton(3)); nil where it spells none.
+  public init?(_ text: Span<UInt8>) {
+    let zone = text.firstIndex(of: UInt8(ascii: "%"))
+    if let zone {
+      hasZone = true
+      guard zone &+ 1 < text.count else { return nil }
+    }
+    var address = ByteText<64>()
+    address.append(text.slice(from: 0, to: zone ?? text.count))
+    guard !address.isTruncated, address.count > 0, address.bytes.firstIndex(of: 0) == nil else { return nil }
+
+    if address.bytes.firstIndex(of: UInt8(ascii: ":")) != nil {
+      let read = unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
+        unsafe address.withCString { unsafe inet_pton(AF_INET6, $0, bytes.baseAddress) }
+      }
+      guard read == 1 else { return nil }
+    } else {
+      guard zone == nil else { return nil }
+      let read = unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
+        unsafe address.withCString { unsafe inet_pton(AF_INET, $0, bytes.baseAddress.map { unsafe $0 + 12 }) }
+      }
+      guard read == 1 else { return nil }
+      // SAFETY: the array has 16 bytes.
+      unsafe bytes[unchecked: 10] = 0xff
+      unsafe bytes[unchecked: 11] = 0xff
+    }
+  }
+
+  /// Whether both are the same address.
+  public static func == (left: NetworkAddress, right: NetworkAddress) -> Bool {
+    left.hasZone == right.hasZone && left.bytes.span.isEqualInConstantTime(to: right.bytes.span)
+  }
+}
+
+/// A network in CIDR notation (RFC 4632, RFC 4291 section 2.3): `192.0.2.0/24`, `2001:db8::/32`, or one address.
+public struct Network: Sendable {
+  private let address: NetworkAddress
+
+  /// How many bits of the 128 count.
+  private let length: Int
+
+  /// The network that a text spells; nil where it spells none, or where bits behind its length are set, which is
+  /// a slip of the pen.
+  public init?(_ text: Span<UInt8>) {
+    let slash = text.firstIndex(of: UInt8(ascii: "/"))
+    let addressText = text.slice(from: 0, to: slash ?? text.count)
+    guard let address = NetworkAddress(addressText), !address.hasZone else { return nil }
+    let isShort = addressText.firstIndex(of: UInt8(ascii: ":")) == nil
+    if let slash {
+      guard let bits = text.slice(from: slash &+ 1).decimal(upTo: isShort ? 32 : 128) else { return nil }
+      length = Int(truncatingIfNeeded: bits) &+ (isShort ? 96 : 0)
+    } else {
+      length = 128
+    }
+    self.address = address
+    guard hasNothingBehindItsLength else { return nil }
+  }
+
+  /// Whether an address lies in the network. A network of IPv6 holds no address of IPv4, however short it is.
+  public func contains(_ other: NetworkAddress) -> Bool {
+    guard length >= 96 || !other.isIPv4 else { return false }
+    var index = 0
+    while index < 16 {
+      let mask = mask(at: index)
+      guard let own = address.bytes.span.byte(at: index), let its = other.bytes.span.byte(at: index),
+        own & mask == its & mask
+      else { return false }
+      index &+= 1
+    }
+    return true
+  }
+
+  private var hasNothingBehindItsLength: Bool {
+    var index = 0
+    while index < 16 {
+      guard let byte = address.bytes.span.byte(at: index), byte & ~mask(at: index) == 0 else { return false }
+      index &+= 1
+    }
+    return true
+  }
+
+  /// The bits of the byte at `index` that count.
+  private func mask(at index: Int) -> UInt8 {
+    let bits = length &- 8 &* index
+    if bits >= 8 { return 0xff }
+    return bits <= 0 ? 0 : ~(0xff &>> UInt8(truncatingIfNeeded: bits))
+  }
+}

@@ -1,0 +1,68 @@
+internal import CSystem
+public import FixedMemory
+
+/// Why the configuration is refused. What cannot be understood is never guessed.
+public struct PolicyProblem: Error {
+  /// What is wrong.
+  public let problem: Literal
+
+  /// The argument, or the word of the file, that it is about; empty for the file itself.
+  public private(set) var word = ByteText<96>()
+
+  /// Whether it is about `twofactor.conf` or what stands in it.
+  public let isInFile: Bool
+
+  /// The line of the file, counted from 1; 0 for an argument or the file itself.
+  public let line: UInt32
+
+  /// The system's error number (errno(3)); 0 where it named none.
+  public let error: Int32
+
+  /// A problem with an argument, or with a word of a line.
+  @inline(never)
+  init(_ problem: Literal, _ word: Span<UInt8>, line: UInt32) {
+    self.problem = problem
+    self.word.append(word)
+    self.line = line
+    isInFile = line > 0
+    error = 0
+  }
+
+  /// A problem with the file as a whole.
+  @inline(never)
+  init(inFile problem: Literal, error: Int32 = 0) {
+    self.problem = problem
+    self.error = error
+    line = 0
+    isInFile = true
+  }
+
+  /// Adds a description for the log, as `argument "windows=3": there is no such option` or
+  /// `/etc/security/twofactor.conf, line 3, "windows": there is no such option`.
+  ///
+  /// - Parameters:
+  ///   - text: Where it is added.
+  ///   - path: The path of the file.
+  public func describe<let capacity: Int>(into text: inout ByteText<capacity>, path: Span<UInt8>) {
+    if !isInFile {
+      text.append("argument \"")
+      text.append(word.bytes)
+      text.append("\"")
+    } else {
+      text.append(path)
+      if line > 0 {
+        text.append(", line ")
+        text.append(decimal: UInt64(line))
+        text.append(", \"")
+        text.append(word.bytes)
+        text.append("\"")
+      }
+    }
+    text.append(": ")
+    text.append(problem)
+    if error != 0 {
+      text.append(": ")
+      unsafe text.append(cString: csystem_error_text(error))
+    }
+  }
+}

@@ -1,0 +1,130 @@
+internal import CSystem
+internal import Enrollment
+internal import FixedMemory
+internal import LoginPolicy
+internal import Verification
+
+/// Who is not asked for a code.
+extension Login {
+  /// Whether policy alone lets a user pass, or stops the attempt, before anything is asked. Nil where the user is
+  /// to be asked.
+  func outcomeBeforeQuestion(_ account: Account?, _ policy: Policy) -> Outcome? {
+    if policy.trustedNetworks.count > 0, isRemoteHostTrusted(policy) { return .exempt(why: "trusted network") }
+    if policy.skippedMethods.count > 0, hasPassedSkippedMethod(policy) {
+      return .exempt(why: "passed another method")
+    }
+    guard let account else { return nil }
+    do throws(EnrollmentFailure) {
+      if policy.exemptGroups.count > 0, try isMember(account, of: policy.exemptGroups) {
+        return .exempt(why: "exempt group")
+      }
+      if policy.onlyGroups.count > 0, try !isMember(account, of: policy.onlyGroups) {
+        return .exempt(why: "not in the groups that are asked")
+      }
+    } catch {
+      return Outcome(error)
+    }
+    if policy.passesUnenrolled || policy.requiredFrom != nil || policy.gracePeriod > 0 {
+      return outcomeOfEnrollment(account, policy)
+    }
+    return nil
+  }
+
+  /// What follows from whether the user is enrolled, and from a grace period. Nothing secret is read where there is
+  /// none, and nothing is kept open.
+  private func outcomeOfEnrollment(_ account: Account, _ policy: Policy) -> Outcome? {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    do throws(EnrollmentFailure) {
+      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
+      let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
+      guard policy.gracePeriod > 0, let key = graceKey(policy) else { return nil }
+      let passes = try GraceCheck.passes(
+        key, in: directory, period: policy.gracePeriod, limits: policy.limits)
+      return passes ? .accepted(.grace) : nil
+    } catch {
+      guard error.reason == .absent else { return Outcome(error) }
+      return outcomeOfUnenrolled(policy)
+    }
+  }
+
+  private func outcomeOfUnenrolled(_ policy: Policy) -> Outcome? {
+    guard let day = policy.requiredFrom else {
+      return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
+    }
+    return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil
+  }
+
+  /// What a grace period is bound to; nil for a local login, a host name, and an address that means something on
+  /// one link alone.
+  func graceKey(_ policy: Policy) -> GraceKey? {
+    guard policy.gracePeriod > 0, let address = NetworkAddress(transaction.remoteHost().bytes), !address.hasZone else {
+      return nil
+    }
+    return GraceKey(service: transaction.service().bytes, address: address.bytes.span)
+  }
+
+  private func isRemoteHostTrusted(_ policy: Policy) -> Bool {
+    let remoteHost = transaction.remoteHost()
+    guard !remoteHost.isTruncated, let address = NetworkAddress(remoteHost.bytes) else { return false }
+    let list = policy.trustedNetworks
+    var words = ListWords()
+    while let word = words.next(in: list.bytes) {
+      if let network = Network(word), network.contains(address) { return true }
+    }
+    return false
+  }
+
+  /// Whether sshd says that the login passed one of the methods already. It says so in the PAM environment
+  /// (sshd_config(5), ExposeAuthInfo), one method a line; other services do not, and whoever could set it for them
+  /// is not to be believed.
+  private func hasPassedSkippedMethod(_ policy: Policy) -> Bool {
+    guard transaction.service().bytes.isEqual(to: "sshd") else { return false }
+    let passed = transaction.environment("SSH_AUTH_INFO_0")
+    var start = 0
+    while start < passed.count {
+      let end = passed.bytes.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? passed.count
+      let line = passed.bytes.slice(from: start, to: end)
+      let method = line.slice(from: 0, to: line.firstIndex(of: UInt8(ascii: " ")) ?? line.count)
+      let list = policy.skippedMethods
+      var words = ListWords()
+      while let word = words.next(in: list.bytes) {
+        if method.count > 0, word.isEqualInConstantTime(to: method) { return true }
+      }
+      start = end &+ 1
+    }
+    return false
+  }
+
+  /// Whether an account is in one of the groups, by name or number. A group that does not exist is an error, and so
+  /// is data that cannot be read: neither means "not a member".
+  private func isMember(_ account: Account, of list: ListText) throws(EnrollmentFailure) -> Bool {
+    var groups: UnsafeMutablePointer<gid_t>?
+    var name = account.name
+    let count = unsafe name.withCString { unsafe csystem_account_groups($0, account.groupID, &groups) }
+    guard count >= 0, let groups = unsafe groups else {
+      throw EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno())
+    }
+    defer { unsafe free(groups) }
+    var isMember = false
+    var words = ListWords()
+    while let word = words.next(in: list.bytes) {
+      var text = ByteText<256>()
+      text.append(word)
+      var group: gid_t = 0
+      let found = unsafe text.withCString { unsafe csystem_find_group($0, &group) }
+      guard found >= 0 else {
+        throw EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno())
+      }
+      guard found > 0, !text.isTruncated else {
+        throw EnrollmentFailure(.configuration, "groups", "a group in the list does not exist")
+      }
+      var indices = Counter(to: Int(count))
+      while let index = indices.next() {
+        // SAFETY: the array has this many groups.
+        if unsafe groups[index] == group { isMember = true }
+      }
+    }
+    return isMember
+  }
+}

@@ -1,0 +1,67 @@
+internal import Enrollment
+internal import FixedMemory
+internal import LoginPolicy
+internal import Verification
+
+/// Asking for the code, and what becomes of the answer.
+extension Login {
+  /// Asks, or takes the code from the end of an earlier password, and decides.
+  func outcomeOfQuestion(_ account: Account?, _ user: ByteText<256>, _ policy: Policy) -> Outcome {
+    if policy.password.isTriedFirst || policy.password.isUsedAlone {
+      let outcome = outcomeOfEarlierPassword(account, policy)
+      if policy.password.isUsedAlone || !outcome.isWorthAsking { return outcome }
+    }
+    do throws(PAMTransaction.ConversationFailure) {
+      let isForwarding = policy.password.isForwarded
+      let answer = try transaction.ask(
+        prompt(policy), echoes: policy.echoesCode && !isForwarding,
+        limit: isForwarding ? PasswordWithCode.maximumLength : Reply.maximumLength)
+      // An application may change the user while it asks; the code would then be for somebody else.
+      guard transaction.knownUser().bytes.isEqualInConstantTime(to: user.bytes) else {
+        return Outcome(EnrollmentFailure(.configuration, "user", "was changed during the conversation"))
+      }
+      return isForwarding ? outcomeOfPassword(answer, account, policy) : outcomeOfReply(answer, account, policy)
+    } catch {
+      switch error {
+      case .failed: return .denied(.noConversation)
+      case .outOfMemory: return Outcome(EnrollmentFailure(.io, "reply", "out of memory"))
+      }
+    }
+  }
+
+  private func prompt(_ policy: Policy) -> ByteText<129> {
+    guard policy.prompt.count == 0 else { return policy.prompt }
+    var prompt = ByteText<129>()
+    prompt.append(policy.password.isForwarded ? "Password & verification code: " : "Verification code: ")
+    return prompt
+  }
+
+  private func outcomeOfReply(_ answer: borrowing SecretBuffer, _ account: Account?, _ policy: Policy) -> Outcome {
+    do throws(Reply.Problem) {
+      let reply = try Reply(answer.bytes)
+      return outcome(of: reply, account, policy)
+    } catch {
+      // Those who have no account are told apart in the log alone.
+      guard account != nil else { return .denied(.unknownUser) }
+      return Outcome(error)
+    }
+  }
+
+  private func outcome(of reply: borrowing Reply, _ account: Account?, _ policy: Policy) -> Outcome {
+    guard let account else {
+      Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
+      return .denied(.unknownUser)
+    }
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    do throws(EnrollmentFailure) {
+      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
+      let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
+      return Outcome(
+        try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy)))
+    } catch {
+      if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: SystemClock.now) }
+      return Outcome(error)
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import Glibc
+
+/// The files that a subcommand makes for the user before a change is in force. They stay when it is, and are
+/// taken back in every other case: while this lives, signals wait until a question is asked or
+/// ``checkForInterruption()`` looks for them.
+struct KeptFiles: ~Copyable {
+  private let interruptions: Interruptions
+  private var files: [KeptFile] = []
+
+  private init() throws { interruptions = try Interruptions() }
+
+  /// Runs `body`, and keeps the files that it made where it comes to its end.
+  static func keeping(_ body: (inout KeptFiles) throws -> Void) throws {
+    var kept = try KeptFiles()
+    do {
+      try body(&kept)
+    } catch {
+      kept.files.forEach { $0.withdraw() }
+      throw error
+    }
+    kept.files.forEach { $0.keep() }
+    // What came after the change was made changes nothing.
+    while kept.interruptions.next() != nil {}
+  }
+
+  /// Writes a file.
+  ///
+  /// - Parameters:
+  ///   - path: Where it goes.
+  ///   - contents: What is in it.
+  ///   - force: Whether it may take the place of a file that is there.
+  /// - Throws: ``SetupError`` where it cannot be written.
+  mutating func write(_ path: String, contents: [UInt8], force: Bool) throws {
+    files.append(try KeptFile(path, contents: contents, force: force))
+  }
+
+  /// Ends the command where a signal came that asks for it; after this, there is only the change itself.
+  ///
+  /// - Throws: ``Interruption``.
+  func checkForInterruption() throws {
+    while let signal = interruptions.next() {
+      guard signal == SIGTSTP else { throw Interruption(signal: signal) }
+      Interruptions.deliver(signal)
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import CPAM
+import Enrollment
+import FixedMemory
+import FuzzMachine
+import Glibc
+import OneTimePassword
+import PAMModule
+
+/// A whole login on a machine of memory, whose calls fail as the input says; then the same code once more.
+///
+/// What must hold: a pass only with the new state on the disk and with a right code; "not asked" only with `nullok`
+/// and a directory that is truly not there; and a code that was accepted is not accepted again, also when the power
+/// went between the two.
+struct LoginFuzzing {
+  private static let secret: [UInt8] = Array("12345678901234567890".utf8)
+  private static let backupCode = "0123456789"
+  private static let now: Int64 = 1_700_000_000
+
+  private var input: ArraySlice<UInt8>
+
+  init(_ bytes: [UInt8]) { input = bytes[...] }
+
+  private mutating func byte() -> UInt8 { input.popFirst() ?? 0 }
+
+  private mutating func bytes(_ count: Int) -> [UInt8] {
+    defer { input = input.dropFirst(count) }
+    return Array(input.prefix(count))
+  }
+
+  consuming func run() {
+    let options = byte()
+    let now = Self.now + Int64(byte()) - 128
+    machine_start(now)
+    if options & 1 == 0 { machine_add_account() }
+    let faults = bytes(Int(byte()))
+    unsafe machine_fail(faults, faults.count)
+
+    let (answer, isRight) = readAnswer(now)
+    machine_put(MACHINE_HOME, nil, 0)
+    if options & 2 == 0 { machine_put(MACHINE_DIRECTORY, nil, 0) }
+    let isOwnCredential = options & 4 == 0
+    let changes = bytes(Int(byte() & 7) * 4)
+    var arguments: [String] = []
+    if options & 8 != 0 { arguments.append("nullok") }
+    if options & 16 != 0 { arguments.append("backup_codes=no") }
+    if options & 32 != 0 { arguments.append("debug") }
+    let isUnchanged = changes.isEmpty && isOwnCredential
+    let credential = isOwnCredential ? Self.credential : Array(input)
+    unsafe machine_put(MACHINE_CREDENTIAL, credential, credential.count)
+    if options & 64 == 0 {
+      let state = Self.state
+      unsafe machine_put(MACHINE_STATE, state, state.count)
+    }
+    spoil(by: changes)
+
+    let first = logIn(arguments)
+    judge(first, isNullok: options & 8 != 0)
+    if first == PAM_SUCCESS, isOwnCredential {
+      require(isRight, "somebody was let in by \(answer)")
+    }
+    if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, isRight {
+      require(first == PAM_SUCCESS, "a right code was refused with \(first)")
+    }
+
+    machine_fail(nil, 0)
+    machine_lose_power()
+    let second = logIn(arguments)
+    judge(second, isNullok: options & 8 != 0)
+    if first == PAM_SUCCESS { require(second != PAM_SUCCESS, "a code was accepted twice") }
+  }
+
+  /// What the application answers, and whether that can be right.
+  private mutating func readAnswer(_ now: Int64) -> (text: [UInt8], isRight: Bool) {
+    let choice = byte()
+    let kind = machine_answer(rawValue: UInt32(choice & 7) % MACHINE_ANSWERS.rawValue)
+    var text: [UInt8]
+    var isRight = kind == MACHINE_TEXT
+    switch choice >> 3 & 7 {
+    case 0: text = bytes(Int(byte()))
+    case 1: text = code(now, steps: -1)
+    case 2: text = code(now, steps: 0)
+    case 3: text = code(now, steps: 1)
+    case 4: text = Array(Self.backupCode.utf8)
+    case 5: text = code(now, steps: 2)
+    case 6: text = code(now, steps: -2)
+    default: text = Array("01234-56789".utf8)
+    }
+    if let end = text.firstIndex(of: 0) { text = Array(text[..<end]) }
+    let digits = text.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: "-") }
+      .map { "oO".utf8.contains($0) ? UInt8(ascii: "0") : "iIlL".utf8.contains($0) ? UInt8(ascii: "1") : $0 }
+    let right = [-1, 0, 1].map { code(now, steps: $0) } + [Array(Self.backupCode.utf8)]
+    isRight = isRight && right.contains(digits)
+    unsafe machine_answer(kind, text, text.count)
+    return (text, isRight)
+  }
+
+  private func spoil(by changes: [UInt8]) {
+    for start in stride(from: 0, to: changes.count - 3, by: 4) {
+      let node = machine_node(rawValue: UInt32(changes[start]) % MACHINE_NODES.rawValue)
+      if changes[start] & 0x80 != 0 {
+        machine_spoil(node, changes[start + 1])
+      } else {
+        machine_change(node, Int(changes[start + 1]) << 8 | Int(changes[start + 2]), changes[start + 3])
+      }
+    }
+  }
+
+  private func logIn(_ arguments: [String]) -> Int32 {
+    let copies = unsafe arguments.map { unsafe strdup($0) }
+    defer { unsafe copies.forEach { unsafe free($0) } }
+    var pointers = unsafe copies.map { unsafe UnsafePointer($0) }
+    return unsafe machine_log_in(
+      { unsafe authenticate(handle: OpaquePointer($0), flags: $1, argumentCount: $2, arguments: $3) },
+      Int32(arguments.count), &pointers)
+  }
+
+  private func judge(_ status: Int32, isNullok: Bool) {
+    let line = unsafe String(cString: machine_log_line())
+    switch status {
+    case PAM_SUCCESS:
+      require(machine_has_flushed_state(), "a pass without the state on the disk")
+      require(line.hasPrefix("accepted "), "a pass with the line \(line)")
+    case PAM_IGNORE:
+      require(isNullok, "not asked without nullok")
+      require(machine_has_proved_absence(), "not asked without proof that the user is not enrolled")
+      require(line.contains(" method=exempt"), "not asked with the line \(line)")
+    case PAM_AUTH_ERR, PAM_MAXTRIES, PAM_AUTHINFO_UNAVAIL, PAM_CONV_ERR, PAM_SERVICE_ERR:
+      require(line.hasPrefix("denied ") && line.contains(" reason="), "a refusal with the line \(line)")
+    default: fatalError("a return value that is not one: \(status)")
+    }
+  }
+
+  private func code(_ now: Int64, steps: Int64) -> [UInt8] {
+    guard let secret = SharedSecret(Self.secret.span, algorithm: .sha1) else { fatalError("no memory") }
+    let digits = String(secret.code(at: UInt64(now / 30 + steps), digits: .six))
+    return Array((String(repeating: "0", count: 6 - digits.count) + digits).utf8)
+  }
+
+  private static let generation = Generation(bytes: InlineArray(repeating: 7))
+
+  private static let credential: [UInt8] = {
+    guard var encoder = CredentialEncoder(generation: generation, enabledAt: 1),
+      var hash = SecretBuffer(capacity: 129),
+      BackupCodeHash.make(Array(backupCode.utf8).span, setting: Array("$y$j9T$salt$".utf8).span, into: &hash)
+    else { fatalError("no memory") }
+    encoder.addDevice(
+      kind: .totp(period: 30), algorithm: .sha1, digits: .six, enabledAt: 1, secret: secret.span,
+      name: Array("phone".utf8).span)
+    encoder.addBackupCode(hash.bytes)
+    guard let text = encoder.finish() else { fatalError("no credential") }
+    return array(text.bytes)
+  }()
+
+  private static let state: [UInt8] = {
+    let empty = LoginState(generation: generation)
+    return [UInt64(1), 2].flatMap { sequence in
+      let record = array(empty.record(sequence: sequence).span)
+      return record + record + Array(repeating: 0, count: 2048)
+    }
+  }()
+}

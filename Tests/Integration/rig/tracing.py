@@ -1,0 +1,109 @@
+"""System calls of a program: found by tracing it, and then each of them killed or made to fail in turn."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+LINE = re.compile(r"\d+ +(\w+)\((.*)")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A system call that a program makes: the `ordinal`-th of its name, counted from 1."""
+
+    name: str
+    ordinal: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name} number {self.ordinal}: {self.name}({self.text[:90]}"
+
+    def _inject(self, what: str) -> tuple[str, ...]:
+        return (
+            *("strace", "-f", "-o", "/dev/null", "-e", f"trace={self.name}"),
+            *("-e", f"inject={self.name}:{what}:when={self.ordinal}"),
+        )
+
+    def killed(self) -> tuple[str, ...]:
+        """What is put before the program so that it is killed as it makes the call."""
+        return self._inject("signal=SIGKILL")
+
+    def failing(self, error: str) -> tuple[str, ...]:
+        """What is put before the program so that the call fails."""
+        return self._inject(f"error={error}")
+
+
+def tracing(trace: Path) -> tuple[str, ...]:
+    """What is put before a program so that its system calls are written down."""
+    return ("strace", "-f", "-o", str(trace))
+
+
+def calls(trace: Path, first: str, last: str | None = None) -> list[Call]:
+    """The calls from the first line of a trace that has `first` in it to the next that matches `last`, or to the end."""
+    found: list[Call] = []
+    counts: Counter[str] = Counter()
+    began = False
+    for line in trace.read_text().splitlines():
+        match = LINE.match(line)
+        if not match:
+            continue
+        counts[match[1]] += 1
+        if began and last is not None and re.search(last, line):
+            return found
+        began = began or (first in line and match[1] != "execve")
+        if began and match[1] != "exit_group":
+            found.append(Call(match[1], counts[match[1]], match[2]))
+    assert last is None and found, f"no call with {first!r} and then {last!r} in the trace"
+    return found
+
+
+# What each call may fail with, of the errors that its man page names. EINTR is one that must be borne.
+ERRORS = {
+    "openat": ("EACCES", "EMFILE", "ENOMEM", "EIO", "EINTR"),
+    "newfstatat": ("ENOMEM", "EIO"),
+    "fstat": ("ENOMEM", "EIO"),
+    "pread64": ("EIO", "EINTR"),
+    "read": ("EIO", "EINTR"),
+    "pwrite64": ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EINTR"),
+    "fdatasync": ("EIO", "ENOSPC", "EROFS", "EINTR"),
+    "fsync": ("EIO", "ENOSPC", "EDQUOT"),
+    "ftruncate": ("EIO", "EINTR"),
+    "fchmod": ("EPERM", "EIO", "EROFS"),
+    "fcntl": ("ENOLCK", "EINTR"),
+    "mkdirat": ("ENOSPC", "EDQUOT", "EROFS", "EACCES"),
+    "renameat": ("ENOSPC", "EDQUOT", "EROFS", "EIO"),
+    "renameat2": ("ENOSPC", "EROFS", "EIO", "EINVAL"),
+    "unlinkat": ("EIO", "EROFS", "EACCES"),
+    "setgroups": ("EPERM", "ENOMEM"),
+    "setfsuid": ("EPERM",),
+    "setfsgid": ("EPERM",),
+    "getgroups": ("EINVAL",),
+    "getrandom": ("EAGAIN",),
+    "mmap": ("ENOMEM",),
+    "signalfd4": ("EMFILE",),
+    "write": ("EIO", "ENOSPC", "EPIPE"),
+    "open": ("EACCES", "EMFILE", "EIO"),
+    "lseek": ("EIO",),
+    "access": ("EACCES",),
+    "socket": ("EMFILE", "ENOMEM"),
+    "connect": ("EACCES", "ECONNREFUSED"),
+    "sendto": ("ENOBUFS", "ECONNREFUSED"),
+    "mprotect": ("ENOMEM",),
+    "munmap": ("ENOMEM",),
+    "brk": ("ENOMEM",),
+    "signalfd": ("EMFILE",),
+    "getdents64": ("EIO", "ENOMEM"),
+    "clock_nanosleep": ("EINTR",),
+}
+
+# Those that cannot fail, or whose failure nobody is told.
+HARMLESS = {"close", "futex", "getpid", "getuid", "geteuid", "uname", "rt_sigprocmask", "rt_sigaction", "getcwd"}
+
+
+def faults(found: list[Call]) -> list[tuple[Call, str]]:
+    """Each call with each error that it may end with."""
+    unknown = {call.name for call in found} - ERRORS.keys() - HARMLESS
+    assert not unknown, f"say in rig/tracing.py what these may fail with: {unknown}"
+    return [(call, error) for call in found for error in ERRORS.get(call.name, ())]
+

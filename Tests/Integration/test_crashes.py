@@ -1,0 +1,204 @@
+"""Killed at every system call: what was there before or what was to come, whole, and nothing in anybody's way.
+
+The calls are found by tracing, so that one that is added is tested too.
+"""
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+from rig.clock import START
+from rig.enrollment import Enrollment, command, enroll
+from rig.harness import Result
+from rig.machine import COMMAND
+from rig.snapshot import Snapshot
+from rig.tracing import calls, tracing
+
+WIDE = ("window=10", "max_failures=100")
+
+
+@pytest.mark.parametrize("kind", ["code", "backup code"])
+def test_a_login_killed_at_any_call_loses_nothing_and_lets_nobody_in_twice(
+    harness, products, account, service, tmp_path, kind
+):
+    enrolled = enroll(account, backup_codes=2)
+    name = service(*WIDE)
+    code = enrolled.authenticator.code_at
+    used, following = code(START, steps=-1), code(START, steps=1)
+    answer = code(START) if kind == "code" else enrolled.backup_codes[0]
+    assert harness.log_in(name, enrolled.user, used, at=START).result == Result.SUCCESS
+    before = Snapshot(account, tmp_path)
+
+    trace = tmp_path / "trace"
+    login = harness.log_in(name, enrolled.user, answer, at=START, marks=True, under=tracing(trace))
+    assert login.result == Result.SUCCESS
+    found = calls(trace, "answer begins", "login returns")
+    assert len(found) > 25 and {"pwrite64", "fdatasync"} <= {call.name for call in found}
+    came_through = 0
+    for call in found:
+        before.restore()
+        killed = harness.run(
+            name, [(enrolled.user, [answer])], at=START, marks=True, under=call.killed(), may_die=True
+        )
+        assert not killed, f"not killed at {call}"
+        replies = [used, answer, answer, following, following]
+        after = [login.result for login in harness.run(name, [(enrolled.user, [reply]) for reply in replies], at=START)]
+        # The second of two is the first again where the killed login had used the code up.
+        assert after[0] == Result.AUTH_ERR, f"a used code works again after {call}"
+        assert after[1] in (Result.SUCCESS, Result.AUTH_ERR), f"{after} after {call}"
+        came_through += after[1] == Result.AUTH_ERR
+        assert after[2:] == [Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR], f"{after} after {call}"
+        assert {path.name for path in enrolled.directory.iterdir()} == {"credential", "state"}
+    assert 0 < came_through < len(found)
+
+
+ENABLE = ("enable", "--no-confirm", "--yes", "--backup-codes", "1")
+
+
+def run(*arguments: str, user: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    return subprocess.run([*under, COMMAND, *arguments, "--user", user, "--json"], capture_output=True, timeout=60)
+
+
+class Logins:
+    """What the codes of enrolments are worth now."""
+
+    def __init__(self, harness, service, account) -> None:
+        self.harness = harness
+        self.user = account.name
+        self.strict = service(*WIDE)
+        self.lenient = service("nullok", *WIDE)
+
+    def results(self, *replies: str) -> list[int]:
+        logins = [(self.user, [reply]) for reply in replies]
+        return [login.result for login in self.harness.run(self.strict, logins, at=START)]
+
+    def is_enrolled(self) -> bool:
+        """Asserts that it is whole or not there, too."""
+        result = self.harness.log_in(self.lenient, self.user, "letters", at=START).result
+        assert result in (Result.NOBODY_DECIDED, Result.AUTH_ERR)
+        return result == Result.AUTH_ERR
+
+
+def new_enrollment(output: bytes) -> Enrollment | None:
+    """What the command said before it was killed; None where that was not all of it."""
+    try:
+        return Enrollment.of(json.loads(output))
+    except json.JSONDecodeError:
+        return None
+
+
+def calls_of(arguments, account, before, tmp_path):
+    trace = tmp_path / "trace"
+    assert run(*arguments, user=account.name, under=tracing(trace)).returncode == 0
+    before.restore()
+    found = calls(trace, str(account.home))
+    assert len(found) > 40
+    return found
+
+
+def assert_a_fresh_start_works(logins, account):
+    """What a killed command left is in nobody's way, and is erased once no command can be at it any more."""
+    for path in account.home.glob(".twofactor.*"):
+        os.utime(path, (time.time() - 3600,) * 2)
+    fresh = enroll(account, again=True)
+    code = fresh.authenticator.code_at(START)
+    assert logins.results(code, code) == [Result.SUCCESS, Result.AUTH_ERR]
+    command("disable", "--user", account.name)
+    left = [path.name for path in account.home.iterdir() if "twofactor" in path.name]
+    assert left == [], left
+
+
+@pytest.mark.seconds(240)
+def test_enabling_killed_at_any_call_leaves_all_or_nothing(harness, products, account, service, tmp_path):
+    before = Snapshot(account, tmp_path)
+    logins = Logins(harness, service, account)
+    enabled = 0
+    for call in calls_of(ENABLE, account, before, tmp_path):
+        before.restore()
+        killed = run(*ENABLE, user=account.name, under=call.killed())
+        assert killed.returncode != 0, f"not killed at {call}"
+        if logins.is_enrolled():
+            enabled += 1
+            new = new_enrollment(killed.stdout)
+            assert new is not None, f"switched on before the key was told, killed at {call}"
+            code = new.authenticator.code_at(START)
+            assert logins.results(code, code, new.backup_codes[0]) == [
+                Result.SUCCESS,
+                Result.AUTH_ERR,
+                Result.SUCCESS,
+            ], str(call)
+        assert_a_fresh_start_works(logins, account)
+    assert enabled > 0
+
+
+@pytest.mark.seconds(240)
+def test_replacing_killed_at_any_call_leaves_the_old_or_the_new(harness, products, account, service, tmp_path):
+    old = enroll(account, backup_codes=1)
+    logins = Logins(harness, service, account)
+    used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
+    assert logins.results(used) == [Result.SUCCESS]
+    before = Snapshot(account, tmp_path)
+    replaced = 0
+    for call in calls_of((*ENABLE, "--force"), account, before, tmp_path):
+        before.restore()
+        killed = run(*ENABLE, "--force", user=account.name, under=call.killed())
+        assert killed.returncode != 0, f"not killed at {call}"
+        results = logins.results(used, code, old.backup_codes[0])
+        if results == [Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]:
+            pass
+        else:
+            replaced += 1
+            assert results == [Result.AUTH_ERR] * 3, f"{results} after {call}"
+            new = new_enrollment(killed.stdout)
+            assert new is not None, f"replaced before the key was told, killed at {call}"
+            code_of_new = new.authenticator.code_at(START, steps=2)
+            assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
+        assert_a_fresh_start_works(logins, account)
+    assert replaced > 0
+
+
+@pytest.mark.seconds(240)
+def test_new_backup_codes_killed_at_any_call_are_all_the_old_or_all_the_new(
+    harness, products, account, service, tmp_path
+):
+    old = enroll(account, backup_codes=2)
+    logins = Logins(harness, service, account)
+    used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
+    assert logins.results(used, old.backup_codes[0]) == [Result.SUCCESS] * 2
+    before = Snapshot(account, tmp_path)
+    replaced = 0
+    for call in calls_of(("backup-codes", "--backup-codes", "1"), account, before, tmp_path):
+        before.restore()
+        killed = run("backup-codes", "--backup-codes", "1", user=account.name, under=call.killed())
+        assert killed.returncode != 0, f"not killed at {call}"
+        *results, second_of_old = logins.results(used, old.backup_codes[0], code, old.backup_codes[1])
+        assert results == [Result.AUTH_ERR, Result.AUTH_ERR, Result.SUCCESS], f"{results} after {call}"
+        if second_of_old == Result.AUTH_ERR:
+            replaced += 1
+            (new,) = json.loads(killed.stdout)["backup_codes"]
+            assert logins.results(new, new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
+        assert_a_fresh_start_works(logins, account)
+    assert replaced > 0
+
+
+@pytest.mark.seconds(240)
+def test_disabling_killed_at_any_call_leaves_it_on_or_off(harness, products, account, service, tmp_path):
+    old = enroll(account, backup_codes=1)
+    logins = Logins(harness, service, account)
+    used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
+    assert logins.results(used) == [Result.SUCCESS]
+    before = Snapshot(account, tmp_path)
+    ended = 0
+    for call in calls_of(("disable",), account, before, tmp_path):
+        before.restore()
+        killed = run("disable", user=account.name, under=call.killed())
+        assert killed.returncode != 0, f"not killed at {call}"
+        if logins.is_enrolled():
+            assert logins.results(used, code) == [Result.AUTH_ERR, Result.SUCCESS], str(call)
+        else:
+            ended += 1
+            assert logins.results(used, code) == [Result.AUTH_ERR] * 2, str(call)
+        assert_a_fresh_start_works(logins, account)
+    assert ended > 0

@@ -1,0 +1,83 @@
+import FixedMemory
+import Testing
+
+@testable import LoginPolicy
+
+@Suite struct NetworkAddressTests {
+  private func contains(_ network: String, _ address: String) -> Bool? {
+    guard let network = Network(Array(network.utf8).span), let address = NetworkAddress(Array(address.utf8).span) else {
+      return nil
+    }
+    return network.contains(address)
+  }
+
+  @Test(
+    arguments: [
+      ("192.0.2.0/24", "192.0.2.255", true), ("192.0.2.0/24", "192.0.3.0", false),
+      ("0.0.0.0/0", "255.255.255.255", true),
+      ("192.0.2.7", "192.0.2.7", true), ("192.0.2.7", "192.0.2.6", false), ("192.0.2.128/25", "192.0.2.127", false),
+      ("10.0.0.0/9", "10.127.255.255", true), ("10.0.0.0/9", "10.128.0.0", false),
+      ("192.0.2.0/24", "::ffff:192.0.2.9", true), ("::ffff:192.0.2.0/120", "192.0.2.9", true),
+      ("0.0.0.0/0", "2001:db8::1", false), ("::/0", "192.0.2.9", false), ("::/0", "2001:db8::1", true),
+      ("2001:db8::/33", "2001:db8:7fff::", true), ("2001:db8::/33", "2001:db8:8000::", false),
+      ("fe80::/10", "fe80::1%eth0", true), ("::1", "::1", true), ("::1", "127.0.0.1", false),
+    ])
+  func aNetworkHoldsItsAddresses(network: String, address: String, expected: Bool) {
+    #expect(contains(network, address) == expected)
+  }
+
+  @Test(
+    arguments: [
+      "", "localhost", "192.0.2", "192.0.2.256", "192.0.2.01", "0x7f000001", "2130706433", "1.2.3.4.5", " 192.0.2.1",
+      "192.0.2.1 ", "::1%", "192.0.2.1%eth0", ":::", "2001:db8::1::", "192.0.2.1\u{0}", "fe80::1/64", "[::1]",
+      String(repeating: "1", count: 100), "192.0.2.1.example.org",
+    ])
+  func aNameIsNoAddress(text: String) {
+    #expect(address(text) == nil)
+  }
+
+  private func address(_ text: String) -> NetworkAddress? { NetworkAddress(Array(text.utf8).span) }
+
+  @Test func aMappedAddressIsTheSameAddress() throws {
+    let plain = try #require(address("192.0.2.1"))
+    let mapped = try #require(address("::ffff:192.0.2.1"))
+    let zoned = try #require(address("fe80::1%2"))
+    let unzoned = try #require(address("fe80::1"))
+    #expect(plain == mapped)
+    #expect(plain.isIPv4)
+    #expect(zoned != unzoned)
+    #expect(zoned.hasZone)
+  }
+
+  @Test func aListIsReadWordByWord() {
+    for (list, expected) in [
+      ("a", ["a"]), ("a,b", ["a", "b"]), (" a , b ", ["a", "b"]), ("", []), ("a,,b", ["a", "", "b"]),
+      (",a", ["", "a"]),
+    ] {
+      let bytes = Array(list.utf8)
+      var words = ListWords()
+      var found: [String] = []
+      while let word = words.next(in: bytes.span) { found.append(text(word)) }
+      #expect(found == expected, "\(list)")
+    }
+  }
+}
+
+@Suite struct CalendarDayTests {
+  @Test func everyDayIsWrittenAsItIsRead() throws {
+    for number in stride(from: Int64(0), through: 2_932_896, by: 37) {
+      var written = ByteText<16>()
+      CalendarDay(rawValue: number).append(to: &written)
+      let read = CalendarDay(written.bytes)
+      #expect(read?.rawValue == number)
+    }
+  }
+
+  @Test func theDayOfAMomentIsThatOfUTC() {
+    #expect(CalendarDay(of: 0).rawValue == 0)
+    #expect(CalendarDay(of: 86_399).rawValue == 0)
+    #expect(CalendarDay(of: 86_400).rawValue == 1)
+    #expect(CalendarDay(of: -1).rawValue == -1)
+    #expect(CalendarDay(of: Int64.min).rawValue < CalendarDay(of: Int64.max).rawValue)
+  }
+}
