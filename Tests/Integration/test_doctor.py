@@ -425,3 +425,11 @@ def test_a_root_that_is_not_there_is_named(tmp_path):
     words = [PRODUCT / "twofactor", "doctor", "--root", tmp_path / "nothing"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=20)
     assert done.returncode == 66 and "nothing" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["argument", "file"])
+def test_a_group_that_does_not_exist_is_found(tmp_path, where):
+    argument = {"argument": "only_groups=staff,codes", "file": ""}[where]
+    files = in_sshd(f"auth required pam_twofactor.so {argument}")
+    root = build(tmp_path / "host", {**files, **({CONF: "only_groups = staff,codes\n"} if where == "file" else {})})
+    assert ("groups", "failed") in found(doctor(root)[1])

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from rig import machine
 from rig.machine import CHECKOUT, PRODUCT, modules_directory
 
 INSTALLED = [
@@ -74,7 +75,9 @@ def test_an_empty_tree_gets_the_module_where_this_host_has_its_modules(tmp_path)
     assert files(tmp_path) == set()
 
 
-def test_the_host_is_left_as_it_was_after_install_and_uninstall():
+def test_the_host_is_left_as_it_was_after_install_and_uninstall(products, request):
+    request.addfinalizer(machine.install)  # the other tests go on with it
+    quietly("uninstall")
     roots = [Path(name) for name in ("/etc", "/usr/local", "/usr/share/pam-configs", str(modules_directory()))]
     before = {root: files(root) for root in roots}
     quietly("install")

@@ -26,7 +26,7 @@ def subcommands(*words: str) -> list[list[str]]:
     return [[*words, name] for name in names] + [more for name in names for more in subcommands(*words, name)]
 
 
-def options_of_the_module() -> list[str]:
+def options_of_the_policy() -> list[str]:
     source = (CHECKOUT / "Sources/LoginPolicy/PolicyOption.swift").read_text()
     names = source.partition("var name: Literal")[2].partition("\n  }")[0]
     return re.findall(r'"([a-z_]+)"', names)
@@ -61,16 +61,15 @@ def test_every_subcommand_and_option_is_in_the_page_and_in_the_completions():
     assert missing == []
 
 
-def test_every_option_of_the_module_is_in_the_pages():
-    options = options_of_the_module()
-    assert "nullok" in options and len(options) >= 9
-    for name in ("pam_twofactor.8", "twofactor.conf.5"):
-        tagged = set(re.findall(r"^\s+([a-z_]+)(?:=|\s|$)", text(name), re.MULTILINE))
-        assert set(options) <= tagged, name
+# Options that stand in the one place alone.
+ARGUMENTS_ALONE = {"conf"}
+FILE_ALONE = {"issuer", "require_password", "allow_disable", "notify"}
 
 
-def test_every_option_that_only_the_command_reads_is_in_the_page():
-    page = text("twofactor.conf.5")
-    source = (CHECKOUT / "Sources/TwoFactorSetup/HostSettings+File.swift").read_text()
-    for name in set(re.findall(r'case "([a-z_]+)":', source)):
-        assert re.search(rf"^\s+{name}\b", page, re.MULTILINE), name
+@pytest.mark.parametrize("name,elsewhere", [("pam_twofactor.8", FILE_ALONE), ("twofactor.conf.5", ARGUMENTS_ALONE)])
+def test_every_option_of_the_policy_is_in_its_page_and_nothing_else(name, elsewhere):
+    options = set(options_of_the_policy())
+    assert len(options) >= 23 and ARGUMENTS_ALONE | FILE_ALONE <= options
+    source = PAGES[name].read_text().partition(".Sh RESULTS")[0].partition(".Sh FILES")[0]
+    tagged = re.findall(r"^\.It Cm ([a-z_]+)", source, re.MULTILINE)
+    assert sorted(tagged) == sorted(options - elsewhere)

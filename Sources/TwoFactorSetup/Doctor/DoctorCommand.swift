@@ -52,7 +52,7 @@ struct DoctorCommand: ParsableCommand {
             ?? TreeAccount(name: name, userID: account.userID, home: account.homeText, mayLogIn: true, groups: []),
         names: [name])
     }
-    return HostExamination(tree: tree, account: nil, names: UserDatabase.namesWithLogin())
+    return HostExamination(tree: tree, account: nil, names: UserDatabase.accountsWithLogin().map(\.nameText))
   }
 
   private func examination(of tree: HostTree) throws -> HostExamination {

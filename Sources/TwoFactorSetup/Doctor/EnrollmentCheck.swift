@@ -21,7 +21,11 @@ struct EnrollmentCheck {
         case .absent: continue
         case .enrolled:
           enrolled += 1
-          findings += try self.findings(of: store, name)
+          do {
+            findings += try self.findings(of: store, name)
+          } catch {
+            findings.append(broken(name, (error as? SetupError)?.message ?? "cannot be read"))
+          }
         case .unusable(let failure):
           enrolled += 1
           let error = SetupError(failure, directory: store.directory)
@@ -51,10 +55,13 @@ struct EnrollmentCheck {
     let directory = store.directory
     var findings: [Finding] = []
     if let problem = TreeEnrollment.diskProblem(directory) {
+      guard !problem.isFatal else {
+        return [
+          .failed("file_system", "\(name) cannot log in: \(directory) \(problem.text)", remedy: "mount it writable")
+        ]
+      }
       findings.append(
-        problem.isFatal
-          ? .failed("file_system", "\(name) cannot log in: \(directory) \(problem.text)", remedy: "mount it writable")
-          : .warning("file_system", "\(directory) \(problem.text): logins work, changes do not", remedy: "make room"))
+        .warning("file_system", "\(directory) \(problem.text): logins work, changes do not", remedy: "make room"))
     }
     // The state is looked at first: reading a broken one makes a new one, and that is for a login to do.
     let tree = HostTree()
@@ -70,7 +77,7 @@ struct EnrollmentCheck {
     guard state.st_mode & 0o077 == 0 else {
       return findings + [broken(name, "\(directory)/state is open to others")]
     }
-    let status = try store.status(now: Clock.now)
+    let status = try store.status(now: SystemClock.now)
     if status.backupCodes > 0, status.backupCodesLeft < Self.fewBackupCodes {
       findings.append(
         .warning(

@@ -1,3 +1,4 @@
+import CSetup
 import Glibc
 
 /// Looks at the file of the module: there, root's, for this processor, and loadable.
@@ -39,12 +40,17 @@ struct ModuleFileCheck {
       ]
     }
     for path in found {
-      guard let place = tree.place(of: path), looked.insert(place).inserted else { continue }
+      guard looked.insert(identity(path)).inserted else { continue }
       let folder = "/" + path.split(separator: "/").dropLast().joined(separator: "/")
       let neighbour = Self.neighbours.map { "\(folder)/\($0)" }.first { tree.exists($0) }
       findings.append(finding(name, path, neighbour: neighbour))
     }
     return findings
+  }
+
+  /// The same text for the same file, whatever path leads to it.
+  private func identity(_ path: String) -> String {
+    tree.status(of: path).map { "\($0.st_dev):\($0.st_ino)" } ?? path
   }
 
   private func finding(_ name: String, _ path: String, neighbour: String?) -> Finding {
@@ -80,12 +86,9 @@ struct ModuleFileCheck {
 
   /// Loads the module as libpam does; nil where that works.
   private func loadingProblem(_ path: String) -> String? {
-    if let handle = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL) {
-      let isModule = unsafe dlsym(handle, "pam_sm_authenticate") != nil
-      unsafe dlclose(handle)
-      return isModule ? nil : "it has no pam_sm_authenticate"
-    }
-    return unsafe dlerror().map { unsafe String(cString: $0) } ?? "unknown"
+    var words = [CChar](repeating: 0, count: 512)
+    guard unsafe csetup_try_library(path, "pam_sm_authenticate", &words, words.count) == 1 else { return nil }
+    return String(terminated: words)
   }
 
   /// Whether it is an ELF file of the kind of a shared library.

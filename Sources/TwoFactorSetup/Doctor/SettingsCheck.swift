@@ -54,18 +54,48 @@ struct SettingsCheck {
     return try HostSettings(text: text, path: path)
   }
 
+  /// What is wrong with the arguments of a line, read as in a login: behind the file that they override.
   private func arguments(_ rule: PAMRule) -> Finding? {
+    var words = ByteText<512>()
     do throws(PolicyProblem) {
       var parser = PolicyParser()
+      if let file = bytes(of: otherFile(rule) ?? HostSettings.path) { try? parser.read(file: file) }
       for argument in rule.arguments { try parser.read(argument.utf8.span) }
-      return nil
+      _ = try parser.finish()
+      return groups(rule)
     } catch {
-      var text = ByteText<256>()
-      error.describe(into: &text)
-      return .failed(
-        "module_arguments", "\(rule.place): \(String(decoding: text.bytes)): everybody is refused",
-        remedy: "in \(rule.file), line \(rule.line), correct it; what may stand there: man pam_twofactor")
+      error.describe(into: &words, path: HostSettings.path.utf8.span)
     }
+    return .failed(
+      "module_arguments", "\(rule.place): \(String(decoding: words.bytes)): everybody is refused",
+      remedy: "in \(rule.file), line \(rule.line), correct it; what may stand there: man pam_twofactor")
+  }
+
+  /// Groups that do not exist.
+  private func groups(_ rule: PAMRule) -> Finding? {
+    let settings = (tree.text(of: otherFile(rule) ?? HostSettings.path) ?? "").split(separator: "\n").map(String.init)
+    for setting in rule.arguments + settings {
+      let parts = setting.split(separator: "=", maxSplits: 1).map { $0.filter { !" \t".contains($0) } }
+      guard parts.count == 2, parts[0] == "only_groups" || parts[0] == "exempt_groups" else { continue }
+      for group in parts[1].split(separator: ",").map(String.init) where Int(group) == nil && !isGroup(group) {
+        return .failed(
+          "groups", "\(rule.place): there is no group \(group), which \(parts[0]) names: everybody is refused",
+          remedy: "groupadd --system \(group), or correct the name")
+      }
+    }
+    return nil
+  }
+
+  private func isGroup(_ name: String) -> Bool {
+    if tree.isThisHost { return unsafe getgrnam(name) != nil }
+    return (tree.text(of: "/etc/group") ?? "").split(separator: "\n").contains { $0.hasPrefix(name + ":") }
+  }
+
+  private func bytes(of path: String) -> SecretBuffer? {
+    guard let text = tree.text(of: path), var bytes = SecretBuffer(capacity: text.utf8.count + 1),
+      bytes.append(text.utf8.span)
+    else { return nil }
+    return bytes
   }
 
   private var service: Finding {
