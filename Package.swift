@@ -28,7 +28,7 @@ let package = Package(
   ],
   traits: [
     .trait(name: "Embedded", description: "Build the PAM module as Embedded Swift."),
-    .trait(name: "SharedCrypto", description: "Use libcrypto.so instead of the SHA code of libcrypto.a."),
+    .trait(name: "SharedCrypto", description: "Take HMAC from libcrypto.so instead of the SHA code of libcrypto.a."),
     .default(enabledTraits: ["SharedCrypto"]),
   ],
   dependencies: [
@@ -40,7 +40,12 @@ let package = Package(
     .target(name: "CPAM", linkerSettings: [.linkedLibrary("pam")]),
     .target(
       name: "COpenSSL",
-      cSettings: [.define("LINKED_IN", .when(traits: ["Embedded"]))],
+      cSettings: [
+        .define("LINKED_IN", .when(traits: ["Embedded"])),
+        .define("SHARED", .when(traits: ["SharedCrypto"])),
+      ],
+      // The shared library first: where both traits are set, it answers for everything, and nothing is taken out
+      // of the archive behind it. scripts/check-module --shared-crypto sees to it.
       linkerSettings: [
         .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
         .linkedLibrary(":libcrypto.a", .when(traits: ["Embedded"])),

@@ -1,6 +1,6 @@
 #include "copenssl.h"
 
-#ifdef LINKED_IN
+#if defined(LINKED_IN) && !defined(SHARED)
 #include <string.h>
 
 /* Where the SHA code of libcrypto.a is linked in, its assembler asks this table which instructions the

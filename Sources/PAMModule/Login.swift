@@ -2,6 +2,7 @@ internal import CSystem
 internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
+internal import OneTimePassword
 internal import Verification
 
 /// One call of pam_authenticate(3), from the arguments to the answer. The way has no return: policy, account,
@@ -45,6 +46,7 @@ struct Login {
     if let outcome = outcomeBeforeQuestion(account, policy) { return outcome }
     // Failures are answered late, whichever module of the stack they come from (pam_fail_delay(3)).
     transaction.delayFailure(microseconds: 2_000_000)
+    SharedSecret.prepareLibrary()
     return outcomeOfQuestion(account, name, policy)
   }
 

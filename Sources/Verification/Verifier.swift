@@ -106,12 +106,15 @@ private func search(
       let range = FactorRange(of: device, state: state[device: index], limits: limits, now: now)
     else { continue }
     guard let secret = SharedSecret(credential.secret(ofDeviceAt: index), algorithm: device.algorithm) else {
-      throw EnrollmentFailure(.io, "credential", "out of memory")
+      throw EnrollmentFailure(.io, "credential", "no code can be computed: out of memory, or refused by libcrypto")
     }
 
     var factor = range.first
     while true {
-      let isSame = secret.code(at: factor, digits: device.digits) ^ code.value == 0
+      guard let right = secret.code(at: factor, digits: device.digits) else {
+        throw EnrollmentFailure(.io, "credential", "no code can be computed: libcrypto failed")
+      }
+      let isSame = right ^ code.value == 0
       if isSame, factor >= range.next, finding.match == nil { finding.match = (index, factor) }
       if isSame, factor < range.next { finding.isReused = true }
       guard factor < range.last else { break }

@@ -32,7 +32,7 @@ private struct Trial: ~Copyable {
 /// The code of the RFC's secret at a moving factor.
 private func code(_ factor: UInt64, digits: CodeDigits = .six, algorithm: HashAlgorithm = .sha1) -> String {
   guard let key = SharedSecret(Array("12345678901234567890".utf8).span, algorithm: algorithm) else { return "" }
-  let number = String(key.code(at: factor, digits: digits))
+  let number = String(key.code(at: factor, digits: digits) ?? .max)
   return String(repeating: "0", count: Int(digits.rawValue) - number.count) + number
 }
 

@@ -20,6 +20,6 @@ func currentCode(key: String) throws -> String {
   guard var secret = SecretBuffer(capacity: 64), Base32.decode(key.utf8.span, into: &secret),
     let shared = SharedSecret(secret.bytes, algorithm: .sha1), let step = TimeStep(at: SystemClock.now, period: 30)
   else { throw Missing(what: "key") }
-  let digits = String(shared.code(at: step.rawValue, digits: .six))
+  let digits = String(shared.code(at: step.rawValue, digits: .six) ?? .max)
   return String(repeating: "0", count: 6 - digits.count) + digits
 }

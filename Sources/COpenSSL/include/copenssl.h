@@ -5,6 +5,9 @@
 /* The low-level digest functions are deprecated since OpenSSL 3.0 in favour of EVP. The module needs them:
  * they are what can be linked in from libcrypto.a without the rest of the library. */
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 

@@ -21,6 +21,7 @@ struct node {
   struct stat status;
   uint8_t bytes[FILE_SIZE], flushed[FILE_SIZE];
   size_t length, flushed_length;
+  size_t position;
   bool exists, flushed_exists;
 };
 
@@ -82,7 +83,7 @@ void machine_put(enum machine_node which, const uint8_t *bytes, size_t length) {
   bool is_directory = which == MACHINE_HOME || which == MACHINE_DIRECTORY;
   node->exists = true;
   node->status.st_mode = is_directory ? S_IFDIR | 0700 : S_IFREG | 0600;
-  node->status.st_uid = USER;
+  node->status.st_uid = which == MACHINE_CONFIGURATION ? 0 : USER;
   node->status.st_nlink = 1;
   node->length = length < FILE_SIZE ? length : FILE_SIZE;
   if (node->length) memcpy(node->bytes, bytes, node->length);
@@ -173,11 +174,16 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
     va_end(rest);
     return __real_openat(directory, path, flags, mode);
   }
-  if (machine.user_id != USER) forbid("a home is touched by somebody else than its user");
+  bool is_configuration = !strcmp(path, "/etc/security/twofactor.conf");
+  if (is_configuration && machine.user_id) forbid("the configuration is read as a user");
+  if (!is_configuration && machine.user_id != USER) forbid("a home is touched by somebody else than its user");
   if (!(flags & O_CLOEXEC)) forbid("a file is opened for programs that are started");
   if (fails()) return -1;
   int which;
-  if (directory == AT_FDCWD && !strcmp(path, "/home/user")) {
+  if (is_configuration) {
+    which = MACHINE_CONFIGURATION;
+    machine.nodes[which].position = 0;
+  } else if (directory == AT_FDCWD && !strcmp(path, "/home/user")) {
     which = MACHINE_HOME;
   } else if (directory != AT_FDCWD && node_of(directory) == &machine.nodes[MACHINE_HOME]) {
     which = !strcmp(path, ".twofactor") ? MACHINE_DIRECTORY : MACHINE_NODES;
@@ -236,6 +242,18 @@ ssize_t __wrap_pread(int descriptor, void *buffer, size_t size, off_t offset) {
   size_t left = node->length - start;
   ssize_t count = share(size < left ? size : left);
   if (count > 0) memcpy(buffer, node->bytes + start, (size_t)count);
+  return count;
+}
+
+ssize_t __real_read(int, void *, size_t);
+ssize_t __wrap_read(int descriptor, void *buffer, size_t size) {
+  if (!running) return __real_read(descriptor, buffer, size);
+  struct node *node = node_of(descriptor);
+  size_t left = node->length - node->position;
+  ssize_t count = share(size < left ? size : left);
+  if (count <= 0) return count;
+  memcpy(buffer, node->bytes + node->position, (size_t)count);
+  node->position += (size_t)count;
   return count;
 }
 
@@ -359,6 +377,14 @@ time_t __wrap_time(time_t *result) {
   return machine.now;
 }
 
+void *__real_malloc(size_t);
+void *__wrap_malloc(size_t size) {
+  if (!running) return __real_malloc(size);
+  if (fails()) return NULL;
+  machine.allocations++;
+  return __real_malloc(size);
+}
+
 void *__real_calloc(size_t, size_t);
 void *__wrap_calloc(size_t count, size_t size) {
   if (!running) return __real_calloc(count, size);
@@ -444,6 +470,22 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
   if (machine.answer_kind != MACHINE_NO_TEXT) response->resp = copied(machine.answer);
   *responses = response;
   return machine.answer_kind == MACHINE_TEXT_AND_FAILURE ? PAM_CONV_ERR : PAM_SUCCESS;
+}
+
+int __wrap_pam_fail_delay(pam_handle_t *handle, unsigned microseconds) {
+  (void)handle, (void)microseconds;
+  return PAM_SUCCESS;
+}
+
+int __wrap_pam_set_item(pam_handle_t *handle, int item, const void *value) {
+  (void)handle, (void)item, (void)value;
+  forbid("an item of the application is set");
+  return PAM_SUCCESS;
+}
+
+const char *__wrap_pam_getenv(pam_handle_t *handle, const char *name) {
+  (void)handle, (void)name;
+  return NULL;
 }
 
 int __wrap_pam_get_item(const pam_handle_t *handle, int item, const void **value) {

@@ -66,23 +66,33 @@ private func checksum(_ record: [UInt8]) -> UInt64 {
 
 /// Arguments are refused, or make a policy in which everything is in its range.
 func fuzzArguments(_ bytes: [UInt8]) {
-  var parser = PolicyParser()
-  do throws(PolicyProblem) {
+  fuzzPolicy { parser throws(PolicyProblem) in
     for argument in bytes.split(separator: 0, omittingEmptySubsequences: false) {
       try parser.read(Array(argument).span)
     }
+  }
+}
+
+/// A configuration file is refused, or makes a policy in which everything is in its range.
+func fuzzConfiguration(_ bytes: [UInt8]) {
+  fuzzPolicy { parser throws(PolicyProblem) in try parser.read(file: secret(bytes)) }
+}
+
+private func fuzzPolicy(_ read: (inout PolicyParser) throws(PolicyProblem) -> Void) {
+  do throws(PolicyProblem) {
+    var parser = PolicyParser()
+    try read(&parser)
+    let policy = try parser.finish()
+    require(policy.limits.window <= 10, "a window out of its range")
+    require((1...100).contains(policy.limits.lookAhead), "look_ahead out of its range")
+    require((1...100).contains(policy.limits.maximumFailures), "max_failures out of its range")
+    require(policy.prompt.count <= 128 && !policy.prompt.isTruncated, "a prompt out of its range")
+    require(EnrollmentPath.isTemplate(policy.directory.bytes) && !policy.directory.isTruncated, "no directory")
   } catch {
     var text = ByteText<256>()
-    error.describe(into: &text)
+    error.describe(into: &text, path: Array("/conf".utf8).span)
     require(text.count > 0, "a problem without words")
-    return
   }
-  let policy = parser.policy
-  require(policy.limits.window <= 10, "a window out of its range")
-  require((1...100).contains(policy.limits.lookAhead), "look_ahead out of its range")
-  require((1...100).contains(policy.limits.maximumFailures), "max_failures out of its range")
-  require((1...128).contains(policy.prompt.count) && !policy.prompt.isTruncated, "a prompt out of its range")
-  require(EnrollmentPath.isTemplate(policy.directory.bytes) && !policy.directory.isTruncated, "no directory")
 }
 
 /// A reply that is a code has one normal form.

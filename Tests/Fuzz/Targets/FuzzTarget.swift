@@ -6,6 +6,7 @@ enum FuzzTarget: String, CaseIterable {
   case state
   case arguments
   case reply
+  case configuration
   case login
 
   /// Runs the target once.
@@ -14,6 +15,7 @@ enum FuzzTarget: String, CaseIterable {
     case .credential: fuzzCredential(bytes)
     case .state: fuzzState(bytes)
     case .arguments: fuzzArguments(bytes)
+    case .configuration: fuzzConfiguration(bytes)
     case .reply: fuzzReply(bytes)
     case .login: LoginFuzzing(bytes).run()
     }

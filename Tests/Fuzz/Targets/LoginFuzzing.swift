@@ -44,6 +44,10 @@ struct LoginFuzzing {
     if options & 8 != 0 { arguments.append("nullok") }
     if options & 16 != 0 { arguments.append("backup_codes=no") }
     if options & 32 != 0 { arguments.append("debug") }
+    if options & 128 != 0 {
+      let configuration = Array("# comment\nwindow = 1\nprompt = \"Code: \"\n".utf8)
+      unsafe machine_put(MACHINE_CONFIGURATION, configuration, configuration.count)
+    }
     let isUnchanged = changes.isEmpty && isOwnCredential
     let credential = isOwnCredential ? Self.credential : Array(input)
     unsafe machine_put(MACHINE_CREDENTIAL, credential, credential.count)
@@ -131,8 +135,10 @@ struct LoginFuzzing {
   }
 
   private func code(_ now: Int64, steps: Int64) -> [UInt8] {
-    guard let secret = SharedSecret(Self.secret.span, algorithm: .sha1) else { fatalError("no memory") }
-    let digits = String(secret.code(at: UInt64(now / 30 + steps), digits: .six))
+    guard let secret = SharedSecret(Self.secret.span, algorithm: .sha1),
+      let code = secret.code(at: UInt64(now / 30 + steps), digits: .six)
+    else { fatalError("no memory") }
+    let digits = String(code)
     return Array((String(repeating: "0", count: 6 - digits.count) + digits).utf8)
   }
 

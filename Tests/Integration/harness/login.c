@@ -69,6 +69,7 @@ struct conversation {
   const struct login *login;
   int answered;
   bool arrived;
+  struct timespec answered_at;
 };
 
 static const char *remote_host;
@@ -196,7 +197,10 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
     free(array);
     *responses = NULL;
   }
-  if (prompted) mark("answer begins");
+  if (prompted) {
+    mark("answer begins");
+    clock_gettime(CLOCK_MONOTONIC, &conversation->answered_at);
+  }
   return status;
 }
 
@@ -229,7 +233,12 @@ static void log_in(int number, const struct login *login, const char *directory,
 
   status = pam_authenticate(handle, authenticate_flags);
   mark("login returns");
+  struct timespec now, *then = &conversation.answered_at;
+  clock_gettime(CLOCK_MONOTONIC, &now);
   fprintf(report, "result %d\n", status);
+  if (then->tv_sec)
+    fprintf(report, "microseconds %ld\n",
+            (now.tv_sec - then->tv_sec) * 1000000 + (now.tv_nsec - then->tv_nsec) / 1000);
   if (with_setcred && status == PAM_SUCCESS)
     fprintf(report, "setcred %d\n", pam_setcred(handle, PAM_ESTABLISH_CRED));
   pam_end(handle, status);

@@ -61,6 +61,8 @@ class Login:
     setcred: int | None = None
     killed_by: int | None = None
     delay: int = 0
+    # From the answer to the return, by a clock that tests do not move.
+    microseconds: int = 0
     prompts: list[str] = field(default_factory=list)
     shown_prompts: int = 0
     messages: list[str] = field(default_factory=list)
@@ -98,8 +100,8 @@ def parse(output: str) -> list[Login]:
             current.unanswered += 1
         elif word in ("result", "setcred"):
             setattr(current, word, int(rest))
-        elif word == "delay":
-            current.delay = int(rest)
+        elif word in ("delay", "microseconds"):
+            setattr(current, word, int(rest))
         else:
             raise ValueError(f"the harness says {line!r}")
     return [logins[number] for number in sorted(logins)]

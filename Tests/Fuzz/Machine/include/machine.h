@@ -10,7 +10,14 @@
 #include <stdint.h>
 
 /* What there is in it. */
-enum machine_node { MACHINE_HOME, MACHINE_DIRECTORY, MACHINE_CREDENTIAL, MACHINE_STATE, MACHINE_NODES };
+enum machine_node {
+  MACHINE_HOME,
+  MACHINE_DIRECTORY,
+  MACHINE_CREDENTIAL,
+  MACHINE_STATE,
+  MACHINE_CONFIGURATION,
+  MACHINE_NODES
+};
 
 /* What the application answers at the prompt. */
 enum machine_answer {
@@ -26,7 +33,7 @@ enum machine_answer {
 /* An empty machine: everything is missing, no call fails, and the clock stands at `now`. */
 void machine_start(int64_t now);
 
-/* Puts a node in its place, owned by the user, with mode 0700 or 0600. */
+/* Puts a node in its place, owned by the user, with mode 0700 or 0600; the configuration is root's. */
 void machine_put(enum machine_node node, const uint8_t *bytes, size_t length);
 
 /* Spoils a node: its owner, mode, number of names or type. */
