@@ -56,7 +56,7 @@ extension Login {
       return outcome
     } catch {
       if error.reason == .absent { spendTime(on: text.bytes.slice(from: text.bytes.count &- reading), policy) }
-      return Outcome(error)
+      return outcome(of: error, account, policy, &identity)
     }
   }
 

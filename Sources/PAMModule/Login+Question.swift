@@ -61,7 +61,22 @@ extension Login {
         try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy)))
     } catch {
       if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: SystemClock.now) }
-      return Outcome(error)
+      return outcome(of: error, account, policy, &identity)
+    }
+  }
+
+  /// What a failure of the files means. Files that are found erased are no damage where the enrolment has been
+  /// switched off since its directory was opened: it has lost its name before it was erased.
+  func outcome(
+    of failure: EnrollmentFailure, _ account: Account, _ policy: Policy, _ identity: inout FileSystemIdentity
+  ) -> Outcome {
+    guard failure.reason == .corrupt else { return Outcome(failure) }
+    do throws(EnrollmentFailure) {
+      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
+      _ = try EnrollmentDirectory(path, of: account, identity: &identity)
+      return Outcome(failure)
+    } catch {
+      return Outcome(error.reason == .absent ? error : failure)
     }
   }
 }

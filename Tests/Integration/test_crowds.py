@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from rig.clock import START
-from rig.enrollment import command, enroll
+from rig.clock import START, standing_at
+from rig.enrollment import Enrollment, command, enroll
 from rig.harness import Result
-from rig.machine import COMMAND
 
 SESSIONS = 300
 
@@ -53,6 +52,13 @@ CHANGES = {
 }
 
 
+def after(seconds: float, *arguments: str) -> threading.Timer:
+    """Runs the setup command after a while; `join` waits for its end."""
+    timer = threading.Timer(seconds, command, arguments)
+    timer.start()
+    return timer
+
+
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["code", "backup code"])
@@ -61,23 +67,20 @@ def test_a_code_during_a_change_is_good_once_and_not_after_it(
 ):
     name = service("max_failures=100")
     accepted = []
-    for number in range(8):
+    for number in range(5):
         enrolled = enroll(account, backup_codes=1, again=number > 0 and change != "disable")
         code = enrolled.authenticator.code_at(START) if kind == "code" else enrolled.backup_codes[0]
-        # What the change waits for: the moment at which the sessions are released.
-        changing = threading.Timer(
-            0.03 * number, lambda: subprocess.run([COMMAND, *CHANGES[change], "--user", account.name, "--json"],
-                                                  capture_output=True, check=True, timeout=60)
-        )
-        changing.start()
+        # Each time a little later, so that it comes before, between and after the sessions.
+        changing = after(0.04 * number, *CHANGES[change], "--user", account.name)
         logins = harness.run(name, [(account.name, [code])], times=30, at_once=True, at=START)
         changing.join()
         assert {login.result for login in logins} <= {Result.SUCCESS, Result.AUTH_ERR}, change
         assert count(logins, Result.SUCCESS) <= 1
         accepted.append(count(logins, Result.SUCCESS))
         # A code of a device lives on through new backup codes, but not once more.
+        lives_on = (change, kind) == ("backup-codes", "code") and not accepted[-1]
         late = harness.log_in(name, account.name, code, at=START).result
-        assert late == (Result.SUCCESS if (change, kind) == ("backup-codes", "code") and not accepted[-1] else Result.AUTH_ERR)
+        assert late == (Result.SUCCESS if lives_on else Result.AUTH_ERR)
         if change == "disable":
             assert not enrolled.directory.exists()
 
@@ -85,15 +88,10 @@ def test_a_code_during_a_change_is_good_once_and_not_after_it(
 def test_a_code_of_a_device_that_is_removed_is_refused_from_that_moment(harness, products, account, service):
     enrolled = enroll(account)
     added = command("device", "add", "other", "--no-confirm", "--user", account.name)
-    from rig.enrollment import Enrollment
-
     other = Enrollment.of(added).authenticator
     name = service("window=10")
     assert harness.log_in(name, account.name, other.code_at(START, steps=-1), at=START).result == Result.SUCCESS
-    removing = threading.Timer(
-        0.05, lambda: command("device", "remove", "other", "--user", account.name)
-    )
-    removing.start()
+    removing = after(0.05, "device", "remove", "other", "--user", account.name)
     logins = harness.run(name, [(account.name, [other.code_at(START)])], times=30, at_once=True, at=START)
     removing.join()
     assert count(logins, Result.SUCCESS) <= 1
@@ -153,8 +151,6 @@ def test_a_stopped_holder_of_the_lock_costs_ten_seconds_and_a_killed_one_nothing
 def test_a_login_that_is_stopped_in_its_update_lets_others_in_when_it_is_killed(harness, enrolled, service, tmp_path):
     name = service("window=10")
     script = f"user {enrolled.user.encode().hex()}\ntext {enrolled.authenticator.code_at(START).encode().hex()}\n"
-    from rig.clock import standing_at
-
     stop = ("strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:signal=SIGSTOP:when=1")
     stopped = subprocess.Popen(
         [*stop, harness.program, harness.services, name],

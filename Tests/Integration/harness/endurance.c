@@ -1,0 +1,126 @@
+// Wears a PAM module out.
+//
+//   endurance cycles N MODULE                     loads and unloads, with children before and after
+//   endurance threads N CONFDIR SERVICE USER CODE N logins in each of eight threads, two handles at once
+//   endurance repeat N CONFDIR SERVICE USER CODE  N logins one after the other
+//
+// Prints `results` with how often each return value came, and `resident` with kilobytes after a tenth of the
+// logins and at the end. Ends with 1 where a child did not end well.
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <security/pam_appl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { THREADS = 8, STATUSES = 64 };
+
+static const char *directory, *service, *user, *code;
+static int results[STATUSES], times;
+
+static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *context) {
+  (void)context;
+  *responses = calloc((size_t)count, sizeof **responses);
+  for (int i = 0; i < count; i++)
+    if (messages[i]->msg_style == PAM_PROMPT_ECHO_OFF) (*responses)[i].resp = strdup(code);
+  return PAM_SUCCESS;
+}
+
+static void no_delay(int status, unsigned microseconds, void *context) {
+  (void)status, (void)microseconds, (void)context;
+}
+
+static pam_handle_t *begin(void) {
+  static const struct pam_conv conversation = {converse, NULL};
+  union {
+    void (*function)(int, unsigned, void *);
+    const void *item;
+  } delay = {.function = no_delay};
+  pam_handle_t *handle = NULL;
+  if (pam_start_confdir(service, user, &conversation, directory, &handle) != PAM_SUCCESS) exit(2);
+  pam_set_item(handle, PAM_FAIL_DELAY, delay.item);
+  return handle;
+}
+
+static void authenticate(pam_handle_t *handle) {
+  int status = pam_authenticate(handle, 0);
+  __atomic_add_fetch(&results[status % STATUSES], 1, __ATOMIC_SEQ_CST);
+  pam_end(handle, status);
+}
+
+static void *work(void *context) {
+  for (int i = 0; i < times; i++) {
+    pam_handle_t *one = begin(), *other = begin();
+    authenticate(one);
+    authenticate(other);
+  }
+  return context;
+}
+
+static long resident(void) {
+  long pages = 0, total;
+  FILE *file = fopen("/proc/self/statm", "re");
+  if (!file || fscanf(file, "%ld %ld", &total, &pages) != 2) exit(2);
+  fclose(file);
+  return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void load(const char *module) {
+  void *library = dlopen(module, RTLD_NOW | RTLD_LOCAL);
+  if (!library || !dlsym(library, "pam_sm_authenticate")) {
+    fprintf(stderr, "endurance: %s\n", dlerror());
+    exit(2);
+  }
+  dlclose(library);
+}
+
+static void in_a_child(const char *module) {
+  fflush(stdout);
+  pid_t child = fork();
+  int status;
+  if (child == 0) {
+    load(module);
+    exit(0);
+  }
+  if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0) exit(1);
+}
+
+static void cycle(const char *module) {
+  in_a_child(module);
+  for (int i = 0; i < times; i++) {
+    load(module);
+    if (i == times / 10) printf("resident %ld\n", resident());
+    if (i % 100 == 0) in_a_child(module);
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc < 4) return 2;
+  times = atoi(argv[2]);
+  if (!strcmp(argv[1], "cycles")) {
+    cycle(argv[3]);
+    printf("resident %ld\n", resident());
+    return 0;
+  }
+  if (argc != 7) return 2;
+  directory = argv[3], service = argv[4], user = argv[5], code = argv[6];
+  if (!strcmp(argv[1], "threads")) {
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+      if (pthread_create(&threads[i], NULL, work, NULL)) return 2;
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  } else {
+    for (int i = 0; i < times; i++) {
+      authenticate(begin());
+      if (i == times / 10) printf("resident %ld\n", resident());
+    }
+    printf("resident %ld\n", resident());
+  }
+  for (int i = 0; i < STATUSES; i++)
+    if (results[i]) printf("result %d %d\n", i, results[i]);
+  return 0;
+}

@@ -1,0 +1,109 @@
+// Logs in once, and then looks through all of its own memory for what should not be there any more.
+//
+//   memory CONFDIR SERVICE USER <SCRIPT
+//
+// The script has lines of a word, a name and hexadecimal text whose bits are all inverted, so that nothing
+// that is looked for is in memory because it is looked for:
+//
+//   answer - HEX      what is typed at the prompt
+//   plant NAME HEX    put into memory in the clear, to show that the search finds
+//   needle NAME HEX   what is looked for
+//
+// Prints `result N`, and `found NAME in MAPPING` for each place.
+
+#include <security/pam_appl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NEEDLES = 512, LENGTH = 64 };
+
+struct text {
+  char name[40];
+  unsigned char inverted[LENGTH];
+  size_t length;
+};
+
+static struct text answer, needles[NEEDLES];
+static int needle_count;
+static unsigned char *planted;
+
+static void read_hex(struct text *text, const char *name, const char *hex) {
+  unsigned value;
+  snprintf(text->name, sizeof text->name, "%s", name);
+  for (text->length = 0; text->length < LENGTH && sscanf(hex + 2 * text->length, "%2x", &value) == 1; text->length++)
+    text->inverted[text->length] = (unsigned char)value;
+}
+
+static char *in_the_clear(const struct text *text) {
+  char *clear = calloc(text->length + 1, 1);
+  for (size_t i = 0; i < text->length; i++) clear[i] = (char)~text->inverted[i];
+  return clear;
+}
+
+static void read_script(void) {
+  char line[512], word[16], name[40], hex[2 * LENGTH + 1];
+  while (fgets(line, sizeof line, stdin)) {
+    if (sscanf(line, "%15s %39s %128s", word, name, hex) != 3) exit(2);
+    struct text text;
+    read_hex(&text, name, hex);
+    if (!strcmp(word, "answer")) answer = text;
+    if (!strcmp(word, "plant")) planted = (unsigned char *)in_the_clear(&text);
+    if (!strcmp(word, "needle") && needle_count < NEEDLES) needles[needle_count++] = text;
+  }
+}
+
+static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *context) {
+  (void)context;
+  *responses = calloc((size_t)count, sizeof **responses);
+  for (int i = 0; i < count; i++)
+    if (messages[i]->msg_style == PAM_PROMPT_ECHO_OFF) (*responses)[i].resp = in_the_clear(&answer);
+  return PAM_SUCCESS;
+}
+
+// Looks for every needle in one mapping. Sorted by first byte, or this would take minutes.
+static void search(const volatile unsigned char *start, size_t size, const char *mapping) {
+  static int by_first[256][NEEDLES + 1];
+  static int ready;
+  if (!ready++)
+    for (int i = 0; i < needle_count; i++) {
+      int *list = by_first[needles[i].inverted[0] ^ 0xff];
+      while (*list) list++;
+      *list = i + 1;
+    }
+  for (size_t at = 0; at < size; at++)
+    for (const int *next = by_first[start[at]]; *next; next++) {
+      const struct text *needle = &needles[*next - 1];
+      size_t same = 1;
+      if (needle->length > size - at) continue;
+      while (same < needle->length && (start[at + same] ^ needle->inverted[same]) == 0xff) same++;
+      if (same == needle->length) printf("found %s in %s at %zu of %zu\n", needle->name, mapping, at, size);
+    }
+}
+
+int main(int argc, char **argv) {
+  struct pam_conv conversation = {converse, NULL};
+  pam_handle_t *handle = NULL;
+  if (argc != 4) return 2;
+  read_script();
+  if (pam_start_confdir(argv[2], argv[3], &conversation, argv[1], &handle) != PAM_SUCCESS) return 2;
+  int status = pam_authenticate(handle, 0);
+  printf("result %d\n", status);
+
+  // While libpam's handle is still there: what it keeps is kept until the session ends.
+  FILE *maps = fopen("/proc/self/maps", "re");
+  char line[512], name[256];
+  unsigned long start, end;
+  char mode[5];
+  while (maps && fgets(line, sizeof line, maps)) {
+    name[0] = 0;
+    if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %255s", &start, &end, mode, name) < 3) continue;
+    if (mode[0] != 'r' || mode[1] != 'w' || !strncmp(name, "[v", 2)) continue;
+    search((const volatile unsigned char *)(uintptr_t)start, end - start, name[0] ? name : "memory");
+  }
+  fclose(maps);
+  pam_end(handle, status);
+  free(planted);
+  return 0;
+}

@@ -1,0 +1,106 @@
+"""Guessing as an attack: ten thousand guesses over many days, from parallel sessions, with every trick that costs nothing.
+
+What counts is how many codes were tried against the secret. NIST SP 800-63B section 5.2.2 allows 100 in a row.
+"""
+
+import os
+import signal
+import subprocess
+
+import pytest
+from rig.clock import START, standing_at
+from rig.enrollment import command, enroll
+from rig.harness import FAILURE, Result
+
+GUESSES = 10_000
+SESSIONS = 50
+ALLOWED = 100
+
+
+def tried(logins) -> int:
+    """How many guesses were compared with the codes of the devices."""
+    assert {login.result for login in logins} <= {Result.AUTH_ERR, Result.MAXTRIES}
+    return sum(login.result == Result.AUTH_ERR for login in logins)
+
+
+@pytest.mark.seconds(300)
+def test_ten_thousand_guesses_are_a_hundred_tries(harness, products, account, new_account, service):
+    enrolled = enroll(account, backup_codes=1)
+    bystander = enroll(new_account())
+    name = service()
+    total, now, locked_after = 0, START, None
+    hours = 2
+    for _ in range(GUESSES // SESSIONS):
+        wrong = enrolled.authenticator.wrong_code(now)
+        found = tried(harness.run(name, [(account.name, [wrong])], times=SESSIONS, at_once=True, at=now))
+        total += found
+        if not found and locked_after is None:
+            locked_after = now - START
+        now += hours * 3600
+    # A window of three steps and six digits: each try is right with this chance.
+    chance = total * 3 / 10**6
+    print(
+        f"{GUESSES} guesses over {(now - START) // 86400} days: {total} tried, chance {chance:.4%}"
+        f" (NIST SP 800-63B allows {ALLOWED} tries: {ALLOWED * 3 / 10**6:.4%})"
+    )
+    assert total == ALLOWED and locked_after is not None
+    assert harness.log_in(name, account.name, enrolled.authenticator.code_at(now), at=now).result == Result.MAXTRIES
+    others = bystander.authenticator.code_at(now)
+    assert harness.log_in(name, bystander.user, others, at=now).result == Result.SUCCESS, "other users notice nothing"
+    assert harness.log_in(name, account.name, enrolled.backup_codes[0], at=now).result == Result.SUCCESS
+
+
+def test_leaving_at_the_prompt_buys_no_guess(harness, enrolled, service):
+    name = service()
+    wrong = enrolled.authenticator.wrong_code(START)
+    for _ in range(5):
+        assert harness.log_in(name, enrolled.user, FAILURE, at=START).result == Result.CONV_ERR
+        assert harness.log_in(name, enrolled.user, wrong, at=START).result == Result.AUTH_ERR
+    assert harness.log_in(name, enrolled.user, wrong, at=START).result == Result.MAXTRIES
+
+
+def test_killing_the_login_buys_no_answer(harness, enrolled, service, tmp_path):
+    # A guess whose answer was seen is a guess that was counted: the state is flushed before anybody is told.
+    name = service("max_failures=100")
+    wrong = enrolled.authenticator.wrong_code(START)
+    for call in ("pwrite64", "fdatasync", "setfsuid"):
+        kill = ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when=1")
+        assert harness.run(name, [(enrolled.user, [wrong])], at=START, under=kill, may_die=True) == []
+    program = [harness.program, harness.services, name]
+    script = f"user {enrolled.user.encode().hex()}\ntext {wrong.encode().hex()}\n".encode()
+    answered = 0
+    for _ in range(20):
+        login = subprocess.Popen(
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **standing_at(START)}
+        )
+        login.stdin.write(script)
+        login.stdin.close()
+        answered += b"result" in login.stdout.readline() + login.stdout.readline() + login.stdout.read(40)
+        login.send_signal(signal.SIGKILL)
+        login.wait()
+
+
+    assert answered > 0 and command("status", "--user", enrolled.user)["failures"] >= answered
+
+
+@pytest.mark.parametrize("jump", [-365 * 86400, -3600, -31, 0])
+def test_a_clock_that_is_set_back_buys_no_guess(harness, enrolled, service, jump):
+    name = service()
+    wrong = enrolled.authenticator.wrong_code(START)
+    for _ in range(5):
+        assert harness.log_in(name, enrolled.user, wrong, at=START).result == Result.AUTH_ERR
+    for seconds in (0, 5, 10, 29):
+        wrong = enrolled.authenticator.wrong_code(START + jump + seconds)
+        login = harness.log_in(name, enrolled.user, wrong, at=START + jump + seconds)
+        assert login.result == Result.MAXTRIES, f"{seconds} s after the clock was set back"
+
+
+def test_a_clock_that_goes_forth_and_back_buys_one_guess_a_jump_at_most(harness, enrolled, service):
+    # Whoever sets the clock can make the time pass; what it cannot do is to forget the failures.
+    name = service()
+    total = 0
+    for number in range(150):
+        now = START + (number % 2) * 901 + number
+        wrong = enrolled.authenticator.wrong_code(now)
+        total += harness.log_in(name, enrolled.user, wrong, at=now).result == Result.AUTH_ERR
+    assert total <= ALLOWED
