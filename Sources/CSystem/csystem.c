@@ -42,6 +42,11 @@ int csystem_for_each_name(int directory, void (*visit)(const char *name, void *c
   return 0;
 }
 
+int csystem_may_write(rlim_t size) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= size);
+}
+
 static int set_lock(int file, short type) {
   struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
   return fcntl(file, F_OFD_SETLK, &lock);

@@ -15,7 +15,7 @@ extension Login {
       let isForwarding = policy.password.isForwarded
       let answer = try transaction.ask(
         prompt(policy), echoes: policy.echoesCode && !isForwarding,
-        limit: isForwarding ? PasswordWithCode.maximumLength : Reply.maximumLength)
+        limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
       // An application may change the user while it asks; the code would then be for somebody else.
       guard transaction.knownUser().bytes.isEqualInConstantTime(to: user.bytes) else {
         return Outcome(EnrollmentFailure(.configuration, "user", "was changed during the conversation"))

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -39,6 +40,10 @@ extern const int csystem_o_path;
  * other, and works over NFS. Returns 0, or -1 with errno EAGAIN while another holds it. */
 int csystem_try_lock(int file);
 int csystem_unlock(int file);
+
+/* Provided because RLIMIT_FSIZE is an enumerator in C and a macro at once: whether this process may write files of
+ * `size` bytes. Limits outlive the switch to another user, so somebody could choose where our writing ends. */
+int csystem_may_write(rlim_t size);
 
 /* The file-system identity of the calling thread before csystem_assume_identity(). */
 struct csystem_identity {
