@@ -83,6 +83,7 @@ struct EnrollmentStore {
       try EnrollmentDirectory.create(
         path, of: account, credential: text.bytes, state: state, tag: tag, identity: &identity)
     }
+    SELinuxLabel.restore(directory)
   }
 
   /// Ends the enrolment and erases its files.

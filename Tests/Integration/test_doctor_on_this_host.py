@@ -8,7 +8,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from rig.enrollment import enroll
-from rig.machine import COMMAND
+from rig.machine import COMMAND, modules_directory
 
 SSHD_SETTINGS = Path("/etc/ssh/sshd_config.d/10-twofactor.conf")
 STACK = Path("/etc/pam.d/sshd")
@@ -38,11 +38,13 @@ def host(products):
     SSHD_SETTINGS.unlink()
 
 
-def test_a_host_that_is_set_up_has_nothing_wrong(host):
-    status, checks = doctor()
+def test_a_host_that_is_set_up_has_nothing_wrong(host, account):
+    enroll(account, backup_codes=10)
+    # Of the other accounts here, other tests have broken the files.
+    status, checks = doctor("--user", account.name)
     wrong = [check for check in checks if check["status"] in ("warning", "failed")]
-    # The clock and the homes are those of the machine that runs the tests.
-    assert {check["name"] for check in wrong} <= {"clock", "home", "ssh_root_login"}, wrong
+    # The clock is that of the machine that runs the tests.
+    assert {check["name"] for check in wrong} <= {"clock"}, wrong
     assert status == 0
     assert any("can be loaded" in check["detail"] for check in checks if check["name"] == "module")
     assert statuses(checks, "ssh_keyboard_interactive") == {"ok"}
@@ -59,8 +61,6 @@ def test_it_is_sshd_itself_that_says_what_is_in_force(host):
 
 
 def test_a_module_that_cannot_be_loaded_is_found(host):
-    from rig.machine import modules_directory
-
     module = modules_directory() / "pam_twofactor.so"
     whole = module.read_bytes()
     try:
