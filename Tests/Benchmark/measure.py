@@ -124,13 +124,16 @@ def main() -> None:
             enrolled = everyone[0].directory
 
     say(f"up to {options.users} users")
-    crowd = crowded()
-    for contender in crowd:
-        contender.prepare(Path("/run") / f"crowd-{contender.service}")
-    enroll(crowd, PLACES["memory"], "crowd")
-    steps = [count for count in (1, 100, 1_000, 10_000, 100_000) if count <= options.users]
+    crowds = {count: crowded() for count in (1, 100, 1_000, 10_000, 100_000) if count <= options.users}
+    for letter, (count, crowd) in zip("abcde", crowds.items()):
+        for contender in crowd:
+            contender.suffix = f"crowd{letter}"
+            contender.prepare(Path("/run") / contender.service)
+        enroll(crowd, PLACES["memory"], "")
+        for contender in crowd:
+            contender.grow(count)
     with programs.Host(hosts["sshd-like host"], SERVICES) as host:
-        shown["growth"] = cases.growth(host, crowd, steps, max(rounds // 4, 15))
+        shown["growth"] = cases.growth(host, crowds, max(rounds // 4, 15))
 
     say("many at once")
     everyone = [each for each in contenders(False)]
