@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "Integration")]
 
-from bench import cases, counts, programs  # noqa: E402
+from bench import cases, counts, programs, sizes  # noqa: E402
 from bench.contenders import contenders, make_account  # noqa: E402
 from bench.crowd import crowded  # noqa: E402
 from rig import machine  # noqa: E402
@@ -31,7 +31,8 @@ def say(what: str) -> None:
 
 
 def file_system(path: Path) -> str:
-    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True).stdout.strip()
+    find = ["findmnt", "-n", "-o", "FSTYPE", "-T", path]
+    return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def prepare() -> dict[str, Path]:
@@ -111,6 +112,8 @@ def main() -> None:
         shown["logins"][place] = {"file_system": file_system(base), **logins_of_every_kind(hosts, everyone, rounds)}
         if place == "memory":
             say("counts")
+            unstripped = machine.CHECKOUT / ".build/embedded/release/libpam_twofactor.so"
+            shown["parts"] = sizes.parts(unstripped, machine.PRODUCT / "pam_twofactor.so")
             shown["counts"] = counted(hosts, everyone)
             shown["memory_kib"] = {}
             for name, program in hosts.items():

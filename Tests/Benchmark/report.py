@@ -141,6 +141,8 @@ def main() -> None:
         print(logins(results))
     print("### Counts of one login\n")
     print(counts(found["counts"], found["memory_kib"]))
+    print("### What takes the room in the module\n")
+    print(table(["", "bytes"], [[part, f"{size:,}"] for part, size in found["parts"].items()]))
     print("### Enrolled users\n")
     print(growth(found["growth"]))
     print("### Devices of the user\n")
