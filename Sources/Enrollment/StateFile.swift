@@ -112,6 +112,7 @@ public struct StateFile: ~Copyable {
     var isDamaged = true
   }
 
+  @_optimize(speed)
   private func readSlot(_ slot: Int, _ generation: Generation) throws(EnrollmentFailure) -> Slot {
     var buffer = InlineArray<2048, UInt8>(repeating: 0)
     let offset = slot == 0 ? 0 : Self.slotDistance
