@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <sys/fsuid.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 
 #ifdef SYS_setgroups32
@@ -28,6 +29,14 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
     file = openat(directory, path, flags | O_CLOEXEC | O_NOCTTY, mode);
   } while (file < 0 && errno == EINTR);
   return file;
+}
+
+uint32_t csystem_random(void) {
+  uint32_t number;
+  struct timespec now;
+  if (getrandom(&number, sizeof number, GRND_NONBLOCK) == (ssize_t)sizeof number) return number;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint32_t)now.tv_nsec;
 }
 
 int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context) {
