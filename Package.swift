@@ -11,12 +11,17 @@ let strict: [SwiftSetting] = [
 /// The targets that `pam_twofactor.so` is linked from. With the trait `Embedded` they are compiled
 /// as Embedded Swift, and the compiler refuses whatever would allocate on the Swift heap: an
 /// allocation that fails there is a trap, and a trap kills the process that is logging someone in.
-let module: [SwiftSetting] =
+func module(_ optimization: String) -> [SwiftSetting] {
   strict + [
     .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
     .unsafeFlags(
-      ["-wmo", "-Osize", "-no-allocations", "-Xfrontend", "-function-sections"], .when(traits: ["Embedded"])),
+      ["-wmo", optimization, "-no-allocations", "-Xfrontend", "-function-sections"], .when(traits: ["Embedded"])),
   ]
+}
+
+/// What runs once for each byte or each code is made fast, what runs once for each login is made small.
+let fast = module("-O")
+let small = module("-Osize")
 
 let package = Package(
   name: "twofactor",
@@ -54,22 +59,22 @@ let package = Package(
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
 
     // The module, from the bottom up.
-    .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: module),
-    .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: module),
+    .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
+    .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: fast),
     .target(
-      name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword"], swiftSettings: module),
+      name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword"], swiftSettings: small),
     .target(
       name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
-      swiftSettings: module),
+      swiftSettings: small),
     .target(
-      name: "LoginPolicy", dependencies: ["CSystem", "Enrollment", "FixedMemory", "Verification"], swiftSettings: module
+      name: "LoginPolicy", dependencies: ["CSystem", "Enrollment", "FixedMemory", "Verification"], swiftSettings: small
     ),
     .target(
       name: "PAMModule",
       dependencies: [
         "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "Verification",
       ],
-      swiftSettings: module),
+      swiftSettings: small),
 
     // The setup command.
     .target(

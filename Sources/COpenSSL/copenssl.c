@@ -2,12 +2,14 @@
 
 #if defined(LINKED_IN) && !defined(SHARED)
 #include <string.h>
+#if defined(__x86_64__) && __has_include(<sys/platform/x86.h>)
+#include <sys/platform/x86.h>
+#endif
 
 /* Where the SHA code of libcrypto.a is linked in, its assembler asks this table which instructions the
  * processor has. OpenSSL fills it in a constructor that reads an environment variable (OPENSSL_ia32cap,
  * OPENSSL_armcap), and a login module reads none. With the table left at zero the code that every processor
- * of the architecture runs is taken: a login hashes a dozen blocks, for which asking would cost more than
- * the faster instructions save. */
+ * of the architecture runs is taken. */
 #if defined(__x86_64__) || defined(__i386__)
 __attribute__((visibility("hidden"))) unsigned int OPENSSL_ia32cap_P[4];
 #elif defined(__aarch64__) || defined(__arm__)
@@ -16,7 +18,16 @@ __attribute__((visibility("hidden"))) unsigned int OPENSSL_armcap_P;
 
 /* Called by the digests for their own contexts. OpenSSL's is in the same object as the constructor. */
 __attribute__((visibility("hidden"))) void OPENSSL_cleanse(void *memory, size_t size) { explicit_bzero(memory, size); }
+
+void copenssl_look_at_processor(void) {
+#if defined(__x86_64__) && __has_include(<sys/platform/x86.h>)
+  /* As OPENSSL_ia32cap(3) has them. The C library asked the processor when the program started; asking again
+   * takes longer than a login's hashes. Threads that come here at once write the same. */
+  const unsigned int ssse3 = 1u << 9, sha = 1u << 29;
+  OPENSSL_ia32cap_P[1] = CPU_FEATURE_ACTIVE(SSSE3) ? ssse3 : 0;
+  OPENSSL_ia32cap_P[2] = CPU_FEATURE_ACTIVE(SHA) ? sha : 0;
+#endif
+}
 #else
-/* ISO C wants a declaration in every file. */
-typedef int copenssl_is_shared;
+void copenssl_look_at_processor(void) {}
 #endif

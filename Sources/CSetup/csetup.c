@@ -1,8 +1,12 @@
 #define _GNU_SOURCE
 #include "csetup.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
+#include <sys/wait.h>
 #include <sys/signalfd.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 int csetup_set_identity(uid_t user, gid_t group) {
@@ -72,4 +76,43 @@ void csetup_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
 
 int csetup_new_salt(const unsigned char *random, int count, char *setting) {
   return crypt_gensalt_rn("$y$", 0, (const char *)random, count, setting, CRYPT_GENSALT_OUTPUT_SIZE) ? 0 : -1;
+}
+
+int csetup_clock_is_synchronized(void) {
+  struct timex clock = {0};
+  int state = adjtimex(&clock);
+  if (state < 0) return -1;
+  return state != TIME_ERROR && !(clock.status & STA_UNSYNC);
+}
+
+int csetup_try_library(const char *path, const char *symbol, char *problem, size_t size) {
+  int ends[2], status = 0;
+  if (size == 0 || pipe(ends) != 0) return -1;
+  pid_t child = fork();
+  if (child < 0) {
+    close(ends[0]);
+    close(ends[1]);
+    return -1;
+  }
+  if (child == 0) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library && dlsym(library, symbol)) _exit(0);
+    const char *words = dlerror();
+    if (words) dprintf(ends[1], "%s", words);
+    _exit(1);
+  }
+  close(ends[1]);
+  size_t count = 0;
+  ssize_t more;
+  while ((more = read(ends[0], problem + count, size - 1 - count)) > 0 || (more < 0 && errno == EINTR)) {
+    if (more > 0) count += (size_t)more;
+  }
+  problem[count] = '\0';
+  close(ends[0]);
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return -1;
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+  if (count == 0) snprintf(problem, size, "it is damaged");
+  return 1;
 }

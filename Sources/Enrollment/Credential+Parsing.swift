@@ -36,6 +36,9 @@ private struct CredentialParser {
   var backupCodes = InlineArray<32, Credential.BackupCode>(repeating: Credential.BackupCode())
   var backupCodeCount = 0
 
+  /// What all backup codes are hashed with, as the first one has it.
+  var setting = ByteRange()
+
   func failure(_ problem: Literal) -> EnrollmentFailure {
     EnrollmentFailure(.corrupt, "credential", problem, line: reader.number)
   }
@@ -137,12 +140,11 @@ private struct CredentialParser {
     guard reader.skip("name=", in: text) else { throw failure("no name") }
     let name = reader.rest()
     guard DeviceName.isValid(slice(name, of: text)) else { throw failure("the name is not one") }
-    var indices = Counter(to: devices.count)
+    var indices = Counter(to: Swift.min(deviceCount, devices.count))
     while let index = indices.next() {
-      guard index < deviceCount else { continue }
       // SAFETY: the index is below the length of the array.
       let other = unsafe slice(devices[unchecked: index].name, of: text)
-      if other.isEqualInConstantTime(to: slice(name, of: text)) { throw failure("two devices of one name") }
+      if other.isEqual(to: slice(name, of: text)) { throw failure("two devices of one name") }
     }
 
     // SAFETY: the count was compared with the maximum, which is the length of the array.
@@ -155,13 +157,11 @@ private struct CredentialParser {
     guard backupCodeCount < Credential.maximumBackupCodes else { throw failure("too many backup codes") }
     let range = reader.rest()
     let hash = slice(range, of: text)
-    guard BackupCodeHash.isValid(hash) else { throw failure("the backup code is not a yescrypt hash") }
-    if backupCodeCount > 0 {
-      // SAFETY: there is a first one.
-      let first = unsafe slice(backupCodes[unchecked: 0].hash, of: text)
-      let setting = first.slice(from: 0, to: Credential.settingLength(of: first))
-      let own = hash.slice(from: 0, to: Credential.settingLength(of: hash))
-      guard own.isEqualInConstantTime(to: setting) else { throw failure("the backup codes have two salts") }
+    // The usual case first: another hash under the setting of those before it.
+    if backupCodeCount == 0 || !BackupCodeHash.isValid(hash, under: slice(setting, of: text)) {
+      guard BackupCodeHash.isValid(hash) else { throw failure("the backup code is not a yescrypt hash") }
+      guard backupCodeCount == 0 else { throw failure("the backup codes have two salts") }
+      setting = ByteRange(start: range.start, end: range.start &+ Credential.settingLength(of: hash))
     }
     // SAFETY: the count was compared with the maximum, which is the length of the array.
     unsafe backupCodes[unchecked: backupCodeCount] = Credential.BackupCode(hash: range, isScratchCode: isScratchCode)

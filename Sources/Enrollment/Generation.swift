@@ -12,6 +12,20 @@ public struct Generation: Equatable, Sendable {
   /// The generation with these bytes.
   public init(bytes: InlineArray<16, UInt8>) { self.bytes = bytes }
 
+  /// The generation of two numbers, as a record has it.
+  init(low: UInt64, high: UInt64) {
+    bytes = InlineArray(repeating: 0)
+    var span = bytes.mutableSpan
+    span.put(low, at: 0)
+    span.put(high, at: 8)
+  }
+
+  /// The first eight bytes as a number.
+  var low: UInt64 { bytes.span.number(at: 0) }
+
+  /// The last eight bytes as a number.
+  var high: UInt64 { bytes.span.number(at: 8) }
+
   /// The generation that 32 lower-case hexadecimal digits spell, or nil.
   init?(hexadecimal text: Span<UInt8>) {
     guard text.count == 2 * Self.length else { return nil }
@@ -27,6 +41,6 @@ public struct Generation: Equatable, Sendable {
 
   /// Whether both are the same.
   public static func == (left: Generation, right: Generation) -> Bool {
-    left.bytes.span.isEqualInConstantTime(to: right.bytes.span)
+    left.low == right.low && left.high == right.high
   }
 }

@@ -29,17 +29,16 @@ struct LineReader {
 
   /// Passes over `literal`; false, and stays, where the line does not go on with it.
   mutating func skip(_ literal: Literal, in text: Span<UInt8>) -> Bool {
-    guard text.slice(from: position, to: line.end).starts(with: literal) else { return false }
+    guard line.end &- position >= literal.byteCount, text.starts(with: literal, at: position) else { return false }
     position &+= literal.byteCount
     return true
   }
 
   /// The next word: what stands before the next blank or the end of the line. The blank is passed over.
   mutating func word(in text: Span<UInt8>) -> ByteRange {
-    let rest = text.slice(from: position, to: line.end)
-    let end = rest.firstIndex(of: UInt8(ascii: " ")).map { position &+ $0 }
-    let word = ByteRange(start: position, end: end ?? line.end)
-    position = (end ?? line.end) &+ (end == nil ? 0 : 1)
+    let blank = text.firstIndex(of: UInt8(ascii: " "), from: position) ?? line.end
+    let word = ByteRange(start: position, end: Swift.min(blank, line.end))
+    position = blank < line.end ? blank &+ 1 : line.end
     return word
   }
 

@@ -70,12 +70,13 @@ public struct StateFile: ~Copyable {
   func write(_ state: LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
     let record = state.record(sequence: sequence)
     var copies = InlineArray<2048, UInt8>(repeating: 0)
-    var indices = Counter(to: LoginState.recordLength)
-    while let index = indices.next() {
-      let byte = record.span.byte(at: index) ?? 0
-      // SAFETY: the array has room for two records.
-      unsafe copies[unchecked: index] = byte
-      unsafe copies[unchecked: index &+ LoginState.recordLength] = byte
+    unsafe withUnsafeMutableBytes(of: &copies) { copies in
+      unsafe record.span.withUnsafeBytes { record in
+        guard let base = copies.baseAddress, let start = record.baseAddress else { return }
+        // SAFETY: there is room for two records.
+        unsafe base.copyMemory(from: start, byteCount: record.count)
+        unsafe (base + record.count).copyMemory(from: start, byteCount: record.count)
+      }
     }
     guard file.write(copies.span, at: slot == 0 ? 0 : Self.slotDistance) else {
       throw EnrollmentFailure(.io, "state", "cannot be written", error: csystem_errno())
@@ -120,7 +121,10 @@ public struct StateFile: ~Copyable {
     while let copy = copies.next() {
       let start = copy &* LoginState.recordLength
       // What lies beyond the end of a file cut short is zero here, and zeros are no record.
-      switch LoginState.read(record: buffer.span.slice(from: start, to: start &+ LoginState.recordLength)) {
+      let bytes = buffer.span.slice(from: start, to: start &+ LoginState.recordLength)
+      // Two copies that are the same say the same: the second need not be judged.
+      if copy == 1, bytes.isEqual(to: buffer.span.slice(from: 0, to: start)) { continue }
+      switch LoginState.read(record: bytes) {
       case .valid(let record):
         result.isDamaged = false
         result.highestSequence = Swift.max(result.highestSequence, record.sequence)

@@ -1,3 +1,5 @@
+internal import CSystem
+
 /// Text of at most `capacity` bytes, kept in place: no heap, a value like any other.
 ///
 /// What does not fit is left out, and ``isTruncated`` tells. Not for secrets: a copy is not wiped.
@@ -34,30 +36,34 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds all of `bytes`.
-  @inline(never)
   public mutating func append(_ bytes: Span<UInt8>) {
-    var index = 0
-    while let byte = bytes.byte(at: index) {
-      append(byte)
-      index &+= 1
-    }
+    unsafe bytes.withUnsafeBytes { unsafe append($0) }
   }
 
   /// Adds the UTF-8 of a literal.
-  @inline(never)
-  public mutating func append(_ literal: Literal) {
-    var indices = Counter(to: literal.byteCount)
-    while let index = indices.next() { append(literal.byte(at: index) ?? 0) }
-  }
+  public mutating func append(_ literal: Literal) { unsafe append(literal.bytes) }
 
   /// Adds the bytes of a NUL-terminated string; nothing for nil.
   public mutating func append(cString: UnsafePointer<CChar>?) {
-    guard var next = unsafe cString else { return }
-    // SAFETY: the caller hands over a NUL-terminated string; nothing behind the NUL is read.
-    while unsafe next.pointee != 0 {
-      append(UInt8(bitPattern: unsafe next.pointee))
-      unsafe next = next.advanced(by: 1)
+    guard let start = unsafe cString else { return }
+    // SAFETY: the caller hands over a NUL-terminated string.
+    unsafe append(UnsafeRawBufferPointer(start: start, count: strlen(start)))
+  }
+
+  // Not inlined: it stands behind every literal of a log line.
+  @inline(never)
+  private mutating func append(_ source: UnsafeRawBufferPointer) {
+    guard count >= 0, count < capacity, let start = source.baseAddress else { return }
+    let room = capacity &- 1 &- count
+    if source.count > room { isTruncated = true }
+    let length = Swift.min(source.count, room)
+    let end = count
+    // SAFETY: `length` bytes are there, and there is room for them: end + length < capacity.
+    unsafe withUnsafeMutableBytes(of: &storage) { memory in
+      guard let base = memory.baseAddress else { return }
+      unsafe (base + end).copyMemory(from: start, byteCount: length)
     }
+    count = end &+ length
   }
 
   /// Adds a number in decimal.
@@ -98,7 +104,8 @@ public struct ByteText<let capacity: Int>: Sendable {
   ) throws(Failure) -> Result {
     // SAFETY: `append` keeps the last byte free, so 0 <= count < capacity.
     unsafe storage[unchecked: count] = 0
-    return try unsafe withUnsafePointer(to: storage) { pointer throws(Failure) in
+    // Lent as it is: a pointer to a value that cannot change would be one to a copy.
+    return try unsafe withUnsafeMutablePointer(to: &storage) { pointer throws(Failure) in
       try unsafe body(UnsafeRawPointer(pointer).assumingMemoryBound(to: CChar.self))
     }
   }

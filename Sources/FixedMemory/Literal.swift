@@ -15,6 +15,9 @@ public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
     byteCount = value.hasPointerRepresentation ? value.utf8CodeUnitCount : 0
   }
 
+  /// The bytes, which live as long as the program.
+  var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: start, count: byteCount) }
+
   /// The byte at `index`, or nil where there is none.
   public func byte(at index: Int) -> UInt8? {
     guard let start = unsafe start, index >= 0, index < byteCount else { return nil }

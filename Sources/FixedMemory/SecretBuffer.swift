@@ -38,6 +38,7 @@ public struct SecretBuffer: ~Copyable {
   }
 
   /// Adds one byte. False where it does not fit.
+  @inline(__always)
   public mutating func append(_ byte: UInt8) -> Bool {
     guard count >= 0, count < capacity else { return false }
     unsafe base[count] = byte
@@ -53,21 +54,20 @@ public struct SecretBuffer: ~Copyable {
 
   /// Adds all of `bytes`. False where they do not fit; what fits has been added.
   public mutating func append(_ bytes: Span<UInt8>) -> Bool {
-    var index = 0
-    while let byte = bytes.byte(at: index) {
-      guard append(byte) else { return false }
-      index &+= 1
-    }
-    return true
+    unsafe bytes.withUnsafeBytes { unsafe append($0) }
   }
 
   /// Adds the UTF-8 of a literal. False where it does not fit.
-  public mutating func append(_ literal: Literal) -> Bool {
-    var indices = Counter(to: literal.byteCount)
-    while let index = indices.next() {
-      guard append(literal.byte(at: index) ?? 0) else { return false }
-    }
-    return true
+  public mutating func append(_ literal: Literal) -> Bool { unsafe append(literal.bytes) }
+
+  private mutating func append(_ source: UnsafeRawBufferPointer) -> Bool {
+    let room = capacity &- count
+    guard count >= 0, room >= 0, let start = source.baseAddress else { return unsafe source.isEmpty }
+    let length = Swift.min(source.count, room)
+    // SAFETY: `length` bytes are there, and there is room for them.
+    unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
+    count &+= length
+    return length == source.count
   }
 
   /// Forgets and overwrites what it holds.

@@ -1,3 +1,5 @@
+internal import CSystem
+
 /// Access that cannot trap. A subscript outside its bounds ends the process, and the process that a PAM
 /// module runs in is somebody's login; here what is outside is simply not there.
 extension Span where Element == UInt8 {
@@ -9,6 +11,7 @@ extension Span where Element == UInt8 {
   }
 
   /// The bytes of `range`, cut to those that there are.
+  @inline(__always)
   @_lifetime(copy self)
   public func slice(from start: Int, to end: Int) -> Span<UInt8> {
     let first = Swift.min(Swift.max(start, 0), count)
@@ -29,12 +32,14 @@ extension Span where Element == UInt8 {
 
   /// The position of the first `byte` at or after `start`, or nil.
   public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
-    var index = Swift.max(start, 0)
-    while let found = self.byte(at: index) {
-      if found == byte { return index }
-      index &+= 1
+    let first = Swift.max(start, 0)
+    guard first < count else { return nil }
+    return unsafe withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return nil }
+      // SAFETY: what is searched lies between the first byte asked for and the end.
+      guard let found = unsafe memchr(base + first, Int32(byte), bytes.count &- first) else { return nil }
+      return unsafe UnsafeRawPointer(found) - base
     }
-    return nil
   }
 
   /// Whether the bytes are exactly those of `literal`. Stops at the first difference: not for secrets.
@@ -43,12 +48,29 @@ extension Span where Element == UInt8 {
   }
 
   /// Whether the bytes begin with those of `literal`. Stops at the first difference: not for secrets.
-  public func starts(with literal: Literal) -> Bool {
-    var indices = Counter(to: literal.byteCount)
-    while let index = indices.next() {
-      if byte(at: index) != literal.byte(at: index) { return false }
+  public func starts(with literal: Literal) -> Bool { starts(with: literal, at: 0) }
+
+  /// Whether the bytes from `offset` on begin with those of `literal`. Not for secrets either.
+  public func starts(with literal: Literal, at offset: Int) -> Bool {
+    guard offset >= 0, offset <= count, literal.byteCount <= count &- offset else { return false }
+    let expected = unsafe literal.bytes
+    return unsafe withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress, let start = expected.baseAddress else { return true }
+      // SAFETY: both have as many bytes as the literal.
+      return unsafe memcmp(base + offset, start, expected.count) == 0
     }
-    return true
+  }
+
+  /// Whether both hold the same bytes. Stops at the first difference: not for secrets.
+  public func isEqual(to other: Span<UInt8>) -> Bool {
+    guard count == other.count else { return false }
+    return unsafe withUnsafeBytes { bytes in
+      unsafe other.withUnsafeBytes { others in
+        guard let base = bytes.baseAddress, let start = others.baseAddress else { return true }
+        // SAFETY: both have `count` bytes.
+        return unsafe memcmp(base, start, bytes.count) == 0
+      }
+    }
   }
 
   /// Whether both hold the same bytes, found in a time that depends on their lengths alone.
@@ -68,14 +90,18 @@ extension Span where Element == UInt8 {
   public func decimal(upTo limit: UInt64) -> UInt64? {
     guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0") else { return nil }
     var value: UInt64 = 0
+    var hasOverflown = false
     var indices = Counter(to: count)
     while let index = indices.next() {
       guard let digit = byte(at: index)?.decimalDigit else { return nil }
-      let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
-      let (sum, carry) = tens.addingReportingOverflow(UInt64(digit))
-      if overflow || carry { return nil }
-      value = sum
+      // No number of nineteen digits is too large.
+      if index >= 19 {
+        let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
+        hasOverflown = hasOverflown || overflow || tens.addingReportingOverflow(UInt64(digit)).overflow
+      }
+      value = value &* 10 &+ UInt64(digit)
     }
+    if hasOverflown { return nil }
     return value <= limit ? value : nil
   }
 }

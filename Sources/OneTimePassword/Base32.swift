@@ -14,7 +14,7 @@ public enum Base32 {
     var bitCount: UInt32 = 0
     var indices = Counter(to: text.count)
     while let index = indices.next() {
-      guard let value = text.byte(at: index).flatMap(value(of:)) else { return false }
+      guard let character = text.byte(at: index), let value = value(of: character) else { return false }
       bits = (bits << 5) | value
       bitCount &+= 5
       if bitCount >= 8 {
@@ -48,11 +48,10 @@ public enum Base32 {
   }
 
   private static func value(of character: UInt8) -> UInt32? {
-    switch character {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(character &- UInt8(ascii: "A"))
-    case UInt8(ascii: "2")...UInt8(ascii: "7"): UInt32(character &- UInt8(ascii: "2") &+ 26)
-    default: nil
-    }
+    let letter = character &- UInt8(ascii: "A")
+    if letter < 26 { return UInt32(letter) }
+    let digit = character &- UInt8(ascii: "2")
+    return digit < 6 ? UInt32(digit) &+ 26 : nil
   }
 
   private static func character(of bits: UInt32) -> UInt8 {

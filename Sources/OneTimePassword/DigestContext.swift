@@ -8,6 +8,9 @@ struct DigestContext {
   /// Room enough for the context of any algorithm.
   static var size: Int { MemoryLayout<SHA512_CTX>.size }
 
+  /// Chooses the code that is fastest on this processor.
+  static func prepare() { copenssl_look_at_processor() }
+
   let algorithm: HashAlgorithm
   let memory: UnsafeMutableRawPointer
 

@@ -11,7 +11,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   private static var blockOffset: Int { unsafe 3 &* DigestContext.size }
   private static var longestBlock: Int { 128 }
 
-  static func prepareLibrary() {}
+  static func prepareLibrary() { unsafe DigestContext.prepare() }
 
   init?(key: Span<UInt8>, algorithm: HashAlgorithm) {
     guard let memory = SecretBuffer(capacity: Self.blockOffset &+ Self.longestBlock) else { return nil }

@@ -5,7 +5,7 @@ internal import FixedMemory
 /// There are two: ``DigestHMAC`` on the digests of OpenSSL alone, which can be linked in, and ``LibraryHMAC``,
 /// which is libcrypto's own. The trait `SharedCrypto` decides which of them ``SharedSecret`` takes.
 protocol MessageAuthentication: ~Copyable {
-  /// What has to be done before a user's identity is taken on.
+  /// What has to be done once, before a user's identity is taken on.
   static func prepareLibrary()
 
   /// Prepares a key; nil where there is no memory, or where libcrypto refuses.

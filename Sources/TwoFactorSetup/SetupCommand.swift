@@ -14,6 +14,6 @@ struct SetupCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       EnableCommand.self, DisableCommand.self, StatusCommand.self, BackupCodesCommand.self, DeviceCommand.self,
-      ShowCommand.self, VerifyCommand.self, UsersCommand.self, UnlockCommand.self,
+      ShowCommand.self, VerifyCommand.self, UsersCommand.self, UnlockCommand.self, DoctorCommand.self, TestCommand.self,
     ])
 }

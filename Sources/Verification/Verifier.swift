@@ -91,6 +91,36 @@ private struct Finding {
   var stepsOutside: Int64?
 }
 
+/// A device whose codes are compared with one that was typed.
+private struct Candidate: ~Copyable {
+  let device: Device
+  let range: FactorRange
+  let secret: SharedSecret
+
+  /// Nil where the device has no code of so many digits now.
+  init?(
+    _ index: Int, for code: Reply.DeviceCode, _ credential: borrowing Credential, _ state: LoginState,
+    _ limits: VerificationLimits, now: Int64
+  ) throws(EnrollmentFailure) {
+    guard let device = credential.device(at: index), device.digits == code.digits,
+      let range = FactorRange(of: device, state: state[device: index], limits: limits, now: now)
+    else { return nil }
+    guard let secret = SharedSecret(credential.secret(ofDeviceAt: index), algorithm: device.algorithm) else {
+      throw EnrollmentFailure(.io, "credential", "no code can be computed: out of memory, or refused by libcrypto")
+    }
+    self.device = device
+    self.range = range
+    self.secret = secret
+  }
+
+  borrowing func code(at factor: UInt64) throws(EnrollmentFailure) -> UInt32 {
+    guard let code = secret.code(at: factor, digits: device.digits) else {
+      throw EnrollmentFailure(.io, "credential", "no code can be computed: libcrypto failed")
+    }
+    return code
+  }
+}
+
 /// Looks for a code among all the devices, each time through the whole window: the time it takes does not tell
 /// which step or device matched.
 private func search(
@@ -99,51 +129,46 @@ private func search(
 ) throws(EnrollmentFailure) -> Finding {
   var finding = Finding()
   guard let code else { return finding }
-  var indices = Counter(to: Credential.maximumDevices)
+  var indices = Counter(to: credential.deviceCount)
   while let index = indices.next() {
-    guard let device = credential.device(at: index) else { break }
-    guard device.digits == code.digits,
-      let range = FactorRange(of: device, state: state[device: index], limits: limits, now: now)
-    else { continue }
-    guard let secret = SharedSecret(credential.secret(ofDeviceAt: index), algorithm: device.algorithm) else {
-      throw EnrollmentFailure(.io, "credential", "no code can be computed: out of memory, or refused by libcrypto")
-    }
-
-    var factor = range.first
+    guard let candidate = try Candidate(index, for: code, credential, state, limits, now: now) else { continue }
+    var factor = candidate.range.first
     while true {
-      guard let right = secret.code(at: factor, digits: device.digits) else {
-        throw EnrollmentFailure(.io, "credential", "no code can be computed: libcrypto failed")
-      }
-      let isSame = right ^ code.value == 0
-      if isSame, factor >= range.next, finding.match == nil { finding.match = (index, factor) }
-      if isSame, factor < range.next { finding.isReused = true }
-      guard factor < range.last else { break }
+      let isSame = try candidate.code(at: factor) ^ code.value == 0
+      if isSame, factor >= candidate.range.next, finding.match == nil { finding.match = (index, factor) }
+      if isSame, factor < candidate.range.next { finding.isReused = true }
+      guard factor < candidate.range.last else { break }
       factor &+= 1
     }
-    if finding.match == nil {
-      diagnose(code, secret, device, range, &finding)
-    }
+  }
+  guard finding.match == nil, !finding.isReused else { return finding }
+
+  // It is wrong for every device. Only now is the time taken to find out why.
+  indices = Counter(to: credential.deviceCount)
+  while let index = indices.next() {
+    guard let candidate = try Candidate(index, for: code, credential, state, limits, now: now) else { continue }
+    try diagnose(code, candidate, &finding)
   }
   return finding
 }
 
 /// Looks for a code beyond the window, to tell the user and the log why it is refused.
 private func diagnose(
-  _ code: Reply.DeviceCode, _ secret: borrowing SharedSecret, _ device: Device, _ range: FactorRange,
-  _ finding: inout Finding
-) {
+  _ code: Reply.DeviceCode, _ candidate: borrowing Candidate, _ finding: inout Finding
+) throws(EnrollmentFailure) {
+  let range = candidate.range
   var distance: UInt64 = 0
   while distance < diagnosedSteps {
     distance &+= 1
     let (earlier, isBeforeZero) = range.first.subtractingReportingOverflow(distance)
-    if !isBeforeZero, secret.code(at: earlier, digits: device.digits) == code.value {
-      switch device.kind {
+    if !isBeforeZero, try candidate.code(at: earlier) == code.value {
+      switch candidate.device.kind {
       case .totp: finding.stepsOutside = finding.stepsOutside ?? range.steps(to: earlier)
       case .hotp: finding.isReused = true
       }
     }
     let (later, isBeyondLast) = range.last.addingReportingOverflow(distance)
-    if !isBeyondLast, secret.code(at: later, digits: device.digits) == code.value {
+    if !isBeyondLast, try candidate.code(at: later) == code.value {
       finding.stepsOutside = finding.stepsOutside ?? range.steps(to: later)
     }
   }

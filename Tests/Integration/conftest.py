@@ -20,6 +20,12 @@ from rig.syslog import SystemLog  # noqa: E402
 SECONDS_PER_TEST = 120
 
 
+def pytest_addoption(parser) -> None:
+    parser.addoption(
+        "--clean-roots", action="store_true", help="fail, rather than skip, what needs a root that could not be made"
+    )
+
+
 def pytest_configure(config) -> None:
     config.addinivalue_line("markers", "seconds(N): how long this test may take, instead of two minutes")
     config.addinivalue_line("markers", "machinery: checks the tests' own tools and needs no product")

@@ -11,4 +11,8 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
+/* Provided because the table of the SHA code that is linked in is no part of its headers. Tells that code which of the
+ * faster instructions the processor has; a libcrypto that is shared finds out by itself. */
+void copenssl_look_at_processor(void);
+
 #endif

@@ -46,4 +46,12 @@ const char *csetup_argument(int index);
 /// errno set.
 int csetup_new_salt(const unsigned char *random, int count, char *setting);
 
+/// Provided because the Glibc module does not include <sys/timex.h>. Whether the kernel counts its clock as kept right by
+/// a time service (adjtimex(2)): 1 or 0, or -1 where it does not say. Changes nothing.
+int csetup_clock_is_synchronized(void);
+
+/// Provided because Swift has no fork(2), and a damaged library kills the process that loads it. Whether a library can
+/// be loaded and has a symbol, tried in a child: 0; or 1, and dlerror(3)'s words for it; or -1 where no child can be made.
+int csetup_try_library(const char *path, const char *symbol, char *problem, size_t size);
+
 #endif

@@ -1,0 +1,134 @@
+import Glibc
+
+/// The files of sshd's configuration, read as sshd_config(5) has it.
+struct SSHConfiguration {
+  /// One setting as it is written.
+  struct Line {
+    let keyword: String
+    let value: String
+    let place: String
+    /// The criteria of the `Match` that it stands under; nil outside.
+    let match: [String]?
+  }
+
+  /// The main file; nil where the host has none.
+  let path: String?
+  private(set) var lines: [Line] = []
+  private let tree: HostTree
+
+  private static let deepest = 16
+
+  init(_ tree: HostTree) {
+    self.tree = tree
+    path = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"].first { tree.exists($0) }
+    if let path { read(path, match: nil, depth: 0) }
+  }
+
+  /// The settings for a login of an account, or for one of nobody in particular.
+  ///
+  /// Values under a `Match` that applies go before those outside; among each the first one counts.
+  func settings(for account: TreeAccount?) -> SSHSettings {
+    var settings = SSHSettings()
+    for line in lines {
+      if let match = line.match, let keyword = SSHSettings.keyword(line.keyword), applies(match, to: account) {
+        settings.take(keyword, SSHSettings.Setting(value: line.value, place: line.place))
+      }
+    }
+    for line in lines where line.match == nil {
+      if let keyword = SSHSettings.keyword(line.keyword) {
+        settings.take(keyword, SSHSettings.Setting(value: line.value, place: line.place))
+      }
+    }
+    return settings
+  }
+
+  private mutating func read(_ path: String, match outer: [String]?, depth: Int) {
+    guard depth < Self.deepest, let text = tree.text(of: path) else { return }
+    var match = outer
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      let words = Self.words(String(line))
+      guard let keyword = words.first?.lowercased() else { continue }
+      let values = Array(words.dropFirst())
+      switch keyword {
+      case "match": match = values
+      case "include":
+        for pattern in values {
+          for file in files(pattern) { read(file, match: match, depth: depth + 1) }
+        }
+      default:
+        lines.append(
+          Line(
+            keyword: keyword, value: values.joined(separator: " "), place: "\(path), line \(index + 1)", match: match))
+      }
+    }
+  }
+
+  /// The files that a pattern of `Include` stands for, in the order in which sshd reads them.
+  private func files(_ pattern: String) -> [String] {
+    let folder = "/etc/ssh"
+    let path = pattern.hasPrefix("/") ? pattern : "\(folder)/\(pattern)"
+    var found = [""]
+    for part in path.split(separator: "/").map(String.init) {
+      guard part.contains(where: { "*?[".contains($0) }) else {
+        found = found.map { "\($0)/\(part)" }
+        continue
+      }
+      found = found.flatMap { folder in
+        tree.names(in: folder).filter { unsafe fnmatch(part, $0, FNM_PERIOD) == 0 }.map { "\(folder)/\($0)" }
+      }
+    }
+    return found.filter { tree.exists($0) }
+  }
+
+  private func applies(_ criteria: [String], to account: TreeAccount?) -> Bool {
+    if criteria.map({ $0.lowercased() }) == ["all"] { return true }
+    guard let account, criteria.count.isMultiple(of: 2), !criteria.isEmpty else { return false }
+    return stride(from: 0, to: criteria.count, by: 2).allSatisfy { index in
+      switch criteria[index].lowercased() {
+      case "user": Self.matches([account.name], criteria[index + 1])
+      case "group": Self.matches(account.groups, criteria[index + 1])
+      default: false
+      }
+    }
+  }
+
+  /// Whether one of the names matches a list of patterns; a pattern after `!` excludes.
+  private static func matches(_ names: [String], _ list: String) -> Bool {
+    var isMatch = false
+    for pattern in list.split(separator: ",").map(String.init) {
+      let isNegated = pattern.hasPrefix("!")
+      let text = isNegated ? String(pattern.dropFirst()) : pattern
+      guard names.contains(where: { unsafe fnmatch(text, $0, 0) == 0 }) else { continue }
+      if isNegated { return false }
+      isMatch = true
+    }
+    return isMatch
+  }
+
+  /// The words of a line: separated by blanks, the first two also by `=`, with quotes; a comment ends it.
+  private static func words(_ line: String) -> [String] {
+    var words: [String] = []
+    var word = ""
+    var isQuoted = false
+    var hasWord = false
+    func isSeparator(_ character: Character) -> Bool {
+      character == " " || character == "\t" || character == "\r" || (character == "=" && words.count < 2)
+    }
+    for character in line {
+      if character == "\"" {
+        isQuoted.toggle()
+        hasWord = true
+      } else if !isQuoted, character == "#", !hasWord {
+        break
+      } else if !isQuoted, isSeparator(character) {
+        if hasWord { words.append(word) }
+        (word, hasWord) = ("", false)
+      } else {
+        word.append(character)
+        hasWord = true
+      }
+    }
+    if hasWord { words.append(word) }
+    return words
+  }
+}

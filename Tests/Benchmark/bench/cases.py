@@ -1,0 +1,196 @@
+"""The cases: each logs everyone in, in turn, and returns what it found as plain data."""
+
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from rig.machine import COMMAND
+
+from .contenders import Contender, clone, make_account
+from .programs import Host
+
+SUCCESS = 0
+
+
+def summary(values: list[float]) -> dict:
+    """Median and spread, in the unit of the values."""
+    ordered = sorted(values)
+    quarter = len(ordered) // 4
+    return {
+        "median": round(statistics.median(ordered), 1),
+        "first_quartile": round(ordered[quarter], 1),
+        "third_quartile": round(ordered[-1 - quarter], 1),
+        "count": len(ordered),
+    }
+
+
+def logins(host: Host, how: str, everyone: list[Contender], kind: str, rounds: int) -> dict:
+    """Everyone in turn, `rounds` times; the files are put back before each login."""
+    found = {contender.name: [] for contender in everyone}
+    for number in range(rounds + 1):
+        # Nobody is always the one after the fastest.
+        for contender in everyone[number % len(everyone) :] + everyone[: number % len(everyone)]:
+            contender.reset()
+            answer = contender.right() if kind == "right" else contender.wrong()
+            login = host.log_in(how, contender.service, contender.user, answer)
+            expected = kind == "right" or not contender.answer_counts
+            if (login.status == SUCCESS) != expected:
+                raise RuntimeError(f"{contender.name}: a {kind} code ended with {login.status}")
+            if number:  # the first round finds everything cold
+                found[contender.name].append(login)
+    return {
+        name: {"elapsed": summary([each.elapsed for each in those]), "processor": summary([each.processor for each in those])}
+        for name, those in found.items()
+    }
+
+
+def memory(host: Host, everyone: list[Contender]) -> dict:
+    """By how many KiB a host that was forked for the login has grown at the end of pam_authenticate."""
+    found = {}
+    for contender in everyone:
+        grown = []
+        for _ in range(15):
+            contender.reset()
+            grown.append(host.weigh(contender.service, contender.user, contender.right())[1])
+        found[contender.name] = summary(grown)
+    return found
+
+
+def growth(host: Host, everyone: list[Contender], counts: list[int], rounds: int) -> dict:
+    """The time of a login against the number of users that are enrolled."""
+    found: dict = {contender.name: {} for contender in everyone}
+    for count in counts:
+        for contender in everyone:
+            contender.grow(count)
+        for name, result in logins(host, "fork", everyone, "right", rounds).items():
+            found[name][count] = result["elapsed"]
+    return found
+
+
+def devices(host: Host, contender: Contender, rounds: int) -> dict:
+    """The time of a login against the number of authenticators of the user, with the code of the last one."""
+    found = {}
+    original = contender.credential.read_text()
+    lines = original.splitlines(keepends=True)
+    position = next(number for number, line in enumerate(lines) if line.startswith("device "))
+    found = {count: [] for count in (1, 4, 8)}
+    for number in range(rounds + 1):
+        for count in found:
+            others = [_with_other_secret(lines[position], index) for index in range(1, count)]
+            contender.credential.write_text("".join([*lines[:position], *others, *lines[position:]]))
+            contender.reset()
+            login = host.log_in("fork", contender.service, contender.user, contender.right())
+            if login.status != SUCCESS:
+                raise RuntimeError(f"{count} devices: a right code ended with {login.status}")
+            if number:
+                found[count].append(login.elapsed)
+    contender.credential.write_text(original)
+    return {count: summary(values) for count, values in found.items()}
+
+
+def _with_other_secret(line: str, index: int) -> str:
+    start, _, rest = line.partition("secret=")
+    secret, _, _ = rest.partition(" ")
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+    other = "".join(letters[(letters.index(letter) + index) % 32] for letter in secret)
+    return f"{start}secret={other} name=other {index}\n"
+
+
+def parallel(host: Host, everyone: list[Contender], counts: list[int], rounds: int, base: Path) -> dict:
+    """Logins of different users at once: how many a second, and whether each right one was let in."""
+    most = max(counts)
+    users = [make_account(f"many{number}", base) for number in range(most)]
+    for contender in everyone:
+        contender.spread(users)
+    found: dict = {contender.name: {} for contender in everyone}
+    for count in counts:
+        rates: dict = {contender.name: [] for contender in everyone}
+        refused = {contender.name: 0 for contender in everyone}
+        for _ in range(rounds):
+            for contender in everyone:
+                contender.reset_all(users[:count])
+                os.sync()
+                answers = [(user.name, contender.right()) for user in users[:count]]
+                accepted, elapsed = host.log_in_together(contender.service, answers)
+                rates[contender.name].append(count / elapsed * 1e6)
+                refused[contender.name] += count - accepted
+        for name, values in rates.items():
+            found[name][count] = {"per_second": summary(values), "refused": refused[name]}
+    return found
+
+
+def backup_code(host: Host, contender: Contender) -> dict:
+    """What a login with a backup code takes: processor and memory, on purpose."""
+    processor, grown = [], []
+    for number in range(5):
+        contender.reset()
+        code = contender.backup_codes[number]
+        processor.append(host.log_in("fork", contender.service, contender.user, code).processor / 1000)
+        contender.reset()
+        grown.append(_peak(host, contender, code))
+    return {"processor_milliseconds": summary(processor), "peak_kib": summary(grown)}
+
+
+def _peak(host: Host, contender: Contender, code: str) -> float:
+    """The largest that the process of one login ever was, in KiB."""
+    order = f"here {contender.service} {contender.user} {code}\n"
+    run = subprocess.Popen([host.program, host.services], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    run.stdin.write(order)
+    run.stdin.close()
+    _, run.returncode, usage = os.wait4(run.pid, 0)
+    return usage.ru_maxrss
+
+
+def setup_command(base: Path, rounds: int) -> dict:
+    """The command beside google-authenticator. Ours acts for the user by itself; theirs is run as the user."""
+    user = make_account("settingup", base)
+    as_user = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
+    enable = [COMMAND, "enable", "--no-confirm", "--yes", "--json", "--force", "--user", user.name]
+    google = "google-authenticator -t -d -f -q -r 3 -R 30 -w 3 -e 5".split()
+    commands = {
+        "true": ["true"],
+        "twofactor --help": [COMMAND, "--help"],
+        "twofactor enable, no backup codes": [*enable, "--backup-codes", "0"],
+        "twofactor enable, ten backup codes": enable,
+        "twofactor status": [COMMAND, "status", "--json", "--user", user.name],
+        "setpriv true": [*as_user, "true"],
+        "setpriv google-authenticator": [*as_user, *google],
+    }
+    environment = {"PATH": os.environ["PATH"], "HOME": str(user.home), "LC_ALL": "C.UTF-8"}
+    found: dict = {name: ([], []) for name in commands}
+    for _ in range(rounds):
+        for name, arguments in commands.items():
+            started = time.monotonic()
+            process = subprocess.Popen(
+                arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = status
+            if status != 0:
+                raise RuntimeError(f"{name} ended with {status}")
+            elapsed, processor = found[name]
+            elapsed.append((time.monotonic() - started) * 1000)
+            processor.append((usage.ru_utime + usage.ru_stime) * 1000)
+    return {
+        name: {"elapsed_milliseconds": summary(elapsed), "processor_milliseconds": summary(processor)}
+        for name, (elapsed, processor) in found.items()
+    }
+
+
+def users_command(count: int, source: Path) -> dict | None:
+    """`twofactor users` with so many accounts, one in ten of them enrolled; None where there is no such command."""
+    base = Path("/run/homes/crowd")
+    with open("/etc/passwd", "a") as passwd:
+        for number in range(count):
+            passwd.write(f"crowd{number}:x:{500000 + number}:{500000 + number}::{base}/crowd{number}:/bin/sh\n")
+    for number in range(0, count, 10):
+        home = base / f"crowd{number}"
+        home.mkdir(parents=True)
+        os.chown(home, 500000 + number, 500000 + number)
+        clone(source, home / source.name, 500000 + number, 500000 + number)
+    started = time.monotonic()
+    run = subprocess.run([str(COMMAND), "users", "--json"], capture_output=True, timeout=120)
+    elapsed = time.monotonic() - started
+    return {"accounts": count, "elapsed_milliseconds": round(elapsed * 1000, 1)} if run.returncode == 0 else None

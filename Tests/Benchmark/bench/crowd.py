@@ -1,0 +1,81 @@
+"""Many enrolled users: the same modules, with the files of everybody in one place."""
+
+import os
+from pathlib import Path
+
+from rig.machine import Account
+
+from .contenders import Contender, Floor, GoogleAuthenticator, Oath, TwoFactor, clone, put
+
+
+class _Crowd:
+    """Members who are enrolled and never log in, beside the user who does."""
+
+    def prepare(self, folder: Path) -> None:
+        self.folder = folder
+        self.members = 0
+        folder.mkdir(mode=0o755)
+
+    def grow(self, count: int) -> None:
+        """Enrols members until there are `count` users in all."""
+        while self.members < count - 1:
+            self.add_member(f"member{self.members}")
+            self.members += 1
+
+    def add_member(self, name: str) -> None:
+        raise NotImplementedError
+
+
+class CrowdedTwoFactor(_Crowd, TwoFactor):
+    def line(self) -> str:
+        return f"auth required {self.module} directory={self.folder}/%u"
+
+    def enroll(self, account: Account) -> None:
+        super().enroll(account)
+        os.rename(self.directory, self.folder / account.name)
+        self.directory = self.folder / account.name
+        self.file, self.credential = self.directory / "state", self.directory / "credential"
+
+    def add_member(self, name: str) -> None:
+        owner = self.file.stat()
+        clone(self.directory, self.folder / name, owner.st_uid, owner.st_gid)
+
+
+class CrowdedGoogleAuthenticator(_Crowd, GoogleAuthenticator):
+    def line(self) -> str:
+        return f"auth required {self.module} secret={self.folder}/${{USER}}/secret"
+
+    def enroll(self, account: Account) -> None:
+        self.account = account
+        self.file = self.folder / account.name / "secret"
+        self.file.parent.mkdir(mode=0o700)
+        os.chown(self.file.parent, account.uid, account.gid)
+        self.reset()
+
+    def add_member(self, name: str) -> None:
+        (self.folder / name).mkdir(mode=0o700)
+        os.chown(self.folder / name, self.account.uid, self.account.gid)
+        put(self.folder / name / "secret", self.content, self.account, 0o400, flushes=False)
+
+
+class CrowdedOath(_Crowd, Oath):
+    def enroll(self, account: Account) -> None:
+        self.file = self.folder / "users"
+        self.own = self.entry(account.name)
+        self.content = self.own
+        self.reset()
+
+    def grow(self, count: int) -> None:
+        # The user who logs in is the last of the file.
+        self.content = b"".join(self.entry(f"member{number}") for number in range(count - 1)) + self.own
+        self.reset()
+
+
+class CrowdedFloor(_Crowd, Floor):
+    def add_member(self, name: str) -> None:
+        """It has its file in a home; there is nothing that could grow."""
+
+
+def crowded() -> list[Contender]:
+    """Those whose work could depend on how many are enrolled."""
+    return [CrowdedTwoFactor(), CrowdedFloor(), CrowdedGoogleAuthenticator(), CrowdedOath()]

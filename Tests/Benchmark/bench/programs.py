@@ -1,0 +1,84 @@
+"""The C programs of the benchmark: built, and driven."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).parent.parent
+
+WARNINGS = ("-O2", "-Wall", "-Wextra", "-Werror")
+
+# As the module itself is linked.
+MODULE = (
+    "-shared",
+    "-fPIC",
+    "-Wl,-z,nodelete,-z,now,-z,relro,-z,defs,--gc-sections,--as-needed,--exclude-libs,ALL,--strip-all",
+)
+
+
+def build_hosts(folder: Path) -> dict[str, Path]:
+    """A host that uses libcrypto, as sshd does, and a bare one, as login, su and sudo are."""
+    hosts = {"sshd-like host": ("-DWITH_LIBCRYPTO", "-lcrypto"), "bare host": ()}
+    programs = {}
+    for number, (name, flags) in enumerate(hosts.items()):
+        programs[name] = folder / f"host{number}"
+        _compile("-o", programs[name], SOURCES / "host.c", *flags, "-lpam")
+    return programs
+
+
+def build_floor(module: Path) -> None:
+    _compile(*MODULE, "-o", module, SOURCES / "floor.c", "-l:libcrypto.a", "-lpam")
+
+
+def _compile(*arguments) -> None:
+    subprocess.run(["gcc", *WARNINGS, *arguments], check=True, timeout=60)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one login cost: the time from pam_start to pam_end, and that of the processor, in microseconds."""
+
+    status: int
+    elapsed: float
+    processor: float
+
+
+class Host:
+    """A running host; see host.c for what it is told."""
+
+    def __init__(self, program: Path, services: Path, under: tuple[str, ...] = ()) -> None:
+        self.program, self.services = program, services
+        self._process = subprocess.Popen(
+            [*under, program, services], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+
+    def __enter__(self) -> "Host":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+    def log_in(self, how: str, service: str, user: str, answer: str) -> Measured:
+        """A login, `how` being `fork` or `here`."""
+        status, elapsed, processor = self._ask(f"{how} {service} {user} {answer}")
+        return Measured(int(status), int(elapsed) / 1000, int(processor) / 1000)
+
+    def weigh(self, service: str, user: str, answer: str) -> tuple[int, int]:
+        """The status of a login, and by how many KiB it made the host grow."""
+        status, kibibytes = self._ask(f"weigh {service} {user} {answer}")
+        return int(status), int(kibibytes)
+
+    def log_in_together(self, service: str, logins: list[tuple[str, str]]) -> tuple[int, float]:
+        """How many of the logins, released at once, were let in, and the microseconds until the last was through."""
+        lines = [f"together {service} {len(logins)}", *(f"{user} {answer}" for user, answer in logins)]
+        accepted, elapsed = self._ask("\n".join(lines))
+        return int(accepted), int(elapsed) / 1000
+
+    def _ask(self, order: str) -> list[str]:
+        self._process.stdin.write(order + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the host ended at: {order.splitlines()[0]}")
+        return answer.split()

@@ -1,0 +1,124 @@
+"""A clean Debian of another release, unpacked, lived in and forgotten; its daemons are reached over loopback."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from .machine import CHECKOUT, Account
+from .one_time_password import Authenticator
+from .ssh import Client
+
+ROOTS = CHECKOUT / ".build/roots"
+
+# What changes by the way, and by dpkg's own book-keeping.
+VOLATILE = ("dev", "home", "proc", "run", "sys", "tmp", "var/cache", "var/lib/dpkg", "var/lib/pam", "var/log")
+
+
+class CleanRoot:
+    """One root, as a context manager."""
+
+    def __init__(self, release: str, folder: Path, port: int) -> None:
+        self.path = folder / release
+        self.port = port
+        self._archive = ROOTS / f"{release}.tar"
+        self._server: subprocess.Popen | None = None
+
+    def __enter__(self) -> "CleanRoot":
+        self.path.mkdir(parents=True)
+        subprocess.run(["tar", "-xf", self._archive, "-C", self.path, "--exclude=./dev/*"], check=True, timeout=100)
+        for name in ("proc", "dev"):
+            subprocess.run(["mount", "--rbind", f"/{name}", self.path / name], check=True, timeout=20)
+        subprocess.run(["mount", "--make-rslave", self.path / "dev"], check=True, timeout=20)
+        (self.path / "run/sshd").mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop_server()
+        for name in ("dev", "proc"):
+            subprocess.run(["umount", "-R", "-l", self.path / name], check=True, timeout=20)
+        shutil.rmtree(self.path)
+
+    def run(self, *words: str, expect: int = 0, given: str | None = None) -> str:
+        """Runs a program in the root and returns what it wrote, both streams together."""
+        done = subprocess.run(
+            ["chroot", self.path, *map(str, words)],
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+        )
+        assert done.returncode == expect, (words, done.returncode, done.stdout)
+        return done.stdout
+
+    def install(self, package: Path) -> None:
+        shutil.copy(package, self.path / "tmp/package.deb")
+        self.run("dpkg", "-i", "/tmp/package.deb")
+
+    def text(self, name: str) -> str:
+        return (self.path / name).read_text()
+
+    def files(self) -> dict[str, int]:
+        """Every path that stays, with its mode."""
+        found = {}
+        for folder, directories, names in os.walk(self.path):
+            relative = os.path.relpath(folder, self.path)
+            directories[:] = [each for each in directories if os.path.normpath(f"{relative}/{each}") not in VOLATILE]
+            for name in [*directories, *names]:
+                path = os.path.normpath(f"{relative}/{name}")
+                found[path] = os.lstat(self.path / path).st_mode
+        return found
+
+    def add_account(self, name: str, password: str) -> Account:
+        self.run("useradd", "--create-home", "--shell", "/bin/sh", name)
+        self.run("chpasswd", given=f"{name}:{password}\n")
+        return Account(name, password)
+
+    def enroll(self, account: Account) -> Authenticator:
+        words = ["twofactor", "enable", "--user", account.name, "--no-confirm", "--yes", "--json"]
+        return Authenticator.from_base32(json.loads(self.run(*words))["secret"])
+
+    def doctor(self, *arguments: str, expect: int = 0) -> dict[str, set[str]]:
+        """What doctor says: statuses by the name of the check."""
+        found: dict[str, set[str]] = {}
+        for check in json.loads(self.run("twofactor", "doctor", "--json", *arguments, expect=expect))["checks"]:
+            found.setdefault(check["name"], set()).add(check["status"])
+        return found
+
+    def start_server(self) -> None:
+        """Starts the root's own sshd with its own configuration, on loopback."""
+        self.run("ssh-keygen", "-A")
+        self._server = subprocess.Popen(
+            ["chroot", self.path, "/usr/sbin/sshd", "-D", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for _ in range(100):
+            scan = subprocess.run(
+                ["ssh-keyscan", "-T", "2", "-p", str(self.port), "127.0.0.1"], capture_output=True, timeout=20
+            )
+            if scan.stdout:
+                return
+            assert self._server.poll() is None, "sshd ended before it listened"
+            time.sleep(0.05)
+        raise TimeoutError("sshd does not answer")
+
+    def stop_server(self) -> None:
+        if self._server and self._server.poll() is None:
+            os.killpg(self._server.pid, signal.SIGTERM)
+            self._server.wait(timeout=10)
+        self._server = None
+
+    def connect(self, account: Account) -> Client:
+        options = [
+            *("-F", "none", "-p", str(self.port)),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
+            *("-o", "NumberOfPasswordPrompts=1", "-o", "PubkeyAuthentication=no", "-o", "ConnectTimeout=10"),
+        ]
+        return Client(["ssh", *options, f"{account.name}@127.0.0.1", "echo logged in"])

@@ -1,0 +1,435 @@
+"""`twofactor doctor` on trees of hosts, good and broken: what it finds, how bad that is, and what it says to do."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from rig import host_trees
+from rig.host_trees import (
+    ARCH,
+    COMMON_AUTH,
+    DEBIAN_12,
+    FEDORA,
+    LINE,
+    MODULES,
+    SSHD_SETTINGS,
+    STOCK,
+    SUSE,
+    after,
+    build,
+    good,
+)
+from rig.machine import PRODUCT
+
+SSHD = "etc/pam.d/sshd"
+AUTH = "etc/pam.d/common-auth"
+CONF = "etc/security/twofactor.conf"
+DROP_IN = "etc/ssh/sshd_config.d/10-twofactor.conf"
+
+
+def doctor(root: Path | None, *arguments: str) -> tuple[int, list[dict]]:
+    words = [PRODUCT / "twofactor", "doctor", "--json", *(["--root", root] if root else []), *arguments]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stderr == "", done.stderr
+    checks = json.loads(done.stdout)["checks"]
+    for check in checks:
+        assert list(check) == ["name", "status", "detail", "remedy"]
+        assert check["status"] in ("ok", "warning", "failed", "skipped") and check["detail"]
+        assert (check["remedy"] is not None) == (check["status"] in ("warning", "failed"))
+    return done.returncode, checks
+
+
+def found(checks: list[dict]) -> set[tuple[str, str]]:
+    return {(check["name"], check["status"]) for check in checks if check["status"] in ("warning", "failed")}
+
+
+def with_sshd(text: str, **more: str) -> dict[str, str | None]:
+    return {**good(), SSHD: text, **more}
+
+
+def in_sshd(line: str) -> dict[str, str | None]:
+    """Debian with a line of the module behind the password."""
+    return with_sshd(after(DEBIAN_12[SSHD], "@include common-auth", line + "\n"))
+
+
+def with_settings(text: str) -> dict[str, str | None]:
+    return {**good(), DROP_IN: text}
+
+
+UNIX = "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
+
+GOOD = {
+    "Debian 12": good(),
+    "Debian 13": good(host_trees.DEBIAN_13),
+    "by the profile of pam-auth-update": {**DEBIAN_12, AUTH: COMMON_AUTH + LINE, **SSHD_SETTINGS},
+    "Arch": {**ARCH, SSHD: after(ARCH[SSHD], "auth", LINE), **{"etc/ssh/sshd_config.d/10-twofactor.conf": SSHD_SETTINGS[DROP_IN]}},
+    "a profile of authselect": {
+        **FEDORA,
+        "etc/pam.d/password-auth": "auth required pam_env.so\n"
+        "auth [success=2 new_authtok_reqd=2 default=ignore] pam_unix.so nullok\n"
+        "auth [success=1 new_authtok_reqd=1 default=ignore] pam_sss.so forward_pass\n"
+        "auth requisite pam_deny.so\nauth required pam_permit.so\n" + LINE,
+        SSHD: "auth include password-auth\nauth include postlogin\n",
+        "etc/pam.d/su": "auth sufficient pam_rootok.so\nauth include password-auth\n",
+        **SSHD_SETTINGS,
+    },
+    "requisite": in_sshd("auth requisite pam_twofactor.so"),
+    "in brackets": in_sshd("auth [success=ok ignore=ignore default=die] pam_twofactor.so nullok"),
+    "arguments with blanks": in_sshd("auth required pam_twofactor.so nullok [prompt=Code from the app: ] window=2"),
+    "in two lines": in_sshd("auth required \\\n    pam_twofactor.so nullok"),
+    "plain requisite password": with_sshd("auth requisite pam_unix.so\n" + LINE),
+    "two checks of passwords": with_sshd(
+        "auth [success=2 default=ignore] pam_unix.so\nauth [success=1 default=ignore] pam_sss.so use_first_pass\n"
+        "auth requisite pam_deny.so\nauth required pam_permit.so\n" + LINE
+    ),
+    "key and code, no password": {
+        **with_sshd(LINE + "auth required pam_permit.so\n"),
+        DROP_IN: SSHD_SETTINGS[DROP_IN] + "AuthenticationMethods publickey,keyboard-interactive:pam\n",
+    },
+    "keys alone for one user": with_settings(
+        SSHD_SETTINGS[DROP_IN]
+        + "Match User backup\n  KbdInteractiveAuthentication no\n  AuthenticationMethods publickey\n"
+    ),
+    "a configuration": {**good(), CONF: "# ours\nissuer = Example Ltd\nwindow = 2\n"},
+    "a comment about the module": {**good(), "etc/pam.d/sudo": "# auth sufficient pam_twofactor.so\n@include common-auth\n"},
+    "a copy of an editor": {**good(), "etc/pam.d/sshd~": "auth sufficient pam_twofactor.so\n"},
+    "the old name of the setting": {
+        **good(), DROP_IN: "ChallengeResponseAuthentication yes\nPasswordAuthentication no\n"
+    },
+}
+
+
+@pytest.mark.parametrize("host", GOOD)
+def test_a_host_on_which_all_is_well_has_no_findings(tmp_path, host):
+    status, checks = doctor(build(tmp_path / "host", GOOD[host]), "--strict")
+    assert (found(checks), status) == (set(), 0)
+    assert any(check["name"] == "pam_stacks" and "sshd" in check["detail"] for check in checks)
+
+
+@pytest.mark.parametrize("host", STOCK)
+def test_a_host_as_it_is_shipped_is_told_that_nobody_is_asked_for_a_code(tmp_path, host):
+    status, checks = doctor(build(tmp_path / "host", STOCK[host], installed=False))
+    assert found(checks) == {("module", "warning"), ("password_service", "warning"), ("pam_stacks", "warning")}
+    assert status == 0
+    assert doctor(tmp_path / "host", "--strict")[0] == 1
+
+
+# What is wrong: the tree, what is found, and a part of what is said to do about it.
+BROKEN = {
+    "sufficient after the password": (
+        in_sshd("auth sufficient pam_twofactor.so"),
+        ("pam_control", "failed"),
+        "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so",
+    ),
+    "sufficient before the password": (
+        with_sshd("auth sufficient pam_twofactor.so\n" + UNIX),
+        ("pam_control", "failed"),
+        "line 1: auth required pam_twofactor.so",
+    ),
+    "optional": (in_sshd("auth optional pam_twofactor.so"), ("pam_control", "failed"), "auth required pam_twofactor.so"),
+    "refusal ignored": (
+        in_sshd("auth [success=ok default=ignore] pam_twofactor.so"), ("pam_control", "failed"), "auth required"
+    ),
+    "throttling ignored": (
+        in_sshd("auth [success=ok maxtries=ignore default=die] pam_twofactor.so"), ("pam_control", "failed"), "auth required"
+    ),
+    "errors ignored": (
+        in_sshd("auth [success=ok authinfo_unavail=ignore ignore=ignore default=bad] pam_twofactor.so"),
+        ("pam_control", "failed"),
+        "auth required",
+    ),
+    "configuration errors ignored": (
+        in_sshd("auth [success=ok service_err=ignore default=bad] pam_twofactor.so"), ("pam_control", "failed"), "auth required"
+    ),
+    "a module that may be missing": (
+        in_sshd("auth [success=ok module_unknown=ignore default=bad] pam_twofactor.so"),
+        ("pam_control", "failed"),
+        "auth required",
+    ),
+    "a jump on refusal": (
+        with_sshd(UNIX + "auth [success=ok auth_err=1 default=bad] pam_twofactor.so\nauth requisite pam_deny.so\n"),
+        ("pam_control", "failed"),
+        "auth required",
+    ),
+    "before the password": (
+        with_sshd(LINE + "@include common-auth\n"), ("pam_order", "failed"), "move it behind /etc/pam.d/common-auth, line 1"
+    ),
+    "jumped over by the password": (
+        {**DEBIAN_12, AUTH: after(COMMON_AUTH.replace("success=1", "success=2"), "auth\t[success", LINE), **SSHD_SETTINGS},
+        ("pam_bypass", "failed"),
+        "auth required pam_twofactor.so",
+    ),
+    "where the count of a jump was forgotten": (
+        {**DEBIAN_12, AUTH: after(COMMON_AUTH, "auth\t[success", LINE), **SSHD_SETTINGS},
+        ("pam_dead_end", "failed"),
+        "success=N",
+    ),
+    "nullok and nothing else that says yes": (
+        {**with_sshd(LINE), DROP_IN: SSHD_SETTINGS[DROP_IN] + "AuthenticationMethods publickey,keyboard-interactive\n"},
+        ("pam_nullok", "warning"),
+        "in /etc/pam.d/sshd, behind line 1: auth required pam_permit.so",
+    ),
+    "behind a sufficient password": (
+        with_sshd("auth sufficient pam_unix.so\n" + LINE + "auth required pam_deny.so\n"),
+        ("pam_bypass", "failed"),
+        "in /etc/pam.d/sshd, line 1: auth requisite pam_unix.so",
+    ),
+    "behind a sufficient password that is included": (
+        {
+            **FEDORA,
+            SSHD: "auth include password-auth\n" + LINE,
+            **SSHD_SETTINGS,
+        },
+        ("pam_bypass", "failed"),
+        "in /etc/pam.d/password-auth",
+    ),
+    "one of two passwords goes around": (
+        with_sshd("auth [success=2 default=ignore] pam_unix.so\nauth sufficient pam_sss.so\nauth requisite pam_deny.so\n"
+                  "auth required pam_permit.so\n" + LINE),
+        ("pam_bypass", "failed"),
+        "line 2",
+    ),
+    "a condition": (
+        with_sshd(UNIX + "auth [success=1 default=ignore] pam_succeed_if.so user ingroup nocode\n" + LINE),
+        ("pam_condition", "warning"),
+        "auth required pam_twofactor.so",
+    ),
+    "another factor that is enough": (
+        with_sshd("auth sufficient pam_u2f.so\n" + UNIX + LINE), ("pam_alternative", "warning"), "pam_u2f.so"
+    ),
+    "a count that leads nowhere": (
+        with_sshd("auth [success=5 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n" + LINE),
+        ("pam_dead_end", "failed"),
+        "success=N",
+    ),
+    "the code alone": (with_sshd(LINE), ("pam_code_alone", "failed"), "auth requisite pam_unix.so"),
+    "the code alone for su": (
+        {**good(), "etc/pam.d/su": "auth sufficient pam_rootok.so\n" + LINE}, ("pam_code_alone", "failed"), "pam_unix.so"
+    ),
+    "a required password": (
+        with_sshd("auth required pam_unix.so\n" + LINE),
+        ("pam_requisite", "warning"),
+        "in /etc/pam.d/sshd, line 1: auth requisite pam_unix.so",
+    ),
+    "openSUSE, where the password is required": (
+        {**SUSE, SSHD: "auth requisite pam_nologin.so\nauth include common-auth\n" + LINE, **SSHD_SETTINGS},
+        ("pam_requisite", "warning"),
+        "in /usr/lib/pam.d/common-auth, line 3: auth requisite pam_unix.so try_first_pass",
+    ),
+    "Fedora, where the password is in a substack": (
+        {**FEDORA, SSHD: after(FEDORA[SSHD], "auth       substack", LINE), **SSHD_SETTINGS},
+        ("pam_requisite", "warning"),
+        "pam_deny.so",
+    ),
+    "two codes": (
+        {**good(), AUTH: COMMON_AUTH + LINE}, ("pam_twice", "failed"), "remove from /etc/pam.d/sshd, line 2"
+    ),
+    "nullok taken back": (
+        in_sshd("auth [success=ok default=die] pam_twofactor.so nullok"), ("pam_nullok", "warning"), "auth required"
+    ),
+    "named for account": (
+        {**good(), "etc/pam.d/login": DEBIAN_12["etc/pam.d/login"] + "account required pam_twofactor.so\n"},
+        ("pam_facility", "failed"),
+        "remove from /etc/pam.d/login",
+    ),
+    "an include that is not there": (
+        with_sshd("@include common-auth\n@include common-nothing\n" + LINE), ("pam_syntax", "failed"), "correct"
+    ),
+    "an include of itself": (with_sshd("@include sshd\n" + LINE), ("pam_syntax", "failed"), "correct"),
+    "a control that is none": (in_sshd("auth requird pam_env.so\n" + LINE), ("pam_syntax", "failed"), "correct"),
+    "an unknown argument": (in_sshd("auth required pam_twofactor.so windows=3"), ("module_arguments", "failed"), "line 2"),
+    "an argument out of range": (in_sshd("auth required pam_twofactor.so window=99"), ("module_arguments", "failed"), "line 2"),
+    "an argument twice": (
+        in_sshd("auth required pam_twofactor.so window=1 window=2"), ("module_arguments", "failed"), "line 2"
+    ),
+    "UsePAM off": (
+        {**good(), "etc/ssh/sshd_config": DEBIAN_12["etc/ssh/sshd_config"].replace("UsePAM yes", "UsePAM no")},
+        ("ssh_use_pam", "failed"),
+        "in /etc/ssh/sshd_config, line 5: UsePAM yes",
+    ),
+    "UsePAM not there": (
+        {**good(), "etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n"}, ("ssh_use_pam", "failed"), "UsePAM yes"
+    ),
+    "no questions": (
+        with_settings("PasswordAuthentication no\n"),
+        ("ssh_keyboard_interactive", "failed"),
+        "in /etc/ssh/sshd_config, line 4: KbdInteractiveAuthentication yes",
+    ),
+    "no questions, by a file that is read before": (
+        {**good(), "etc/ssh/sshd_config.d/05-first.conf": "KbdInteractiveAuthentication=no\n"},
+        ("ssh_keyboard_interactive", "failed"),
+        "in /etc/ssh/sshd_config.d/05-first.conf, line 1",
+    ),
+    "methods without questions": (
+        with_settings(SSHD_SETTINGS[DROP_IN] + 'AuthenticationMethods "publickey"\n'),
+        ("ssh_keyboard_interactive", "failed"),
+        "AuthenticationMethods publickey,keyboard-interactive:pam",
+    ),
+    "passwords beside it": (
+        with_settings("KbdInteractiveAuthentication yes\n"), ("ssh_password_authentication", "warning"), "PasswordAuthentication no"
+    ),
+    "root from outside": (
+        with_settings(SSHD_SETTINGS[DROP_IN] + "PermitRootLogin yes\n"),
+        ("ssh_root_login", "warning"),
+        "in /etc/ssh/sshd_config.d/10-twofactor.conf, line 3: PermitRootLogin prohibit-password",
+    ),
+    "empty passwords": (
+        with_settings(SSHD_SETTINGS[DROP_IN] + "PermitEmptyPasswords yes\n"), ("ssh_empty_passwords", "warning"), "no"
+    ),
+    "passwords for some": (
+        with_settings(SSHD_SETTINGS[DROP_IN] + "Match Address 192.0.2.0/24\n  PasswordAuthentication yes\n"),
+        ("ssh_match", "warning"),
+        "doctor --user",
+    ),
+    "no service for the command": (
+        {**good(), "etc/pam.d/twofactor": None}, ("password_service", "warning"), "auth required pam_unix.so"
+    ),
+    "a service of the command that asks for a code": (
+        {**good(), "etc/pam.d/twofactor": "auth required pam_unix.so\n" + LINE}, ("password_service", "warning"), "pam_unix.so"
+    ),
+    "an empty service of the command": (
+        {**good(), "etc/pam.d/twofactor": "# nothing\n"}, ("password_service", "warning"), "auth required pam_unix.so"
+    ),
+    "an unknown setting": ({**good(), CONF: "issuer = A\nwindows = 3\n"}, ("configuration", "failed"), "man twofactor.conf"),
+    "a setting twice": ({**good(), CONF: "window = 1\nwindow = 1\n"}, ("configuration", "failed"), "man twofactor.conf"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_wrong_is_found_once_and_the_change_is_named(tmp_path, what):
+    files, expected, remedy = BROKEN[what]
+    status, checks = doctor(build(tmp_path / "host", files))
+    assert found(checks) == {expected}
+    assert remedy in next(check["remedy"] for check in checks if (check["name"], check["status"]) == expected)
+    assert status == (78 if expected[1] == "failed" else 0)
+    assert doctor(tmp_path / "host", "--strict")[0] == (78 if expected[1] == "failed" else 1)
+
+
+def test_the_corpus_is_large_enough():
+    assert len(GOOD) + len(STOCK) + len(BROKEN) >= 60
+
+
+def change(root: Path, path: str, *, mode: int | None = None, owner: int | None = None) -> None:
+    if mode is not None:
+        (root / path).chmod(mode)
+    if owner is not None:
+        os.chown(root / path, owner, owner)
+
+
+@pytest.mark.parametrize(
+    "what",
+    {
+        "owner": lambda root: change(root, f"{MODULES}/pam_twofactor.so", owner=4201),
+        "mode": lambda root: change(root, f"{MODULES}/pam_twofactor.so", mode=0o666),
+        "kind": lambda root: (root / MODULES / "pam_twofactor.so").write_text("#!/bin/sh\n"),
+        "absence": lambda root: (root / MODULES / "pam_twofactor.so").unlink(),
+        "processor": lambda root: patch(root / MODULES / "pam_twofactor.so", 18, b"\x28"),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_a_module_that_is_not_as_it_should_be_is_found_by_its(tmp_path, what):
+    root = build(tmp_path / "host", good())
+    what[1](root)
+    status, checks = doctor(root)
+    assert (found(checks), status) == ({("module", "failed")}, 78)
+
+
+def patch(path: Path, offset: int, data: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset : offset + len(data)] = data
+    path.write_bytes(content)
+
+
+def test_a_configuration_that_others_may_write_is_refused(tmp_path):
+    root = build(tmp_path / "host", {**good(), CONF: "window = 2\n"})
+    change(root, CONF, mode=0o664)
+    assert found(doctor(root)[1]) == {("configuration", "failed")}
+    change(root, CONF, mode=0o644, owner=4201)
+    assert found(doctor(root)[1]) == {("configuration", "failed")}
+
+
+def test_links_in_a_tree_stay_in_the_tree(tmp_path):
+    root = build(tmp_path / "host", good())
+    (root / "etc/pam.d/sshd").rename(root / "etc/stack")
+    (root / "etc/pam.d/sshd").symlink_to("/etc/stack")
+    (root / "etc/pam.d/loop").symlink_to("/etc/pam.d/loop")
+    (root / "etc/pam.d/up").symlink_to("../../../../../../../../etc/shadow")
+    status, checks = doctor(root)
+    assert (found(checks), status) == (set(), 0)
+
+
+def test_match_blocks_are_followed_for_a_user(tmp_path):
+    settings = SSHD_SETTINGS[DROP_IN] + "Match Group staff User !root,*\n  PasswordAuthentication yes\n"
+    root = build(tmp_path / "host", with_settings(settings))
+    assert found(doctor(root, "--user", "alice")[1]) == {("ssh_password_authentication", "warning")}
+    assert found(doctor(root, "--user", "root")[1]) == set()
+
+
+ENROLLMENTS = {
+    "others may read the credential": ("credential", 0o644, 4201, "is open to others"),
+    "somebody else's credential": ("credential", 0o600, 4202, "is owned by somebody else"),
+    "others may read the state": ("state", 0o640, 4201, "is open to others"),
+    "others may write the directory": ("", 0o777, 4201, "can be written by others"),
+    "somebody else's directory": ("", 0o700, 4202, "is owned by somebody else"),
+}
+
+
+@pytest.fixture
+def tree_with_enrolment(tmp_path, products, enrolled_with_backup_codes):
+    """A good host on which alice is enrolled."""
+    root = build(tmp_path / "host", good())
+    home = root / "home/alice"
+    subprocess.run(["cp", "-a", enrolled_with_backup_codes.directory, home], check=True, timeout=20)
+    subprocess.run(["chown", "-R", "4201:4201", home], check=True, timeout=20)
+    return root
+
+
+def test_an_enrolment_that_is_right_is_counted(tree_with_enrolment):
+    status, checks = doctor(tree_with_enrolment, "--strict")
+    assert (found(checks), status) == (set(), 0)
+    assert any(check["detail"].startswith("1 of 2 accounts") for check in checks)
+
+
+@pytest.mark.parametrize("what", ENROLLMENTS)
+def test_an_enrolment_that_no_login_can_use_is_found(tree_with_enrolment, what):
+    name, mode, owner, words = ENROLLMENTS[what]
+    change(tree_with_enrolment, f"home/alice/.twofactor/{name}", mode=mode, owner=owner)
+    status, checks = doctor(tree_with_enrolment)
+    assert (found(checks), status) == ({("enrollment", "failed")}, 78)
+    assert any(words in check["detail"] for check in checks)
+
+
+def test_a_damaged_credential_is_found(tree_with_enrolment):
+    (tree_with_enrolment / "home/alice/.twofactor/credential").write_text("twofactor 9\n")
+    assert found(doctor(tree_with_enrolment)[1]) == {("enrollment", "failed")}
+
+
+def test_a_home_that_others_may_write_is_found(tree_with_enrolment):
+    change(tree_with_enrolment, "home/alice", mode=0o777)
+    assert found(doctor(tree_with_enrolment)[1]) == {("home", "warning")}
+
+
+def test_what_a_person_reads_names_the_line_to_change(tmp_path):
+    root = build(tmp_path / "host", BROKEN["sufficient after the password"][0])
+    words = [PRODUCT / "twofactor", "doctor", "--root", root]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 78 and done.stderr == ""
+    assert "failed   pam_control: /etc/pam.d/sshd, line 2:" in done.stdout
+    assert "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so\n" in done.stdout
+    assert done.stdout.endswith("\n1 failed, 0 warnings.\n")
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path):
+    words = [PRODUCT / "twofactor", "doctor", "--root", tmp_path / "nothing"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 66 and "nothing" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["argument", "file"])
+def test_a_group_that_does_not_exist_is_found(tmp_path, where):
+    argument = {"argument": "only_groups=staff,codes", "file": ""}[where]
+    files = in_sshd(f"auth required pam_twofactor.so {argument}")
+    root = build(tmp_path / "host", {**files, **({CONF: "only_groups = staff,codes\n"} if where == "file" else {})})
+    assert ("groups", "failed") in found(doctor(root)[1])

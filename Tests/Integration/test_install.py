@@ -1,0 +1,161 @@
+"""scripts/install and scripts/uninstall: on the host, below another root, and over files that are in use."""
+
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from rig import machine
+from rig.machine import CHECKOUT, PRODUCT, modules_directory
+
+INSTALLED = [
+    "usr/local/bin/twofactor",
+    "etc/pam.d/twofactor",
+    "etc/fail2ban/filter.d/twofactor.conf",
+    "usr/share/pam-configs/twofactor",
+    "usr/local/share/man/man8/pam_twofactor.8.gz",
+    "usr/local/share/man/man1/twofactor.1.gz",
+    "usr/local/share/man/man5/twofactor.conf.5.gz",
+    "usr/local/share/bash-completion/completions/twofactor",
+    "usr/local/share/zsh/site-functions/_twofactor",
+    "usr/local/share/fish/vendor_completions.d/twofactor.fish",
+    "usr/local/share/doc/twofactor/examples/sshd_config.d/twofactor.conf",
+]
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [CHECKOUT / "scripts" / script, *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+
+
+def quietly(script: str, *arguments: str) -> None:
+    done = run(script, *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
+
+
+def files(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+def with_module(root: Path, folder: str, name: str = "pam_unix.so") -> Path:
+    """A tree with a PAM module of this processor in a folder."""
+    (root / folder).mkdir(parents=True)
+    (root / folder / name).write_bytes((modules_directory() / "pam_unix.so").read_bytes())
+    return root
+
+
+@pytest.mark.parametrize("folder", ["usr/lib/x86_64-linux-gnu/security", "usr/lib64/security", "usr/lib/security"])
+@pytest.mark.parametrize("neighbour", ["pam_unix.so", "pam_permit.so"])
+def test_the_module_goes_where_the_modules_of_the_tree_are(tmp_path, folder, neighbour):
+    root = with_module(tmp_path, folder, neighbour)
+    quietly("install", "--destdir", root)
+    module = root / folder / "pam_twofactor.so"
+    assert module.read_bytes() == (PRODUCT / "pam_twofactor.so").read_bytes()
+    assert module.stat().st_mode & 0o7777 == 0o644
+    assert set(INSTALLED) <= files(root)
+    quietly("uninstall", "--destdir", root)
+    assert files(root) == {f"{folder}/{neighbour}"}
+
+
+def test_modules_of_another_processor_are_passed_over(tmp_path):
+    other = with_module(tmp_path, "usr/lib/other-linux-gnu/security") / "usr/lib/other-linux-gnu/security/pam_unix.so"
+    elf = bytearray(other.read_bytes())
+    elf[18:20] = b"\x28\x00"
+    other.write_bytes(elf)
+    root = with_module(tmp_path, "usr/lib/security")
+    quietly("install", "--destdir", root)
+    assert (root / "usr/lib/security/pam_twofactor.so").exists()
+
+
+def test_an_empty_tree_gets_the_module_where_this_host_has_its_modules(tmp_path):
+    quietly("install", "--destdir", tmp_path)
+    assert [path.parent.name for path in tmp_path.rglob("pam_twofactor.so")] == ["security"]
+    quietly("uninstall", "--destdir", tmp_path)
+    assert files(tmp_path) == set()
+
+
+def test_the_host_is_left_as_it_was_after_install_and_uninstall(products, request):
+    request.addfinalizer(machine.install)  # the other tests go on with it
+    quietly("uninstall")
+    roots = [Path(name) for name in ("/etc", "/usr/local", "/usr/share/pam-configs", str(modules_directory()))]
+    before = {root: files(root) for root in roots}
+    quietly("install")
+    assert subprocess.run(["twofactor", "--version"], capture_output=True, timeout=20).returncode == 0
+    assert all((Path("/") / name).exists() for name in INSTALLED)
+    quietly("install")
+    quietly("uninstall")
+    assert {root: files(root) for root in roots} == before
+    assert not Path("/etc/fail2ban/filter.d/twofactor.conf").exists()
+
+
+def test_what_the_administrator_changed_stays_and_is_named(tmp_path):
+    quietly("install", "--destdir", tmp_path)
+    service = tmp_path / "etc/pam.d/twofactor"
+    service.write_text("auth required pam_sss.so\n")
+    again = run("install", "--destdir", tmp_path)
+    assert again.returncode == 0 and str(service) in again.stderr
+    gone = run("uninstall", "--destdir", tmp_path)
+    assert gone.returncode == 0 and str(service) in gone.stderr
+    assert files(tmp_path) == {"etc/pam.d/twofactor"}
+
+
+STACKS = {
+    "plain": "auth required pam_twofactor.so\n",
+    "in brackets": "auth [success=ok default=bad] pam_twofactor.so nullok\n",
+    "by its path": "auth required /usr/lib/security/pam_twofactor.so\n",
+    "in two lines": "auth required \\\n  pam_twofactor.so nullok\n",
+}
+
+
+@pytest.mark.parametrize("how", STACKS)
+def test_uninstall_refuses_while_a_stack_names_the_module(tmp_path, how):
+    quietly("install", "--destdir", tmp_path)
+    stack = tmp_path / "etc/pam.d/sshd"
+    stack.write_text("#%PAM-1.0\n" + STACKS[how])
+    before = files(tmp_path)
+    refused = run("uninstall", "--destdir", tmp_path)
+    assert refused.returncode == 1 and f"{stack}, line 2," in refused.stderr
+    assert files(tmp_path) == before
+    stack.write_text("# auth required pam_twofactor.so\nauth required pam_unix.so # pam_twofactor.so\n")
+    (tmp_path / "etc/pam.d/sshd.dpkg-old").write_text(STACKS["plain"])
+    quietly("uninstall", "--destdir", tmp_path)
+
+
+def test_no_moment_is_without_the_module(tmp_path):
+    """Somebody who opens the module again and again while it is replaced finds a whole one each time."""
+    quietly("install", "--destdir", tmp_path)
+    module = next(tmp_path.rglob("pam_twofactor.so"))
+    whole = (PRODUCT / "pam_twofactor.so").read_bytes()
+    stop, broken = threading.Event(), []
+
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                if module.read_bytes() != whole:
+                    broken.append("half")
+            except OSError as error:
+                broken.append(str(error))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    for _ in range(5):
+        quietly("install", "--destdir", tmp_path)
+    stop.set()
+    looker.join()
+    assert broken == []
+
+
+@pytest.mark.parametrize("script", ["install", "uninstall", "build"])
+def test_help_is_there_and_a_wrong_option_is_a_usage_error(script):
+    assert run(script, "--help").stdout.startswith(f"Usage: scripts/{script}")
+    assert run(script, "--wrong").returncode == 64
+
+
+@pytest.mark.parametrize("shell,check", [("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n"])])
+def test_completions_can_be_read_by_their_shell(shell, check):
+    script = PRODUCT / "completions" / f"twofactor.{shell}"
+    assert "backup-codes" in script.read_text()
+    if subprocess.run(["which", check[0]], capture_output=True).returncode != 0:
+        pytest.skip(f"{shell} is not installed here")
+    assert subprocess.run([*check, script], timeout=20).returncode == 0

@@ -1,0 +1,75 @@
+"""The manual pages: clean, and with every option of the command and of the module in them and in the completions."""
+
+import re
+import subprocess
+
+import pytest
+from rig.machine import CHECKOUT, PRODUCT
+
+PAGES = {path.name: path for path in sorted((CHECKOUT / "pam/man").iterdir())}
+OWN = r"referenced manual not found: Xr (twofactor 1|twofactor\.conf 5|pam_twofactor 8)"
+
+
+def text(name: str) -> str:
+    shown = subprocess.run(["mandoc", "-T", "utf8", PAGES[name]], capture_output=True, text=True, timeout=20)
+    return re.sub(r".\x08", "", shown.stdout)
+
+
+def help_of(*words: str) -> str:
+    return subprocess.run([PRODUCT / "twofactor", *words, "--help"], capture_output=True, text=True, timeout=20).stdout
+
+
+def subcommands(*words: str) -> list[list[str]]:
+    """Every subcommand below the given words, and theirs."""
+    block = help_of(*words).partition("SUBCOMMANDS:\n")[2].split("\n\n")[0]
+    names = re.findall(r"^  (\S+)", block, re.MULTILINE)
+    return [[*words, name] for name in names] + [more for name in names for more in subcommands(*words, name)]
+
+
+def options_of_the_policy() -> list[str]:
+    source = (CHECKOUT / "Sources/LoginPolicy/PolicyOption.swift").read_text()
+    names = source.partition("var name: Literal")[2].partition("\n  }")[0]
+    return re.findall(r'"([a-z_]+)"', names)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_clean(name):
+    lint = subprocess.run(["mandoc", "-T", "lint", PAGES[name]], capture_output=True, text=True, timeout=20)
+    # A page of this project, or of a machine without manuals, is not found on this machine.
+    words = [line for line in lint.stdout.splitlines() if "referenced manual not found" not in line]
+    unknown = [line for line in lint.stdout.splitlines() if "manual not found" in line and not re.search(OWN, line)]
+    assert words == [], lint.stdout
+    assert [line for line in unknown if not re.search(r"Xr (sshd 8|sshd_config 5|pam\.conf 5|pam 7)\b", line)] == []
+
+
+def test_every_subcommand_and_option_is_in_the_page_and_in_the_completions():
+    page = text("twofactor.1")
+    completions = {shell: (PRODUCT / f"completions/twofactor.{shell}").read_text() for shell in ("bash", "zsh", "fish")}
+    missing = []
+    found = subcommands()
+    assert ["enable"] in found and ["status"] in found
+    for words in found:
+        if words[0] == "help":
+            continue
+        if not re.search(r"^\s+" + r"\s+".join(map(re.escape, words)) + r"\b", page, re.MULTILINE):
+            missing.append(f"{' '.join(words)}: page")
+        missing += [f"{words[-1]}: {shell}" for shell, script in completions.items() if words[-1] not in script]
+        for option in set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", help_of(*words), re.MULTILINE)):
+            if not re.search(rf"--{option}\b", page):
+                missing.append(f"{' '.join(words)} --{option}: page")
+            missing += [f"--{option}: {shell}" for shell, script in completions.items() if option not in script]
+    assert missing == []
+
+
+# Options that stand in the one place alone.
+ARGUMENTS_ALONE = {"conf"}
+FILE_ALONE = {"issuer", "require_password", "allow_disable", "notify"}
+
+
+@pytest.mark.parametrize("name,elsewhere", [("pam_twofactor.8", FILE_ALONE), ("twofactor.conf.5", ARGUMENTS_ALONE)])
+def test_every_option_of_the_policy_is_in_its_page_and_nothing_else(name, elsewhere):
+    options = set(options_of_the_policy())
+    assert len(options) >= 23 and ARGUMENTS_ALONE | FILE_ALONE <= options
+    source = PAGES[name].read_text().partition(".Sh RESULTS")[0].partition(".Sh FILES")[0]
+    tagged = re.findall(r"^\.It Cm ([a-z_]+)", source, re.MULTILINE)
+    assert sorted(tagged) == sorted(options - elsewhere)

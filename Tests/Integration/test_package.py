@@ -1,0 +1,147 @@
+"""The Debian package in clean roots: installed, switched on, logged in through, upgraded, removed, purged."""
+
+import re
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from rig.clean_root import ROOTS, CleanRoot
+from rig.machine import PRODUCT
+
+RELEASES = {"bookworm": 22901, "trixie": 22902}
+ALLOWED = r"libc6|libcrypt1|libgcc-s1|libpam0g|libpam-runtime|libqrencode4|libssl3(t64)?|libstdc\+\+6"
+
+
+@pytest.fixture(scope="module")
+def package() -> Path:
+    packages = sorted(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
+    assert packages, "no package: run scripts/package"
+    return packages[-1]
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def root(request, tmp_path_factory):
+    """One life of a root; the tests below are its chapters."""
+    if not (ROOTS / f"{request.param}.tar").exists():
+        reason = f"no clean root of {request.param}: scripts/clean-root could not reach the archive of Debian"
+        if request.config.getoption("--clean-roots"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with CleanRoot(request.param, tmp_path_factory.mktemp("roots"), RELEASES[request.param]) as root:
+        root.before = root.files()
+        root.stack_before = root.text("etc/pam.d/common-auth")
+        yield root
+
+
+def test_installing_it_changes_no_login(root, package):
+    root.install(package)
+    assert root.text("etc/pam.d/common-auth") == root.stack_before
+    found = root.doctor()
+    assert found["module"] == {"ok"} and found["password_service"] == {"ok"} and found["pam_stacks"] == {"warning"}
+    assert root.run("dpkg", "--verify", "twofactor") == ""
+
+
+def test_it_is_switched_on_for_all_services_by_one_command(root):
+    root.run("pam-auth-update", "--enable", "twofactor")
+    auth = [line.split() for line in root.text("etc/pam.d/common-auth").splitlines() if line.startswith("auth")]
+    assert ["auth", "required", "pam_twofactor.so", "nullok"] in auth
+    # sshd as it ships asks no questions: doctor says which line to change.
+    assert root.doctor(expect=78)["ssh_keyboard_interactive"] == {"failed"}
+    drop_in = root.text("usr/share/doc/twofactor/examples/sshd_config.d/twofactor.conf")
+    (root.path / "etc/ssh/sshd_config.d/twofactor.conf").write_text(drop_in)
+    found = root.doctor()
+    assert found["pam_stacks"] == {"ok"} and found["ssh_keyboard_interactive"] == {"ok"}
+    assert not any("failed" in statuses for statuses in found.values())
+
+
+def test_a_user_enrols_and_logs_in_with_password_and_code(root, password):
+    root.start_server()
+    alice = root.add_account("alice", password)
+    authenticator = root.enroll(alice)
+    code = authenticator.code_at(time.time())
+    for expected in (True, False):
+        client = root.connect(alice)
+        client.answer(client.PASSWORD, password)
+        client.answer(client.CODE, code)
+        assert client.is_let_in() is expected
+
+
+def upgraded(package: Path, folder: Path) -> Path:
+    """The same package under a higher version."""
+    subprocess.run(["dpkg-deb", "-R", package, folder / "tree"], check=True, timeout=60)
+    control = folder / "tree/DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*", r"\g<0>+later", control.read_text()))
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "-b", folder / "tree", folder / "later.deb"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return folder / "later.deb"
+
+
+def test_an_upgrade_while_logins_run_refuses_nobody(root, package, tmp_path, password):
+    bob = root.add_account("bob", password)
+    later = upgraded(package, tmp_path)
+    stop, results = threading.Event(), []
+
+    def log_in() -> None:
+        while not stop.is_set():
+            client = root.connect(bob)
+            client.answer(client.PASSWORD, password)
+            results.append(client.is_let_in())
+
+    workers = [threading.Thread(target=log_in) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    time.sleep(1)
+    root.install(later)
+    time.sleep(1)
+    stop.set()
+    for worker in workers:
+        worker.join()
+    assert len(results) >= 3 and all(results), results
+    assert "pam_twofactor.so" in root.text("etc/pam.d/common-auth")
+
+
+def test_it_is_not_removed_while_a_stack_of_the_administrators_names_it(root):
+    stack = root.path / "etc/pam.d/su"
+    before = stack.read_text()
+    stack.write_text(before + "auth required pam_twofactor.so\n")
+    said = root.run("dpkg", "--remove", "twofactor", expect=1)
+    assert "/etc/pam.d/su:auth required pam_twofactor.so" in said
+    # Nothing was taken away: the profile is on, and the module there.
+    assert "pam_twofactor.so" in root.text("etc/pam.d/common-auth")
+    assert next(root.path.glob("usr/lib/*/security/pam_twofactor.so")).exists()
+    stack.write_text(before)
+
+
+def test_a_purge_leaves_nothing(root):
+    root.stop_server()
+    root.run("dpkg", "--purge", "twofactor")
+    assert root.text("etc/pam.d/common-auth") == root.stack_before
+    (root.path / "etc/ssh/sshd_config.d/twofactor.conf").unlink()
+    ours = {path for path in set(root.files()) - set(root.before) if "twofactor" in path or "fail2ban" in path}
+    assert ours == set()
+    assert "twofactor" not in root.run("find", "/var/lib/pam", "-type", "f", "-exec", "cat", "{}", "+")
+
+
+def test_lintian_has_nothing_to_say(package):
+    if subprocess.run(["which", "lintian"], capture_output=True).returncode != 0:
+        pytest.fail("lintian is not installed: run scripts/dependencies test")
+    said = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error,warning", package], capture_output=True, text=True, timeout=100
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_it_needs_no_more_than_it_says(package):
+    fields = subprocess.run(["dpkg-deb", "-f", package, "Depends"], capture_output=True, text=True, timeout=20).stdout
+    names = [field.split()[0] for field in fields.split(",")]
+    assert [name for name in names if not re.fullmatch(ALLOWED, name)] == []
+
+
+def test_the_command_is_no_longer_than_promised():
+    assert (PRODUCT / "twofactor").stat().st_size <= 15_000_000
