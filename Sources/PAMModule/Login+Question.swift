@@ -67,6 +67,7 @@ extension Login {
 
   /// What a failure of the files means. Files that are found erased are no damage where the enrolment has been
   /// switched off since its directory was opened: it has lost its name before it was erased.
+  @inline(never)
   func outcome(
     of failure: EnrollmentFailure, _ account: Account, _ policy: Policy, _ identity: inout FileSystemIdentity
   ) -> Outcome {

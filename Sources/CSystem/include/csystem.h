@@ -32,6 +32,10 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode);
  * each name in the directory, and leaves `directory` as it is. -1 when it cannot be read. */
 int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context);
 
+/* Provided because getrandom(2) may say that it has nothing yet, while a login does not wait: a number that
+ * nobody outside can foresee. Not for keys. */
+uint32_t csystem_random(void);
+
 /* Provided because O_PATH is declared only with _GNU_SOURCE. */
 extern const int csystem_o_path;
 
