@@ -116,5 +116,19 @@ def service(products, harness, request):
 
 
 @pytest.fixture
+def host_configuration():
+    """Writes the host's twofactor.conf, which is gone when the test is over."""
+    path = Path("/etc/security/twofactor.conf")
+
+    def write(*lines: str) -> Path:
+        path.write_text("".join(line + "\n" for line in lines))
+        path.chmod(0o644)
+        return path
+
+    yield write
+    path.unlink(missing_ok=True)
+
+
+@pytest.fixture
 def password() -> str:
     return secrets.token_urlsafe(9)
