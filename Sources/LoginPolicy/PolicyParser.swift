@@ -39,9 +39,12 @@ public struct PolicyParser: Sendable {
 
   /// Reads one argument: `NAME` or `NAME=VALUE`.
   ///
-  /// - Parameter argument: The argument.
-  /// - Throws: What is wrong with it: unknown, malformed, out of range, given before, or not for arguments.
-  public mutating func read(_ argument: Span<UInt8>) throws(PolicyProblem) {
+  /// - Parameters:
+  ///   - argument: The argument.
+  ///   - isCut: Whether its end is missing, because it is longer than any argument may be.
+  /// - Throws: What is wrong with it: unknown, malformed, out of range, too long, given before, or not for arguments.
+  public mutating func read(_ argument: Span<UInt8>, isCut: Bool = false) throws(PolicyProblem) {
+    guard !isCut else { throw problem("is too long", argument) }
     let equals = argument.firstIndex(of: UInt8(ascii: "="))
     let option = try option(argument.slice(from: 0, to: equals ?? argument.count), word: argument)
     guard option.place != .file else { throw problem("belongs into twofactor.conf", argument) }
