@@ -10,14 +10,20 @@ extension Login {
     guard let password = transaction.password(limit: PasswordWithCode.maximumLength) else {
       return account == nil ? .denied(.unknownUser) : .denied(.noReply)
     }
-    return outcomeOfPassword(password, account, policy)
+    return outcomeOfPassword(password, account, policy, isTrial: policy.password.isTriedFirst)
   }
 
   /// What becomes of a password with a code at its end. With `forward_pass`, what stands before the code is handed
   /// on whatever the verdict, so that the next module's answer says nothing about ours.
-  func outcomeOfPassword(_ text: borrowing SecretBuffer, _ account: Account?, _ policy: Policy) -> Outcome {
+  ///
+  /// - Parameters:
+  ///   - text: The password and the code.
+  ///   - isTrial: Whether the user is asked where there is no right code in it.
+  func outcomeOfPassword(
+    _ text: borrowing SecretBuffer, _ account: Account?, _ policy: Policy, isTrial: Bool = false
+  ) -> Outcome {
     var reading = PasswordWithCode.usualReading(of: text.bytes)
-    let outcome = check(text, reading: &reading, account, policy)
+    let outcome = check(text, reading: &reading, account, policy, isTrial: isTrial)
     if policy.password.isForwarded {
       let password = text.bytes.slice(from: 0, to: text.bytes.count &- reading)
       guard transaction.setPassword(password) else {
@@ -27,9 +33,10 @@ extension Login {
     return outcome
   }
 
-  /// Tries the readings of the end of a text, one after the other; only the last one counts as wrong.
+  /// Tries the readings of the end of a text, one after the other. Together they count as one wrong code, and what
+  /// is refused as used before, or as one of another time, is what the log says.
   private func check(
-    _ text: borrowing SecretBuffer, reading: inout Int, _ account: Account?, _ policy: Policy
+    _ text: borrowing SecretBuffer, reading: inout Int, _ account: Account?, _ policy: Policy, isTrial: Bool
   ) -> Outcome {
     guard let account else {
       spendTime(on: text.bytes.slice(from: text.bytes.count &- reading), policy)
@@ -42,17 +49,26 @@ extension Login {
       let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
       let readings = try readings(of: text, directory, policy)
+      // Many a password ends in ten letters that could be a backup code. Nobody guesses one of those; where the user
+      // is asked all the same, it is not counted against the owner of such a password.
+      let isCounted = !isTrial || readings[0] < Reply.backupCodeLength
       var outcome = Outcome.denied(.malformedReply)
+      var telling = 0
       var indices = Counter(to: readings.count)
       while let index = indices.next() {
-        let end = text.bytes.slice(from: text.bytes.count &- readings[index])
         let isLast = index &+ 1 >= readings.count
-        outcome = try check(end, in: directory, policy, keeping: isLast ? .everything : .acceptance)
-        guard outcome.isRefusal else {
+        let keeping: CodeCheck.Keeping = isLast && isCounted && telling == 0 ? .everything : .acceptance
+        let found = try check(text, last: readings[index], in: directory, policy, keeping: keeping)
+        if telling == 0 || !found.isRefusal { outcome = found }
+        guard found.isRefusal else {
           reading = readings[index]
           return outcome
         }
+        if telling == 0, found.isOfRightCode, !isLast { telling = readings[index] }
       }
+      guard telling > 0 else { return outcome }
+      outcome = try check(text, last: telling, in: directory, policy, keeping: .everything)
+      if !outcome.isRefusal { reading = telling }
       return outcome
     } catch {
       if error.reason == .absent { spendTime(on: text.bytes.slice(from: text.bytes.count &- reading), policy) }
@@ -68,12 +84,14 @@ extension Login {
       of: text.bytes, for: credential, acceptsBackupCodes: policy.limits.acceptsBackupCodes)
   }
 
+  /// Checks the last `length` bytes of a text.
   private func check(
-    _ end: Span<UInt8>, in directory: borrowing EnrollmentDirectory, _ policy: Policy, keeping: CodeCheck.Keeping
+    _ text: borrowing SecretBuffer, last length: Int, in directory: borrowing EnrollmentDirectory, _ policy: Policy,
+    keeping: CodeCheck.Keeping
   ) throws(EnrollmentFailure) -> Outcome {
     let reply: Reply
     do throws(Reply.Problem) {
-      reply = try Reply(end)
+      reply = try Reply(text.bytes.slice(from: text.bytes.count &- length))
     } catch {
       return Outcome(error)
     }
