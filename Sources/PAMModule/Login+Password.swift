@@ -18,7 +18,10 @@ extension Login {
   ///
   /// - Parameters:
   ///   - text: The password and the code.
+  ///   - account: Whose they are; nil for nobody's.
+  ///   - policy: What the administrator wants.
   ///   - isTrial: Whether the user is asked where there is no right code in it.
+  /// - Returns: What became of them.
   func outcomeOfPassword(
     _ text: borrowing SecretBuffer, _ account: Account?, _ policy: Policy, isTrial: Bool = false
   ) -> Outcome {
