@@ -144,7 +144,13 @@ static int group_number(const char *name, gid_t *group) {
   return 1;
 }
 
-int csystem_find_group(const char *name, gid_t *group) {
+static int is_listed(const struct group *group, const char *account) {
+  for (char **member = group->gr_mem; member && *member; member++)
+    if (strcmp(*member, account) == 0) return 1;
+  return 0;
+}
+
+int csystem_find_group(const char *name, const char *account, gid_t *group, int *lists_account) {
   gid_t number = 0;
   int is_number = group_number(name, &number);
   for (size_t room = 1024; room <= (1 << 24); room *= 4) {
@@ -153,7 +159,10 @@ int csystem_find_group(const char *name, gid_t *group) {
     struct group entry, *found = NULL;
     int error = getgrnam_r(name, &entry, memory, room, &found);
     if (!found && is_number && error != ERANGE) error = getgrgid_r(number, &entry, memory, room, &found);
-    if (found) *group = entry.gr_gid;
+    if (found) {
+      *group = entry.gr_gid;
+      *lists_account = is_listed(found, account);
+    }
     free(memory);
     if (found) return 1;
     /* getgrnam(3): "not found" has many names. */

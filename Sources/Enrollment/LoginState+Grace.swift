@@ -59,6 +59,9 @@ extension LoginState {
     moveToFront(GraceEntry(key: key, passedAt: now))
   }
 
+  /// Forgets all addresses: every one is asked again.
+  public mutating func endGrace() { grace = InlineArray<8, GraceEntry>(repeating: GraceEntry()) }
+
   /// Drops the addresses that passed in the future: the clock was set back, and how long ago that really was
   /// cannot be known.
   ///

@@ -40,6 +40,20 @@ public struct ByteText<let capacity: Int>: Sendable {
     unsafe bytes.withUnsafeBytes { unsafe append($0) }
   }
 
+  /// Adds all of another text.
+  ///
+  /// Byte by byte: a span over a text that is part of another value may be one over a copy that is gone already
+  /// (the optimiser of Swift 6.3, seen with the word of a thrown error).
+  @inline(never)
+  public mutating func append<let other: Int>(_ text: borrowing ByteText<other>) {
+    var indices = Counter(to: text.count)
+    while let index = indices.next() {
+      guard index < other else { return }
+      // SAFETY: 0 <= index < the capacity of the other text.
+      append(unsafe text.storage[unchecked: index])
+    }
+  }
+
   /// Adds the UTF-8 of a literal.
   public mutating func append(_ literal: Literal) { unsafe append(literal.bytes) }
 

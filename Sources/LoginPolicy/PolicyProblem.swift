@@ -46,7 +46,7 @@ public struct PolicyProblem: Error {
   public func describe<let capacity: Int>(into text: inout ByteText<capacity>, path: Span<UInt8>) {
     if !isInFile {
       text.append("argument \"")
-      text.append(word.bytes)
+      text.append(word)
       text.append("\"")
     } else {
       text.append(path)
@@ -54,7 +54,7 @@ public struct PolicyProblem: Error {
         text.append(", line ")
         text.append(decimal: UInt64(line))
         text.append(", \"")
-        text.append(word.bytes)
+        text.append(word)
         text.append("\"")
       }
     }

@@ -14,15 +14,19 @@ extension Login {
       return .exempt(why: "passed another method")
     }
     guard let account else { return nil }
-    do throws(EnrollmentFailure) {
-      if policy.exemptGroups.count > 0, try isMember(account, of: policy.exemptGroups) {
-        return .exempt(why: "exempt group")
+    if policy.exemptGroups.count > 0 {
+      switch membership(of: account, in: policy.exemptGroups) {
+      case .yes: return .exempt(why: "exempt group")
+      case .no: break
+      case .unknown(let outcome): return outcome
       }
-      if policy.onlyGroups.count > 0, try !isMember(account, of: policy.onlyGroups) {
-        return .exempt(why: "not in the groups that are asked")
+    }
+    if policy.onlyGroups.count > 0 {
+      switch membership(of: account, in: policy.onlyGroups) {
+      case .yes: break
+      case .no: return .exempt(why: "not in the groups that are asked")
+      case .unknown(let outcome): return outcome
       }
-    } catch {
-      return Outcome(error)
     }
     if policy.passesUnenrolled || policy.requiredFrom != nil || policy.gracePeriod > 0 {
       return outcomeOfEnrollment(account, policy)
@@ -96,15 +100,21 @@ extension Login {
     return false
   }
 
-  /// Whether an account is in one of the groups, by name or number. A group that does not exist is an error, and so
-  /// is data that cannot be read: neither means "not a member".
-  private func isMember(_ account: Account, of list: ListText) throws(EnrollmentFailure) -> Bool {
+  /// Whether an account is in one of the groups of a list.
+  private enum Membership {
+    case yes
+    case no
+
+    /// A group does not exist, or the data cannot be read: neither means "no".
+    case unknown(Outcome)
+  }
+
+  /// Whether an account is in one of the groups, by name or number.
+  private func membership(of account: Account, in list: ListText) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
     var name = account.name
     let count = unsafe name.withCString { unsafe csystem_account_groups($0, account.groupID, &groups) }
-    guard count >= 0, let groups = unsafe groups else {
-      throw EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno())
-    }
+    guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }
     var isMember = false
     var words = ListWords()
@@ -112,19 +122,29 @@ extension Login {
       var text = ByteText<256>()
       text.append(word)
       var group: gid_t = 0
-      let found = unsafe text.withCString { unsafe csystem_find_group($0, &group) }
-      guard found >= 0 else {
-        throw EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno())
+      var listsAccount: Int32 = 0
+      let found = unsafe text.withCString { text in
+        unsafe name.withCString { unsafe csystem_find_group(text, $0, &group, &listsAccount) }
       }
-      guard found > 0, !text.isTruncated else {
-        throw EnrollmentFailure(.configuration, "groups", "a group in the list does not exist")
-      }
+      guard found >= 0 else { return .unknown(groupsFailure()) }
+      guard found > 0, !text.isTruncated else { return .unknown(noSuchGroup(text)) }
+      if listsAccount != 0 { isMember = true }
       var indices = Counter(to: Int(count))
       while let index = indices.next() {
         // SAFETY: the array has this many groups.
         if unsafe groups[index] == group { isMember = true }
       }
     }
-    return isMember
+    return isMember ? .yes : .no
+  }
+
+  private func groupsFailure() -> Outcome {
+    Outcome(EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno()))
+  }
+
+  private func noSuchGroup(_ name: ByteText<256>) -> Outcome {
+    var detail = Outcome.Detail("there is no such group: ")
+    detail.append(name)
+    return .denied(.configuration(detail))
   }
 }

@@ -1,6 +1,7 @@
 internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
+internal import OneTimePassword
 internal import Verification
 
 /// The code at the end of a password, for clients with a single field.
@@ -10,14 +11,23 @@ extension Login {
     guard let password = transaction.password(limit: PAMTransaction.maximumAnswer) else {
       return account == nil ? .denied(.unknownUser) : .denied(.noReply)
     }
-    return outcomeOfPassword(password, account, policy)
+    return outcomeOfPassword(password, account, policy, isTrial: policy.password.isTriedFirst)
   }
 
   /// What becomes of a password with a code at its end. With `forward_pass`, what stands before the code is handed
   /// on whatever the verdict, so that the next module's answer says nothing about ours.
-  func outcomeOfPassword(_ text: borrowing SecretBuffer, _ account: Account?, _ policy: Policy) -> Outcome {
+  ///
+  /// - Parameters:
+  ///   - text: The password and the code.
+  ///   - account: Whose they are; nil for nobody's.
+  ///   - policy: What the administrator wants.
+  ///   - isTrial: Whether the user is asked where there is no right code in it.
+  /// - Returns: What became of them.
+  func outcomeOfPassword(
+    _ text: borrowing SecretBuffer, _ account: Account?, _ policy: Policy, isTrial: Bool = false
+  ) -> Outcome {
     var codeLength = 0
-    let outcome = check(text, codeLength: &codeLength, account, policy)
+    let outcome = check(text, codeLength: &codeLength, account, policy, isTrial: isTrial)
     if policy.password.isForwarded {
       let password = text.bytes.slice(from: 0, to: text.bytes.count &- codeLength)
       guard transaction.setPassword(password) else {
@@ -28,7 +38,7 @@ extension Login {
   }
 
   private func check(
-    _ text: borrowing SecretBuffer, codeLength: inout Int, _ account: Account?, _ policy: Policy
+    _ text: borrowing SecretBuffer, codeLength: inout Int, _ account: Account?, _ policy: Policy, isTrial: Bool
   ) -> Outcome {
     guard let account else {
       codeLength = spendTime(on: text, policy)
@@ -39,7 +49,7 @@ extension Login {
     do throws(EnrollmentFailure) {
       let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      return try check(text, in: directory, codeLength: &codeLength, policy)
+      return try check(text, in: directory, codeLength: &codeLength, policy, isTrial: isTrial)
     } catch {
       if error.reason == .absent { codeLength = spendTime(on: text, policy) }
       return Outcome(error)
@@ -49,23 +59,28 @@ extension Login {
   /// Every reading of the end of the text is decided at once, under one lock: a wrong one counts once.
   private func check(
     _ text: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
-    _ policy: Policy
+    _ policy: Policy, isTrial: Bool
   ) throws(EnrollmentFailure) -> Outcome {
     let hasScratchCodes = try hasScratchCodes(directory)
     do throws(Reply.Problem) {
       let reply = try Reply(endOf: text.bytes, hasScratchCodes: hasScratchCodes)
       codeLength = reply.usualLength
-      return outcome(of: reply, in: directory, codeLength: &codeLength, policy)
+      return outcome(of: reply, in: directory, codeLength: &codeLength, policy, isTrial: isTrial)
     } catch {
       return Outcome(error)
     }
   }
 
   private func outcome(
-    of reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, codeLength: inout Int, _ policy: Policy
+    of reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, codeLength: inout Int, _ policy: Policy,
+    isTrial: Bool
   ) -> Outcome {
     do throws(EnrollmentFailure) {
-      let check = try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy))
+      // Many a password ends in ten letters that could be a backup code. Nobody guesses one of those; where the user
+      // is asked all the same, it is not counted against the owner of such a password.
+      let check = try CodeCheck(
+        reply, in: directory, limits: policy.limits, graceKey: graceKey(policy),
+        countsFailure: !isTrial || reply.code(.six) != nil)
       switch check.verdict {
       case .acceptedCode: codeLength = check.digits
       case .acceptedBackupCode: codeLength = reply.backupCodeTyped

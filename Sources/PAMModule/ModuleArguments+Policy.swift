@@ -12,6 +12,7 @@ extension ModuleArguments {
     var indices = Counter(to: count)
     while let index = indices.next() {
       let argument = argument(at: index)
+      // What is left of a network or a group that was cut off would be another one.
       try parser.read(argument.bytes, isCut: argument.isTruncated)
     }
     return try parser.finish()

@@ -39,6 +39,14 @@ extension Outcome {
     }
   }
 
+  /// Whether the code was right, only not now: already used, or of another time.
+  var isOfRightCode: Bool {
+    switch self {
+    case .denied(.reusedCode), .denied(.outsideWindow): true
+    default: false
+    }
+  }
+
   /// Whether the message says why the user is refused.
   var isRefusal: Bool {
     if case .denied = self { true } else { false }

@@ -49,6 +49,8 @@ extension EnrollmentStore {
       }
       state[device: credential.deviceCount - 1] = LoginState(generation: state.generation)[device: 0]
       encoder.addBackupCodes(of: credential)
+      // Whoever was let in with the device that goes is asked again.
+      state.endGrace()
     }
   }
 

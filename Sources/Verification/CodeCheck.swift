@@ -30,21 +30,22 @@ public struct CodeCheck: Sendable {
   ///   - directory: The enrolment.
   ///   - limits: What the administrator allows.
   ///   - graceKey: The service and the address, where they are to be remembered when the code is accepted.
+  ///   - countsFailure: Whether a wrong code counts.
   /// - Throws: Why the files cannot be read, trusted or written. Nothing is accepted then.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
-    graceKey: GraceKey? = nil
+    graceKey: GraceKey? = nil, countsFailure: Bool = true
   ) throws(EnrollmentFailure) {
     // Hashed before the lock is taken: it takes a while, and somebody who guesses backup codes is not to keep
     // the owner waiting.
     try self.init(
       reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
-      graceKey: graceKey)
+      graceKey: graceKey, countsFailure: countsFailure)
   }
 
   private init(
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
-    limits: VerificationLimits, graceKey: GraceKey?
+    limits: VerificationLimits, graceKey: GraceKey?, countsFailure: Bool
   ) throws(EnrollmentFailure) {
     let enrollment = try LockedEnrollment(
       locking: directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
@@ -54,7 +55,8 @@ public struct CodeCheck: Sendable {
       reply, hash: hash.bytes, credential: enrollment.credential, state: enrollment.state, limits: limits, now: now)
     var state = decision.state
     if decision.verdict.isAcceptance, let graceKey { state.beginGrace(graceKey, now: now) }
-    if decision.isWorthSaving(over: enrollment.state) { try enrollment.save(state) }
+    let isKept = countsFailure || decision.verdict.isAcceptance
+    if isKept, decision.isWorthSaving(over: enrollment.state) { try enrollment.save(state) }
 
     verdict = decision.verdict
     backupCodesLeft = decision.state.backupCodesLeft(of: enrollment.credential)

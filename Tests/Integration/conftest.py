@@ -122,5 +122,38 @@ def service(products, harness, request):
 
 
 @pytest.fixture
+def host_configuration():
+    """Writes the host's twofactor.conf, which is gone when the test is over."""
+    path = Path("/etc/security/twofactor.conf")
+
+    def write(*lines: str) -> Path:
+        path.write_text("".join(line + "\n" for line in lines))
+        path.chmod(0o644)
+        return path
+
+    yield write
+    path.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def system_service(products):
+    """Writes services of the sandbox's /etc/pam.d, which are as they were when the tests of the file are over."""
+    kept: dict[Path, bytes | None] = {}
+
+    def write(name: str, *lines: str) -> str:
+        path = Path("/etc/pam.d") / name
+        kept.setdefault(path, path.read_bytes() if path.exists() else None)
+        path.write_text("".join(line + "\n" for line in lines))
+        return name
+
+    yield write
+    for path, content in kept.items():
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+
+
+@pytest.fixture
 def password() -> str:
     return secrets.token_urlsafe(9)

@@ -222,6 +222,13 @@ import Verification
     }
   }
 
+  @Test func anArgumentWhoseEndIsMissingIsRefused() {
+    var parser = PolicyParser()
+    #expect(throws: PolicyProblem.self) {
+      try parser.read(Array("trusted_networks=128.0.0.0/1".utf8).span, isCut: true)
+    }
+  }
+
   @Test func anOptionGivenTwiceIsRefused() {
     for rows in Self.table.values {
       guard let argument = rows.good.first?.0 else { continue }

@@ -75,9 +75,10 @@ void csystem_restore_identity(struct csystem_identity *saved);
 /* Provided because getgrouplist(3) and getgrnam_r(3) are asked again with more room until it suffices.
  * csystem_account_groups() puts all groups of an account, the given one first, into heap memory that the caller
  * frees; their number, or -1 with errno. csystem_find_group() looks for a group by its name, or by its number
- * where the name is one: 1 and its id, 0 where there is none, -1 with errno where that cannot be said. */
+ * where the name is one: 1 with its id and whether it lists the account as a member, 0 where there is none, -1 with
+ * errno where that cannot be said. The list counts beside getgrouplist(3), which keeps its failures to itself. */
 int csystem_account_groups(const char *account, gid_t group, gid_t **groups);
-int csystem_find_group(const char *name, gid_t *group);
+int csystem_find_group(const char *name, const char *account, gid_t *group, int *lists_account);
 
 /* Provided because libcrypt is loaded only when a backup code was typed (it costs every login otherwise).
  * Hashes the NUL-terminated phrase under the setting, as crypt(3), and writes the NUL-terminated hash.

@@ -7,7 +7,7 @@
 //   -n TIMES  each login of the script so many times
 //   -o        at once: every login in a process of its own, all held at their first prompt until
 //             the last has arrived, then released together
-//   -c        pam_setcred after a login that was let in
+//   -c        pam_setcred with each of its flags after a login that was let in; the first failure is printed
 //   -m        mark in the system calls where an answer begins and where pam_authenticate returns
 //   -s        print what the process looks like before, at the prompt, and after
 //
@@ -211,6 +211,15 @@ static void note_delay(int status, unsigned microseconds, void *context) {
 
 // ---- One login
 
+static void set_credentials(pam_handle_t *handle) {
+  static const int flags[] = {PAM_ESTABLISH_CRED, PAM_REINITIALIZE_CRED, PAM_REFRESH_CRED, PAM_DELETE_CRED, 0};
+  int status = PAM_SUCCESS;
+  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+    for (int silent = 0; silent < 2 && status == PAM_SUCCESS; silent++)
+      status = pam_setcred(handle, flags[i] | (silent ? PAM_SILENT : 0));
+  fprintf(report, "setcred %d\n", status);
+}
+
 static void log_in(int number, const struct login *login, const char *directory, const char *service) {
   char *text = NULL;
   size_t length = 0;
@@ -239,8 +248,7 @@ static void log_in(int number, const struct login *login, const char *directory,
   if (then->tv_sec)
     fprintf(report, "microseconds %ld\n",
             (now.tv_sec - then->tv_sec) * 1000000 + (now.tv_nsec - then->tv_nsec) / 1000);
-  if (with_setcred && status == PAM_SUCCESS)
-    fprintf(report, "setcred %d\n", pam_setcred(handle, PAM_ESTABLISH_CRED));
+  if (with_setcred && status == PAM_SUCCESS) set_credentials(handle);
   pam_end(handle, status);
   say_state("state after");
   fclose(report);

@@ -14,6 +14,7 @@ from .machine import Account
 PORTS = itertools.count(22022)
 
 SETTINGS = """\
+{first}
 ListenAddress 127.0.0.1
 Port {port}
 HostKey {directory}/host_key
@@ -35,8 +36,12 @@ MaxStartups 100
 class Server:
     """An sshd whose PAM service is `service`; as a context manager it listens until the end."""
 
-    def __init__(self, service: str, directory: Path, methods: str = "keyboard-interactive:pam") -> None:
+    def __init__(
+        self, service: str, directory: Path, methods: str = "keyboard-interactive:pam", settings: str = ""
+    ) -> None:
         self.service = service
+        # Of two lines with one keyword sshd takes the first.
+        self.settings = settings
         self.directory = directory
         self.port = next(PORTS)
         directory.mkdir(parents=True, exist_ok=True)
@@ -55,7 +60,7 @@ class Server:
 
     def _accepts(self, service: str, methods: str) -> bool:
         self.configuration.write_text(
-            SETTINGS.format(port=self.port, directory=self.directory, service=service, methods=methods)
+            SETTINGS.format(first=self.settings, port=self.port, directory=self.directory, service=service, methods=methods)
         )
         check = [self.program, "-t", "-f", self.configuration]
         return subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20).returncode == 0

@@ -1,0 +1,185 @@
+"""twofactor.conf on a host: where it lies, whose it must be, and what is said when it is not understood."""
+
+import os
+
+import pytest
+from rig.clock import START
+from rig.harness import Result
+
+
+def detail_of(log) -> str:
+    """What the only line of the log says in `detail=`, with its quotes put back; asserts that it is about configuration."""
+    (message,) = log.of_module(1)
+    assert message.priority == "authpriv.err"
+    before, _, detail = message.text.partition(" detail=")
+    assert before.endswith(" reason=configuration")
+    return detail.strip('"').replace("\\x22", '"')
+
+
+def test_the_lines_of_the_usual_file_hold(harness, enrolled, service, host_configuration):
+    code = enrolled.authenticator.code_at(START)
+    host_configuration("# of this host", "", "  echo_code=yes", 'prompt = "Code of the app: "', "window\t=\t0")
+    login = harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(START, steps=-1), at=START)
+    assert (login.result, login.prompts, login.shown_prompts) == (Result.AUTH_ERR, ["Code of the app: "], 1)
+    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
+
+
+def test_arguments_override_the_file(harness, enrolled, service, host_configuration):
+    early = enrolled.authenticator.code_at(START, steps=-1)
+    host_configuration("window = 0", "prompt = from the file", "max_failures = 1", "nullok = yes")
+    login = harness.log_in(service("window=1", "nullok=no"), enrolled.user, early, at=START)
+    assert (login.result, login.prompts) == (Result.SUCCESS, ["from the file"])
+
+
+def test_nullok_of_the_file_holds_and_nullok_no_ends_it(harness, products, account, service, host_configuration):
+    host_configuration("nullok = yes")
+    assert harness.log_in(service(then="pam_permit.so"), account.name).result == Result.SUCCESS
+    assert harness.log_in(service("nullok=no", then="pam_permit.so"), account.name, "1").result == Result.AUTH_ERR
+
+
+def test_another_file_takes_the_place_of_the_usual_one(harness, enrolled, service, host_configuration, tmp_path):
+    host_configuration("prompt = usual")
+    other = tmp_path / "other.conf"
+    other.write_text("prompt = other")
+    login = harness.log_in(service(f"conf={other}"), enrolled.user, "", at=START)
+    assert login.prompts == ["other"]
+
+
+def test_lines_for_the_setup_command_are_no_mistake(harness, enrolled, service, host_configuration):
+    host_configuration("issuer = Example", "require_password = yes", "allow_disable = no", "notify = /usr/sbin/sendmail")
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "problem"),
+    [
+        ("windw = 1", "windw", "there is no such option"),
+        ("window = 11", "window", "is not a number in its range"),
+        ("echo_code = yes", "echo_code", "was given before"),
+        ("nullok", "nullok", "has no value"),
+        ("nullok = true", "nullok", "is neither yes nor no"),
+        ("conf = /etc/other.conf", "conf", "is an argument of the module"),
+        ("only_groups = a,,b", "only_groups", "is not a list of words with commas between them"),
+        ("trusted_networks = localhost", "trusted_networks", "is not a list of networks such as"),
+        ("required_from = tomorrow", "required_from", "is not a day such as"),
+        ("debug = yes # more log", "debug", "is neither yes nor no"),
+        ("= 1", "", "there is no such option"),
+        ("prompt = a\x1b[2Jb", "prompt", "has control characters"),
+        ("window = 3\r", "window", ""),
+    ],
+)
+def test_a_wrong_line_refuses_by_its_number_and_word(
+    harness, enrolled, service, log, host_configuration, line, word, problem
+):
+    path = host_configuration("# a comment", "echo_code = no", "", "look_ahead = 5", line)
+    login = harness.log_in(service(then="pam_permit.so"), enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
+    assert detail_of(log).startswith(f'{path}, line 5, "{word}": {problem}')
+
+
+def test_a_contradiction_refuses(harness, enrolled, service, log, host_configuration):
+    host_configuration("try_first_pass = yes")
+    assert harness.log_in(service("use_first_pass"), enrolled.user, at=START).result == Result.SERVICE_ERR
+    assert detail_of(log) == 'argument "use_first_pass": contradicts try_first_pass'
+
+
+def test_without_the_usual_file_the_defaults_hold(harness, enrolled, service):
+    assert not os.path.lexists("/etc/security/twofactor.conf")
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
+
+
+def missing(path):
+    pass
+
+
+def dangling_link(path):
+    path.symlink_to("/nonexistent")
+
+
+def directory(path):
+    path.mkdir()
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def device(path):
+    path.symlink_to("/dev/zero")
+
+
+def of_another_user(path):
+    path.write_text("nullok = yes\n")
+    os.chown(path, 1, 0)
+
+
+def writable_by_its_group(path):
+    path.write_text("nullok = yes\n")
+    path.chmod(0o664)
+
+
+def writable_by_all(path):
+    path.write_text("nullok = yes\n")
+    path.chmod(0o646)
+
+
+def too_long(path):
+    path.write_text("#" * 65_537)
+
+
+def with_a_nul(path):
+    path.write_bytes(b"nullok = yes\0\n")
+
+
+REFUSED = [
+    (missing, "cannot be opened"),
+    (dangling_link, "cannot be opened"),
+    (directory, "is not a regular file"),
+    (fifo, "is not a regular file"),
+    (device, "is not a regular file"),
+    (of_another_user, "must be owned by root"),
+    (writable_by_its_group, "must be owned by root"),
+    (writable_by_all, "must be owned by root"),
+    (too_long, "is too long"),
+    (with_a_nul, 'line 1, "nullok": has control characters'),
+]
+
+
+@pytest.mark.parametrize(("make", "problem"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_file_that_cannot_be_read_or_trusted_refuses(
+    harness, enrolled, new_account, service, log, tmp_path, make, problem
+):
+    path = tmp_path / "host.conf"
+    make(path)
+    name = service("nullok", f"conf={path}", then="pam_permit.so")
+    login = harness.log_in(name, new_account().name, at=START, timeout=10)
+    assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
+    assert detail_of(log).startswith(str(path)) and problem in detail_of(log)
+
+
+def test_a_usual_file_that_is_not_roots_refuses(harness, enrolled, service, log, host_configuration):
+    os.chown(host_configuration("# nothing"), 1, 1)
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(service(then="pam_permit.so"), enrolled.user, code, at=START).result == Result.SERVICE_ERR
+    assert "must be owned by root" in detail_of(log)
+
+
+def test_a_program_of_a_user_is_refused_where_only_root_may_read_the_file(
+    harness, products, account, service, host_configuration, log
+):
+    host_configuration("nullok = yes").chmod(0o600)
+    for folder in harness.program.parents:
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    under = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+    login = harness.log_in(service(then="pam_permit.so"), account.name, under=under)
+    assert login.result == Result.SERVICE_ERR
+    assert "cannot be opened: Permission denied" in detail_of(log)
+
+
+def test_the_user_is_told_that_it_could_not_be_checked(harness, enrolled, service, host_configuration):
+    host_configuration("unknown = 1")
+    login = harness.log_in(service(), enrolled.user, at=START)
+    assert login.messages == ["Two-factor authentication could not be checked. Contact the administrator."]

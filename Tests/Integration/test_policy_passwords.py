@@ -1,0 +1,228 @@
+"""Clients with a single field: the code at the end of the password, as the existing modules take it."""
+
+import time
+
+import pytest
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
+
+PASSWORD_TOO = "Password & verification code: "
+CODE = "Verification code: "
+
+
+@pytest.fixture
+def account(new_account):
+    return new_account(password="correct horse 9")
+
+
+@pytest.fixture
+def stack(products, harness):
+    """Makes a service of pam_unix's question, our module, and, where wanted, pam_unix again with what is left."""
+
+    def make(name: str, *arguments: str, before: bool = False, after: bool = False) -> str:
+        lines = ["auth optional pam_unix.so nodelay"] if before else []
+        lines.append(" ".join(("auth required pam_twofactor.so", *arguments)))
+        lines += ["auth required pam_unix.so nodelay use_first_pass"] if after else []
+        return harness.service(name, *lines)
+
+    return make
+
+
+def test_use_first_pass_takes_the_code_from_the_password_and_asks_nobody(harness, account, enrolled, stack):
+    name = stack("use-first", "use_first_pass", before=True)
+    code = enrolled.authenticator.code_at
+    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
+    wrong = enrolled.authenticator.wrong_code(START)
+    login = harness.log_in(name, enrolled.user, account.password + wrong, at=START)
+    assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Password: "])
+
+
+def test_use_first_pass_without_a_password_asks_nobody(harness, enrolled, stack, log):
+    login = harness.log_in(stack("use-first-alone", "use_first_pass"), enrolled.user, at=START)
+    assert (login.result, login.prompts) == (Result.AUTH_ERR, [])
+    assert log.of_module(1)[0].text.endswith(" reason=no-reply")
+
+
+def test_try_first_pass_asks_where_there_is_no_right_code(harness, account, enrolled, stack, log):
+    name = stack("try-first", "try_first_pass", before=True)
+    code = enrolled.authenticator.code_at
+    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
+    login = harness.log_in(name, enrolled.user, account.password, code(START + 60), at=START + 60)
+    assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: ", CODE])
+    wrong = enrolled.authenticator.wrong_code(START)
+    login = harness.log_in(name, enrolled.user, account.password + wrong, code(START + 120), at=START + 120)
+    assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: ", CODE])
+    assert len(log.of_module(3)) == 3, "one line for each attempt"
+
+
+def test_try_first_pass_without_a_password_asks(harness, enrolled, stack):
+    login = harness.log_in(
+        stack("try-first-alone", "try_first_pass"), enrolled.user, enrolled.authenticator.code_at(START), at=START
+    )
+    assert (login.result, login.prompts) == (Result.SUCCESS, [CODE])
+
+
+def test_forward_pass_asks_for_both_and_hands_the_password_on(harness, account, enrolled, stack):
+    name = stack("forward", "forward_pass", after=True)
+    code = enrolled.authenticator.code_at
+    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    assert (login.result, login.prompts) == (Result.SUCCESS, [PASSWORD_TOO])
+    login = harness.log_in(name, enrolled.user, "wrong" + code(START + 60), at=START + 60)
+    assert (login.result, login.prompts) == (Result.AUTH_ERR, [PASSWORD_TOO])
+    wrong = enrolled.authenticator.wrong_code(START + 120)
+    assert harness.log_in(name, enrolled.user, account.password + wrong, at=START + 120).result == Result.AUTH_ERR
+
+
+@pytest.mark.parametrize("argument", ["use_first_pass", "try_first_pass"])
+def test_an_earlier_password_is_split_and_handed_on(harness, account, enrolled, stack, argument):
+    name = stack(f"{argument}-forward", argument, "forward_pass", before=True, after=True)
+    code = enrolled.authenticator.code_at
+    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
+
+
+def test_a_prompt_of_its_own_replaces_the_question_for_both(harness, enrolled, stack):
+    login = harness.log_in(stack("forward-prompt", "forward_pass", "[prompt=All: ]", "echo_code"), enrolled.user, "", at=START)
+    assert (login.prompts, login.shown_prompts) == (["All: "], 0), "a password is never shown"
+
+
+def test_eight_digits_are_tried_for_a_device_that_has_eight(harness, account, stack, products):
+    enrolled = enroll(account, "--digits", "8")
+    name = stack("eight", "forward_pass", after=True)
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(name, enrolled.user, account.password + code[2:], at=START).result == Result.AUTH_ERR
+    assert harness.log_in(name, enrolled.user, account.password + code, at=START).result == Result.SUCCESS
+
+
+@pytest.mark.parametrize("spelling", [str, lambda code: code.replace("-", ""), str.lower], ids=["dash", "plain", "lower"])
+def test_a_backup_code_stands_at_the_end_too(harness, account, stack, log, products, spelling):
+    enrolled = enroll(account, backup_codes=2)
+    name = stack("backup", "forward_pass", after=True)
+    text = account.password + spelling(enrolled.backup_codes[0])
+    login = harness.log_in(name, enrolled.user, text, at=START)
+    assert login.result == Result.SUCCESS
+    assert log.of_module(1)[0].text.endswith("method=backup-code backup_codes_left=1")
+    assert harness.log_in(name, enrolled.user, text, at=START).result == Result.AUTH_ERR
+
+
+def test_backup_codes_may_be_switched_off_here_too(harness, account, stack, products):
+    enrolled = enroll(account, backup_codes=2)
+    name = stack("no-backup", "forward_pass", "backup_codes=no", after=True)
+    login = harness.log_in(name, enrolled.user, account.password + enrolled.backup_codes[0], at=START)
+    assert login.result == Result.AUTH_ERR
+
+
+@pytest.mark.parametrize("password", ["", "correct horse 9", "abcdefghjk", "ends in 99", "12345678", "0123456789"])
+@pytest.mark.parametrize("argument", ["forward_pass", "use_first_pass"])
+def test_a_wrong_code_counts_once_whatever_stands_before_it(harness, account, stack, log, products, argument, password):
+    enrolled = enroll(account, backup_codes=2)
+    name = stack(f"once-{argument}", argument, before=argument == "use_first_pass")
+    wrong = enrolled.authenticator.wrong_code(START)
+    for failures in (1, 2):
+        assert harness.log_in(name, enrolled.user, password + wrong, at=START).result == Result.AUTH_ERR
+        assert log.of_module(failures)[-1].text.endswith(f" reason=wrong-code failures={failures}")
+
+
+@pytest.mark.parametrize("password", ["", "correct horse 9", "abcdefghjk"])
+def test_a_used_code_is_said_to_be_used_whatever_stands_before_it(harness, account, stack, log, products, password):
+    enrolled = enroll(account, backup_codes=2)
+    name = stack("used", "forward_pass")
+    text = password + enrolled.authenticator.code_at(START)
+    assert harness.log_in(name, enrolled.user, text, at=START).result == Result.SUCCESS
+    for _ in range(2):
+        login = harness.log_in(name, enrolled.user, text, at=START)
+        assert login.messages == ["This code was already used. Wait for the next one."]
+    assert [line.text.endswith(" reason=reused-code") for line in log.of_module(3)] == [False, True, True]
+    wrong = enrolled.authenticator.wrong_code(START)
+    harness.log_in(name, enrolled.user, password + wrong, at=START)
+    assert log.of_module(4)[-1].text.endswith(" reason=wrong-code failures=1"), "a used code was counted"
+
+
+@pytest.mark.parametrize("password", ["", "abcdefghjk"])
+def test_a_code_of_another_time_is_named_and_counted_once(harness, account, stack, log, products, password):
+    enrolled = enroll(account, backup_codes=2)
+    name = stack("late", "forward_pass")
+    late = enrolled.authenticator.code_at(START, steps=-4)
+    harness.log_in(name, enrolled.user, password + late, at=START)
+    assert " reason=outside-window offset_steps=-4" in log.of_module(1)[0].text
+    wrong = enrolled.authenticator.wrong_code(START)
+    harness.log_in(name, enrolled.user, password + wrong, at=START)
+    assert log.of_module(2)[-1].text.endswith(" reason=wrong-code failures=2")
+
+
+def test_a_password_of_letters_is_not_counted_as_a_code_before_the_question(harness, new_account, stack, log, products):
+    # Its last ten letters could be a backup code.
+    account = new_account(password="correcthorsebattery")
+    enrolled = enroll(account, backup_codes=2)
+    name = stack("letters", "try_first_pass", before=True)
+    wrong = enrolled.authenticator.wrong_code(START)
+    for failures in (1, 2, 3):
+        harness.log_in(name, enrolled.user, account.password, wrong, at=START)
+        assert log.of_module(failures)[-1].text.endswith(f" reason=wrong-code failures={failures}")
+    code = enrolled.authenticator.code_at(START)
+    assert harness.log_in(name, enrolled.user, account.password, code, at=START).result == Result.SUCCESS
+
+
+def test_a_code_that_is_tried_first_is_counted_whether_or_not_the_question_is_answered(
+    harness, account, enrolled, stack, log
+):
+    name = stack("hang-up", "try_first_pass", before=True)
+    wrong = enrolled.authenticator.wrong_code(START)
+    for password in ("", "abcd", account.password):
+        harness.log_in(name, enrolled.user, password + wrong, at=START)
+    harness.log_in(name, enrolled.user, "", wrong, at=START)
+    assert log.of_module(4)[-1].text.endswith(" reason=wrong-code failures=4")
+
+
+@pytest.mark.parametrize("arguments", [("forward_pass",), ("use_first_pass",), ("try_first_pass", "forward_pass")])
+def test_users_who_are_not_enrolled_or_do_not_exist_get_the_same_questions(harness, account, stack, arguments, products):
+    name = stack("strangers-" + "-".join(arguments), *arguments, before=arguments != ("forward_pass",), after=True)
+    for text in ("letters", "correct horse 9123456", "", "\b\n\r\x7fINCORRECT"):
+        logins = [harness.log_in(name, user, text, text, at=START) for user in (account.name, "nobody-of-this-name")]
+        assert logins[0].result != Result.SUCCESS and logins[1].result != Result.SUCCESS
+        assert logins[0].prompts == logins[1].prompts and logins[0].messages == logins[1].messages
+
+
+def test_a_very_long_password_is_refused(harness, account, enrolled, stack):
+    name = stack("long", "forward_pass", after=True)
+    text = "x" * 505 + enrolled.authenticator.code_at(START)
+    assert harness.log_in(name, enrolled.user, text, at=START).result == Result.AUTH_ERR
+
+
+def peer_secret(account, authenticator) -> None:
+    """Gives the account the same secret in google-authenticator's file."""
+    import base64
+    import os
+
+    path = account.home / ".google_authenticator"
+    path.write_text(base64.b32encode(authenticator.secret).decode().rstrip("=") + '\n" TOTP_AUTH\n" DISALLOW_REUSE\n')
+    os.chown(path, account.uid, account.gid)
+    path.chmod(0o400)
+
+
+@pytest.mark.parametrize("arguments", ["use_first_pass", "try_first_pass", "forward_pass", "use_first_pass forward_pass",
+                                       "try_first_pass forward_pass", ""])
+def test_prompts_and_results_are_those_of_google_authenticator(harness, account, enrolled, products, arguments):
+    peer_secret(account, enrolled.authenticator)
+    # At the time of this machine: steps apart, so that no code is met twice.
+    before = [] if arguments == "forward_pass" else ["auth optional pam_unix.so nodelay"]
+    after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in arguments else []
+    for module in ("pam_twofactor", "pam_google_authenticator"):
+        harness.service(module, *before, f"auth required {module}.so {arguments}", *after)
+    for number, shape in enumerate(("{password}{code}", "{password}", "{code}", "{password}{wrong}", "wrong{code}", "")):
+        outcomes = []
+        at = START + 300 * number
+        words = {
+            "password": account.password,
+            "code": enrolled.authenticator.code_at(at),
+            "wrong": enrolled.authenticator.wrong_code(at),
+        }
+        # At a second question the code is right, with the password where that is asked for too.
+        second = ("{password}{code}" if "forward" in arguments else "{code}").format(**words)
+        for module in ("pam_twofactor", "pam_google_authenticator"):
+            login = harness.log_in(module, account.name, shape.format(**words), second, at=at)
+            outcomes.append((login.result == Result.SUCCESS, len(login.prompts)))
+        assert outcomes[0] == outcomes[1], (shape, arguments, time.time())

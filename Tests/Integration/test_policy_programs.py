@@ -1,0 +1,222 @@
+"""Programs of Debian that ask PAM: su, sudo, login, vsftpd, polkit's helper, and one without root's rights."""
+
+import contextlib
+import ftplib
+import os
+import pwd
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pexpect
+import pytest
+from rig.enrollment import enroll
+from rig.harness import Result
+
+PASSWORD = "[Pp]assword[^:]*: "
+CODE = "Verification code: "
+STACK = (
+    "auth required pam_unix.so nodelay",
+    "auth required pam_twofactor.so",
+    "account required pam_unix.so",
+    "session required pam_permit.so",
+)
+
+
+@pytest.fixture
+def account(new_account, password):
+    return new_account(password=password)
+
+
+def now() -> float:
+    """The time, at a moment at which a code does not end while it is typed."""
+    left = 30 - time.time() % 30
+    if left < 3:
+        time.sleep(left)
+    return time.time()
+
+
+def at_terminal(*command: str, account=None) -> pexpect.spawn:
+    """A program at a terminal of its own, of root or of an account."""
+    before = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups") if account else ()
+    words = (*before, *command)
+    return pexpect.spawn(words[0], list(words[1:]), timeout=20, encoding="utf-8", env={**os.environ, "TERM": "xterm"})
+
+
+def answer(terminal: pexpect.spawn, *dialogue: tuple[str, str]) -> None:
+    for pattern, text in dialogue:
+        terminal.expect(pattern)
+        terminal.sendline(text)
+
+
+def rest(terminal: pexpect.spawn) -> str:
+    """What else a program says until it ends."""
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    return terminal.before
+
+
+def test_su_asks_for_the_code_of_the_user_it_becomes(system_service, account, new_account, log):
+    system_service("su", "auth sufficient pam_rootok.so", *STACK)
+    enrolled = enroll(account)
+    other = new_account()
+    for code in (enrolled.authenticator.wrong_code(now()), enrolled.authenticator.code_at(now())):
+        terminal = at_terminal("su", account.name, "-c", "id -un", account=other)
+        answer(terminal, (PASSWORD, account.password), (CODE, code))
+        said = rest(terminal)
+    assert account.name in said
+    first, second = log.of_module(2)
+    assert first.text.endswith(f"(su:auth): denied user={account.name} rhost=- reason=wrong-code failures=1")
+    assert second.text.endswith(f"(su:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}")
+
+
+def test_root_needs_no_code_for_su(system_service, account, log):
+    system_service("su", "auth sufficient pam_rootok.so", *STACK)
+    enroll(account)
+    assert account.name in rest(at_terminal("su", account.name, "-c", "id -un"))
+    assert not log.of_module()
+
+
+def test_sudo_needs_no_second_code_within_its_timestamp(system_service, account, log):
+    system_service("sudo", *STACK)
+    enrolled = enroll(account)
+    rules = Path("/etc/sudoers.d/policy")
+    rules.write_text(f"{account.name} ALL=(ALL) ALL\n")
+    rules.chmod(0o440)
+    try:
+        terminal = at_terminal("sh", "-c", "sudo id -un; sudo -n echo again; sudo -k; sudo -n echo third", account=account)
+        answer(terminal, (PASSWORD, account.password), (CODE, enrolled.authenticator.code_at(now())))
+        said = rest(terminal).split()
+    finally:
+        rules.unlink()
+    assert "root" in said and "again" in said and "third" not in said
+    assert len([message for message in log.of_module(1) if " accepted " in message.text]) == 1
+
+
+def test_login_asks_at_the_console(system_service, account, log):
+    system_service("login", *STACK)
+    enrolled = enroll(account)
+    terminal = at_terminal("login", account.name)
+    answer(terminal, (PASSWORD, account.password), (CODE, enrolled.authenticator.code_at(now())))
+    terminal.expect(r"\$ ")
+    terminal.sendline("id -un; exit")
+    assert account.name in rest(terminal)
+    assert log.of_module(1)[0].text.endswith(
+        f"(login:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}"
+    )
+
+
+def test_login_refuses_a_wrong_code_and_asks_anew(system_service, account):
+    system_service("login", *STACK)
+    enrolled = enroll(account)
+    terminal = at_terminal("login", account.name)
+    answer(terminal, (PASSWORD, account.password), (CODE, enrolled.authenticator.wrong_code(now())))
+    terminal.expect("Login incorrect")
+    terminal.close(force=True)
+
+
+def test_a_screen_locker_without_roots_rights_checks_password_and_code(harness, account):
+    enrolled = enroll(account)
+    name = harness.service("locker", *STACK[:2])
+    for folder in harness.program.parents:
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    under = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+    code = enrolled.authenticator.code_at(now())
+    for password, code, result in (
+        ("wrong", "123456", Result.AUTH_ERR),
+        (account.password, code, Result.SUCCESS),
+        (account.password, code, Result.AUTH_ERR),
+    ):
+        login = harness.log_in(name, account.name, password, code, under=under)
+        assert login.result == result and len(login.prompts) == 2
+
+
+def test_polkits_helper_asks_for_password_and_code(system_service, account, log):
+    helper = next(path for path in map(Path, HELPERS) if path.exists())
+    system_service("polkit-1", *STACK)
+    enrolled = enroll(account)
+    lines = ["a cookie of nobody", account.password, enrolled.authenticator.code_at(now())]
+    run = subprocess.run(
+        ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups", helper, account.name],
+        input="".join(line + "\n" for line in lines),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    asked = [line for line in run.stdout.splitlines() if line.startswith("PAM_PROMPT")]
+    assert [line.split()[1] for line in asked] == ["Password:", "Verification"], run
+    # There is no polkitd here that knows the cookie: what PAM said is in the log.
+    assert log.of_module(1)[0].text.endswith(
+        f"(polkit-1:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}"
+    )
+
+
+HELPERS = (
+    "/usr/lib/polkit-1/polkit-agent-helper-1",
+    "/usr/libexec/polkit-agent-helper-1",
+    "/usr/lib/policykit-1/polkit-agent-helper-1",
+)
+
+FTP = """\
+listen=YES
+listen_address=127.0.0.1
+listen_port={port}
+background=NO
+anonymous_enable=NO
+local_enable=YES
+pam_service_name={service}
+secure_chroot_dir={empty}
+seccomp_sandbox=NO
+"""
+
+
+@contextlib.contextmanager
+def ftp_server(service: str, directory: Path):
+    port = 22990
+    (directory / "empty").mkdir()
+    configuration = directory / "vsftpd.conf"
+    configuration.write_text(FTP.format(port=port, service=service, empty=directory / "empty"))
+    server = subprocess.Popen(["vsftpd", configuration], stdin=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                break
+            assert server.poll() is None, "vsftpd ended"
+            time.sleep(0.05)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def ftp_logs_in(port: int, account, text: str) -> bool:
+    with ftplib.FTP(timeout=20) as client:
+        client.connect("127.0.0.1", port)
+        try:
+            client.login(account.name, text)
+        except ftplib.error_perm:
+            return False
+        return client.pwd() == pwd.getpwnam(account.name).pw_dir
+
+
+def test_ftp_sends_password_and_code_in_its_single_field(system_service, account, tmp_path, log):
+    tmp_path.chmod(0o755)
+    service = system_service(
+        "policy-ftp",
+        "auth required pam_twofactor.so forward_pass",
+        "auth required pam_unix.so nodelay use_first_pass",
+        *STACK[2:],
+    )
+    enrolled = enroll(account, backup_codes=1)
+    with ftp_server(service, tmp_path) as port:
+        code = enrolled.authenticator.code_at(now())
+        assert not ftp_logs_in(port, account, account.password)
+        assert ftp_logs_in(port, account, account.password + code)
+        assert not ftp_logs_in(port, account, account.password + code)
+        assert not ftp_logs_in(port, account, "wrong" + enrolled.authenticator.code_at(now(), steps=1))
+        assert ftp_logs_in(port, account, account.password + enrolled.backup_codes[0])
+    outcomes = [message.text.split(" rhost=127.0.0.1 ")[1].split()[0] for message in log.of_module(5)]
+    assert outcomes[0] in ("reason=malformed-reply", "reason=wrong-code")
+    assert outcomes[1:] == ["method=totp", "reason=reused-code", "method=totp", "method=backup-code"]

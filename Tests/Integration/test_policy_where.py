@@ -1,0 +1,242 @@
+"""Where a login comes from: trusted networks, and the grace period of an address."""
+
+import json
+import subprocess
+
+import pytest
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
+from rig.machine import COMMAND
+
+PERMIT = "pam_permit.so"
+PERIOD = 3600
+HERE = "192.0.2.7"
+
+
+def is_asked(harness, service: str, user: str, rhost: str | None) -> bool:
+    login = harness.log_in(service, user, "letters", at=START, rhost=rhost)
+    assert (login.result, len(login.prompts)) in ((Result.AUTH_ERR, 1), (Result.SUCCESS, 0))
+    return login.result != Result.SUCCESS
+
+
+INSIDE = [
+    ("192.0.2.0/24", "192.0.2.255"),
+    ("192.0.2.7", "192.0.2.7"),
+    ("192.0.2.7/32", "::ffff:192.0.2.7"),
+    ("10.0.0.0/8, 192.0.2.0/25", "192.0.2.127"),
+    ("2001:db8::/32", "2001:db8:ffff::1"),
+    ("2001:db8::1", "2001:DB8:0:0::1"),
+    ("::ffff:192.0.2.0/120", "192.0.2.9"),
+    ("fe80::/10", "fe80::1%eth0"),
+    ("0.0.0.0/0", "203.0.113.1"),
+    ("::/0", "2001:db8::1"),
+]
+
+OUTSIDE = [
+    ("192.0.2.0/24", "192.0.3.0"),
+    ("192.0.2.0/25", "192.0.2.128"),
+    ("::/0", "192.0.2.1"),
+    ("::/0", "::ffff:192.0.2.1"),
+    ("0.0.0.0/0", "2001:db8::1"),
+    ("0.0.0.0/0", "::1"),
+    # What is no numeric address is never trusted.
+    ("0.0.0.0/0", None),
+    ("127.0.0.0/8", "localhost"),
+    ("192.0.2.0/24", "192.0.2.7.example.com"),
+    ("192.0.2.0/24", "192.0.2.7 "),
+    ("192.0.2.0/24", " 192.0.2.7"),
+    ("192.0.2.0/24", "192.0.2.7,10.0.0.1"),
+    ("192.0.2.0/24", "192.0.2.7%eth0"),
+    ("192.0.2.0/24", "192.0.2"),
+    ("192.0.2.0/24", "0xc0000207"),
+    ("192.0.2.0/24", "3221225991"),
+    ("192.0.2.0/24", "192.0.2.07"),
+    ("fe80::/10", "fe80::1%"),
+    ("fe80::/10", "[fe80::1]"),
+    ("192.0.2.0/24", "192.0.2.7" + "0" * 300),
+]
+
+
+def test_nobody_is_asked_from_a_trusted_network(harness, products, account, service, log):
+    for networks, rhost in INSIDE:
+        name = service(f"[trusted_networks={networks}]", then=PERMIT)
+        assert not is_asked(harness, name, account.name, rhost), (networks, rhost)
+    assert log.of_module(len(INSIDE))[0].text.endswith(
+        f'accepted user={account.name} rhost=192.0.2.255 method=exempt detail="trusted network"'
+    )
+
+
+def test_everybody_is_asked_from_anywhere_else(harness, products, account, service):
+    for networks, rhost in OUTSIDE:
+        name = service(f"[trusted_networks={networks}]", then=PERMIT)
+        assert is_asked(harness, name, account.name, rhost), (networks, rhost)
+
+
+def test_a_trusted_network_tells_nothing_of_who_exists(harness, products, service):
+    name = service("trusted_networks=192.0.2.0/24", then=PERMIT)
+    assert not is_asked(harness, name, "nobody-of-this-name", HERE)
+
+
+class Visitor:
+    """Logs one user in at moments of its choice."""
+
+    def __init__(self, harness, enrolled, service: str) -> None:
+        self.harness, self.enrolled, self.service = harness, enrolled, service
+
+    def passes(self, at: float, rhost: str | None = HERE, service: str | None = None) -> bool:
+        """Whether no code is asked; where one is, none is given."""
+        login = self.harness.log_in(service or self.service, self.enrolled.user, "", at=at, rhost=rhost)
+        assert (login.result, len(login.prompts)) in ((Result.AUTH_ERR, 1), (Result.SUCCESS, 0)), login
+        return login.result == Result.SUCCESS
+
+    def log_in(self, at: float, rhost: str | None = HERE, service: str | None = None) -> None:
+        code = self.enrolled.authenticator.code_at(at)
+        login = self.harness.log_in(service or self.service, self.enrolled.user, code, at=at, rhost=rhost)
+        assert login.result == Result.SUCCESS, login
+
+
+@pytest.fixture
+def visitor(harness, enrolled, service) -> Visitor:
+    return Visitor(harness, enrolled, service(f"grace_period={PERIOD}"))
+
+
+def test_after_a_code_the_address_is_not_asked_for_the_period(visitor, log):
+    assert not visitor.passes(START)
+    visitor.log_in(START)
+    assert visitor.passes(START) and visitor.passes(START + PERIOD - 1)
+    assert not visitor.passes(START + PERIOD), "using it lengthened it"
+    assert log.of_module(4)[2].text.endswith(f" accepted user={visitor.enrolled.user} rhost={HERE} method=grace")
+
+
+def test_another_address_is_asked(visitor):
+    visitor.log_in(START)
+    for other in ("192.0.2.8", "2001:db8::1", None, "localhost", f"{HERE}.example.com", f"{HERE}%eth0"):
+        assert not visitor.passes(START + 1, other), other
+    assert visitor.passes(START + 1, f"::ffff:{HERE}"), "the same address, spelt otherwise"
+
+
+@pytest.mark.parametrize("rhost", [None, "localhost", "host.example.com", "fe80::1%eth0"])
+def test_what_is_no_numeric_address_of_its_own_is_never_remembered(visitor, rhost):
+    visitor.log_in(START, rhost)
+    assert not visitor.passes(START, rhost)
+
+
+def test_another_service_is_asked(visitor, service):
+    visitor.log_in(START)
+    assert not visitor.passes(START, service=service(f"grace_period={PERIOD}"))
+
+
+def test_a_service_without_a_grace_period_neither_begins_nor_uses_one(visitor, harness, service):
+    plain = service()
+    visitor.log_in(START, service=plain)
+    harness.service(plain, f"auth required pam_twofactor.so grace_period={PERIOD}")
+    assert not visitor.passes(START, service=plain)
+    visitor.log_in(START + 60, service=plain)
+    assert visitor.passes(START + 60, service=plain)
+    harness.service(plain, "auth required pam_twofactor.so")
+    assert not visitor.passes(START + 60, service=plain)
+
+
+def test_another_user_is_asked(visitor, harness, new_account):
+    visitor.log_in(START)
+    assert not Visitor(harness, enroll(new_account()), visitor.service).passes(START)
+
+
+def test_of_nine_addresses_the_one_used_longest_ago_is_asked(visitor):
+    addresses = [f"192.0.2.{number}" for number in range(1, 10)]
+    for number, address in enumerate(addresses[:8]):
+        visitor.log_in(START + 30 * number, address)
+    now = START + 300
+    assert visitor.passes(now, addresses[0])
+    visitor.log_in(now, addresses[8])
+    assert [address for address in addresses if not visitor.passes(now, address)] == [addresses[1]]
+
+
+def test_who_is_throttled_is_not_graced(visitor, harness, service):
+    visitor.log_in(START)
+    wrong = visitor.enrolled.authenticator.wrong_code(START)
+    for _ in range(5):
+        harness.log_in(visitor.service, visitor.enrolled.user, wrong, at=START, rhost="203.0.113.9")
+    login = harness.log_in(visitor.service, visitor.enrolled.user, "123456", at=START + 1, rhost=HERE)
+    assert (login.result, len(login.prompts)) == (Result.MAXTRIES, 1)
+    assert visitor.passes(START + 31)
+
+
+def test_a_clock_set_back_ends_it(visitor):
+    visitor.log_in(START)
+    assert not visitor.passes(START - 1)
+    assert not visitor.passes(START), "the clock came back, and so did the grace"
+
+
+def test_a_clock_set_forward_ends_it(visitor):
+    visitor.log_in(START)
+    assert not visitor.passes(START + 10 * PERIOD)
+
+
+def test_a_grace_of_a_clock_that_ran_ahead_is_not_kept(visitor):
+    ahead = START + 100 * PERIOD
+    visitor.log_in(ahead)
+    assert not visitor.passes(START)
+    assert not visitor.passes(ahead)
+
+
+def test_a_refused_code_begins_none(visitor, harness):
+    code = visitor.enrolled.authenticator.code_at(START)
+    visitor.log_in(START, "203.0.113.9")
+    assert harness.log_in(visitor.service, visitor.enrolled.user, code, at=START, rhost=HERE).result == Result.AUTH_ERR
+    assert not visitor.passes(START)
+
+
+def change(*arguments: str) -> None:
+    run = subprocess.run([COMMAND, *arguments, "--json"], capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    json.loads(run.stdout)
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [("backup-codes",)],
+        [("device", "add", "second", "--no-confirm", "--yes"), ("device", "remove", "second")],
+        [("enable", "--force", "--no-confirm", "--yes")],
+        [("disable", "--yes"), ("enable", "--no-confirm", "--yes")],
+    ],
+    ids=["backup-codes", "device remove", "enable --force", "disable and enable"],
+)
+def test_a_change_of_the_enrolment_ends_it(visitor, commands):
+    visitor.log_in(START)
+    assert visitor.passes(START)
+    for command in commands:
+        change(*command, "--user", visitor.enrolled.user)
+    assert not visitor.passes(START)
+
+
+def test_unlocking_lets_nobody_in_who_was_not(visitor):
+    change("unlock", "--user", visitor.enrolled.user)
+    assert not visitor.passes(START)
+
+
+def test_a_damaged_state_ends_it(visitor):
+    visitor.log_in(START)
+    visitor.enrolled.state.write_bytes(bytes(len(visitor.enrolled.state.read_bytes())))
+    login = visitor.harness.log_in(visitor.service, visitor.enrolled.user, "", at=START + 1, rhost=HERE)
+    assert login.result == Result.AUTHINFO_UNAVAIL
+    assert not visitor.passes(START + 1)
+
+
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
+def test_a_grace_that_cannot_be_written_lets_nobody_in(visitor, harness, log, call):
+    visitor.log_in(START)
+    under = ("strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:error=EIO")
+    login = harness.log_in(visitor.service, visitor.enrolled.user, at=START + 1, rhost=HERE, under=under)
+    assert (login.result, login.prompts) == (Result.AUTHINFO_UNAVAIL, [])
+    assert " reason=io-error " in log.of_module(2)[-1].text
+
+
+def test_a_backup_code_begins_one_too(harness, account, service, products):
+    enrolled = enroll(account, backup_codes=1)
+    visitor = Visitor(harness, enrolled, service(f"grace_period={PERIOD}"))
+    login = harness.log_in(visitor.service, enrolled.user, enrolled.backup_codes[0], at=START, rhost=HERE)
+    assert login.result == Result.SUCCESS
+    assert visitor.passes(START)

@@ -1,0 +1,202 @@
+"""Who is asked: groups, the day from which everybody is, and what nullok takes for proof."""
+
+import datetime
+import subprocess
+
+import pytest
+from rig.clock import START
+from rig.harness import PAM_SILENT, Result
+
+PERMIT = "pam_permit.so"
+
+
+@pytest.fixture(scope="module")
+def groups(products):
+    names = ("tokens", "robots")
+    for name in names:
+        subprocess.run(["groupadd", name], check=True, timeout=20)
+    yield names
+    for name in names:
+        subprocess.run(["groupdel", "-f", name], check=True, timeout=20)
+
+
+def join(account, group: str, *, as_primary: bool = False) -> None:
+    option = "--gid" if as_primary else "--groups"
+    subprocess.run(["usermod", option, group, account.name], check=True, timeout=20)
+
+
+def number_of(group: str) -> str:
+    return subprocess.run(["getent", "group", group], capture_output=True, text=True, check=True).stdout.split(":")[2]
+
+
+def is_asked(harness, service: str, user: str) -> bool:
+    """Whether a code is asked for; asserts that the login comes to the end that belongs to that."""
+    login = harness.log_in(service, user, "letters", at=START)
+    assert (login.result, len(login.prompts)) in ((Result.AUTH_ERR, 1), (Result.SUCCESS, 0))
+    return login.result != Result.SUCCESS
+
+
+@pytest.mark.parametrize("as_primary", [False, True], ids=["supplementary", "primary"])
+def test_only_members_are_asked(harness, groups, new_account, service, log, as_primary):
+    member, other = new_account(), new_account()
+    join(member, "tokens", as_primary=as_primary)
+    for word in ("tokens", number_of("tokens"), "robots,tokens", " robots , tokens "):
+        name = service(f"[only_groups={word}]", then=PERMIT)
+        assert is_asked(harness, name, member.name), word
+        assert not is_asked(harness, name, other.name), word
+    assert log.of_module(8)[1].text.endswith(
+        f'accepted user={other.name} rhost=- method=exempt detail="not in the groups that are asked"'
+    )
+
+
+@pytest.mark.parametrize("as_primary", [False, True], ids=["supplementary", "primary"])
+def test_members_of_exempt_groups_are_not_asked(harness, groups, new_account, service, log, as_primary):
+    member, other = new_account(), new_account()
+    join(member, "robots", as_primary=as_primary)
+    for word in ("robots", number_of("robots"), "tokens,robots"):
+        name = service(f"exempt_groups={word}", then=PERMIT)
+        assert not is_asked(harness, name, member.name), word
+        assert is_asked(harness, name, other.name), word
+    assert log.of_module(6)[0].text.endswith(
+        f'accepted user={member.name} rhost=- method=exempt detail="exempt group"'
+    )
+
+
+def test_an_exempt_group_wins_over_one_that_is_asked(harness, groups, new_account, service):
+    account = new_account()
+    join(account, "tokens,robots")
+    assert not is_asked(harness, service("only_groups=tokens", "exempt_groups=robots", then=PERMIT), account.name)
+
+
+def test_a_user_who_does_not_exist_is_always_asked(harness, groups, service):
+    name = service("only_groups=tokens", "exempt_groups=robots", "nullok", then=PERMIT)
+    assert is_asked(harness, name, "nobody-of-this-name")
+
+
+@pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
+@pytest.mark.parametrize("list_", ["no-such-group", "tokens,no-such-group", "4000000", "tokens,99999999999999"])
+def test_a_group_that_does_not_exist_is_an_error_of_the_configuration(
+    harness, groups, new_account, service, log, option, list_
+):
+    account = new_account()
+    join(account, "tokens")
+    login = harness.log_in(service(f"{option}={list_}", "nullok", then=PERMIT), account.name, at=START)
+    assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
+    (message,) = log.of_module(1)
+    assert message.priority == "authpriv.err" and " reason=configuration " in message.text
+    assert list_.split(",")[-1] in message.text, "the log does not say which group"
+
+
+@pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
+def test_groups_that_cannot_be_read_let_nobody_in(harness, groups, new_account, service, log, option):
+    account = new_account()
+    join(account, "tokens")
+    under = ("strace", "-f", "-o", "/dev/null", "-P", "/etc/group", "-e", "inject=openat:error=EACCES")
+    name = service(f"{option}=tokens", "nullok", then=PERMIT)
+    login = harness.log_in(name, account.name, at=START, under=under)
+    # The C library tells a group that it cannot read from one that is not there on some hosts only.
+    assert login.result in (Result.AUTHINFO_UNAVAIL, Result.SERVICE_ERR) and login.prompts == []
+    assert log.of_module(1)[0].priority == "authpriv.err"
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3, 4])
+def test_groups_that_cannot_be_read_once_let_no_member_in(harness, groups, new_account, service, turn):
+    account = new_account()
+    join(account, "tokens")
+    inject = f"inject=openat:error=EMFILE:when={turn}"
+    under = ("strace", "-f", "-o", "/dev/null", "-P", "/etc/group", "-e", inject)
+    login = harness.log_in(service("only_groups=tokens", then=PERMIT), account.name, "letters", at=START, under=under)
+    assert login.result != Result.SUCCESS, "who cannot be found in the group was taken for no member"
+
+
+def test_an_exempt_user_is_no_pass_of_its_own(harness, groups, new_account, service):
+    account = new_account()
+    join(account, "robots")
+    assert harness.log_in(service("exempt_groups=robots"), account.name).result == Result.NOBODY_DECIDED
+
+
+DAY = datetime.datetime.fromtimestamp(START, datetime.UTC).date()
+REMINDER = "Two-factor authentication will be required from {}. Switch it on with: twofactor enable"
+
+
+def test_before_the_day_an_unenrolled_user_passes_with_a_reminder(harness, products, account, service, log):
+    name = service(f"required_from={DAY}", then=PERMIT)
+    login = harness.log_in(name, account.name, at=START - 1)
+    assert (login.result, login.prompts, login.messages) == (Result.SUCCESS, [], [REMINDER.format(DAY)])
+    (message,) = log.of_module(1)
+    assert message.text.endswith(f'accepted user={account.name} rhost=- method=exempt detail="not enrolled yet"')
+    silent = harness.log_in(name, account.name, at=START - 1, flags=PAM_SILENT)
+    assert (silent.result, silent.messages) == (Result.SUCCESS, [])
+
+
+@pytest.mark.parametrize("nullok", [(), ("nullok",)], ids=["", "nullok"])
+def test_from_the_day_on_an_unenrolled_user_is_refused(harness, products, account, service, nullok):
+    name = service(f"required_from={DAY}", *nullok, then=PERMIT)
+    assert harness.log_in(name, account.name, at=START - 1).result == Result.SUCCESS
+    login = harness.log_in(name, account.name, "123456", at=START)
+    assert (login.result, login.prompts, login.messages) == (Result.AUTH_ERR, ["Verification code: "], [])
+
+
+def test_before_the_day_an_enrolled_user_is_asked_and_not_reminded(harness, enrolled, service):
+    name = service(f"required_from={DAY}", then=PERMIT)
+    at = START - 60
+    login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(at), at=at)
+    assert (login.result, login.messages) == (Result.SUCCESS, [])
+    assert harness.log_in(name, enrolled.user, "", at=at).result == Result.AUTH_ERR
+
+
+def test_before_the_day_a_user_who_does_not_exist_is_asked(harness, products, service):
+    login = harness.log_in(service(f"required_from={DAY}", then=PERMIT), "nobody-of-this-name", "1", at=START - 1)
+    assert (login.result, len(login.prompts), login.messages) == (Result.AUTH_ERR, 1, [])
+
+
+def home_is_missing(account):
+    account.home.rename(account.home.with_suffix(".away"))
+
+
+def home_is_somebody_elses(account):
+    subprocess.run(["chown", "1:1", account.home], check=True)
+
+
+def home_is_closed(account):
+    account.home.chmod(0)
+
+
+def folder_is_a_file(account):
+    (account.home / ".twofactor").write_text("")
+
+
+def folder_is_a_dangling_link(account):
+    (account.home / ".twofactor").symlink_to("/nonexistent")
+
+
+def folder_is_empty(account):
+    subprocess.run(["install", "-d", "-m", "700", "-o", account.name, account.home / ".twofactor"], check=True)
+
+
+
+NO_PROOF = [
+    home_is_missing,
+    home_is_somebody_elses,
+    home_is_closed,
+    folder_is_a_file,
+    folder_is_a_dangling_link,
+    folder_is_empty,
+]
+
+
+@pytest.mark.parametrize("option", ["nullok", "required_from"])
+@pytest.mark.parametrize("damage", NO_PROOF, ids=lambda damage: damage.__name__)
+def test_what_is_no_proof_of_not_being_enrolled_is_no_pass(harness, products, account, service, log, damage, option):
+    damage(account)
+    argument = "nullok" if option == "nullok" else f"required_from={DAY}"
+    login = harness.log_in(service(argument, then=PERMIT), account.name, "123456", at=START - 60)
+    assert login.result in (Result.AUTH_ERR, Result.AUTHINFO_UNAVAIL), login
+    assert not [message for message in log.of_module(1) if " accepted " in message.text]
+
+
+def test_nullok_is_said_in_the_log(harness, products, account, service, log):
+    assert harness.log_in(service("nullok", then=PERMIT), account.name).result == Result.SUCCESS
+    (message,) = log.of_module(1)
+    assert message.priority == "authpriv.info"
+    assert message.text.endswith(f'accepted user={account.name} rhost=- method=exempt detail="not enrolled"')
