@@ -2,9 +2,9 @@
 #include "csystem.h"
 
 #include <crypt.h>
-#include <dirent.h>
 #include <dlfcn.h>
 #include <sys/fsuid.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 
 #ifdef SYS_setgroups32
@@ -30,16 +30,17 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
   return file;
 }
 
-int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context) {
-  int own = csystem_openat(directory, ".", O_RDONLY | O_DIRECTORY, 0);
-  DIR *stream = own < 0 ? NULL : fdopendir(own);
-  if (!stream) {
-    if (own >= 0) close(own);
-    return -1;
-  }
-  for (struct dirent *entry; (entry = readdir(stream));) visit(entry->d_name, context);
-  closedir(stream);
-  return 0;
+uint32_t csystem_random(void) {
+  uint32_t number;
+  struct timespec now;
+  if (getrandom(&number, sizeof number, GRND_NONBLOCK) == (ssize_t)sizeof number) return number;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint32_t)now.tv_nsec;
+}
+
+int csystem_may_write(rlim_t size) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= size);
 }
 
 static int set_lock(int file, short type) {

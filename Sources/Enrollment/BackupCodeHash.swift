@@ -12,8 +12,20 @@ public enum BackupCodeHash {
       let cost = hash.firstIndex(of: UInt8(ascii: "$"), from: 3),
       let salt = hash.firstIndex(of: UInt8(ascii: "$"), from: cost &+ 1)
     else { return false }
-    return isText(hash.slice(from: 3, to: cost)) && isText(hash.slice(from: cost &+ 1, to: salt))
+    return isModest(hash.slice(from: 3, to: cost)) && isText(hash.slice(from: cost &+ 1, to: salt))
       && salt &+ 1 < hash.count && isText(hash.slice(from: salt &+ 1))
+  }
+
+  /// Whether a cost, as crypt(5) writes it, takes no more than four times the usual memory. The file is the user's,
+  /// but it is root's memory in which the hash is made when somebody logs in.
+  private static func isModest(_ cost: Span<UInt8>) -> Bool {
+    guard cost.count == 3, cost.byte(at: 0) == UInt8(ascii: "j"), cost.byte(at: 2) == UInt8(ascii: "T") else {
+      return false
+    }
+    switch cost.byte(at: 1) ?? 0 {
+    case UInt8(ascii: "5")...UInt8(ascii: "9"), UInt8(ascii: "A"), UInt8(ascii: "B"): return true
+    default: return false
+    }
   }
 
   /// Whether the text has the form of a hash under a setting that is known to have the form of one, from the
@@ -65,6 +77,15 @@ public enum BackupCodeHash {
     let notBefore = bytes &+ UInt64(0x80 &- first) &* everyByte
     let behind = bytes &+ UInt64(0x7f &- last) &* everyByte
     return notBefore & ~behind
+  }
+
+  /// Whether a cost, as crypt(5) writes it, takes no more than four times the usual memory. The file is the user's,
+  /// but it is root's memory in which somebody who logs in has the hash made.
+  private static func isModest(_ cost: UInt8) -> Bool {
+    switch cost {
+    case UInt8(ascii: "5")...UInt8(ascii: "9"), UInt8(ascii: "A"), UInt8(ascii: "B"): true
+    default: false
+    }
   }
 
   /// A setting of the usual cost with a salt of its own, for users who have no backup codes: the reply of

@@ -145,6 +145,12 @@ private struct CredentialParser {
       // SAFETY: the index is below the length of the array.
       let other = unsafe slice(devices[unchecked: index].name, of: text)
       if other.isEqual(to: slice(name, of: text)) { throw failure("two devices of one name") }
+      // One code would be good once for each of them.
+      // SAFETY: as above.
+      let range = unsafe devices[unchecked: index].secret
+      let isSame = secrets.bytes.slice(from: range.start, to: range.end).isEqualInConstantTime(
+        to: secrets.bytes.slice(from: secret.start, to: secret.end))
+      if isSame { throw failure("two devices of one secret") }
     }
 
     // SAFETY: the count was compared with the maximum, which is the length of the array.

@@ -105,6 +105,8 @@ public struct EnrollmentDirectory: ~Copyable {
       start = end &+ 1
       if isLast { break }
     }
+    // Where the directory is the user's, so is what is in it.
+    if owner == account.userID, owner != 0 { try identity.assume(account) }
     return EnrollmentDirectory(directory: here, owner: owner)
   }
 

@@ -22,16 +22,21 @@ public struct LockedEnrollment: ~Copyable {
   /// - Parameters:
   ///   - directory: The directory of the enrolment.
   ///   - window: How many steps before and after the current one are accepted.
+  ///   - failuresAfterLoss: How many failures a state that was lost counts at least.
   /// - Throws: Why the files cannot be read, trusted or written; `gone` where the enrolment ended meanwhile.
   public init(
-    locking directory: borrowing EnrollmentDirectory, window: UInt64
+    locking directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) {
+    // Asked before anything is read: whoever calls su(1) chooses how much the process may write.
+    guard csystem_may_write(rlim_t(StateFile.length)) != 0 else {
+      throw EnrollmentFailure(.io, "state", "may not be written by a process with this limit (RLIMIT_FSIZE)")
+    }
     let file = try StateFile(locking: Self.openState(in: directory))
     let status = try directory.checkedStatus(of: file.file, "state")
     guard status.links > 0 else { throw EnrollmentFailure(.gone, "state", "was removed") }
     let credential = try directory.readCredential()
 
-    var content = StateFile.Content.lost(sequence: 1, slot: 0)
+    var content = StateFile.Content.lost(sequence: 1, remains: nil)
     if status.size == Int64(StateFile.length) { content = try file.read(for: credential.generation) }
     switch content {
     case .current(let record, let slot):
@@ -40,8 +45,9 @@ public struct LockedEnrollment: ~Copyable {
       self.state = record.state
       self.sequence = record.sequence
       self.slot = slot
-    case .lost(let sequence, _):
-      let state = LoginState.afterLoss(of: credential, now: SystemClock.now, window: window)
+    case .lost(let sequence, let remains):
+      let state = LoginState.afterLoss(
+        of: credential, remains: remains, now: SystemClock.now, window: window, failures: failuresAfterLoss)
       try file.rewrite(state, sequence: sequence)
       throw EnrollmentFailure(
         .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
@@ -56,7 +62,13 @@ public struct LockedEnrollment: ~Copyable {
     }
     // A state that is gone is made anew only for a credential that is there.
     _ = try directory.readCredential()
-    return try directory.createFile("state", flags: O_RDWR)
+    do throws(EnrollmentFailure) {
+      return try directory.createFile("state", flags: O_RDWR | O_EXCL)
+    } catch {
+      // Somebody else was faster.
+      guard error.error == EEXIST else { throw error }
+      return try directory.openFile("state", flags: O_RDWR)
+    }
   }
 
   /// Writes a state in place of the older one, and returns when it is on the disk.

@@ -35,6 +35,7 @@ extension LoginState {
   }
 
   /// Writes the record.
+  @_optimize(speed)
   public func record(sequence: UInt64) -> InlineArray<1024, UInt8> {
     var record = InlineArray<1024, UInt8>(repeating: 0)
     var bytes = record.mutableSpan
@@ -109,6 +110,7 @@ extension Span where Element == UInt8 {
   /// A hash of all words but the last, FNV-1a with words in the place of bytes and a shift that carries the high
   /// bits down. Each step maps the hash so far one to one, so a change within one word is always seen. It is
   /// there against accidents, not against the owner of the file.
+  @_optimize(speed)
   fileprivate var recordChecksum: UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     var offset = 0

@@ -87,18 +87,27 @@ public struct LoginState: Sendable {
   ///
   /// - Parameters:
   ///   - credential: What the state belongs to.
+  ///   - remains: What is left of the state, if anything is: nothing is taken back that it says.
   ///   - now: Seconds since the epoch.
   ///   - window: How many steps before and after the current one are accepted.
+  ///   - failures: How many failures are counted at least, so that a loss buys no guesses.
   /// - Returns: The state to go on with.
   public static func afterLoss(
-    of credential: borrowing Credential, now: Int64, window: UInt64
+    of credential: borrowing Credential, remains: LoginState?, now: Int64, window: UInt64, failures: UInt32
   ) -> LoginState {
     var state = LoginState(generation: credential.generation)
     state.spentBackupCodes = UInt32.max
+    state.failures = Swift.max(remains?.failures ?? 0, failures)
+    state.throttledUntil = remains?.throttledUntil ?? 0
+    state.lastUsedAt = remains?.lastUsedAt ?? 0
+    state.backupCodeUsedAt = remains?.backupCodeUsedAt ?? 0
+    // A clock that is behind what is known to have been does not bring back codes.
+    let now = Swift.max(now, Swift.max(credential.enabledAt, state.lastUsedAt))
     var indices = Counter(to: Credential.maximumDevices)
     while let index = indices.next() {
       guard let device = credential.device(at: index) else { break }
-      state[device: index].nextFactor = device.factorAfterWindow(now: now, window: window)
+      let factor = device.factorAfterWindow(now: now, window: window)
+      state[device: index].nextFactor = Swift.max(factor, remains?[device: index].nextFactor ?? 0)
     }
     return state
   }

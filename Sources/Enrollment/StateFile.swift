@@ -23,8 +23,9 @@ public struct StateFile: ~Copyable {
     /// The newest state of this version of the credential, and the slot where it stands.
     case current(LoginState.Record, slot: Int)
 
-    /// None can be trusted; a new one is to get this sequence number, and goes to this slot.
-    case lost(sequence: UInt64, slot: Int)
+    /// None can be trusted to be the newest; a new one is to get this sequence number. What is left is the newest
+    /// that can be read.
+    case lost(sequence: UInt64, remains: LoginState?)
   }
 
   /// Takes the lock, waiting for whoever holds it.
@@ -55,14 +56,14 @@ public struct StateFile: ~Copyable {
     let second = try readSlot(1, generation)
     let next = Swift.max(first.highestSequence, second.highestSequence) &+ 1
     guard !first.isDamaged, !second.isDamaged else {
-      return .lost(sequence: next, slot: first.isDamaged ? 0 : 1)
+      return .lost(sequence: next, remains: first.record?.state ?? second.record?.state)
     }
     switch (first.record, second.record) {
     case (let one?, let other?):
       return one.sequence > other.sequence ? .current(one, slot: 0) : .current(other, slot: 1)
     case (let one?, nil): return .current(one, slot: 0)
     case (nil, let other?): return .current(other, slot: 1)
-    case (nil, nil): return .lost(sequence: next, slot: first.highestSequence > second.highestSequence ? 1 : 0)
+    case (nil, nil): return .lost(sequence: next, remains: nil)
     }
   }
 
@@ -111,6 +112,7 @@ public struct StateFile: ~Copyable {
     var isDamaged = true
   }
 
+  @_optimize(speed)
   private func readSlot(_ slot: Int, _ generation: Generation) throws(EnrollmentFailure) -> Slot {
     var buffer = InlineArray<2048, UInt8>(repeating: 0)
     let offset = slot == 0 ? 0 : Self.slotDistance

@@ -52,6 +52,7 @@ public enum PolicyFile {
         throw PolicyProblem(inFile: "cannot be read", error: csystem_errno())
       }
     }
+    guard text.count == length else { throw PolicyProblem(inFile: "was changed while it was read") }
     return text
   }
 }

@@ -39,9 +39,13 @@ public struct PolicyParser: Sendable {
 
   /// Reads one argument: `NAME` or `NAME=VALUE`.
   ///
-  /// - Parameter argument: The argument.
+  /// - Parameters:
+  ///   - argument: The argument.
+  ///   - isCut: Whether the argument is longer than what is handed over.
   /// - Throws: What is wrong with it: unknown, malformed, out of range, given before, or not for arguments.
-  public mutating func read(_ argument: Span<UInt8>) throws(PolicyProblem) {
+  public mutating func read(_ argument: Span<UInt8>, isCut: Bool = false) throws(PolicyProblem) {
+    // What was cut off could be half of a network's length.
+    guard !isCut else { throw problem("is too long", argument) }
     let equals = argument.firstIndex(of: UInt8(ascii: "="))
     let option = try option(argument.slice(from: 0, to: equals ?? argument.count), word: argument)
     guard option.place != .file else { throw problem("belongs into twofactor.conf", argument) }

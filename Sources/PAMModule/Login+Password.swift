@@ -7,7 +7,7 @@ internal import Verification
 extension Login {
   /// What becomes of the password that an earlier module asked for.
   func outcomeOfEarlierPassword(_ account: Account?, _ policy: Policy) -> Outcome {
-    guard let password = transaction.password(limit: PasswordWithCode.maximumLength) else {
+    guard let password = transaction.password(limit: PAMTransaction.maximumAnswer) else {
       return account == nil ? .denied(.unknownUser) : .denied(.noReply)
     }
     return outcomeOfPassword(password, account, policy)
@@ -16,10 +16,10 @@ extension Login {
   /// What becomes of a password with a code at its end. With `forward_pass`, what stands before the code is handed
   /// on whatever the verdict, so that the next module's answer says nothing about ours.
   func outcomeOfPassword(_ text: borrowing SecretBuffer, _ account: Account?, _ policy: Policy) -> Outcome {
-    var reading = PasswordWithCode.usualReading(of: text.bytes)
-    let outcome = check(text, reading: &reading, account, policy)
+    var codeLength = 0
+    let outcome = check(text, codeLength: &codeLength, account, policy)
     if policy.password.isForwarded {
-      let password = text.bytes.slice(from: 0, to: text.bytes.count &- reading)
+      let password = text.bytes.slice(from: 0, to: text.bytes.count &- codeLength)
       guard transaction.setPassword(password) else {
         return Outcome(EnrollmentFailure(.io, "password", "cannot be handed on"))
       }
@@ -27,68 +27,72 @@ extension Login {
     return outcome
   }
 
-  /// Tries the readings of the end of a text, one after the other; only the last one counts as wrong.
   private func check(
-    _ text: borrowing SecretBuffer, reading: inout Int, _ account: Account?, _ policy: Policy
+    _ text: borrowing SecretBuffer, codeLength: inout Int, _ account: Account?, _ policy: Policy
   ) -> Outcome {
     guard let account else {
-      spendTime(on: text.bytes.slice(from: text.bytes.count &- reading), policy)
+      codeLength = spendTime(on: text, policy)
       return .denied(.unknownUser)
     }
-    guard text.bytes.count > 0 else { return .denied(.noReply) }
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do throws(EnrollmentFailure) {
       let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      let readings = try readings(of: text, directory, policy)
-      var outcome = Outcome.denied(.malformedReply)
-      var indices = Counter(to: readings.count)
-      while let index = indices.next() {
-        let end = text.bytes.slice(from: text.bytes.count &- readings[index])
-        let isLast = index &+ 1 >= readings.count
-        outcome = try check(end, in: directory, policy, keeping: isLast ? .everything : .acceptance)
-        guard outcome.isRefusal else {
-          reading = readings[index]
-          return outcome
-        }
-      }
-      return outcome
+      return try check(text, in: directory, codeLength: &codeLength, policy)
     } catch {
-      if error.reason == .absent { spendTime(on: text.bytes.slice(from: text.bytes.count &- reading), policy) }
-      return outcome(of: error, account, policy, &identity)
+      if error.reason == .absent { codeLength = spendTime(on: text, policy) }
+      return Outcome(error)
     }
   }
 
-  private func readings(
-    of text: borrowing SecretBuffer, _ directory: borrowing EnrollmentDirectory, _ policy: Policy
-  ) throws(EnrollmentFailure) -> PasswordWithCode.Readings {
-    let credential = try directory.readCredential()
-    return PasswordWithCode.readings(
-      of: text.bytes, for: credential, acceptsBackupCodes: policy.limits.acceptsBackupCodes)
-  }
-
+  /// Every reading of the end of the text is decided at once, under one lock: a wrong one counts once.
   private func check(
-    _ end: Span<UInt8>, in directory: borrowing EnrollmentDirectory, _ policy: Policy, keeping: CodeCheck.Keeping
+    _ text: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
+    _ policy: Policy
   ) throws(EnrollmentFailure) -> Outcome {
-    let reply: Reply
+    let hasScratchCodes = try hasScratchCodes(directory)
     do throws(Reply.Problem) {
-      reply = try Reply(end)
+      let reply = try Reply(endOf: text.bytes, hasScratchCodes: hasScratchCodes)
+      codeLength = reply.usualLength
+      return outcome(of: reply, in: directory, codeLength: &codeLength, policy)
     } catch {
       return Outcome(error)
     }
-    return Outcome(
-      try CodeCheck(
-        reply, in: directory, limits: policy.limits, keeping: keeping, graceKey: graceKey(policy)))
+  }
+
+  private func outcome(
+    of reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, codeLength: inout Int, _ policy: Policy
+  ) -> Outcome {
+    do throws(EnrollmentFailure) {
+      let check = try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy))
+      switch check.verdict {
+      case .acceptedCode: codeLength = check.digits
+      case .acceptedBackupCode: codeLength = reply.backupCodeTyped
+      default: break
+      }
+      return Outcome(check)
+    } catch {
+      return Outcome(error)
+    }
+  }
+
+  private func hasScratchCodes(_ directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Bool {
+    let credential = try directory.readCredential()
+    return credential.hasScratchCodes
   }
 
   /// The time that a code of somebody who is enrolled would take.
-  private func spendTime(on end: Span<UInt8>, _ policy: Policy) {
+  ///
+  /// - Returns: The length of the code, as far as it can be told.
+  private func spendTime(on text: borrowing SecretBuffer, _ policy: Policy) -> Int {
     do throws(Reply.Problem) {
-      let reply = try Reply(end)
+      let reply = try Reply(endOf: text.bytes, hasScratchCodes: false)
       Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
+      return reply.usualLength
     } catch {
       // What is no code takes no time.
+      return 0
     }
   }
 }

@@ -15,7 +15,7 @@ extension Login {
       let isForwarding = policy.password.isForwarded
       let answer = try transaction.ask(
         prompt(policy), echoes: policy.echoesCode && !isForwarding,
-        limit: isForwarding ? PasswordWithCode.maximumLength : Reply.maximumLength)
+        limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
       // An application may change the user while it asks; the code would then be for somebody else.
       guard transaction.knownUser().bytes.isEqualInConstantTime(to: user.bytes) else {
         return Outcome(EnrollmentFailure(.configuration, "user", "was changed during the conversation"))
@@ -67,6 +67,7 @@ extension Login {
 
   /// What a failure of the files means. Files that are found erased are no damage where the enrolment has been
   /// switched off since its directory was opened: it has lost its name before it was erased.
+  @inline(never)
   func outcome(
     of failure: EnrollmentFailure, _ account: Account, _ policy: Policy, _ identity: inout FileSystemIdentity
   ) -> Outcome {

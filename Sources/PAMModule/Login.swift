@@ -44,8 +44,10 @@ struct Login {
     if policy.isDebugging { logDetails(policy, account) }
 
     if let outcome = outcomeBeforeQuestion(account, policy) { return outcome }
-    // Failures are answered late, whichever module of the stack they come from (pam_fail_delay(3)).
-    transaction.delayFailure(microseconds: 2_000_000)
+    // Failures are answered late, whichever module of the stack they come from (pam_fail_delay(3)), and so much later
+    // than two seconds as nobody can foresee: libpam varies the delay by the second in which a login began, which
+    // is no secret. What the time of an answer would tell about who is enrolled is lost in it.
+    transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
     SharedSecret.prepareLibrary()
     return outcomeOfQuestion(account, name, policy)
   }

@@ -10,7 +10,10 @@ extension ModuleArguments {
     var parser = PolicyParser()
     try readFile(into: &parser)
     var indices = Counter(to: count)
-    while let index = indices.next() { try parser.read(argument(at: index).bytes) }
+    while let index = indices.next() {
+      let argument = argument(at: index)
+      try parser.read(argument.bytes, isCut: argument.isTruncated)
+    }
     return try parser.finish()
   }
 

@@ -18,9 +18,10 @@ extension Outcome {
     case .accepted, .exempt, .exemptUntil: line.append("accepted user=")
     case .denied: line.append("denied user=")
     }
-    line.append(escaped: user.bytes)
+    // Cut, so that nobody's name pushes the reason out of the line.
+    line.append(escaped: user.bytes.slice(from: 0, to: 96))
     line.append(" rhost=")
-    line.append(escaped: remoteHost.bytes)
+    line.append(escaped: remoteHost.bytes.slice(from: 0, to: 64))
     switch self {
     case .accepted(let method): method.append(to: &line)
     case .exempt(let why):

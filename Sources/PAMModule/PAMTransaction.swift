@@ -7,6 +7,9 @@ internal import FixedMemory
 struct PAMTransaction {
   private let handle: OpaquePointer
 
+  /// The longest answer that is looked at, in bytes: PAM_MAX_RESP_SIZE of Linux-PAM.
+  static var maximumAnswer: Int { 512 }
+
   /// Whether the application wants no messages (PAM_SILENT).
   let isSilent: Bool
 

@@ -17,18 +17,6 @@ public struct CodeCheck: Sendable {
   /// The name of the device that accepted it; empty for none.
   public let deviceName: DeviceNameText
 
-  /// What of a decision is kept.
-  public enum Keeping: Sendable {
-    /// Whatever it was.
-    case everything
-
-    /// That a code was accepted. A wrong one does not count: another reading of the same reply is tried next.
-    case acceptance
-
-    /// Nothing: the code is not used up.
-    case nothing
-  }
-
   /// How many digits the code that was accepted has; 0 for a backup code, or none.
   public let digits: Int
 
@@ -41,32 +29,32 @@ public struct CodeCheck: Sendable {
   ///   - reply: What the user typed.
   ///   - directory: The enrolment.
   ///   - limits: What the administrator allows.
-  ///   - keeping: What of the decision is kept.
   ///   - graceKey: The service and the address, where they are to be remembered when the code is accepted.
   /// - Throws: Why the files cannot be read, trusted or written. Nothing is accepted then.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
-    keeping: Keeping = .everything, graceKey: GraceKey? = nil
+    graceKey: GraceKey? = nil
   ) throws(EnrollmentFailure) {
     // Hashed before the lock is taken: it takes a while, and somebody who guesses backup codes is not to keep
     // the owner waiting.
     try self.init(
       reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
-      keeping: keeping, graceKey: graceKey)
+      graceKey: graceKey)
   }
 
   private init(
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
-    limits: VerificationLimits, keeping: Keeping, graceKey: GraceKey?
+    limits: VerificationLimits, graceKey: GraceKey?
   ) throws(EnrollmentFailure) {
-    let enrollment = try LockedEnrollment(locking: directory, window: limits.window)
+    let enrollment = try LockedEnrollment(
+      locking: directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
     // The time is asked when the lock is held: waiting for it may have taken a while.
     let now = SystemClock.now
     let decision = try verify(
       reply, hash: hash.bytes, credential: enrollment.credential, state: enrollment.state, limits: limits, now: now)
     var state = decision.state
     if decision.verdict.isAcceptance, let graceKey { state.beginGrace(graceKey, now: now) }
-    if keeping.includes(decision), decision.isWorthSaving(over: enrollment.state) { try enrollment.save(state) }
+    if decision.isWorthSaving(over: enrollment.state) { try enrollment.save(state) }
 
     verdict = decision.verdict
     backupCodesLeft = decision.state.backupCodesLeft(of: enrollment.credential)
@@ -81,16 +69,6 @@ public struct CodeCheck: Sendable {
     deviceName = name
     self.digits = digits
     self.isCounterBased = isCounterBased
-  }
-}
-
-extension CodeCheck.Keeping {
-  fileprivate func includes(_ decision: Verification) -> Bool {
-    switch self {
-    case .everything: true
-    case .acceptance: decision.verdict.isAcceptance
-    case .nothing: false
-    }
   }
 }
 

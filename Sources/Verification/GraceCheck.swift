@@ -14,7 +14,8 @@ public enum GraceCheck {
   public static func passes(
     _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> Bool {
-    let enrollment = try LockedEnrollment(locking: directory, window: limits.window)
+    let enrollment = try LockedEnrollment(
+      locking: directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
     let now = SystemClock.now
     var state = enrollment.state
     Throttle.trim(&state, now: now, allowed: limits.maximumFailures)

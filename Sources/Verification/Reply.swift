@@ -3,11 +3,8 @@ public import OneTimePassword
 
 /// What a user typed at the prompt, read as a code.
 public struct Reply: ~Copyable {
-  /// Whether it can be a backup code of this program.
-  public var isBackupCode: Bool { backupCode.bytes.count == Self.backupCodeLength }
-
-  /// The code of a device, where it can be one: its digits and its number.
-  public let deviceCode: DeviceCode?
+  private let sixDigits: UInt32?
+  private let eightDigits: UInt32?
 
   /// The normal form of a backup code, where it can be one: what is hashed. Empty otherwise.
   public let backupCode: SecretBuffer
@@ -15,13 +12,19 @@ public struct Reply: ~Copyable {
   /// Whether the backup code would be an eight-digit one of another program.
   public let isScratchCode: Bool
 
-  /// A code as an authenticator shows it.
-  public struct DeviceCode {
-    /// How many digits were typed.
-    public let digits: CodeDigits
+  /// How many characters the backup code takes at the end of what was typed.
+  public let backupCodeTyped: Int
 
-    /// Their number, leading zeros aside.
-    public let value: UInt32
+  /// How many characters the code takes at the end of what was typed, where no reading was right.
+  public var usualLength: Int { sixDigits != nil ? 6 : backupCodeTyped }
+
+  /// The number that was typed as the code of a device with so many digits, leading zeros aside; nil where it is
+  /// none.
+  public func code(_ digits: CodeDigits) -> UInt32? {
+    switch digits {
+    case .six: sixDigits
+    case .eight: eightDigits
+    }
   }
 
   /// Why a reply is not a code.
@@ -78,9 +81,57 @@ public struct Reply: ~Copyable {
     let digits: CodeDigits? = isAllDigits && !hasDash ? CodeDigits(rawValue: UInt8(truncatingIfNeeded: length)) : nil
     guard digits != nil || length == Self.backupCodeLength else { throw .malformed }
     if digits == .six { normal.removeAll() }
-    deviceCode = digits.map { DeviceCode(digits: $0, value: number) }
+    sixDigits = digits == .six ? number : nil
+    eightDigits = digits == .eight ? number : nil
     isScratchCode = digits == .eight
     backupCode = normal
+    backupCodeTyped = text.count
+  }
+
+  /// Reads the end of a password as a code, in every way in which it can be one.
+  ///
+  /// - Parameters:
+  ///   - password: The password with the code at its end.
+  ///   - hasScratchCodes: Whether eight digits can be a code of another program; ten characters are then not tried.
+  /// - Throws: Why there is no code at its end.
+  public init(endOf password: Span<UInt8>, hasScratchCodes: Bool) throws(Problem) {
+    guard password.count > 0 else { throw .empty }
+    var digits = 0
+    while digits < 8, password.byte(at: password.count &- 1 &- digits)?.decimalDigit != nil { digits &+= 1 }
+    let isScratchCode = hasScratchCodes && digits == 8
+    let typed = isScratchCode ? 8 : Self.lengthOfBackupCode(atEndOf: password)
+    guard digits >= 6 || typed > 0 else { throw .malformed }
+    guard var normal = SecretBuffer(capacity: Self.maximumLength) else { throw .outOfMemory }
+    var index = password.count &- typed
+    while let byte = password.byte(at: index) {
+      if let character = Self.crockford(byte) { _ = normal.append(character) }
+      index &+= 1
+    }
+    self.isScratchCode = isScratchCode
+    sixDigits = digits >= 6 ? Self.number(password.slice(from: password.count &- 6)) : nil
+    eightDigits = digits == 8 ? Self.number(password.slice(from: password.count &- 8)) : nil
+    backupCode = normal
+    backupCodeTyped = typed
+  }
+
+  /// The length of a backup code at the end of a text, with its dash where there is one; 0 for none.
+  private static func lengthOfBackupCode(atEndOf text: Span<UInt8>) -> Int {
+    let hasDash = text.byte(at: text.count &- 6) == UInt8(ascii: "-")
+    let length = backupCodeLength &+ (hasDash ? 1 : 0)
+    guard text.count >= length else { return 0 }
+    var index = text.count &- length
+    while let byte = text.byte(at: index) {
+      if crockford(byte) == nil, !(hasDash && index == text.count &- 6) { return 0 }
+      index &+= 1
+    }
+    return length
+  }
+
+  private static func number(_ digits: Span<UInt8>) -> UInt32 {
+    var value: UInt32 = 0
+    var indices = Counter(to: digits.count)
+    while let index = indices.next() { value = value &* 10 &+ UInt32(digits.byte(at: index)?.decimalDigit ?? 0) }
+    return value
   }
 
   /// The character of Crockford's Base32 that is meant, or nil.

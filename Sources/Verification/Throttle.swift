@@ -25,8 +25,8 @@ enum Throttle {
   /// Cuts the time in the state to what it can be at most: it lies further ahead only where the clock was set
   /// back, and nobody is to wait for that.
   static func trim(_ state: inout LoginState, now: Int64, allowed: UInt32) {
-    // Where more failures are allowed than there were when it was written, what is left is short.
-    let longest = Swift.max(delay(failures: state.failures, allowed: allowed), shortestDelay)
+    // Where fewer failures were allowed when it was written, as another service may, it can be the longest.
+    let longest = state.failures < allowed ? longestDelay : delay(failures: state.failures, allowed: allowed)
     let (latest, overflow) = now.addingReportingOverflow(longest)
     if !overflow, state.throttledUntil > latest { state.throttledUntil = latest }
   }

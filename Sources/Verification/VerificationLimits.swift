@@ -12,6 +12,10 @@ public struct VerificationLimits: Equatable, Sendable {
   /// Whether backup codes are accepted.
   public var acceptsBackupCodes = true
 
+  /// How many failures are counted where the state was lost: one guess is left before codes are throttled, so that a
+  /// loss buys no more.
+  public var failuresAfterLoss: UInt32 { maximumFailures &- 1 }
+
   /// The limits of a host that sets none.
   public init() {}
 }

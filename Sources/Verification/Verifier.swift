@@ -33,7 +33,7 @@ public func verify(
   var state = state
   Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
 
-  if limits.acceptsBackupCodes, let verdict = checkBackupCode(reply, hash, credential, &state, now: now) {
+  if !reply.isScratchCode, let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
     return Verification(verdict: verdict, state: state)
   }
 
@@ -41,13 +41,17 @@ public func verify(
   let secondsLeft = Throttle.secondsLeft(state, now: now)
   if secondsLeft > 0 { return Verification(verdict: .throttled(seconds: secondsLeft), state: state) }
 
-  let finding = try search(for: reply.deviceCode, credential, state, limits, now: now)
+  let finding = try search(for: reply, credential, state, limits, now: now)
   if let match = finding.match {
     state[device: match.device].nextFactor = match.factor &+ 1
     state[device: match.device].lastUsedAt = now
     state.lastUsedAt = now
     Throttle.clear(&state)
     return Verification(verdict: .acceptedCode(device: match.device), state: state)
+  }
+  // Eight digits can be guessed: the codes of other programs wait like those of a device.
+  if reply.isScratchCode, let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
+    return Verification(verdict: verdict, state: state)
   }
   if finding.isReused { return Verification(verdict: .reusedCode, state: state) }
 
@@ -56,13 +60,13 @@ public func verify(
   return Verification(verdict: .wrongCode(failures: state.failures), state: state)
 }
 
-/// A backup code is tried whether codes are throttled or not: it is how the owner gets in while somebody else is
+/// A backup code of ten characters is tried whether codes are throttled or not: it is how the owner gets in while somebody else is
 /// guessing. Nil where it is none.
 private func checkBackupCode(
   _ reply: borrowing Reply, _ hash: Span<UInt8>, _ credential: borrowing Credential, _ state: inout LoginState,
-  now: Int64
+  _ limits: VerificationLimits, now: Int64
 ) -> Verdict? {
-  guard hash.count > 0 else { return nil }
+  guard limits.acceptsBackupCodes, hash.count > 0 else { return nil }
   var found: Int?
   var indices = Counter(to: Credential.maximumBackupCodes)
   while let index = indices.next() {
@@ -93,21 +97,24 @@ private struct Finding {
 
 /// A device whose codes are compared with one that was typed.
 private struct Candidate: ~Copyable {
+  /// What was typed, read as a code of this device.
+  let typed: UInt32
   let device: Device
   let range: FactorRange
   let secret: SharedSecret
 
   /// Nil where the device has no code of so many digits now.
   init?(
-    _ index: Int, for code: Reply.DeviceCode, _ credential: borrowing Credential, _ state: LoginState,
+    _ index: Int, for reply: borrowing Reply, _ credential: borrowing Credential, _ state: LoginState,
     _ limits: VerificationLimits, now: Int64
   ) throws(EnrollmentFailure) {
-    guard let device = credential.device(at: index), device.digits == code.digits,
+    guard let device = credential.device(at: index), let typed = reply.code(device.digits),
       let range = FactorRange(of: device, state: state[device: index], limits: limits, now: now)
     else { return nil }
     guard let secret = SharedSecret(credential.secret(ofDeviceAt: index), algorithm: device.algorithm) else {
       throw EnrollmentFailure(.io, "credential", "no code can be computed: out of memory, or refused by libcrypto")
     }
+    self.typed = typed
     self.device = device
     self.range = range
     self.secret = secret
@@ -124,17 +131,16 @@ private struct Candidate: ~Copyable {
 /// Looks for a code among all the devices, each time through the whole window: the time it takes does not tell
 /// which step or device matched.
 private func search(
-  for code: Reply.DeviceCode?, _ credential: borrowing Credential, _ state: LoginState,
+  for reply: borrowing Reply, _ credential: borrowing Credential, _ state: LoginState,
   _ limits: VerificationLimits, now: Int64
 ) throws(EnrollmentFailure) -> Finding {
   var finding = Finding()
-  guard let code else { return finding }
   var indices = Counter(to: credential.deviceCount)
   while let index = indices.next() {
-    guard let candidate = try Candidate(index, for: code, credential, state, limits, now: now) else { continue }
+    guard let candidate = try Candidate(index, for: reply, credential, state, limits, now: now) else { continue }
     var factor = candidate.range.first
     while true {
-      let isSame = try candidate.code(at: factor) ^ code.value == 0
+      let isSame = try candidate.code(at: factor) ^ candidate.typed == 0
       if isSame, factor >= candidate.range.next, finding.match == nil { finding.match = (index, factor) }
       if isSame, factor < candidate.range.next { finding.isReused = true }
       guard factor < candidate.range.last else { break }
@@ -146,29 +152,29 @@ private func search(
   // It is wrong for every device. Only now is the time taken to find out why.
   indices = Counter(to: credential.deviceCount)
   while let index = indices.next() {
-    guard let candidate = try Candidate(index, for: code, credential, state, limits, now: now) else { continue }
-    try diagnose(code, candidate, &finding)
+    guard let candidate = try Candidate(index, for: reply, credential, state, limits, now: now) else { continue }
+    try diagnose(candidate, &finding)
   }
   return finding
 }
 
 /// Looks for a code beyond the window, to tell the user and the log why it is refused.
 private func diagnose(
-  _ code: Reply.DeviceCode, _ candidate: borrowing Candidate, _ finding: inout Finding
+  _ candidate: borrowing Candidate, _ finding: inout Finding
 ) throws(EnrollmentFailure) {
   let range = candidate.range
   var distance: UInt64 = 0
   while distance < diagnosedSteps {
     distance &+= 1
     let (earlier, isBeforeZero) = range.first.subtractingReportingOverflow(distance)
-    if !isBeforeZero, try candidate.code(at: earlier) == code.value {
+    if !isBeforeZero, try candidate.code(at: earlier) == candidate.typed {
       switch candidate.device.kind {
       case .totp: finding.stepsOutside = finding.stepsOutside ?? range.steps(to: earlier)
       case .hotp: finding.isReused = true
       }
     }
     let (later, isBeyondLast) = range.last.addingReportingOverflow(distance)
-    if !isBeyondLast, try candidate.code(at: later) == code.value {
+    if !isBeyondLast, try candidate.code(at: later) == candidate.typed {
       finding.stepsOutside = finding.stepsOutside ?? range.steps(to: later)
     }
   }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "Integration")]
 
-from bench import cases, counts, programs  # noqa: E402
+from bench import cases, counts, programs, sizes  # noqa: E402
 from bench.contenders import contenders, make_account  # noqa: E402
 from bench.crowd import crowded  # noqa: E402
 from rig import machine  # noqa: E402
@@ -31,7 +31,8 @@ def say(what: str) -> None:
 
 
 def file_system(path: Path) -> str:
-    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True).stdout.strip()
+    find = ["findmnt", "-n", "-o", "FSTYPE", "-T", path]
+    return subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def prepare() -> dict[str, Path]:
@@ -111,6 +112,8 @@ def main() -> None:
         shown["logins"][place] = {"file_system": file_system(base), **logins_of_every_kind(hosts, everyone, rounds)}
         if place == "memory":
             say("counts")
+            unstripped = machine.CHECKOUT / ".build/embedded/release/libpam_twofactor.so"
+            shown["parts"] = sizes.parts(unstripped, machine.PRODUCT / "pam_twofactor.so")
             shown["counts"] = counted(hosts, everyone)
             shown["memory_kib"] = {}
             for name, program in hosts.items():
@@ -124,13 +127,16 @@ def main() -> None:
             enrolled = everyone[0].directory
 
     say(f"up to {options.users} users")
-    crowd = crowded()
-    for contender in crowd:
-        contender.prepare(Path("/run") / f"crowd-{contender.service}")
-    enroll(crowd, PLACES["memory"], "crowd")
-    steps = [count for count in (1, 100, 1_000, 10_000, 100_000) if count <= options.users]
+    crowds = {count: crowded() for count in (1, 100, 1_000, 10_000, 100_000) if count <= options.users}
+    for letter, (count, crowd) in zip("abcde", crowds.items()):
+        for contender in crowd:
+            contender.suffix = f"crowd{letter}"
+            contender.prepare(Path("/run") / contender.service)
+        enroll(crowd, PLACES["memory"], "")
+        for contender in crowd:
+            contender.grow(count)
     with programs.Host(hosts["sshd-like host"], SERVICES) as host:
-        shown["growth"] = cases.growth(host, crowd, steps, max(rounds // 4, 15))
+        shown["growth"] = cases.growth(host, crowds, max(rounds // 4, 15))
 
     say("many at once")
     everyone = [each for each in contenders(False)]

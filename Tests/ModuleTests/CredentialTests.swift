@@ -9,9 +9,11 @@ import Testing
     credentialText(),
     credentialText(devices: [hotpDevice(counter: 7)]),
     credentialText(devices: [totpDevice(algorithm: "sha256", digits: 8, period: 15, name: "Ünï çødé 📱 phone")]),
-    credentialText(devices: [totpDevice(algorithm: "sha512", period: 300), hotpDevice(counter: UInt64.max - 1)]),
+    credentialText(devices: [
+      totpDevice(algorithm: "sha512", period: 300), hotpDevice(counter: UInt64.max - 1, secret: secret(2)),
+    ]),
     credentialText(backupCodes: ["backup-code \(hash("a"))", "backup-code \(hash("b"))", "scratch-code \(hash("c"))"]),
-    credentialText(devices: (1...16).map { totpDevice(name: "phone \($0)") }),
+    credentialText(devices: (1...16).map { totpDevice(name: "phone \($0)", secret: secret($0)) }),
     credentialText(backupCodes: (0..<32).map { _ in "backup-code \(hash("z"))" }),
     credentialText(devices: [totpDevice(secret: "GEZDGNBVGY3TQOJQ")]),
   ]
@@ -72,7 +74,10 @@ import Testing
 
   @Test func everyFieldIsRead() throws {
     let text = credentialText(
-      devices: [totpDevice(algorithm: "sha256", digits: 8, period: 60, name: "old phone"), hotpDevice(counter: 42)],
+      devices: [
+        totpDevice(algorithm: "sha256", digits: 8, period: 60, name: "old phone", secret: secret(2)),
+        hotpDevice(counter: 42),
+      ],
       backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
     let credential = try Credential(parsing: buffer(text))
     let (generation, enabledAt) = (credential.generation, credential.enabledAt)
@@ -98,9 +103,11 @@ import Testing
     arguments: [
       "", "\n", "end\n", "twofactor-credential 2\n", " " + credentialText(), credentialText() + "\n",
       credentialText() + "x", credentialText(devices: []), credentialText() + credentialText(),
-      credentialText(devices: (1...17).map { totpDevice(name: "phone \($0)") }),
+      credentialText(devices: (1...17).map { totpDevice(name: "phone \($0)", secret: secret($0)) }),
       credentialText(backupCodes: (0..<33).map { _ in "backup-code \(hash("z"))" }),
-      credentialText(devices: [totpDevice(), totpDevice()]), credentialText(devices: [totpDevice(period: 14)]),
+      credentialText(devices: [totpDevice(), totpDevice(secret: secret(2))]),
+      credentialText(devices: [totpDevice(), totpDevice(name: "twin")]),
+      credentialText(devices: [totpDevice(period: 14)]),
       credentialText(devices: [totpDevice(period: 301)]), credentialText(devices: [totpDevice(digits: 7)]),
       credentialText(devices: [totpDevice(algorithm: "md5")]), credentialText(devices: [totpDevice(secret: "")]),
       credentialText(devices: [totpDevice(secret: "GEZDGNBV")]),
@@ -115,6 +122,8 @@ import Testing
       credentialText(devices: [totpDevice().replacing("period=30", with: "period=030")]),
       credentialText(devices: [totpDevice().replacing(" ", with: "  ")]),
       credentialText(devices: [totpDevice() + "\r"]), credentialText(devices: [totpDevice() + "\u{0}"]),
+      credentialText(backupCodes: ["backup-code \(hash("a").replacing("$j9T$", with: "$jFT$"))"]),
+      credentialText(backupCodes: ["backup-code \(hash("a").replacing("$j9T$", with: "$j9U$"))"]),
       credentialText(backupCodes: ["backup-code "]), credentialText(backupCodes: ["backup-code 12345678"]),
       credentialText(backupCodes: ["backup-code $6$salt$" + String(repeating: "a", count: 86)]),
       credentialText(backupCodes: ["backup-code \(hash("a"))", "backup-code $y$j9T$other.salt$\(hash("b").suffix(43))"]
@@ -132,7 +141,7 @@ import Testing
   }
 
   @Test func theFailureNamesTheLine() {
-    let failure = problem(credentialText(devices: [totpDevice(), totpDevice(digits: 9, name: "b")]))
+    let failure = problem(credentialText(devices: [totpDevice(), totpDevice(digits: 9, name: "b", secret: secret(2))]))
     #expect(failure?.line == 5)
     var text = ByteText<200>()
     failure?.describe(into: &text)

@@ -71,15 +71,35 @@ import Testing
     let credential = try Credential(
       parsing: buffer(
         credentialText(
-          devices: [totpDevice(), totpDevice(period: 60, name: "slow"), hotpDevice()],
+          devices: [
+            totpDevice(), totpDevice(period: 60, name: "slow", secret: secret(2)),
+            hotpDevice(secret: secret(3)),
+          ],
           backupCodes: ["backup-code \(hash("a"))"])))
-    let state = LoginState.afterLoss(of: credential, now: 1_700_000_000, window: 1)
+    let state = LoginState.afterLoss(
+      of: credential, remains: nil, now: 1_700_000_000, window: 1, failures: 4)
     let left = state.backupCodesLeft(of: credential)
     #expect(left == 0)
     #expect(state[device: 0].nextFactor == 1_700_000_000 / 30 + 2)
     #expect(state[device: 1].nextFactor == 1_700_000_000 / 60 + 2)
     #expect(state[device: 2].nextFactor == UInt64.max)
-    let before = LoginState.afterLoss(of: credential, now: -5, window: 1)
-    #expect(before[device: 0].nextFactor == UInt64.max)
+    #expect(state.failures == 4)
+  }
+
+  @Test func aLossTakesNothingBackThatIsStillKnown() throws {
+    let credential = try Credential(parsing: buffer(credentialText()))
+    var remains = LoginState(generation: sampleGeneration)
+    remains.failures = 60
+    remains.throttledUntil = 1_700_000_900
+    remains.lastUsedAt = 1_700_086_400
+    remains[device: 0].nextFactor = 1_700_086_400 / 30 + 1
+    // The clock is a day behind the last login.
+    let state = LoginState.afterLoss(of: credential, remains: remains, now: 1_700_000_000, window: 1, failures: 4)
+    #expect(state.failures == 60)
+    #expect(state.throttledUntil == 1_700_000_900)
+    #expect(state[device: 0].nextFactor == 1_700_086_400 / 30 + 2)
+    // A clock that was never set is behind the enrolment.
+    let early = LoginState.afterLoss(of: credential, remains: nil, now: -5, window: 1, failures: 4)
+    #expect(early[device: 0].nextFactor == 1_700_000_000 / 30 + 2)
   }
 }

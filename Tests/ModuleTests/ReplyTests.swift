@@ -18,7 +18,8 @@ import Verification
     do throws(Reply.Problem) {
       let reply = try Reply(typed.span)
       return Read(
-        digits: reply.deviceCode?.digits, value: reply.deviceCode?.value, backupCode: text(reply.backupCode.bytes))
+        digits: reply.code(.six) != nil ? .six : reply.code(.eight) != nil ? .eight : nil,
+        value: reply.code(.six) ?? reply.code(.eight), backupCode: text(reply.backupCode.bytes))
     } catch {
       return Read(problem: error)
     }
@@ -64,9 +65,38 @@ import Verification
     #expect(read(typed).problem == .malformed)
   }
 
+  /// How the end of a password is read: as six digits, eight digits, a backup code, and how long that is.
+  private func end(_ password: String, hasScratchCodes: Bool = false) -> String {
+    do throws(Reply.Problem) {
+      let reply = try Reply(endOf: Array(password.utf8).span, hasScratchCodes: hasScratchCodes)
+      let (six, eight) = (reply.code(.six).map(String.init) ?? "-", reply.code(.eight).map(String.init) ?? "-")
+      return "\(six) \(eight) \(text(reply.backupCode.bytes)) \(reply.backupCodeTyped) \(reply.isScratchCode)"
+    } catch {
+      return error == .empty ? "empty" : "malformed"
+    }
+  }
+
+  @Test func theEndOfAPasswordIsReadInEveryWay() {
+    #expect(end("secret!123456") == "123456 -  0 false")
+    #expect(end("se!cret123456") == "123456 - CRET123456 10 false")
+    #expect(end("secret!!12345678") == "345678 12345678  0 false")
+    #expect(end("secret!!12345678", hasScratchCodes: true) == "345678 12345678 12345678 8 true")
+    #expect(end("secretABCDE-FGHJK") == "- - ABCDEFGHJK 11 false")
+    #expect(end("secretabcdefghjk", hasScratchCodes: true) == "- - ABCDEFGHJK 10 false")
+    #expect(end("000000") == "0 -  0 false")
+    #expect(end("") == "empty")
+    for password in ["secret!", "12345", "secret!12345", "secret 12345 6!", "uuuuuuuuuu", "ABCDE-FGHJ"] {
+      #expect(end(password) == "malformed", "\(password)")
+    }
+  }
+
   @Test func noBytesMakeItTrap() {
     for length in 0..<66 {
-      for byte in UInt8.min ... .max { _ = read([UInt8](repeating: byte, count: length)) }
+      for byte in UInt8.min ... .max {
+        let bytes = [UInt8](repeating: byte, count: length)
+        _ = read(bytes)
+        _ = end(String(decoding: bytes, as: UTF8.self), hasScratchCodes: true)
+      }
     }
   }
 }

@@ -68,9 +68,15 @@ func totpDevice(
 }
 
 /// The line of a counter-based device with the secret of RFC 4226's vectors.
-func hotpDevice(counter: UInt64 = 0, name: String = "token") -> String {
-  "type=hotp algorithm=sha1 digits=6 counter=\(counter) enabled=1700000000 "
-    + "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ name=\(name)"
+func hotpDevice(
+  counter: UInt64 = 0, name: String = "token", secret: String = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+) -> String {
+  "type=hotp algorithm=sha1 digits=6 counter=\(counter) enabled=1700000000 secret=\(secret) name=\(name)"
+}
+
+/// The Base32 form of a secret that is another for each number.
+func secret(_ number: Int) -> String {
+  String(repeating: "A", count: 31) + String(Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")[number % 32])
 }
 
 /// Forms of hashes, all under one salt; no code has them.

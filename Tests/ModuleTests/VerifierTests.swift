@@ -30,8 +30,11 @@ private struct Trial: ~Copyable {
 }
 
 /// The code of the RFC's secret at a moving factor.
-private func code(_ factor: UInt64, digits: CodeDigits = .six, algorithm: HashAlgorithm = .sha1) -> String {
-  guard let key = SharedSecret(Array("12345678901234567890".utf8).span, algorithm: algorithm) else { return "" }
+private func code(
+  _ factor: UInt64, digits: CodeDigits = .six, algorithm: HashAlgorithm = .sha1,
+  secret: [UInt8] = Array("12345678901234567890".utf8)
+) -> String {
+  guard let key = SharedSecret(secret.span, algorithm: algorithm) else { return "" }
   let number = String(key.code(at: factor, digits: digits) ?? .max)
   return String(repeating: "0", count: Int(digits.rawValue) - number.count) + number
 }
@@ -121,11 +124,12 @@ private func wrongCode(at time: Int64 = now) -> String {
   }
 
   @Test func eachDeviceHasItsOwnCodesAndItsOwnUse() throws {
-    var trial = try Trial(devices: [totpDevice(), hotpDevice(counter: 5)])
-    #expect(try trial.check(code(5)) == .acceptedCode(device: 1))
+    var trial = try Trial(devices: [totpDevice(), hotpDevice(counter: 5, secret: secret(2))])
+    func other(_ counter: UInt64) -> String { code(counter, secret: [UInt8](repeating: 0, count: 19) + [2]) }
+    #expect(try trial.check(other(5)) == .acceptedCode(device: 1))
     #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
-    #expect(try trial.check(code(5)) == .reusedCode)
-    #expect(try trial.check(code(6)) == .acceptedCode(device: 1))
+    #expect(try trial.check(other(5)) == .reusedCode)
+    #expect(try trial.check(other(6)) == .acceptedCode(device: 1))
     let (first, second) = (trial.state[device: 0], trial.state[device: 1])
     #expect(first.nextFactor == UInt64(now / 30) + 1)
     #expect(second.nextFactor == 7)
@@ -227,6 +231,29 @@ private func wrongCode(at time: Int64 = now) -> String {
     let failures = trial.state.failures
     #expect(failures == 5)
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
+  }
+
+  @Test func anEightDigitBackupCodeWaitsLikeACodeOfADevice() throws {
+    var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
+    for failures in 1...5 { #expect(try trial.check(wrongCode()) == .wrongCode(failures: UInt32(failures))) }
+    #expect(try trial.check("12345678", hash: hash("a")) == .throttled(seconds: 30))
+    #expect(try trial.check("12345678", at: now + 30, hash: hash("a")) == .acceptedBackupCode(index: 0))
+    trial.state.failures = 100
+    #expect(try trial.check("12345678", at: now + 3000, hash: hash("a")) == .locked)
+  }
+
+  @Test func aServiceThatAllowsMoreDoesNotShortenTheWait() throws {
+    var trial = try Trial()
+    for _ in 1...8 {
+      trial.state.throttledUntil = 0
+      _ = try trial.check(wrongCode())
+    }
+    let until = trial.state.throttledUntil
+    trial.limits.maximumFailures = 50
+    _ = try trial.check(wrongCode())
+    let untilThen = trial.state.throttledUntil
+    #expect(until == now + 240)
+    #expect(untilThen == until)
   }
 
   @Test func aCodeThatIsOffByTimeCounts() throws {

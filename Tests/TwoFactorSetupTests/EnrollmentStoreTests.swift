@@ -107,7 +107,7 @@ import Verification
     let fresh = try LoginState(generation: .random())[device: 0]
 
     try store.addDevice(device(named: "tablet", key: key + "AAAA"), state: fresh)
-    try store.addDevice(device(named: "watch", key: key + "AAAA"), state: fresh)
+    try store.addDevice(device(named: "watch", key: key + "BBBB"), state: fresh)
     #expect(try names() == ["phone", "tablet", "watch"])
     #expect(throws: SetupError.self) { try store.useUp(code) }
     #expect(throws: SetupError.self) { try store.useUp(typed(codes.codes[0])) }

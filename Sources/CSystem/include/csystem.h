@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -31,6 +32,10 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode);
  * each name in the directory, and leaves `directory` as it is. -1 when it cannot be read. */
 int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context);
 
+/* Provided because getrandom(2) may say that it has nothing yet, while a login does not wait: a number that
+ * nobody outside can foresee. Not for keys. */
+uint32_t csystem_random(void);
+
 /* Provided because O_PATH is declared only with _GNU_SOURCE. */
 extern const int csystem_o_path;
 
@@ -39,6 +44,10 @@ extern const int csystem_o_path;
  * other, and works over NFS. Returns 0, or -1 with errno EAGAIN while another holds it. */
 int csystem_try_lock(int file);
 int csystem_unlock(int file);
+
+/* Provided because RLIMIT_FSIZE is an enumerator in C and a macro at once: whether this process may write files of
+ * `size` bytes. Limits outlive the switch to another user, so somebody could choose where our writing ends. */
+int csystem_may_write(rlim_t size);
 
 /* The file-system identity of the calling thread before csystem_assume_identity(). */
 struct csystem_identity {

@@ -1,6 +1,7 @@
 """The cases: each logs everyone in, in turn, and returns what it found as plain data."""
 
 import os
+import random
 import statistics
 import subprocess
 import time
@@ -28,10 +29,13 @@ def summary(values: list[float]) -> dict:
 
 def logins(host: Host, how: str, everyone: list[Contender], kind: str, rounds: int) -> dict:
     """Everyone in turn, `rounds` times; the files are put back before each login."""
-    found = {contender.name: [] for contender in everyone}
+    found: dict = {contender.name: [] for contender in everyone}
+    everyone = list(everyone)
+    order = random.Random(1)
     for number in range(rounds + 1):
-        # Nobody is always the one after the fastest.
-        for contender in everyone[number % len(everyone) :] + everyone[: number % len(everyone)]:
+        # Nobody is always the one after the fastest, or after the one that leaves the caches cold.
+        order.shuffle(everyone)
+        for contender in everyone:
             contender.reset()
             answer = contender.right() if kind == "right" else contender.wrong()
             login = host.log_in(how, contender.service, contender.user, answer)
@@ -58,15 +62,22 @@ def memory(host: Host, everyone: list[Contender]) -> dict:
     return found
 
 
-def growth(host: Host, everyone: list[Contender], counts: list[int], rounds: int) -> dict:
-    """The time of a login against the number of users that are enrolled."""
-    found: dict = {contender.name: {} for contender in everyone}
-    for count in counts:
-        for contender in everyone:
-            contender.grow(count)
-        for name, result in logins(host, "fork", everyone, "right", rounds).items():
-            found[name][count] = result["elapsed"]
-    return found
+def growth(host: Host, crowds: dict[int, list[Contender]], rounds: int) -> dict:
+    """The time of a login against the number of users that are enrolled: a crowd of each size, all in turn."""
+    found: dict = {contender.name: {count: [] for count in crowds} for contender in next(iter(crowds.values()))}
+    everyone = [(count, contender) for count, crowd in crowds.items() for contender in crowd]
+    # Whoever comes after one that reads a large file finds the caches cold: each is that as often as the others.
+    order = random.Random(1)
+    for number in range(rounds + 1):
+        order.shuffle(everyone)
+        for count, contender in everyone:
+            contender.reset()
+            login = host.log_in("fork", contender.service, contender.user, contender.right())
+            if login.status != SUCCESS:
+                raise RuntimeError(f"{contender.name}, {count} users: a right code ended with {login.status}")
+            if number:
+                found[contender.name][count].append(login.elapsed)
+    return {name: {count: summary(values) for count, values in steps.items()} for name, steps in found.items()}
 
 
 def devices(host: Host, contender: Contender, rounds: int) -> dict:

@@ -34,6 +34,9 @@ class Contender:
     #: Whether it looks at the code.
     answer_counts = True
 
+    #: What tells the services of two of a kind apart: letters.
+    suffix = ""
+
     def __init__(self) -> None:
         self.authenticator = Authenticator(SECRET)
         self._wrong = (0, "")
@@ -41,7 +44,7 @@ class Contender:
     @property
     def service(self) -> str:
         """The name of its PAM service: lower-case letters, to which libpam brings any name."""
-        return "".join(letter for letter in self.name.lower() if letter.isalpha())
+        return "".join(letter for letter in self.name.lower() if letter.isalpha()) + self.suffix
 
     def line(self) -> str:
         """Its line in the PAM configuration."""

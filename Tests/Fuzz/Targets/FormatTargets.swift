@@ -99,10 +99,12 @@ private func fuzzPolicy(_ read: (inout PolicyParser) throws(PolicyProblem) -> Vo
 func fuzzReply(_ bytes: [UInt8]) {
   do throws(Reply.Problem) {
     let reply = try Reply(bytes.span)
-    if let code = reply.deviceCode { require(code.value < code.digits.modulus, "more digits than the code has") }
+    for digits in [CodeDigits.six, .eight] {
+      if let code = reply.code(digits) { require(code < digits.modulus, "more digits than the code has") }
+    }
     let backupCode = array(reply.backupCode.bytes)
     guard !backupCode.isEmpty else {
-      require(reply.deviceCode?.digits == .six, "neither a device's code nor a backup code")
+      require(reply.code(.six) != nil, "neither a device's code nor a backup code")
       return
     }
     require(backupCode.count == (reply.isScratchCode ? 8 : Reply.backupCodeLength), "a backup code of another length")

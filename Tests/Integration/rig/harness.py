@@ -70,9 +70,9 @@ class Login:
     states: dict[str, str] = field(default_factory=dict)
 
 
-def build(sources: list[Path], output: Path, *flags: str) -> Path:
+def build(sources: list[Path], output: Path, *flags: str, compiler: str = "gcc") -> Path:
     subprocess.run(
-        ["gcc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", output, *sources, *flags], check=True, timeout=60
+        [compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", output, *sources, *flags], check=True, timeout=60
     )
     return output
 

@@ -1,0 +1,165 @@
+"""Turns what measure.py found into tables and a plot.
+
+Usage: report.py JSON SVG
+
+Prints Markdown.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+OURS, FLOOR, PEER = "twofactor", "C floor", "google-authenticator"
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def median(result: dict) -> float:
+    return result["elapsed"]["median"]
+
+
+def ratio(results: dict, to: str) -> str:
+    return f"{median(results[OURS]) / median(results[to]):.2f}"
+
+
+def logins(found: dict) -> str:
+    columns = [
+        (f"{host}, {kind} code", results)
+        for host, kinds in found.items()
+        if host != "file_system"
+        for kind, results in kinds.items()
+    ]
+    names = list(columns[0][1])
+    rows = [[name, *(number(median(results[name])) for _, results in columns)] for name in names]
+    rows.append([f"**{OURS} ÷ {PEER}**", *(f"**{ratio(results, PEER)}**" for _, results in columns)])
+    rows.append([f"{OURS} ÷ {FLOOR}", *(ratio(results, FLOOR) for _, results in columns)])
+    return table(["median, µs", *(label for label, _ in columns)], rows)
+
+
+def counts(found: dict, memory: dict) -> str:
+    kinds = list(next(iter(found.values())))
+    rows = [
+        [name, *(f"{results[kind]:,}" for kind in kinds), *(number(host[name]["median"]) for host in memory.values())]
+        for name, results in found.items()
+    ]
+    return table(["", *kinds, *(f"KiB more, {host}" for host in memory)], rows)
+
+
+def growth(found: dict) -> str:
+    steps = list(next(iter(found.values())))
+    rows = [[name, *(number(results[step]["median"]) for step in steps)] for name, results in found.items()]
+    return table(["median, µs", *(f"{int(step):,}" for step in steps)], rows)
+
+
+def parallel(found: dict) -> str:
+    steps = list(next(iter(found.values())))
+    rows = []
+    for name, results in found.items():
+        cells = []
+        for step in steps:
+            refused = results[step]["refused"]
+            cells.append(number(results[step]["per_second"]["median"]) + (f" ({refused} refused)" if refused else ""))
+        rows.append([name, *cells])
+    return table(["logins a second", *(f"{step} at once" for step in steps)], rows)
+
+
+def setup(found: dict) -> str:
+    rows = [
+        [name, results["elapsed_milliseconds"]["median"], results["processor_milliseconds"]["median"]]
+        for name, results in found.items()
+    ]
+    return table(["median, ms", "elapsed", "processor"], rows)
+
+
+# ---- The plot: bars of the medians in each case, those of one case beside each other.
+
+COLOURS = ["#2a6fdb", "#8fb7f2", "#555555", "#e07b39", "#f2c19c", "#7a9e4d", "#c9c9c9"]
+BAR, GAP, HEIGHT, LEFT, TOP = 16, 28, 260, 60, 60
+
+
+def plot(found: dict) -> str:
+    cases = [
+        (host, place, found[place][host]["right"])
+        for place in found
+        for host in found[place]
+        if host != "file_system"
+    ]
+    names = list(cases[0][2])
+    # Whoever takes several times as long as everybody else is cut off, with the figure on the bar.
+    top = 1.6 * max(median(results[name]) for _, _, results in cases for name in (OURS, PEER))
+    width = LEFT + len(cases) * (len(names) * BAR + GAP) + 20
+    shapes = []
+    for step in range(0, int(top), 100 if top < 1000 else 200):
+        y = TOP + HEIGHT - step / top * HEIGHT
+        shapes.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{width - 10}" y2="{y:.1f}" stroke="#e5e5e5"/>')
+        shapes.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{step}</text>')
+    for index, (host, place, results) in enumerate(cases):
+        x = LEFT + index * (len(names) * BAR + GAP) + GAP / 2
+        for position, name in enumerate(names):
+            value = median(results[name])
+            height = min(value, top) / top * HEIGHT
+            left = x + position * BAR
+            shapes.append(
+                f'<rect x="{left:.1f}" y="{TOP + HEIGHT - height:.1f}" width="{BAR - 2}" height="{height:.1f}" '
+                f'fill="{COLOURS[position % len(COLOURS)]}"><title>{name}: {value:.0f} µs</title></rect>'
+            )
+            if value > top:
+                shapes.append(f'<text x="{left + BAR / 2:.1f}" y="{TOP - 4}" text-anchor="middle">{value:.0f}</text>')
+        middle = x + len(names) * BAR / 2
+        shapes.append(f'<text x="{middle:.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{host}</text>')
+        shapes.append(f'<text x="{middle:.1f}" y="{TOP + HEIGHT + 34}" text-anchor="middle">{place}</text>')
+    for position, name in enumerate(names):
+        x, y = LEFT + position % 4 * 215, TOP + HEIGHT + 62 + position // 4 * 20
+        shapes.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLOURS[position % len(COLOURS)]}"/>')
+        shapes.append(f'<text x="{x + 18}" y="{y}">{name}</text>')
+    height = TOP + HEIGHT + 100
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'font-family="sans-serif" font-size="12">\n<rect width="{width}" height="{height}" fill="white"/>\n'
+        f'<text x="{LEFT}" y="24" font-size="15">One login with a right code, from pam_start to pam_end: median, µs</text>\n'
+        + "\n".join(shapes)
+        + "\n</svg>\n"
+    )
+
+
+def main() -> None:
+    source, picture = map(Path, sys.argv[1:])
+    found = json.loads(source.read_text())
+    Path(picture).write_text(plot(found["logins"]))
+
+    machine = found["machine"]
+    print(f"{machine['processors']} processors, {machine['architecture']}; medians of {found['rounds']} logins each.\n")
+    for place, results in found["logins"].items():
+        print(f"### Logins, homes {'in memory' if place == 'memory' else f'on a {place}'} ({results['file_system']})\n")
+        print(logins(results))
+    print("### Counts of one login\n")
+    print(counts(found["counts"], found["memory_kib"]))
+    print("### What takes the room in the module\n")
+    print(table(["", "bytes"], [[part, f"{size:,}"] for part, size in found["parts"].items()]))
+    print("### Enrolled users\n")
+    print(growth(found["growth"]))
+    print("### Devices of the user\n")
+    devices = found["devices"]
+    print(table(["median, µs", *devices], [[OURS, *(number(each["median"]) for each in devices.values())]]))
+    print("### Different users at once, homes on a journaled disk\n")
+    print(parallel(found["parallel"]))
+    backup = found["backup_code"]
+    print(
+        f"A login with one of ten backup codes: {backup['processor_milliseconds']['median']} ms of the processor, "
+        f"{backup['peak_kib']['median'] / 1024:.0f} MiB at most in all.\n"
+    )
+    print("### The setup command\n")
+    print(setup(found["setup_command"]))
+    if users := found["users_command"]:
+        print(f"`twofactor users` with {users['accounts']:,} accounts: {users['elapsed_milliseconds']:,.0f} ms.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What a login costs, as far as it can be counted and is the same on every machine: no times."""
+
+import sys
+import time
+
+import pytest
+from rig import machine
+from rig.enrollment import enroll
+
+sys.path.insert(0, str(machine.CHECKOUT / "Tests/Benchmark"))
+
+from bench import counts, programs  # noqa: E402
+
+# A bound says what has been reached, and a little room for other compilers; it goes down, not up.
+MOST_SYSTEM_CALLS = 75
+MOST_INSTRUCTIONS = {"right": 160_000, "wrong": 270_000}
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    return programs.build_hosts(tmp_path_factory.mktemp("hosts"))["bare host"]
+
+
+@pytest.fixture
+def orders(enrolled_with_backup_codes, service):
+    """What the host is told for a login with a right and one with a wrong code."""
+    enrolled, name = enrolled_with_backup_codes, service()
+    now = time.time()
+    codes = {"right": enrolled.authenticator.code_at(now), "wrong": enrolled.authenticator.wrong_code(now)}
+    return {kind: f"here {name} {enrolled.user} {code}" for kind, code in codes.items()}
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong"])
+def test_a_login_makes_few_system_calls(host, harness, orders, tmp_path, kind):
+    calls = counts.system_calls_of_login(host, harness.services, orders["wrong"], orders[kind], tmp_path)
+    assert "fdatasync" in calls and len(calls) <= MOST_SYSTEM_CALLS, " ".join(calls)
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong"])
+def test_a_login_executes_few_instructions(host, harness, orders, tmp_path, kind):
+    module = machine.modules_directory() / "pam_twofactor.so"
+    found = counts.instructions_of_login(host, harness.services, module, orders[kind], tmp_path)
+    # Less than the hashes alone would be that something was not counted.
+    assert 8_000 < found <= MOST_INSTRUCTIONS[kind]
+
+
+def test_more_devices_are_no_more_system_calls(host, harness, service, new_account, tmp_path):
+    found = []
+    for devices in (1, 8):
+        enrolled, name = enroll(new_account()), service()
+        text = enrolled.credential.read_text().splitlines(keepends=True)
+        (line,) = (line for line in text if line.startswith("device "))
+        others = [line.replace(f"name={enrolled.device}", f"name={number}") for number in range(1, devices)]
+        position = text.index(line) + 1
+        enrolled.credential.write_text("".join([*text[:position], *others, *text[position:]]))
+        order = f"here {name} {enrolled.user} "
+        now = time.time()
+        wrong, right = enrolled.authenticator.wrong_code(now), enrolled.authenticator.code_at(now)
+        found.append(counts.system_calls_of_login(host, harness.services, order + wrong, order + right, tmp_path))
+    assert found[0] == found[1]

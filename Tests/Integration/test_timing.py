@@ -1,0 +1,56 @@
+"""Whether somebody who guesses learns from the time of the answer who is enrolled."""
+
+import statistics
+
+import pytest
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
+
+ATTEMPTS = 500
+IN_A_ROW = 50
+
+
+def z_of_mann_and_whitney(left: list[int], right: list[int]) -> float:
+    """How far the two are apart, in standard deviations of what chance alone would do."""
+    ranks: dict[int, float] = {}
+    ordered = sorted(left + right)
+    for value in set(ordered):
+        first = ordered.index(value)
+        ranks[value] = first + (ordered.count(value) + 1) / 2
+    u = sum(ranks[value] for value in left) - len(left) * (len(left) + 1) / 2
+    mean = len(left) * len(right) / 2
+    return (u - mean) / (mean * (len(left) + len(right) + 1) / 6) ** 0.5
+
+
+@pytest.mark.seconds(240)
+def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, products, new_account, service):
+    enrolled, stranger = enroll(new_account()), new_account()
+    name = service("max_failures=100")
+    wrong = enrolled.authenticator.wrong_code(START)
+    fresh = enrolled.state.read_bytes()
+    users = [enrolled.user, stranger.name, "nobody-of-this-name"]
+    work: dict[str, list[int]] = {user: [] for user in users}
+    answers: dict[str, list[int]] = {user: [] for user in users}
+    for _ in range(ATTEMPTS // IN_A_ROW):
+        enrolled.state.write_bytes(fresh)
+        logins = harness.run(name, [(user, [wrong]) for user in users], times=IN_A_ROW, at=START)
+        assert {login.result for login in logins} == {Result.AUTH_ERR}
+        assert {(tuple(login.prompts), tuple(login.messages)) for login in logins} == {(("Verification code: ",), ())}
+        for login in logins:
+            user = users[login.number % len(users)]
+            work[user].append(login.microseconds)
+            # The harness is told the delay of a failure instead of waiting for it.
+            answers[user].append(login.microseconds + login.delay)
+    own = users[0]
+    for other, who in zip(users[1:], ("not enrolled", "unknown"), strict=True):
+        z = z_of_mann_and_whitney(answers[own], answers[other])
+        print(
+            f"{ATTEMPTS} attempts each, time of the answer: enrolled {statistics.median(answers[own]) / 1000:.1f} ms,"
+            f" {who} {statistics.median(answers[other]) / 1000:.1f} ms, Mann-Whitney z = {z:.1f};"
+            f" of it work: {statistics.median(work[own]):.0f} and {statistics.median(work[other]):.0f} µs,"
+            f" z = {z_of_mann_and_whitney(work[own], work[other]):.1f}"
+        )
+        assert abs(z) < 4, "by chance this happens once in 15,000 runs"
+    # At one moment libpam itself would make the delay the same for everybody.
+    assert len(set(answers[own])) > ATTEMPTS // 2 and min(answers[own]) > 900_000
