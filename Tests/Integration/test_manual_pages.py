@@ -61,6 +61,16 @@ def test_every_subcommand_and_option_is_in_the_page_and_in_the_completions():
     assert missing == []
 
 
+def test_the_page_names_nothing_that_is_not_there():
+    source = PAGES["twofactor.1"].read_text()
+    found = subcommands()
+    options = {option for words in found for option in re.findall(r"--([a-z-]+)", help_of(*words))} | {"help", "version"}
+    assert set(re.findall(r"^\.It Fl (?:h , Fl )?-([a-z-]+)", source, re.MULTILINE)) <= options
+    listed = source.partition(".Ss Subcommands")[2].partition(".Ss ")[0]
+    named = re.findall(r"^\.It Cm ([a-z-]+(?: [a-z-]+)?)(?: (?:Op )?Ar .*)?$", listed, re.MULTILINE)
+    assert named and {tuple(name.split()) for name in named} <= {tuple(words) for words in found}
+
+
 # Options that stand in the one place alone.
 ARGUMENTS_ALONE = {"conf"}
 FILE_ALONE = {"issuer", "require_password", "allow_disable", "notify"}
