@@ -25,8 +25,9 @@ public enum PolicyFile {
     let descriptor = unsafe name.withCString { unsafe csystem_openat(AT_FDCWD, $0, O_RDONLY | O_NONBLOCK, 0) }
     guard descriptor >= 0 else {
       let error = csystem_errno()
-      guard isOptional, error == ENOENT, let nothing = SecretBuffer(capacity: 1) else {
-        throw PolicyProblem(inFile: "cannot be opened", error: error)
+      guard isOptional, error == ENOENT else { throw PolicyProblem(inFile: "cannot be opened", error: error) }
+      guard let nothing = SecretBuffer(capacity: 1) else {
+        throw PolicyProblem(inFile: "out of memory", error: ENOMEM)
       }
       return nothing
     }
@@ -44,7 +45,7 @@ public enum PolicyFile {
     }
     let length = Int(truncatingIfNeeded: status.st_size)
     guard length <= maximumLength else { throw PolicyProblem(inFile: "is too long") }
-    guard var text = SecretBuffer(capacity: length &+ 1) else { throw PolicyProblem(inFile: "out of memory") }
+    guard var text = SecretBuffer(capacity: length &+ 1) else { throw PolicyProblem(inFile: "out of memory", error: ENOMEM) }
     while text.count < length {
       let count = unsafe text.fill { room in unsafe CSystem.read(descriptor, room.baseAddress, room.count) }
       if count == 0 { break }

@@ -28,7 +28,8 @@ struct Login {
     } catch {
       var detail = Outcome.Detail()
       error.describe(into: &detail, path: arguments.policyFile().path.bytes)
-      return .denied(.configuration(detail))
+      // A host that is short of memory is not one that is configured wrongly.
+      return .denied(error.error == ENOMEM ? .inputOutput(detail) : .configuration(detail))
     }
 
     guard let name = transaction.user() else { return .denied(.noConversation) }

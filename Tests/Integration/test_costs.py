@@ -50,7 +50,13 @@ def test_more_devices_are_no_more_system_calls(host, harness, service, new_accou
         enrolled, name = enroll(new_account()), service()
         text = enrolled.credential.read_text().splitlines(keepends=True)
         (line,) = (line for line in text if line.startswith("device "))
-        others = [line.replace(f"name={enrolled.device}", f"name={number}") for number in range(1, devices)]
+        # Each with a secret of its own: the first letter is another.
+        first = line.partition(" secret=")[2][0]
+        letters = [letter for letter in "ABCDEFGHI" if letter != first][: devices - 1]
+        others = [
+            line.replace(f"name={enrolled.device}", f"name={letter}").replace(" secret=" + first, " secret=" + letter)
+            for letter in letters
+        ]
         position = text.index(line) + 1
         enrolled.credential.write_text("".join([*text[:position], *others, *text[position:]]))
         order = f"here {name} {enrolled.user} "

@@ -54,17 +54,6 @@ OTHERS = [
 ]
 
 
-def test_fail2ban_counts_what_a_guesser_does_and_nothing_else(tmp_path):
-    if shutil.which("fail2ban-regex") is None:
-        pytest.skip("fail2ban is not installed here")
-    log = tmp_path / "auth.log"
-    log.write_text("".join(line + "\n" for line in LINES + OTHERS))
-    shutil.copy(FILTER, "/etc/fail2ban/filter.d/twofactor.conf")
-    words = ["fail2ban-regex", "--print-all-missed", log, "/etc/fail2ban/filter.d/twofactor.conf"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    assert f"{len(LINES) + len(OTHERS)} lines, 0 ignored, {len(LINES)} matched, {len(OTHERS)} missed" in done.stdout
-
-
 def test_the_profile_is_off_and_behind_the_password():
     profile = (CHECKOUT / "pam/pam-configs/twofactor").read_text()
     assert "Default: no\n" in profile and "Auth-Type: Additional\n" in profile

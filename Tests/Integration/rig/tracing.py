@@ -80,6 +80,7 @@ ERRORS = {
     "setfsgid": ("EPERM",),
     "getgroups": ("EINVAL",),
     "getrandom": ("EAGAIN",),
+    "prlimit64": ("EPERM",),
     "mmap": ("ENOMEM",),
     "signalfd4": ("EMFILE",),
     "write": ("EIO", "ENOSPC", "EPIPE"),
