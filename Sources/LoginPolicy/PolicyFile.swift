@@ -45,7 +45,9 @@ public enum PolicyFile {
     }
     let length = Int(truncatingIfNeeded: status.st_size)
     guard length <= maximumLength else { throw PolicyProblem(inFile: "is too long") }
-    guard var text = SecretBuffer(capacity: length &+ 1) else { throw PolicyProblem(inFile: "out of memory", error: ENOMEM) }
+    guard var text = SecretBuffer(capacity: length &+ 1) else {
+      throw PolicyProblem(inFile: "out of memory", error: ENOMEM)
+    }
     while text.count < length {
       let count = unsafe text.fill { room in unsafe CSystem.read(descriptor, room.baseAddress, room.count) }
       if count == 0 { break }
