@@ -19,8 +19,6 @@ func module(_ optimization: String) -> [SwiftSetting] {
   ]
 }
 
-/// What runs once for each byte or each code is made fast, what runs once for each login is made small.
-let fast = module("-O")
 let small = module("-Osize")
 
 let package = Package(
@@ -59,8 +57,8 @@ let package = Package(
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
 
     // The module, from the bottom up.
-    .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
-    .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: fast),
+    .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: small),
+    .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: small),
     .target(
       name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword"], swiftSettings: small),
     .target(
