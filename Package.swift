@@ -75,10 +75,11 @@ let package = Package(
       swiftSettings: small),
 
     // The setup command.
+    .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),
     .target(
       name: "TwoFactorSetup",
       dependencies: [
-        "COpenSSL", "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy",
+        "COpenSSL", "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "KeyFormats", "LoginPolicy",
         "OneTimePassword", "Verification",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -91,12 +92,13 @@ let package = Package(
         "Verification",
       ],
       swiftSettings: strict),
-    .testTarget(name: "TwoFactorSetupTests", dependencies: ["TwoFactorSetup"], swiftSettings: strict),
+    .testTarget(
+      name: "TwoFactorSetupTests", dependencies: ["KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
     .target(name: "FuzzMachine", path: "Tests/Fuzz/Machine"),
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "LoginPolicy", "OneTimePassword", "PAMModule",
+        "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "KeyFormats", "LoginPolicy", "OneTimePassword", "PAMModule",
         "Verification",
       ],
       path: "Tests/Fuzz/Targets", swiftSettings: strict),

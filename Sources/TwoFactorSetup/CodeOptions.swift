@@ -1,5 +1,6 @@
 import ArgumentParser
 import Enrollment
+import KeyFormats
 import OneTimePassword
 
 /// The options that say how a new device makes its codes.

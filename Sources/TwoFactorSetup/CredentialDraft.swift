@@ -1,5 +1,6 @@
 import Enrollment
 import FixedMemory
+import KeyFormats
 import OneTimePassword
 
 /// A credential as the command puts it together, before it gets its generation and is written.

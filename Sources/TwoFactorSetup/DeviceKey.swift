@@ -1,6 +1,7 @@
 import Enrollment
 import FixedMemory
 import Glibc
+import KeyFormats
 import OneTimePassword
 
 /// A device together with its key, as it is handed to the user.

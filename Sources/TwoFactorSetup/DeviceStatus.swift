@@ -1,4 +1,5 @@
 import Enrollment
+import KeyFormats
 import OneTimePassword
 
 /// What is told about a device.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import KeyFormats
 
 /// The options that say how the key of a device is shown.
 struct KeyOptions: ParsableArguments {

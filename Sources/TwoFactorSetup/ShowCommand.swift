@@ -1,6 +1,7 @@
 import ArgumentParser
 import Enrollment
 import FixedMemory
+import KeyFormats
 import OneTimePassword
 
 /// `twofactor show`.

@@ -1,6 +1,7 @@
 import Enrollment
 import FixedMemory
 import Glibc
+import KeyFormats
 import Testing
 import Verification
 

@@ -1,3 +1,4 @@
+import KeyFormats
 import Testing
 
 @testable import TwoFactorSetup

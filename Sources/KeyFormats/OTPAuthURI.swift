@@ -5,29 +5,37 @@ import OneTimePassword
 ///
 /// Parameters that have their default value are left out: every app takes the default for what is missing,
 /// and a shorter URI makes a smaller QR code, which fits on a smaller screen.
-struct OTPAuthURI {
+package struct OTPAuthURI {
   /// What produces the codes.
-  let device: DeviceParameters
+  package let device: DeviceParameters
   /// The key in Base32.
-  let key: String
+  package let key: String
   /// Who asks for the code.
-  let issuer: String
+  package let issuer: String
   /// Whose code it is.
-  let account: String
+  package let account: String
+
+  /// The URI of a device.
+  package init(device: DeviceParameters, key: String, issuer: String, account: String) {
+    self.device = device
+    self.key = key
+    self.issuer = issuer
+    self.account = account
+  }
 
   /// Whether a text may stand as issuer or account: the label puts a colon between the two.
-  static func isValidLabelPart(_ text: String) -> Bool {
+  package static func isValidLabelPart(_ text: String) -> Bool {
     text.isOneLine(upTo: 128) && !text.contains(":") && text.first != " " && text.last != " "
   }
 
   /// A text made fit to stand as issuer or account.
-  static func labelPart(_ text: String) -> String {
+  package static func labelPart(_ text: String) -> String {
     let kept = text.printable.filter { $0 != ":" }
     return isValidLabelPart(kept) ? kept : "twofactor"
   }
 
   /// The URI.
-  var text: String {
+  package var text: String {
     var parameters = ["secret=\(key)", "issuer=\(Self.encoded(issuer))"]
     if device.algorithm != .sha1 { parameters.append("algorithm=\(device.algorithm.text.uppercased())") }
     if device.digits != .six { parameters.append("digits=\(device.digits.rawValue)") }

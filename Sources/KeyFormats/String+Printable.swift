@@ -1,7 +1,7 @@
 extension String {
   /// The text with everything that a terminal could take for a command written as an escape: control
   /// characters, and the marks that turn the direction of writing.
-  var printable: String {
+  package var printable: String {
     var result = ""
     for scalar in unicodeScalars {
       switch scalar.properties.generalCategory {
@@ -16,7 +16,7 @@ extension String {
 
   /// Whether the text is safe to keep in one line of a file and to show: not empty, no control characters,
   /// and no more than `limit` bytes of UTF-8.
-  func isOneLine(upTo limit: Int) -> Bool {
+  package func isOneLine(upTo limit: Int) -> Bool {
     !isEmpty && utf8.count <= limit && printable == self
   }
 }
