@@ -7,7 +7,7 @@ internal import FixedMemory
 ///     12   4  length, 1024             128  16  × 16 devices: next factor, last used at (8 each)
 ///     16   8  sequence number          384  32  × 8 addresses: service (8), address (16), passed at (8)
 ///     24  16  generation              1016   8  checksum of what stands before it
-///     40   4  failures
+///     40   4  failures                  80   4  early guesses
 ///     48   8  throttled until
 ///     56   4  spent backup codes
 extension LoginState {
@@ -49,6 +49,7 @@ extension LoginState {
     bytes.put(UInt64(spentBackupCodes), at: 56)
     bytes.put(UInt64(bitPattern: backupCodeUsedAt), at: 64)
     bytes.put(UInt64(bitPattern: lastUsedAt), at: 72)
+    bytes.put(UInt64(earlyGuesses), at: 80)
     var indices = Counter(to: Credential.maximumDevices)
     while let index = indices.next() {
       bytes.put(self[device: index].nextFactor, at: 128 &+ 16 &* index)
@@ -79,6 +80,7 @@ extension LoginState {
     state.spend(backupCodes: UInt32(truncatingIfNeeded: bytes.number(at: 56)))
     state.backupCodeUsedAt = Int64(bitPattern: bytes.number(at: 64))
     state.lastUsedAt = Int64(bitPattern: bytes.number(at: 72))
+    state.earlyGuesses = UInt32(truncatingIfNeeded: bytes.number(at: 80))
     var indices = Counter(to: Credential.maximumDevices)
     while let index = indices.next() {
       state[device: index] = DeviceState(

@@ -25,6 +25,9 @@ public struct LoginState: Sendable {
   /// Until when codes are refused unseen, in seconds since the epoch; 0 for not at all.
   public var throttledUntil: Int64 = 0
 
+  /// How many eight-digit backup codes were wrong while codes were refused, since the last code that was right.
+  public var earlyGuesses: UInt32 = 0
+
   /// When a backup code was last used, in seconds since the epoch; 0 for never.
   public var backupCodeUsedAt: Int64 = 0
 
@@ -70,6 +73,13 @@ public struct LoginState: Sendable {
 
   /// Marks all the backup codes in `bits` as spent.
   public mutating func spend(backupCodes bits: UInt32) { spentBackupCodes |= bits }
+
+  /// Forgets what was wrong: codes are looked at again.
+  public mutating func forgetFailures() {
+    failures = 0
+    throttledUntil = 0
+    earlyGuesses = 0
+  }
 
   /// How many backup codes are left of those in the credential.
   public func backupCodesLeft(of credential: borrowing Credential) -> Int {

@@ -44,13 +44,24 @@ struct Login {
     }
     if policy.isDebugging { logDetails(policy, account) }
 
-    if let outcome = outcomeBeforeQuestion(account, policy) { return outcome }
+    if let outcome = outcomeBeforeQuestion(account, policy) {
+      if policy.isDebugging, case .exempt(let why) = outcome { logReason(why) }
+      return outcome
+    }
     // Failures are answered late, whichever module of the stack they come from (pam_fail_delay(3)), and so much later
     // than two seconds as nobody can foresee: libpam varies the delay by the second in which a login began, which
     // is no secret. What the time of an answer would tell about who is enrolled is lost in it.
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
     SharedSecret.prepareLibrary()
     return outcomeOfQuestion(account, name, policy)
+  }
+
+  /// With `debug`: why the user is not asked.
+  private func logReason(_ why: Literal) {
+    var line = ByteText<1024>()
+    line.append("debug exempt: ")
+    line.append(why)
+    transaction.log(.debug, line)
   }
 
   /// With `debug`: what the attempt is judged by. Nothing that a user keeps secret is known yet.

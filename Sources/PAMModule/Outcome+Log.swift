@@ -24,11 +24,7 @@ extension Outcome {
     line.append(escaped: remoteHost.bytes.slice(from: 0, to: 64))
     switch self {
     case .accepted(let method): method.append(to: &line)
-    case .exempt(let why):
-      line.append(" method=exempt detail=\"")
-      line.append(why)
-      line.append("\"")
-    case .exemptUntil: line.append(" method=exempt detail=\"not enrolled yet\"")
+    case .exempt, .exemptUntil: line.append(" method=exempt")
     case .denied(let denial): denial.append(to: &line)
     }
     return line

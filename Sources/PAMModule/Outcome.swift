@@ -7,7 +7,7 @@ internal import Verification
 enum Outcome {
   case accepted(Method)
 
-  /// The user is not asked for a code.
+  /// The user is not asked for a code; the reason is for the log of `debug`.
   case exempt(why: Literal)
 
   /// The user is not enrolled, and need not be before this day.

@@ -60,8 +60,7 @@ extension EnrollmentStore {
       let opened = try open(&identity)
       let locked = try lock(opened)
       var state = locked.state
-      state.failures = 0
-      state.throttledUntil = 0
+      state.forgetFailures()
       try locked.save(state)
     }
   }
@@ -109,6 +108,7 @@ extension LoginState {
     self = LoginState(generation: old.generation)
     failures = old.failures
     throttledUntil = old.throttledUntil
+    earlyGuesses = old.earlyGuesses
     backupCodeUsedAt = old.backupCodeUsedAt
     lastUsedAt = old.lastUsedAt
     for index in 0..<Credential.maximumDevices { self[device: index] = old[device: index] }

@@ -76,11 +76,12 @@ public struct CodeCheck: Sendable {
 
 extension Verification {
   /// Whether the state must reach the disk. What is refused without being counted changes nothing, but for a
-  /// time that was cut because the clock was set back: kept, or nobody would ever come to its end.
+  /// time that was cut because the clock was set back: kept, or nobody would ever come to its end; and for a guess.
   func isWorthSaving(over state: LoginState) -> Bool {
     switch verdict {
     case .acceptedCode, .acceptedBackupCode, .wrongCode, .outsideWindow: true
-    case .reusedCode, .throttled, .locked: self.state.throttledUntil != state.throttledUntil
+    case .reusedCode, .throttled, .locked:
+      self.state.throttledUntil != state.throttledUntil || self.state.earlyGuesses != state.earlyGuesses
     }
   }
 }

@@ -46,10 +46,4 @@ enum Throttle {
     let (until, overflow) = now.addingReportingOverflow(delay)
     state.throttledUntil = overflow ? Int64.max : until
   }
-
-  /// Forgets the failures.
-  static func clear(_ state: inout LoginState) {
-    state.failures = 0
-    state.throttledUntil = 0
-  }
 }

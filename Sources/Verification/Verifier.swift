@@ -33,25 +33,28 @@ public func verify(
   var state = state
   Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
 
-  if !reply.isScratchCode, let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
-    return Verification(verdict: verdict, state: state)
-  }
-
-  if Throttle.isLocked(state) { return Verification(verdict: .locked, state: state) }
   let secondsLeft = Throttle.secondsLeft(state, now: now)
-  if secondsLeft > 0 { return Verification(verdict: .throttled(seconds: secondsLeft), state: state) }
+  let isEarly = Throttle.isLocked(state) || secondsLeft > 0
+  // Ten characters nobody guesses. Eight digits can be guessed: while codes are refused, so many are tried and no more.
+  let isGuess = isEarly && reply.isScratchCode
+  if !isGuess || state.earlyGuesses < Throttle.lockedAt {
+    if let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
+      return Verification(verdict: verdict, state: state)
+    }
+    if isGuess, hash.count > 0 { state.earlyGuesses &+= 1 }
+  }
+  if isEarly {
+    return Verification(
+      verdict: Throttle.isLocked(state) ? .locked : .throttled(seconds: secondsLeft), state: state)
+  }
 
   let finding = try search(for: reply, credential, state, limits, now: now)
   if let match = finding.match {
     state[device: match.device].nextFactor = match.factor &+ 1
     state[device: match.device].lastUsedAt = now
     state.lastUsedAt = now
-    Throttle.clear(&state)
+    state.forgetFailures()
     return Verification(verdict: .acceptedCode(device: match.device), state: state)
-  }
-  // Eight digits can be guessed: the codes of other programs wait like those of a device.
-  if reply.isScratchCode, let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
-    return Verification(verdict: verdict, state: state)
   }
   if finding.isReused { return Verification(verdict: .reusedCode, state: state) }
 
@@ -60,8 +63,7 @@ public func verify(
   return Verification(verdict: .wrongCode(failures: state.failures), state: state)
 }
 
-/// A backup code of ten characters is tried whether codes are throttled or not: it is how the owner gets in while somebody else is
-/// guessing. Nil where it is none.
+/// Tries a reply as a backup code, with which the owner gets in while somebody else is guessing. Nil where it is none.
 private func checkBackupCode(
   _ reply: borrowing Reply, _ hash: Span<UInt8>, _ credential: borrowing Credential, _ state: inout LoginState,
   _ limits: VerificationLimits, now: Int64
@@ -79,7 +81,7 @@ private func checkBackupCode(
   state.spend(backupCodeAt: index)
   state.backupCodeUsedAt = now
   state.lastUsedAt = now
-  Throttle.clear(&state)
+  state.forgetFailures()
   return .acceptedBackupCode(index: index)
 }
 

@@ -116,8 +116,7 @@ def test_who_came_with_a_key_is_not_asked_where_the_policy_says_so(server, accou
     )
     assert running.connect(account, key=make_key(account, scratch)).is_let_in()
     assert log.of_module(1)[0].text == (
-        f'pam_twofactor(sshd:auth): accepted user={account.name} rhost=127.0.0.1 method=exempt'
-        ' detail="passed another method"'
+        f"pam_twofactor(sshd:auth): accepted user={account.name} rhost=127.0.0.1 method=exempt"
     )
     client = running.connect(account)
     client.answer(Client.CODE, enrolled.authenticator.wrong_code(now()))
@@ -156,7 +155,7 @@ def test_the_networks_that_are_trusted_are_those_that_sshd_sees(server, account,
     client = running.connect(account)
     client.answer(Client.PASSWORD, account.password)
     assert client.is_let_in()
-    assert 'method=exempt detail="trusted network"' in log.of_module(1)[0].text
+    assert log.of_module(1)[0].text.endswith(" rhost=127.0.0.1 method=exempt")
 
 
 def test_the_reminder_reaches_the_terminal(server, account):

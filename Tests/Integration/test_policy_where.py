@@ -62,9 +62,7 @@ def test_nobody_is_asked_from_a_trusted_network(harness, products, account, serv
     for networks, rhost in INSIDE:
         name = service(f"[trusted_networks={networks}]", then=PERMIT)
         assert not is_asked(harness, name, account.name, rhost), (networks, rhost)
-    assert log.of_module(len(INSIDE))[0].text.endswith(
-        f'accepted user={account.name} rhost=192.0.2.255 method=exempt detail="trusted network"'
-    )
+    assert log.of_module(len(INSIDE))[0].text.endswith(f"accepted user={account.name} rhost=192.0.2.255 method=exempt")
 
 
 def test_everybody_is_asked_from_anywhere_else(harness, products, account, service):

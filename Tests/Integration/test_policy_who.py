@@ -44,9 +44,7 @@ def test_only_members_are_asked(harness, groups, new_account, service, log, as_p
         name = service(f"[only_groups={word}]", then=PERMIT)
         assert is_asked(harness, name, member.name), word
         assert not is_asked(harness, name, other.name), word
-    assert log.of_module(8)[1].text.endswith(
-        f'accepted user={other.name} rhost=- method=exempt detail="not in the groups that are asked"'
-    )
+    assert log.of_module(8)[1].text.endswith(f"accepted user={other.name} rhost=- method=exempt")
 
 
 @pytest.mark.parametrize("as_primary", [False, True], ids=["supplementary", "primary"])
@@ -57,9 +55,7 @@ def test_members_of_exempt_groups_are_not_asked(harness, groups, new_account, se
         name = service(f"exempt_groups={word}", then=PERMIT)
         assert not is_asked(harness, name, member.name), word
         assert is_asked(harness, name, other.name), word
-    assert log.of_module(6)[0].text.endswith(
-        f'accepted user={member.name} rhost=- method=exempt detail="exempt group"'
-    )
+    assert log.of_module(6)[0].text.endswith(f"accepted user={member.name} rhost=- method=exempt")
 
 
 def test_an_exempt_group_wins_over_one_that_is_asked(harness, groups, new_account, service):
@@ -124,7 +120,7 @@ def test_before_the_day_an_unenrolled_user_passes_with_a_reminder(harness, produ
     login = harness.log_in(name, account.name, at=START - 1)
     assert (login.result, login.prompts, login.messages) == (Result.SUCCESS, [], [REMINDER.format(DAY)])
     (message,) = log.of_module(1)
-    assert message.text.endswith(f'accepted user={account.name} rhost=- method=exempt detail="not enrolled yet"')
+    assert message.text.endswith(f"accepted user={account.name} rhost=- method=exempt")
     silent = harness.log_in(name, account.name, at=START - 1, flags=PAM_SILENT)
     assert (silent.result, silent.messages) == (Result.SUCCESS, [])
 
@@ -199,4 +195,4 @@ def test_nullok_is_said_in_the_log(harness, products, account, service, log):
     assert harness.log_in(service("nullok", then=PERMIT), account.name).result == Result.SUCCESS
     (message,) = log.of_module(1)
     assert message.priority == "authpriv.info"
-    assert message.text.endswith(f'accepted user={account.name} rhost=- method=exempt detail="not enrolled"')
+    assert message.text.endswith(f"accepted user={account.name} rhost=- method=exempt")

@@ -2,6 +2,7 @@
 
 import pytest
 from rig.clock import START
+from rig.enrollment import enroll, turn_into_scratch_code
 from rig.harness import Result
 
 
@@ -123,8 +124,6 @@ def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(harness, enrolle
 
 
 def test_the_failures_of_one_user_are_not_those_of_another(guessing, harness, new_account, products):
-    from rig.enrollment import enroll
-
     guessing.fail(5)
     other = Guessing(harness, enroll(new_account()), guessing.service)
     assert other.right().result == Result.SUCCESS
@@ -137,3 +136,46 @@ def test_a_clock_that_was_ahead_does_not_lock_for_years(guessing):
     assert guessing.right().result == Result.MAXTRIES
     guessing.now += 901
     assert guessing.right().result == Result.SUCCESS
+
+
+SCRATCH = "31415926"
+
+
+@pytest.fixture
+def imported(harness, products, account, service):
+    """An account with one eight-digit code of another program."""
+    enrolled = enroll(account, backup_codes=2)
+    turn_into_scratch_code(enrolled, SCRATCH)
+    return Guessing(harness, enrolled, service())
+
+
+def test_an_imported_backup_code_works_while_others_wait(imported, log):
+    imported.fail(5)
+    assert imported.right().result == Result.MAXTRIES
+    assert imported.answer("27182818").result == Result.MAXTRIES
+    login = imported.answer(SCRATCH)
+    assert (login.result, login.messages[0][:21]) == (Result.SUCCESS, "1 backup codes left. ")
+    assert log.of_module(8)[-1].text.endswith(" method=backup-code backup_codes_left=1")
+    assert imported.right().result == Result.SUCCESS
+
+
+def test_an_imported_backup_code_ends_a_lock(harness, imported, service):
+    imported.service = service("max_failures=100")
+    wrong = imported.enrolled.authenticator.wrong_code(START)
+    harness.run(imported.service, [(imported.enrolled.user, [wrong])], times=100, at=START)
+    imported.now += 86400
+    assert imported.right().result == Result.MAXTRIES
+    assert imported.answer(SCRATCH).result == Result.SUCCESS
+    assert imported.right().result == Result.SUCCESS
+
+
+@pytest.mark.seconds(240)
+def test_eight_digits_are_guessed_a_hundred_times_and_no_more(harness, imported, log):
+    imported.fail(5)
+    guesses = [(imported.enrolled.user, [f"{number:08}"]) for number in range(101)]
+    assert {login.result for login in harness.run(imported.service, guesses, at=START)} == {Result.MAXTRIES}
+    assert imported.answer(SCRATCH).result == Result.MAXTRIES, "guesses at an imported code have no end"
+    assert log.of_module(107)[-1].text.endswith(" reason=throttled retry_after=30"), "a guess made the owner wait"
+    assert imported.answer(imported.enrolled.backup_codes[1]).result == Result.SUCCESS
+    imported.fail(5)
+    assert imported.answer(SCRATCH).result == Result.SUCCESS, "a right code does not forget the guesses"

@@ -10,6 +10,7 @@ import Testing
     state.throttledUntil = Int64.max
     state.backupCodeUsedAt = -1
     state.lastUsedAt = 1_700_000_001
+    state.earlyGuesses = 0x8765_4321
     state.spend(backupCodeAt: 0)
     state.spend(backupCodeAt: 31)
     for index in 0..<16 {
@@ -30,6 +31,7 @@ import Testing
     #expect(record.sequence == 77)
     #expect(bytes(record.state, sequence: 77) == bytes(sample, sequence: 77))
     #expect(record.state.failures == 0xfedc_ba98)
+    #expect(record.state.earlyGuesses == 0x8765_4321)
     #expect(record.state.spentBackupCodes == 0x8000_0001)
     #expect(record.state[device: 15].nextFactor == UInt64.max - 15)
     #expect(record.state[device: 15].lastUsedAt == Int64.min + 15)

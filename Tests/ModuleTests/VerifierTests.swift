@@ -233,13 +233,60 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
   }
 
-  @Test func anEightDigitBackupCodeWaitsLikeACodeOfADevice() throws {
+  @Test func anEightDigitBackupCodeIsTriedWhileCodesAreRefused() throws {
+    for failures in [5, 99, 100, 5000] as [UInt32] {
+      var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
+      trial.state.failures = failures
+      trial.state.throttledUntil = now + 30
+      #expect(try trial.check("12345678", hash: hash("a")) == .acceptedBackupCode(index: 0))
+      let (failuresThen, until) = (trial.state.failures, trial.state.throttledUntil)
+      #expect(failuresThen == 0)
+      #expect(until == 0)
+      #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
+    }
+  }
+
+  @Test(arguments: [5, 100] as [UInt32]) func aHundredEightDigitGuessesAreTriedWhileCodesAreRefused(
+    failures: UInt32
+  ) throws {
+    var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))", "backup-code \(hash("b"))"])
+    trial.state.failures = failures
+    trial.state.throttledUntil = now + 30
+    let refused: Verdict = failures == 100 ? .locked : .throttled(seconds: 30)
+    for guesses in UInt32(1)...100 {
+      #expect(try trial.check("12345678", hash: hash("x")) == refused)
+      let (guessesThen, failuresThen, until) =
+        (trial.state.earlyGuesses, trial.state.failures, trial.state.throttledUntil)
+      #expect(guessesThen == guesses)
+      #expect(failuresThen == failures, "a guess locked the codes of the owner")
+      #expect(until == now + 30)
+    }
+    // From then on eight digits wait like the code of a device.
+    for _ in 0..<3 { #expect(try trial.check("12345678", hash: hash("a")) == refused) }
+    if failures < 100 {
+      var patient = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
+      patient.state = trial.state
+      #expect(try patient.check("12345678", at: now + 30, hash: hash("a")) == .acceptedBackupCode(index: 0))
+    }
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .acceptedBackupCode(index: 1))
+    let guesses = trial.state.earlyGuesses
+    #expect(guesses == 0)
+  }
+
+  @Test func onlyAGuessOfAnEightDigitBackupCodeIsCountedAsOne() throws {
     var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
-    for failures in 1...5 { #expect(try trial.check(wrongCode()) == .wrongCode(failures: UInt32(failures))) }
-    #expect(try trial.check("12345678", hash: hash("a")) == .throttled(seconds: 30))
-    #expect(try trial.check("12345678", at: now + 30, hash: hash("a")) == .acceptedBackupCode(index: 0))
-    trial.state.failures = 100
-    #expect(try trial.check("12345678", at: now + 3000, hash: hash("a")) == .locked)
+    // Not refused: it counts as every wrong code does.
+    #expect(try trial.check("12345678", hash: hash("x")) == .wrongCode(failures: 1))
+    trial.state.failures = 5
+    trial.state.throttledUntil = now + 30
+    // Not hashed, since nobody has such a code; of ten characters; of a device; spent.
+    _ = try trial.check("12345678")
+    _ = try trial.check("AAAAA-AAAAA", hash: hash("x"))
+    _ = try trial.check(wrongCode())
+    trial.state.spend(backupCodeAt: 0)
+    #expect(try trial.check("12345678", hash: hash("a")) == .reusedCode)
+    let guesses = trial.state.earlyGuesses
+    #expect(guesses == 0)
   }
 
   @Test func aServiceThatAllowsMoreDoesNotShortenTheWait() throws {
@@ -298,12 +345,15 @@ private func wrongCode(at time: Int64 = now) -> String {
     let state = LoginState(generation: sampleGeneration)
     var cut = state
     cut.throttledUntil = 1
+    var guessed = state
+    guessed.earlyGuesses = 1
     for (verdict, expected) in [
       (.acceptedCode(device: 0), true), (.acceptedBackupCode(index: 0), true), (.wrongCode(failures: 1), true),
       (.outsideWindow(steps: 3), true), (.reusedCode, false), (.throttled(seconds: 3), false), (.locked, false),
     ] as [(Verdict, Bool)] {
       #expect(Verification(verdict: verdict, state: state).isWorthSaving(over: state) == expected)
       #expect(Verification(verdict: verdict, state: cut).isWorthSaving(over: state))
+      #expect(Verification(verdict: verdict, state: guessed).isWorthSaving(over: state))
     }
   }
 }

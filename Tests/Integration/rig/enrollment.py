@@ -1,6 +1,8 @@
 """Enrolments made by the real setup command, as a provisioning script would make them."""
 
+import ctypes
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,3 +70,13 @@ def enroll(account: Account, *options: str, backup_codes: int = 0, again: bool =
         "enable", "--no-confirm", "--yes", "--user", account.name, "--backup-codes", str(backup_codes), *force, *options
     )
     return Enrollment.of(answer)
+
+
+def turn_into_scratch_code(enrolled: Enrollment, code: str) -> None:
+    """Puts an eight-digit code of another program in the place of the first backup code."""
+    text = enrolled.credential.read_text()
+    old = re.search(r"^backup-code (\S+)$", text, re.MULTILINE)
+    crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    crypt.restype = ctypes.c_char_p
+    new = crypt(code.encode(), old[1].encode()).decode()
+    enrolled.credential.write_text(text.replace(old[0], f"scratch-code {new}"))

@@ -1,6 +1,8 @@
 """The log of the sandbox, as messages."""
 
 import re
+import secrets
+import syslog
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,14 @@ class Message:
 
     def __str__(self) -> str:
         return f"{self.priority} {self.program}: {self.text}"
+
+
+def fresh_log() -> "SystemLog":
+    """A log in which nothing from before is still to arrive: messages come in the order in which they are sent."""
+    earlier, mark = SystemLog(), secrets.token_hex(8)
+    syslog.syslog(syslog.LOG_INFO, mark)
+    earlier.line_with(mark)
+    return SystemLog()
 
 
 class SystemLog:
