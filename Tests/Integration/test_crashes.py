@@ -89,6 +89,12 @@ def new_enrollment(output: bytes) -> Enrollment | None:
         return None
 
 
+def assert_nothing_is_in_the_way(logins, account, directory):
+    """Where more is left than an enrolment has, the next start is a fresh one all the same."""
+    if {path.name for path in directory.iterdir()} != {"credential", "state"}:
+        assert_a_fresh_start_works(logins, account)
+
+
 def calls_of(arguments, account, before, tmp_path):
     trace = tmp_path / "trace"
     assert run(*arguments, user=account.name, under=tracing(trace)).returncode == 0
@@ -202,3 +208,77 @@ def test_disabling_killed_at_any_call_leaves_it_on_or_off(harness, products, acc
             assert logins.results(used, code) == [Result.AUTH_ERR] * 2, str(call)
         assert_a_fresh_start_works(logins, account)
     assert ended > 0
+
+
+@pytest.mark.seconds(240)
+def test_adding_a_device_killed_at_any_call_adds_it_or_does_not(harness, products, account, service, tmp_path):
+    old = enroll(account, backup_codes=1)
+    logins = Logins(harness, service, account)
+    used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
+    assert logins.results(used) == [Result.SUCCESS]
+    before = Snapshot(account, tmp_path)
+    arguments = ("device", "add", "other", "--no-confirm")
+    added = 0
+    for call in calls_of(arguments, account, before, tmp_path):
+        before.restore()
+        killed = run(*arguments, user=account.name, under=call.killed())
+        assert killed.returncode != 0, f"not killed at {call}"
+        devices = command("device", "list", "--user", account.name)["devices"]
+        if len(devices) > 1:
+            added += 1
+            new = new_enrollment(killed.stdout)
+            assert new is not None, f"added before the key was told, killed at {call}"
+            code_of_new = new.authenticator.code_at(START)
+            assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
+        # The device that was there, what it used up and the backup codes are as they were.
+        results = logins.results(used, code, code, old.backup_codes[0])
+        assert results == [Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS], f"{results} after {call}"
+        assert_nothing_is_in_the_way(logins, account, old.directory)
+    assert added > 0
+
+
+@pytest.mark.seconds(240)
+def test_removing_a_device_killed_at_any_call_removes_it_or_does_not(harness, products, account, service, tmp_path):
+    old = enroll(account, backup_codes=1)
+    other = Enrollment.of(command("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
+    logins = Logins(harness, service, account)
+    used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
+    used_of_other, code_of_other = (other.code_at(START, steps=steps) for steps in (0, 1))
+    assert logins.results(used, used_of_other) == [Result.SUCCESS] * 2
+    before = Snapshot(account, tmp_path)
+    # The one that goes stands before the one that stays, whose state is moved.
+    arguments = ("device", "remove", "phone")
+    removed = 0
+    for call in calls_of(arguments, account, before, tmp_path):
+        before.restore()
+        assert run(*arguments, user=account.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+        results = logins.results(used, code, used_of_other, code_of_other, old.backup_codes[0])
+        stays = [Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]
+        goes = [Result.AUTH_ERR, Result.AUTH_ERR, *stays[2:]]
+        assert results in (stays, goes), f"{results} after {call}"
+        removed += results == goes
+        assert_nothing_is_in_the_way(logins, account, old.directory)
+    assert removed > 0
+
+
+def test_unlocking_killed_at_any_call_unlocks_or_does_not(harness, products, account, service, tmp_path):
+    old = enroll(account, backup_codes=1)
+    name = service("max_failures=1")
+    used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
+    wrong = old.authenticator.wrong_code(START)
+    replies = [(account.name, [reply]) for reply in (used, wrong, code)]
+    results = [login.result for login in harness.run(name, replies, at=START)]
+    assert results == [Result.SUCCESS, Result.AUTH_ERR, Result.MAXTRIES]
+    before = Snapshot(account, tmp_path)
+    unlocked = 0
+    for call in calls_of(("unlock",), account, before, tmp_path):
+        before.restore()
+        assert run("unlock", user=account.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+        replies = [(account.name, [reply]) for reply in (code, old.backup_codes[0], used, code)]
+        results = [login.result for login in harness.run(name, replies, at=START)]
+        locked = [Result.MAXTRIES, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS]
+        free = [Result.SUCCESS, Result.SUCCESS, Result.AUTH_ERR, Result.AUTH_ERR]
+        assert results in (locked, free), f"{results} after {call}"
+        unlocked += results == free
+        assert {path.name for path in old.directory.iterdir()} == {"credential", "state"}
+    assert unlocked > 0

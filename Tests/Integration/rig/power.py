@@ -1,0 +1,187 @@
+"""A disk whose every write is recorded, and what is on it when the power goes at any of them.
+
+qemu-storage-daemon writes down each block and each flush (in the format of dm-log-writes) and offers the disk as a
+file; the file is mounted through a loop device, so a real ext4 with its journal is what is cut off.
+"""
+
+import contextlib
+import os
+import stat
+import struct
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SECTOR = 512
+SIZE = 16 << 20
+LOG_SIZE = 64 << 20
+MAGIC = 0x6A736677736872
+FLUSH, DISCARD = 1, 4
+
+
+@dataclass(frozen=True)
+class Write:
+    """One request to the disk: data at an offset, zeros where there is none, or only a flush."""
+
+    offset: int
+    length: int
+    data: bytes | None
+    is_flush: bool
+
+    def apply(self, image: bytearray, sectors: set[int] | None = None) -> None:
+        """Writes it, or of a write that was torn those of its sectors."""
+        data = self.data if self.data is not None else bytes(self.length)
+        for sector in range(self.length // SECTOR):
+            if sectors is None or sector in sectors:
+                start = sector * SECTOR
+                image[self.offset + start : self.offset + start + SECTOR] = data[start : start + SECTOR]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A disk after the power went."""
+
+    image: bytes
+    # Whether whoever wrote had been answered.
+    is_after_answer: bool
+    # Whether sectors of one write came to the disk in an order of their own.
+    is_scrambled: bool
+    what: str
+
+
+def _make_nodes() -> None:
+    """The devices that the sandbox is made without."""
+    nodes = [("fuse", stat.S_IFCHR, 10, 229), ("loop-control", stat.S_IFCHR, 10, 237)]
+    nodes += [(f"loop{number}", stat.S_IFBLK, 7, number) for number in range(64)]
+    for name, kind, major, minor in nodes:
+        with contextlib.suppress(FileExistsError):
+            os.mknod(f"/dev/{name}", kind | 0o600, os.makedev(major, minor))
+
+
+@contextlib.contextmanager
+def mounted(image: Path, where: Path):
+    """The file system of an image. The loop device is given back with the last use of it."""
+    subprocess.run(["mount", "-o", "loop", image, where], check=True, timeout=20)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", where], check=True, timeout=20)
+
+
+class RecordedDisk:
+    """An ext4 in `folder`, mounted at a directory of an account; what `setup` does to it is there from the start."""
+
+    def __init__(self, folder: Path, account, where: Path, setup) -> None:
+        self.folder, self.where = folder, where
+        _make_nodes()
+        image = folder / "base.img"
+        with image.open("wb") as file:
+            file.truncate(SIZE)
+        subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=20)
+        with mounted(image, where):
+            os.chown(where, account.uid, account.gid)
+            self.made = setup()
+        self.base = image.read_bytes()
+
+    def record(self, change) -> list[Write]:
+        """What `change` has written when it returns, and below ``answered`` how many of the writes that was; then
+        everything else that is not on the disk yet."""
+        disk, log, export = (self.folder / name for name in ("disk.img", "log.img", "export"))
+        disk.write_bytes(self.base)
+        with log.open("wb") as file:
+            file.truncate(LOG_SIZE)
+        export.touch()
+        daemon = subprocess.Popen(
+            [
+                "qemu-storage-daemon",
+                *("--blockdev", f"driver=file,filename={disk},node-name=disk"),
+                *("--blockdev", f"driver=file,filename={log},node-name=log"),
+                *("--blockdev", "driver=raw,file=disk,node-name=raw"),
+                *("--blockdev", "driver=blklogwrites,file=raw,log=log,log-super-update-interval=1,node-name=recorded"),
+                *("--export", f"fuse,id=export,node-name=recorded,mountpoint={export},writable=on"),
+            ]
+        )
+        try:
+            deadline = time.monotonic() + 20
+            while export.stat().st_size != SIZE:
+                assert daemon.poll() is None and time.monotonic() < deadline, "qemu-storage-daemon offers no disk"
+                time.sleep(0.02)
+            with mounted(export, self.where):
+                first = len(self._read(log))
+                change()
+                self.answered = len(self._read(log)) - first
+                subprocess.run(["sync", "-f", self.where], check=True, timeout=20)
+                writes = self._read(log)[first:]
+            # What the mount itself wrote is on the disk from here on.
+            image = bytearray(self.base)
+            for write in self._read(log)[:first]:
+                write.apply(image)
+            self.base = bytes(image)
+            return writes
+        finally:
+            subprocess.run(["umount", export], timeout=20)
+            daemon.terminate()
+            daemon.wait(20)
+
+    @staticmethod
+    def _read(log: Path) -> list[Write]:
+        """The entries of a log of dm-log-writes (Documentation/admin-guide/device-mapper/log-writes.rst)."""
+        content = log.read_bytes()
+        magic, _, count, sector = struct.unpack_from("<QQQI", content)
+        if magic != MAGIC:
+            return []
+        writes, at = [], sector
+        for _ in range(count):
+            start, length, flags, _ = struct.unpack_from("<QQQQ", content, at)
+            at += sector
+            data = None
+            if length and not flags & DISCARD:
+                data = content[at : at + length * sector]
+                at += length * sector
+            writes.append(Write(start * sector, length * sector, data, bool(flags & FLUSH)))
+        return writes
+
+    def cuts(self, writes: list[Write]):
+        """The disk as it is when the power goes at any moment.
+
+        Each prefix of the writes; the same with what was not flushed lost; the last write torn, once behind each of
+        its first sectors, and once with every other sector alone.
+        """
+        seen = set()
+
+        def new(image: bytearray, count: int, is_scrambled: bool, what: str):
+            content = bytes(image)
+            after = count >= self.answered
+            # Moments at which the same is on the disk, and the same is asked, are one.
+            if (key := (content, after)) in seen:
+                return
+            seen.add(key)
+            yield Cut(content, after, is_scrambled, f"{what} {count} of {len(writes)} writes")
+
+        flushed = bytearray(self.base)
+        image = bytearray(self.base)
+        yield from new(image, 0, False, "before")
+        for count, write in enumerate(writes, 1):
+            sectors = write.length // SECTOR
+            for torn in range(1, min(sectors, 8)):
+                half = bytearray(image)
+                write.apply(half, set(range(torn)))
+                yield from new(half, count - 1, False, f"sectors 0 to {torn - 1} of the last, after")
+            if 1 < sectors:
+                half = bytearray(image)
+                write.apply(half, set(range(1, sectors, 2)))
+                yield from new(half, count - 1, True, "every other sector of the last, after")
+            write.apply(image)
+            if write.is_flush:
+                flushed = bytearray(image)
+            yield from new(image, count, False, "after")
+            yield from new(flushed, count, False, "only what was flushed of")
+
+    @contextlib.contextmanager
+    def as_cut(self, cut: Cut):
+        """The file system after the power is back."""
+        image = self.folder / "cut.img"
+        image.write_bytes(cut.image)
+        with mounted(image, self.where):
+            yield
