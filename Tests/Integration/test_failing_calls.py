@@ -8,10 +8,11 @@ import contextlib
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
+from rig.enrollment import Enrollment, command, enroll
 from rig.harness import SOURCES, Result, build
 from rig.machine import COMMAND
 from rig.snapshot import Snapshot
@@ -19,6 +20,7 @@ from rig.syslog import SystemLog
 from rig.tracing import calls, faults, tracing
 
 WIDE = ("window=10", "max_failures=100")
+ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
 
 # A process that cannot get its own identity back is ended: whatever it did next would be done as somebody else.
 IDENTITY = {"setfsuid", "setfsgid", "setgroups"}
@@ -121,8 +123,17 @@ def test_a_login_with_a_failing_allocation_is_refused(attempts, scratch, tmp_pat
     assert attempts.refusals == made, "a login went on without memory"
 
 
+# Subcommands whose answer is one sentence, when all is done; how it stands in a trace.
+LAST_WORDS = {"disable": "Two-factor is off", "unlock": '"Codes of ', "device remove": "is removed"}
+
+
+def name_of(arguments) -> str:
+    """The subcommand, with that of `device`."""
+    return " ".join(arguments[:2]) if arguments[0] == "device" else arguments[0]
+
+
 def run(arguments, user: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    form = () if arguments[0] == "disable" else ("--json",)
+    form = () if name_of(arguments) in LAST_WORDS else ("--json",)
     return subprocess.run([*under, COMMAND, *arguments, "--user", user, *form], capture_output=True, timeout=60)
 
 
@@ -136,54 +147,153 @@ def assert_no_crash(ended: subprocess.CompletedProcess, call, what: str) -> None
     assert call.name in MEMORY or 0 <= ended.returncode < 128, f"{ended.returncode} after {what}"
 
 
+class Changes:
+    """A subcommand, each time from the same enrolment: two devices, of which one code is used, and a backup code."""
+
+    def __init__(self, harness, service, account, arguments, folder) -> None:
+        self.harness, self.account, self.arguments = harness, account, arguments
+        self.name = service(*WIDE)
+        self.old = enroll(account, backup_codes=1)
+        other = Enrollment.of(command("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
+        used, code = (self.old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
+        assert self.results(used) == [ACCEPTED]
+        self.replies = [used, code, self.old.backup_codes[0], other.code_at(START)]
+        self.before = Snapshot(account, folder)
+
+    def results(self, *replies):
+        logins = [(self.account.name, [reply]) for reply in replies]
+        return [login.result for login in self.harness.run(self.name, logins, at=START)]
+
+    def run(self, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+        self.before.restore()
+        return run(self.arguments, self.account.name, under)
+
+    # What the used code, the next one, the backup code and the other device's code are worth, before and after.
+    UNCHANGED = [REFUSED, ACCEPTED, ACCEPTED, ACCEPTED]
+    CHANGED = {
+        "enable": [REFUSED] * 4,
+        "backup-codes": [REFUSED, ACCEPTED, REFUSED, ACCEPTED],
+        "disable": [REFUSED] * 4,
+        "device add": UNCHANGED,
+        "device remove": [REFUSED, ACCEPTED, ACCEPTED, REFUSED],
+        "unlock": UNCHANGED,
+    }
+
+    def is_unchanged(self) -> bool:
+        return self.results(*self.replies) == self.UNCHANGED
+
+    def is_done(self, output: bytes) -> bool:
+        """Whether everything is as the subcommand was to make it, and what it told works."""
+        if self.results(*self.replies) != self.CHANGED[name_of(self.arguments)]:
+            return False
+        if name_of(self.arguments) in LAST_WORDS:
+            return True
+        told = json.loads(output)
+        codes = list(told.get("backup_codes") or [])
+        codes += [Enrollment.of(told).authenticator.code_at(START)] if "secret" in told else []
+        return codes != [] and self.results(*codes) == [ACCEPTED] * len(codes)
+
+
+SUBCOMMANDS = [
+    ("enable", "--no-confirm", "--yes", "--backup-codes", "1", "--force"),
+    ("backup-codes", "--backup-codes", "1"),
+    ("device", "add", "third", "--no-confirm"),
+    ("device", "remove", "other"),
+    ("disable",),
+    ("unlock",),
+]
+
+
+@pytest.fixture
+def changes(harness, products, account, service, tmp_path):
+    return lambda arguments: Changes(harness, service, account, arguments, tmp_path)
+
+
 @pytest.mark.seconds(400)
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("enable", "--no-confirm", "--yes", "--backup-codes", "1", "--force"),
-        ("backup-codes", "--backup-codes", "1"),
-        ("disable",),
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_a_subcommand_with_a_failing_system_call_does_all_or_nothing(
-    harness, products, account, service, tmp_path, arguments
-):
-    old = enroll(account, backup_codes=1)
-    name = service(*WIDE)
-
-    def results(*replies):
-        return [login.result for login in harness.run(name, [(account.name, [reply]) for reply in replies], at=START)]
-
-    used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
-    assert results(used) == [Result.SUCCESS]
-    before = Snapshot(account, tmp_path)
+@pytest.mark.parametrize("arguments", SUBCOMMANDS, ids=name_of)
+def test_a_subcommand_with_a_failing_system_call_does_all_or_nothing(changes, tmp_path, arguments):
+    changes = changes(arguments)
     trace = tmp_path / "trace"
-    assert run(arguments, account.name, tracing(trace)).returncode == 0
+    assert changes.run(tracing(trace)).returncode == 0
     failed = 0
     # Where all is done and telling it fails, that is an error too, and changes nothing.
-    last = "Two-factor is off" if arguments[0] == "disable" else None
-    for call, error in faults(calls(trace, str(account.home), last)):
+    found = calls(trace, str(changes.account.home), LAST_WORDS.get(name_of(arguments)))
+    for call, error in faults(found):
         what = f"{error} of {call}"
-        before.restore()
-        ended = run(arguments, account.name, call.failing(error))
+        ended = changes.run(call.failing(error))
         assert_no_crash(ended, call, what)
-        stands = [Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]
-        if ended.returncode != 0:
-            failed += 1
-            if call.name not in IDENTITY | MEMORY:
-                assert explains(ended), f"{ended.stderr} after {what}"
-            found = results(used, code, old.backup_codes[0])
-            # A program that was ended may have done its work already.
-            if call.name in IDENTITY | MEMORY and found != stands:
-                stands = [Result.AUTH_ERR, stands[1] if arguments[0] == "backup-codes" else Result.AUTH_ERR, Result.AUTH_ERR]
-            assert found == stands, f"the old enrolment is gone after {what}"
-        elif arguments[0] == "backup-codes":
-            (new,) = json.loads(ended.stdout)["backup_codes"]
-            assert results(used, old.backup_codes[0], code, new) == [Result.AUTH_ERR, *stands], what
+        if ended.returncode == 0:
+            assert changes.is_done(ended.stdout), what
+            continue
+        failed += 1
+        if call.name not in IDENTITY | MEMORY:
+            assert explains(ended), f"{ended.stderr} after {what}"
+            assert changes.is_unchanged(), f"the old enrolment is gone after {what}"
         else:
-            assert results(used, code, old.backup_codes[0]) == [Result.AUTH_ERR] * 3, what
+            # A program that was ended may have done its work already.
+            results = changes.results(*changes.replies)
+            assert results in (changes.UNCHANGED, changes.CHANGED[name_of(arguments)]), f"{results} after {what}"
     assert failed > 20
+
+
+class CutShort:
+    """Reads and writes of the files of an enrolment that transfer one byte, as the system may choose."""
+
+    def __init__(self, folder, count: Path) -> None:
+        self.library = build([SOURCES / "short.c"], folder / "short.so", "-shared", "-fPIC")
+        # The user that a program becomes counts too.
+        self.count = count
+        self.count.touch()
+        self.count.chmod(0o666)
+
+    def at(self, number: int) -> tuple[str, ...]:
+        """What is put before a program so that this one is cut short; each of them for 0."""
+        preloaded = ["sh", "-c", f'LD_PRELOAD="{self.library}:$LD_PRELOAD" exec "$@"', "sh"]
+        return ("env", "SHORT_PATH=twofactor", f"SHORT_AT={number}", f"SHORT_COUNT={self.count}", *preloaded)
+
+    def counted(self) -> int:
+        """How many there were since the last time."""
+        counted = self.count.stat().st_size
+        os.truncate(self.count, 0)
+        return counted
+
+
+@pytest.fixture(scope="session")
+def short(scratch):
+    cut = CutShort(scratch, Path("/tmp/cut-short"))
+    yield cut
+    cut.count.unlink()
+
+
+@pytest.mark.parametrize("kind", ["code", "backup code"])
+def test_a_login_whose_reads_and_writes_are_cut_short_goes_on(attempts, short, kind):
+    attempts = attempts(kind)
+    attempts.fail("everything cut short", short.at(0))
+    # Byte by byte: two slots are read, and one is written.
+    assert short.counted() > 5000
+    attempts.fail("nothing cut short", short.at(-1))
+    made = short.counted()
+    assert 3 < made < 20
+    for number in range(1, made + 1):
+        attempts.fail(f"call {number} cut short", short.at(number))
+    assert (attempts.passes, attempts.refusals) == (made + 2, 0)
+
+
+@pytest.mark.parametrize("arguments", SUBCOMMANDS, ids=name_of)
+def test_a_subcommand_whose_reads_and_writes_are_cut_short_goes_on(changes, short, arguments):
+    changes = changes(arguments)
+
+    def count_of_run(number: int) -> int:
+        ended = changes.run(short.at(number))
+        counted = short.counted()
+        assert ended.returncode == 0 and changes.is_done(ended.stdout), f"call {number}: {ended.stderr}"
+        return counted
+
+    assert count_of_run(0) > 5000
+    made = count_of_run(-1)
+    assert 3 < made < 100
+    for number in range(1, made + 1):
+        count_of_run(number)
 
 
 @pytest.mark.seconds(240)
@@ -237,9 +347,8 @@ def test_on_a_full_disk_logins_work_and_codes_are_good_once(harness, products, a
         assert replaced.returncode == 74 and explains(replaced)
         later = START + 60
         after = harness.log_in(name, account.name, enrolled.authenticator.code_at(later), at=later)
-    accepted, refused = Result.SUCCESS, Result.AUTH_ERR
-    assert [login.result for login in logins] == [accepted, refused, accepted, refused]
-    assert after.result == accepted, "a replacement that failed took the enrolment along"
+    assert [login.result for login in logins] == [ACCEPTED, REFUSED] * 2
+    assert after.result == ACCEPTED, "a replacement that failed took the enrolment along"
 
 
 def test_on_a_read_only_disk_logins_are_refused_and_told_why(harness, enrolled, account, service, log):

@@ -58,31 +58,31 @@ def calls(trace: Path, first: str, last: str | None = None) -> list[Call]:
     return found
 
 
-# What each call may fail with, of the errors that its man page names. EINTR is one that must be borne.
+# What each call may fail with, of the errors that its man page names, and EIO. EINTR is one that must be borne.
 ERRORS = {
-    "openat": ("EACCES", "EMFILE", "ENOMEM", "EIO", "EINTR"),
-    "newfstatat": ("ENOMEM", "EIO"),
+    "openat": ("EACCES", "EMFILE", "ENFILE", "ENOMEM", "EIO", "EINTR"),
+    "newfstatat": ("EACCES", "ENOMEM", "EIO"),
     "fstat": ("ENOMEM", "EIO"),
     "pread64": ("EIO", "EINTR"),
     "read": ("EIO", "EINTR"),
-    "pwrite64": ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EINTR"),
-    "fdatasync": ("EIO", "ENOSPC", "EROFS", "EINTR"),
-    "fsync": ("EIO", "ENOSPC", "EDQUOT"),
-    "ftruncate": ("EIO", "EINTR"),
-    "fchmod": ("EPERM", "EIO", "EROFS"),
+    "pwrite64": ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EFBIG", "EINTR"),
+    "fdatasync": ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR"),
+    "fsync": ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EINTR"),
+    "ftruncate": ("EIO", "EPERM", "EINTR"),
+    "fchmod": ("EPERM", "EIO", "ENOMEM", "EROFS"),
     "fcntl": ("ENOLCK", "EINTR"),
-    "mkdirat": ("ENOSPC", "EDQUOT", "EROFS", "EACCES"),
-    "renameat": ("ENOSPC", "EDQUOT", "EROFS", "EIO"),
+    "mkdirat": ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "ENOMEM"),
+    "renameat": ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EACCES", "ENOMEM"),
     "renameat2": ("ENOSPC", "EROFS", "EIO", "EINVAL"),
-    "unlinkat": ("EIO", "EROFS", "EACCES"),
+    "unlinkat": ("EIO", "EROFS", "EACCES", "ENOMEM"),
     "setgroups": ("EPERM", "ENOMEM"),
     "setfsuid": ("EPERM",),
     "setfsgid": ("EPERM",),
     "getgroups": ("EINVAL",),
-    "getrandom": ("EAGAIN",),
+    "getrandom": ("EAGAIN", "EINTR"),
     "prlimit64": ("EPERM",),
     "mmap": ("ENOMEM",),
-    "signalfd4": ("EMFILE",),
+    "signalfd4": ("EMFILE", "ENOMEM"),
     "write": ("EIO", "ENOSPC", "EPIPE"),
     "open": ("EACCES", "EMFILE", "EIO"),
     "lseek": ("EIO",),
@@ -98,13 +98,26 @@ ERRORS = {
     "clock_nanosleep": ("EINTR",),
 }
 
+# What may be added to them where a file is opened to be written, and where it may be made.
+ERRORS_OF_WRITERS = ("EROFS",)
+ERRORS_OF_MAKERS = ("ENOSPC", "EDQUOT")
+
 # Those that cannot fail, or whose failure nobody is told.
 HARMLESS = {"close", "futex", "getpid", "getuid", "geteuid", "uname", "rt_sigprocmask", "rt_sigaction", "getcwd"}
+
+
+def errors(call: Call) -> tuple[str, ...]:
+    """What this call may fail with."""
+    found = ERRORS.get(call.name, ())
+    if call.name == "openat" and ("O_RDWR" in call.text or "O_WRONLY" in call.text):
+        found += ERRORS_OF_WRITERS
+    if call.name == "openat" and "O_CREAT" in call.text:
+        found += ERRORS_OF_MAKERS
+    return found
 
 
 def faults(found: list[Call]) -> list[tuple[Call, str]]:
     """Each call with each error that it may end with."""
     unknown = {call.name for call in found} - ERRORS.keys() - HARMLESS
     assert not unknown, f"say in rig/tracing.py what these may fail with: {unknown}"
-    return [(call, error) for call in found for error in ERRORS.get(call.name, ())]
-
+    return [(call, error) for call in found for error in errors(call)]
