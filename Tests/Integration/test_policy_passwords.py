@@ -1,6 +1,8 @@
 """Clients with a single field: the code at the end of the password, as the existing modules take it."""
 
-import time
+import base64
+import os
+from pathlib import Path
 
 import pytest
 from rig.clock import START
@@ -192,37 +194,79 @@ def test_a_very_long_password_is_refused(harness, account, enrolled, stack):
     assert harness.log_in(name, enrolled.user, text, at=START).result == Result.AUTH_ERR
 
 
-def peer_secret(account, authenticator) -> None:
+def google_secret(account, authenticator) -> None:
     """Gives the account the same secret in google-authenticator's file."""
-    import base64
-    import os
-
     path = account.home / ".google_authenticator"
     path.write_text(base64.b32encode(authenticator.secret).decode().rstrip("=") + '\n" TOTP_AUTH\n" DISALLOW_REUSE\n')
     os.chown(path, account.uid, account.gid)
     path.chmod(0o400)
 
 
-@pytest.mark.parametrize("arguments", ["use_first_pass", "try_first_pass", "forward_pass", "use_first_pass forward_pass",
-                                       "try_first_pass forward_pass", ""])
-def test_prompts_and_results_are_those_of_google_authenticator(harness, account, enrolled, products, arguments):
-    peer_secret(account, enrolled.authenticator)
-    # At the time of this machine: steps apart, so that no code is met twice.
-    before = [] if arguments == "forward_pass" else ["auth optional pam_unix.so nodelay"]
-    after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in arguments else []
-    for module in ("pam_twofactor", "pam_google_authenticator"):
-        harness.service(module, *before, f"auth required {module}.so {arguments}", *after)
-    for number, shape in enumerate(("{password}{code}", "{password}", "{code}", "{password}{wrong}", "wrong{code}", "")):
-        outcomes = []
+def oath_secret(account, authenticator) -> None:
+    """Gives the account the same secret in pam_oath's file; the password is for another module to check."""
+    path = Path("/etc/users.oath")
+    path.write_text(f"HOTP/T30/6 {account.name} + {authenticator.secret.hex()}\n")
+    path.chmod(0o600)
+
+
+SHAPES = ("{password}{code}", "{password}", "{code}", "{password}{wrong}", "wrong{code}", "")
+
+
+def compare(harness, account, enrolled, modules, second: str) -> dict[str, list[tuple[bool, int]]]:
+    """For each shape of a first answer, whether each module lets in and how many questions there are.
+
+    A second question is answered with what `second` says.
+    """
+    outcomes = {}
+    for number, shape in enumerate(SHAPES):
+        # Steps apart, so that no code is met twice.
         at = START + 300 * number
         words = {
             "password": account.password,
             "code": enrolled.authenticator.code_at(at),
             "wrong": enrolled.authenticator.wrong_code(at),
         }
-        # At a second question the code is right, with the password where that is asked for too.
-        second = ("{password}{code}" if "forward" in arguments else "{code}").format(**words)
-        for module in ("pam_twofactor", "pam_google_authenticator"):
-            login = harness.log_in(module, account.name, shape.format(**words), second, at=at)
-            outcomes.append((login.result == Result.SUCCESS, len(login.prompts)))
-        assert outcomes[0] == outcomes[1], (shape, arguments, time.time())
+        answers = [text.format(**words) for text in (shape, second)]
+        logins = [harness.log_in(module, account.name, *answers, at=at) for module in modules]
+        outcomes[shape] = [(login.result == Result.SUCCESS, len(login.prompts)) for login in logins]
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["use_first_pass", "try_first_pass", "forward_pass", "use_first_pass forward_pass", "try_first_pass forward_pass", ""],
+)
+def test_prompts_and_results_are_those_of_google_authenticator(harness, account, enrolled, products, arguments):
+    google_secret(account, enrolled.authenticator)
+    before = [] if arguments in ("", "forward_pass") else ["auth optional pam_unix.so nodelay"]
+    after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in arguments else []
+    modules = ("pam_twofactor", "pam_google_authenticator")
+    for module in modules:
+        harness.service(module, *before, f"auth required {module}.so {arguments}", *after)
+    # Where password and code are asked for in one, so they are at a second question.
+    second = "{password}{code}" if "forward" in arguments else "{code}"
+    for shape, outcomes in compare(harness, account, enrolled, modules, second).items():
+        assert outcomes[0] == outcomes[1], shape
+
+
+# What pam_oath is given, what that is here, and the first answers after which the two differ.
+OATH = {
+    "alone": ("", "", set()),
+    "digits": ("digits=6", "forward_pass", set()),
+    "use_first_pass": ("use_first_pass digits=6", "use_first_pass", set()),
+    "use_first_pass, handed on": ("use_first_pass digits=6", "use_first_pass forward_pass", set()),
+    # It asks only where there was no password at all, so that a wrong one has no second chance.
+    "try_first_pass": ("try_first_pass digits=6", "try_first_pass", {"{password}", "{password}{wrong}", ""}),
+}
+
+
+@pytest.mark.parametrize("name", OATH)
+def test_prompts_and_results_are_those_of_pam_oath(harness, account, enrolled, products, name):
+    its, ours, different = OATH[name]
+    oath_secret(account, enrolled.authenticator)
+    before = ["auth optional pam_unix.so nodelay"] if "first" in its else []
+    after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in ours else []
+    harness.service("pam_twofactor", *before, f"auth required pam_twofactor.so {ours}", *after)
+    harness.service("pam_oath", *before, f"auth required pam_oath.so usersfile=/etc/users.oath window=1 {its}", *after)
+    found = compare(harness, account, enrolled, ("pam_twofactor", "pam_oath"), "{code}")
+    assert {shape for shape, outcomes in found.items() if outcomes[0] != outcomes[1]} == different, found

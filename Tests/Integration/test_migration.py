@@ -1,0 +1,128 @@
+"""The page for those who come from other modules: every option of theirs is on it, and what it names here is there."""
+
+import gzip
+import os
+import re
+from pathlib import Path
+
+import pytest
+from rig.clock import START
+from rig.harness import Result
+from rig.one_time_password import Authenticator
+from rig.machine import CHECKOUT, modules_directory
+from test_manual_pages import options_of_the_policy
+
+PAGE = (CHECKOUT / "pam/migration.md").read_text()
+GOOGLE, OATH = "pam_google_authenticator.so", "pam_oath.so"
+DOCUMENTS = Path("/usr/share/doc")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of all tables below a heading."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| there ")]
+    assert lines, heading
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def names(cell: str) -> list[str]:
+    """The options that a cell names, without their values."""
+    return [re.match(r"[A-Za-z_]+", span)[0] for span in re.findall(r"`([^`]+)`", cell)]
+
+
+def mapped(module: str) -> set[str]:
+    return {name for row in rows(f"Options of {module}") for name in names(row[0])}
+
+
+@pytest.mark.parametrize("module", [GOOGLE, OATH])
+def test_what_the_page_names_here_is_there(module):
+    options = set(options_of_the_policy())
+    for there, here, why in rows(f"Options of {module}"):
+        assert here == "none" or names(here), there
+        assert set(names(here)) <= options, here
+        assert why.endswith(".") or there == "`debug_syslog`", there
+        for name in re.findall(r"`([a-z_]+)(?:=[^`]*)?`", why):
+            assert name in options | mapped(module), (there, name)
+
+
+def document(package: str, name: str) -> str:
+    path = DOCUMENTS / package / name
+    if not path.exists():
+        pytest.skip(f"{path} was left out when {package} was installed here")
+    return gzip.decompress(path.read_bytes()).decode()
+
+
+def test_every_option_of_google_authenticator_is_on_the_page():
+    readme = document("libpam-google-authenticator", "README.md.gz").partition("## Module options")[2]
+    headings = re.findall(r"^### (.*)$", readme, re.MULTILINE)
+    options = {name.partition("=")[0] for heading in headings for name in heading.split(" / ")}
+    manual = gzip.decompress(Path("/usr/share/man/man8/pam_google_authenticator.8.gz").read_bytes()).decode()
+    listed = re.findall(r"^\.B ([a-z_|]+)", manual.partition(".SH OPTIONS")[2].partition(".SH MODULE")[0], re.MULTILINE)
+    options |= {name for names_ in listed for name in names_.split("|")}
+    assert {"secret", "nullok", "grace_period", "forward_pass"} <= options <= mapped(GOOGLE)
+
+
+def test_every_key_of_a_google_authenticator_file_is_on_the_page():
+    text = (DOCUMENTS / "libpam-google-authenticator/FILEFORMAT").read_text()
+    assert set(re.findall(r"^  ([A-Z_]+)", text, re.MULTILINE)) <= mapped(GOOGLE)
+
+
+def test_every_option_of_pam_oath_is_on_the_page():
+    readme = document("libpam-oath", "README.gz").partition("List of all parameters")[2]
+    options = set(re.findall(r'^  "([a-z_]+)":', readme, re.MULTILINE))
+    assert {"usersfile", "window"} <= options <= mapped(OATH)
+
+
+@pytest.fixture
+def others(harness, products, account):
+    """What the two modules come to for an account, each with its arguments."""
+    users = Path("/etc/users.oath")
+    users.write_text("HOTP/T30/6 somebody-else - 00\n")
+    users.chmod(0o600)
+
+    def results(google: str = "", oath: str = "", reply: str = "123456") -> list[int]:
+        harness.service("google", f"auth required {GOOGLE} {google}", "auth required pam_permit.so")
+        harness.service("oath", f"auth required {OATH} usersfile={users} {oath}", "auth required pam_permit.so")
+        return [harness.log_in(name, account.name, reply, at=START).result for name in ("google", "oath")]
+
+    yield results
+    users.unlink()
+
+
+# <security/_pam_types.h>; the harness names only what twofactor answers.
+USER_UNKNOWN = 10
+
+
+def test_the_others_answer_in_the_stack_as_the_page_says(others, account):
+    assert others() == [Result.AUTH_ERR, USER_UNKNOWN], "not enrolled"
+    assert others(google="nullok")[0] == Result.SUCCESS, "not enrolled, with nullok"
+    secret = account.home / ".google_authenticator"
+    secret.write_text('GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n" RATE_LIMIT 1 30\n" TOTP_AUTH\n')
+    os.chown(secret, account.uid, account.gid)
+    secret.chmod(0o600)
+    Path("/etc/users.oath").write_text(f"HOTP/T30/6 {account.name} - 3132333435363738393031323334353637383930\n")
+    for _ in range(3):
+        assert others(reply="000000") == [Result.AUTH_ERR, Result.AUTH_ERR], "wrong too often"
+    secret.write_text(secret.read_text().replace("1 30", "9 30"))
+    right = Authenticator(b"12345678901234567890").code_at(START)
+    assert others(google="windw=1", oath="windw=1", reply=right) == [Result.AUTH_ERR, Result.SUCCESS], "a mistake"
+    secret.chmod(0o666)
+    Path("/etc/users.oath").write_text("nonsense\n")
+    assert others() == [Result.AUTH_ERR, USER_UNKNOWN], "files that cannot be trusted"
+
+
+LATER = {"debug_syslog", "no_usersfile_okay", "ignore_userfile_password", "allow_replayed_otp_within"}
+
+
+@pytest.mark.parametrize("module", [GOOGLE, OATH])
+def test_the_page_names_no_option_that_the_module_does_not_have(module):
+    binary = (Path(modules_directory()) / module).read_bytes()
+    for name in mapped(module) - LATER:
+        assert re.search(name.encode() + rb"[ =\0]", binary), name
+
+
+@pytest.mark.parametrize("argument", ["secret=~/.2fa", "authtok_prompt=Code:", "usersfile=/etc/users.oath", "noskewadj", "digits=6"])
+def test_an_option_of_the_old_module_refuses_by_its_name(harness, enrolled, service, log, argument):
+    login = harness.log_in(service(argument, then="pam_permit.so"), enrolled.user, at=START)
+    assert login.result == Result.SERVICE_ERR
+    assert f"\\x22{argument}\\x22: there is no such option" in log.of_module(1)[0].text
