@@ -33,6 +33,22 @@ def pytest_configure(config) -> None:
         pytest.exit("these tests change accounts and PAM stacks: run scripts/test, or scripts/sandbox pytest", 2)
 
 
+FIGURES: list[str] = []
+
+
+@pytest.fixture
+def figure():
+    """Says what was measured, in the summary at the end, whether the test passes or not."""
+    return FIGURES.append
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if FIGURES:
+        terminalreporter.section("measured")
+        for line in FIGURES:
+            terminalreporter.write_line(line)
+
+
 @contextlib.contextmanager
 def deadline(seconds: int):
     """Fails whatever is still waiting after so many seconds."""

@@ -21,8 +21,8 @@ ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
 class Cuts:
     """A change of an enrolment on a recorded disk, and logins after each moment at which the power can go."""
 
-    def __init__(self, harness, service, account, folder) -> None:
-        self.harness, self.account = harness, account
+    def __init__(self, harness, service, account, folder, figure) -> None:
+        self.harness, self.account, self.figure = harness, account, figure
         self.name = service(*WIDE)
         self.disk = RecordedDisk(folder, account, account.home, self._enroll)
         self.old = self.disk.made
@@ -37,7 +37,7 @@ class Cuts:
         logins = [(self.account.name, [reply]) for reply in replies]
         return [login.result for login in self.harness.run(self.name, logins, at=START)]
 
-    def after_each(self, change):
+    def after_each(self, name, change):
         """Makes the change, and goes through the moments; the disk is mounted as it was left."""
         writes = self.disk.record(change)
         assert any(write.is_flush for write in writes[: self.disk.answered]), "nothing was flushed before the answer"
@@ -46,13 +46,16 @@ class Cuts:
             number += 1
             with self.disk.as_cut(cut):
                 yield cut
-        print(f"{len(writes)} writes, {self.disk.answered} before the answer, {number} different disks")
+        self.figure(
+            f"power lost during {name}: {number} different disks of {len(writes)} writes and flushes,"
+            f" {self.disk.answered} of them before the answer"
+        )
         assert number > len(writes) > 3
 
 
 @pytest.fixture
-def cuts(harness, products, account, service, tmp_path):
-    return Cuts(harness, service, account, tmp_path)
+def cuts(harness, products, account, service, tmp_path, figure):
+    return Cuts(harness, service, account, tmp_path, figure)
 
 
 @pytest.mark.seconds(240)
@@ -67,7 +70,7 @@ def test_a_login_cut_off_anywhere_lets_nobody_in_twice(cuts, kind):
         assert cuts.results(answer) == [ACCEPTED]
 
     seen = set()
-    for cut in cuts.after_each(log_in):
+    for cut in cuts.after_each(f"a login with a {kind}", log_in):
         results = cuts.results(used, answer, answer, following, following)
         assert results[0] != ACCEPTED, f"a used code works again {cut.what}"
         assert results[2] != ACCEPTED, f"accepted twice {cut.what}"
@@ -102,7 +105,7 @@ def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
         told.update(json.loads(run.stdout))
 
     done = set()
-    for cut in cuts.after_each(change):
+    for cut in cuts.after_each(arguments[0], change):
         new = Enrollment.of(told) if arguments == ENABLE else None
         new_codes = told.get("backup_codes") or ["00000-00000"]
         results = cuts.results(used, code, code, old.backup_codes[0], new_codes[0])

@@ -23,8 +23,14 @@ def z_of_mann_and_whitney(left: list[int], right: list[int]) -> float:
     return (u - mean) / (mean * (len(left) + len(right) + 1) / 6) ** 0.5
 
 
+def deciles(values: list[int], unit: int = 1) -> str:
+    """A distribution in eleven numbers, from the least to the greatest."""
+    inner = statistics.quantiles(values, n=10)
+    return " ".join(f"{value / unit:.0f}" for value in (min(values), *inner, max(values)))
+
+
 @pytest.mark.seconds(240)
-def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, products, new_account, service):
+def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, products, new_account, service, figure):
     enrolled, stranger = enroll(new_account()), new_account()
     name = service("max_failures=100")
     wrong = enrolled.authenticator.wrong_code(START)
@@ -43,13 +49,13 @@ def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, products, 
             # The harness is told the delay of a failure instead of waiting for it.
             answers[user].append(login.microseconds + login.delay)
     own = users[0]
+    for user, who in zip(users, ("enrolled", "not enrolled", "unknown"), strict=True):
+        figure(f"{ATTEMPTS} wrong answers, {who}: {deciles(answers[user], 1000)} ms; work alone {deciles(work[user])} µs")
     for other, who in zip(users[1:], ("not enrolled", "unknown"), strict=True):
         z = z_of_mann_and_whitney(answers[own], answers[other])
-        print(
-            f"{ATTEMPTS} attempts each, time of the answer: enrolled {statistics.median(answers[own]) / 1000:.1f} ms,"
-            f" {who} {statistics.median(answers[other]) / 1000:.1f} ms, Mann-Whitney z = {z:.1f};"
-            f" of it work: {statistics.median(work[own]):.0f} and {statistics.median(work[other]):.0f} µs,"
-            f" z = {z_of_mann_and_whitney(work[own], work[other]):.1f}"
+        figure(
+            f"enrolled against {who}: Mann-Whitney z = {z:.1f} for the time of the answer,"
+            f" {z_of_mann_and_whitney(work[own], work[other]):.1f} for the work without the delay"
         )
         assert abs(z) < 4, "by chance this happens once in 15,000 runs"
     # At one moment libpam itself would make the delay the same for everybody.

@@ -9,6 +9,7 @@
 //             the last has arrived, then released together
 //   -c        pam_setcred with each of its flags after a login that was let in; the first failure is printed
 //   -m        mark in the system calls where an answer begins and where pam_authenticate returns
+//   -w FILE   make FILE.asked at the first prompt, and answer when FILE is there
 //   -s        print what the process looks like before, at the prompt, and after
 //
 // A script has a line `user HEX` for each login and below it one line for each prompt:
@@ -29,6 +30,7 @@
 #include <locale.h>
 #include <security/pam_appl.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -72,7 +74,7 @@ struct conversation {
   struct timespec answered_at;
 };
 
-static const char *remote_host;
+static const char *remote_host, *awaited_file;
 static int authenticate_flags;
 static bool at_once, with_setcred, marks, with_state;
 static struct gate *gate;
@@ -112,6 +114,15 @@ static void describe_status(FILE *out) {
   fclose(status);
 }
 
+static void describe_signals(FILE *out) {
+  for (int number = 1; number < NSIG; number++) {
+    struct sigaction action;
+    if (sigaction(number, NULL, &action)) continue;
+    const void *handler = *(const void **)&action.sa_handler;
+    fprintf(out, "Signal %d: %p, flags %x\n", number, handler, (unsigned)action.sa_flags);
+  }
+}
+
 static void describe_descriptors(FILE *out) {
   DIR *directory = opendir("/proc/self/fd");
   if (!directory) die("/proc/self/fd");
@@ -134,6 +145,7 @@ static void say_state(const char *words) {
   FILE *out = open_memstream(&text, &length);
   if (!out) die("open_memstream");
   describe_status(out);
+  describe_signals(out);
   if (!getcwd(directory, sizeof directory)) die("getcwd");
   fprintf(out, "Directory: %s\nLocale: %s\n", directory, setlocale(LC_ALL, NULL));
   for (char **entry = environ; *entry; entry++) fprintf(out, "Environment: %s\n", *entry);
@@ -154,9 +166,20 @@ static void wait_at_the_gate(struct conversation *conversation) {
   while (read(release_pipe[0], &byte, 1) < 0 && errno == EINTR) continue;
 }
 
+static void wait_for_the_file(void) {
+  char asked[4096];
+  if (!awaited_file) return;
+  snprintf(asked, sizeof asked, "%s.asked", awaited_file);
+  FILE *file = fopen(asked, "we");
+  if (!file) die(asked);
+  fclose(file);
+  while (access(awaited_file, F_OK)) usleep(1000);
+}
+
 static int answer(struct conversation *conversation, struct pam_response *response) {
   say_state("state prompt");
   wait_at_the_gate(conversation);
+  wait_for_the_file();
   if (conversation->answered >= conversation->login->count) {
     fprintf(report, "unanswered\n");
     return PAM_CONV_ERR;
@@ -344,10 +367,11 @@ static int read_script(struct login *logins) {
 
 int main(int argc, char **argv) {
   int times = 1, option;
-  while ((option = getopt(argc, argv, "r:f:n:ocms")) != -1) switch (option) {
+  while ((option = getopt(argc, argv, "r:f:n:w:ocms")) != -1) switch (option) {
     case 'r': remote_host = optarg; break;
     case 'f': authenticate_flags = (int)strtol(optarg, NULL, 0); break;
     case 'n': times = atoi(optarg); break;
+    case 'w': awaited_file = optarg; break;
     case 'o': at_once = true; break;
     case 'c': with_setcred = true; break;
     case 'm': marks = true; break;

@@ -133,6 +133,7 @@ class Harness:
         setcred: bool = False,
         states: bool = False,
         marks: bool = False,
+        awaited: Path | None = None,
         under: tuple[str, ...] = (),
         may_die: bool = False,
         timeout: float = 60,
@@ -140,6 +141,7 @@ class Harness:
         """Runs the logins, each a user and the answers to its prompts; `under` is put before the program."""
         options = [f"-f{flags}", f"-n{times}"]
         options += [f"-r{rhost}"] if rhost is not None else []
+        options += [f"-w{awaited}"] if awaited is not None else []
         options += [
             option
             for option, wanted in (("-o", at_once), ("-c", setcred), ("-s", states), ("-m", marks))
