@@ -4,6 +4,7 @@ import contextlib
 import ftplib
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import time
@@ -37,11 +38,11 @@ def now() -> float:
     return time.time()
 
 
-def at_terminal(*command: str, account=None) -> pexpect.spawn:
+def at_terminal(*command: str | Path, account=None) -> pexpect.spawn:
     """A program at a terminal of its own, of root or of an account."""
     before = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups") if account else ()
-    words = (*before, *command)
-    return pexpect.spawn(words[0], list(words[1:]), timeout=20, encoding="utf-8", env={**os.environ, "TERM": "xterm"})
+    words = [str(word) for word in (*before, *command)]
+    return pexpect.spawn(words[0], words[1:], timeout=20, encoding="utf-8", env={**os.environ, "TERM": "xterm"})
 
 
 def answer(terminal: pexpect.spawn, *dialogue: tuple[str, str]) -> None:
@@ -131,6 +132,48 @@ def test_a_screen_locker_without_roots_rights_checks_password_and_code(harness, 
     ):
         login = harness.log_in(name, account.name, password, code, under=under)
         assert login.result == result and len(login.prompts) == 2
+
+
+def locked(account, locker: Path) -> pexpect.spawn:
+    """A terminal that its user has locked by vlock, at the question for the password."""
+    terminal = at_terminal("env", "VLOCK_MESSAGE=Locked", locker, account=account)
+    terminal.expect("Locked")
+    terminal.send("\r")
+    return terminal
+
+
+def unlock(terminal: pexpect.spawn, account, code: str) -> None:
+    answer(terminal, (f"{account.name}'s {PASSWORD}", account.password), (CODE, code))
+
+
+def test_vlock_opens_for_password_and_code(system_service, account, log):
+    system_service("vlock", *STACK[:2])
+    enrolled = enroll(account)
+    terminal = locked(account, Path("/usr/sbin/vlock-main"))
+    unlock(terminal, account, enrolled.authenticator.code_at(now()))
+    rest(terminal)
+    assert terminal.exitstatus == 0
+    assert log.of_module(1)[0].text.endswith(
+        f"(vlock:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}"
+    )
+
+
+def test_vlock_without_roots_rights_stays_locked_after_a_wrong_code(system_service, account, log):
+    system_service("vlock", *STACK[:2])
+    enrolled = enroll(account)
+    # Debian's is setuid root; other distributions' is not.
+    locker = Path(shutil.copyfile("/usr/sbin/vlock-main", account.home / "vlock-main"))
+    locker.chmod(0o755)
+    terminal = locked(account, locker)
+    unlock(terminal, account, enrolled.authenticator.wrong_code(now()))
+    # Root may open it too, by the same stack, but not with nothing.
+    answer(terminal, (f"root's {PASSWORD}", ""), (CODE, ""), ("Locked", ""))
+    unlock(terminal, account, enrolled.authenticator.code_at(now()))
+    rest(terminal)
+    assert terminal.exitstatus == 0
+    outcomes = [message.text.partition("(vlock:auth): ")[2] for message in log.of_module(3)]
+    assert outcomes[0] == f"denied user={account.name} rhost=- reason=wrong-code failures=1"
+    assert outcomes[-1] == f"accepted user={account.name} rhost=- method=totp device={enrolled.device}"
 
 
 def test_polkits_helper_asks_for_password_and_code(system_service, account, log):

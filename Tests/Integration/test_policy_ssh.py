@@ -106,6 +106,40 @@ def test_a_key_password_and_code(server, account, scratch):
     assert client.is_let_in()
 
 
+def test_the_code_first_and_then_a_key(server, account, scratch):
+    enrolled = enroll(account)
+    running = server("required pam_twofactor.so", methods="keyboard-interactive:pam,publickey")
+    key = make_key(account, scratch)
+    for code, let_in in ((enrolled.authenticator.wrong_code(now()), False), (enrolled.authenticator.code_at(now()), True)):
+        client = running.connect(account, key=key)
+        client.answer(Client.CODE, code)
+        assert client.is_let_in() == let_in
+    client = running.connect(account)
+    client.answer(Client.CODE, enrolled.authenticator.code_at(now(), steps=1))
+    assert not client.is_let_in(), "a code alone is half of it"
+
+
+@pytest.mark.parametrize("methods", ["publickey keyboard-interactive:pam", "any"])
+def test_a_key_or_else_password_and_code(server, account, scratch, methods, log):
+    enrolled = enroll(account)
+    running = server("requisite pam_unix.so nodelay", "required pam_twofactor.so", methods=methods)
+    assert running.connect(account, key=make_key(account, scratch)).is_let_in()
+    assert not log.of_module()
+    client = running.connect(account)
+    client.answer(Client.PASSWORD, account.password)
+    client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
+    assert client.is_let_in()
+
+
+def test_a_wrong_password_that_is_requisite_asks_for_no_code(server, account, log):
+    enroll(account)
+    running = server("requisite pam_unix.so nodelay", "required pam_twofactor.so", methods="keyboard-interactive:pam")
+    client = running.connect(account)
+    client.answer(Client.PASSWORD, "wrong")
+    assert not client.is_let_in()
+    assert not log.of_module(), "a stranger used up a try of the user"
+
+
 def test_who_came_with_a_key_is_not_asked_where_the_policy_says_so(server, account, scratch, log):
     enrolled = enroll(account)
     running = server(
