@@ -12,6 +12,10 @@ public struct PolicyParser: Sendable {
   /// The line of the file that is being read; 0 for arguments.
   private var line: UInt32 = 0
 
+  /// The one of `try_first_pass` and `use_first_pass` that was switched on last, and its line.
+  private var passOption = PolicyOption.useFirstPass
+  private var passLine: UInt32 = 0
+
   /// Begins with the policy of a host that says nothing.
   public init() {}
 
@@ -63,9 +67,10 @@ public struct PolicyParser: Sendable {
   /// - Throws: What contradicts what.
   public func finish() throws(PolicyProblem) -> Policy {
     if policy.password.isTriedFirst, policy.password.isUsedAlone {
-      var word = ByteText<32>()
-      word.append("use_first_pass")
-      throw problem("contradicts try_first_pass", word.bytes)
+      let isUse = passOption == .useFirstPass
+      throw PolicyProblem(
+        isUse ? "contradicts try_first_pass" : "contradicts use_first_pass",
+        ByteText<32>(passOption.name).bytes, line: passLine)
     }
     return policy
   }
@@ -136,6 +141,10 @@ public struct PolicyParser: Sendable {
   }
 
   private mutating func set(_ option: PolicyOption, flag: Bool) {
+    if flag, option == .tryFirstPass || option == .useFirstPass {
+      passOption = option
+      passLine = line
+    }
     switch option {
     case .nullok: policy.passesUnenrolled = flag
     case .echoCode: policy.echoesCode = flag

@@ -18,10 +18,10 @@ extension Outcome {
     case .accepted, .exempt, .exemptUntil: line.append("accepted user=")
     case .denied: line.append("denied user=")
     }
-    // Cut, so that nobody's name pushes the reason out of the line.
-    line.append(escaped: user.bytes.slice(from: 0, to: 96))
+    // Cut where so much was written, so that nobody's name pushes the reason out of the line.
+    line.append(escaped: user.bytes, upTo: 256)
     line.append(" rhost=")
-    line.append(escaped: remoteHost.bytes.slice(from: 0, to: 64))
+    line.append(escaped: remoteHost.bytes, upTo: 256)
     switch self {
     case .accepted(let method): method.append(to: &line)
     case .exempt, .exemptUntil: line.append(" method=exempt")
@@ -79,13 +79,18 @@ extension ByteText {
   /// Adds a value that somebody else has chosen: printable ASCII as it is, every other byte, the blank, the quote
   /// and the backslash as `\xHH`; `-` where there is nothing. It cannot forge a field, a line or an escape
   /// sequence of a terminal.
-  mutating func append(escaped bytes: Span<UInt8>) {
+  ///
+  /// - Parameters:
+  ///   - bytes: The value.
+  ///   - room: How many characters are written at most; one escape more may end it.
+  mutating func append(escaped bytes: Span<UInt8>, upTo room: Int = 1024) {
     guard bytes.count > 0 else {
       append("-")
       return
     }
+    let end = count &+ room
     var indices = Counter(to: bytes.count)
-    while let index = indices.next() { append(escaped: bytes.byte(at: index) ?? 0, keepsBlank: false) }
+    while count < end, let index = indices.next() { append(escaped: bytes.byte(at: index) ?? 0, keepsBlank: false) }
   }
 
   fileprivate mutating func append(_ reason: Literal, detail: Outcome.Detail) {

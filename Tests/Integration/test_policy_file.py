@@ -84,6 +84,12 @@ def test_a_contradiction_refuses(harness, enrolled, service, log, host_configura
     assert detail_of(log) == 'argument "use_first_pass": contradicts try_first_pass'
 
 
+def test_a_contradiction_within_the_file_is_named_by_its_line(harness, enrolled, service, log, host_configuration):
+    path = host_configuration("use_first_pass = yes", "", "try_first_pass = yes", "window = 2")
+    assert harness.log_in(service(), enrolled.user, at=START).result == Result.SERVICE_ERR
+    assert detail_of(log) == f'{path}, line 3, "try_first_pass": contradicts use_first_pass'
+
+
 def test_without_the_usual_file_the_defaults_hold(harness, enrolled, service):
     assert not os.path.lexists("/etc/security/twofactor.conf")
     code = enrolled.authenticator.code_at(START)

@@ -247,6 +247,7 @@ NAMES = {
     "Jörg": r"J\xc3\xb6rg",
     "%s%n": "%s%n",
     "del\x7f": r"del\x7f",
+    "h" * 200: "h" * 200,
 }
 
 

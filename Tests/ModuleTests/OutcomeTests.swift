@@ -80,6 +80,18 @@ import Testing
       line == "denied user=a\\x20b\\x0a\\x1b[2J\\x22\\x5c\\xc3\\xbc rhost=- reason=unknown-user")
   }
 
+  @Test func nobodysNamePushesTheReasonOutOfTheLine() {
+    let long = ByteText<256>(String(repeating: "\n", count: 255))
+    let detail = Outcome.Detail(String(repeating: "d", count: 255))
+    let line = Outcome.denied(.configuration(detail)).logLine(user: long, remoteHost: long).string
+    let escapes = String(repeating: "\\x0a", count: 64)
+    #expect(line == "denied user=\(escapes) rhost=\(escapes) reason=configuration detail=\"\(detail.string)\"")
+    // The longest name that DNS has (RFC 1035 section 2.3.4), and the longest that Linux has for a user, are whole.
+    let host = ByteText<256>(String(repeating: "h", count: 253))
+    let whole = Outcome.denied(.locked).logLine(user: host, remoteHost: host).string
+    #expect(whole == "denied user=\(host.string) rhost=\(host.string) reason=locked")
+  }
+
   @Test func aFailureOfTheFilesIsNeverAPass() {
     for (reason, number) in [
       (.insecure, PAM_AUTHINFO_UNAVAIL), (.corrupt, PAM_AUTHINFO_UNAVAIL), (.io, PAM_AUTHINFO_UNAVAIL),

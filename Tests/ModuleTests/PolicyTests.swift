@@ -204,6 +204,38 @@ import Verification
 
   @Test(
     arguments: [
+      (
+        "use_first_pass = yes\n\ntry_first_pass = yes", [], "/c, line 3, \"try_first_pass\": contradicts use_first_pass"
+      ),
+      (
+        "debug = yes\ntry_first_pass = yes\nuse_first_pass = yes\nwindow = 2", ["debug"],
+        "/c, line 3, \"use_first_pass\": contradicts try_first_pass"
+      ),
+      ("use_first_pass = yes", ["try_first_pass"], "argument \"try_first_pass\": contradicts use_first_pass"),
+      ("", ["try_first_pass", "use_first_pass"], "argument \"use_first_pass\": contradicts try_first_pass"),
+    ] as [(String, [String], String)])
+  func aContradictionIsNamedWhereItBegan(file: String, arguments: [String], expected: String) throws {
+    var parser = PolicyParser()
+    try parser.read(file: buffer(file))
+    for argument in arguments { try parser.read(Array(argument.utf8).span) }
+    var description = ByteText<200>()
+    do throws(PolicyProblem) {
+      _ = try parser.finish()
+    } catch {
+      error.describe(into: &description, path: Array("/c".utf8).span)
+    }
+    #expect(description.string == expected)
+  }
+
+  @Test func whatAnArgumentSwitchesOffContradictsNothing() throws {
+    var parser = PolicyParser()
+    try parser.read(file: buffer("try_first_pass = yes"))
+    for argument in ["use_first_pass", "try_first_pass=no"] { try parser.read(Array(argument.utf8).span) }
+    #expect(try parser.finish().password.isUsedAlone)
+  }
+
+  @Test(
+    arguments: [
       "window", "window 3", "= 3", "window = 3 # steps", "window = 3\nwindow = 3", "windows = 3", "window = 3\r",
       "window = 3\u{0}", "\u{feff}window = 3", "nullok = \"yes", "[module]", "window = 03",
     ])
