@@ -78,6 +78,8 @@ int csetup_new_salt(const unsigned char *random, int count, char *setting) {
   return crypt_gensalt_rn("$y$", 0, (const char *)random, count, setting, CRYPT_GENSALT_OUTPUT_SIZE) ? 0 : -1;
 }
 
+pid_t csetup_fork(void) { return fork(); }
+
 int csetup_clock_is_synchronized(void) {
   struct timex clock = {0};
   int state = adjtimex(&clock);

@@ -39,7 +39,11 @@ struct BackupCodes {
   /// hashes what was typed once and compares it with all.
   ///
   /// - Throws: ``SetupError`` where the host's libcrypt cannot.
-  func hashes() throws -> [String] {
+  func hashes() throws -> [String] { try Self.hashes(of: codes) }
+
+  /// Codes of this program or of another one hashed likewise.
+  static func hashes(of codes: [String]) throws -> [String] {
+    if codes.isEmpty { return [] }
     let failure = SetupError(
       .configuration, "this system cannot hash with yescrypt", hint: "install libcrypt 4.4 or later (libxcrypt)")
     let random = try Randomness.bytes(count: 16)

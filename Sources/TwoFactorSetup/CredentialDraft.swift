@@ -27,6 +27,8 @@ struct CredentialDraft {
   let devices: [Device]
   /// The hashes of the backup codes, all under one salt.
   var backupCodeHashes: [String] = []
+  /// The hashes of eight-digit codes of another program, under the same salt.
+  var scratchCodeHashes: [String] = []
 
   /// The text of the credential.
   func encoded(generation: Generation) throws -> SecretBuffer {
@@ -37,6 +39,7 @@ struct CredentialDraft {
         kind: device.parameters.kind, algorithm: device.parameters.algorithm, digits: device.parameters.digits,
         enabledAt: device.enabledAt, secret: secret.bytes, name: device.parameters.name.utf8.span)
     }
+    for hash in scratchCodeHashes { encoder.addBackupCode(hash.utf8.span, isScratchCode: true) }
     for hash in backupCodeHashes { encoder.addBackupCode(hash.utf8.span) }
     return try encoder.finishReadable()
   }

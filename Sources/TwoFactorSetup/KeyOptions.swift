@@ -12,8 +12,11 @@ struct KeyOptions: ParsableArguments {
     help: ArgumentHelp("Whose code it is, as the app shows it. (default: the login name)", valueName: "text"))
   var account: String?
 
-  @Option(help: ArgumentHelp("How the QR code is drawn.", valueName: "form"))
-  var qr = QRForm.auto
+  @Option(name: .customLong("qr"), help: ArgumentHelp("How the QR code is drawn. (default: auto)", valueName: "form"))
+  var chosenQR: QRForm?
+
+  /// How the QR code is drawn, where it is.
+  var qr: QRForm { chosenQR ?? .auto }
 
   @Option(
     help: ArgumentHelp("Write the QR code to a file that ends in .png or .svg.", valueName: "file"),

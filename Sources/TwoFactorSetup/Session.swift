@@ -21,9 +21,14 @@ struct Session {
   ///
   /// - Throws: ``SetupError``.
   init(_ options: CommonOptions, subcommand: String) throws {
-    wantsJSON = options.json
-    terminal = Terminal(json: options.json)
-    subject = try Subject(user: options.user)
+    try self.init(user: options.user, json: options.json, subcommand: subcommand)
+  }
+
+  /// Likewise, for an account whose name stands in a file.
+  init(user: String?, json: Bool, subcommand: String) throws {
+    wantsJSON = json
+    terminal = Terminal(json: json)
+    subject = try Subject(user: user)
     settings = try HostSettings.load()
     store = try EnrollmentStore(account: subject.account, settings: settings)
     if !wantsJSON, let reminder = subject.reminder(subcommand: subcommand) {

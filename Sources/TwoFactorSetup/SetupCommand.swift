@@ -14,6 +14,7 @@ struct SetupCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       EnableCommand.self, DisableCommand.self, StatusCommand.self, BackupCodesCommand.self, DeviceCommand.self,
-      ShowCommand.self, VerifyCommand.self, UsersCommand.self, UnlockCommand.self, DoctorCommand.self, TestCommand.self,
+      ShowCommand.self, VerifyCommand.self, ImportCommand.self, UsersCommand.self, UnlockCommand.self,
+      DoctorCommand.self, TestCommand.self,
     ])
 }

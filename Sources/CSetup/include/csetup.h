@@ -54,4 +54,8 @@ int csetup_clock_is_synchronized(void);
 /// be loaded and has a symbol, tried in a child: 0; or 1, and dlerror(3)'s words for it; or -1 where no child can be made.
 int csetup_try_library(const char *path, const char *symbol, char *problem, size_t size);
 
+/// Provided because Swift has no fork(2): a process that gives up its rights cannot have them back, and an account's work
+/// is done with the account's rights alone. As fork(2).
+pid_t csetup_fork(void);
+
 #endif

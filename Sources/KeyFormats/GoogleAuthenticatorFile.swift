@@ -1,0 +1,153 @@
+import Enrollment
+import FixedMemory
+import OneTimePassword
+
+/// What a file `.google_authenticator` of google-authenticator's PAM module says: the key in the first line, then
+/// options, each in a line that begins with `" `, and scratch codes. (The module's own description is its file
+/// `FILEFORMAT`; what it does not say was seen with the module.)
+package struct GoogleAuthenticatorFile {
+  package let key: SharedKey
+  /// A counter where there is one, else the clock.
+  package private(set) var kind = Device.Kind.totp(period: 30)
+  /// The time steps whose codes were used, as `DISALLOW_REUSE` has them.
+  package private(set) var usedSteps: [UInt64] = []
+  /// The scratch codes: eight digits each.
+  package private(set) var scratchCodes: [String] = []
+  /// How many codes `WINDOW_SIZE` accepts at a time; nil where it is not there.
+  package private(set) var windowSize: Int?
+  /// How many logins `RATE_LIMIT` allows, and in how many seconds; nil where it is not there.
+  package private(set) var rateLimit: (logins: Int, seconds: Int)?
+  /// By how many steps `TIME_SKEW` has the phone's clock be ahead.
+  package private(set) var timeSkew: Int64 = 0
+  /// The names of the other options that are there, each once, in their order; nil for one that has no name.
+  package private(set) var otherOptions: [String?] = []
+
+  /// Options that are gathered one by one before it is known what they come to.
+  private struct Options {
+    var hasClock = false
+    var step: Int64 = 30
+    var counter: UInt64 = 0
+    var seen: Set<String> = []
+  }
+
+  /// Reads the bytes of a file.
+  ///
+  /// - Throws: What is wrong and in which line: what the module itself would stumble over, and what no login here
+  ///   could use.
+  package init(parsing text: Span<UInt8>) throws(FormatProblem) {
+    guard text.firstIndex(of: 0) == nil else { throw FormatProblem("there is a NUL in it") }
+    var lines = TextLines()
+    guard let first = lines.next(in: text) else { throw FormatProblem("it is empty") }
+    do throws(FormatProblem) {
+      key = try SharedKey(base32: text.slice(first.range), readsDigitsAsLetters: true)
+    } catch {
+      throw FormatProblem(line: first.number, error.message, hint: error.hint)
+    }
+    var options = Options()
+    while let line = lines.next(in: text) {
+      do throws(FormatProblem) {
+        try read(line.words(in: text), line, of: text, &options)
+      } catch {
+        throw FormatProblem(line: line.number, error.message, hint: error.hint)
+      }
+    }
+    try decideKind(options)
+  }
+
+  /// A counter goes before the clock, and without either the module accepts scratch codes alone.
+  private mutating func decideKind(_ options: Options) throws(FormatProblem) {
+    if options.counter > 0 {
+      kind = .hotp(counter: options.counter)
+    } else if options.hasClock {
+      guard TimeStep.periods.contains(options.step) else {
+        throw FormatProblem("codes that last \(options.step) seconds are not supported: 15 is the least")
+      }
+      kind = .totp(period: options.step)
+    } else {
+      throw FormatProblem(
+        "there is neither TOTP_AUTH nor HOTP_COUNTER in it, so no code of an app is good",
+        hint: #"for codes that change with the clock, a copy with the line: " TOTP_AUTH"#)
+    }
+  }
+
+  private mutating func read(
+    _ words: [Range<Int>], _ line: TextLine, of text: Span<UInt8>, _ options: inout Options
+  ) throws(FormatProblem) {
+    guard let first = words.first else { return }
+    guard text[line.range.lowerBound] == UInt8(ascii: "\"") else { return try readScratchCode(words, of: text) }
+    // Another program's line may begin with a quote and go on with anything.
+    guard first.count == 1, words.count > 1, let name = text.text(words[1]), Self.isName(name) else {
+      if !otherOptions.contains(nil) { otherOptions.append(nil) }
+      return
+    }
+    let values = Array(words.dropFirst(2))
+    // The module takes the first of two; used codes are used wherever they stand.
+    guard options.seen.insert(name).inserted || name == "DISALLOW_REUSE" else { return }
+    switch name {
+    case "TOTP_AUTH": options.hasClock = true
+    case "STEP_SIZE": options.step = Int64(try Self.number(values, 0, 1...60, of: text, name))
+    case "HOTP_COUNTER": options.counter = try Self.counter(values, of: text)
+    case "WINDOW_SIZE": windowSize = Int(try Self.number(values, 0, 1...100, of: text, name))
+    case "RATE_LIMIT":
+      rateLimit = (
+        Int(try Self.number(values, 0, 1...100, of: text, name)),
+        Int(try Self.number(values, 1, 1...3600, of: text, name))
+      )
+    case "DISALLOW_REUSE":
+      for index in values.indices {
+        usedSteps.append(try Self.number(values, index, 0...UInt64(UInt32.max), of: text, name))
+      }
+    case "TIME_SKEW": timeSkew = try Self.skew(values, of: text)
+    default: otherOptions.append(name)
+    }
+  }
+
+  private mutating func readScratchCode(_ words: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) {
+    guard words.count == 1, let code = text.text(words[0]), code.utf8.count == 8,
+      code.utf8.allSatisfy({ $0.decimalDigit != nil }), code.first != "0"
+    else { throw FormatProblem("it is neither an option nor a scratch code of eight digits") }
+    if !scratchCodes.contains(code) { scratchCodes.append(code) }
+  }
+
+  private static func isName(_ name: String) -> Bool {
+    name.utf8.count <= 32
+      && name.utf8.allSatisfy {
+        $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") || $0.decimalDigit != nil || $0 == UInt8(ascii: "_")
+      }
+  }
+
+  private static func number(
+    _ values: [Range<Int>], _ index: Int, _ range: ClosedRange<UInt64>, of text: Span<UInt8>, _ name: String
+  ) throws(FormatProblem) -> UInt64 {
+    guard values.indices.contains(index), let number = text.text(values[index]).flatMap(UInt64.init),
+      range.contains(number)
+    else { throw FormatProblem("\(name) is not followed by numbers of \(range.lowerBound) to \(range.upperBound)") }
+    return number
+  }
+
+  private static func counter(_ values: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) -> UInt64 {
+    try number(values, 0, 0...UInt64(Int64.max), of: text, "HOTP_COUNTER")
+  }
+
+  private static func skew(_ values: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) -> Int64 {
+    guard let number = values.first.flatMap({ text.text($0) }).flatMap(Int64.init),
+      (-1_000_000...1_000_000).contains(number)
+    else {
+      throw FormatProblem("TIME_SKEW is not followed by a number")
+    }
+    return number
+  }
+
+  /// The device, with what was used of it.
+  ///
+  /// - Parameter now: Seconds since the epoch.
+  /// - Returns: The device.
+  package func device(now: Int64) -> ImportedDevice {
+    var device = ImportedDevice(kind: kind, key: key)
+    if case .totp(let period) = kind, let last = usedSteps.max() {
+      device.nextStep = last + 1
+      device.lastUsedAt = min(now, Int64(last) * period)
+    }
+    return device
+  }
+}

@@ -1,0 +1,112 @@
+import ArgumentParser
+import Enrollment
+import FixedMemory
+import Glibc
+import KeyFormats
+
+/// `twofactor import --all`: every account of a users file, each in a process of its own that has the account's
+/// rights and no others, and a report.
+struct ImportOfAll {
+  let options: ImportCommand
+
+  func run() throws {
+    guard getuid() == 0, geteuid() == 0 else {
+      throw SetupError(
+        .notPermitted, "only root may import every account", hint: "for your own account: twofactor import FILE")
+    }
+    let settings = try HostSettings.load()
+    let file = try parse(readText())
+    let entries = try file.users.map { user in
+      let entry = ImportReport(
+        user: user, name: options.name, outcome: importAccount(user, of: file, settings), settings: settings)
+      if !options.common.json { try OutputStream.standardOutput.write(entry.line + "\n") }
+      return entry
+    }
+    let imported = entries.filter(\.isImported).count
+    if options.common.json {
+      try OutputStream.standardOutput.write(
+        JSONValue.object([("users", .array(entries.map(\.json)))]).text + "\n")
+    } else {
+      try OutputStream.standardOutput.write("\(imported) of \(entries.count) accounts imported.\n")
+    }
+    if imported < entries.count { throw ExitCode(ExitStatus.refused.rawValue) }
+  }
+
+  /// Whoever can write the file chooses the keys of all accounts.
+  private func readText() throws -> SecretBuffer {
+    guard let path = options.path else { return try ImportSource.readStandardInput(Terminal(json: true)) }
+    if let text = try ImportSource.readFileOfRoot(path) { return text }
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else {
+      throw SetupError(
+        SystemError.current == .noSuchFile ? .noSuchFile : .inputOutput,
+        "cannot open \(path): \(SystemError.current.text)")
+    }
+    throw SetupError(
+      .notPermitted, "\(path): it, or a directory on the way to it, is not root's alone",
+      hint: "whoever can change it chooses everybody's keys; if that is right: twofactor import --all < FILE")
+  }
+
+  private func parse(_ text: borrowing SecretBuffer) throws -> OATHUsersFile {
+    guard options.from != nil || KeyFileFormat(of: text.bytes) == .oath else {
+      throw options.unusable(FormatProblem("it is not a users file of pam_oath"))
+    }
+    let file = OATHUsersFile(parsing: text.bytes)
+    guard !file.entries.isEmpty else { throw options.unusable(FormatProblem("there is no token in it")) }
+    return file
+  }
+
+  private func importAccount(
+    _ user: String, of file: OATHUsersFile, _ settings: HostSettings
+  ) -> Result<ImportedEnrollment, SetupError> {
+    let imported: ImportedEnrollment
+    do throws(FormatProblem) {
+      imported = try ImportedEnrollment(tokens: file.tokens(of: user), limits: settings.limits, now: SystemClock.now)
+    } catch {
+      return .failure(options.unusable(error))
+    }
+    let failure = ChildProcess.failure {
+      let session = try Session(user: user, json: true, subcommand: "import")
+      let standing = try session.store.standing()
+      try session.requireFree(standing, force: options.force)
+      try ImportChange(session: session, options: options, imported: imported).makeSilently(over: standing)
+    }
+    return failure.map { .failure($0) } ?? .success(imported)
+  }
+}
+
+/// What became of one account.
+private struct ImportReport {
+  let user: String
+  let name: String
+  let outcome: Result<ImportedEnrollment, SetupError>
+  let settings: HostSettings
+
+  var isImported: Bool { (try? outcome.get()) != nil }
+
+  var line: String {
+    switch outcome {
+    case .success(let imported):
+      let kinds = imported.statuses(name: name).map(\.description).joined(separator: "; ")
+      return "\(user.printable): imported (\(kinds))" + imported.remarks.map { "; \($0.printable)" }.joined()
+    case .failure(let error): return "\(user.printable): not imported: \(error.message.printable)"
+    }
+  }
+
+  var json: JSONValue {
+    let directory = try? EnrollmentStore(account: Account.existing(named: user), settings: settings).directory
+    var members: [(String, JSONValue)] = [
+      ("user", .string(user)), ("imported", .bool(isImported)), ("directory", .optional(directory)),
+    ]
+    switch outcome {
+    case .success(let imported):
+      members.append(("devices", .array(imported.statuses(name: name).map(\.json))))
+      members.append(("warnings", .array(imported.remarks.map(JSONValue.string))))
+      members += [("error", .null), ("hint", .null)]
+    case .failure(let error):
+      members += [("devices", .array([])), ("warnings", .array([]))]
+      members += [("error", .string(error.message)), ("hint", .optional(error.hint))]
+    }
+    return .object(members)
+  }
+}

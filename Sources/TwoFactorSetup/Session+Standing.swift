@@ -1,0 +1,19 @@
+extension Session {
+  /// Throws where there is an enrolment, unless it is to be replaced.
+  ///
+  /// - Parameters:
+  ///   - standing: What there is.
+  ///   - force: Whether it was asked for that what is there be replaced.
+  /// - Throws: ``SetupError`` with ``ExitStatus/refused``, or why no login can use what is there.
+  func requireFree(_ standing: EnrollmentStore.Standing, force: Bool) throws {
+    if force { return }
+    switch standing {
+    case .absent: return
+    case .enrolled:
+      throw SetupError(
+        .refused, "two-factor is on already for \(accountName)",
+        hint: "for a new phone: twofactor device add NAME, or replace what is there with --force")
+    case .unusable(let failure): throw SetupError(failure, directory: store.directory)
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import Enrollment
+import KeyFormats
+import Testing
+import Verification
+
+@testable import TwoFactorSetup
+
+@Suite struct GoogleAuthenticatorFileTests {
+  private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+  private func file(_ lines: String...) throws -> GoogleAuthenticatorFile {
+    try GoogleAuthenticatorFile(parsing: ([key] + lines).joined(separator: "\n").utf8.span)
+  }
+
+  private func problem(_ text: String) -> String? {
+    do {
+      _ = try GoogleAuthenticatorFile(parsing: text.utf8.span)
+      return nil
+    } catch {
+      return error.text
+    }
+  }
+
+  @Test func everythingThatTheProgramWritesIsRead() throws {
+    let file = try file(
+      "\" RATE_LIMIT 3 30 1700000000 1700000003", "\" WINDOW_SIZE 17", "\" DISALLOW_REUSE 56666670 56666667",
+      "\" TOTP_AUTH", "\" STEP_SIZE 60", "\" TIME_SKEW -2", "\" RESETTING_TIME_SKEW 56666666-3",
+      "\" LAST0 192.0.2.1 1700000000",
+      "12345678", "87654321", "")
+    #expect(file.key.base32 == key)
+    #expect(file.kind == .totp(period: 60))
+    #expect(file.usedSteps == [56_666_670, 56_666_667])
+    #expect(file.scratchCodes == ["12345678", "87654321"])
+    #expect(file.windowSize == 17 && file.timeSkew == -2)
+    #expect(file.rateLimit?.logins == 3 && file.rateLimit?.seconds == 30)
+    #expect(file.otherOptions == ["RESETTING_TIME_SKEW", "LAST0"])
+    let device = file.device(now: 4_000_000_000)
+    #expect(device.nextStep == 56_666_671 && device.lastUsedAt == 56_666_670 * 60)
+  }
+
+  @Test func aCounterGoesBeforeTheClock() throws {
+    #expect(try file("\" HOTP_COUNTER 7", "\" TOTP_AUTH").kind == .hotp(counter: 7))
+    #expect(try file("\" HOTP_COUNTER 0", "\" TOTP_AUTH").kind == .totp(period: 30))
+    #expect(try file("\" HOTP_COUNTER 7", "\" DISALLOW_REUSE 99").device(now: 1).nextStep == 0)
+  }
+
+  @Test func linesEndAsTheyLike() throws {
+    let text = "\(key)\r\n\" TOTP_AUTH\r\n\r\n\n12345678\r\n12345678"
+    let file = try GoogleAuthenticatorFile(parsing: text.utf8.span)
+    #expect(file.kind == .totp(period: 30) && file.scratchCodes == ["12345678"])
+  }
+
+  @Test func theFirstOfTwoOptionsHoldsAndEveryUsedCode() throws {
+    let file = try file(
+      "\" WINDOW_SIZE 5", "\" WINDOW_SIZE 9", "\" DISALLOW_REUSE 1", "\" DISALLOW_REUSE 2", "\" TOTP_AUTH")
+    #expect(file.windowSize == 5 && file.usedSteps == [1, 2])
+  }
+
+  @Test(arguments: [
+    ("", "it is empty"), ("\n\" TOTP_AUTH", "line 1: there is no key"),
+    ("\" TOTP_AUTH\n", "line 1: the key is not Base32"),
+    ("short\n\" TOTP_AUTH", "line 1: the key has 3 bytes, which is too short to be safe: 10 is the least"),
+    ("KEY", "there is neither TOTP_AUTH nor HOTP_COUNTER in it, so no code of an app is good"),
+    ("KEY\n\" TOTP_AUTH\n\" STEP_SIZE 10", "codes that last 10 seconds are not supported: 15 is the least"),
+    ("KEY\n\" TOTP_AUTH\n\" STEP_SIZE 61", "line 3: STEP_SIZE is not followed by numbers of 1 to 60"),
+    ("KEY\n\" STEP_SIZE\n\" TOTP_AUTH", "line 2: STEP_SIZE is not followed by numbers of 1 to 60"),
+    ("KEY\n\" WINDOW_SIZE 0", "line 2: WINDOW_SIZE is not followed by numbers of 1 to 100"),
+    ("KEY\n\" RATE_LIMIT 3", "line 2: RATE_LIMIT is not followed by numbers of 1 to 3600"),
+    ("KEY\n\" DISALLOW_REUSE 12 x", "line 2: DISALLOW_REUSE is not followed by numbers of 0 to 4294967295"),
+    (
+      "KEY\n\" DISALLOW_REUSE 18446744073709551615",
+      "line 2: DISALLOW_REUSE is not followed by numbers of 0 to 4294967295"
+    ),
+    ("KEY\n\" HOTP_COUNTER many", "line 2: HOTP_COUNTER is not followed by numbers of 0 to 9223372036854775807"),
+    ("KEY\n\" TIME_SKEW -9223372036854775808", "line 2: TIME_SKEW is not followed by a number"),
+    ("KEY\n\" TOTP_AUTH\n1234567", "line 3: it is neither an option nor a scratch code of eight digits"),
+    ("KEY\n\" TOTP_AUTH\n02345678", "line 3: it is neither an option nor a scratch code of eight digits"),
+    ("KEY\n\" TOTP_AUTH\n12345678 x", "line 3: it is neither an option nor a scratch code of eight digits"),
+    ("KEY\n\" TOTP_AUTH\nKEY", "line 3: it is neither an option nor a scratch code of eight digits"),
+    ("KEY\n\" TOTP_AUTH\0", "there is a NUL in it"),
+  ])
+  func whatCannotBeUsedIsNamedWithItsLine(text: String, words: String) {
+    #expect(problem(text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: key)) == words)
+  }
+
+  @Test func whatThePolicyHoldsIsNamedWithItsLine() throws {
+    let limits = VerificationLimits()
+    let clock = try file(
+      "\" WINDOW_SIZE 17", "\" RATE_LIMIT 4 30", "\" TOTP_AUTH", "\" LAST3 ::1 1", "\" NEW_OPTION 1", "\"nonsense",
+      "\" RESETTING_TIME_SKEW ")
+    let remarks = clock.remarks(limits: limits)
+    let line = "the line for /etc/security/twofactor.conf: "
+    #expect(remarks.count == 5)
+    #expect(remarks[0].hasPrefix("WINDOW_SIZE 17: ") && remarks[0].hasSuffix(line + "window = 8"))
+    #expect(remarks[1].contains(line + "max_failures = 4"))
+    #expect(remarks[2].contains("grace_period = "))
+    #expect(remarks[3] == "NEW_OPTION: not known, and left out")
+    #expect(remarks[4].contains("no option"))
+
+    let counter = try file("\" WINDOW_SIZE 17", "\" HOTP_COUNTER 1").remarks(limits: limits)
+    #expect(counter.count == 1 && counter[0].hasSuffix("look_ahead = 16"))
+    let wide = try file("\" WINDOW_SIZE 100", "\" TOTP_AUTH").remarks(limits: limits)
+    #expect(wide[0].hasSuffix("window = 10, the nearest that there is"))
+    let same = try file("\" WINDOW_SIZE 3", "\" TOTP_AUTH").remarks(limits: limits)
+    #expect(same[0].hasSuffix("window = 1, which is what holds"))
+  }
+
+  @Test(arguments: [(1, "30 seconds ahead", false), (-4, "120 seconds behind", true)])
+  func aClockThatIsOffIsWarnedAbout(steps: Int, words: String, isRefused: Bool) throws {
+    let remarks = try file("\" TOTP_AUTH", "\" TIME_SKEW \(steps)").remarks(limits: VerificationLimits())
+    #expect(remarks.count == 1 && remarks[0].contains(words))
+    #expect(remarks[0].contains("codes are refused") == isRefused)
+  }
+
+  @Test func nothingIsRemarkedWhereThereIsNothing() throws {
+    #expect(try file("\" TOTP_AUTH", "\" DISALLOW_REUSE", "12345678").remarks(limits: VerificationLimits()).isEmpty)
+  }
+}
