@@ -108,6 +108,18 @@ def test_login_asks_at_the_console(system_service, account, log):
     )
 
 
+def test_login_is_asked_for_the_name_by_the_module_that_comes_first(system_service, account, log):
+    system_service("login", "auth required pam_twofactor.so", *STACK[:1], *STACK[2:])
+    enrolled = enroll(account)
+    terminal = at_terminal("login")
+    code = enrolled.authenticator.code_at(now())
+    answer(terminal, ("login: ", account.name), (CODE, code), (PASSWORD, account.password))
+    terminal.expect(r"\$ ")
+    terminal.sendline("id -un; exit")
+    assert account.name in rest(terminal)
+    assert log.of_module(1)[0].text.endswith(f"user={account.name} rhost=- method=totp device={enrolled.device}")
+
+
 def test_login_refuses_a_wrong_code_and_asks_anew(system_service, account):
     system_service("login", *STACK)
     enrolled = enroll(account)

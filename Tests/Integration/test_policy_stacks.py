@@ -115,6 +115,12 @@ def test_a_failure_of_a_later_module_is_answered_as_late(harness, enrolled, serv
     assert login.result == AUTH_ERR and login.delay >= 1_000_000
 
 
+def test_a_question_that_nobody_answers_is_answered_as_late(harness, enrolled, service):
+    # What is set before the question cannot tell what became of the answer.
+    login = harness.log_in(service(), enrolled.user, FAILURE, at=START)
+    assert login.result == Result.CONV_ERR and login.delay >= 1_000_000
+
+
 @pytest.fixture(scope="module")
 def after_ssh(scratch, harness):
     """Makes a service in which sshd has said by what the login passed before."""
