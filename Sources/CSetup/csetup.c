@@ -21,7 +21,7 @@ int csetup_has_identity(uid_t user, gid_t group) {
   return ru == user && eu == user && su == user && rg == group && eg == group && sg == group;
 }
 
-int csetup_watch_interruptions(sigset_t *previous) {
+int csetup_watch_interruptions(int and_resizing, sigset_t *previous) {
   sigset_t interruptions;
   sigemptyset(&interruptions);
   sigaddset(&interruptions, SIGINT);
@@ -29,6 +29,7 @@ int csetup_watch_interruptions(sigset_t *previous) {
   sigaddset(&interruptions, SIGTERM);
   sigaddset(&interruptions, SIGHUP);
   sigaddset(&interruptions, SIGTSTP);
+  if (and_resizing) sigaddset(&interruptions, SIGWINCH);
   if (sigprocmask(SIG_BLOCK, &interruptions, previous) != 0) return -1;
   int descriptor = signalfd(-1, &interruptions, SFD_NONBLOCK | SFD_CLOEXEC);
   if (descriptor < 0) {

@@ -5,7 +5,8 @@ import Verification
 struct CodeRefusal {
   /// Lower case, no full stop.
   let message: String
-  let hint: String?
+  /// What to do about it, or nil.
+  private(set) var hint: String?
 
   /// Why a code is refused; nil where it is accepted.
   ///
@@ -33,6 +34,13 @@ struct CodeRefusal {
     case .malformed: (message, hint) = ("this is no code", "a code has 6 or 8 digits, a backup code 10 characters")
     case .outOfMemory: (message, hint) = ("out of memory", nil)
     }
+  }
+
+  /// The same with another hint.
+  func advising(_ hint: String) -> CodeRefusal {
+    var refusal = self
+    refusal.hint = hint
+    return refusal
   }
 
   private static func outsideWindow(_ steps: Int64, period: Int64?) -> (String, String?) {

@@ -42,14 +42,20 @@ struct DeviceAddCommand: ParsableCommand {
 
     let now = SystemClock.now
     let device = try DeviceKey(new: code.parameters(name: name), options: key, session: session, now: now)
-    let presentation = KeyPresentation(session: session, device: device, options: key, force: force)
+    let presentation = KeyPresentation(
+      device, heading: "A new device for \(session.accountName): \(name.printable)", options: key, session: session,
+      force: force)
     try KeptFiles.keeping { files in
-      try presentation.show(
-        heading: "A new device for \(session.accountName): \(name.printable)",
-        isForPerson: !session.wantsJSON || !noConfirm, &files)
+      try presentation.writeFile(&files)
       if session.wantsJSON { try session.report(device.json(session)) }
       let generation = try Generation.random()
-      let state = try noConfirm ? LoginState(generation: generation) : presentation.confirm(generation)
+      let state: LoginState
+      if noConfirm {
+        if !session.wantsJSON { try presentation.show() }
+        state = LoginState(generation: generation)
+      } else {
+        state = try presentation.confirm(generation)
+      }
       try OutputStream.standardOutput.flush()
       try files.checkForInterruption()
       try session.store.addDevice(device.draft, state: state[device: 0])

@@ -21,15 +21,20 @@ struct Enabling {
     let device = try DeviceKey(new: parameters, options: options.key, session: session, now: now)
     let codes = try session.newBackupCodes(count: options.backupCodes)
     let presentation = KeyPresentation(
-      session: session, device: device, options: options.key, force: options.force)
-    try presentation.show(
-      heading: "Two-factor login for \(session.accountName)", isForPerson: !session.wantsJSON || !options.noConfirm,
-      &files)
+      device, heading: "Two-factor login for \(session.accountName)", options: options.key, session: session,
+      force: options.force)
+    try presentation.writeFile(&files)
     // Before the question for a code, so that a program can answer it.
     if session.wantsJSON { try session.report(device.json(session, backupCodes: codes)) }
 
     let generation = try Generation.random()
-    let state = try options.noConfirm ? LoginState(generation: generation) : presentation.confirm(generation)
+    let state: LoginState
+    if options.noConfirm {
+      if !session.wantsJSON { try presentation.show() }
+      state = LoginState(generation: generation)
+    } else {
+      state = try presentation.confirm(generation)
+    }
     try handOver(codes, &files)
     let draft = CredentialDraft(enabledAt: now, devices: [device.draft], backupCodeHashes: try codes.hashes())
     try OutputStream.standardOutput.flush()

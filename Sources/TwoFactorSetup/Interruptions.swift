@@ -9,9 +9,10 @@ struct Interruptions: ~Copyable {
   let descriptor: Int32
   private var mask: sigset_t
 
-  init() throws {
+  /// Begins to watch; with `andResizing`, for a change of the window's size (SIGWINCH) as well.
+  init(andResizing: Bool = false) throws {
     mask = sigset_t()
-    descriptor = unsafe csetup_watch_interruptions(&mask)
+    descriptor = unsafe csetup_watch_interruptions(andResizing ? 1 : 0, &mask)
     guard descriptor >= 0 else {
       throw SetupError(.inputOutput, "cannot watch for signals: \(SystemError.current.text)")
     }

@@ -9,50 +9,38 @@ struct KeyPresentation {
   let options: KeyOptions
   /// Whether a file that is there may be replaced.
   let force: Bool
+  private let page: KeyPage
 
   /// How often a code from the app may be tried.
   private static let tries = 3
 
-  /// Writes the key out.
+  /// A key to be handed over; the heading says in one line what it is.
+  init(_ device: DeviceKey, heading: String, options: KeyOptions, session: Session, force: Bool) {
+    self.session = session
+    self.device = device
+    self.options = options
+    self.force = force
+    page = KeyPage(heading: heading, device: device, form: options.qr, file: options.qrFile)
+  }
+
+  /// Writes the file that was asked for.
   ///
-  /// - Parameters:
-  ///   - heading: What it is, in one line.
-  ///   - isForPerson: Whether a person is to see it; false where a program alone reads it.
-  ///   - files: Where the file goes that was asked for.
   /// - Throws: ``SetupError`` where it cannot be written.
-  func show(heading: String, isForPerson: Bool, _ files: inout KeptFiles) throws {
-    if let path = options.qrFile, let format = QRImage.Format(path: path) {
-      guard let code = QRCode(device.uri.text) else {
-        throw SetupError(.unusableData, "the URI is too long for a QR code")
-      }
-      try files.write(path, contents: QRImage(code, format: format).bytes, force: force)
+  func writeFile(_ files: inout KeptFiles) throws {
+    guard let path = options.qrFile, let format = QRImage.Format(path: path) else { return }
+    guard let code = QRCode(device.uri.text) else {
+      throw SetupError(.unusableData, "the URI is too long for a QR code")
     }
-    if isForPerson { try session.show(page(heading)) }
+    try files.write(path, contents: QRImage(code, format: format).bytes, force: force)
   }
 
-  private func page(_ heading: String) -> String {
-    var text = """
-      \(heading)
+  /// Writes the key out for a person, to stay where it is written.
+  ///
+  /// - Throws: ``SetupError`` where it cannot be written.
+  func show() throws { try session.show(page.transcript(on: session.terminal.qrScreen)) }
 
-      Scan the QR code with an app for one-time codes on your phone (Aegis, FreeOTP+,
-      2FAS, Google Authenticator, ...), or type the key into it.
-
-      Key: \(device.groupedKey) (\(device.status.description))
-      URI: \(device.uri.text)
-
-
-      """
-    if let path = options.qrFile { text += "The QR code is in \(path.printable)\n\n" }
-    let screen = session.terminal.qrScreen
-    if let code = QRCode(device.uri.text), let drawing = QRDrawing(code, form: options.qr, on: screen) {
-      text += drawing.lines.joined(separator: "\n") + "\n"
-    } else if options.qr != .none, screen.size != nil {
-      text += "The QR code does not fit on this terminal: type the key, or make the window larger.\n\n"
-    }
-    return text
-  }
-
-  /// Asks for codes from the app until one is right.
+  /// Shows the key, and asks for codes from the app until one is right. The key does not stay on a screen that can
+  /// be covered.
   ///
   /// - Parameter generation: The version of the credential that is to be made.
   /// - Returns: A login state of the device alone, in which that code is used up.
@@ -60,15 +48,24 @@ struct KeyPresentation {
   func confirm(_ generation: Generation) throws -> LoginState {
     let draft = CredentialDraft(enabledAt: device.enabledAt, devices: [device.draft])
     let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)
+    let cover = CoveringPage(on: session.terminal, draw: page.lines)
+    if cover == nil { try show() }
+    defer { cover?.hide() }
+
+    var refusal: CodeRefusal?
     for _ in 0..<Self.tries {
-      let reply = try session.terminal.ask("Code from the app: ")
+      if let refusal {
+        if let cover { cover.notice = refusal.line } else { try session.show(refusal.line + "\n") }
+      }
+      let question = "Code from the app: "
+      let reply = if let cover { try cover.ask(question) } else { try session.terminal.ask(question) }
       switch try trial.check(reply, now: SystemClock.now) {
       case .right(let state): return state
-      case .wrong(let refusal): try session.show(refusal.line + "\n")
+      case .wrong(let why): refusal = why
       }
     }
     throw SetupError(
-      .refused, "no code was right, so nothing was changed",
-      hint: "the new entry in the app is of no use any more; delete it and start again")
+      .refused, "no code was right, so nothing was changed; the last one: \(refusal?.message ?? "wrong code")",
+      hint: "delete the new entry in the app before you start again" + (refusal?.hint.map { "; \($0)" } ?? ""))
   }
 }

@@ -24,10 +24,13 @@ struct QRScreen: Equatable {
   var has256Colours = false
   /// Whether it shows UTF-8; nil where the locale does not say.
   var isUTF8: Bool?
+  /// Whether it clears itself and moves its cursor when it is told to, as all that follow ECMA-48 do.
+  var hasCursorControl = false
 
   static func == (left: QRScreen, right: QRScreen) -> Bool {
     left.size?.rows == right.size?.rows && left.size?.columns == right.size?.columns
       && left.hasColours == right.hasColours && left.has256Colours == right.has256Colours && left.isUTF8 == right.isUTF8
+      && left.hasCursorControl == right.hasCursorControl
   }
 }
 
@@ -40,11 +43,63 @@ struct QRDrawing {
   /// The lines, ready to be written.
   let lines: [String]
 
+  /// How many columns a line takes.
+  let columns: Int
+
   /// The code in the form asked for; nil where it is ``QRForm/none``, or where ``QRForm/auto`` finds none
   /// that fits.
   init?(_ code: QRCode, form: QRForm, on screen: QRScreen) {
-    guard let (form, margin) = Self.choose(form, size: code.size, screen: screen) else { return nil }
+    // The question stands below it.
+    let fitting = Self.largest(of: code, form: form, on: screen) { drawing in
+      guard let size = screen.size else { return true }
+      return drawing.lines.count + 1 <= size.rows && drawing.columns <= size.columns
+    }
+    if let fitting {
+      self = fitting
+    } else if form != .auto, form != .none {
+      // A form that was asked for by name is drawn even where the screen has to be scrolled.
+      self.init(code, as: form, margin: screen.size == nil ? 4 : 2, on: screen)
+    } else {
+      return nil
+    }
+  }
+
+  /// The largest drawing in the form asked for that fits: of the forms that the screen can show the larger one
+  /// first, each with the widest quiet zone first.
+  static func largest(
+    of code: QRCode, form: QRForm, on screen: QRScreen, where fits: (QRDrawing) -> Bool
+  ) -> QRDrawing? {
+    for form in forms(form, on: screen) {
+      for margin in margins {
+        let drawing = QRDrawing(code, as: form, margin: margin, on: screen)
+        if fits(drawing) { return drawing }
+      }
+    }
+    return nil
+  }
+
+  /// The quiet zones to try, in modules: four is the norm's, and cameras do with one.
+  private static let margins = [4, 2, 1]
+
+  /// The forms to try.
+  private static func forms(_ form: QRForm, on screen: QRScreen) -> [QRForm] {
+    switch form {
+    case .none: return []
+    case .auto:
+      guard screen.size != nil else { return [] }
+      switch screen.isUTF8 {
+      case true?: return [.utf8]
+      case false?: return screen.hasColours ? [.ansi] : [.ascii]
+      case nil: return screen.hasColours ? [.ansi, .utf8] : [.utf8]
+      }
+    default: return [form]
+    }
+  }
+
+  private init(_ code: QRCode, as form: QRForm, margin: Int, on screen: QRScreen) {
     let ink = Ink(screen: screen)
+    let side = code.size + 2 * margin
+    columns = form == .utf8 ? side : 2 * side
     lines =
       switch form {
       case .utf8: Self.halfBlocks(code, margin: margin, ink: ink)
@@ -53,39 +108,6 @@ struct QRDrawing {
         Self.wide(code, margin: margin) { $0 ? "##" : "  " }.map { screen.hasColours ? ink.start + $0 + Ink.end : $0 }
       case .auto, .none: []
       }
-  }
-
-  /// The quiet zones to try, in modules: four is the norm's, and cameras do with one.
-  private static let margins = [4, 2, 1]
-
-  /// Finds the form, and the widest quiet zone with which it fits.
-  private static func choose(_ form: QRForm, size: Int, screen: QRScreen) -> (QRForm, Int)? {
-    let candidates: [QRForm]
-    switch form {
-    case .none: return nil
-    case .auto:
-      guard screen.size != nil else { return nil }
-      switch screen.isUTF8 {
-      case true?: candidates = [.utf8]
-      case false?: candidates = screen.hasColours ? [.ansi] : [.ascii]
-      case nil: candidates = screen.hasColours ? [.ansi, .utf8] : [.utf8]
-      }
-    default: candidates = [form]
-    }
-    for candidate in candidates {
-      if let margin = margins.first(where: { fits(candidate, side: size + 2 * $0, screen: screen) }) {
-        return (candidate, margin)
-      }
-    }
-    // A form that was asked for by name is drawn even where the screen has to be scrolled.
-    return form == .auto ? nil : (form, screen.size == nil ? 4 : 2)
-  }
-
-  /// Whether a square fits, with the question below it.
-  private static func fits(_ form: QRForm, side: Int, screen: QRScreen) -> Bool {
-    guard let size = screen.size else { return true }
-    let (rows, columns) = form == .utf8 ? ((side + 1) / 2, side) : (side, 2 * side)
-    return rows + 1 <= size.rows && columns <= size.columns
   }
 
   private static func halfBlocks(_ code: QRCode, margin: Int, ink: Ink) -> [String] {

@@ -34,11 +34,12 @@ struct ShowCommand: ParsableCommand {
     try session.checkCode()
 
     let shown = try session.store.key(ofDeviceNamed: device, options: key, session: session)
-    let presentation = KeyPresentation(session: session, device: shown, options: key, force: force)
+    let presentation = KeyPresentation(
+      shown, heading: "\(shown.parameters.name.printable) of \(session.accountName)", options: key, session: session,
+      force: force)
     try KeptFiles.keeping { files in
-      try presentation.show(
-        heading: "\(shown.parameters.name.printable) of \(session.accountName)", isForPerson: !session.wantsJSON,
-        &files)
+      try presentation.writeFile(&files)
+      if !session.wantsJSON { try presentation.show() }
       if session.wantsJSON { try session.report(shown.json(session)) }
     }
   }

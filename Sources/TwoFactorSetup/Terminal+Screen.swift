@@ -8,12 +8,23 @@ extension Terminal {
   var qrScreen: QRScreen {
     guard page.isTerminal else { return QRScreen() }
     let type = Self.environment("TERM") ?? ""
-    let isCapable = !type.isEmpty && type != "dumb"
-    let hasColours = isCapable && (Self.environment("NO_COLOR") ?? "").isEmpty && !type.hasPrefix("vt")
+    let hasCursorControl = Self.hasCursorControl(type)
+    let hasColours = hasCursorControl && (Self.environment("NO_COLOR") ?? "").isEmpty && !type.hasPrefix("vt")
     return QRScreen(
       size: Self.size(of: page.descriptor) ?? (24, 80), hasColours: hasColours,
       has256Colours: hasColours && (type.contains("256color") || type.contains("direct")),
-      isUTF8: Self.localeIsUTF8(["LC_ALL", "LC_CTYPE", "LANG"].compactMap(Self.environment)))
+      isUTF8: Self.localeIsUTF8(["LC_ALL", "LC_CTYPE", "LANG"].compactMap(Self.environment)),
+      hasCursorControl: hasCursorControl)
+  }
+
+  /// Rows and columns of the terminal that results are written to; nil where it is none, or does not know.
+  var pageSize: (rows: Int, columns: Int)? { page.isTerminal ? Self.size(of: page.descriptor) : nil }
+
+  /// Whether a type of terminal takes the control sequences of ECMA-48: all that are made today, but those that
+  /// say they take none, and what was built before that norm.
+  static func hasCursorControl(_ type: String) -> Bool {
+    guard !type.isEmpty else { return false }
+    return !["dumb", "unknown", "network", "emacs", "vt52", "adm", "tvi", "wy"].contains { type.hasPrefix($0) }
   }
 
   /// Rows and columns of a terminal; nil where it does not know.

@@ -12,7 +12,8 @@ import Glibc
 ///   terminal and standard output is none, they go to standard error.
 /// - Passwords are typed without echo. Echo comes back however the question ends: by an answer, Ctrl-C,
 ///   Ctrl-Z, a hang-up.
-/// - Cursor control is used only on a terminal that has it, and colours only where `NO_COLOR` is not set.
+/// - Cursor control is used only on a terminal that has it, and colours only where `NO_COLOR` is not set. On
+///   any other, and where there is none, what is written is a transcript from top to bottom.
 /// - Errors are `twofactor: …`, lower case, no full stop, with a `hint: …` line where there is something to
 ///   do.
 struct Terminal {
@@ -22,6 +23,13 @@ struct Terminal {
   let questions: OutputStream
   /// Whether a person sits at standard input.
   let isInteractive: Bool
+
+  /// Whether a page may cover the terminal and be taken away again: there is a person to see it, the terminal
+  /// can do it, and no object of `--json` is written to the same one.
+  var canBeCovered: Bool {
+    isInteractive && qrScreen.hasCursorControl
+      && (page.descriptor == STDOUT_FILENO || !OutputStream.standardOutput.isTerminal)
+  }
 
   private let input = STDIN_FILENO
 
@@ -40,11 +48,13 @@ struct Terminal {
   /// - Parameters:
   ///   - question: What is shown, with the blank after it.
   ///   - echo: Whether what is typed is seen.
+  ///   - page: What stands on the screen above it, or nil for what was written there before.
   /// - Returns: The line without its end.
   /// - Throws: ``SetupError`` at the end of the input, ``Interruption`` for a signal.
-  func ask(_ question: String, echo: Bool = true) throws -> SecretBuffer {
-    let interruptions = try Interruptions()
+  func ask(_ question: String, echo: Bool = true, below page: CoveringPage? = nil) throws -> SecretBuffer {
+    let interruptions = try Interruptions(andResizing: page != nil)
     while true {
+      try page?.show()
       let silence = echo || !isInteractive ? nil : try EchoOff(input)
       try questions.write(question)
       let reading = readLine(interruptions)
@@ -60,8 +70,11 @@ struct Terminal {
         throw SetupError(.refused, "the input ended at a question, nothing was changed")
       case .failed(let error):
         throw SetupError(.inputOutput, "cannot read standard input: \(error.text)")
+      case .interrupted(SIGWINCH):
+        // What was typed so far is on no screen any more, so it is taken back.
+        tcflush(input, TCIFLUSH)
       case .interrupted(let signal):
-        try questions.write("\n")
+        if let page { page.hide() } else { try questions.write("\n") }
         guard signal == SIGTSTP else { throw Interruption(signal: signal) }
         Interruptions.deliver(signal)
       }

@@ -10,6 +10,9 @@ struct Timestamp: Equatable {
   /// The moment for a person: `2026-01-31 12:00 UTC`.
   var readable: String { "\(date) \(clock(separator: ":").dropLast(3)) UTC" }
 
+  /// The time of day for a person: `12:00:00 UTC`.
+  var clock: String { "\(clock(separator: ":")) UTC" }
+
   private var daySeconds: Int64 {
     let rest = seconds % 86_400
     return rest < 0 ? rest + 86_400 : rest

@@ -9,7 +9,7 @@ import pytest
 from rig.enrollment import enroll
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
-from rig.screen import Screen, uri
+from rig.screen import Screen
 
 DONE, REFUSED, USAGE, NOT_PERMITTED = 0, 1, 64, 77
 
@@ -50,7 +50,7 @@ def test_the_move_to_a_new_phone(user):
     screen = Screen(user, "device", "add", "new phone", rows=60)
     screen.expect("backup code: ").type(old.authenticator.code_at(time.time()))
     screen.expect("Code from the app: ")
-    new = Authenticator.from_base32(re.search(r"secret=([A-Z2-7]+)", uri(screen.text))[1])
+    new = Authenticator.from_base32(re.search(r"secret=([A-Z2-7]+)", screen.uri)[1])
     screen.type(new.code_at(time.time()))
     assert screen.ends() == DONE
     assert "Codes from new phone are good for logins from now on." in screen.text

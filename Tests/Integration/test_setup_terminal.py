@@ -1,17 +1,17 @@
-"""`twofactor` at a terminal: whole screens, the QR code as a camera sees it, and every way to stop."""
+"""`twofactor` at a terminal: whole screens, and what is left of them."""
 
 import re
-import signal
 import subprocess
 import time
-from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
+from rig.enrollment import enroll
+from rig.machine import CHECKOUT, COMMAND
 from rig.one_time_password import Authenticator
-from rig.screen import DARK, LIGHT, SOLARIZED, Screen, read_picture, uri
+from rig.screen import DARK, LIGHT, Screen
 
 BACKUP_CODE = r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b"
+DUMB = "TERM=dumb LC_ALL=C.UTF-8"
 
 
 @pytest.fixture
@@ -19,265 +19,364 @@ def user(products, new_account, password):
     return new_account(password=password)
 
 
-def authenticator(screen: Screen) -> Authenticator:
-    return Authenticator.from_base32(re.search(r"secret=([A-Z2-7]+)", uri(screen.scrollback))[1])
+def secret(screen: Screen) -> str:
+    return re.search(r"secret=([A-Z2-7]+)", screen.uri)[1]
 
 
-def reach_code_question(screen: Screen, user) -> Screen:
-    return screen.expect("Password").type(user.password).expect("Code from the app: ")
+def authenticator(screen: Screen, **parameters) -> Authenticator:
+    return Authenticator.from_base32(secret(screen), **parameters)
 
 
-def enrol(user, *arguments: str, **options) -> Screen:
-    screen = reach_code_question(Screen(user, "enable", *arguments, **options), user)
-    screen.type(authenticator(screen).code_at(time.time()))
-    screen.expect("[y/N] ").type("y")
-    assert screen.ends() == 0, screen.text
-    return screen
+def at_code(screen: Screen, user) -> Screen:
+    return screen.expect("Password: ").type(user.password).expect("Code from the app: ")
 
 
-def test_the_screen_of_an_enrolment_from_the_first_question_to_the_last_line(user):
-    screen = enrol(user, "--issuer", "Example", rows=80, columns=100)
-    text = screen.text
-    for kind, pattern in [
-        ("CODE", BACKUP_CODE),
-        ("KEY", r"\b([A-Z2-7]{4} ){7}[A-Z2-7]{4}\b"),
-        ("SECRET", r"(?<=secret=)[A-Z2-7]{32}"),
-        ("DIGITS", r"\b\d{6}\b"),
-    ]:
-        text = re.sub(pattern, kind, text)
-    text = re.sub(r"\n[█▀▄ \n]+\n(?=Code from the app)", "\n\nQR\n", text)
-    assert text == (
-        "Password:\n"
-        f"Two-factor login for {user.name}\n"
-        "\n"
-        "Scan the QR code with an app for one-time codes on your phone (Aegis, FreeOTP+,\n"
-        "2FAS, Google Authenticator, ...), or type the key into it.\n"
-        "\n"
-        "Key: KEY (time based)\n"
-        f"URI: otpauth://totp/Example:{user.name}?secret=SECRET&issuer=Example\n"
-        "\n"
-        "QR\n"
-        "Code from the app: DIGITS\n"
-        "\n"
-        "Backup codes, each good for one login when the phone is not at hand:\n"
-        "\n"
-        "   1  CODE       6  CODE\n"
-        "   2  CODE       7  CODE\n"
-        "   3  CODE       8  CODE\n"
-        "   4  CODE       9  CODE\n"
-        "   5  CODE      10  CODE\n"
-        "\n"
-        "Keep them where you find them without this computer. They are not shown again.\n"
-        "Have you stored the backup codes in a safe place? [y/N] y\n"
-        "\n"
-        "Two-factor is on. The next login asks for a code after the password.\n"
-        "To undo it: twofactor disable"
+def transcript_of_key(user, heading: str) -> tuple[str, ...]:
+    return (
+        heading,
+        "",
+        "Type the key into an app for one-time codes.",
+        "Apps: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.",
+        "",
+        f"Key: {KEY} (time based)",
+        f"URI: otpauth://totp/Example:{user.name}?secret={SECRET}&issuer=Example",
     )
 
 
-@pytest.mark.parametrize("scheme", [DARK, LIGHT, SOLARIZED], ids=["dark", "light", "solarized"])
-def test_the_qr_code_reads_at_80_by_24_with_the_question_on_the_same_screen(user, scheme, scratch):
-    screen = reach_code_question(Screen(user, "enable"), user)
-    assert screen.lines[-1] == "Code from the app:"
-    assert screen.qr_code(scheme, scratch) == uri(screen.scrollback)
-    screen.terminal.close(force=True)
+def enrol(user, *arguments: str, **options) -> tuple[Screen, str]:
+    """An enrolment from the first question to the end, and its key."""
+    screen = at_code(Screen(user, "enable", *arguments, **options), user)
+    key = secret(screen)
+    screen.type(authenticator(screen).code_at(time.time()))
+    screen.expect("[y/N] ").type("y")
+    assert screen.ends() == 0, screen.text
+    return screen, key
 
 
-@pytest.mark.parametrize("terminal", ["xterm-256color", "xterm", "linux"])
-@pytest.mark.parametrize("scheme", [DARK, LIGHT], ids=["dark", "light"])
-@pytest.mark.parametrize("form", ["utf8", "ansi", "ascii"])
-def test_every_form_of_the_qr_code_reads(user, form, scheme, terminal, scratch):
-    environment = f"LC_ALL=C.UTF-8 TERM={terminal}"
-    screen = Screen(user, "enable", "--qr", form, rows=64, columns=120, environment=environment)
-    reach_code_question(screen, user)
-    assert screen.qr_code(scheme, scratch) == uri(screen.scrollback)
-    screen.terminal.close(force=True)
+def masked(text: str, key: str | None = None) -> str:
+    """What is on a screen, without what is another each time."""
+    if key:
+        text = text.replace(key, "SECRET".ljust(32, "-"))
+        for start in range(0, len(key), 4):
+            text = re.sub(rf"\b{key[start : start + 4]}\b", "KKKK", text)
+    text = re.sub(r"\d\d:\d\d:\d\d UTC", "HH:MM:SS UTC", text)
+    return re.sub(BACKUP_CODE, "BBBBB-BBBBB", text)
 
 
-@pytest.mark.parametrize("environment", ["LC_ALL=C TERM=xterm", "LC_ALL=de_DE.ISO-8859-1 TERM=xterm-256color"])
-def test_without_a_locale_of_utf8_the_qr_code_still_reads(user, environment, scratch):
-    screen = Screen(user, "enable", rows=64, columns=120, environment=environment)
-    reach_code_question(screen, user)
-    assert "█" not in screen.text
-    assert screen.qr_code(LIGHT, scratch) == uri(screen.scrollback)
-    screen.terminal.close(force=True)
+def lines(*text: str) -> str:
+    return "\n".join(text)
 
 
-def test_no_color_keeps_colours_away(user, scratch):
-    screen = Screen(user, "enable", environment="LC_ALL=C.UTF-8 TERM=xterm-256color NO_COLOR=1")
-    reach_code_question(screen, user)
-    cells = [cell for row in screen._screen.buffer.values() for cell in row.values()]
-    assert {(cell.fg, cell.bg) for cell in cells} == {("default", "default")}
-    assert screen.qr_code(DARK, scratch) == uri(screen.scrollback)
-    screen.terminal.close(force=True)
+KEY = "KKKK KKKK KKKK KKKK KKKK KKKK KKKK KKKK"
+SECRET = "SECRET".ljust(32, "-")
+QUIET = "▒" * 41
+CODES = (
+    "",
+    "Backup codes, each good for one login when the phone is not at hand:",
+    "",
+    *(f"  {row:2}  BBBBB-BBBBB      {row + 5:2}  BBBBB-BBBBB" for row in range(1, 6)),
+    "",
+    "Keep them where you find them without this computer. They are not shown again.",
+    "Have you stored the backup codes in a safe place? [y/N] y",
+    "",
+    "Two-factor is on. The next login asks for a code after the password.",
+    "To undo it: twofactor disable",
+)
 
 
-def test_where_no_qr_code_fits_the_key_is_there_in_groups_of_four(user):
-    screen = reach_code_question(Screen(user, "enable", rows=12, columns=80), user)
-    assert "█" not in screen.scrollback
-    assert re.search(r"Key: ([A-Z2-7]{4} ){7}[A-Z2-7]{4}", screen.scrollback)
-    assert "does not fit" in screen.scrollback
-    screen.terminal.close(force=True)
+def page_at_80_by_24(name: str, heading: str, *notice: str, issuer: str = "Example") -> str:
+    beside = [
+        heading,
+        "",
+        "Scan the QR code with an app for",
+        "one-time codes, or type the key into",
+        "it.",
+        "Apps: Aegis, FreeOTP+, 2FAS, Google",
+        "Authenticator, a password manager.",
+        "",
+        "Key: KKKK KKKK KKKK KKKK KKKK KKKK",
+        "KKKK KKKK (time based)",
+        *(["", *notice] if notice else []),
+    ]
+    beside += [""] * (21 - len(beside))
+    uri = f"URI: otpauth://totp/{issuer}:{name}?secret={SECRET}&issuer={issuer}"
+    return lines(*(f"{QUIET}  {text}".rstrip() for text in beside), uri[:80], uri[80:], "Code from the app:")
 
 
-def test_questions_are_seen_where_standard_output_is_taken_away(user):
-    screen = in_a_shell(user, "twofactor enable > transcript; echo status $?")
-    screen.expect("Password: ").type(user.password).expect("Code from the app: ")
-    secret = re.search(r"secret=([A-Z2-7]+)", (user.home / "transcript").read_text())[1]
-    screen.type(Authenticator.from_base32(secret).code_at(time.time())).expect("[y/N] ").type("y")
-    screen.expect("status 0")
-    assert "secret=" not in screen.text and "\x1b" not in (user.home / "transcript").read_text()
+def test_the_screens_of_an_enrolment_at_80_by_24(user):
+    screen = Screen(user, "enable", "--issuer", "Example").expect("Password: ")
+    assert screen.text == "Password:"
+    screen.type(user.password).expect("Code from the app: ")
+    key = secret(screen)
+    page = page_at_80_by_24(user.name, f"Two-factor login for {user.name}")
+    assert screen.is_covered
+    assert masked(screen.picture, key) == page
+    screen.type(authenticator(screen).code_at(time.time())).expect("[y/N] ")
+    assert not screen.is_covered
+    screen.type("y")
+    assert screen.ends() == 0
+    assert masked(screen.text) == lines("Password:", *CODES)
 
 
-def test_the_password_is_never_on_the_screen(user):
-    screen = enrol(user)
-    assert user.password not in screen.scrollback
+def test_the_readme_shows_these_screens():
+    readme = (CHECKOUT / "README.md").read_text()
+    blocks = [re.sub("^    ", "", block, flags=re.MULTILINE) for block in re.findall(r"(?:^(?:    .*)?\n)+", readme, re.M)]
+    page = next(block for block in blocks if "otpauth://" in block).strip("\n")
+    page = re.sub(r"^[█▀▄ ]{41}(?=  \S|$)", QUIET, page, flags=re.MULTILINE)
+    key = re.search("secret=([A-Z2-7]+)", page)[1]
+    assert masked(page, key) == page_at_80_by_24("alice", "Two-factor login for alice", issuer="server")
+    rest = next(block for block in blocks if "They are not shown again" in block).strip("\n")
+    assert masked(rest) == lines("$ twofactor enable", "Password:", *CODES)
 
 
-def test_a_code_may_be_tried_three_times(user):
-    screen = reach_code_question(Screen(user, "enable"), user)
+def test_the_screens_of_an_enrolment_in_a_large_window(user):
+    screen = at_code(Screen(user, "enable", "--issuer", "Example", rows=50, columns=100), user)
+    key = secret(screen)
+    assert masked(screen.picture, key) == lines(
+        f"Two-factor login for {user.name}",
+        "",
+        "Scan the QR code with an app for one-time codes, or type the key into it.",
+        "Apps: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.",
+        "",
+        f"Key: {KEY} (time based)",
+        f"URI: otpauth://totp/Example:{user.name}?secret={SECRET}&issuer=Example",
+        "",
+        *[QUIET] * 21,
+        "Code from the app:",
+    )
+
+
+def test_without_cursor_control_it_is_a_transcript_from_top_to_bottom(user):
+    screen, key = enrol(user, "--issuer", "Example", "--qr", "none", environment=DUMB, rows=40, columns=100)
+    code = re.search(r"Code from the app: (\d{6})", screen.text)[1]
+    assert "\x1b" not in screen.received
+    assert masked(screen.text.replace(code, "DIGITS"), key) == lines(
+        "Password:",
+        *transcript_of_key(user, f"Two-factor login for {user.name}"),
+        "",
+        "Code from the app: DIGITS",
+        *CODES,
+    )
+
+
+@pytest.mark.parametrize("terminal", ["", "dumb", "emacs", "unknown", "vt52"])
+def test_no_control_sequence_is_written_to_a_terminal_that_takes_none(user, terminal):
+    screen, _ = enrol(user, environment=f"TERM={terminal} LC_ALL=C.UTF-8", rows=70, columns=100)
+    assert "\x1b" not in screen.received
+
+
+def test_a_transcript_is_plain_when_it_is_piped(user):
+    command = subprocess.Popen(
+        ["runuser", "-u", user.name, "--", COMMAND, "enable", "--issuer", "Example"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    command.stdin.write(user.password + "\n")
+    command.stdin.flush()
+    said = ""
+    while "Code from the app: " not in said:
+        said += command.stdout.read(1)
+    key = re.search("secret=([A-Z2-7]+)", said)[1]
+    said += command.communicate(Authenticator.from_base32(key).code_at(time.time()) + "\ny\n", timeout=30)[0]
+    assert command.returncode == 0
+    assert masked(said, key) == lines(
+        "Password: ",
+        *transcript_of_key(user, f"Two-factor login for {user.name}"),
+        "",
+        "Code from the app: ",
+        *(line.replace("[y/N] y", "[y/N] ") for line in CODES),
+        "",
+    )
+
+
+def test_the_screens_of_a_new_device(user):
+    old = enroll(user, backup_codes=1)
+    screen = Screen(user, "device", "add", "new phone", "--issuer", "Example").expect("backup code: ")
+    code = old.authenticator.code_at(time.time())
+    screen.type(code).expect("Code from the app: ")
+    page = page_at_80_by_24(user.name, f"A new device for {user.name}: new phone")
+    key = secret(screen)
+    assert screen.is_covered
+    assert masked(screen.picture, key) == page
+    screen.type(authenticator(screen).code_at(time.time()))
+    assert screen.ends() == 0
+    assert screen.text == lines(
+        f"Current code, or a backup code: {code}",
+        "",
+        "Codes from new phone are good for logins from now on.",
+        "To undo it: twofactor device remove 'new phone'",
+    )
+
+
+def test_a_key_that_was_asked_for_stays_on_the_screen(user):
+    old = enroll(user, "--issuer", "Example", backup_codes=1)
+    options = ("--issuer", "Example", "--qr", "none")
+    screen = Screen(user, "show", *options, columns=100).expect("Password: ").type(user.password)
+    code = old.authenticator.code_at(time.time())
+    screen.expect("backup code: ").type(code)
+    assert screen.ends() == 0
+    assert masked(screen.text, secret(screen)) == lines(
+        "Password:",
+        f"Current code, or a backup code: {code}",
+        *transcript_of_key(user, f"phone of {user.name}"),
+    )
+
+
+def test_nothing_secret_is_left_on_the_screen_where_the_backup_codes_are_in_a_file(user):
+    screen, key = enrol(user, "--backup-codes-file", "codes")
+    codes = re.findall(BACKUP_CODE, (user.home / "codes").read_text())
+    assert len(codes) == 10
+    assert screen.scrollback.strip() == lines(
+        "Password:",
+        "",
+        "The backup codes are in codes",
+        "Have you stored the backup codes in a safe place? [y/N] y",
+        "",
+        "Two-factor is on. The next login asks for a code after the password.",
+        "To undo it: twofactor disable",
+    )
+
+
+def test_a_terminal_that_has_no_alternate_screen_is_cleared(user):
+    # Such a one takes no notice of the sequence, as a console of Linux.
+    environment = "TERM=linux LC_ALL=C.UTF-8"
+    screen = at_code(Screen(user, "enable", environment=environment, has_alternate_screen=False), user)
+    key = secret(screen)
+    screen.type(authenticator(screen).code_at(time.time()))
+    screen.expect("[y/N] ").type("y")
+    assert screen.ends() == 0
+    assert masked(screen.text) == lines(*CODES)
+    assert key not in screen.scrollback.replace(" ", "")
+
+
+@pytest.mark.parametrize("rows", [50, 24])
+def test_a_code_may_be_tried_three_times(user, rows):
+    screen = at_code(Screen(user, "enable", "--issuer", "Example", rows=rows), user)
+    key = secret(screen)
     wrong = authenticator(screen).wrong_code(time.time())
-    for attempt in range(3):
-        screen.type(wrong)
-        if attempt < 2:
-            screen.expect("Wrong code.").expect("Code from the app: ")
+    for _ in range(2):
+        screen.type(wrong).expect("Code from the app: ")
+        assert "Wrong code. This host's clock says" in screen.text
+        assert screen.text.endswith("Code from the app:") and screen.is_covered
+    screen.type(wrong)
     assert screen.ends() == 1
-    assert "nothing was changed" in screen.text and not (user.home / ".twofactor").exists()
+    assert masked(screen.text, key) == lines(
+        "Password:",
+        "twofactor: no code was right, so nothing was changed; the last one: wrong code",
+        "hint: delete the new entry in the app before you start again; this host's clock",
+        "says HH:MM:SS UTC, and the phone's must say the same",
+    )
+    assert not (user.home / ".twofactor").exists()
 
 
-def test_a_late_code_is_told_how_late_it_is(user):
-    screen = reach_code_question(Screen(user, "enable"), user)
-    screen.type(authenticator(screen).code_at(time.time(), steps=-6))
-    screen.expect("This code is right, but 3 minutes late.").expect("Code from the app: ")
+def test_a_late_code_is_told_how_late_it_is_and_what_to_do_about_the_clock(user):
+    screen = at_code(Screen(user, "enable", "--issuer", "Example"), user)
+    key = secret(screen)
+    screen.type(authenticator(screen).code_at(time.time(), steps=-6)).expect("Code from the app: ")
+    page = page_at_80_by_24(
+        user.name,
+        f"Two-factor login for {user.name}",
+        "This code is right, but 3 minutes",
+        "late. Type a code as soon as it is",
+        "shown; if that does not help, set the",
+        "clock of the phone to automatic, and",
+        "look at this host's with:",
+        "timedatectl.",
+    )
+    assert masked(screen.picture, key) == page
     screen.type(authenticator(screen).code_at(time.time()))
     screen.expect("[y/N] ").type("yes")
     assert screen.ends() == 0
 
 
 def test_backup_codes_that_are_not_stored_switch_nothing_on(user):
-    screen = reach_code_question(Screen(user, "enable"), user)
+    screen = at_code(Screen(user, "enable"), user)
     screen.type(authenticator(screen).code_at(time.time()))
     screen.expect("[y/N] ").type("perhaps")
     screen.expect("Please answer yes or no.").expect("[y/N] ").type("")
     assert screen.ends() == 1
+    assert screen.text.endswith(
+        "\nHave you stored the backup codes in a safe place? [y/N] perhaps\n"
+        "Please answer yes or no.\n"
+        "Have you stored the backup codes in a safe place? [y/N]\n"
+        "twofactor: the backup codes are not stored, so nothing was switched on\n"
+        "hint: start again with: twofactor enable"
+    )
     assert not (user.home / ".twofactor").exists()
 
 
-def at_password(screen: Screen, user) -> Screen:
-    return screen.expect("Password: ")
+@pytest.mark.parametrize(("rows", "columns"), [(17, 80), (24, 36), (12, 80)])
+def test_where_no_qr_code_fits_the_key_is_there_in_groups_of_four(user, rows, columns):
+    screen = at_code(Screen(user, "enable", "--issuer", "Example", rows=rows, columns=columns), user)
+    key = secret(screen)
+    assert len(key) == 32 and "▒" not in screen.picture
+    instruction = "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
+    assert instruction in screen.text.replace("\n", " ")
+    assert masked(screen.text, key).replace("\n", " ").count("KKKK") == 8
+    screen.type(authenticator(screen).code_at(time.time())).expect("[y/N] ").type("y")
+    assert screen.ends() == 0
 
 
-def at_code(screen: Screen, user) -> Screen:
-    return reach_code_question(screen, user)
+def test_a_window_that_is_too_small_for_the_page_gets_a_transcript(user):
+    screen = at_code(Screen(user, "enable", rows=8, columns=40), user)
+    assert not screen.is_covered and "\x1b" not in screen.received
+    assert re.search(r"Key: ([A-Z2-7]{4}\s){8}", screen.scrollback)
+    screen.terminal.close(force=True)
 
 
-def at_confirmation(screen: Screen, user) -> Screen:
-    reach_code_question(screen, user).type(authenticator(screen).code_at(time.time()))
-    return screen.expect("[y/N] ")
+def test_a_window_that_is_made_larger_is_drawn_anew(user, scratch):
+    screen = at_code(Screen(user, "enable", rows=17), user)
+    assert screen.qr_code(DARK, scratch) is None
+    # What was typed before is on no screen any more.
+    screen.terminal.send("99")
+    screen.resize(30, 90)
+    screen.expect("Code from the app: ")
+    assert screen.text.endswith("Code from the app:")
+    assert screen.qr_code(DARK, scratch) == screen.qr_code(LIGHT, scratch) == screen.uri
+    screen.type(authenticator(screen).code_at(time.time())).expect("[y/N] ").type("y")
+    assert screen.ends() == 0
+
+
+def test_questions_are_seen_where_standard_output_is_taken_away(user):
+    screen = in_a_shell(user, "twofactor enable > transcript; echo status $?")
+    screen.expect("Password: ").type(user.password).expect("Code from the app: ")
+    key = re.search(r"secret=([A-Z2-7]+)", (user.home / "transcript").read_text())[1]
+    screen.type(Authenticator.from_base32(key).code_at(time.time())).expect("[y/N] ").type("y")
+    screen.expect("status 0")
+    assert key not in screen.received and "\x1b" not in (user.home / "transcript").read_text()
+
+
+def test_the_object_for_a_program_is_not_on_the_page_for_a_person(user):
+    screen = in_a_shell(user, "twofactor enable --json > object; echo status $?")
+    at_code(screen, user)
+    assert screen.is_covered
+    screen.type(authenticator(screen).code_at(time.time())).expect("[y/N] ").type("y").expect("status 0")
+    assert '"secret"' not in screen.received and '"secret"' in (user.home / "object").read_text()
 
 
 def in_a_shell(user, line: str) -> Screen:
     return Screen(user, "-c", line, program="bash", rows=60)
 
 
-QUESTIONS = [at_password, at_code, at_confirmation]
-
-
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.__name__)
-def test_ctrl_c_at_any_question_restores_the_terminal_and_changes_nothing(user, question):
-    screen = in_a_shell(user, "trap : INT; twofactor enable; echo status $?; stty -a; echo the end")
-    question(screen, user)
-    screen.terminal.sendintr()
-    screen.expect("status 130").expect("the end")
-    assert re.search(r"\secho\s", screen.text) and screen.ends() == 0
-    assert not (user.home / ".twofactor").exists()
-
-
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.__name__)
-def test_ctrl_d_at_any_question_changes_nothing(user, question):
-    screen = Screen(user, "enable")
-    question(screen, user)
-    screen.terminal.sendeof()
-    assert screen.ends() == 1
-    assert not (user.home / ".twofactor").exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.__name__)
-def test_a_signal_at_any_question_takes_everything_back(user, question, number):
-    files = "--qr-file qr.png --backup-codes-file codes"
-    screen = in_a_shell(user, f"trap : INT HUP TERM; twofactor enable {files}; echo status $?; stty -a; echo the end")
-    question(screen, user)
-    subprocess.run(["pkill", f"-{int(number)}", "-u", user.name, "-x", "twofactor"], check=True, timeout=5)
-    screen.expect(f"status {128 + number}").expect("the end")
-    assert re.search(r"\secho\s", screen.text)
-    for name in (".twofactor", "qr.png", "codes"):
-        assert not (user.home / name).exists()
-
-
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.__name__)
-def test_ctrl_z_at_any_question_gives_the_terminal_back_and_asks_again_afterwards(user, question):
-    environment = "TERM=xterm LC_ALL=C.UTF-8 PS1=ready\\>"
-    screen = Screen(user, "--norc", "-i", program="bash", rows=70, columns=100, environment=environment)
-    screen.expect("ready>").type("twofactor enable")
-    question(screen, user)
-    screen.terminal.sendcontrol("z")
-    screen.expect("Stopped").expect("ready>").type("stty -a | grep -o ' echo '; echo seen")
-    screen.expect("echo").expect("seen")
-    screen.type("fg")
-    question_text = {at_password: "Password: ", at_code: "Code from the app: ", at_confirmation: "[y/N] "}[question]
-    screen.expect(question_text)
-    if question is at_password:
-        assert not screen.terminal.getecho()
-        screen.type(user.password).expect("Code from the app: ")
-    if question in (at_password, at_code):
-        screen.type(authenticator(screen).code_at(time.time()))
-        screen.expect("[y/N] ")
-    screen.type("y").expect("Two-factor is on.")
-    screen.type("exit")
-    screen.ends()
-    assert (user.home / ".twofactor" / "credential").exists()
-    assert user.password not in screen.scrollback
-
-
-def test_a_terminal_that_hangs_up_changes_nothing(user):
-    screen = reach_code_question(Screen(user, "enable", "--qr-file", "qr.svg"), user)
-    screen.terminal.close(force=False)
-    deadline = time.monotonic() + 5
-    while (user.home / "qr.svg").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not (user.home / "qr.svg").exists() and not (user.home / ".twofactor").exists()
-
-
-@pytest.mark.parametrize("file", ["code.png", "code.svg"])
-def test_the_qr_code_in_a_file_reads(user, file, scratch):
-    screen = enrol(user, "--qr-file", file, "--qr", "none")
-    path = user.home / file
-    assert path.stat().st_mode & 0o7777 == 0o600 and path.stat().st_uid == user.uid
-    assert read_picture(path if file.endswith("png") else drawn(path, scratch)) == uri(screen.scrollback)
-
-
-def drawn(path: Path, scratch: Path) -> Path:
-    """The squares of an SVG as a bitmap: not every machine has a program that draws one."""
-    picture = ElementTree.parse(path).getroot()
-    side, scale = int(picture.get("viewBox").split()[2]), 4
-    squares = re.findall(r"M(\d+) (\d+)h1v1h-1z", picture.findall("{*}path")[1].get("d"))
-    dark = {(int(x), int(y)) for x, y in squares}
-    size = range(side * scale)
-    bitmap = bytes(0 if (x // scale, y // scale) in dark else 255 for y in size for x in size)
-    (scratch / "drawn.pgm").write_bytes(b"P5 %d %d 255\n" % (len(size), len(size)) + bitmap)
-    return scratch / "drawn.pgm"
+def test_the_password_is_never_on_the_screen(user):
+    screen, _ = enrol(user)
+    assert user.password not in screen.received
 
 
 def test_disabling_asks_for_password_and_code(user):
-    screen = enrol(user, rows=60)
+    screen, _ = enrol(user)
     codes = re.findall(BACKUP_CODE, screen.text)
     screen = Screen(user, "disable")
-    screen.expect("Password").type(user.password).expect("backup code: ").type(codes[0].lower().replace("-", " "))
+    typed = codes[0].lower().replace("-", " ")
+    screen.expect("Password: ").type(user.password).expect("backup code: ").type(typed)
     assert screen.ends() == 0
-    assert screen.text.endswith(
-        "9 backup codes left.\n"
-        "Two-factor is off. From now on the password alone is enough.\n"
-        "To undo it: twofactor enable"
+    assert screen.text == lines(
+        "Password:",
+        f"Current code, or a backup code: {typed}",
+        "9 backup codes left.",
+        "Two-factor is off. From now on the password alone is enough.",
+        "To undo it: twofactor enable",
     )
     assert not (user.home / ".twofactor").exists()

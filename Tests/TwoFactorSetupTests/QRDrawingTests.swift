@@ -77,4 +77,13 @@ import Testing
   func theLocaleSaysWhatTheTerminalShows(variables: [String], isUTF8: Bool?) {
     #expect(Terminal.localeIsUTF8(variables) == isUTF8)
   }
+
+  @Test(
+    arguments: [
+      ("xterm-256color", true), ("linux", true), ("tmux", true), ("vt100", true), ("", false), ("dumb", false),
+      ("dumb-emacs-ansi", false), ("unknown", false), ("vt52", false),
+    ])
+  func theTypeOfTheTerminalSaysWhetherItTakesControlSequences(type: String, takes: Bool) {
+    #expect(Terminal.hasCursorControl(type) == takes)
+  }
 }

@@ -18,10 +18,10 @@ int csetup_set_identity(uid_t user, gid_t group);
 int csetup_has_identity(uid_t user, gid_t group);
 
 /// Provided because sigset_t macros and signalfd(2) are not in the Glibc module. Blocks the signals by
-/// which a terminal or a supervisor interrupts a program (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP), keeps
-/// the mask that was there before in *previous, and returns a descriptor on which they arrive, or -1 with
-/// errno set.
-int csetup_watch_interruptions(sigset_t *previous);
+/// which a terminal or a supervisor interrupts a program (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP), and SIGWINCH
+/// where and_resizing is not 0, keeps the mask that was there before in *previous, and returns a descriptor on which
+/// they arrive, or -1 with errno set.
+int csetup_watch_interruptions(int and_resizing, sigset_t *previous);
 
 /// Provided because struct signalfd_siginfo is not in the Glibc module. The number of the next signal that
 /// arrived at the descriptor, or 0 where none waits.

@@ -34,10 +34,10 @@ struct ImportChange {
     }
     for device in devices where options.key.chosenQR != nil || options.key.qrFile != nil {
       let presentation = KeyPresentation(
-        session: session, device: device, options: options.key, force: options.force)
-      try presentation.show(
-        heading: device.parameters.name.printable,
-        isForPerson: options.key.chosenQR != nil && !session.wantsJSON, &files)
+        device, heading: device.parameters.name.printable, options: options.key, session: session,
+        force: options.force)
+      try presentation.writeFile(&files)
+      if options.key.chosenQR != nil, !session.wantsJSON { try presentation.show() }
     }
     if session.wantsJSON { try session.report(json(devices, codes)) }
     try handOver(codes, &files)

@@ -1,0 +1,52 @@
+import FixedMemory
+
+/// A page that covers a terminal while questions about it are answered, and is gone afterwards, as the text of
+/// less(1) is: what is secret on it does not stay behind, neither on the screen nor above it.
+///
+/// It is drawn anew when the size of the window changes and when the command goes on after Ctrl-Z; while the
+/// command is stopped, the shell has its screen back.
+final class CoveringPage {
+  private let terminal: Terminal
+  private let draw: (QRScreen, String?) -> [String]?
+  private var isUp = false
+
+  /// What there is to say about the last answer; shown with the next question.
+  var notice: String?
+
+  /// A page that is not shown yet; nil where the terminal cannot be covered, or the page does not fit on it.
+  ///
+  /// - Parameters:
+  ///   - terminal: The terminal.
+  ///   - draw: Gives the lines of the page for a screen and a notice; nil where they do not fit.
+  init?(on terminal: Terminal, draw: @escaping (QRScreen, String?) -> [String]?) {
+    guard terminal.canBeCovered, draw(terminal.qrScreen, nil) != nil else { return nil }
+    self.terminal = terminal
+    self.draw = draw
+  }
+
+  /// Asks a question below the page.
+  func ask(_ question: String) throws -> SecretBuffer { try terminal.ask(question, below: self) }
+
+  /// Covers the terminal, or draws the page again where it does.
+  func show() throws {
+    let screen = terminal.qrScreen
+    // A window that has become too small shows the end.
+    let lines = draw(screen, notice) ?? (draw(screen, nil) ?? []).suffix(max(0, (screen.size?.rows ?? 1) - 1))
+    let start = isUp ? "" : Self.enter
+    isUp = true
+    try terminal.page.write(start + Self.clear + lines.map { $0 + "\n" }.joined())
+  }
+
+  /// Gives the terminal back as it was.
+  func hide() {
+    guard isUp else { return }
+    isUp = false
+    // A terminal that does not take it is gone.
+    try? terminal.page.write(Self.clear + Self.leave)
+  }
+
+  /// The alternate screen of xterm's control sequences. A terminal that has none takes no notice, and is cleared.
+  private static let enter = "\u{1B}[?1049h"
+  private static let leave = "\u{1B}[?1049l"
+  private static let clear = "\u{1B}[H\u{1B}[2J"
+}

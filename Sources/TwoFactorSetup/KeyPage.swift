@@ -1,0 +1,114 @@
+/// The page on which the key of a device is handed over: as a QR code, as a URI, and in groups of four for those
+/// who type it.
+struct KeyPage {
+  /// What it is, in one line.
+  let heading: String
+  let device: DeviceKey
+  /// How the QR code is to be drawn.
+  let form: QRForm
+  /// The file that the QR code is in as well, or nil.
+  let file: String?
+
+  private static let scan = "Scan the QR code with an app for one-time codes, or type the key into it."
+  private static let type = "Type the key into an app for one-time codes."
+  private static let apps = "Apps: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager."
+  private static let doesNotFit =
+    "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
+
+  /// The fewest columns that text beside a QR code is of use in.
+  private static let narrowest = 24
+
+  private var key: String { "Key: \(device.groupedKey) (\(device.status.description))" }
+  private var uri: String { "URI: \(device.uri.text)" }
+
+  /// The page as part of a transcript, its lines as long as they are.
+  func transcript(on screen: QRScreen) -> String {
+    let drawing = QRCode(device.uri.text).flatMap { QRDrawing($0, form: form, on: screen) }
+    let isMissing = drawing == nil && form != .none && screen.size != nil
+    let text = intro(isDrawn: drawing != nil, isMissing: isMissing) + ["", key] + rest + [""]
+    return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
+  }
+
+  /// The page as it covers a screen, with a row left for the question below it.
+  ///
+  /// - Parameters:
+  ///   - screen: The screen.
+  ///   - notice: What there is to say about the last answer, or nil.
+  /// - Returns: The lines, none longer than the screen is wide but for the URI, which the terminal breaks so that
+  ///   it can be copied whole; nil where they do not fit, or the form that was asked for does not.
+  func lines(on screen: QRScreen, notice: String?) -> [String]? {
+    guard let size = screen.size else { return nil }
+    let layout = Layout(rows: size.rows - 1, columns: size.columns)
+    if form != .none {
+      guard let code = QRCode(device.uri.text) else { return nil }
+      if let lines = lines(with: code, on: screen, layout, notice) { return lines }
+      guard form == .auto else { return nil }
+    }
+    let intro = intro(isDrawn: false, isMissing: form != .none)
+    return layout.stacked(intro + ["", key] + rest, notice: notice)
+  }
+
+  private func lines(with code: QRCode, on screen: QRScreen, _ layout: Layout, _ notice: String?) -> [String]? {
+    let intro = intro(isDrawn: true, isMissing: false)
+    var lines: [String]?
+    _ = QRDrawing.largest(of: code, form: form, on: screen) { drawing in
+      lines =
+        layout.stacked(intro + ["", key] + rest, drawing: drawing, notice: notice)
+        ?? layout.beside(drawing, intro + ["", key], below: rest, notice: notice)
+      return lines != nil
+    }
+    if lines != nil { return lines }
+    _ = QRDrawing.largest(of: code, form: form, on: screen) { drawing in
+      lines = layout.beside(drawing, intro + ["", key] + rest, below: [], notice: notice)
+      return lines != nil
+    }
+    return lines
+  }
+
+  private func intro(isDrawn: Bool, isMissing: Bool) -> [String] {
+    let instruction = isDrawn || file != nil ? Self.scan : isMissing ? Self.doesNotFit : Self.type
+    return [heading, "", instruction, Self.apps]
+  }
+
+  /// What is copied rather than read.
+  private var rest: [String] { [uri] + (file.map { ["The QR code is in \($0.printable)"] } ?? []) }
+
+  /// A screen that a page is laid out on.
+  private struct Layout {
+    let rows: Int
+    let columns: Int
+
+    /// Everything below each other; nil where that does not fit.
+    func stacked(_ text: [String], drawing: QRDrawing? = nil, notice: String?) -> [String]? {
+      guard drawing.map({ $0.columns <= columns }) ?? true else { return nil }
+      let lines = broken(text) + [""] + (drawing?.lines ?? []) + (notice.map { broken([$0]) } ?? [])
+      return height(lines) <= rows ? lines : nil
+    }
+
+    /// The text at the right of the QR code, and what is to be copied below it; nil where that does not fit.
+    func beside(_ drawing: QRDrawing, _ text: [String], below: [String], notice: String?) -> [String]? {
+      let width = columns - drawing.columns - 2
+      guard width >= KeyPage.narrowest else { return nil }
+      let said = notice.map { text + ["", $0] } ?? text
+      let right = said.flatMap { PageText.wrapped($0, columns: width) }
+      guard right.count <= drawing.lines.count else { return nil }
+      let beside = drawing.lines.enumerated().map { row, line in
+        row < right.count && !right[row].isEmpty ? line + "  " + right[row] : line
+      }
+      let lines = beside + broken(below)
+      return height(lines) <= rows ? lines : nil
+    }
+
+    /// Lines broken at blanks; but for URIs, which have none.
+    private func broken(_ text: [String]) -> [String] {
+      text.flatMap { line in
+        line.hasPrefix("URI: ") ? [line] : PageText.wrapped(line, columns: columns)
+      }
+    }
+
+    /// How many rows lines take, with those that the terminal makes of a URI.
+    private func height(_ lines: [String]) -> Int {
+      lines.reduce(0) { $0 + ($1.hasPrefix("URI: ") ? PageText.rows(of: $1, columns: columns) : 1) }
+    }
+  }
+}

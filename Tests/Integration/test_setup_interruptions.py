@@ -1,0 +1,198 @@
+"""Every way to stop `twofactor` at every question that it asks, and what is left then."""
+
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rig.enrollment import command, enroll
+from rig.machine import Account
+from rig.one_time_password import Authenticator
+from rig.screen import Screen
+
+PASSWORD, CODE, NEW_CODE, STORED = "Password: ", "Current code, or a backup code: ", "Code from the app: ", "[y/N] "
+
+
+@dataclass(frozen=True)
+class Question:
+    """One of the questions of a command."""
+
+    command: str
+    questions: tuple[str, ...]
+    number: int
+
+    @property
+    def text(self) -> str:
+        return self.questions[self.number]
+
+
+FILES = "--qr-file qr.png --backup-codes-file codes"
+COMMANDS = {
+    f"enable {FILES}": (PASSWORD, NEW_CODE, STORED),
+    "enable --force": (PASSWORD, NEW_CODE, STORED),
+    "disable": (PASSWORD, CODE),
+    "backup-codes --backup-codes-file codes": (CODE,),
+    "device add tablet --qr-file qr.png": (CODE, NEW_CODE),
+    "device remove spare": (CODE,),
+    "show --name spare --qr-file qr.png": (PASSWORD, CODE),
+    "verify": ("Code: ",),
+}
+QUESTIONS = [
+    Question(command, questions, number) for command, questions in COMMANDS.items() for number in range(len(questions))
+]
+
+
+def name(question: Question) -> str:
+    return f"{question.command}: {question.text}".replace(FILES, "").replace(" ", "-")
+
+
+@pytest.fixture
+def user(products, new_account, password):
+    return new_account(password=password)
+
+
+class Sitting:
+    """A person at a terminal, up to one question of a command."""
+
+    def __init__(self, user: Account, question: Question) -> None:
+        self.user, self.question = user, question
+        self.codes: list[str] = []
+        if question.command != f"enable {FILES}":
+            self.codes = enroll(user, backup_codes=2).backup_codes
+            command("device", "add", "spare", "--no-confirm", "--user", user.name)
+        self.before = self.files()
+
+    def sit_down(self, line: str = "trap : INT QUIT HUP TERM; {}; echo status $?; stty -a; echo the end") -> Screen:
+        self.screen = Screen(self.user, "-c", line.format(f"twofactor {self.question.command}"), program="bash")
+        self.reach()
+        return self.screen
+
+    def reach(self) -> None:
+        for text in self.question.questions[: self.question.number]:
+            self.answer(text)
+        self.screen.expect(self.question.text)
+
+    def answer(self, text: str) -> None:
+        """Gives the right answer to a question."""
+        self.screen.expect(text)
+        if text == PASSWORD:
+            self.screen.type(self.user.password)
+        elif text == STORED:
+            self.screen.type("y")
+        elif text == NEW_CODE:
+            key = re.search(r"secret=([A-Z2-7]+)", self.screen.uri)[1]
+            self.screen.type(Authenticator.from_base32(key).code_at(time.time()))
+        else:
+            self.screen.type(self.codes.pop(0))
+
+    def files(self) -> dict[str, bytes]:
+        """What there is in the home of the command's; but for the state, which a code that was used up is in."""
+        names = [".twofactor/credential", "qr.png", "codes"]
+        return {name: (self.user.home / name).read_bytes() for name in names if (self.user.home / name).exists()}
+
+    def nothing_happened(self) -> None:
+        assert self.files() == self.before
+        names = {path.name for path in self.user.home.iterdir()}
+        assert not [name for name in names if name.startswith((".twofactor.", "codes.", "qr.png."))]
+
+
+def terminal_is_as_it_was(sitting: Sitting, status: int) -> None:
+    screen = sitting.screen
+    screen.expect(f"status {status}").expect("the end")
+    settings = screen.text[screen.text.index(f"status {status}") :]
+    assert re.search(r"\sicanon\s", settings) and re.search(r"\secho\s", settings)
+    assert not screen.is_covered
+    assert sitting.user.password not in screen.received
+    screen.ends()
+
+
+KEYS = {"c": signal.SIGINT, "\\": signal.SIGQUIT}
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=name)
+def test_keys_that_stop_a_program_restore_the_terminal_and_change_nothing(user, question):
+    sitting = Sitting(user, question)
+    for key, number in KEYS.items():
+        screen = sitting.sit_down()
+        screen.terminal.sendcontrol(key)
+        terminal_is_as_it_was(sitting, 128 + number)
+        sitting.nothing_happened()
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=name)
+def test_the_end_of_the_input_changes_nothing(user, question):
+    sitting = Sitting(user, question)
+    screen = sitting.sit_down()
+    screen.terminal.sendeof()
+    terminal_is_as_it_was(sitting, 1)
+    assert "twofactor: the input ended at a question, nothing was changed" in screen.text
+    sitting.nothing_happened()
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=name)
+def test_signals_from_elsewhere_take_everything_back(user, question):
+    sitting = Sitting(user, question)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        screen = sitting.sit_down()
+        os.kill(screen.process("twofactor"), number)
+        terminal_is_as_it_was(sitting, 128 + number)
+        sitting.nothing_happened()
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=name)
+def test_a_terminal_that_is_closed_changes_nothing(user, question):
+    sitting = Sitting(user, question)
+    screen = sitting.sit_down("exec {}")
+    process = screen.process("twofactor")
+    screen.hang_up()
+    deadline = time.monotonic() + 10
+    while is_running(process):
+        assert time.monotonic() < deadline, "it goes on without a terminal"
+        time.sleep(0.02)
+    sitting.nothing_happened()
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(") ", 1)[1][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=name)
+def test_a_command_that_is_stopped_gives_the_terminal_back_and_asks_again_when_it_goes_on(user, question):
+    sitting = Sitting(user, question)
+    environment = "TERM=xterm LC_ALL=C.UTF-8 PS1=ready\\>"
+    # Wide enough for the shell not to break the lines that are typed at it.
+    screen = sitting.screen = Screen(
+        user, "--norc", "-i", program="bash", rows=40, columns=140, environment=environment
+    )
+    screen.expect("ready>").type(f"twofactor {question.command}")
+    sitting.reach()
+    covered = screen.is_covered
+    screen.terminal.sendcontrol("z")
+    screen.expect("Stopped").expect("ready>")
+    assert not screen.is_covered
+    screen.type("stty -a | grep -o ' echo '; echo seen")
+    screen.expect(" echo ").expect("seen").expect("ready>").type("fg")
+    for text in question.questions[question.number :]:
+        sitting.answer(text)
+    screen.expect("ready>").type("echo status $?; exit").expect("status 0")
+    screen.ends()
+    assert covered == (question.text == NEW_CODE)
+    assert user.password not in screen.received
+    if question.command != "verify":
+        assert sitting.files() != sitting.before or not sitting.before
+
+
+def test_ctrl_c_typed_ahead_leaves_all_or_nothing(user):
+    # It arrives while the backup codes are hashed, or a moment later.
+    sitting = Sitting(user, QUESTIONS[2])
+    screen = sitting.sit_down()
+    screen.terminal.send("y\r\x03")
+    screen.expect("status ").expect("the end")
+    made = (user.home / ".twofactor/credential").exists()
+    assert ("Two-factor is on." in screen.text) == made == (user.home / "codes").exists()

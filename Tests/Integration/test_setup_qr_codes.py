@@ -1,0 +1,228 @@
+"""The QR code of `twofactor` as a camera sees it, and the URI in it as other programs read it."""
+
+import json
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import passlib.totp
+import pyotp
+import pytest
+from rig.machine import COMMAND, Account
+from rig.one_time_password import Authenticator
+from rig.screen import DARK, LIGHT, SOLARIZED, Emulation, Screen, read_picture
+from rig.ssh import Server
+
+
+@pytest.fixture
+def user(products, new_account, password):
+    return new_account(password=password)
+
+
+def at_code(screen: Screen, user) -> Screen:
+    return screen.expect("Password: ").type(user.password).expect("Code from the app: ")
+
+
+@pytest.mark.parametrize("terminal", ["xterm-256color", "xterm", "linux"])
+@pytest.mark.parametrize("form", ["auto", "utf8", "ansi", "ascii"])
+def test_every_form_of_the_qr_code_reads_on_every_ground(user, form, terminal, scratch):
+    environment = f"LC_ALL=C.UTF-8 TERM={terminal}"
+    screen = Screen(user, "enable", "--qr", form, rows=64, columns=120, environment=environment)
+    at_code(screen, user)
+    for ground in (DARK, LIGHT, SOLARIZED):
+        assert screen.qr_code(ground, scratch) == screen.uri
+    screen.terminal.close(force=True)
+
+
+@pytest.mark.parametrize("ground", [DARK, LIGHT, SOLARIZED], ids=["dark", "light", "solarized"])
+@pytest.mark.parametrize("issuer", ["Example", "server.with-a-long-name.example.org"])
+def test_the_qr_code_reads_at_80_by_24_with_the_question_on_the_same_screen(user, ground, issuer, scratch):
+    screen = at_code(Screen(user, "enable", "--issuer", issuer), user)
+    assert screen.lines[-1].startswith("Code from the app:")
+    read = screen.qr_code(ground, scratch)
+    assert read.startswith(f"otpauth://totp/{issuer}:{user.name}?secret=") and read.endswith(f"&issuer={issuer}")
+    prove(screen, read)
+
+
+def prove(screen: Screen, read: str) -> None:
+    """Ends the enrolment with a code of what was read."""
+    key = re.search("secret=([A-Z2-7]+)", read)[1]
+    screen.type(Authenticator.from_base32(key).code_at(time.time())).expect("[y/N] ").type("y")
+    assert screen.ends() == 0
+
+
+@pytest.mark.parametrize("environment", ["LC_ALL=C TERM=xterm", "LC_ALL=de_DE.ISO-8859-1 TERM=xterm-256color"])
+def test_without_a_locale_of_utf8_the_qr_code_still_reads(user, environment, scratch):
+    screen = at_code(Screen(user, "enable", rows=64, columns=120, environment=environment), user)
+    assert "█" not in screen.text
+    assert screen.qr_code(DARK, scratch) == screen.qr_code(LIGHT, scratch) == screen.uri
+    screen.terminal.close(force=True)
+
+
+def test_a_smaller_form_is_drawn_where_the_larger_one_does_not_fit(user, scratch):
+    screen = at_code(Screen(user, "enable", environment="LC_ALL=C TERM=xterm-256color"), user)
+    assert "█" in screen.text
+    assert screen.qr_code(DARK, scratch) == screen.qr_code(LIGHT, scratch) == screen.uri
+    screen.terminal.close(force=True)
+
+
+def test_no_color_keeps_colours_away_and_the_page_where_it_was(user, scratch):
+    screen = Screen(user, "enable", environment="LC_ALL=C.UTF-8 TERM=xterm-256color NO_COLOR=1")
+    at_code(screen, user)
+    assert screen.is_covered and not re.search(r"\x1b\[[0-9;]*m", screen.received)
+    prove(screen, screen.qr_code(DARK, scratch))
+
+
+def test_without_cursor_control_the_qr_code_is_drawn_without_colours(user, scratch):
+    screen = at_code(Screen(user, "enable", environment="LC_ALL=C.UTF-8 TERM=dumb", rows=40), user)
+    assert "\x1b" not in screen.received
+    prove(screen, screen.qr_code(DARK, scratch))
+
+
+@pytest.mark.parametrize("form", ["utf8", "ascii"])
+def test_a_form_that_was_asked_for_is_drawn_where_there_is_no_terminal(user, form, scratch):
+    options = ["enable", "--user", user.name, "--no-confirm", "--yes", "--qr", form]
+    drawn = subprocess.run([COMMAND, *options], stdout=subprocess.PIPE, text=True, timeout=30).stdout
+    assert "\x1b" not in drawn
+    # The dark modules are drawn in ASCII, as on paper, and the light ones in half blocks.
+    emulation = Emulation(70, 120)
+    emulation.feed(drawn.replace("\n", "\r\n").encode())
+    read = emulation.qr_code(LIGHT if form == "ascii" else DARK, scratch)
+    assert read == re.search(r"otpauth://\S+", drawn)[0]
+
+
+@pytest.mark.parametrize("file", ["code.png", "code.svg"])
+@pytest.mark.parametrize("options", [(), ("--algorithm", "sha512", "--digits", "8", "--type", "hotp")])
+def test_the_qr_code_in_a_file_reads(user, file, options, scratch):
+    screen = at_code(Screen(user, "enable", "--qr-file", file, "--qr", "none", *options, rows=40), user)
+    assert f"The QR code is in {file}" in screen.text
+    path = user.home / file
+    assert path.stat().st_mode & 0o7777 == 0o600 and path.stat().st_uid == user.uid
+    assert read_picture(path if file.endswith("png") else drawn(path, scratch)) == screen.uri
+    screen.terminal.close(force=True)
+
+
+def drawn(path: Path, scratch: Path) -> Path:
+    """The squares of an SVG as a bitmap: not every machine has a program that draws one."""
+    picture = ElementTree.parse(path).getroot()
+    side, scale = int(picture.get("viewBox").split()[2]), 4
+    squares = re.findall(r"M(\d+) (\d+)h1v1h-1z", picture.findall("{*}path")[1].get("d"))
+    dark = {(int(x), int(y)) for x, y in squares}
+    size = range(side * scale)
+    bitmap = bytes(0 if (x // scale, y // scale) in dark else 255 for y in size for x in size)
+    (scratch / "drawn.pgm").write_bytes(b"P5 %d %d 255\n" % (len(size), len(size)) + bitmap)
+    return scratch / "drawn.pgm"
+
+
+def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, scratch):
+    tmux = ["runuser", "-u", user.name, "--", "tmux", "-S", f"{user.home}/socket"]
+    shell = "exec env LC_ALL=C.UTF-8 PS1=ready\\> sh"
+    start = ["-f", "/dev/null", "-u", "new-session", "-d", "-x", "80", "-y", "24", shell]
+    subprocess.run([*tmux, *start], check=True, timeout=20, cwd=user.home)
+    try:
+        window = TmuxWindow(tmux)
+        window.wait_for("ready>")
+        window.type("twofactor enable")
+        window.wait_for("Password:")
+        window.type(user.password)
+        window.wait_for("Code from the app:")
+        emulation = Emulation(24, 80)
+        emulation.feed(window.capture("-e", "-N").replace("\n", "\r\n").encode())
+        read = emulation.qr_code(DARK, scratch)
+        assert read == emulation.qr_code(LIGHT, scratch)
+        key = re.search("secret=([A-Z2-7]+)", read)[1]
+        window.type(Authenticator.from_base32(key).code_at(time.time()))
+        window.wait_for("[y/N]")
+        window.type("y")
+        window.wait_for("To undo it: twofactor disable")
+        everything = window.capture("-S", "-")
+        assert "ready>twofactor enable\nPassword:\n\nBackup codes" in everything
+        assert key not in everything.replace(" ", "").replace("\n", "") and "█" not in everything
+    finally:
+        subprocess.run([*tmux, "kill-server"], timeout=20)
+
+
+class TmuxWindow:
+    """The one window of a tmux server."""
+
+    def __init__(self, tmux: list[str]) -> None:
+        self._tmux = tmux
+
+    def type(self, line: str) -> None:
+        subprocess.run([*self._tmux, "send-keys", "-l", line], check=True, timeout=20)
+        subprocess.run([*self._tmux, "send-keys", "Enter"], check=True, timeout=20)
+
+    def capture(self, *options: str) -> str:
+        line = [*self._tmux, "capture-pane", "-p", *options]
+        return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, timeout=20).stdout.rstrip("\n")
+
+    def wait_for(self, text: str) -> None:
+        while text not in self.capture():
+            time.sleep(0.05)
+
+
+def test_the_qr_code_reads_over_ssh(user, system_service, scratch):
+    service = system_service("over-ssh", "auth required pam_unix.so", "account required pam_unix.so")
+    with Server(service, scratch / service) as server:
+        program, *arguments = server.arguments(user, "LC_ALL=C.UTF-8 twofactor enable")
+        screen = Screen(Account("root", ""), "-tt", *arguments, program=program)
+        screen.expect("assword: ").type(user.password)
+        at_code(screen, user)
+        prove(screen, screen.qr_code(DARK, scratch))
+
+
+READERS = {
+    "sha1": (),
+    "sha256": ("--algorithm", "sha256"),
+    "sha512, 8 digits": ("--algorithm", "sha512", "--digits", "8"),
+    "60 seconds": ("--period", "60"),
+    "hotp": ("--type", "hotp", "--digits", "8"),
+    "blanks and letters": ("--issuer", "Müller Söhne", "--account", "zoë/one@example.org"),
+}
+
+
+@pytest.mark.parametrize("options", READERS.values(), ids=READERS)
+def test_other_programs_read_the_uri_as_it_was_meant(user, options):
+    made = json.loads(run_as_root("enable", "--user", user.name, "--no-confirm", "--yes", "--json", *options))
+    device, uri = made["device"], made["uri"]
+    wanted = dict(zip(options[::2], options[1::2]))
+    issuer, account = wanted.get("--issuer", socket.gethostname()), wanted.get("--account", user.name)
+    now = int(time.time())
+
+    # PyOTP, a library of its own for one-time codes.
+    read = pyotp.parse_uri(uri)
+    assert (read.issuer, read.name, read.secret) == (issuer, account, made["secret"])
+    code = read.at(0) if device["type"] == "hotp" else read.at(now)
+    assert (read.digits, read.digest().name) == (device["digits"], device["algorithm"])
+
+    # oathtool, which takes the parameters apart.
+    line = ["oathtool", "--base32", f"--digits={device['digits']}"]
+    line += ["--hotp", "--counter=0"] if device["type"] == "hotp" else [f"--totp={device['algorithm']}"]
+    line += [] if device["type"] == "hotp" else [f"--now=@{now}", f"--time-step-size={device['period']}s"]
+    assert run(*line, made["secret"]) == code
+
+    if device["type"] == "totp":
+        # Passlib, the library of many web services.
+        other = passlib.totp.TOTP.from_uri(uri)
+        assert (other.issuer, other.label) == (issuer, account)
+        assert other.generate(now).token == code
+        assert (other.period, other.digits, other.alg) == (device["period"], device["digits"], device["algorithm"])
+
+
+def test_a_uri_with_every_sign_in_it_reads(user):
+    # PyOTP takes escapes away before it takes the URI apart, so it is not asked.
+    names = ("--issuer", "a&b=c?d#e%20/ü", "--account", "f&g=h?i#j%25/é@k")
+    made = json.loads(run_as_root("enable", "--user", user.name, "--no-confirm", "--yes", "--json", *names))
+    read = passlib.totp.TOTP.from_uri(made["uri"])
+    assert (read.issuer, read.label) == (names[1], names[3])
+
+
+def run_as_root(*arguments: str) -> str:
+    return run(str(COMMAND), *arguments)
+
+
+def run(*line: str) -> str:
+    return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, timeout=30).stdout.strip()
