@@ -119,6 +119,15 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
+  /// What is wrong with a value that is no number in the range of ``kind``.
+  var rangeProblem: Literal {
+    switch self {
+    case .window: "is not a number from 0 to 10"
+    case .gracePeriod: "is not a number from 0 to 2592000"
+    default: "is not a number from 1 to 100"
+    }
+  }
+
   /// Where it may stand.
   public var place: Place {
     switch self {

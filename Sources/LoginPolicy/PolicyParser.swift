@@ -103,7 +103,7 @@ public struct PolicyParser: Sendable {
       set(option, flag: isYes)
     case .number(let range):
       guard let number = value.decimal(upTo: range.upperBound), number >= range.lowerBound else {
-        throw problem("is not a number in its range", word)
+        throw problem(option.rangeProblem, word)
       }
       set(option, number: number)
     case .text(let lengths):

@@ -55,7 +55,7 @@ def test_lines_for_the_setup_command_are_no_mistake(harness, enrolled, service, 
     ("line", "word", "problem"),
     [
         ("windw = 1", "windw", "there is no such option"),
-        ("window = 11", "window", "is not a number in its range"),
+        ("window = 11", "window", "is not a number from 0 to 10"),
         ("echo_code = yes", "echo_code", "was given before"),
         ("nullok", "nullok", "has no value"),
         ("nullok = true", "nullok", "is neither yes nor no"),

@@ -283,6 +283,14 @@ import Verification
     #expect(!policy.isDebugging)
   }
 
+  @Test func theProblemNamesTheRange() {
+    for option in Self.table.keys {
+      guard case .number(let range) = option.kind else { continue }
+      let problem = problem(["\(text(option.name))=\(range.upperBound + 1)"])
+      #expect(problem?.problem.string == "is not a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+  }
+
   @Test func theProblemNamesTheArgument() {
     var description = ByteText<200>()
     problem(["windows=3"])?.describe(into: &description, path: Array("".utf8).span)
