@@ -1,16 +1,19 @@
 """The page for those who come from other modules: every option of theirs is on it, and what it names here is there."""
 
+import base64
 import gzip
 import os
 import re
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from rig.clock import START
 from rig.harness import Result
 from rig.one_time_password import Authenticator
-from rig.machine import CHECKOUT, modules_directory
-from test_manual_pages import options_of_the_policy
+from rig.machine import CHECKOUT, COMMAND, modules_directory
+from test_manual_pages import options_of_the_policy, subcommands
 
 PAGE = (CHECKOUT / "pam/migration.md").read_text()
 GOOGLE, OATH = "pam_google_authenticator.so", "pam_oath.so"
@@ -43,6 +46,41 @@ def test_what_the_page_names_here_is_there(module):
         assert why.endswith(".") or there == "`debug_syslog`", there
         for name in re.findall(r"`([a-z_]+)(?:=[^`]*)?`", why):
             assert name in options | mapped(module), (there, name)
+
+
+def test_every_command_of_the_page_is_one(products):
+    commands = re.findall(r"^ +twofactor (\S+)|`twofactor ([a-z-]+)", PAGE, re.MULTILINE)
+    known = {words[0] for words in subcommands()}
+    assert {one or other for one, other in commands} <= known and commands
+
+
+def put_in_order(path: Path, account, text: str) -> None:
+    path.write_text(text)
+    os.chown(path, account.uid, account.gid)
+    path.chmod(0o600)
+
+
+def test_the_way_that_the_page_shows_takes_a_phone_over_and_no_used_code(harness, products, account, service, log):
+    phone = Authenticator(os.urandom(20))
+    secret = base64.b32encode(phone.secret).decode()
+    file = account.home / ".google_authenticator"
+    put_in_order(file, account, f'{secret}\n" DISALLOW_REUSE\n" TOTP_AUTH\n31415926\n27182818\n')
+    old = harness.service("old", f"auth required {GOOGLE}")
+    new = service("max_failures=1")
+    time.sleep(max(0.0, 5 - (30 - time.time() % 30)))
+    used, code = phone.code_at(time.time()), phone.code_at(time.time(), steps=1)
+    wrong = phone.wrong_code(time.time())
+    assert harness.log_in(old, account.name, used).result == Result.SUCCESS
+    before = file.read_bytes()
+    words = [COMMAND, "import", "--user", account.name, file, "--yes"]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert file.read_bytes() == before
+    results = [harness.log_in(new, account.name, reply).result for reply in (used, wrong, code, "31415926", "31415926")]
+    assert results == [Result.AUTH_ERR, Result.AUTH_ERR, Result.MAXTRIES, Result.SUCCESS, Result.AUTH_ERR]
+    assert harness.log_in(new, account.name, code).result == Result.SUCCESS
+    lines = [message.text.rpartition(" rhost=- ")[2] for message in log.of_module(6)]
+    assert lines[0] == "reason=reused-code" and lines[3] == "method=backup-code backup_codes_left=1", lines
 
 
 def document(package: str, name: str) -> str:
