@@ -68,9 +68,9 @@ public struct PolicyParser: Sendable {
   public func finish() throws(PolicyProblem) -> Policy {
     if policy.password.isTriedFirst, policy.password.isUsedAlone {
       let isUse = passOption == .useFirstPass
+      let word = ByteText<32>(passOption.name)
       throw PolicyProblem(
-        isUse ? "contradicts try_first_pass" : "contradicts use_first_pass",
-        ByteText<32>(passOption.name).bytes, line: passLine)
+        isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", word.bytes, line: passLine)
     }
     return policy
   }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
+from rig.enrollment import enroll, turn_into_scratch_code
 from rig.harness import Result
 
 PASSWORD_TOO = "Password & verification code: "
@@ -108,6 +108,23 @@ def test_a_backup_code_stands_at_the_end_too(harness, account, stack, log, produ
     assert login.result == Result.SUCCESS
     assert log.of_module(1)[0].text.endswith("method=backup-code backup_codes_left=1")
     assert harness.log_in(name, enrolled.user, text, at=START).result == Result.AUTH_ERR
+
+
+@pytest.mark.parametrize("password", ["", "correct horse 9", "ends in 99", "12345678"])
+def test_an_imported_code_of_eight_digits_stands_at_the_end_too(harness, account, stack, log, products, password):
+    enrolled = enroll(account, backup_codes=2)
+    turn_into_scratch_code(enrolled, "31415926")
+    name = stack("imported", "forward_pass")
+    answers = ["31415926", enrolled.authenticator.code_at(START), "31415926", enrolled.authenticator.wrong_code(START)]
+    for answer in answers:
+        harness.log_in(name, enrolled.user, password + answer, at=START)
+    said = [message.text.rpartition(" rhost=- ")[2] for message in log.of_module(4)]
+    assert said == [
+        "method=backup-code backup_codes_left=1",
+        f"method=totp device={enrolled.device}",
+        "reason=reused-code",
+        "reason=wrong-code failures=1",
+    ]
 
 
 def test_backup_codes_may_be_switched_off_here_too(harness, account, stack, products):
