@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <sys/signalfd.h>
 #include <sys/timex.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int csetup_set_identity(uid_t user, gid_t group) {
@@ -118,4 +119,8 @@ int csetup_try_library(const char *path, const char *symbol, char *problem, size
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
   if (count == 0) snprintf(problem, size, "it is damaged");
   return 1;
+}
+
+long csetup_security_context(const char *path, char *context, size_t size) {
+  return (long)lgetxattr(path, "security.selinux", context, size);
 }

@@ -1,5 +1,6 @@
 import Enrollment
 import FixedMemory
+import Verification
 
 /// What `status` tells about an account. Nothing in it is secret.
 struct EnrollmentStatus {
@@ -74,6 +75,7 @@ extension EnrollmentStore {
       status.backupCodesLeft = state.backupCodesLeft(of: credential)
       status.lastUsedAt = state.lastUsedAt > 0 ? state.lastUsedAt : nil
       status.failures = state.failures
+      status.isLocked = state.isLocked
       status.lockedUntil = state.throttledUntil > now ? state.throttledUntil : nil
     }
     return status

@@ -1,6 +1,8 @@
 """`twofactor doctor` and `twofactor test` on a host that runs: the sandbox, with its own sshd and accounts."""
 
+import contextlib
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from rig.enrollment import enroll
+from rig.harness import Result
 from rig.machine import COMMAND, modules_directory
 
 SSHD_SETTINGS = Path("/etc/ssh/sshd_config.d/10-twofactor.conf")
@@ -101,6 +104,85 @@ def test_a_read_only_home_is_found(host, account):
     assert status == 78 and statuses(checks, "file_system") == {"failed"}
 
 
+def one(checks: list[dict], name: str, status: str) -> dict:
+    """The check of that name and status; there is one."""
+    matching = [check for check in checks if (check["name"], check["status"]) == (name, status)]
+    assert len(matching) == 1, checks
+    return matching[0]
+
+
+def test_a_full_file_system_is_found(host, account):
+    directory = enroll(account).directory
+    saved = {path.name: path.read_bytes() for path in directory.iterdir()}
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size=64k,mode=700,uid={account.uid},gid={account.gid}", "full", directory],
+        check=True, timeout=20,
+    )
+    try:
+        for name, content in saved.items():
+            (directory / name).write_bytes(content)
+            (directory / name).chmod(0o600)
+            os.chown(directory / name, account.uid, account.gid)
+        assert statuses(doctor("--user", account.name)[1], "file_system") == set()
+        with contextlib.suppress(OSError):
+            (directory / "filler").write_bytes(b"0" * 100_000)
+        status, checks = doctor("--user", account.name)
+        assert status == 0 and "is full" in one(checks, "file_system", "warning")["detail"]
+    finally:
+        subprocess.run(["umount", directory], check=True, timeout=20)
+
+
+def test_a_home_that_is_not_mounted_is_found_and_the_disk_named(host, account):
+    away = account.home.with_name(account.name + ".away")
+    fstab = Path("/etc/fstab")
+    before = fstab.read_text() if fstab.exists() else None
+    account.home.rename(away)
+    try:
+        check = one(doctor("--user", account.name)[1], "home", "warning")
+        assert f"{account.home} is not there" in check["detail"] and "twofactor.conf" in check["remedy"]
+        fstab.write_text(f"/dev/sda1 / ext4 defaults 0 1\n# /dev/sdb1 /home ext4\n/dev/sdc1 {account.home} ext4 defaults 0 2\n")
+        check = one(doctor("--user", account.name)[1], "home", "warning")
+        assert "is not mounted" in check["detail"] and check["remedy"] == f"mount {account.home}"
+    finally:
+        away.rename(account.home)
+        fstab.write_text(before) if before is not None else fstab.unlink()
+
+
+def test_a_locked_account_is_found(host, account, harness, service):
+    enrolled = enroll(account)
+    name = service("max_failures=1")
+    for hours in range(100, 0, -1):
+        moment = time.time() - 3600 * hours
+        harness.log_in(name, account.name, enrolled.authenticator.wrong_code(moment), at=moment)
+    check = one(doctor("--user", account.name)[1], "throttling", "warning")
+    assert check["remedy"] == f"twofactor unlock --user {account.name}"
+
+
+def clocked(offset: str, *arguments: str) -> list[dict]:
+    """What doctor says under a clock that is off; files have the times that they have."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    done = subprocess.run(
+        [COMMAND, "doctor", "--json", *arguments], capture_output=True, text=True, timeout=60,
+        env={"LD_PRELOAD": str(library), "FAKETIME": offset, "NO_FAKE_STAT": "1", "PATH": "/usr/sbin:/usr/bin"},
+    )
+    return json.loads(done.stdout)["checks"]
+
+
+def test_a_clock_that_is_far_behind_is_found(host):
+    assert not any("wrong by" in check["detail"] for check in clocked("+0s"))
+    check = one(clocked("-2h"), "clock", "failed")
+    assert "wrong by" in check["detail"] and "systemd-timesyncd" in check["remedy"]
+
+
+def test_a_clock_that_was_set_back_behind_a_login_is_found(host, account, harness, service):
+    enrolled = enroll(account)
+    later = time.time() + 3600
+    code = enrolled.authenticator.code_at(later)
+    assert harness.log_in(service(), account.name, code, at=later).result == Result.SUCCESS
+    check = one(doctor("--user", account.name)[1], "clock", "failed")
+    assert account.name in check["detail"] and "set back" in check["detail"]
+
+
 def test_a_user_without_roots_rights_sees_the_own_enrolment_alone(host, account, new_account):
     enroll(account)
     enroll(new_account())
@@ -125,7 +207,7 @@ def tryout(products):
 def run_test(service: str, user: str, *answers: str) -> tuple[int, str]:
     terminal = pexpect.spawn(str(COMMAND), ["test", "--service", service, "--user", user], timeout=20, encoding="utf-8")
     for answer in answers:
-        terminal.expect("(Password|Verification code): ")
+        terminal.expect("[Pp]assword[^:\r\n]*[.:] ?|Verification code: ")
         terminal.sendline(answer)
     text = terminal.before or ""
     terminal.expect(pexpect.EOF)
@@ -140,10 +222,41 @@ def test_a_stack_is_tried_without_logging_out(tryout, new_account, password):
     code = authenticator.code_at(time.time())
     status, text = run_test(tryout, account.name, password, code)
     assert (status, "The login would have gone through." in text) == (0, True), text
-    # The log is shown as it is written.
+    # The log is shown as it is written, and what each module answered.
     assert "pam_twofactor(tryout:auth): accepted user=" in text
+    assert answers(text) == [
+        ["pam_unix.so", "auth", "Success"],
+        ["pam_twofactor.so", "auth", "Success"],
+        ["pam_unix.so", "account", "Success"],
+    ]
     status, text = run_test(tryout, account.name, password, code)
     assert status == 1 and "The login was refused" in text and "reason=reused-code" in text
+    assert answers(text) == [
+        ["pam_unix.so", "auth", "Success"],
+        ["pam_twofactor.so", "auth", "Authentication failure"],
+    ]
+
+
+def answers(text: str) -> list[list[str]]:
+    """The rows of the table of modules."""
+    return [line.split(maxsplit=2) for line in text.replace("\r", "").splitlines() if line.startswith("pam_") and ".so " in line]
+
+
+def test_what_every_module_of_a_longer_stack_answers_is_shown(products, system_service, new_account, password):
+    account = new_account(password=password)
+    code = enroll(account).authenticator.code_at(time.time())
+    system_service("inner", "auth [success=1 default=ignore] pam_unix.so", "auth requisite pam_deny.so", "auth required pam_permit.so")
+    system_service(
+        "outer", "auth substack inner", "auth required pam_twofactor.so", "auth optional pam_ftp.so", "auth optional pam_ftp.so",
+        "account required pam_permit.so", "account requisite pam_deny.so",
+    )
+    status, text = run_test("outer", account.name, password, code, "x", "x")
+    assert status == 1 and "but the account may not log in" in text
+    names = [" ".join(row[:2]) for row in answers(text)]
+    assert names == [
+        "pam_unix.so auth", "pam_permit.so auth", "pam_twofactor.so auth", "pam_ftp.so auth", "pam_ftp.so auth",
+        "pam_permit.so account", "pam_deny.so account",
+    ]
 
 
 def test_a_wrong_password_is_refused_before_a_code_is_asked_for(tryout, new_account, password):
@@ -164,6 +277,10 @@ def test_test_writes_json_and_takes_its_answers_from_standard_input(tryout, new_
     result = json.loads(done.stdout)
     assert (result["user"], result["service"]) == (account.name, tryout)
     assert result["authenticated"] is True and result["permitted"] is True
+    assert result["modules"] == [
+        {"module": f"{name}.so", "facility": facility, "answer": "Success"}
+        for name, facility in (("pam_unix", "auth"), ("pam_twofactor", "auth"), ("pam_unix", "account"))
+    ]
 
 
 def test_test_is_roots_and_knows_its_services(products, account):

@@ -58,4 +58,16 @@ int csetup_try_library(const char *path, const char *symbol, char *problem, size
 /// is done with the account's rights alone. As fork(2).
 pid_t csetup_fork(void);
 
+/// Provided because the Glibc module does not include <sys/xattr.h>. Reads the context that SELinux keeps with a file,
+/// links not followed (lgetxattr(2)); no NUL is added where there is none. Returns its length, or -1 with errno set.
+long csetup_security_context(const char *path, char *context, size_t size);
+
+/// Provided because libpam does not say what each module answers. From here on the answers of modules that libpam
+/// loads in this process are kept (see modules.c).
+void csetup_record_modules(void);
+
+/// The answer at `index`, in the order in which they were given: the file name of the module, `auth` or `account`, and
+/// what its function returned. Both texts live until the next csetup_record_modules. Returns 1, or 0 behind the last.
+int csetup_module_answer(int index, const char **name, const char **facility, int *answer);
+
 #endif

@@ -9,8 +9,8 @@ struct DoctorCommand: ParsableCommand {
     abstract: "Check this host, and say what to change.",
     discussion: """
       Looks at the module's file, at every PAM stack that names it, with what the stack includes, at the \
-      configuration of sshd, at twofactor.conf, at the clock, and at the files of enrolments: all of them as \
-      root, else your own. Nothing is changed. The exit status is 0, or 78 where something failed.
+      configuration of sshd, at twofactor.conf, at the clock, and at the files of enrolments and their SELinux \
+      labels: all of them as root, else your own. Nothing is changed. The exit status is 0, or 78 where something failed.
       """)
 
   @Option(
@@ -46,10 +46,7 @@ struct DoctorCommand: ParsableCommand {
       let entry = TreeAccount.all(in: tree).first { $0.name == name }
       return HostExamination(
         tree: tree,
-        account: common.user == nil
-          ? nil
-          : entry
-            ?? TreeAccount(name: name, userID: account.userID, home: account.homeText, mayLogIn: true, groups: []),
+        account: common.user == nil ? nil : entry ?? TreeAccount(account),
         names: [name])
     }
     return HostExamination(tree: tree, account: nil, names: UserDatabase.accountsWithLogin().map(\.nameText))

@@ -9,10 +9,14 @@ struct EnrollmentCheck {
   /// Fewer backup codes than these are few.
   static let fewBackupCodes = 3
 
+  /// How far a code that was accepted may lie ahead of the clock, in seconds.
+  private static let longestWindow: Int64 = 600
+
   /// What there is to say of the accounts: of each enrolment, of each home that stands in the way, and how many there are.
   func findings(of names: [String]) -> [Finding] {
     var findings: [Finding] = []
-    var enrolled = 0
+    var enrolled: [EnrolledDirectory] = []
+    let files = TreeEnrollment(tree: HostTree(), settings: settings)
     for name in names {
       guard let account = try? Account.existing(named: name) else { continue }
       do {
@@ -20,36 +24,40 @@ struct EnrollmentCheck {
         switch try store.standing() {
         case .absent: continue
         case .enrolled:
-          enrolled += 1
+          enrolled.append(EnrolledDirectory(account: name, path: store.directory))
           do {
             findings += try self.findings(of: store, name)
           } catch {
-            findings.append(broken(name, (error as? SetupError)?.message ?? "cannot be read"))
+            findings.append(broken(name, Self.words(error)))
           }
         case .unusable(let failure):
-          enrolled += 1
-          let error = SetupError(failure, directory: store.directory)
-          findings.append(broken(name, error.message))
+          enrolled.append(EnrolledDirectory(account: name, path: store.directory))
+          let obstacles = files.obstacles(of: TreeAccount(account))
+          findings +=
+            obstacles.isEmpty
+            ? [broken(name, SetupError(failure, directory: store.directory).message)]
+            : obstacles.map { .enrollment(name, $0) }
         }
       } catch {
-        findings.append(unreachable(name, account, (error as? SetupError)?.message ?? "cannot be read"))
+        let obstacle =
+          files.homeObstacle(TreeAccount(account))
+          ?? TreeEnrollment.Obstacle(
+            Self.words(error),
+            remedy: "let root and \(name) alone write on the way there, or keep enrolments outside the homes: "
+              + "directory = /var/lib/twofactor/%u, in \(HostSettings.path)")
+        findings.append(.home(name, obstacle))
       }
     }
-    return [.ok("enrollments", "\(enrolled) of \(names.count) accounts that may log in are enrolled")] + findings
+    findings += SELinuxCheck(tree: HostTree()).findings(of: enrolled)
+    return [.ok("enrollments", "\(enrolled.count) of \(names.count) accounts that may log in are enrolled")] + findings
   }
 
   private func broken(_ name: String, _ message: String) -> Finding {
-    .failed(
-      "enrollment", "\(name) cannot log in: \(message)",
-      remedy: "mend owner and mode, or make a new one: twofactor enable --force --user \(name)")
+    .enrollment(
+      name, TreeEnrollment.Obstacle(message, remedy: "twofactor enable --force --user \(name)"))
   }
 
-  /// Somebody whose home says nothing. That is not proof of anything, so it is a refusal.
-  private func unreachable(_ name: String, _ account: Account, _ message: String) -> Finding {
-    .warning(
-      "home", "\(name) cannot log in, enrolled or not: \(message)",
-      remedy: "mend the home \(account.homeText), or keep enrolments outside the homes with directory=")
-  }
+  private static func words(_ error: any Error) -> String { (error as? SetupError)?.message ?? "cannot be read" }
 
   private func findings(of store: EnrollmentStore, _ name: String) throws -> [Finding] {
     let directory = store.directory
@@ -75,9 +83,22 @@ struct EnrollmentCheck {
       ]
     }
     guard state.st_mode & 0o077 == 0 else {
-      return findings + [broken(name, "\(directory)/state is open to others")]
+      return findings + [
+        .enrollment(
+          name,
+          TreeEnrollment.Obstacle("\(directory)/state is open to others", remedy: "chmod 600 \(directory)/state"))
+      ]
     }
-    let status = try store.status(now: SystemClock.now)
+    let now = SystemClock.now
+    let status = try store.status(now: now)
+    if let last = status.lastUsedAt, last > now + Self.longestWindow {
+      findings.append(
+        .failed(
+          "clock",
+          "\(name) logged in at \(Timestamp(seconds: last).readable), which has not come yet: the clock was set back, "
+            + "and codes are refused until it is there again",
+          remedy: ClockCheck.remedy))
+    }
     if status.backupCodes > 0, status.backupCodesLeft < Self.fewBackupCodes {
       findings.append(
         .warning(

@@ -1,3 +1,4 @@
+import Enrollment
 import Glibc
 
 /// An account in the files of a host, `/etc/passwd` and `/etc/group`.
@@ -11,6 +12,19 @@ struct TreeAccount: Equatable {
   let groups: [String]
 
   private static let closed: Set<String> = ["nologin", "false", "sync", "halt", "shutdown"]
+
+  /// An account of this host, wherever it is kept.
+  init(_ account: Account) {
+    self.init(name: account.nameText, userID: account.userID, home: account.homeText, mayLogIn: true, groups: [])
+  }
+
+  init(name: String, userID: uid_t, home: String, mayLogIn: Bool, groups: [String]) {
+    self.name = name
+    self.userID = userID
+    self.home = home
+    self.mayLogIn = mayLogIn
+    self.groups = groups
+  }
 
   /// All accounts of a host's files, in their order.
   static func all(in tree: HostTree) -> [TreeAccount] {

@@ -5,27 +5,50 @@ import Glibc
 /// Looks at the enrolments in a tree: owner, mode and format of what lies there, with nothing opened but the
 /// credential.
 struct TreeEnrollment {
+  /// Something that no login gets past, and how to take it out of the way.
+  struct Obstacle {
+    let text: String
+    /// The command that mends it.
+    let remedy: String
+
+    init(_ text: String, remedy: String) {
+      self.text = text
+      self.remedy = remedy
+    }
+  }
+
   let tree: HostTree
   let settings: HostSettings
 
   func findings(of accounts: [TreeAccount]) -> [Finding] {
     var findings: [Finding] = []
-    var enrolled = 0
+    var enrolled: [EnrolledDirectory] = []
     for account in accounts {
       let directory = directory(of: account)
-      if directory.hasPrefix(account.home + "/"), let problem = homeProblem(account) {
-        findings.append(problem)
-        continue
+      if directory.hasPrefix(account.home + "/") {
+        guard tree.status(of: account.home) != nil else {
+          // A tree seldom has the homes of a host, which may lie on another disk.
+          findings.append(.skipped("home", "\(account.name): \(account.home) is not in this tree"))
+          continue
+        }
+        if let obstacle = homeObstacle(account) {
+          findings.append(.home(account.name, obstacle))
+          continue
+        }
       }
       guard let status = tree.ownStatus(of: directory) else { continue }
-      enrolled += 1
-      findings += problems(directory, status, account).map {
-        .failed(
-          "enrollment", "\(account.name) cannot log in: \($0)",
-          remedy: "mend owner and mode, or make a new one: twofactor enable --force --user \(account.name)")
-      }
+      enrolled.append(EnrolledDirectory(account: account.name, path: directory))
+      findings += obstacles(directory, status, account).map { .enrollment(account.name, $0) }
     }
-    return [.ok("enrollments", "\(enrolled) of \(accounts.count) accounts that may log in are enrolled")] + findings
+    findings += SELinuxCheck(tree: tree).findings(of: enrolled)
+    return [.ok("enrollments", "\(enrolled.count) of \(accounts.count) accounts that may log in are enrolled")]
+      + findings
+  }
+
+  /// What no login of an account gets past in its enrolment.
+  func obstacles(of account: TreeAccount) -> [Obstacle] {
+    let directory = directory(of: account)
+    return tree.ownStatus(of: directory).map { obstacles(directory, $0, account) } ?? []
   }
 
   /// The template filled in.
@@ -47,44 +70,70 @@ struct TreeEnrollment {
     return path
   }
 
-  private func homeProblem(_ account: TreeAccount) -> Finding? {
-    let remedy = "mend the home \(account.home), or keep enrolments outside the homes with directory="
-    guard let home = tree.status(of: account.home) else {
-      // A tree seldom has the homes of a host, which may lie on another disk.
-      return .skipped("home", "\(account.name): \(account.home) is not in this tree")
+  /// What no login of an account gets past in its home; nil where there is nothing.
+  func homeObstacle(_ account: TreeAccount) -> Obstacle? {
+    let home = account.home
+    guard let status = tree.status(of: home) else {
+      let disk = unmountedDisk(of: home)
+      return Obstacle(
+        "\(home) is not there" + (disk.map { ": \($0) is not mounted" } ?? ""),
+        remedy: disk.map { "mount \($0)" }
+          ?? "make the home, or keep enrolments outside the homes: directory = /var/lib/twofactor/%u, in \(HostSettings.path)"
+      )
     }
-    let problem: String? =
-      if home.st_mode & S_IFMT != S_IFDIR {
-        "is not a directory"
-      } else if home.st_mode & 0o022 != 0 {
-        "can be written by others"
-      } else if home.st_uid != account.userID {
-        "is not the user's own"
-      } else {
-        nil
-      }
-    return problem.map {
-      .warning("home", "\(account.name) cannot log in, enrolled or not: \(account.home) \($0)", remedy: remedy)
+    if status.st_mode & S_IFMT != S_IFDIR { return Obstacle("\(home) is not a directory", remedy: "make it one") }
+    if status.st_mode & 0o022 != 0 {
+      return Obstacle("\(home) can be written by others", remedy: "chmod go-w \(home)")
     }
+    if status.st_uid != account.userID {
+      return Obstacle("\(home) is not the user's own", remedy: "chown \(account.name) \(home)")
+    }
+    return nil
   }
 
-  private func problems(_ directory: String, _ status: stat, _ account: TreeAccount) -> [String] {
-    guard status.st_mode & S_IFMT == S_IFDIR else { return ["\(directory) is not a directory"] }
+  /// Where /etc/fstab has the disk of a path, when there is nothing mounted.
+  private func unmountedDisk(of path: String) -> String? {
+    let places = (tree.text(of: "/etc/fstab") ?? "").split(separator: "\n").compactMap { line -> String? in
+      let fields = line.split { $0 == " " || $0 == "\t" }.map(String.init)
+      guard fields.count >= 2, !fields[0].hasPrefix("#"), fields[1].hasPrefix("/"), fields[1] != "/" else { return nil }
+      return fields[1]
+    }
+    return places.filter { path == $0 || path.hasPrefix($0 + "/") }.max { $0.count < $1.count }
+  }
+
+  private func obstacles(_ directory: String, _ status: stat, _ account: TreeAccount) -> [Obstacle] {
+    let again = "twofactor enable --force --user \(account.name)"
+    guard status.st_mode & S_IFMT == S_IFDIR else {
+      return [
+        Obstacle(
+          "\(directory) is not a directory", remedy: "rm \(directory) && twofactor enable --user \(account.name)")
+      ]
+    }
     if status.st_uid != account.userID, status.st_uid != tree.administrator {
-      return ["\(directory) is owned by somebody else"]
+      return [Obstacle("\(directory) is owned by somebody else", remedy: "chown -hR \(account.name): \(directory)")]
     }
-    if status.st_mode & 0o022 != 0 { return ["\(directory) can be written by others"] }
-    let files = ["credential", "state"].compactMap { file(directory + "/" + $0, owner: status.st_uid) }
+    if status.st_mode & 0o022 != 0 {
+      return [Obstacle("\(directory) can be written by others", remedy: "chmod 700 \(directory)")]
+    }
+    let owner = status.st_uid == account.userID ? account.name : "root"
+    let files = ["credential", "state"].compactMap {
+      file(directory + "/" + $0, ownerID: status.st_uid, owner: owner, again: again)
+    }
     guard files.isEmpty else { return files }
-    return credential(directory + "/credential").map { [$0] } ?? []
+    return credential(directory + "/credential").map { [Obstacle($0, remedy: again)] } ?? []
   }
 
-  private func file(_ path: String, owner: uid_t) -> String? {
-    guard let status = tree.ownStatus(of: path) else { return "\(path) is missing" }
-    if status.st_mode & S_IFMT != S_IFREG { return "\(path) is not a regular file" }
-    if status.st_uid != owner { return "\(path) is owned by somebody else" }
-    if status.st_nlink > 1 { return "\(path) has another name" }
-    if status.st_mode & 0o077 != 0 { return "\(path) is open to others" }
+  private func file(_ path: String, ownerID: uid_t, owner: String, again: String) -> Obstacle? {
+    guard let status = tree.ownStatus(of: path) else { return Obstacle("\(path) is missing", remedy: again) }
+    if status.st_mode & S_IFMT != S_IFREG { return Obstacle("\(path) is not a regular file", remedy: again) }
+    if status.st_uid != ownerID {
+      return Obstacle("\(path) is owned by somebody else", remedy: "chown \(owner): \(path)")
+    }
+    if status.st_nlink > 1 {
+      return Obstacle(
+        "\(path) has another name", remedy: "remove the name that is not it: find / -xdev -samefile \(path)")
+    }
+    if status.st_mode & 0o077 != 0 { return Obstacle("\(path) is open to others", remedy: "chmod 600 \(path)") }
     return nil
   }
 
@@ -92,6 +141,9 @@ struct TreeEnrollment {
     guard let bytes = tree.bytes(of: path, upTo: Credential.maximumLength + 1) else { return "\(path) cannot be read" }
     guard bytes.count <= Credential.maximumLength, var text = SecretBuffer(capacity: max(bytes.count, 1)) else {
       return "\(path) is too long"
+    }
+    if let version = Self.version(bytes), version < Self.currentVersion {
+      return "\(path) is of an older format, \(version), and the module reads \(Self.currentVersion)"
     }
     for byte in bytes { _ = text.append(byte) }
     do throws(EnrollmentFailure) {
@@ -104,6 +156,16 @@ struct TreeEnrollment {
     }
   }
 
+  /// The version of the format that the module reads (pam/credential-format.md).
+  private static let currentVersion = 1
+
+  /// The version that a credential's first line names.
+  private static func version(_ bytes: [UInt8]) -> Int? {
+    let line = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    let prefix = "twofactor-credential "
+    return line.hasPrefix(prefix) ? Int(line.dropFirst(prefix.count)) : nil
+  }
+
   /// What stands in the way of writing in a directory of this host; nil where nothing does.
   static func diskProblem(_ directory: String) -> (text: String, isFatal: Bool)? {
     var disk = statvfs()
@@ -112,5 +174,17 @@ struct TreeEnrollment {
     if disk.f_blocks > 0, disk.f_bavail == 0 { return ("is on a file system that is full", false) }
     if disk.f_files > 0, disk.f_favail == 0 { return ("is on a file system without free inodes", false) }
     return nil
+  }
+}
+
+extension Finding {
+  /// Somebody whose enrolment no login can use.
+  static func enrollment(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
+    .failed("enrollment", "\(name) cannot log in: \(obstacle.text)", remedy: obstacle.remedy)
+  }
+
+  /// Somebody whose home says nothing. That is not proof of anything, so it is a refusal.
+  static func home(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
+    .warning("home", "\(name) cannot log in, enrolled or not: \(obstacle.text)", remedy: obstacle.remedy)
   }
 }

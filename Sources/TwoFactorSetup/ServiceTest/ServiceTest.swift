@@ -1,4 +1,5 @@
 import CPAM
+import CSetup
 import Enrollment
 import Glibc
 
@@ -12,9 +13,18 @@ struct ServiceTest {
     let isPermitted: Bool
     /// PAM's words for it.
     let words: String
+    /// What each module answered, in the order in which libpam asked them.
+    let answers: [ModuleAnswer]
 
-    /// The line for a person.
+    /// The lines for a person.
     var text: String {
+      guard !answers.isEmpty else { return outcome }
+      var table = TextTable(["MODULE", "FOR", "ANSWER"])
+      for answer in answers { table.add([answer.module.printable, answer.facility, answer.words]) }
+      return "\n\(table.text)\n\(outcome)"
+    }
+
+    private var outcome: String {
       if isPermitted { return "The login would have gone through.\n" }
       let what =
         isAuthenticated ? "Password and code were taken, but the account may not log in" : "The login was refused"
@@ -44,6 +54,8 @@ struct ServiceTest {
     var conversation = unsafe pam_conv(
       conv: PersonAtTerminal.answer, appdata_ptr: Unmanaged.passUnretained(person).toOpaque())
     var handle: OpaquePointer?
+    // libpam loads the modules of a service as soon as it reads it.
+    csetup_record_modules()
     var status = unsafe pam_start(service, account.nameText, &conversation, &handle)
     guard let handle = unsafe handle else {
       throw SetupError(.configuration, "PAM cannot be used: error \(status)")
@@ -57,8 +69,41 @@ struct ServiceTest {
     if let failure = person.failure { throw failure }
     // A password that has to be changed first is asked for at the login itself.
     let isPermitted = status == PAM_SUCCESS || (isAuthenticated && status == PAM_NEW_AUTHTOK_REQD)
-    return unsafe Result(
-      isAuthenticated: isAuthenticated, isPermitted: isPermitted,
-      words: pam_strerror(handle, status).map { unsafe String(cString: $0) } ?? "error \(status)")
+    func words(_ status: Int32) -> String {
+      unsafe pam_strerror(handle, status).map { unsafe String(cString: $0) } ?? "error \(status)"
+    }
+    return Result(
+      isAuthenticated: isAuthenticated, isPermitted: isPermitted, words: words(status),
+      answers: ModuleAnswer.recorded(words: words))
+  }
+}
+
+/// What one module of a stack answered.
+struct ModuleAnswer {
+  /// The name of its file, as `pam_unix.so`.
+  let module: String
+  /// `auth` or `account`.
+  let facility: String
+  /// PAM's words for the answer.
+  let words: String
+
+  /// The answers in this process since csetup_record_modules.
+  fileprivate static func recorded(words: (Int32) -> String) -> [ModuleAnswer] {
+    var answers: [ModuleAnswer] = []
+    var name: UnsafePointer<CChar>?
+    var facility: UnsafePointer<CChar>?
+    var answer: Int32 = 0
+    while unsafe csetup_module_answer(Int32(answers.count), &name, &facility, &answer) == 1,
+      let name = unsafe name, let facility = unsafe facility
+    {
+      unsafe answers.append(
+        ModuleAnswer(module: String(cString: name), facility: String(cString: facility), words: words(answer)))
+    }
+    return answers
+  }
+
+  /// The object of `--json`.
+  var json: JSONValue {
+    .object([("module", .string(module)), ("facility", .string(facility)), ("answer", .string(words))])
   }
 }

@@ -10,7 +10,7 @@ struct TestCommand: ParsableCommand {
     discussion: """
       Asks what a login through the service would ask, and says whether it would have gone through, so that \
       nobody has to log out to find out. The stack is the real one: a code is used up, a wrong one counts, and \
-      what the modules write to the log is shown too. No session is opened. The exit status is 0 where the \
+      what each module answered, and wrote to the log, is shown too. No session is opened. The exit status is 0 where the \
       login would have gone through, else 1.
       """)
 
@@ -40,7 +40,7 @@ struct TestCommand: ParsableCommand {
       let object = JSONValue.object([
         ("user", .string(subject.account.nameText)), ("service", .string(service)),
         ("authenticated", .bool(result.isAuthenticated)), ("permitted", .bool(result.isPermitted)),
-        ("message", .string(result.words)),
+        ("message", .string(result.words)), ("modules", .array(result.answers.map(\.json))),
       ])
       try OutputStream.standardOutput.write(object.text + "\n")
     } else {
