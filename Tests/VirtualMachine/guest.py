@@ -1,0 +1,174 @@
+"""A virtual machine under QEMU: root's commands over SSH, and people who log in by SSH and at its console."""
+
+import json
+import shlex
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pexpect
+from rig.machine import CHECKOUT
+from rig.one_time_password import Authenticator
+from rig.ssh import Client
+
+FOLDER = CHECKOUT / ".build/machine"
+
+# The processor is emulated: what takes half a second on a machine takes ten here when it is busy.
+PATIENCE = 120
+
+
+class Guest:
+    """A machine that lives from the beginning to the end of a `with`; what is written to its disk is forgotten."""
+
+    def __init__(self, kernel_arguments: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._kernel_arguments = kernel_arguments
+        self._folder = tempfile.TemporaryDirectory()
+        self._options = [
+            *("-F", "none", "-p", str(self.port), "-i", str(FOLDER / "key")),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
+            *("-o", "ConnectTimeout=60", "-o", f"ControlPath={self._folder.name}/%r"),
+        ]
+
+    def __enter__(self) -> "Guest":
+        self.console = pexpect.spawn(
+            "qemu-system-x86_64",
+            [
+                *("-M", "q35", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "768"),
+                *("-nographic", "-no-reboot", "-kernel", str(FOLDER / "kernel"), "-initrd", str(FOLDER / "initrd")),
+                *("-append", f"root=/dev/vda rw console=ttyS0 quiet {self._kernel_arguments}"),
+                *("-drive", f"file={FOLDER}/disk.img,format=raw,if=virtio,snapshot=on"),
+                *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
+                *("-device", "virtio-net-pci,netdev=net"),
+            ],
+            encoding="utf-8",
+            codec_errors="replace",
+            timeout=PATIENCE,
+        )
+        self._record = (FOLDER / "console.log").open("a")
+        self.console.logfile_read = self._record
+        self.console.expect("login: ", timeout=300)
+        # One connection of root's stays, so that a command costs no handshake.
+        for _ in range(20):
+            if self._ssh("-M", "-N", "-f", "root@127.0.0.1").returncode == 0:
+                return self
+            time.sleep(1)
+        raise TimeoutError("the machine's sshd does not answer")
+
+    def __exit__(self, *_) -> None:
+        self._ssh("root@127.0.0.1", "poweroff --force --force")
+        try:
+            self.console.expect(pexpect.EOF, timeout=30)
+        except pexpect.TIMEOUT:
+            pass
+        self.console.close(force=True)
+        self._record.close()
+        self._folder.cleanup()
+
+    def _ssh(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["ssh", *self._options, *words],
+            input=given if given is not None else "",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if "-f" not in words else subprocess.DEVNULL,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+    def run(self, *words: str, expect: int | None = 0, given: str | None = None) -> str:
+        """Runs a command as root and returns what it wrote, both streams together."""
+        done = self._ssh("root@127.0.0.1", shlex.join(words), given=given)
+        assert expect is None or done.returncode == expect, (words, done.returncode, done.stdout)
+        return done.stdout
+
+    def log(self, *words: str) -> str:
+        """The journal since the machine started, or a part of it."""
+        return self.run("journalctl", "--boot", "--no-pager", "--output=cat", *words)
+
+    def denials(self) -> list[str]:
+        """What the kernel's policy refused that has to do with an enrolment or with our programs."""
+        lines = {line for line in self.log("--grep=denied|DENIED", "--case-sensitive").splitlines()}
+        return sorted(line for line in lines if "twofactor" in line and "auth): denied" not in line)
+
+    def doctor(self, *arguments: str, expect: int | None = None) -> dict[str, set[str]]:
+        """What doctor says: statuses by the name of the check."""
+        found: dict[str, set[str]] = {}
+        for check in json.loads(self.run("twofactor", "doctor", "--json", *arguments, expect=expect))["checks"]:
+            found.setdefault(check["name"], set()).add(check["status"])
+        return found
+
+
+@dataclass
+class Person:
+    """Somebody with an account of the machine."""
+
+    guest: Guest
+    name: str
+    password: str
+    authenticator: Authenticator | None = None
+    backup_codes: list[str] = field(default_factory=list)
+    _used: int = 0
+
+    def enroll(self) -> None:
+        answer = json.loads(
+            self.guest.run("twofactor", "enable", "--user", self.name, "--no-confirm", "--yes", "--json")
+        )
+        self.authenticator = Authenticator.from_base32(answer["secret"])
+        self.backup_codes = answer["backup_codes"]
+
+    def fresh_code(self) -> str:
+        """A code that was not used yet: of this step, or the next; else the step after is waited for."""
+        while self._used > self.authenticator.step(time.time()):
+            time.sleep(0.5)
+        self._used = max(self.authenticator.step(time.time()), self._used + 1)
+        return self.authenticator.code_for_counter(self._used)
+
+    def ssh(self, command: str = "echo logged in") -> Client:
+        client = Client(
+            [
+                *("ssh", "-tt", "-F", "none", "-p", str(self.guest.port), "-o", "PubkeyAuthentication=no"),
+                *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
+                *("-o", "NumberOfPasswordPrompts=1", "-o", "ConnectTimeout=60", f"{self.name}@127.0.0.1", command),
+            ]
+        )
+        client.terminal.timeout = PATIENCE
+        return client
+
+    def logs_in_by_ssh(self, code: str) -> bool:
+        client = self.ssh()
+        client.answer(client.PASSWORD, self.password)
+        client.answer(client.CODE, code)
+        return client.is_let_in()
+
+    def shell(self, code: str | None) -> pexpect.spawn:
+        """A shell over SSH, at its first prompt; without a code where none is asked."""
+        client = self.ssh("PS1='ready> ' exec bash --norc --noprofile")
+        client.answer(client.PASSWORD, self.password)
+        if code is not None:
+            client.answer(client.CODE, code)
+        client.expect("ready> ")
+        return client.terminal
+
+    def logs_in_at_the_console(self, code: str) -> bool:
+        """Types at the machine's serial console, and logs out again."""
+        console = self.guest.console
+        console.sendline(self.name)
+        console.expect("[Pp]assword: ")
+        console.sendline(self.password)
+        console.expect("Verification code: ")
+        console.sendline(code)
+        let_in = console.expect([rf"{self.name}@machine:~\S* ", "Login incorrect"]) == 0
+        if let_in:
+            console.sendline("tty; exit")
+            console.expect("/dev/ttyS0")
+        else:
+            # login(1) asks again; the end of input brings the next getty.
+            console.expect("login: ")
+            console.sendeof()
+        console.expect("machine ttyS0.*login: ")
+        return let_in

@@ -1,0 +1,168 @@
+"""Debian's policy with twofactor's module, enforcing: people enrol, log in every way, and no more is allowed than that takes."""
+
+import re
+
+import pytest
+from rig.one_time_password import Authenticator
+
+KERNEL = "security=selinux selinux=1 enforcing=1"
+
+# What a login does to ~/.twofactor and to the files in it.
+LOGIN = {"dir": {"getattr", "search"}, "file": {"getattr", "lock", "open", "read", "write"}}
+LOGIN_DOMAINS = ("sshd_t", "local_login_t", "remote_login_t", "xdm_t")
+
+
+# Where the policy puts each after a login: it confines bob and carol, and alice no more than anybody by Debian's default.
+DOMAINS = {"alice": "unconfined_t", "bob": "staff_t", "carol": "user_t"}
+
+
+@pytest.fixture(scope="module")
+def people(person):
+    return {name: person(name) for name in DOMAINS}
+
+
+@pytest.fixture(params=DOMAINS)
+def somebody(people, request):
+    return people[request.param]
+
+
+def types(machine, directory: str) -> dict[str, str]:
+    """The type of a directory and of what is in it."""
+    listed = machine.run("find", directory, "-exec", "stat", "--format", "%n %C", "{}", "+")
+    return {line.split()[0]: line.split()[1].split(":")[2] for line in listed.splitlines()}
+
+
+def assert_labelled(machine, person) -> None:
+    found = types(machine, f"/home/{person.name}/.twofactor")
+    assert {path.rpartition("/")[2] for path in found} == {".twofactor", "credential", "state"}
+    assert set(found.values()) == {"twofactor_home_t"}, found
+
+
+def enroll_at_a_terminal(person) -> None:
+    """Switches two-factor on as its user, with all its questions, over SSH."""
+    terminal = person.shell(None)
+    terminal.sendline("twofactor enable --qr none")
+    terminal.expect("[Pp]assword.*: ")
+    terminal.sendline(person.password)
+    terminal.expect(r"secret=([A-Z2-7\r\n]+)&")
+    person.authenticator = Authenticator.from_base32(re.sub(r"\s", "", terminal.match[1]))
+    terminal.expect("Code from the app: ")
+    terminal.sendline(person.fresh_code())
+    terminal.expect("stored.*[?]")
+    person.backup_codes = re.findall(r"[0-9A-Z]{5}-[0-9A-Z]{5}", terminal.before)
+    assert len(person.backup_codes) == 10, terminal.before
+    terminal.sendline("y")
+    terminal.expect("ready> ")
+    terminal.sendline("id -Z")
+    terminal.expect(f":{DOMAINS[person.name]}:")
+    terminal.close()
+
+
+def test_the_policy_is_in_force_and_knows_the_type(machine):
+    assert machine.run("getenforce").strip() == "Enforcing"
+    assert "twofactor" in machine.run("semodule", "-l").split()
+    assert ":sshd_t:" in machine.run("ps", "-eZ")
+    assert machine.run("matchpathcon", "-n", "/home/alice/.twofactor/state").strip().endswith(":twofactor_home_t:s0")
+
+
+def test_somebody_enrols_and_what_is_made_is_labelled(machine, somebody):
+    enroll_at_a_terminal(somebody)
+    assert_labelled(machine, somebody)
+
+
+def test_ssh_takes_a_code_once(machine, somebody):
+    code = somebody.fresh_code()
+    assert somebody.logs_in_by_ssh(code)
+    assert not somebody.logs_in_by_ssh(code)
+    assert f"denied user={somebody.name} rhost=10.0.2.2 reason=reused-code" in machine.log()
+
+
+def test_the_console_takes_a_code_once(somebody):
+    code = somebody.fresh_code()
+    assert somebody.logs_in_at_the_console(code)
+    assert not somebody.logs_in_at_the_console(code)
+
+
+def test_a_backup_code_is_taken_once_by_ssh_and_at_the_console(somebody):
+    first, second = somebody.backup_codes[:2]
+    assert somebody.logs_in_by_ssh(first)
+    assert not somebody.logs_in_at_the_console(first)
+    assert somebody.logs_in_at_the_console(second)
+    assert not somebody.logs_in_by_ssh(second)
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_sudo_and_su_ask_for_a_code(people, who):
+    person = people[who]
+    terminal = person.shell(person.fresh_code())
+    for command, name in (("sudo -k id -un", "root"), (f"su -c 'id -un' {who}", who)):
+        terminal.sendline(command)
+        terminal.expect("[Pp]assword.*: ")
+        terminal.sendline(person.password)
+        terminal.expect("Verification code: ")
+        terminal.sendline(person.fresh_code())
+        terminal.expect("ready> ")
+        assert name in terminal.before.split(), terminal.before
+    terminal.close()
+
+
+def test_later_changes_keep_the_labels(machine, somebody):
+    terminal = somebody.shell(somebody.fresh_code())
+    terminal.sendline("twofactor backup-codes")
+    terminal.expect("[Cc]ode.*: ")
+    terminal.sendline(somebody.fresh_code())
+    terminal.expect(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
+    while terminal.expect(["[?] .*", "ready> "]) == 0:
+        terminal.sendline("y")
+    terminal.sendline("twofactor status; echo status=$?")
+    terminal.expect(r"status=0\r")
+    terminal.close()
+    assert_labelled(machine, somebody)
+
+
+def test_nothing_of_this_was_refused_by_the_policy(machine):
+    assert machine.denials() == []
+
+
+def allowed(machine, domain: str, kind: str) -> set[str]:
+    """What the policy in force lets a domain do to twofactor's files, as the kernel works it out."""
+    program = f"""
+import os
+number = int(open("/sys/fs/selinux/class/{kind}/index").read())
+names = {{int(open(f"/sys/fs/selinux/class/{kind}/perms/{{name}}").read()): name for name in os.listdir("/sys/fs/selinux/class/{kind}/perms")}}
+with open("/sys/fs/selinux/access", "r+b", buffering=0) as access:
+    access.write(f"system_u:system_r:{domain}:s0-s0:c0.c1023 unconfined_u:object_r:twofactor_home_t:s0 {{number}}".encode())
+    vector = int(access.read(200).split()[0], 16)
+print(*(name for bit, name in names.items() if vector >> (bit - 1) & 1))
+"""
+    return set(machine.run("python3", "-c", program).split())
+
+
+@pytest.mark.parametrize("domain", LOGIN_DOMAINS)
+@pytest.mark.parametrize("kind", LOGIN)
+def test_a_login_program_may_do_what_a_login_does_and_no_more(machine, domain, kind):
+    assert allowed(machine, domain, kind) == LOGIN[kind]
+
+
+@pytest.mark.parametrize("domain", ["httpd_t", "mozilla_t", "postfix_local_t", "user_mail_t", "named_t", "cupsd_t"])
+def test_programs_that_have_nothing_to_do_with_logins_may_not_read_it(machine, domain):
+    assert not allowed(machine, domain, "file") & {"open", "read", "write"}
+
+
+def test_without_its_label_a_login_is_refused_and_doctor_says_what_to_do(machine, people):
+    alice = people["alice"]
+    machine.run("chcon", "-R", "-t", "user_home_t", "/home/alice/.twofactor")
+    assert not alice.logs_in_by_ssh(alice.fresh_code())
+    assert "denied user=alice rhost=10.0.2.2 reason=io-error" in machine.log()
+    assert machine.doctor("--user", "alice", expect=78)["selinux_label"] == {"failed"}
+    machine.run("restorecon", "-RF", "/home/alice/.twofactor")
+    assert machine.doctor("--user", "alice", expect=0)["selinux_label"] == {"ok"}
+    assert alice.logs_in_by_ssh(alice.fresh_code())
+
+
+def test_without_the_policy_module_a_login_is_refused_and_doctor_says_so(machine, people):
+    alice = people["alice"]
+    machine.run("semodule", "-r", "twofactor")
+    machine.run("restorecon", "-RF", "/home/alice/.twofactor")
+    assert not alice.logs_in_by_ssh(alice.fresh_code())
+    assert machine.doctor(expect=78)["selinux_policy"] == {"failed"}
