@@ -138,6 +138,16 @@ def test_nothing_is_said_with_pam_silent(harness, enrolled_with_backup_codes, se
     assert (broken.result, broken.messages) == (Result.AUTHINFO_UNAVAIL, [])
 
 
+def test_a_message_that_cannot_be_shown_changes_nothing(harness, enrolled_with_backup_codes, service):
+    enrolled = enrolled_with_backup_codes
+    name = service()
+    results = [
+        harness.log_in(name, enrolled.user, code, at=START, messages_fail=True).result
+        for code in (enrolled.backup_codes[0], enrolled.backup_codes[0], enrolled.authenticator.code_at(START))
+    ]
+    assert results == [Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS]
+
+
 def test_files_that_cannot_be_trusted_are_told_to_user_and_log(harness, enrolled, service, log):
     os.chmod(enrolled.credential, 0o666)
     login = harness.log_in(name := service(), enrolled.user, enrolled.authenticator.code_at(START), at=START)

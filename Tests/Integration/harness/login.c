@@ -10,6 +10,7 @@
 //   -c        pam_setcred with each of its flags after a login that was let in; the first failure is printed
 //   -m        mark in the system calls where an answer begins and where pam_authenticate returns
 //   -w FILE   make FILE.asked at the first prompt, and answer when FILE is there
+//   -x        a message that is no question fails, with PAM_CONV_ERR and no response
 //   -s        print what the process looks like before, at the prompt, and after
 //
 // A script has a line `user HEX` for each login and below it one line for each prompt:
@@ -76,7 +77,7 @@ struct conversation {
 
 static const char *remote_host, *awaited_file;
 static int authenticate_flags;
-static bool at_once, with_setcred, marks, with_state;
+static bool at_once, with_setcred, marks, with_state, messages_fail;
 static struct gate *gate;
 static int release_pipe[2];
 static FILE *report;
@@ -216,6 +217,11 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
     if (status == PAM_SUCCESS) status = answered;
   }
   *responses = array;
+  if (!prompted && messages_fail) {
+    free(array);
+    *responses = NULL;
+    return PAM_CONV_ERR;
+  }
   if (prompted && wants_no_array(conversation)) {
     free(array);
     *responses = NULL;
@@ -367,7 +373,7 @@ static int read_script(struct login *logins) {
 
 int main(int argc, char **argv) {
   int times = 1, option;
-  while ((option = getopt(argc, argv, "r:f:n:w:ocms")) != -1) switch (option) {
+  while ((option = getopt(argc, argv, "r:f:n:w:ocmsx")) != -1) switch (option) {
     case 'r': remote_host = optarg; break;
     case 'f': authenticate_flags = (int)strtol(optarg, NULL, 0); break;
     case 'n': times = atoi(optarg); break;
@@ -376,6 +382,7 @@ int main(int argc, char **argv) {
     case 'c': with_setcred = true; break;
     case 'm': marks = true; break;
     case 's': with_state = true; break;
+    case 'x': messages_fail = true; break;
     default: return 2;
     }
   if (argc - optind != 2) return 2;

@@ -133,6 +133,7 @@ class Harness:
         setcred: bool = False,
         states: bool = False,
         marks: bool = False,
+        messages_fail: bool = False,
         awaited: Path | None = None,
         under: tuple[str, ...] = (),
         may_die: bool = False,
@@ -144,7 +145,13 @@ class Harness:
         options += [f"-w{awaited}"] if awaited is not None else []
         options += [
             option
-            for option, wanted in (("-o", at_once), ("-c", setcred), ("-s", states), ("-m", marks))
+            for option, wanted in (
+                ("-o", at_once),
+                ("-c", setcred),
+                ("-s", states),
+                ("-m", marks),
+                ("-x", messages_fail),
+            )
             if wanted
         ]
         script = "".join(
