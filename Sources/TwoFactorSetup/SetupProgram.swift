@@ -13,7 +13,10 @@ public enum SetupProgram {
     unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     // Files and directories are made with their own modes; nothing is made wider by a careless mask.
     umask(0o077)
-    exit(run(arguments).rawValue)
+    let status = run(arguments)
+    // What was given back on the heap was wiped as it was given back.
+    csetup_wipe_stack()
+    exit(status.rawValue)
   }
 
   /// The command line without the name of the program.
@@ -25,6 +28,8 @@ public enum SetupProgram {
     return arguments
   }
 
+  /// Never inlined: everything that it kept on the stack is to lie in the part that is not in use any more.
+  @inline(never)
   private static func run(_ arguments: [String]) -> ExitStatus {
     let wantsJSON = arguments.prefix { $0 != "--" }.contains("--json")
     do {

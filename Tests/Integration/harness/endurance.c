@@ -2,13 +2,17 @@
 //
 //   endurance cycles N MODULE                     loads and unloads, with children before and after
 //   endurance threads N CONFDIR SERVICE USER CODE N logins in each of eight threads, two handles at once
-//   endurance repeat N CONFDIR SERVICE USER CODE  N logins one after the other
+//   endurance repeat N CONFDIR SERVICE USER CODE [STATE]
+//                                                 N logins one after the other; before each of them the file STATE is
+//                                                 overwritten with what was in it at first
 //
-// Prints `results` with how often each return value came, and `resident` with kilobytes after a tenth of the
-// logins and at the end. Ends with 1 where a child did not end well.
+// Prints `result` with how often each return value came, and after a tenth of the logins and at the end `memory`:
+// kilobytes of the process's own memory, and kilobytes of everything that is mapped. Ends with 1 where a child did not
+// end well.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
@@ -61,12 +65,17 @@ static void *work(void *context) {
   return context;
 }
 
-static long resident(void) {
-  long pages = 0, total;
-  FILE *file = fopen("/proc/self/statm", "re");
-  if (!file || fscanf(file, "%ld %ld", &total, &pages) != 2) exit(2);
+// The resident size in /proc/self/statm is kept in parts by each processor, and may be off by more than we look for.
+static void say_memory(void) {
+  long own = -1, mapped = -1;
+  char line[256];
+  FILE *file = fopen("/proc/self/smaps_rollup", "re");
+  while (file && fgets(line, sizeof line, file)) sscanf(line, "Anonymous: %ld", &own);
+  if (file) fclose(file);
+  file = fopen("/proc/self/statm", "re");
+  if (!file || fscanf(file, "%ld", &mapped) != 1 || own < 0) exit(2);
   fclose(file);
-  return pages * (sysconf(_SC_PAGESIZE) / 1024);
+  printf("memory %ld %ld\n", own, mapped * (sysconf(_SC_PAGESIZE) / 1024));
 }
 
 static void load(const char *module) {
@@ -93,9 +102,22 @@ static void cycle(const char *module) {
   in_a_child(module);
   for (int i = 0; i < times; i++) {
     load(module);
-    if (i == times / 10) printf("resident %ld\n", resident());
+    if (i == times / 10) say_memory();
     if (i % 100 == 0) in_a_child(module);
   }
+}
+
+static void repeat(const char *state) {
+  static char content[16384];
+  int file = state ? open(state, O_RDWR | O_CLOEXEC) : -1;
+  ssize_t length = file >= 0 ? pread(file, content, sizeof content, 0) : 0;
+  if (state && length <= 0) exit(2);
+  for (int i = 0; i < times; i++) {
+    if (pwrite(file, content, (size_t)length, 0) != length && state) exit(2);
+    authenticate(begin());
+    if (i == times / 10) say_memory();
+  }
+  say_memory();
 }
 
 int main(int argc, char **argv) {
@@ -103,10 +125,10 @@ int main(int argc, char **argv) {
   times = atoi(argv[2]);
   if (!strcmp(argv[1], "cycles")) {
     cycle(argv[3]);
-    printf("resident %ld\n", resident());
+    say_memory();
     return 0;
   }
-  if (argc != 7) return 2;
+  if (argc != 7 && argc != 8) return 2;
   directory = argv[3], service = argv[4], user = argv[5], code = argv[6];
   if (!strcmp(argv[1], "threads")) {
     pthread_t threads[THREADS];
@@ -114,11 +136,7 @@ int main(int argc, char **argv) {
       if (pthread_create(&threads[i], NULL, work, NULL)) return 2;
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   } else {
-    for (int i = 0; i < times; i++) {
-      authenticate(begin());
-      if (i == times / 10) printf("resident %ld\n", resident());
-    }
-    printf("resident %ld\n", resident());
+    repeat(argv[7]);
   }
   for (int i = 0; i < STATUSES; i++)
     if (results[i]) printf("result %d %d\n", i, results[i]);
