@@ -6,18 +6,21 @@ public struct Account {
   /// The login name.
   public private(set) var name = ByteText<256>()
 
-  /// The numeric user id.
-  public let userID: UInt32
+  /// The numeric user id; that of nobody where nothing is known but the name.
+  public private(set) var userID = UInt32.max
 
   /// The numeric id of the primary group.
-  public let groupID: UInt32
+  public private(set) var groupID = UInt32.max
 
   /// The home directory as the database has it.
   public private(set) var home = ByteText<1024>()
 
+  /// Whether it was found in the database. The number that stands for an unknown one is no user's (chown(2)).
+  public var isKnown: Bool { userID != UInt32.max }
+
   /// How looking for an account ended.
-  public enum Lookup {
-    case found(Account)
+  public enum Lookup: Equatable {
+    case found
 
     /// The database says that there is no such account.
     case unknown
@@ -26,22 +29,29 @@ public struct Account {
     case failed(Int32)
   }
 
-  /// Looks for an account by its name with getpwnam_r(3).
-  public static func named(_ name: borrowing ByteText<256>) -> Lookup {
+  /// An account that nothing is known of.
+  public init() {}
+
+  /// An account that nothing is known of but its name, for trying a template.
+  init(name: ByteText<256>) { self.name = name }
+
+  /// Looks for an account by its name with getpwnam_r(3), and becomes it where there is one.
+  public mutating func find(named name: borrowing ByteText<256>) -> Lookup {
     // What does not fit is not looked for in a shortened form: that would be another user.
     guard name.count > 0, !name.isTruncated, name.bytes.firstIndex(of: 0) == nil else { return .unknown }
-    var name = copy name
-    return unsafe lookup { entry, buffer, size, result in
-      unsafe name.withCString { unsafe getpwnam_r($0, entry, buffer, size, result) }
+    var key = ByteText<256>()
+    key.replace(with: name.bytes)
+    return unsafe find { entry, buffer, size, result in
+      unsafe key.withCString { unsafe getpwnam_r($0, entry, buffer, size, result) }
     }
   }
 
-  /// Looks for an account by its user id with getpwuid_r(3).
-  public static func with(userID: UInt32) -> Lookup {
-    unsafe lookup { unsafe getpwuid_r(userID, $0, $1, $2, $3) }
+  /// Looks for an account by its user id with getpwuid_r(3), and becomes it where there is one.
+  public mutating func find(userID: UInt32) -> Lookup {
+    unsafe find { unsafe getpwuid_r(userID, $0, $1, $2, $3) }
   }
 
-  private static func lookup(
+  private mutating func find(
     _ ask: (
       _ entry: UnsafeMutablePointer<passwd>, _ buffer: UnsafeMutablePointer<CChar>, _ size: Int,
       _ result: UnsafeMutablePointer<UnsafeMutablePointer<passwd>?>
@@ -52,12 +62,13 @@ public struct Account {
       guard let memory = SecretBuffer(capacity: size) else { return .failed(ENOMEM) }
       var entry = unsafe passwd()
       var result: UnsafeMutablePointer<passwd>?
-      let (status, account) = unsafe memory.withMemory { buffer -> (Int32, Account?) in
-        let status = unsafe ask(&entry, buffer.assumingMemoryBound(to: CChar.self), size, &result)
-        guard status == 0, let found = unsafe result else { return (status, nil) }
-        return unsafe (0, Account(found.pointee))
+      let status = unsafe memory.withMemory {
+        unsafe ask(&entry, $0.assumingMemoryBound(to: CChar.self), size, &result)
       }
-      if let account { return account.fits ? .found(account) : .failed(ERANGE) }
+      if status == 0, unsafe result != nil {
+        // SAFETY: the strings of the entry lie in the memory, which is there still.
+        return unsafe become(entry) ? .found : .failed(ERANGE)
+      }
       switch status {
       case 0, ENOENT, ESRCH, EBADF, EPERM: return .unknown  // getpwnam_r(3): "not found" has many names
       case ERANGE: size &*= 4
@@ -68,11 +79,16 @@ public struct Account {
     return .failed(ERANGE)
   }
 
-  /// An account that nothing is known of but its name, for trying a template.
-  init(name: ByteText<256>) {
-    self.name = name
-    userID = UInt32.max
-    groupID = UInt32.max
+  /// Takes over an entry of the database. False where it does not fit; then nothing is known.
+  private mutating func become(_ entry: passwd) -> Bool {
+    name.removeAll()
+    unsafe name.append(cString: entry.pw_name)
+    home.removeAll()
+    unsafe home.append(cString: entry.pw_dir)
+    guard !name.isTruncated, !home.isTruncated else { return false }
+    userID = unsafe entry.pw_uid
+    groupID = unsafe entry.pw_gid
+    return true
   }
 
   /// An account as somebody who reads the whole database finds it.
@@ -88,13 +104,4 @@ public struct Account {
     self.groupID = groupID
     self.home = home
   }
-
-  private init(_ entry: passwd) {
-    userID = unsafe entry.pw_uid
-    groupID = unsafe entry.pw_gid
-    unsafe name.append(cString: entry.pw_name)
-    unsafe home.append(cString: entry.pw_dir)
-  }
-
-  private var fits: Bool { !name.isTruncated && !home.isTruncated }
 }

@@ -13,37 +13,29 @@ extension Credential {
       throw EnrollmentFailure(.io, "credential", "out of memory")
     }
     var secrets = memory
+    var content = Content()
     var parser = CredentialParser()
-    try parser.parse(file.bytes, into: &secrets)
-    generation = parser.generation
-    enabledAt = parser.enabledAt
-    devices = parser.devices
-    deviceCount = parser.deviceCount
-    backupCodes = parser.backupCodes
-    backupCodeCount = parser.backupCodeCount
+    try parser.parse(file.bytes, into: &content, &secrets)
     text = file
     self.secrets = secrets
+    self.content = content
   }
 }
 
-/// What has been read of a credential so far.
+/// Where reading a credential has come to.
 private struct CredentialParser {
-  var reader = LineReader()
-  var generation = Generation(bytes: InlineArray(repeating: 0))
-  var enabledAt: Int64 = 0
-  var devices = InlineArray<16, Device>(repeating: .none)
-  var deviceCount = 0
-  var backupCodes = InlineArray<32, Credential.BackupCode>(repeating: Credential.BackupCode())
-  var backupCodeCount = 0
+  private var reader = LineReader()
 
   /// What all backup codes are hashed with, as the first one has it.
-  var setting = ByteRange()
+  private var setting = ByteRange()
 
   func failure(_ problem: Literal) -> EnrollmentFailure {
     EnrollmentFailure(.corrupt, "credential", problem, line: reader.number)
   }
 
-  mutating func parse(_ text: Span<UInt8>, into secrets: inout SecretBuffer) throws(EnrollmentFailure) {
+  mutating func parse(
+    _ text: Span<UInt8>, into content: inout Credential.Content, _ secrets: inout SecretBuffer
+  ) throws(EnrollmentFailure) {
     guard text.count > 0 else { throw EnrollmentFailure(.corrupt, "credential", "is empty") }
     guard text.count <= Credential.maximumLength else {
       throw EnrollmentFailure(.corrupt, "credential", "is too long")
@@ -57,23 +49,23 @@ private struct CredentialParser {
     guard let generation = Generation(hexadecimal: slice(reader.rest(), of: text)) else {
       throw failure("the generation is not 32 hexadecimal digits")
     }
-    self.generation = generation
+    content.generation = generation
 
     guard reader.advance(in: text), reader.skip("enabled ", in: text) else { throw failure("no time of enrolment") }
-    enabledAt = try time(reader.rest(), of: text)
+    content.enabledAt = try time(reader.rest(), of: text)
 
     guard reader.advance(in: text) else { throw failure("ends early") }
     while reader.skip("device ", in: text) {
-      try parseDevice(text, into: &secrets)
+      try parseDevice(text, into: &content, &secrets)
       guard reader.advance(in: text) else { throw failure("ends early") }
     }
-    guard deviceCount > 0 else { throw failure("no device") }
+    guard content.deviceCount > 0 else { throw failure("no device") }
 
     while true {
       if reader.skip("backup-code ", in: text) {
-        try parseBackupCode(text, isScratchCode: false)
+        try parseBackupCode(text, into: &content, isScratchCode: false)
       } else if reader.skip("scratch-code ", in: text) {
-        try parseBackupCode(text, isScratchCode: true)
+        try parseBackupCode(text, into: &content, isScratchCode: true)
       } else {
         break
       }
@@ -84,8 +76,10 @@ private struct CredentialParser {
     guard reader.isAtEnd(of: text) else { throw failure("goes on after its end") }
   }
 
-  private mutating func parseDevice(_ text: Span<UInt8>, into secrets: inout SecretBuffer) throws(EnrollmentFailure) {
-    guard deviceCount < Credential.maximumDevices else { throw failure("too many devices") }
+  private mutating func parseDevice(
+    _ text: Span<UInt8>, into content: inout Credential.Content, _ secrets: inout SecretBuffer
+  ) throws(EnrollmentFailure) {
+    guard content.deviceCount < Credential.maximumDevices else { throw failure("too many devices") }
 
     let isTOTP = reader.skip("type=totp ", in: text)
     guard isTOTP || reader.skip("type=hotp ", in: text) else { throw failure("unknown type of device") }
@@ -140,38 +134,41 @@ private struct CredentialParser {
     guard reader.skip("name=", in: text) else { throw failure("no name") }
     let name = reader.rest()
     guard DeviceName.isValid(slice(name, of: text)) else { throw failure("the name is not one") }
-    var indices = Counter(to: Swift.min(deviceCount, devices.count))
+    var indices = Counter(to: Swift.min(content.deviceCount, content.devices.count))
     while let index = indices.next() {
       // SAFETY: the index is below the length of the array.
-      let other = unsafe slice(devices[unchecked: index].name, of: text)
+      let other = unsafe slice(content.devices[unchecked: index].name, of: text)
       if other.isEqual(to: slice(name, of: text)) { throw failure("two devices of one name") }
       // One code would be good once for each of them.
       // SAFETY: as above.
-      let range = unsafe devices[unchecked: index].secret
+      let range = unsafe content.devices[unchecked: index].secret
       let isSame = secrets.bytes.slice(from: range.start, to: range.end).isEqualInConstantTime(
         to: secrets.bytes.slice(from: secret.start, to: secret.end))
       if isSame { throw failure("two devices of one secret") }
     }
 
     // SAFETY: the count was compared with the maximum, which is the length of the array.
-    unsafe devices[unchecked: deviceCount] = Device(
+    unsafe content.devices[unchecked: content.deviceCount] = Device(
       kind: kind, algorithm: algorithm, digits: digits, enabledAt: enabledAt, secret: secret, name: name)
-    deviceCount &+= 1
+    content.deviceCount &+= 1
   }
 
-  private mutating func parseBackupCode(_ text: Span<UInt8>, isScratchCode: Bool) throws(EnrollmentFailure) {
-    guard backupCodeCount < Credential.maximumBackupCodes else { throw failure("too many backup codes") }
+  private mutating func parseBackupCode(
+    _ text: Span<UInt8>, into content: inout Credential.Content, isScratchCode: Bool
+  ) throws(EnrollmentFailure) {
+    guard content.backupCodeCount < Credential.maximumBackupCodes else { throw failure("too many backup codes") }
     let range = reader.rest()
     let hash = slice(range, of: text)
     // The usual case first: another hash under the setting of those before it.
-    if backupCodeCount == 0 || !BackupCodeHash.isValid(hash, under: slice(setting, of: text)) {
+    if content.backupCodeCount == 0 || !BackupCodeHash.isValid(hash, under: slice(setting, of: text)) {
       guard BackupCodeHash.isValid(hash) else { throw failure("the backup code is not a yescrypt hash") }
-      guard backupCodeCount == 0 else { throw failure("the backup codes have two salts") }
+      guard content.backupCodeCount == 0 else { throw failure("the backup codes have two salts") }
       setting = ByteRange(start: range.start, end: range.start &+ Credential.settingLength(of: hash))
     }
     // SAFETY: the count was compared with the maximum, which is the length of the array.
-    unsafe backupCodes[unchecked: backupCodeCount] = Credential.BackupCode(hash: range, isScratchCode: isScratchCode)
-    backupCodeCount &+= 1
+    unsafe content.backupCodes[unchecked: content.backupCodeCount] = Credential.BackupCode(
+      hash: range, isScratchCode: isScratchCode)
+    content.backupCodeCount &+= 1
   }
 
   private func time(_ range: ByteRange, of text: Span<UInt8>) throws(EnrollmentFailure) -> Int64 {

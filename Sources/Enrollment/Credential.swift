@@ -13,22 +13,31 @@ public struct Credential: ~Copyable {
   /// The longest file in bytes.
   public static var maximumLength: Int { 16384 }
 
-  /// The name of this version of the credential.
-  public let generation: Generation
-
-  /// When two-factor was switched on, in seconds since the epoch.
-  public let enabledAt: Int64
-
-  /// How many devices there are: one at least.
-  public let deviceCount: Int
-
-  /// How many backup codes there were at first, spent ones included.
-  public let backupCodeCount: Int
-
   let text: SecretBuffer
   let secrets: SecretBuffer
-  let devices: InlineArray<16, Device>
-  let backupCodes: InlineArray<32, BackupCode>
+  let content: Content
+
+  /// What the text says, with the places of what is longer.
+  struct Content {
+    var generation = Generation(bytes: InlineArray(repeating: 0))
+    var enabledAt: Int64 = 0
+    var deviceCount = 0
+    var backupCodeCount = 0
+    var devices = InlineArray<16, Device>(repeating: .none)
+    var backupCodes = InlineArray<32, BackupCode>(repeating: BackupCode())
+  }
+
+  /// The name of this version of the credential.
+  public var generation: Generation { content.generation }
+
+  /// When two-factor was switched on, in seconds since the epoch.
+  public var enabledAt: Int64 { content.enabledAt }
+
+  /// How many devices there are: one at least.
+  public var deviceCount: Int { content.deviceCount }
+
+  /// How many backup codes there were at first, spent ones included.
+  public var backupCodeCount: Int { content.backupCodeCount }
 
   /// One backup code.
   struct BackupCode: Sendable {
@@ -41,9 +50,9 @@ public struct Credential: ~Copyable {
 
   /// The device at `index`, counted from 0 in the order of the file; nil where there is none.
   public func device(at index: Int) -> Device? {
-    guard index >= 0, index < deviceCount, index < devices.count else { return nil }
+    guard index >= 0, index < deviceCount, index < content.devices.count else { return nil }
     // SAFETY: the index was compared with both bounds.
-    return unsafe devices[unchecked: index]
+    return unsafe content.devices[unchecked: index]
   }
 
   /// The name of the device at `index`; empty where there is none.
@@ -63,24 +72,24 @@ public struct Credential: ~Copyable {
   /// The hash of the backup code at `index`, as crypt(3) made it; empty where there is none.
   @_lifetime(borrow self)
   public borrowing func backupCodeHash(at index: Int) -> Span<UInt8> {
-    guard index >= 0, index < backupCodeCount, index < backupCodes.count else {
+    guard index >= 0, index < backupCodeCount, index < content.backupCodes.count else {
       return text.bytes.slice(from: 0, to: 0)
     }
     // SAFETY: the index was compared with both bounds.
-    let range = unsafe backupCodes[unchecked: index].hash
+    let range = unsafe content.backupCodes[unchecked: index].hash
     return text.bytes.slice(from: range.start, to: range.end)
   }
 
   /// Whether the backup code at `index` is an eight-digit code that another program made.
   public borrowing func isScratchCode(at index: Int) -> Bool {
-    guard index >= 0, index < backupCodeCount, index < backupCodes.count else { return false }
+    guard index >= 0, index < backupCodeCount, index < content.backupCodes.count else { return false }
     // SAFETY: the index was compared with both bounds.
-    return unsafe backupCodes[unchecked: index].isScratchCode
+    return unsafe content.backupCodes[unchecked: index].isScratchCode
   }
 
   /// Whether there are eight-digit codes of another program among the backup codes.
   public var hasScratchCodes: Bool {
-    var indices = Counter(to: Self.maximumBackupCodes)
+    var indices = Counter(to: backupCodeCount)
     while let index = indices.next() {
       if isScratchCode(at: index) { return true }
     }
@@ -92,7 +101,7 @@ public struct Credential: ~Copyable {
   @_lifetime(borrow self)
   public borrowing func backupCodeSetting() -> Span<UInt8> {
     // SAFETY: the array has 32 elements; where there is no backup code the range is empty.
-    let range = unsafe backupCodes[unchecked: 0].hash
+    let range = unsafe content.backupCodes[unchecked: 0].hash
     let length = Self.settingLength(of: text.bytes.slice(from: range.start, to: range.end))
     return text.bytes.slice(from: range.start, to: range.start &+ length)
   }

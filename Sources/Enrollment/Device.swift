@@ -34,10 +34,21 @@ public struct Device: Sendable {
     kind: .hotp(counter: 0), algorithm: .sha1, digits: .six, enabledAt: 0, secret: ByteRange(), name: ByteRange())
 }
 
-/// A stretch of bytes in a buffer.
+/// A stretch of bytes in the text of a credential, or among its secrets: neither is longer than 16 KiB.
 struct ByteRange: Sendable {
-  var start = 0
-  var end = 0
+  private let first: UInt16
+  private let last: UInt16
+
+  /// Nothing.
+  init() { (first, last) = (0, 0) }
+
+  init(start: Int, end: Int) {
+    first = UInt16(clamping: start)
+    last = UInt16(clamping: end)
+  }
+
+  var start: Int { Int(first) }
+  var end: Int { Int(last) }
 }
 
 /// Room for the name of a device.

@@ -13,7 +13,7 @@ extension EnrollmentDirectory {
 
   /// Erases what earlier commands left in this directory, the one in which that of an enrolment lies. Only below a
   /// home: elsewhere another user's enrolment could have such a name.
-  borrowing func eraseLeftovers(of path: EnrollmentPath) {
+  borrowing func eraseLeftovers(of path: borrowing EnrollmentPath) {
     guard path.isBelowHome else { return }
     // One at a time: the directory is not changed while it is read.
     while var name = nextLeftover(of: path) {
@@ -22,7 +22,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  private borrowing func nextLeftover(of path: EnrollmentPath) -> ByteText<300>? {
+  private borrowing func nextLeftover(of path: borrowing EnrollmentPath) -> ByteText<300>? {
     var search = LeftoverSearch(name: path.lastName)
     var context = (search: search, directory: directory.descriptor)
     _ = unsafe withUnsafeMutablePointer(to: &context) { context in

@@ -16,7 +16,8 @@ extension EnrollmentDirectory {
   /// - Throws: Why it could not be created; then nothing has changed. Where an enrolment is there already, the
   ///   error is ENOTEMPTY or EEXIST.
   public static func create(
-    _ path: EnrollmentPath, of account: Account, credential: Span<UInt8>, state: LoginState, tag: UInt64,
+    _ path: borrowing EnrollmentPath, of account: borrowing Account, credential: Span<UInt8>,
+    state: borrowing LoginState, tag: UInt64,
     identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
@@ -51,7 +52,7 @@ extension EnrollmentDirectory {
   ///   - state: Its state.
   /// - Throws: Why it could not be replaced; then the old one is in force.
   public borrowing func replace(
-    _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: LoginState
+    _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     try enrollment.save(state)
     var temporary = ByteText<32>()
@@ -86,7 +87,7 @@ extension EnrollmentDirectory {
   ///   - identity: Becomes the user's where the path needs it.
   /// - Throws: Why it could not be ended; then it goes on as it was.
   public borrowing func remove(
-    _ path: EnrollmentPath, of account: Account, tag: UInt64, identity: inout FileSystemIdentity
+    _ path: borrowing EnrollmentPath, of account: borrowing Account, tag: UInt64, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
     parent.eraseLeftovers(of: path)
@@ -116,7 +117,7 @@ extension EnrollmentDirectory {
   }
 
   private borrowing func fill(
-    _ name: inout ByteText<300>, credential: Span<UInt8>, state: LoginState
+    _ name: inout ByteText<300>, credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     let opened = unsafe name.withCString {
       unsafe OpenFile.at(directory.descriptor, $0, O_RDONLY | O_DIRECTORY)
@@ -194,7 +195,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  static func otherName(of path: EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText<300> {
+  static func otherName(of path: borrowing EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText<300> {
     var name = ByteText<300>()
     name.append(path.lastName.bytes)
     name.append(infix)

@@ -21,14 +21,14 @@ public struct EnrollmentDirectory: ~Copyable {
   /// - Throws: A failure of kind `absent` only where the user is proved not to be enrolled: everything above the
   ///   directory is there and trusted, and the directory is not there.
   public init(
-    _ path: EnrollmentPath, of account: Account, identity: inout FileSystemIdentity
+    _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     self = try Self.walk(path, account, &identity, to: .directory)
   }
 
   /// Walks to the directory in which that of an account lies, or is to lie, and makes what is missing on the way.
   init(
-    parentOf path: EnrollmentPath, of account: Account, identity: inout FileSystemIdentity
+    parentOf path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     self = try Self.walk(path, account, &identity, to: .parent)
   }
@@ -47,7 +47,7 @@ public struct EnrollmentDirectory: ~Copyable {
   }
 
   private static func walk(
-    _ path: EnrollmentPath, _ account: Account, _ identity: inout FileSystemIdentity, to goal: Goal
+    _ path: borrowing EnrollmentPath, _ account: borrowing Account, _ identity: inout FileSystemIdentity, to goal: Goal
   ) throws(EnrollmentFailure) -> EnrollmentDirectory {
     do throws(EnrollmentFailure) {
       return try walkOnce(path, account, &identity, to: goal)
@@ -59,12 +59,13 @@ public struct EnrollmentDirectory: ~Copyable {
   }
 
   private static func walkOnce(
-    _ path: EnrollmentPath, _ account: Account, _ identity: inout FileSystemIdentity, to goal: Goal
+    _ path: borrowing EnrollmentPath, _ account: borrowing Account, _ identity: inout FileSystemIdentity, to goal: Goal
   ) throws(EnrollmentFailure) -> EnrollmentDirectory {
+    let (user, isBelowHome) = (account.userID, path.isBelowHome)
     var here: OpenFile
     var start = 0
-    var isHome = path.isBelowHome
-    if path.isBelowHome {
+    var isHome = isBelowHome
+    if isBelowHome {
       try identity.assume(account)
       here = try openHome(of: account)
     } else {
@@ -74,27 +75,27 @@ public struct EnrollmentDirectory: ~Copyable {
     var owner = try checkedOwner(of: here, isHome ? "home" : "the root directory", account, isHome: isHome)
 
     while true {
-      let below = path.below
-      let end = below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) ?? below.count
-      let isLast = end >= below.count
+      let length = path.below.count
+      let end = path.below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) ?? length
+      let isLast = end >= length
       let subject: Literal = isLast ? "directory" : "a part of the path to the directory"
       var name = ByteText<256>()
-      name.append(below.bytes.slice(from: start, to: end))
+      name.append(path.below.bytes.slice(from: start, to: end))
       guard !name.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "has a part too long") }
-      if owner == account.userID, owner != 0 { try identity.assume(account) }
+      if owner == user, owner != 0 { try identity.assume(account) }
       if goal == .parent {
         if isLast { break }
         // One that is there already, or cannot be made, is found by opening it.
-        _ = unsafe name.withCString { unsafe mkdirat(here.descriptor, $0, path.isBelowHome ? 0o700 : 0o755) }
+        _ = unsafe name.withCString { unsafe mkdirat(here.descriptor, $0, isBelowHome ? 0o700 : 0o755) }
       }
 
       let next = unsafe name.withCString { unsafe OpenFile.at(here.descriptor, $0, csystem_o_path | O_DIRECTORY) }
       guard let next else {
         let error = csystem_errno()
         switch error {
-        case ENOENT where isHome && owner != account.userID:
+        case ENOENT where isHome && owner != user:
           throw EnrollmentFailure(.insecure, "home", "is not the user's own")
-        case ENOENT where isLast || path.isBelowHome: throw EnrollmentFailure(.absent, subject, "is not there")
+        case ENOENT where isLast || isBelowHome: throw EnrollmentFailure(.absent, subject, "is not there")
         case ELOOP, ENOTDIR: throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
         default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)
         }
@@ -106,7 +107,7 @@ public struct EnrollmentDirectory: ~Copyable {
       if isLast { break }
     }
     // Where the directory is the user's, so is what is in it.
-    if owner == account.userID, owner != 0 { try identity.assume(account) }
+    if owner == user, owner != 0 { try identity.assume(account) }
     return EnrollmentDirectory(directory: here, owner: owner)
   }
 
@@ -121,8 +122,9 @@ public struct EnrollmentDirectory: ~Copyable {
   }
 
   /// Opens the home. A link in its path is the administrator's, and is followed.
-  private static func openHome(of account: Account) throws(EnrollmentFailure) -> OpenFile {
-    var home = account.home
+  private static func openHome(of account: borrowing Account) throws(EnrollmentFailure) -> OpenFile {
+    var home = ByteText<1024>()
+    home.append(account.home)
     guard home.bytes.byte(at: 0) == UInt8(ascii: "/") else {
       throw EnrollmentFailure(.io, "home", "is not an absolute path")
     }
@@ -136,13 +138,14 @@ public struct EnrollmentDirectory: ~Copyable {
 
   /// The owner of an open directory: the user or root, with nobody else allowed to write in it.
   private static func checkedOwner(
-    of directory: borrowing OpenFile, _ subject: Literal, _ account: Account, isHome: Bool
+    of directory: borrowing OpenFile, _ subject: Literal, _ account: borrowing Account, isHome: Bool
   ) throws(EnrollmentFailure) -> uid_t {
     guard let status = directory.status() else {
       throw EnrollmentFailure(.io, subject, "cannot be examined", error: csystem_errno())
     }
     guard status.isDirectory else { throw EnrollmentFailure(.insecure, subject, "is not a directory") }
-    guard status.owner == account.userID || status.owner == 0 else {
+    let user = account.userID
+    guard status.owner == user || status.owner == 0 else {
       throw EnrollmentFailure(.insecure, subject, "is owned by somebody else")
     }
     // In a sticky directory of root's, as /tmp is, nobody can move or remove what is not theirs.

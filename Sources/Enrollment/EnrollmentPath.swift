@@ -6,8 +6,8 @@ public struct EnrollmentPath {
   /// The usual place.
   public static var usualTemplate: Literal { "~/.twofactor" }
 
-  /// The absolute path, without the home where it lies below it.
-  private(set) var below = ByteText<2048>()
+  /// The absolute path, without the home where it lies below it. The longest template and the longest name fit.
+  private(set) var below = ByteText<768>()
 
   /// Whether it lies below the home.
   public let isBelowHome: Bool
@@ -18,7 +18,7 @@ public struct EnrollmentPath {
   ///   - template: The template; it begins with `~/`, `%h/` or `/`.
   ///   - account: Whose enrolment it is.
   /// - Throws: A failure of kind `configuration` where the template is not one, or is too long.
-  public init(template: Span<UInt8>, account: Account) throws(EnrollmentFailure) {
+  public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
     var rest = template
     isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
     if isBelowHome {
@@ -27,8 +27,8 @@ public struct EnrollmentPath {
       throw EnrollmentFailure(.configuration, "directory", "is neither absolute nor below the home")
     }
     // A name with a slash would lead somewhere else, and so would the two that every directory has.
-    let name = account.name
-    let isName = hasOnlyNames(name.bytes) && name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
+    let isOnePart = account.name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
+    let isName = hasOnlyNames(account.name.bytes) && isOnePart
     var index = 0
     while let byte = rest.byte(at: index) {
       index &+= 1
@@ -38,7 +38,7 @@ public struct EnrollmentPath {
       }
       switch rest.byte(at: index) {
       case UInt8(ascii: "%"): below.append(UInt8(ascii: "%"))
-      case UInt8(ascii: "u") where isName: below.append(name.bytes)
+      case UInt8(ascii: "u") where isName: below.append(account.name.bytes)
       case UInt8(ascii: "u"):
         throw EnrollmentFailure(.configuration, "directory", "the user's name is not a name of a file")
       default: throw EnrollmentFailure(.configuration, "directory", "has a % that means nothing")
@@ -52,7 +52,7 @@ public struct EnrollmentPath {
   }
 
   /// Adds the path as a person reads it, the home filled in.
-  public func describe<let capacity: Int>(into text: inout ByteText<capacity>, account: Account) {
+  public func describe<let capacity: Int>(into text: inout ByteText<capacity>, account: borrowing Account) {
     if isBelowHome {
       text.append(account.home.bytes)
       if account.home.bytes.byte(at: account.home.count &- 1) != UInt8(ascii: "/") { text.append(UInt8(ascii: "/")) }

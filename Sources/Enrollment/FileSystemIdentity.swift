@@ -29,7 +29,7 @@ public struct FileSystemIdentity: ~Copyable {
 
   /// Takes on the identity of an account, without its supplementary groups. Does nothing where the thread has
   /// that file-system uid already, as a screen locker has.
-  public mutating func assume(_ account: Account) throws(EnrollmentFailure) {
+  public mutating func assume(_ account: borrowing Account) throws(EnrollmentFailure) {
     guard !isSwitched else { return }
     let result = unsafe csystem_assume_identity(&saved, account.userID, account.groupID)
     guard result >= 0 else {
@@ -42,9 +42,11 @@ public struct FileSystemIdentity: ~Copyable {
   /// ask every name service of the host, so nobody pays for it who does not need it.
   ///
   /// - Returns: False where nothing was switched, or the groups cannot be had.
-  public mutating func addSupplementaryGroups(of account: Account) -> Bool {
+  public mutating func addSupplementaryGroups(of account: borrowing Account) -> Bool {
     guard isSwitched else { return false }
-    var name = account.name
-    return unsafe name.withCString { unsafe csystem_add_supplementary_groups($0, account.groupID) } == 0
+    var name = ByteText<256>()
+    name.append(account.name)
+    let group = account.groupID
+    return unsafe name.withCString { unsafe csystem_add_supplementary_groups($0, group) } == 0
   }
 }

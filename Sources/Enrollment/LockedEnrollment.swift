@@ -7,12 +7,12 @@ public struct LockedEnrollment: ~Copyable {
   /// What the user enrolled with.
   public let credential: Credential
 
-  /// The state as it was read.
-  public let state: LoginState
+  /// The state: as it was read, and what is made of it since.
+  public var state: LoginState
 
   package let file: StateFile
-  let sequence: UInt64
-  let slot: Int
+  private var sequence: UInt64 = 1
+  private var slot = 0
 
   /// Takes the lock and reads both files.
   ///
@@ -23,35 +23,41 @@ public struct LockedEnrollment: ~Copyable {
   ///   - directory: The directory of the enrolment.
   ///   - window: How many steps before and after the current one are accepted.
   ///   - failuresAfterLoss: How many failures a state that was lost counts at least.
+  /// - Returns: The enrolment.
   /// - Throws: Why the files cannot be read, trusted or written; `gone` where the enrolment ended meanwhile.
-  public init(
-    locking directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
-  ) throws(EnrollmentFailure) {
+  public static func locking(
+    _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
+  ) throws(EnrollmentFailure) -> LockedEnrollment {
     // Asked before anything is read: whoever calls su(1) chooses how much the process may write.
     guard csystem_may_write(rlim_t(StateFile.length)) != 0 else {
       throw EnrollmentFailure(.io, "state", "may not be written by a process with this limit (RLIMIT_FSIZE)")
     }
-    let file = try StateFile(locking: Self.openState(in: directory))
+    let file = try StateFile(locking: openState(in: directory))
     let status = try directory.checkedStatus(of: file.file, "state")
     guard status.links > 0 else { throw EnrollmentFailure(.gone, "state", "was removed") }
-    let credential = try directory.readCredential()
-
-    var content = StateFile.Content.lost(sequence: 1, remains: nil)
-    if status.size == Int64(StateFile.length) { content = try file.read(for: credential.generation) }
-    switch content {
-    case .current(let record, let slot):
-      self.file = file
-      self.credential = credential
-      self.state = record.state
-      self.sequence = record.sequence
-      self.slot = slot
-    case .lost(let sequence, let remains):
-      let state = LoginState.afterLoss(
-        of: credential, remains: remains, now: SystemClock.now, window: window, failures: failuresAfterLoss)
-      try file.rewrite(state, sequence: sequence)
+    var locked = LockedEnrollment(file: file, credential: try directory.readCredential())
+    var finding = StateFile.Finding.lost(sequence: 1)
+    if status.size == Int64(StateFile.length) {
+      finding = try locked.file.read(for: locked.credential.generation, into: &locked.state)
+    }
+    switch finding {
+    case .current(let sequence, let slot):
+      locked.sequence = sequence
+      locked.slot = slot
+    case .lost(let sequence):
+      locked.state.assumeLoss(
+        of: locked.credential, now: SystemClock.now, window: window, failures: failuresAfterLoss)
+      try locked.file.rewrite(locked.state, sequence: sequence)
       throw EnrollmentFailure(
         .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
     }
+    return locked
+  }
+
+  private init(file: consuming StateFile, credential: consuming Credential) {
+    state = LoginState(generation: credential.generation)
+    self.file = file
+    self.credential = credential
   }
 
   private static func openState(in directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> OpenFile {
@@ -71,11 +77,16 @@ public struct LockedEnrollment: ~Copyable {
     }
   }
 
+  /// Writes the state in place of the older one, and returns when it is on the disk.
+  ///
+  /// - Throws: Why it could not be written. Then what was decided must not be told.
+  public borrowing func save() throws(EnrollmentFailure) { try save(state) }
+
   /// Writes a state in place of the older one, and returns when it is on the disk.
   ///
   /// - Parameter state: What is true from now on.
-  /// - Throws: Why it could not be written. Then what was decided must not be told.
-  public borrowing func save(_ state: LoginState) throws(EnrollmentFailure) {
+  /// - Throws: Why it could not be written.
+  public borrowing func save(_ state: borrowing LoginState) throws(EnrollmentFailure) {
     try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
   }
 }

@@ -60,7 +60,10 @@ extension LoginState {
   }
 
   /// Forgets all addresses: every one is asked again.
-  public mutating func endGrace() { grace = InlineArray<8, GraceEntry>(repeating: GraceEntry()) }
+  public mutating func endGrace() {
+    var indices = Counter(to: Self.graceEntries)
+    while let index = indices.next() { setGrace(GraceEntry(), at: index) }
+  }
 
   /// Drops the addresses that passed in the future: the clock was set back, and how long ago that really was
   /// cannot be known.
@@ -104,14 +107,18 @@ extension LoginState {
   }
 
   func grace(at index: Int) -> GraceEntry {
-    guard index >= 0, index < grace.count else { return GraceEntry() }
-    // SAFETY: the index was compared with both bounds.
-    return unsafe grace[unchecked: index]
+    guard index >= 0, index < Self.graceEntries else { return GraceEntry() }
+    let place = Place.grace &+ 4 &* index
+    let key = GraceKey(service: self[place], highAddress: self[place &+ 1], lowAddress: self[place &+ 2])
+    return GraceEntry(key: key, passedAt: Int64(bitPattern: self[place &+ 3]))
   }
 
   mutating func setGrace(_ entry: GraceEntry, at index: Int) {
-    guard index >= 0, index < grace.count else { return }
-    // SAFETY: the index was compared with both bounds.
-    unsafe grace[unchecked: index] = entry
+    guard index >= 0, index < Self.graceEntries else { return }
+    let place = Place.grace &+ 4 &* index
+    self[place] = entry.key.service
+    self[place &+ 1] = entry.key.highAddress
+    self[place &+ 2] = entry.key.lowAddress
+    self[place &+ 3] = UInt64(bitPattern: entry.passedAt)
   }
 }

@@ -1,4 +1,5 @@
-internal import FixedMemory
+internal import CSystem
+public import FixedMemory
 
 /// The record of a login state: 1024 bytes, numbers in little-endian order, the rest zero.
 ///
@@ -14,97 +15,104 @@ extension LoginState {
   /// The length of the record.
   public static var recordLength: Int { 1024 }
 
-  /// A record as it was read.
-  public struct Record: Sendable {
+  /// Which words of eight bytes hold what.
+  enum Place {
+    static var magic: Int { 0 }
+    static var versionAndLength: Int { 1 }
+    static var sequence: Int { 2 }
+    static var generation: Int { 3 }
+    static var failures: Int { 5 }
+    static var throttledUntil: Int { 6 }
+    static var spentBackupCodes: Int { 7 }
+    static var backupCodeUsedAt: Int { 8 }
+    static var lastUsedAt: Int { 9 }
+    static var earlyGuesses: Int { 10 }
+    static var devices: Int { 16 }
+    static var grace: Int { 48 }
+    static var checksum: Int { 127 }
+  }
+
+  /// The first word of every record: "2FASTATE" in little-endian order.
+  private static var magic: UInt64 { 0x4554_4154_5341_4632 }
+
+  private static var versionAndLength: UInt64 { 1 | UInt64(recordLength) << 32 }
+
+  /// A word of the record; 0 where there is none, and what is put there is left out.
+  subscript(place: Int) -> UInt64 {
+    @inline(__always) get {
+      guard place >= 0, place < words.count else { return 0 }
+      // SAFETY: the place was compared with both bounds.
+      return unsafe UInt64(littleEndian: words[unchecked: place])
+    }
+    @inline(__always) set {
+      guard place >= 0, place < words.count else { return }
+      // SAFETY: the place was compared with both bounds.
+      unsafe words[unchecked: place] = newValue.littleEndian
+    }
+  }
+
+  /// A record, looked at where it lies.
+  public struct Record: ~Escapable {
+    private let bytes: Span<UInt8>
+
+    /// The record in these bytes.
+    @_lifetime(copy bytes)
+    public init(_ bytes: Span<UInt8>) { self.bytes = bytes }
+
+    /// Whether it is one, and the checksum holds.
+    public var isIntact: Bool {
+      bytes.count == recordLength && bytes.number(at: 0) == magic
+        && bytes.number(at: 8 &* Place.checksum) == bytes.recordChecksum
+    }
+
+    /// Whether it is of this version of the program, and not of a later one.
+    public var hasKnownVersion: Bool { bytes.number(at: 8 &* Place.versionAndLength) == versionAndLength }
+
     /// Counts the states of an enrolment: the highest is the newest.
-    public var sequence: UInt64
+    public var sequence: UInt64 { bytes.number(at: 8 &* Place.sequence) }
 
-    /// The state.
-    public var state: LoginState
+    /// The version of the credential that it belongs to.
+    public var generation: Generation {
+      Generation(low: bytes.number(at: 8 &* Place.generation), high: bytes.number(at: 8 &* (Place.generation &+ 1)))
+    }
+
+    /// Copies what it says into a state.
+    public func read(into state: inout LoginState) {
+      unsafe bytes.withUnsafeBytes { bytes in
+        unsafe withUnsafeMutableBytes(of: &state.words) { words in
+          guard let base = words.baseAddress, let start = bytes.baseAddress, bytes.count >= words.count else { return }
+          // SAFETY: both have as many bytes as the words.
+          unsafe base.copyMemory(from: start, byteCount: words.count)
+        }
+      }
+    }
   }
 
-  /// How a record was read.
-  public enum RecordResult: Sendable {
-    case valid(Record)
-
-    /// The checksum does not hold.
-    case damaged
-
-    /// A record of a later version of this program.
-    case unknownVersion
-  }
-
-  /// Writes the record.
-  @_optimize(speed)
-  public func record(sequence: UInt64) -> InlineArray<1024, UInt8> {
-    var record = InlineArray<1024, UInt8>(repeating: 0)
-    var bytes = record.mutableSpan
-    bytes.put(Layout.magic, at: 0)
-    bytes.put(Layout.versionAndLength, at: 8)
-    bytes.put(sequence, at: 16)
-    bytes.put(generation.low, at: 24)
-    bytes.put(generation.high, at: 32)
-    bytes.put(UInt64(failures), at: 40)
-    bytes.put(UInt64(bitPattern: throttledUntil), at: 48)
-    bytes.put(UInt64(spentBackupCodes), at: 56)
-    bytes.put(UInt64(bitPattern: backupCodeUsedAt), at: 64)
-    bytes.put(UInt64(bitPattern: lastUsedAt), at: 72)
-    bytes.put(UInt64(earlyGuesses), at: 80)
-    var indices = Counter(to: Credential.maximumDevices)
-    while let index = indices.next() {
-      bytes.put(self[device: index].nextFactor, at: 128 &+ 16 &* index)
-      bytes.put(UInt64(bitPattern: self[device: index].lastUsedAt), at: 136 &+ 16 &* index)
+  /// Adds the record to a buffer.
+  ///
+  /// - Parameters:
+  ///   - sequence: Counts the states of an enrolment.
+  ///   - buffer: Where it is added.
+  /// - Returns: False where it does not fit.
+  public func write(sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
+    let written = unsafe buffer.fill { room in
+      unsafe withUnsafeBytes(of: words) { words in
+        guard let base = room.baseAddress, let start = words.baseAddress, room.count >= Self.recordLength else {
+          return 0
+        }
+        // SAFETY: there is room for a record, which is longer than the words.
+        unsafe base.copyMemory(from: start, byteCount: words.count)
+        unsafe memset(base + words.count, 0, Self.recordLength &- words.count)
+        unsafe base.storeBytes(of: Self.magic.littleEndian, as: UInt64.self)
+        unsafe (base + 8).storeBytes(of: Self.versionAndLength.littleEndian, as: UInt64.self)
+        unsafe (base + 16).storeBytes(of: sequence.littleEndian, as: UInt64.self)
+        let record = unsafe UnsafeRawBufferPointer(start: base, count: Self.recordLength)
+        let checksum = unsafe Span<UInt8>(_unsafeBytes: record).recordChecksum
+        unsafe (base + 8 &* Place.checksum).storeBytes(of: checksum.littleEndian, as: UInt64.self)
+        return Self.recordLength
+      }
     }
-    indices = Counter(to: Self.graceEntries)
-    while let index = indices.next() {
-      let (entry, offset) = (grace(at: index), 384 &+ 32 &* index)
-      bytes.put(entry.key.service, at: offset)
-      bytes.put(entry.key.highAddress, at: offset &+ 8)
-      bytes.put(entry.key.lowAddress, at: offset &+ 16)
-      bytes.put(UInt64(bitPattern: entry.passedAt), at: offset &+ 24)
-    }
-    let checksum = bytes.span.recordChecksum
-    bytes.put(checksum, at: Layout.checksumOffset)
-    return record
-  }
-
-  /// Reads a record.
-  public static func read(record bytes: Span<UInt8>) -> RecordResult {
-    guard bytes.count == recordLength, bytes.number(at: 0) == Layout.magic,
-      bytes.number(at: Layout.checksumOffset) == bytes.recordChecksum
-    else { return .damaged }
-    guard bytes.number(at: 8) == Layout.versionAndLength else { return .unknownVersion }
-    var state = LoginState(generation: Generation(low: bytes.number(at: 24), high: bytes.number(at: 32)))
-    state.failures = UInt32(truncatingIfNeeded: bytes.number(at: 40))
-    state.throttledUntil = Int64(bitPattern: bytes.number(at: 48))
-    state.spend(backupCodes: UInt32(truncatingIfNeeded: bytes.number(at: 56)))
-    state.backupCodeUsedAt = Int64(bitPattern: bytes.number(at: 64))
-    state.lastUsedAt = Int64(bitPattern: bytes.number(at: 72))
-    state.earlyGuesses = UInt32(truncatingIfNeeded: bytes.number(at: 80))
-    var indices = Counter(to: Credential.maximumDevices)
-    while let index = indices.next() {
-      state[device: index] = DeviceState(
-        nextFactor: bytes.number(at: 128 &+ 16 &* index),
-        lastUsedAt: Int64(bitPattern: bytes.number(at: 136 &+ 16 &* index)))
-    }
-    indices = Counter(to: Self.graceEntries)
-    while let index = indices.next() {
-      let offset = 384 &+ 32 &* index
-      let key = GraceKey(
-        service: bytes.number(at: offset), highAddress: bytes.number(at: offset &+ 8),
-        lowAddress: bytes.number(at: offset &+ 16))
-      state.setGrace(GraceEntry(key: key, passedAt: Int64(bitPattern: bytes.number(at: offset &+ 24))), at: index)
-    }
-    return .valid(Record(sequence: bytes.number(at: 16), state: state))
-  }
-
-  /// What stands where, and does not change.
-  private enum Layout {
-    /// "2FASTATE" in little-endian order.
-    static var magic: UInt64 { 0x4554_4154_5341_4632 }
-
-    static var versionAndLength: UInt64 { 1 | UInt64(recordLength) << 32 }
-    static var checksumOffset: Int { 1016 }
+    return written == Self.recordLength
   }
 }
 
@@ -114,13 +122,18 @@ extension Span where Element == UInt8 {
   /// there against accidents, not against the owner of the file.
   @_optimize(speed)
   fileprivate var recordChecksum: UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    var offset = 0
-    while offset < count &- 8 {
-      hash = (hash ^ number(at: offset)) &* 0x0000_0100_0000_01b3
-      hash ^= hash &>> 29
-      offset &+= 8
+    unsafe withUnsafeBytes { bytes in
+      var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+      guard let base = bytes.baseAddress, bytes.count == LoginState.recordLength else { return hash }
+      var offset = 0
+      while offset < LoginState.recordLength &- 8 {
+        // SAFETY: eight bytes from the offset are there.
+        hash = unsafe (hash ^ UInt64(littleEndian: (base + offset).loadUnaligned(as: UInt64.self)))
+        hash = hash &* 0x0000_0100_0000_01b3
+        hash ^= hash &>> 29
+        offset &+= 8
+      }
+      return hash
     }
-    return hash
   }
 }

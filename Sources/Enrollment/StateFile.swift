@@ -13,19 +13,21 @@ public struct StateFile: ~Copyable {
   static var slotDistance: Int { 4096 }
   static var length: Int { 2 * slotDistance }
 
+  /// What of a slot is used: a record, twice.
+  static var slotLength: Int { 2 * LoginState.recordLength }
+
   /// How long a login waits for others that hold the lock, in milliseconds.
   static var patience: Int { 10_000 }
 
   let file: OpenFile
 
   /// What was found in the file.
-  enum Content {
-    /// The newest state of this version of the credential, and the slot where it stands.
-    case current(LoginState.Record, slot: Int)
+  enum Finding {
+    /// The newest state of this version of the credential, its sequence number, and the slot where it stands.
+    case current(sequence: UInt64, slot: Int)
 
-    /// None can be trusted to be the newest; a new one is to get this sequence number. What is left is the newest
-    /// that can be read.
-    case lost(sequence: UInt64, remains: LoginState?)
+    /// None can be trusted to be the newest; a new one is to get this sequence number.
+    case lost(sequence: UInt64)
   }
 
   /// Takes the lock, waiting for whoever holds it.
@@ -51,42 +53,47 @@ public struct StateFile: ~Copyable {
   deinit { _ = csystem_unlock(file.descriptor) }
 
   /// Reads both slots, as far as they belong to the version of the credential that is in force.
-  func read(for generation: Generation) throws(EnrollmentFailure) -> Content {
-    let first = try readSlot(0, generation)
-    let second = try readSlot(1, generation)
-    let next = Swift.max(first.highestSequence, second.highestSequence) &+ 1
-    guard !first.isDamaged, !second.isDamaged else {
-      return .lost(sequence: next, remains: first.record?.state ?? second.record?.state)
+  ///
+  /// - Parameters:
+  ///   - generation: The version of the credential.
+  ///   - state: Becomes the newest that can be read; stays as it is where none can.
+  /// - Returns: Where it stands, or that it is lost.
+  /// - Throws: Why the file cannot be read.
+  func read(for generation: Generation, into state: inout LoginState) throws(EnrollmentFailure) -> Finding {
+    guard var buffer = SecretBuffer(capacity: Self.slotDistance &+ Self.slotLength) else {
+      throw EnrollmentFailure(.io, "state", "out of memory")
     }
-    switch (first.record, second.record) {
-    case (let one?, let other?):
-      return one.sequence > other.sequence ? .current(one, slot: 0) : .current(other, slot: 1)
-    case (let one?, nil): return .current(one, slot: 0)
-    case (nil, let other?): return .current(other, slot: 1)
-    case (nil, nil): return .lost(sequence: next, remains: nil)
+    let count = unsafe buffer.fill { unsafe file.read(into: $0, at: 0) }
+    guard count >= 0 else { throw EnrollmentFailure(.io, "state", "cannot be read", error: csystem_errno()) }
+    // Of a file cut short there is no more than there is: what is no whole record is none.
+    let first = try Slot(at: 0, of: buffer.bytes, generation)
+    let second = try Slot(at: Self.slotDistance, of: buffer.bytes, generation)
+    let isInFirst = first.hasRecord && (!second.hasRecord || first.sequence > second.sequence)
+    let newest = isInFirst ? first : second
+    let start = newest.start
+    if newest.hasRecord {
+      LoginState.Record(buffer.bytes.slice(from: start, to: start &+ LoginState.recordLength)).read(into: &state)
     }
+    guard newest.hasRecord, !first.isDamaged, !second.isDamaged else {
+      return .lost(sequence: Swift.max(first.highestSequence, second.highestSequence) &+ 1)
+    }
+    return .current(sequence: newest.sequence, slot: isInFirst ? 0 : 1)
   }
 
   /// Overwrites one slot, and waits until it is on the disk.
-  func write(_ state: LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
-    let record = state.record(sequence: sequence)
-    var copies = InlineArray<2048, UInt8>(repeating: 0)
-    unsafe withUnsafeMutableBytes(of: &copies) { copies in
-      unsafe record.span.withUnsafeBytes { record in
-        guard let base = copies.baseAddress, let start = record.baseAddress else { return }
-        // SAFETY: there is room for two records.
-        unsafe base.copyMemory(from: start, byteCount: record.count)
-        unsafe (base + record.count).copyMemory(from: start, byteCount: record.count)
-      }
+  func write(_ state: borrowing LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
+    guard var copies = SecretBuffer(capacity: Self.slotLength), state.write(sequence: sequence, to: &copies) else {
+      throw EnrollmentFailure(.io, "state", "out of memory")
     }
-    guard file.write(copies.span, at: slot == 0 ? 0 : Self.slotDistance) else {
+    copies.repeatContent()
+    guard file.write(copies.bytes, at: slot == 0 ? 0 : Self.slotDistance) else {
       throw EnrollmentFailure(.io, "state", "cannot be written", error: csystem_errno())
     }
     guard file.flush() else { throw EnrollmentFailure(.io, "state", "cannot be flushed", error: csystem_errno()) }
   }
 
   /// Makes the file anew: the state in both slots, every byte written so that no later update needs room.
-  func rewrite(_ state: LoginState, sequence: UInt64) throws(EnrollmentFailure) {
+  func rewrite(_ state: borrowing LoginState, sequence: UInt64) throws(EnrollmentFailure) {
     let zeros = InlineArray<1024, UInt8>(repeating: 0)
     for offset in stride(from: 0, to: Self.length, by: zeros.count) {
       guard file.write(zeros.span, at: offset) else {
@@ -102,41 +109,37 @@ public struct StateFile: ~Copyable {
 
   /// What one slot holds.
   private struct Slot {
-    /// The newest valid copy of this version of the credential.
-    var record: LoginState.Record?
+    /// Where the newest valid copy of this version of the credential stands, and its sequence number.
+    var start = 0
+    var sequence: UInt64 = 0
+    var hasRecord = false
 
     /// The highest sequence number of a valid copy of any version of the credential.
     var highestSequence: UInt64 = 0
 
     /// Whether no copy is valid.
     var isDamaged = true
-  }
 
-  @_optimize(speed)
-  private func readSlot(_ slot: Int, _ generation: Generation) throws(EnrollmentFailure) -> Slot {
-    var buffer = InlineArray<2048, UInt8>(repeating: 0)
-    let offset = slot == 0 ? 0 : Self.slotDistance
-    let count = unsafe withUnsafeMutableBytes(of: &buffer) { unsafe file.read(into: $0, at: offset) }
-    guard count >= 0 else { throw EnrollmentFailure(.io, "state", "cannot be read", error: csystem_errno()) }
-    var result = Slot()
-    var copies = Counter(to: 2)
-    while let copy = copies.next() {
-      let start = copy &* LoginState.recordLength
-      // What lies beyond the end of a file cut short is zero here, and zeros are no record.
-      let bytes = buffer.span.slice(from: start, to: start &+ LoginState.recordLength)
+    init(at offset: Int, of file: Span<UInt8>, _ generation: Generation) throws(EnrollmentFailure) {
+      try judge(file, at: offset, generation)
+      let (second, end) = (offset &+ LoginState.recordLength, offset &+ StateFile.slotLength)
       // Two copies that are the same say the same: the second need not be judged.
-      if copy == 1, bytes.isEqual(to: buffer.span.slice(from: 0, to: start)) { continue }
-      switch LoginState.read(record: bytes) {
-      case .valid(let record):
-        result.isDamaged = false
-        result.highestSequence = Swift.max(result.highestSequence, record.sequence)
-        guard record.state.generation == generation else { continue }
-        if let other = result.record, other.sequence > record.sequence { continue }
-        result.record = record
-      case .damaged: continue
-      case .unknownVersion: throw EnrollmentFailure(.corrupt, "state", "has a version that is not known")
-      }
+      if file.slice(from: second, to: end).isEqual(to: file.slice(from: offset, to: second)) { return }
+      try judge(file, at: second, generation)
     }
-    return result
+
+    private mutating func judge(
+      _ file: Span<UInt8>, at offset: Int, _ generation: Generation
+    ) throws(EnrollmentFailure) {
+      let record = LoginState.Record(file.slice(from: offset, to: offset &+ LoginState.recordLength))
+      guard record.isIntact else { return }
+      guard record.hasKnownVersion else {
+        throw EnrollmentFailure(.corrupt, "state", "has a version that is not known")
+      }
+      isDamaged = false
+      highestSequence = Swift.max(highestSequence, record.sequence)
+      guard record.generation == generation, !hasRecord || record.sequence >= sequence else { return }
+      (start, sequence, hasRecord) = (offset, record.sequence, true)
+    }
   }
 }

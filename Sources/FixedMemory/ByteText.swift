@@ -55,7 +55,7 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds the UTF-8 of a literal.
-  public mutating func append(_ literal: Literal) { unsafe append(literal.bytes) }
+  public mutating func append(_ literal: Literal) { unsafe append(literal.memory) }
 
   /// Adds the bytes of a NUL-terminated string; nothing for nil.
   public mutating func append(cString: UnsafePointer<CChar>?) {

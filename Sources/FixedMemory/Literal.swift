@@ -16,7 +16,15 @@ public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
   }
 
   /// The bytes, which live as long as the program.
-  var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: start, count: byteCount) }
+  public var bytes: Span<UInt8> {
+    @_lifetime(immortal)
+    get {
+      let span = unsafe UnsafeBufferPointer(start: start, count: byteCount).span
+      return unsafe _overrideLifetime(span, copying: ())
+    }
+  }
+
+  var memory: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: start, count: byteCount) }
 
   /// The byte at `index`, or nil where there is none.
   public func byte(at index: Int) -> UInt8? {

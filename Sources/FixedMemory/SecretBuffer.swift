@@ -58,7 +58,7 @@ public struct SecretBuffer: ~Copyable {
   }
 
   /// Adds the UTF-8 of a literal. False where it does not fit.
-  public mutating func append(_ literal: Literal) -> Bool { unsafe append(literal.bytes) }
+  public mutating func append(_ literal: Literal) -> Bool { unsafe append(literal.memory) }
 
   private mutating func append(_ source: UnsafeRawBufferPointer) -> Bool {
     let room = capacity &- count
@@ -68,6 +68,14 @@ public struct SecretBuffer: ~Copyable {
     unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
     count &+= length
     return length == source.count
+  }
+
+  /// Adds what it holds once more, where that fits.
+  public mutating func repeatContent() {
+    guard count > 0, count <= capacity &- count else { return }
+    // SAFETY: as many bytes are free as are filled.
+    unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: base, byteCount: count)
+    count &+= count
   }
 
   /// Forgets and overwrites what it holds.

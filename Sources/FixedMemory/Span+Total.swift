@@ -53,7 +53,7 @@ extension Span where Element == UInt8 {
   /// Whether the bytes from `offset` on begin with those of `literal`. Not for secrets either.
   public func starts(with literal: Literal, at offset: Int) -> Bool {
     guard offset >= 0, offset <= count, literal.byteCount <= count &- offset else { return false }
-    let expected = unsafe literal.bytes
+    let expected = unsafe literal.memory
     return unsafe withUnsafeBytes { bytes in
       guard let base = bytes.baseAddress, let start = expected.baseAddress else { return true }
       // SAFETY: both have as many bytes as the literal.

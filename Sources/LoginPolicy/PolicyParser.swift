@@ -1,9 +1,10 @@
+internal import CSystem
 internal import Enrollment
 public import FixedMemory
 internal import Verification
 
 /// Reads `twofactor.conf` and arguments into a policy. The file comes first; arguments override it.
-public struct PolicyParser: Sendable {
+public struct PolicyParser: ~Copyable {
   private var policy = Policy()
 
   /// The options that the source being read has given so far.
@@ -43,13 +44,9 @@ public struct PolicyParser: Sendable {
 
   /// Reads one argument: `NAME` or `NAME=VALUE`.
   ///
-  /// - Parameters:
-  ///   - argument: The argument.
-  ///   - isCut: Whether the argument is longer than what is handed over.
+  /// - Parameter argument: The argument.
   /// - Throws: What is wrong with it: unknown, malformed, out of range, given before, or not for arguments.
-  public mutating func read(_ argument: Span<UInt8>, isCut: Bool = false) throws(PolicyProblem) {
-    // What was cut off could be half of a network's length.
-    guard !isCut else { throw problem("is too long", argument) }
+  public mutating func read(_ argument: Span<UInt8>) throws(PolicyProblem) {
     let equals = argument.firstIndex(of: UInt8(ascii: "="))
     let option = try option(argument.slice(from: 0, to: equals ?? argument.count), word: argument)
     guard option.place != .file else { throw problem("belongs into twofactor.conf", argument) }
@@ -65,12 +62,11 @@ public struct PolicyParser: Sendable {
   ///
   /// - Returns: The policy.
   /// - Throws: What contradicts what.
-  public func finish() throws(PolicyProblem) -> Policy {
+  public consuming func finish() throws(PolicyProblem) -> Policy {
     if policy.password.isTriedFirst, policy.password.isUsedAlone {
       let isUse = passOption == .useFirstPass
-      let word = ByteText<32>(passOption.name)
       throw PolicyProblem(
-        isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", word.bytes, line: passLine)
+        isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", passOption.name.bytes, line: passLine)
     }
     return policy
   }
@@ -108,32 +104,32 @@ public struct PolicyParser: Sendable {
       set(option, number: number)
     case .text(let lengths):
       guard lengths.contains(value.count) else { throw problem("is too short or too long", word) }
-      set(option, text: value)
+      try set(option, text: value)
     case .label(let lengths):
       guard lengths.contains(value.count), value.firstIndex(of: UInt8(ascii: ":")) == nil else {
         throw problem("is too short, too long, or has a colon", word)
       }
-      set(option, text: value)
+      try set(option, text: value)
     case .directory:
       guard value.count < 512, EnrollmentPath.isTemplate(value) else {
         throw problem("is not a path that is absolute or begins with ~/ or %h/", word)
       }
-      set(option, text: value)
+      try set(option, text: value)
     case .file:
       guard value.byte(at: 0) == UInt8(ascii: "/"), value.count > 1, value.count < 256 else {
         throw problem("is not an absolute path", word)
       }
-      set(option, text: value)
+      try set(option, text: value)
     case .networks:
       guard value.count < 1024, ListWords.all(in: value, { Network($0) != nil }) else {
         throw problem("is not a list of networks such as 192.0.2.0/24,2001:db8::/32", word)
       }
-      set(option, text: value)
+      try set(option, text: value)
     case .words:
       guard value.count < 1024, ListWords.all(in: value, { $0.count > 0 }) else {
         throw problem("is not a list of words with commas between them", word)
       }
-      set(option, text: value)
+      try set(option, text: value)
     case .day:
       guard let day = CalendarDay(value) else { throw problem("is not a day such as 2026-01-31", word) }
       policy.requiredFrom = day
@@ -169,16 +165,17 @@ public struct PolicyParser: Sendable {
     }
   }
 
-  private mutating func set(_ option: PolicyOption, text: Span<UInt8>) {
+  private mutating func set(_ option: PolicyOption, text: Span<UInt8>) throws(PolicyProblem) {
+    guard let place = policy.texts.add(text) else { throw PolicyProblem(inFile: "out of memory", error: ENOMEM) }
     switch option {
-    case .directory: policy.directory.replace(with: text)
-    case .prompt: policy.prompt.replace(with: text)
-    case .trustedNetworks: policy.trustedNetworks.replace(with: text)
-    case .onlyGroups: policy.onlyGroups.replace(with: text)
-    case .exemptGroups: policy.exemptGroups.replace(with: text)
-    case .skipAfter: policy.skippedMethods.replace(with: text)
-    case .issuer: policy.issuer.replace(with: text)
-    case .notify: policy.notifier.replace(with: text)
+    case .directory: policy.directoryPlace = place
+    case .prompt: policy.promptPlace = place
+    case .trustedNetworks: policy.trustedNetworksPlace = place
+    case .onlyGroups: policy.onlyGroupsPlace = place
+    case .exemptGroups: policy.exemptGroupsPlace = place
+    case .skipAfter: policy.skippedMethodsPlace = place
+    case .issuer: policy.issuerPlace = place
+    case .notify: policy.notifierPlace = place
     default: break
     }
   }

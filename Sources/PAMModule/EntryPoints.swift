@@ -9,7 +9,8 @@ public func authenticate(
   guard let handle = unsafe handle else { return PAM_SERVICE_ERR }
   let transaction = unsafe PAMTransaction(handle: handle, isSilent: UInt32(bitPattern: flags) & UInt32(PAM_SILENT) != 0)
   let arguments = unsafe ModuleArguments(count: argumentCount, values: arguments)
-  return Login(transaction: transaction, arguments: arguments).run().rawValue
+  var login = Login(transaction: transaction, arguments: arguments)
+  return login.run().rawValue
 }
 
 /// What libpam calls to give a user credentials, of which there are none here (pam_sm_setcred(3)).

@@ -8,12 +8,12 @@ internal import Verification
 extension Login {
   /// Whether policy alone lets a user pass, or stops the attempt, before anything is asked. Nil where the user is
   /// to be asked.
-  func outcomeBeforeQuestion(_ account: Account?, _ policy: Policy) -> Outcome? {
+  mutating func outcomeBeforeQuestion(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
     if policy.trustedNetworks.count > 0, isRemoteHostTrusted(policy) { return .exempt(why: "trusted network") }
     if policy.skippedMethods.count > 0, hasPassedSkippedMethod(policy) {
       return .exempt(why: "passed another method")
     }
-    guard let account else { return nil }
+    guard account.isKnown else { return nil }
     if policy.exemptGroups.count > 0 {
       switch membership(of: account, in: policy.exemptGroups) {
       case .yes: return .exempt(why: "exempt group")
@@ -36,11 +36,11 @@ extension Login {
 
   /// What follows from whether the user is enrolled, and from a grace period. Nothing secret is read where there is
   /// none, and nothing is kept open.
-  private func outcomeOfEnrollment(_ account: Account, _ policy: Policy) -> Outcome? {
+  private func outcomeOfEnrollment(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
+      let path = try EnrollmentPath(template: policy.directory, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
       guard policy.gracePeriod > 0, let key = graceKey(policy) else { return nil }
       let passes = try GraceCheck.passes(
@@ -52,7 +52,7 @@ extension Login {
     }
   }
 
-  private func outcomeOfUnenrolled(_ policy: Policy) -> Outcome? {
+  private func outcomeOfUnenrolled(_ policy: borrowing Policy) -> Outcome? {
     guard let day = policy.requiredFrom else {
       return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
     }
@@ -61,19 +61,17 @@ extension Login {
 
   /// What a grace period is bound to; nil for a local login, a host name, and an address that means something on
   /// one link alone.
-  func graceKey(_ policy: Policy) -> GraceKey? {
-    guard policy.gracePeriod > 0, let address = NetworkAddress(transaction.remoteHost().bytes), !address.hasZone else {
+  func graceKey(_ policy: borrowing Policy) -> GraceKey? {
+    guard policy.gracePeriod > 0, let address = NetworkAddress(transaction.remoteHost), !address.hasZone else {
       return nil
     }
-    return GraceKey(service: transaction.service().bytes, address: address.bytes.span)
+    return GraceKey(service: transaction.service, address: address.bytes.span)
   }
 
-  private func isRemoteHostTrusted(_ policy: Policy) -> Bool {
-    let remoteHost = transaction.remoteHost()
-    guard !remoteHost.isTruncated, let address = NetworkAddress(remoteHost.bytes) else { return false }
-    let list = policy.trustedNetworks
+  private func isRemoteHostTrusted(_ policy: borrowing Policy) -> Bool {
+    guard let address = NetworkAddress(transaction.remoteHost) else { return false }
     var words = ListWords()
-    while let word = words.next(in: list.bytes) {
+    while let word = words.next(in: policy.trustedNetworks) {
       if let network = Network(word), network.contains(address) { return true }
     }
     return false
@@ -82,17 +80,16 @@ extension Login {
   /// Whether sshd says that the login passed one of the methods already. It says so in the PAM environment
   /// (sshd_config(5), ExposeAuthInfo), one method a line; other services do not, and whoever could set it for them
   /// is not to be believed.
-  private func hasPassedSkippedMethod(_ policy: Policy) -> Bool {
-    guard transaction.service().bytes.isEqual(to: "sshd") else { return false }
+  private func hasPassedSkippedMethod(_ policy: borrowing Policy) -> Bool {
+    guard transaction.service.isEqual(to: "sshd") else { return false }
     let passed = transaction.environment("SSH_AUTH_INFO_0")
     var start = 0
     while start < passed.count {
-      let end = passed.bytes.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? passed.count
-      let line = passed.bytes.slice(from: start, to: end)
+      let end = passed.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? passed.count
+      let line = passed.slice(from: start, to: end)
       let method = line.slice(from: 0, to: line.firstIndex(of: UInt8(ascii: " ")) ?? line.count)
-      let list = policy.skippedMethods
       var words = ListWords()
-      while let word = words.next(in: list.bytes) {
+      while let word = words.next(in: policy.skippedMethods) {
         if method.count > 0, word.isEqualInConstantTime(to: method) { return true }
       }
       start = end &+ 1
@@ -110,15 +107,17 @@ extension Login {
   }
 
   /// Whether an account is in one of the groups, by name or number.
-  private func membership(of account: Account, in list: ListText) -> Membership {
+  private mutating func membership(of account: borrowing Account, in list: Span<UInt8>) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
-    var name = account.name
-    let count = unsafe name.withCString { unsafe csystem_account_groups($0, account.groupID, &groups) }
+    var name = ByteText<256>()
+    name.append(account.name)
+    let primary = account.groupID
+    let count = unsafe name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
     guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }
     var isMember = false
     var words = ListWords()
-    while let word = words.next(in: list.bytes) {
+    while let word = words.next(in: list) {
       var text = ByteText<256>()
       text.append(word)
       var group: gid_t = 0
@@ -142,9 +141,9 @@ extension Login {
     Outcome(EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno()))
   }
 
-  private func noSuchGroup(_ name: ByteText<256>) -> Outcome {
-    var detail = Outcome.Detail("there is no such group: ")
-    detail.append(name)
-    return .denied(.configuration(detail))
+  private mutating func noSuchGroup(_ name: borrowing ByteText<256>) -> Outcome {
+    words.append("there is no such group: ")
+    words.append(name)
+    return .denied(.configuration)
   }
 }

@@ -7,9 +7,9 @@ internal import Verification
 /// The code at the end of a password, for clients with a single field.
 extension Login {
   /// What becomes of the password that an earlier module asked for.
-  func outcomeOfEarlierPassword(_ account: Account?, _ policy: Policy) -> Outcome {
+  mutating func outcomeOfEarlierPassword(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome {
     guard let password = transaction.password(limit: PAMTransaction.maximumAnswer) else {
-      return account == nil ? .denied(.unknownUser) : .denied(.noReply)
+      return !account.isKnown ? .denied(.unknownUser) : .denied(.noReply)
     }
     return outcomeOfPassword(password, account, policy, isTrial: policy.password.isTriedFirst)
   }
@@ -23,8 +23,8 @@ extension Login {
   ///   - policy: What the administrator wants.
   ///   - isTrial: Whether the user is asked where there is no right code in it.
   /// - Returns: What became of them.
-  func outcomeOfPassword(
-    _ text: borrowing SecretBuffer, _ account: Account?, _ policy: Policy, isTrial: Bool = false
+  mutating func outcomeOfPassword(
+    _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy, isTrial: Bool = false
   ) -> Outcome {
     var codeLength = 0
     let outcome = check(text, codeLength: &codeLength, account, policy, isTrial: isTrial)
@@ -37,17 +37,18 @@ extension Login {
     return outcome
   }
 
-  private func check(
-    _ text: borrowing SecretBuffer, codeLength: inout Int, _ account: Account?, _ policy: Policy, isTrial: Bool
+  private mutating func check(
+    _ text: borrowing SecretBuffer, codeLength: inout Int, _ account: borrowing Account, _ policy: borrowing Policy,
+    isTrial: Bool
   ) -> Outcome {
-    guard let account else {
+    guard account.isKnown else {
       codeLength = spendTime(on: text, policy)
       return .denied(.unknownUser)
     }
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
+      let path = try EnrollmentPath(template: policy.directory, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
       return try check(text, in: directory, codeLength: &codeLength, policy, isTrial: isTrial)
     } catch {
@@ -57,9 +58,9 @@ extension Login {
   }
 
   /// Every reading of the end of the text is decided at once, under one lock: a wrong one counts once.
-  private func check(
+  private mutating func check(
     _ text: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
-    _ policy: Policy, isTrial: Bool
+    _ policy: borrowing Policy, isTrial: Bool
   ) throws(EnrollmentFailure) -> Outcome {
     let hasScratchCodes = try hasScratchCodes(directory)
     do throws(Reply.Problem) {
@@ -71,8 +72,9 @@ extension Login {
     }
   }
 
-  private func outcome(
-    of reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, codeLength: inout Int, _ policy: Policy,
+  private mutating func outcome(
+    of reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
+    _ policy: borrowing Policy,
     isTrial: Bool
   ) -> Outcome {
     do throws(EnrollmentFailure) {
@@ -86,7 +88,7 @@ extension Login {
       case .acceptedBackupCode: codeLength = reply.backupCodeTyped
       default: break
       }
-      return Outcome(check)
+      return self.outcome(of: check)
     } catch {
       return Outcome(error)
     }
@@ -100,7 +102,7 @@ extension Login {
   /// The time that a code of somebody who is enrolled would take.
   ///
   /// - Returns: The length of the code, as far as it can be told.
-  private func spendTime(on text: borrowing SecretBuffer, _ policy: Policy) -> Int {
+  private func spendTime(on text: borrowing SecretBuffer, _ policy: borrowing Policy) -> Int {
     do throws(Reply.Problem) {
       let reply = try Reply(endOf: text.bytes, hasScratchCodes: false)
       Decoy.check(reply, limits: policy.limits, now: SystemClock.now)

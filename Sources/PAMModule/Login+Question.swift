@@ -6,18 +6,21 @@ internal import Verification
 /// Asking for the code, and what becomes of the answer.
 extension Login {
   /// Asks, or takes the code from the end of an earlier password, and decides.
-  func outcomeOfQuestion(_ account: Account?, _ user: ByteText<256>, _ policy: Policy) -> Outcome {
+  mutating func outcomeOfQuestion(
+    _ account: borrowing Account, _ user: borrowing ByteText<256>, _ policy: borrowing Policy
+  ) -> Outcome {
     if policy.password.isTriedFirst || policy.password.isUsedAlone {
       let outcome = outcomeOfEarlierPassword(account, policy)
       if policy.password.isUsedAlone || !outcome.isWorthAsking { return outcome }
     }
     do throws(PAMTransaction.ConversationFailure) {
       let isForwarding = policy.password.isForwarded
+      var prompt = prompt(policy)
       let answer = try transaction.ask(
-        prompt(policy), echoes: policy.echoesCode && !isForwarding,
+        &prompt, echoes: policy.echoesCode && !isForwarding,
         limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
       // An application may change the user while it asks; the code would then be for somebody else.
-      guard transaction.knownUser().bytes.isEqualInConstantTime(to: user.bytes) else {
+      guard transaction.knownUser.isEqualInConstantTime(to: user.bytes) else {
         return Outcome(EnrollmentFailure(.configuration, "user", "was changed during the conversation"))
       }
       return isForwarding ? outcomeOfPassword(answer, account, policy) : outcomeOfReply(answer, account, policy)
@@ -29,36 +32,43 @@ extension Login {
     }
   }
 
-  private func prompt(_ policy: Policy) -> ByteText<129> {
-    guard policy.prompt.count == 0 else { return policy.prompt }
+  private func prompt(_ policy: borrowing Policy) -> ByteText<129> {
     var prompt = ByteText<129>()
-    prompt.append(policy.password.isForwarded ? "Password & verification code: " : "Verification code: ")
+    if policy.prompt.count > 0 {
+      prompt.append(policy.prompt)
+    } else {
+      prompt.append(policy.password.isForwarded ? "Password & verification code: " : "Verification code: ")
+    }
     return prompt
   }
 
-  private func outcomeOfReply(_ answer: borrowing SecretBuffer, _ account: Account?, _ policy: Policy) -> Outcome {
+  private mutating func outcomeOfReply(
+    _ answer: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy
+  ) -> Outcome {
     do throws(Reply.Problem) {
       let reply = try Reply(answer.bytes)
       return outcome(of: reply, account, policy)
     } catch {
       // Those who have no account are told apart in the log alone.
-      guard account != nil else { return .denied(.unknownUser) }
+      guard account.isKnown else { return .denied(.unknownUser) }
       return Outcome(error)
     }
   }
 
-  private func outcome(of reply: borrowing Reply, _ account: Account?, _ policy: Policy) -> Outcome {
-    guard let account else {
+  private mutating func outcome(
+    of reply: borrowing Reply, _ account: borrowing Account, _ policy: borrowing Policy
+  ) -> Outcome {
+    guard account.isKnown else {
       Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
       return .denied(.unknownUser)
     }
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
+      let path = try EnrollmentPath(template: policy.directory, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      return Outcome(
-        try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy)))
+      let check = try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy))
+      return self.outcome(of: check)
     } catch {
       if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: SystemClock.now) }
       return outcome(of: error, account, policy, &identity)
@@ -68,12 +78,13 @@ extension Login {
   /// What a failure of the files means. Files that are found erased are no damage where the enrolment has been
   /// switched off since its directory was opened: it has lost its name before it was erased.
   @inline(never)
-  func outcome(
-    of failure: EnrollmentFailure, _ account: Account, _ policy: Policy, _ identity: inout FileSystemIdentity
+  mutating func outcome(
+    of failure: EnrollmentFailure, _ account: borrowing Account, _ policy: borrowing Policy,
+    _ identity: inout FileSystemIdentity
   ) -> Outcome {
     guard failure.reason == .corrupt else { return Outcome(failure) }
     do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory.bytes, account: account)
+      let path = try EnrollmentPath(template: policy.directory, account: account)
       _ = try EnrollmentDirectory(path, of: account, identity: &identity)
       return Outcome(failure)
     } catch {

@@ -11,35 +11,52 @@ struct Login {
   let transaction: PAMTransaction
   let arguments: ModuleArguments
 
+  /// What the log says beside the outcome.
+  var words = Outcome.Words()
+
+  /// Begins.
+  init(transaction: PAMTransaction, arguments: ModuleArguments) {
+    self.transaction = transaction
+    self.arguments = arguments
+  }
+
   /// Decides, logs, tells the user, and answers.
-  func run() -> PAMStatus {
-    var user = transaction.knownUser()
+  mutating func run() -> PAMStatus {
+    var user = ByteText<256>()
+    user.append(transaction.knownUser)
     let outcome = decide(&user)
-    transaction.log(outcome.priority, outcome.logLine(user: user, remoteHost: transaction.remoteHost()))
-    let message = outcome.message
-    if message.count > 0 { transaction.tell(message, isError: outcome.isRefusal) }
+    log(outcome, user)
+    tell(outcome)
     return outcome.status
   }
 
-  private func decide(_ user: inout ByteText<256>) -> Outcome {
-    let policy: Policy
+  private func log(_ outcome: Outcome, _ user: borrowing ByteText<256>) {
+    var line = ByteText<1024>()
+    outcome.appendLogLine(to: &line, user: user.bytes, remoteHost: transaction.remoteHost, words: words)
+    transaction.log(outcome.priority, &line)
+  }
+
+  private func tell(_ outcome: Outcome) {
+    var message = ByteText<256>()
+    outcome.appendMessage(to: &message)
+    if message.count > 0 { transaction.tell(&message, isError: outcome.isRefusal) }
+  }
+
+  private mutating func decide(_ user: inout ByteText<256>) -> Outcome {
     do throws(PolicyProblem) {
-      policy = try arguments.policy()
+      let policy = try arguments.policy()
+      return decide(&user, policy)
     } catch {
-      var detail = Outcome.Detail()
-      error.describe(into: &detail, path: arguments.policyFile().path.bytes)
+      error.describe(into: &words, path: arguments.policyFile().path.bytes)
       // A host that is short of memory is not one that is configured wrongly.
-      return .denied(error.error == ENOMEM ? .inputOutput(detail) : .configuration(detail))
+      return .denied(error.error == ENOMEM ? .outOfMemory : .configuration)
     }
+  }
 
-    guard let name = transaction.user() else { return .denied(.noConversation) }
-    user = name
-
-    let account: Account?
-    switch Account.named(name) {
-    case .found(let found): account = found
-    case .unknown: account = nil
-    case .failed(let error):
+  private mutating func decide(_ user: inout ByteText<256>, _ policy: borrowing Policy) -> Outcome {
+    guard transaction.readUser(into: &user) else { return .denied(.noConversation) }
+    var account = Account()
+    if case .failed(let error) = account.find(named: user) {
       return Outcome(EnrollmentFailure(.io, "account", "cannot be looked up", error: error))
     }
     if policy.isDebugging { logDetails(policy, account) }
@@ -53,7 +70,7 @@ struct Login {
     // is no secret. What the time of an answer would tell about who is enrolled is lost in it.
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
     SharedSecret.prepareLibrary()
-    return outcomeOfQuestion(account, name, policy)
+    return outcomeOfQuestion(account, user, policy)
   }
 
   /// With `debug`: why the user is not asked.
@@ -61,11 +78,11 @@ struct Login {
     var line = ByteText<1024>()
     line.append("debug exempt: ")
     line.append(why)
-    transaction.log(.debug, line)
+    transaction.log(.debug, &line)
   }
 
   /// With `debug`: what the attempt is judged by. Nothing that a user keeps secret is known yet.
-  private func logDetails(_ policy: Policy, _ account: Account?) {
+  private func logDetails(_ policy: borrowing Policy, _ account: borrowing Account) {
     var line = ByteText<1024>()
     line.append("debug window=")
     line.append(decimal: policy.limits.window)
@@ -76,29 +93,31 @@ struct Login {
     line.append(policy.limits.acceptsBackupCodes ? " backup_codes=yes" : " backup_codes=no")
     line.append(policy.passesUnenrolled ? " nullok=yes" : " nullok=no")
     line.append(" directory=")
-    line.append(escaped: policy.directory.bytes)
-    if let account {
+    line.append(escaped: policy.directory)
+    if account.isKnown {
       line.append(" uid=")
       line.append(decimal: UInt64(account.userID))
       line.append(" home=")
       line.append(escaped: account.home.bytes)
     }
-    transaction.log(.debug, line)
+    transaction.log(.debug, &line)
   }
 }
 
-extension Outcome {
+extension Login {
   /// What became of a code.
-  init(_ check: CodeCheck) {
+  mutating func outcome(of check: borrowing CodeCheck) -> Outcome {
     switch check.verdict {
-    case .acceptedCode where check.isCounterBased: self = .accepted(.hotp(device: check.deviceName))
-    case .acceptedCode: self = .accepted(.totp(device: check.deviceName))
-    case .acceptedBackupCode: self = .accepted(.backupCode(left: check.backupCodesLeft))
-    case .wrongCode(let failures): self = .denied(.wrongCode(failures: failures))
-    case .outsideWindow(let steps): self = .denied(.outsideWindow(steps: steps))
-    case .reusedCode: self = .denied(.reusedCode)
-    case .throttled(let seconds): self = .denied(.throttled(seconds: seconds))
-    case .locked: self = .denied(.locked)
+    case .acceptedCode:
+      words.removeAll()
+      words.append(check.deviceName)
+      return .accepted(check.isCounterBased ? .hotp : .totp)
+    case .acceptedBackupCode: return .accepted(.backupCode(left: check.backupCodesLeft))
+    case .wrongCode(let failures): return .denied(.wrongCode(failures: failures))
+    case .outsideWindow(let steps): return .denied(.outsideWindow(steps: steps))
+    case .reusedCode: return .denied(.reusedCode)
+    case .throttled(let seconds): return .denied(.throttled(seconds: seconds))
+    case .locked: return .denied(.locked)
     }
   }
 }

@@ -11,9 +11,7 @@ extension ModuleArguments {
     try readFile(into: &parser)
     var indices = Counter(to: count)
     while let index = indices.next() {
-      let argument = argument(at: index)
-      // What is left of a network or a group that was cut off would be another one.
-      try parser.read(argument.bytes, isCut: argument.isTruncated)
+      try parser.read(argument(at: index))
     }
     return try parser.finish()
   }
@@ -30,8 +28,8 @@ extension ModuleArguments {
     var indices = Counter(to: count)
     while let index = indices.next() {
       let argument = argument(at: index)
-      guard argument.bytes.starts(with: "conf=/") else { continue }
-      path.replace(with: argument.bytes.slice(from: 5))
+      guard argument.starts(with: "conf=/") else { continue }
+      path.replace(with: argument.slice(from: 5))
       isOptional = false
     }
     return (path, isOptional)

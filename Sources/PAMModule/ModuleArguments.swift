@@ -1,4 +1,4 @@
-internal import FixedMemory
+internal import CSystem
 
 /// The arguments of the module's line in the PAM configuration, as libpam hands them over.
 @safe
@@ -13,12 +13,14 @@ struct ModuleArguments {
     self.count = unsafe values == nil ? 0 : Int(count)
   }
 
-  /// The argument at `index`, cut to what no argument is longer than.
-  func argument(at index: Int) -> ByteText<1024> {
-    var text = ByteText<1024>()
-    guard index >= 0, index < count, let values = unsafe values else { return text }
+  /// The argument at `index`; empty where there is none.
+  @_lifetime(borrow self)
+  func argument(at index: Int) -> Span<UInt8> {
+    var text: UnsafePointer<CChar>?
+    if index >= 0, index < count, let values = unsafe values { unsafe text = values[index] }
+    let start = unsafe text.map { unsafe UnsafeRawPointer($0).assumingMemoryBound(to: UInt8.self) }
+    let length = unsafe text.map { unsafe Int(strlen($0)) } ?? 0
     // SAFETY: libpam hands over `count` strings, which live as long as the call.
-    unsafe text.append(cString: values[index])
-    return text
+    return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: length).span, borrowing: self)
   }
 }

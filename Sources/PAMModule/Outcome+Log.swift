@@ -1,3 +1,4 @@
+internal import Enrollment
 internal import FixedMemory
 
 extension Outcome {
@@ -5,41 +6,47 @@ extension Outcome {
   var priority: LogPriority {
     switch self {
     case .accepted, .exempt, .exemptUntil: .info
-    case .denied(.insecureFile), .denied(.corruptFile), .denied(.inputOutput), .denied(.configuration): .error
+    case .denied(.failure), .denied(.configuration), .denied(.outOfMemory): .error
     case .denied: .notice
     }
   }
 
-  /// The line of the log: one for each attempt, the same fields always in the same order. What somebody else has
+  /// Adds the line of the log: one for each attempt, the same fields always in the same order. What somebody else has
   /// chosen is escaped.
-  func logLine(user: ByteText<256>, remoteHost: ByteText<256>) -> ByteText<1024> {
-    var line = ByteText<1024>()
+  ///
+  /// - Parameters:
+  ///   - line: Where it is added.
+  ///   - user: The name of the user.
+  ///   - remoteHost: Where the login comes from.
+  ///   - words: What belongs to the outcome.
+  func appendLogLine(
+    to line: inout ByteText<1024>, user: Span<UInt8>, remoteHost: Span<UInt8>, words: borrowing Words
+  ) {
     switch self {
     case .accepted, .exempt, .exemptUntil: line.append("accepted user=")
     case .denied: line.append("denied user=")
     }
     // Cut where so much was written, so that nobody's name pushes the reason out of the line.
-    line.append(escaped: user.bytes, upTo: 256)
+    line.append(escaped: user, upTo: 256)
     line.append(" rhost=")
-    line.append(escaped: remoteHost.bytes, upTo: 256)
+    line.append(escaped: remoteHost, upTo: 256)
     switch self {
-    case .accepted(let method): method.append(to: &line)
+    case .accepted(let method): method.append(to: &line, words)
     case .exempt, .exemptUntil: line.append(" method=exempt")
-    case .denied(let denial): denial.append(to: &line)
+    case .denied(let denial): denial.append(to: &line, words)
     }
-    return line
   }
 }
 
 extension Outcome.Method {
-  fileprivate func append(to line: inout ByteText<1024>) {
+  fileprivate func append(to line: inout ByteText<1024>, _ words: borrowing Outcome.Words) {
     switch self {
-    case .totp(let device):
+    case .totp:
       line.append(" method=totp device=")
-      line.append(escaped: device.bytes)
-    case .hotp(let device):
+      line.append(escaped: words.bytes)
+    case .hotp:
       line.append(" method=hotp device=")
-      line.append(escaped: device.bytes)
+      line.append(escaped: words.bytes)
     case .backupCode(let left):
       line.append(" method=backup-code backup_codes_left=")
       line.append(decimal: Int64(left))
@@ -49,7 +56,7 @@ extension Outcome.Method {
 }
 
 extension Outcome.Denial {
-  fileprivate func append(to line: inout ByteText<1024>) {
+  fileprivate func append(to line: inout ByteText<1024>, _ words: borrowing Outcome.Words) {
     line.append(" reason=")
     switch self {
     case .wrongCode(let failures):
@@ -67,10 +74,25 @@ extension Outcome.Denial {
     case .unknownUser: line.append("unknown-user")
     case .noReply, .noConversation: line.append("no-reply")
     case .malformedReply: line.append("malformed-reply")
-    case .insecureFile(let detail): line.append("insecure-file", detail: detail)
-    case .corruptFile(let detail): line.append("corrupt-file", detail: detail)
-    case .inputOutput(let detail): line.append("io-error", detail: detail)
-    case .configuration(let detail): line.append("configuration", detail: detail)
+    case .failure(let failure):
+      var detail = Outcome.Words()
+      failure.describe(into: &detail)
+      line.append(failure.reason.name, detail: detail)
+    case .configuration: line.append("configuration", detail: words)
+    case .outOfMemory: line.append("io-error", detail: words)
+    }
+  }
+}
+
+extension EnrollmentFailure.Reason {
+  /// The reason in the log.
+  fileprivate var name: Literal {
+    switch self {
+    case .insecure: "insecure-file"
+    case .corrupt: "corrupt-file"
+    case .io: "io-error"
+    case .configuration: "configuration"
+    case .absent, .gone: "not-enrolled"
     }
   }
 }
@@ -93,7 +115,7 @@ extension ByteText {
     while count < end, let index = indices.next() { append(escaped: bytes.byte(at: index) ?? 0, keepsBlank: false) }
   }
 
-  fileprivate mutating func append(_ reason: Literal, detail: Outcome.Detail) {
+  fileprivate mutating func append(_ reason: Literal, detail: borrowing Outcome.Words) {
     append(reason)
     append(" detail=\"")
     var indices = Counter(to: detail.count)

@@ -2,9 +2,8 @@ internal import FixedMemory
 internal import LoginPolicy
 
 extension Outcome {
-  /// What the user is told; empty for nothing. Who is wrong or unknown is told nothing that helps in guessing.
-  var message: ByteText<256> {
-    var text = ByteText<256>()
+  /// Adds what the user is told; nothing for most. Who is wrong or unknown is told nothing that helps in guessing.
+  func appendMessage(to text: inout ByteText<256>) {
     switch self {
     case .accepted(.backupCode(let left)):
       text.append(decimal: Int64(left))
@@ -21,12 +20,11 @@ extension Outcome {
         text.append("Too many failed codes. Try again in ")
         text.append(decimal: seconds)
         text.append(" seconds.")
-      case .locked, .insecureFile, .corruptFile, .inputOutput, .configuration:
+      case .locked, .failure, .configuration, .outOfMemory:
         text.append("Two-factor authentication could not be checked. Contact the administrator.")
       case .wrongCode, .outsideWindow, .notEnrolled, .unknownUser, .noReply, .noConversation, .malformedReply: break
       }
     }
-    return text
   }
 
   /// Whether a question may still bring a code: what an earlier password held was none, or was not right.

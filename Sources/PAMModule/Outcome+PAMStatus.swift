@@ -1,3 +1,5 @@
+internal import Enrollment
+
 extension Outcome {
   /// What libpam is told. This is the only place that turns a decision into a number, and PAM_SUCCESS and
   /// PAM_IGNORE stand in it once each.
@@ -11,7 +13,8 @@ extension Outcome {
         .authenticationError
       case .throttled, .locked: .maximumTries
       case .noConversation: .conversationError
-      case .insecureFile, .corruptFile, .inputOutput: .informationUnavailable
+      case .failure(let failure) where failure.reason == .configuration: .serviceError
+      case .failure, .outOfMemory: .informationUnavailable
       case .configuration: .serviceError
       }
     }

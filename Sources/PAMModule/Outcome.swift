@@ -17,8 +17,9 @@ enum Outcome {
 
   /// What let the user in.
   enum Method {
-    case totp(device: DeviceNameText)
-    case hotp(device: DeviceNameText)
+    /// A device, whose name is among the ``Words``.
+    case totp
+    case hotp
     case backupCode(left: Int)
 
     /// A code that was accepted a short while ago.
@@ -40,14 +41,20 @@ enum Outcome {
     case noConversation
 
     case malformedReply
-    case insecureFile(Detail)
-    case corruptFile(Detail)
-    case inputOutput(Detail)
-    case configuration(Detail)
+
+    /// The files of the enrolment, or what is needed to get at them.
+    case failure(EnrollmentFailure)
+
+    /// What is wrong with the configuration stands in the ``Words``.
+    case configuration
+
+    /// There is no memory for reading the configuration.
+    case outOfMemory
   }
 
-  /// What the log says beside the reason.
-  typealias Detail = ByteText<256>
+  /// What the log says beside the outcome: the name of the device, or what is wrong with the configuration. Apart from
+  /// it, since an outcome goes through many hands.
+  typealias Words = ByteText<256>
 }
 
 extension Outcome {
@@ -62,14 +69,9 @@ extension Outcome {
 
   /// A failure of the files of an enrolment.
   init(_ failure: EnrollmentFailure) {
-    var detail = Detail()
-    failure.describe(into: &detail)
     switch failure.reason {
-    case .insecure: self = .denied(.insecureFile(detail))
-    case .corrupt: self = .denied(.corruptFile(detail))
-    case .io: self = .denied(.inputOutput(detail))
     case .absent, .gone: self = .denied(.notEnrolled)
-    case .configuration: self = .denied(.configuration(detail))
+    default: self = .denied(.failure(failure))
     }
   }
 }

@@ -18,32 +18,46 @@ struct PAMTransaction {
     self.isSilent = isSilent
   }
 
-  /// The name of the user, asked for where the application has not said it (pam_get_user(3)). Nil where it
-  /// cannot be had.
-  func user() -> ByteText<256>? {
+  /// Finds out the name of the user, asked for where the application has not said it (pam_get_user(3)).
+  ///
+  /// - Parameter text: Where the name is put, as it is now.
+  /// - Returns: False where it cannot be had.
+  func readUser(into text: inout ByteText<256>) -> Bool {
     var name: UnsafePointer<CChar>?
-    guard unsafe pam_get_user(handle, &name, nil) == PAM_SUCCESS, let name = unsafe name else { return nil }
-    var text = ByteText<256>()
+    guard unsafe pam_get_user(handle, &name, nil) == PAM_SUCCESS, let name = unsafe name else { return false }
+    text.removeAll()
     unsafe text.append(cString: name)
-    return text
+    return true
   }
 
   /// The name of the user as it is set, without asking. Empty where it is not.
-  func knownUser() -> ByteText<256> { text(of: PAM_USER) }
+  ///
+  /// It is libpam's own copy, as are the texts below: none outlives the next question, at which an application may
+  /// set another one.
+  var knownUser: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { text(of: PAM_USER) }
+  }
 
   /// Where the login comes from, as the application has it. Empty where it says nothing.
-  func remoteHost() -> ByteText<256> { text(of: PAM_RHOST) }
+  var remoteHost: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { text(of: PAM_RHOST) }
+  }
 
   /// The name of the service.
-  func service() -> ByteText<256> { text(of: PAM_SERVICE) }
+  var service: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { text(of: PAM_SERVICE) }
+  }
 
   /// A variable of the PAM environment (pam_getenv(3)), which the application sets; not of the process's.
-  func environment(_ name: Literal) -> ByteText<4096> {
+  @_lifetime(borrow self)
+  func environment(_ name: Literal) -> Span<UInt8> {
     var name = ByteText<64>(name)
-    var text = ByteText<4096>()
     // SAFETY: libpam owns the string.
-    unsafe name.withCString { unsafe text.append(cString: pam_getenv(handle, $0)) }
-    return text
+    let value = unsafe name.withCString { unsafe UnsafePointer(pam_getenv(handle, $0)) }
+    return unsafe span(of: value)
   }
 
   /// Asks libpam to answer a failure no sooner than about this (pam_fail_delay(3)).
@@ -72,18 +86,24 @@ struct PAMTransaction {
     return unsafe copy.withMemory { unsafe pam_set_item(handle, PAM_AUTHTOK, $0) } == PAM_SUCCESS
   }
 
-  private func text(of item: Int32) -> ByteText<256> {
+  @_lifetime(borrow self)
+  private func text(of item: Int32) -> Span<UInt8> {
     var value: UnsafeRawPointer?
-    var text = ByteText<256>()
-    guard unsafe pam_get_item(handle, item, &value) == PAM_SUCCESS else { return text }
+    let status = unsafe pam_get_item(handle, item, &value)
     // SAFETY: these items are strings, which libpam owns.
-    unsafe text.append(cString: value?.assumingMemoryBound(to: CChar.self))
-    return text
+    return unsafe span(of: status == PAM_SUCCESS ? value?.assumingMemoryBound(to: CChar.self) : nil)
+  }
+
+  /// The bytes of a NUL-terminated string of libpam's; none for nil.
+  @_lifetime(borrow self)
+  private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
+    let start = unsafe text.map { unsafe UnsafeRawPointer($0).assumingMemoryBound(to: UInt8.self) }
+    let count = unsafe text.map { unsafe Int(strlen($0)) } ?? 0
+    return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: count).span, borrowing: self)
   }
 
   /// Writes a line to the system's log under the module's name (pam_syslog(3)).
-  func log(_ priority: LogPriority, _ line: ByteText<1024>) {
-    var line = line
+  func log(_ priority: LogPriority, _ line: inout ByteText<1024>) {
     unsafe line.withCString { unsafe cpam_syslog(handle, priority.rawValue, $0) }
   }
 
@@ -107,9 +127,8 @@ struct PAMTransaction {
   ///   - limit: One byte more than this is kept of an answer that is longer.
   /// - Returns: The answer; empty where there is none.
   /// - Throws: Why there is no answer.
-  func ask(_ prompt: ByteText<129>, echoes: Bool, limit: Int) throws(ConversationFailure) -> SecretBuffer {
+  func ask(_ prompt: inout ByteText<129>, echoes: Bool, limit: Int) throws(ConversationFailure) -> SecretBuffer {
     guard var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
-    var prompt = prompt
     var response: UnsafeMutablePointer<pam_response>?
     let status = unsafe prompt.withCString { text in
       unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, text, &response)
@@ -132,9 +151,8 @@ struct PAMTransaction {
   }
 
   /// Tells the user something, unless the application wants no messages.
-  func tell(_ text: ByteText<256>, isError: Bool) {
+  func tell(_ text: inout ByteText<256>, isError: Bool) {
     guard !isSilent else { return }
-    var text = text
     var response: UnsafeMutablePointer<pam_response>?
     _ = unsafe text.withCString { text in
       unsafe converse(isError ? PAM_ERROR_MSG : PAM_TEXT_INFO, text, &response)

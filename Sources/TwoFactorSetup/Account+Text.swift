@@ -15,7 +15,9 @@ extension Account {
   static func existing(named name: String) throws -> Account {
     var text = ByteText<256>()
     for byte in name.utf8 { text.append(byte) }
-    return try require(named(text), or: "no such account: \(name)")
+    var account = Account()
+    try require(account.find(named: text), or: "no such account: \(name)")
+    return account
   }
 
   /// The account of the user who runs the command. Its home is the one in the user database: what the
@@ -29,12 +31,14 @@ extension Account {
         .notPermitted, "the command runs with the rights of another account than its caller's",
         hint: "take the set-user-ID bit off the file, it needs none")
     }
-    return try require(with(userID: userID), or: "no account has the user id \(userID)")
+    var account = Account()
+    try require(account.find(userID: userID), or: "no account has the user id \(userID)")
+    return account
   }
 
-  private static func require(_ lookup: Lookup, or message: String) throws -> Account {
+  private static func require(_ lookup: Lookup, or message: String) throws {
     switch lookup {
-    case .found(let account): return account
+    case .found: break
     case .unknown: throw SetupError(.noSuchAccount, message)
     case .failed(let error):
       throw SetupError(.inputOutput, "cannot read the user database: \(SystemError(rawValue: error).text)")

@@ -44,20 +44,20 @@ struct CodeVerification {
 
   /// What was decided.
   init(
-    _ decision: Verification, credential: borrowing Credential, state: LoginState, now: Int64
+    _ verdict: Verdict, credential: borrowing Credential, before: LoginState, after: LoginState, now: Int64
   ) {
-    refusal = CodeRefusal(decision.verdict, period: credential.commonPeriod)
-    switch decision.verdict {
+    refusal = CodeRefusal(verdict, period: credential.commonPeriod)
+    switch verdict {
     case .acceptedCode(let index):
       guard let accepted = credential.device(at: index) else { return }
       method = accepted.kind.name
       device = String(decoding: credential.name(ofDeviceAt: index))
-      let used = decision.state[device: index].nextFactor &- 1
+      let used = after[device: index].nextFactor &- 1
       switch accepted.kind {
       case .totp(let period):
         offset = TimeStep(at: now, period: period).map { Int64(truncatingIfNeeded: used &- $0.rawValue) }
       case .hotp(let counter):
-        offset = Int64(truncatingIfNeeded: used &- max(counter, state[device: index].nextFactor))
+        offset = Int64(truncatingIfNeeded: used &- max(counter, before[device: index].nextFactor))
       }
     case .acceptedBackupCode: method = "backup-code"
     case .wrongCode: reason = "wrong-code"
@@ -105,9 +105,10 @@ extension EnrollmentStore {
     do {
       let opened = try open(&identity)
       let locked = try lock(opened)
-      let decision = try verify(
-        reply, hash: hash.bytes, credential: locked.credential, state: locked.state, limits: settings.limits, now: now)
-      return CodeVerification(decision, credential: locked.credential, state: locked.state, now: now)
+      var after = locked.state
+      let verdict = try verify(
+        reply, hash: hash.bytes, credential: locked.credential, state: &after, limits: settings.limits, now: now)
+      return CodeVerification(verdict, credential: locked.credential, before: locked.state, after: after, now: now)
     } catch let error as EnrollmentFailure {
       throw SetupError(error, directory: directory)
     }

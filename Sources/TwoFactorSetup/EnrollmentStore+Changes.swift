@@ -58,10 +58,9 @@ extension EnrollmentStore {
   func forgetFailures() throws {
     try changing { identity in
       let opened = try open(&identity)
-      let locked = try lock(opened)
-      var state = locked.state
-      state.forgetFailures()
-      try locked.save(state)
+      var locked = try lock(opened)
+      locked.state.forgetFailures()
+      try locked.save()
     }
   }
 

@@ -138,12 +138,12 @@ struct EnrollmentStore {
   /// Takes the lock. A state that was lost is made anew at the first try, in which everything counts as used.
   func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
     do throws(EnrollmentFailure) {
-      return try LockedEnrollment(
-        locking: opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
+      return try LockedEnrollment.locking(
+        opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
     } catch {
       guard error.reason == .corrupt, error.subject.description == "state" else { throw error }
-      return try LockedEnrollment(
-        locking: opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
+      return try LockedEnrollment.locking(
+        opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
     }
   }
 

@@ -43,17 +43,16 @@ struct EnrollmentTrial: ~Copyable {
       return .wrong(CodeRefusal(error))
     }
     let none: [UInt8] = []
-    let state = LoginState(generation: credential.generation)
+    var state = LoginState(generation: credential.generation)
     do throws(EnrollmentFailure) {
-      let decision = try verify(
-        reply, hash: none.span, credential: credential, state: state, limits: limits, now: now)
-      if let refusal = CodeRefusal(decision.verdict, period: period) {
+      let verdict = try verify(
+        reply, hash: none.span, credential: credential, state: &state, limits: limits, now: now)
+      if let refusal = CodeRefusal(verdict, period: period) {
         // A clock that is far off shows as a wrong code, and the user cannot know this host's.
-        guard case .wrongCode = decision.verdict, period != nil else { return .wrong(refusal) }
+        guard case .wrongCode = verdict, period != nil else { return .wrong(refusal) }
         let clock = Timestamp(seconds: now).clock
         return .wrong(refusal.advising("this host's clock says \(clock), and the phone's must say the same"))
       }
-      var state = decision.state
       // Nobody logged in with it yet.
       state.lastUsedAt = 0
       for index in 0..<credential.deviceCount { state[device: index].lastUsedAt = 0 }

@@ -38,11 +38,11 @@ extension HostSettings {
     var parser = PolicyParser()
     try parser.read(file: bytes)
     let policy = try parser.finish()
-    directoryTemplate = String(decoding: policy.directory.bytes)
-    issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer.bytes)
+    directoryTemplate = String(decoding: policy.directory)
+    issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer)
     requiresPassword = policy.requiresPassword
     allowsDisabling = policy.allowsDisabling
-    notify = policy.notifier.count == 0 ? nil : String(decoding: policy.notifier.bytes)
+    notify = policy.notifier.count == 0 ? nil : String(decoding: policy.notifier)
     limits = policy.limits
   }
 

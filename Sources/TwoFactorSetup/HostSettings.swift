@@ -4,7 +4,7 @@ import Verification
 /// What the administrator decided, as far as the command follows it.
 struct HostSettings {
   /// Where enrolments lie: the template of the directory.
-  var directoryTemplate = String(decoding: Policy().directory.bytes)
+  var directoryTemplate = String(decoding: Policy().directory)
   /// Who asks for the code, as the app shows it; nil for the name of the host.
   var issuer: String?
   /// Whether a user's password is asked for.

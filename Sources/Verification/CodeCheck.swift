@@ -47,23 +47,22 @@ public struct CodeCheck: Sendable {
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
     limits: VerificationLimits, graceKey: GraceKey?, countsFailure: Bool
   ) throws(EnrollmentFailure) {
-    let enrollment = try LockedEnrollment(
-      locking: directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
+    var enrollment = try LockedEnrollment.locking(
+      directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
     // The time is asked when the lock is held: waiting for it may have taken a while.
     let now = SystemClock.now
-    let decision = try verify(
-      reply, hash: hash.bytes, credential: enrollment.credential, state: enrollment.state, limits: limits, now: now)
-    var state = decision.state
-    if decision.verdict.isAcceptance, let graceKey { state.beginGrace(graceKey, now: now) }
-    let isKept = countsFailure || decision.verdict.isAcceptance
-    if isKept, decision.isWorthSaving(over: enrollment.state) { try enrollment.save(state) }
+    let before = Throttle.Standing(enrollment.state)
+    verdict = try verify(
+      reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state, limits: limits, now: now)
+    if verdict.isAcceptance, let graceKey { enrollment.state.beginGrace(graceKey, now: now) }
+    let isKept = countsFailure || verdict.isAcceptance
+    if isKept, verdict.isWorthSaving || before != Throttle.Standing(enrollment.state) { try enrollment.save() }
 
-    verdict = decision.verdict
-    backupCodesLeft = decision.state.backupCodesLeft(of: enrollment.credential)
+    backupCodesLeft = enrollment.state.backupCodesLeft(of: enrollment.credential)
     var name = DeviceNameText()
     var isCounterBased = false
     var digits = 0
-    if case .acceptedCode(let index) = decision.verdict {
+    if case .acceptedCode(let index) = verdict {
       digits = Int(enrollment.credential.device(at: index)?.digits.rawValue ?? 0)
       name.append(enrollment.credential.name(ofDeviceAt: index))
       if case .hotp = enrollment.credential.device(at: index)?.kind { isCounterBased = true }
@@ -74,14 +73,13 @@ public struct CodeCheck: Sendable {
   }
 }
 
-extension Verification {
-  /// Whether the state must reach the disk. What is refused without being counted changes nothing, but for a
-  /// time that was cut because the clock was set back: kept, or nobody would ever come to its end; and for a guess.
-  func isWorthSaving(over state: LoginState) -> Bool {
-    switch verdict {
+extension Verdict {
+  /// Whether the state must reach the disk. What is refused without being counted changes nothing, but for what
+  /// ``Throttle/Standing`` has of it.
+  var isWorthSaving: Bool {
+    switch self {
     case .acceptedCode, .acceptedBackupCode, .wrongCode, .outsideWindow: true
-    case .reusedCode, .throttled, .locked:
-      self.state.throttledUntil != state.throttledUntil || self.state.earlyGuesses != state.earlyGuesses
+    case .reusedCode, .throttled, .locked: false
     }
   }
 }

@@ -17,10 +17,10 @@ public enum Decoy {
       }
       guard var text = SecretBuffer(capacity: 256), text.append(credentialOfNobody) else { return }
       let credential = try Credential(parsing: text)
-      let state = LoginState(generation: credential.generation)
+      var state = LoginState(generation: credential.generation)
       let nothing = ByteText<1>()
       _ = try verify(
-        reply, hash: nothing.bytes, credential: credential, state: state, limits: limits, now: now)
+        reply, hash: nothing.bytes, credential: credential, state: &state, limits: limits, now: now)
     } catch {
       // The answer is no in any case.
     }

@@ -14,19 +14,18 @@ public enum GraceCheck {
   public static func passes(
     _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> Bool {
-    let enrollment = try LockedEnrollment(
-      locking: directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
+    var enrollment = try LockedEnrollment.locking(
+      directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
     let now = SystemClock.now
-    var state = enrollment.state
-    Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
-    let dropsAny = state.dropGrace(after: now)
-    guard !Throttle.isLocked(state), Throttle.secondsLeft(state, now: now) == 0,
-      state.usesGrace(key, now: now, period: period)
+    Throttle.trim(&enrollment.state, now: now, allowed: limits.maximumFailures)
+    let dropsAny = enrollment.state.dropGrace(after: now)
+    guard !Throttle.isLocked(enrollment.state), Throttle.secondsLeft(enrollment.state, now: now) == 0,
+      enrollment.state.usesGrace(key, now: now, period: period)
     else {
-      if dropsAny { try enrollment.save(state) }
+      if dropsAny { try enrollment.save() }
       return false
     }
-    try enrollment.save(state)
+    try enrollment.save()
     return true
   }
 }

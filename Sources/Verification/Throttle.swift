@@ -20,7 +20,19 @@ enum Throttle {
     return Swift.min(delay, longestDelay)
   }
 
-  static func isLocked(_ state: LoginState) -> Bool { state.failures >= lockedAt }
+  /// What may change in a state although a code is refused without being counted: a time that was cut because the
+  /// clock was set back, which is kept, or nobody would ever come to its end; and the number of guesses.
+  struct Standing: Equatable {
+    private let throttledUntil: Int64
+    private let earlyGuesses: UInt32
+
+    init(_ state: borrowing LoginState) {
+      throttledUntil = state.throttledUntil
+      earlyGuesses = state.earlyGuesses
+    }
+  }
+
+  static func isLocked(_ state: borrowing LoginState) -> Bool { state.failures >= lockedAt }
 
   /// Cuts the time in the state to what it can be at most: it lies further ahead only where the clock was set
   /// back, and nobody is to wait for that.
@@ -32,7 +44,7 @@ enum Throttle {
   }
 
   /// How many seconds codes are still refused; 0 for not at all.
-  static func secondsLeft(_ state: LoginState, now: Int64) -> Int64 {
+  static func secondsLeft(_ state: borrowing LoginState, now: Int64) -> Int64 {
     guard state.throttledUntil > 0 else { return 0 }
     let (left, overflow) = state.throttledUntil.subtractingReportingOverflow(now)
     return overflow || left < 0 ? 0 : left

@@ -2,15 +2,6 @@ public import Enrollment
 internal import FixedMemory
 internal import OneTimePassword
 
-/// A decision about one reply: what became of it, and the state that holds from then on.
-public struct Verification: Sendable {
-  /// What became of the reply.
-  public let verdict: Verdict
-
-  /// The state to be saved before the verdict is told to anybody.
-  public let state: LoginState
-}
-
 /// How far from now a code is looked for that is not in the window, to say why it is refused.
 private var diagnosedSteps: UInt64 { 20 }
 
@@ -21,16 +12,15 @@ private var diagnosedSteps: UInt64 { 20 }
 ///   - hash: The hash of the reply as a backup code under the setting of the credential; empty where it was not
 ///     made.
 ///   - credential: What the user enrolled with.
-///   - state: The state of the enrolment.
+///   - state: The state of the enrolment; it becomes what is to be saved before the verdict is told to anybody.
 ///   - limits: What the administrator allows.
 ///   - now: Seconds since the epoch.
-/// - Returns: The verdict and the new state.
+/// - Returns: The verdict.
 /// - Throws: A failure where there is no memory.
 public func verify(
-  _ reply: borrowing Reply, hash: Span<UInt8>, credential: borrowing Credential, state: LoginState,
+  _ reply: borrowing Reply, hash: Span<UInt8>, credential: borrowing Credential, state: inout LoginState,
   limits: VerificationLimits, now: Int64
-) throws(EnrollmentFailure) -> Verification {
-  var state = state
+) throws(EnrollmentFailure) -> Verdict {
   Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
 
   let secondsLeft = Throttle.secondsLeft(state, now: now)
@@ -39,13 +29,12 @@ public func verify(
   let isGuess = isEarly && reply.isScratchCode
   if !isGuess || state.earlyGuesses < Throttle.lockedAt {
     if let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
-      return Verification(verdict: verdict, state: state)
+      return verdict
     }
     if isGuess, hash.count > 0 { state.earlyGuesses &+= 1 }
   }
   if isEarly {
-    return Verification(
-      verdict: Throttle.isLocked(state) ? .locked : .throttled(seconds: secondsLeft), state: state)
+    return Throttle.isLocked(state) ? .locked : .throttled(seconds: secondsLeft)
   }
 
   let finding = try search(for: reply, credential, state, limits, now: now)
@@ -54,13 +43,13 @@ public func verify(
     state[device: match.device].lastUsedAt = now
     state.lastUsedAt = now
     state.forgetFailures()
-    return Verification(verdict: .acceptedCode(device: match.device), state: state)
+    return .acceptedCode(device: match.device)
   }
-  if finding.isReused { return Verification(verdict: .reusedCode, state: state) }
+  if finding.isReused { return .reusedCode }
 
   Throttle.countFailure(in: &state, now: now, allowed: limits.maximumFailures)
-  if let steps = finding.stepsOutside { return Verification(verdict: .outsideWindow(steps: steps), state: state) }
-  return Verification(verdict: .wrongCode(failures: state.failures), state: state)
+  if let steps = finding.stepsOutside { return .outsideWindow(steps: steps) }
+  return .wrongCode(failures: state.failures)
 }
 
 /// Tries a reply as a backup code, with which the owner gets in while somebody else is guessing. Nil where it is none.
@@ -107,7 +96,7 @@ private struct Candidate: ~Copyable {
 
   /// Nil where the device has no code of so many digits now.
   init?(
-    _ index: Int, for reply: borrowing Reply, _ credential: borrowing Credential, _ state: LoginState,
+    _ index: Int, for reply: borrowing Reply, _ credential: borrowing Credential, _ state: borrowing LoginState,
     _ limits: VerificationLimits, now: Int64
   ) throws(EnrollmentFailure) {
     guard let device = credential.device(at: index), let typed = reply.code(device.digits),
@@ -133,7 +122,7 @@ private struct Candidate: ~Copyable {
 /// Looks for a code among all the devices, each time through the whole window: the time it takes does not tell
 /// which step or device matched.
 private func search(
-  for reply: borrowing Reply, _ credential: borrowing Credential, _ state: LoginState,
+  for reply: borrowing Reply, _ credential: borrowing Credential, _ state: borrowing LoginState,
   _ limits: VerificationLimits, now: Int64
 ) throws(EnrollmentFailure) -> Finding {
   var finding = Finding()

@@ -273,7 +273,8 @@ def test_a_login_whose_reads_and_writes_are_cut_short_goes_on(attempts, short, k
     assert short.counted() > 5000
     attempts.fail("nothing cut short", short.at(-1))
     made = short.counted()
-    assert 3 < made < 20
+    # The credential, the state, and what is written of it.
+    assert 2 < made < 20
     for number in range(1, made + 1):
         attempts.fail(f"call {number} cut short", short.at(number))
     assert (attempts.passes, attempts.refusals) == (made + 2, 0)

@@ -70,10 +70,7 @@ import Testing
   @Test func itIsKeptInTheRecord() throws {
     var state = state
     for number in UInt8(1)...8 { state.beginGrace(key(number), now: now) }
-    guard case .valid(let record) = LoginState.read(record: state.record(sequence: 1).span) else {
-      throw Missing(what: "record")
-    }
-    var again = record.state
+    var again = try #require(read(record: bytes(of: state, sequence: 1))).state
     for number in UInt8(1)...8 { #expect(uses(&again, key(number), now: now, period: 60)) }
   }
 }

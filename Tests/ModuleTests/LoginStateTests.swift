@@ -20,16 +20,10 @@ import Testing
     return state
   }
 
-  private func read(_ bytes: [UInt8]) -> LoginState.Record? {
-    if case .valid(let record) = LoginState.read(record: bytes.span) { record } else { nil }
-  }
-
-  private func bytes(_ state: LoginState, sequence: UInt64) -> [UInt8] { array(state.record(sequence: sequence).span) }
-
   @Test func whatIsWrittenIsReadAgain() throws {
-    let record = try #require(read(bytes(sample, sequence: 77)))
+    let record = try #require(read(record: bytes(of: sample, sequence: 77)))
     #expect(record.sequence == 77)
-    #expect(bytes(record.state, sequence: 77) == bytes(sample, sequence: 77))
+    #expect(try bytes(of: record.state, sequence: 77) == bytes(of: sample, sequence: 77))
     #expect(record.state.failures == 0xfedc_ba98)
     #expect(record.state.earlyGuesses == 0x8765_4321)
     #expect(record.state.spentBackupCodes == 0x8000_0001)
@@ -37,23 +31,23 @@ import Testing
     #expect(record.state[device: 15].lastUsedAt == Int64.min + 15)
   }
 
-  @Test func everyBitThatChangesIsSeen() {
-    let original = bytes(sample, sequence: 77)
+  @Test func everyBitThatChangesIsSeen() throws {
+    let original = try bytes(of: sample, sequence: 77)
     for index in original.indices {
       for bit in 0..<8 {
         var changed = original
         changed[index] ^= 1 << bit
-        #expect(read(changed) == nil, "bit \(bit) of byte \(index)")
+        #expect(read(record: changed) == nil, "bit \(bit) of byte \(index)")
       }
     }
   }
 
-  @Test func aRecordOfAnotherLengthOrOfZerosIsDamaged() {
-    let original = bytes(sample, sequence: 1)
-    for length in [0, 1, 8, 1016, 1023] { #expect(read(Array(original[..<length])) == nil) }
-    #expect(read(original + [0]) == nil)
-    #expect(read([UInt8](repeating: 0, count: 1024)) == nil)
-    #expect(read([UInt8](repeating: 0xff, count: 1024)) == nil)
+  @Test func aRecordOfAnotherLengthOrOfZerosIsDamaged() throws {
+    let original = try bytes(of: sample, sequence: 1)
+    for length in [0, 1, 8, 1016, 1023] { #expect(read(record: Array(original[..<length])) == nil) }
+    #expect(read(record: original + [0]) == nil)
+    #expect(read(record: [UInt8](repeating: 0, count: 1024)) == nil)
+    #expect(read(record: [UInt8](repeating: 0xff, count: 1024)) == nil)
   }
 
   @Test func whatLiesOutsideIsUsedUp() {
@@ -78,8 +72,8 @@ import Testing
             hotpDevice(secret: secret(3)),
           ],
           backupCodes: ["backup-code \(hash("a"))"])))
-    let state = LoginState.afterLoss(
-      of: credential, remains: nil, now: 1_700_000_000, window: 1, failures: 4)
+    var state = LoginState(generation: sampleGeneration)
+    state.assumeLoss(of: credential, now: 1_700_000_000, window: 1, failures: 4)
     let left = state.backupCodesLeft(of: credential)
     #expect(left == 0)
     #expect(state[device: 0].nextFactor == 1_700_000_000 / 30 + 2)
@@ -90,18 +84,19 @@ import Testing
 
   @Test func aLossTakesNothingBackThatIsStillKnown() throws {
     let credential = try Credential(parsing: buffer(credentialText()))
-    var remains = LoginState(generation: sampleGeneration)
-    remains.failures = 60
-    remains.throttledUntil = 1_700_000_900
-    remains.lastUsedAt = 1_700_086_400
-    remains[device: 0].nextFactor = 1_700_086_400 / 30 + 1
+    var state = LoginState(generation: sampleGeneration)
+    state.failures = 60
+    state.throttledUntil = 1_700_000_900
+    state.lastUsedAt = 1_700_086_400
+    state[device: 0].nextFactor = 1_700_086_400 / 30 + 1
     // The clock is a day behind the last login.
-    let state = LoginState.afterLoss(of: credential, remains: remains, now: 1_700_000_000, window: 1, failures: 4)
+    state.assumeLoss(of: credential, now: 1_700_000_000, window: 1, failures: 4)
     #expect(state.failures == 60)
     #expect(state.throttledUntil == 1_700_000_900)
     #expect(state[device: 0].nextFactor == 1_700_086_400 / 30 + 2)
     // A clock that was never set is behind the enrolment.
-    let early = LoginState.afterLoss(of: credential, remains: nil, now: -5, window: 1, failures: 4)
+    var early = LoginState(generation: sampleGeneration)
+    early.assumeLoss(of: credential, now: -5, window: 1, failures: 4)
     #expect(early[device: 0].nextFactor == 1_700_000_000 / 30 + 2)
   }
 }

@@ -7,12 +7,17 @@ import Testing
 @testable import PAMModule
 
 @Suite struct OutcomeTests {
-  private static let detail = Outcome.Detail("credential: is \"odd\"\n")
+  private static func failure(_ reason: EnrollmentFailure.Reason) -> Outcome {
+    .denied(.failure(EnrollmentFailure(reason, "credential", "is \"odd\"\n")))
+  }
+
+  /// The words of every outcome of the table.
+  private static let words = Outcome.Words("my \"phone\"\n")
 
   /// For each outcome: the number, the importance, the end of the line of the log, and what the user is told.
   private static let table: [(Outcome, Int32, LogPriority, String, String)] = [
-    (.accepted(.totp(device: DeviceNameText("my phone"))), PAM_SUCCESS, .info, "method=totp device=my\\x20phone", ""),
-    (.accepted(.hotp(device: DeviceNameText("token"))), PAM_SUCCESS, .info, "method=hotp device=token", ""),
+    (.accepted(.totp), PAM_SUCCESS, .info, "method=totp device=my\\x20\\x22phone\\x22\\x0a", ""),
+    (.accepted(.hotp), PAM_SUCCESS, .info, "method=hotp device=my\\x20\\x22phone\\x22\\x0a", ""),
     (
       .accepted(.backupCode(left: 3)), PAM_SUCCESS, .info, "method=backup-code backup_codes_left=3",
       "3 backup codes left. Create new ones with: twofactor backup-codes"
@@ -40,56 +45,71 @@ import Testing
     (.denied(.noConversation), PAM_CONV_ERR, .notice, "reason=no-reply", ""),
     (.denied(.malformedReply), PAM_AUTH_ERR, .notice, "reason=malformed-reply", ""),
     (
-      .denied(.insecureFile(detail)), PAM_AUTHINFO_UNAVAIL, .error,
+      failure(.insecure), PAM_AUTHINFO_UNAVAIL, .error,
       "reason=insecure-file detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
     ),
     (
-      .denied(.corruptFile(detail)), PAM_AUTHINFO_UNAVAIL, .error,
+      failure(.corrupt), PAM_AUTHINFO_UNAVAIL, .error,
       "reason=corrupt-file detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
     ),
     (
-      .denied(.inputOutput(detail)), PAM_AUTHINFO_UNAVAIL, .error,
+      failure(.io), PAM_AUTHINFO_UNAVAIL, .error,
       "reason=io-error detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
     ),
     (
-      .denied(.configuration(detail)), PAM_SERVICE_ERR, .error,
+      failure(.configuration), PAM_SERVICE_ERR, .error,
       "reason=configuration detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
+    ),
+    (
+      .denied(.configuration), PAM_SERVICE_ERR, .error,
+      "reason=configuration detail=\"my \\x22phone\\x22\\x0a\"", unchecked
+    ),
+    (
+      .denied(.outOfMemory), PAM_AUTHINFO_UNAVAIL, .error,
+      "reason=io-error detail=\"my \\x22phone\\x22\\x0a\"", unchecked
     ),
   ]
 
   private static let unchecked = "Two-factor authentication could not be checked. Contact the administrator."
+
+  private func logLine(
+    _ outcome: Outcome, _ user: String, _ remoteHost: String, words: Outcome.Words = words
+  ) -> String {
+    var line = ByteText<1024>()
+    outcome.appendLogLine(
+      to: &line, user: Array(user.utf8).span, remoteHost: Array(remoteHost.utf8).span, words: words)
+    return line.string
+  }
 
   @Test func everyOutcomeHasItsNumberItsLineAndItsMessage() {
     for (outcome, number, priority, line, message) in Self.table {
       #expect(outcome.status.rawValue == number)
       #expect(outcome.priority == priority)
       let start = number == PAM_SUCCESS || number == PAM_IGNORE ? "accepted" : "denied"
-      #expect(
-        outcome.logLine(user: ByteText("alice"), remoteHost: ByteText("192.0.2.1")).string
-          == "\(start) user=alice rhost=192.0.2.1 \(line)")
-      #expect(outcome.message.string == message)
+      #expect(logLine(outcome, "alice", "192.0.2.1") == "\(start) user=alice rhost=192.0.2.1 \(line)")
+      var told = ByteText<256>()
+      outcome.appendMessage(to: &told)
+      #expect(told.string == message)
       #expect(outcome.isRefusal == (start == "denied"))
     }
   }
 
   @Test func whatOthersChoseIsEscaped() {
-    let line = Outcome.denied(.unknownUser).logLine(
-      user: ByteText("a b\n\u{1b}[2J\"\\ü"), remoteHost: ByteText("")
-    ).string
+    let line = logLine(.denied(.unknownUser), "a b\n\u{1b}[2J\"\\ü", "")
     #expect(
       line == "denied user=a\\x20b\\x0a\\x1b[2J\\x22\\x5c\\xc3\\xbc rhost=- reason=unknown-user")
   }
 
   @Test func nobodysNamePushesTheReasonOutOfTheLine() {
-    let long = ByteText<256>(String(repeating: "\n", count: 255))
-    let detail = Outcome.Detail(String(repeating: "d", count: 255))
-    let line = Outcome.denied(.configuration(detail)).logLine(user: long, remoteHost: long).string
+    let long = String(repeating: "\n", count: 255)
     let escapes = String(repeating: "\\x0a", count: 64)
-    #expect(line == "denied user=\(escapes) rhost=\(escapes) reason=configuration detail=\"\(detail.string)\"")
+    let words = String(repeating: "d", count: 255)
+    #expect(
+      logLine(.denied(.configuration), long, long, words: Outcome.Words(words))
+        == "denied user=\(escapes) rhost=\(escapes) reason=configuration detail=\"\(words)\"")
     // The longest name that DNS has (RFC 1035 section 2.3.4), and the longest that Linux has for a user, are whole.
-    let host = ByteText<256>(String(repeating: "h", count: 253))
-    let whole = Outcome.denied(.locked).logLine(user: host, remoteHost: host).string
-    #expect(whole == "denied user=\(host.string) rhost=\(host.string) reason=locked")
+    let host = String(repeating: "h", count: 253)
+    #expect(logLine(.denied(.locked), host, host) == "denied user=\(host) rhost=\(host) reason=locked")
   }
 
   @Test func aFailureOfTheFilesIsNeverAPass() {

@@ -113,11 +113,13 @@ import Verification
     let asItIs = try parser.finish()
     let open = sample.replacing(/(?m)^#(?=[a-z_]+ = )/, with: "")
     #expect(open != sample)
-    try parser.read(file: buffer(open))
-    let policy = try parser.finish()
+    var openParser = PolicyParser()
+    try openParser.read(file: buffer(open))
+    let policy = try openParser.finish()
     for option in Self.options where option.place != .arguments {
-      #expect(option.value(in: asItIs) == option.defaultValue?.string)
-      #expect(option.value(in: policy) != nil, "\(option.name.string)")
+      let (usual, value) = (option.value(in: asItIs), option.value(in: policy))
+      #expect(usual == option.defaultValue?.string)
+      #expect(value != nil, "\(option.name.string)")
     }
   }
 }
@@ -134,7 +136,7 @@ extension PolicyOption {
   }
 
   /// What a policy says of this option, as it would be written; nil for nothing.
-  fileprivate func value(in policy: Policy) -> String? {
+  fileprivate func value(in policy: borrowing Policy) -> String? {
     func yes(_ flag: Bool) -> String { flag ? "yes" : "no" }
     func text(_ text: String) -> String? { text.isEmpty ? nil : text }
     switch self {

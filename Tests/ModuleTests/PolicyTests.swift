@@ -6,7 +6,7 @@ import Verification
 
 @Suite struct PolicyTests {
   /// For each option: arguments that are read, with what they do, and arguments that are refused.
-  private static let table: [PolicyOption: (good: [(String, @Sendable (Policy) -> Bool)], bad: [String])] = [
+  private static let table: [PolicyOption: (good: [(String, @Sendable (borrowing Policy) -> Bool)], bad: [String])] = [
     .nullok: (
       [
         ("nullok", { $0.passesUnenrolled }), ("nullok=yes", { $0.passesUnenrolled }),
@@ -122,18 +122,19 @@ import Verification
   }
 
   /// The options that stand in the file alone: lines that are read, with what they do, and lines that are refused.
-  private static let fileTable: [PolicyOption: (good: [(String, @Sendable (Policy) -> Bool)], bad: [String])] = [
-    .issuer: (
-      [("issuer = Example Ltd", { $0.issuer.string == "Example Ltd" })],
-      ["issuer", "issuer =", "issuer = a:b", "issuer = " + String(repeating: "x", count: 129)]
-    ),
-    .requirePassword: ([("require_password = no", { !$0.requiresPassword })], ["require_password = maybe"]),
-    .allowDisable: ([("allow_disable=no", { !$0.allowsDisabling })], ["allow_disable"]),
-    .notify: (
-      [("notify = /usr/sbin/sendmail", { $0.notifier.string == "/usr/sbin/sendmail" })],
-      ["notify = sendmail", "notify =", "notify = /"]
-    ),
-  ]
+  private static let fileTable:
+    [PolicyOption: (good: [(String, @Sendable (borrowing Policy) -> Bool)], bad: [String])] = [
+      .issuer: (
+        [("issuer = Example Ltd", { $0.issuer.string == "Example Ltd" })],
+        ["issuer", "issuer =", "issuer = a:b", "issuer = " + String(repeating: "x", count: 129)]
+      ),
+      .requirePassword: ([("require_password = no", { !$0.requiresPassword })], ["require_password = maybe"]),
+      .allowDisable: ([("allow_disable=no", { !$0.allowsDisabling })], ["allow_disable"]),
+      .notify: (
+        [("notify = /usr/sbin/sendmail", { $0.notifier.string == "/usr/sbin/sendmail" })],
+        ["notify = sendmail", "notify =", "notify = /"]
+      ),
+    ]
 
   @Test func everyOptionIsTested() {
     let options = (0..<PolicyOption.count).compactMap(PolicyOption.init(rawValue:))
@@ -191,9 +192,10 @@ import Verification
     try parser.read(Array("window=2".utf8).span)
     try parser.read(Array("nullok=no".utf8).span)
     let policy = try parser.finish()
-    #expect(policy.limits.window == 2)
-    #expect(!policy.passesUnenrolled)
-    #expect(policy.limits.maximumFailures == 9)
+    let (limits, passes) = (policy.limits, policy.passesUnenrolled)
+    #expect(limits.window == 2)
+    #expect(!passes)
+    #expect(limits.maximumFailures == 9)
   }
 
   @Test func contradictionsAreRefused() {
@@ -254,11 +256,31 @@ import Verification
     }
   }
 
-  @Test func anArgumentWhoseEndIsMissingIsRefused() {
+  @Test func aListThatIsTooLongIsRefused() throws {
+    let list = Array(repeating: "192.0.2.1", count: 102).joined(separator: ",")
+    #expect(list.utf8.count == 1019)
+    #expect(problem(["trusted_networks=\(list),::1"]) == nil)
+    #expect(problem(["trusted_networks=\(list),::12"]) != nil)
+  }
+
+  @Test func theLongestTextsOfFileAndArgumentsFit() throws {
+    let long = { (count: Int) in String(repeating: "x", count: count) }
+    let values = [
+      ("directory", "/" + long(510)), ("prompt", long(128)), ("only_groups", long(1023)), ("exempt_groups", long(1023)),
+      ("skip_after", long(1023)), ("trusted_networks", "1.1.1.1,".appending(" ", until: 1014) + "192.0.2.1"),
+    ]
+    let alone = [("issuer", long(128)), ("notify", "/" + long(254))]
     var parser = PolicyParser()
-    #expect(throws: PolicyProblem.self) {
-      try parser.read(Array("trusted_networks=128.0.0.0/1".utf8).span, isCut: true)
-    }
+    try parser.read(file: buffer((values + alone).map { "\($0.0) = \"\($0.1)\"\n" }.joined()))
+    for (name, value) in values + [("conf", "/" + long(254))] { try parser.read(Array("\(name)=\(value)".utf8).span) }
+    let policy = try parser.finish()
+    let texts = [
+      policy.directory.string, policy.prompt.string, policy.onlyGroups.string, policy.exemptGroups.string,
+      policy.skippedMethods.string, policy.trustedNetworks.string,
+    ]
+    #expect(texts == values.map(\.1))
+    let (issuer, notifier) = (policy.issuer.string, policy.notifier.string)
+    #expect([issuer, notifier] == alone.map(\.1))
   }
 
   @Test func anOptionGivenTwiceIsRefused() {
@@ -271,16 +293,16 @@ import Verification
 
   @Test func withoutArgumentsTheDefaultsHold() throws {
     let policy = try policy([])
-    #expect(!policy.passesUnenrolled)
-    #expect(policy.directory.string == "~/.twofactor")
-    #expect(policy.prompt.count == 0)
-    #expect(!policy.echoesCode)
-    #expect(policy.limits == VerificationLimits())
-    #expect(policy.limits.window == 1)
-    #expect(policy.limits.lookAhead == 10)
-    #expect(policy.limits.maximumFailures == 5)
-    #expect(policy.limits.acceptsBackupCodes)
-    #expect(!policy.isDebugging)
+    let (passes, echoes, debugs) = (policy.passesUnenrolled, policy.echoesCode, policy.isDebugging)
+    #expect(!passes && !echoes && !debugs)
+    let (directory, prompt, limits) = (policy.directory.string, policy.prompt.string, policy.limits)
+    #expect(directory == "~/.twofactor")
+    #expect(prompt == "")
+    #expect(limits == VerificationLimits())
+    #expect(limits.window == 1)
+    #expect(limits.lookAhead == 10)
+    #expect(limits.maximumFailures == 5)
+    #expect(limits.acceptsBackupCodes)
   }
 
   @Test func theProblemNamesTheRange() {
@@ -298,6 +320,13 @@ import Verification
   }
 
   private func text(_ literal: Literal) -> String { literal.string }
+}
+
+extension String {
+  /// The text with a character added until it has so many.
+  fileprivate func appending(_ character: Character, until count: Int) -> String {
+    self + String(repeating: character, count: Swift.max(count - self.count, 0))
+  }
 }
 
 extension Literal {

@@ -27,6 +27,11 @@ func array(_ span: Span<UInt8>) -> [UInt8] { span.indices.map { span[$0] } }
 /// The text of a span.
 func text(_ span: Span<UInt8>) -> String { String(decoding: array(span), as: UTF8.self) }
 
+extension Span where Element == UInt8 {
+  /// The bytes as a string.
+  var string: String { text(self) }
+}
+
 extension ByteText {
   /// The text as a string.
   var string: String { text(bytes) }
@@ -81,3 +86,19 @@ func secret(_ number: Int) -> String {
 
 /// Forms of hashes, all under one salt; no code has them.
 func hash(_ tail: Character) -> String { "$y$j9T$salt/salt.salt$" + String(repeating: tail, count: 43) }
+
+/// The record of a state.
+func bytes(of state: LoginState, sequence: UInt64) throws -> [UInt8] {
+  guard var buffer = SecretBuffer(capacity: LoginState.recordLength), state.write(sequence: sequence, to: &buffer)
+  else { throw Missing(what: "memory") }
+  return array(buffer.bytes)
+}
+
+/// What a record says; nil where it is none.
+func read(record bytes: [UInt8]) -> (sequence: UInt64, state: LoginState)? {
+  let record = LoginState.Record(bytes.span)
+  guard record.isIntact, record.hasKnownVersion else { return nil }
+  var state = LoginState(generation: record.generation)
+  record.read(into: &state)
+  return (record.sequence, state)
+}

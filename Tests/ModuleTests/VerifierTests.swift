@@ -22,10 +22,8 @@ private struct Trial: ~Copyable {
   /// What becomes of a reply at a moment; the state goes on.
   mutating func check(_ typed: String, at time: Int64 = now, hash: String = "") throws -> Verdict {
     let reply = try Reply(Array(typed.utf8).span)
-    let result = try verify(
-      reply, hash: Array(hash.utf8).span, credential: credential, state: state, limits: limits, now: time)
-    state = result.state
-    return result.verdict
+    return try verify(
+      reply, hash: Array(hash.utf8).span, credential: credential, state: &state, limits: limits, now: time)
   }
 }
 
@@ -347,13 +345,14 @@ private func wrongCode(at time: Int64 = now) -> String {
     cut.throttledUntil = 1
     var guessed = state
     guessed.earlyGuesses = 1
+    #expect(Throttle.Standing(state) == Throttle.Standing(state))
+    #expect(Throttle.Standing(cut) != Throttle.Standing(state))
+    #expect(Throttle.Standing(guessed) != Throttle.Standing(state))
     for (verdict, expected) in [
       (.acceptedCode(device: 0), true), (.acceptedBackupCode(index: 0), true), (.wrongCode(failures: 1), true),
       (.outsideWindow(steps: 3), true), (.reusedCode, false), (.throttled(seconds: 3), false), (.locked, false),
     ] as [(Verdict, Bool)] {
-      #expect(Verification(verdict: verdict, state: state).isWorthSaving(over: state) == expected)
-      #expect(Verification(verdict: verdict, state: cut).isWorthSaving(over: state))
-      #expect(Verification(verdict: verdict, state: guessed).isWorthSaving(over: state))
+      #expect(verdict.isWorthSaving == expected)
     }
   }
 }

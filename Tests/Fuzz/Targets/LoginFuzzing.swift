@@ -157,10 +157,17 @@ struct LoginFuzzing {
     return array(text.bytes)
   }()
 
+  /// The record of a state.
+  static func record(of state: LoginState, sequence: UInt64) -> [UInt8] {
+    guard var buffer = SecretBuffer(capacity: LoginState.recordLength), state.write(sequence: sequence, to: &buffer)
+    else { fatalError("no memory") }
+    return array(buffer.bytes)
+  }
+
   private static let state: [UInt8] = {
     let empty = LoginState(generation: generation)
     return [UInt64(1), 2].flatMap { sequence in
-      let record = array(empty.record(sequence: sequence).span)
+      let record = record(of: empty, sequence: sequence)
       return record + record + Array(repeating: 0, count: 2048)
     }
   }()
