@@ -159,9 +159,12 @@ private struct OTPAuthURIParser {
     } else {
       device = ImportedDevice(kind: .totp(period: period), algorithm: algorithm, digits: digits, key: key)
     }
-    guard let label = String(validating: label, as: UTF8.self) else { throw FormatProblem("the label is not UTF-8") }
     // Who asks and whose code it is, divided by the first colon.
-    let parts = label.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    var parts: [String] = []
+    for part in label.split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false) {
+      guard let text = String(validating: part, as: UTF8.self) else { throw FormatProblem("the label is not UTF-8") }
+      parts.append(text)
+    }
     device.account = parts.last.flatMap(Self.labelPart)
     device.issuer = issuer.flatMap(Self.labelPart) ?? (parts.count > 1 ? Self.labelPart(parts[0]) : nil)
     return ParsedOTPAuthURI(device: device, otherParameters: otherParameters)
@@ -169,11 +172,11 @@ private struct OTPAuthURIParser {
 
   /// A part of a label without blanks at its ends; nil where it cannot stand in a label of ours.
   private static func labelPart(_ text: String) -> String? {
-    var part = Substring(text)
+    var part = text.unicodeScalars[...]
     while part.first == " " { part.removeFirst() }
     while part.last == " " { part.removeLast() }
-    let kept = OTPAuthURI.labelPart(String(part))
-    return kept == part ? kept : nil
+    let kept = String(String.UnicodeScalarView(part))
+    return OTPAuthURI.isValidLabelPart(kept) ? kept : nil
   }
 
   /// Takes percent-encoding away (RFC 3986 section 2.1).

@@ -25,12 +25,15 @@ package struct OTPAuthURI {
 
   /// Whether a text may stand as issuer or account: the label puts a colon between the two.
   package static func isValidLabelPart(_ text: String) -> Bool {
-    text.isOneLine(upTo: 128) && !text.contains(":") && text.first != " " && text.last != " "
+    // Byte by byte: to a Character, a colon with an accent on it is no colon.
+    let blank = UInt8(ascii: " ")
+    return text.isOneLine(upTo: 128) && !text.utf8.contains(UInt8(ascii: ":")) && text.utf8.first != blank
+      && text.utf8.last != blank
   }
 
   /// A text made fit to stand as issuer or account.
   package static func labelPart(_ text: String) -> String {
-    let kept = text.printable.filter { $0 != ":" }
+    let kept = String(String.UnicodeScalarView(text.printable.unicodeScalars.filter { $0 != ":" }))
     return isValidLabelPart(kept) ? kept : "twofactor"
   }
 

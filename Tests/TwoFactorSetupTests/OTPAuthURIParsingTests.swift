@@ -39,6 +39,7 @@ import Testing
     ("otpauth://totp/?secret=KEY", nil, nil),
     ("otpauth://totp?secret=KEY", nil, nil),
     ("OTPAUTH://TOTP/a:b:c?SECRET=KEY&Issuer=Big+Corp", "Big Corp", nil),
+    ("otpauth://totp/a:%CC%81b%20?secret=KEY", "a", "\u{301}b"),
     ("otpauth://totp/%00:%E2%80%AE?secret=KEY&issuer=%0A", nil, nil),
   ])
   func theLabelIsReadAsAppsDo(text: String, issuer: String?, account: String?) throws {

@@ -36,7 +36,9 @@ import Testing
         + "&issuer=Big%20Corp%20%26%20S%C3%B6hne")
   }
 
-  @Test(arguments: ["", "a:b", " a", "a ", "a\nb", "a\u{202E}b", String(repeating: "x", count: 129)])
+  @Test(arguments: [
+    "", "a:b", "a:\u{301}", " \u{301}a", " a", "a ", "a\nb", "a\u{202E}b", String(repeating: "x", count: 129),
+  ])
   func namesThatALabelCannotHoldAreRefused(text: String) {
     #expect(!OTPAuthURI.isValidLabelPart(text))
   }

@@ -8,6 +8,8 @@ enum FuzzTarget: String, CaseIterable {
   case reply
   case configuration
   case login
+  case imported
+  case uri
 
   /// Runs the target once.
   func run(_ bytes: [UInt8]) {
@@ -17,6 +19,8 @@ enum FuzzTarget: String, CaseIterable {
     case .arguments: fuzzArguments(bytes)
     case .configuration: fuzzConfiguration(bytes)
     case .reply: fuzzReply(bytes)
+    case .imported: fuzzImported(bytes)
+    case .uri: fuzzURI(bytes)
     case .login: LoginFuzzing(bytes).run()
     }
   }

@@ -1,0 +1,115 @@
+import Enrollment
+import FixedMemory
+import KeyFormats
+import OneTimePassword
+
+/// A file of another program is refused, or says the same when it is written again in the plainest form.
+func fuzzImported(_ bytes: [UInt8]) {
+  _ = KeyFileFormat(of: bytes.span)
+  do throws(FormatProblem) {
+    let file = try GoogleAuthenticatorFile(parsing: bytes.span)
+    require(file.scratchCodes.allSatisfy { $0.utf8.count == 8 }, "a scratch code of another length")
+    let text = plainText(of: file)
+    let again = try? GoogleAuthenticatorFile(parsing: text.utf8.span)
+    require(again.map(plainText) == text, "a google-authenticator file says something else when it is written again")
+    let device = file.device(now: 1_700_000_000)
+    if case .totp = device.kind {
+      require(file.usedSteps.allSatisfy { $0 < device.nextStep }, "a used step is good again")
+    }
+  } catch {
+    require(!error.message.isEmpty && error.message.utf8.count < 128, "a problem without words")
+  }
+
+  let file = OATHUsersFile(parsing: bytes.span)
+  for entry in file.entries {
+    do throws(FormatProblem) {
+      try checkToken(entry.token.get(), of: entry.user)
+    } catch {
+      require(!error.message.isEmpty && error.line == entry.line, "a problem without a line")
+    }
+  }
+  for user in file.users { _ = try? file.tokens(of: user) }
+}
+
+/// The last code that was used is not good again, and a token is read again as it was.
+private func checkToken(_ token: OATHToken, of user: String) throws(FormatProblem) {
+  let now: Int64 = 1_700_000_000
+  let device = try token.device(now: now)
+  guard let secret = token.key.sharedSecret(.sha1) else { fatalError("no memory") }
+  if let last = token.lastCode, case .totp(let period) = device.kind {
+    let current = UInt64(now / period)
+    for step in current - 11...current + 11 where step >= device.nextStep {
+      require(secret.code(at: step, digits: last.digits) != last.value, "the last code is good again")
+    }
+  }
+  if token.lastCode != nil, case (.hotp(let noted), .hotp(let next)) = (token.kind, device.kind) {
+    require(next >= noted, "a counter went back")
+  }
+  guard let text = plainLine(of: token) else { return }
+  let again = try? OATHUsersFile(parsing: text.utf8.span).tokens(of: "user").first
+  require(again.flatMap(plainLine) == text, "a users file says something else when it is written again")
+}
+
+private func plainText(of file: GoogleAuthenticatorFile) -> String {
+  var lines = [file.key.base32]
+  switch file.kind {
+  case .totp(let period): lines += ["\" TOTP_AUTH", "\" STEP_SIZE \(period)"]
+  case .hotp(let counter): lines.append("\" HOTP_COUNTER \(counter)")
+  }
+  if let size = file.windowSize { lines.append("\" WINDOW_SIZE \(size)") }
+  if let limit = file.rateLimit { lines.append("\" RATE_LIMIT \(limit.logins) \(limit.seconds)") }
+  if file.timeSkew != 0 { lines.append("\" TIME_SKEW \(file.timeSkew)") }
+  if !file.usedSteps.isEmpty {
+    lines.append("\" DISALLOW_REUSE " + file.usedSteps.map(String.init).joined(separator: " "))
+  }
+  for option in file.otherOptions { lines.append(option.map { "\" \($0)" } ?? "\"") }
+  return (lines + file.scratchCodes).joined(separator: "\n") + "\n"
+}
+
+/// Nil where the type cannot be written: a period that no type has is none that was read.
+private func plainLine(of token: OATHToken) -> String? {
+  var key = token.key.base32
+  guard var bytes = SecretBuffer(capacity: 128), Base32.decode(key.utf8.span, into: &bytes) else { return nil }
+  key = array(bytes.bytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  var line: String
+  switch token.kind {
+  case .totp(let period): line = "HOTP/T\(period)/\(token.digits.rawValue) user - \(key) 0"
+  case .hotp(let counter): line = "HOTP/E/\(token.digits.rawValue) user - \(key) \(counter)"
+  }
+  if let last = token.lastCode {
+    let digits = String(last.value)
+    line += " " + String(repeating: "0", count: Int(last.digits.rawValue) - digits.count) + digits
+  }
+  return line + "\n"
+}
+
+/// A URI is refused, or is written as one that says the same and is written again as the same bytes. A key that was
+/// typed has one plain form.
+func fuzzURI(_ bytes: [UInt8]) {
+  do throws(FormatProblem) {
+    let text = plainURI(try OTPAuthURI.parse(bytes.span))
+    do throws(FormatProblem) {
+      let again = try OTPAuthURI.parse(text.utf8.span)
+      require(again.otherParameters.isEmpty, "a URI with parameters that nobody wrote")
+      require(plainURI(again) == text, "a URI changes when it is read and written")
+    } catch {
+      fatalError("a URI that was written cannot be read")
+    }
+  } catch {
+    require(!error.message.isEmpty && error.message.utf8.count < 128, "a problem without words")
+  }
+  _ = try? OTPAuthURI.parse(lines: bytes.span)
+  if let key = try? SharedKey.typed(bytes.span) {
+    let again = try? SharedKey.typed("base32:\(key.base32)".utf8.span)
+    require(again.map { $0.isEqual(to: key) } == true, "a key is another one when it is written and read")
+  }
+}
+
+private func plainURI(_ parsed: ParsedOTPAuthURI) -> String {
+  let device = parsed.device
+  return OTPAuthURI(
+    device: DeviceParameters(
+      name: "device", kind: device.kind, algorithm: device.algorithm, digits: device.digits),
+    key: device.key.base32, issuer: device.issuer ?? "issuer", account: device.account ?? "account"
+  ).text
+}
