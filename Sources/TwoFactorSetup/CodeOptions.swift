@@ -29,9 +29,23 @@ struct CodeOptions: ParsableArguments {
       "How long a code lasts, 15 to 300. Some apps know only 30. (default: 30)", valueName: "seconds"))
   var period: Int64?
 
+  @Flag(help: "Ask for the key that the device has already, in Base32 or hexadecimal, instead of making one.")
+  var askKey = false
+
+  @Option(
+    help: ArgumentHelp("The next counter of a device of --type hotp that was used before. (default: 0)", valueName: "n")
+  )
+  var counter: UInt64?
+
   mutating func validate() throws {
     guard UInt8(exactly: digits).flatMap(CodeDigits.init) != nil else {
       throw ValidationError("--digits is 6 or 8.")
+    }
+    if let counter {
+      guard type == .hotp else { throw ValidationError("--counter is for --type hotp; a clock has none.") }
+      guard counter <= LoginState.highestCounter else {
+        throw ValidationError("--counter is 0 to \(LoginState.highestCounter).")
+      }
     }
     if let period {
       guard type == .totp else { throw ValidationError("--period is for --type totp; a counter has no clock.") }
@@ -51,7 +65,8 @@ struct CodeOptions: ParsableArguments {
       case .sha512: .sha512
       }
     return DeviceParameters(
-      name: name, kind: type == .totp ? .totp(period: period ?? DeviceParameters.defaultPeriod) : .hotp(counter: 0),
+      name: name,
+      kind: type == .totp ? .totp(period: period ?? DeviceParameters.defaultPeriod) : .hotp(counter: counter ?? 0),
       algorithm: algorithm, digits: UInt8(exactly: digits).flatMap(CodeDigits.init) ?? .six)
   }
 }

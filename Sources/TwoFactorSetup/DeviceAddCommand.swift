@@ -9,6 +9,8 @@ struct DeviceAddCommand: ParsableCommand {
     discussion: """
       Asks for a code of a device that is there, or a backup code, shows a new key, and asks for a code from \
       the new device to prove that it works. Only then is it added. The other devices go on working.
+
+      For a token that has its key already: twofactor device add token --type hotp --ask-key
       """)
 
   @Argument(help: "What the device is called.")
@@ -41,10 +43,10 @@ struct DeviceAddCommand: ParsableCommand {
     try session.checkCode()
 
     let now = SystemClock.now
-    let device = try DeviceKey(new: code.parameters(name: name), options: key, session: session, now: now)
+    let device = try session.newDevice(named: name, code, key, now: now)
     let presentation = KeyPresentation(
       device, heading: "A new device for \(session.accountName): \(name.printable)", options: key, session: session,
-      force: force)
+      force: force, isKnown: code.askKey)
     try KeptFiles.keeping { files in
       try presentation.writeFile(&files)
       if session.wantsJSON { try session.report(device.json(session)) }

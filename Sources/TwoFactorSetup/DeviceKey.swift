@@ -72,6 +72,27 @@ struct DeviceKey {
 }
 
 extension Session {
+  /// A device that is to be enrolled: with a new key, or with the one that it has already and that is asked for.
+  ///
+  /// - Parameters:
+  ///   - name: What it is called.
+  ///   - code: How it makes its codes.
+  ///   - key: How its key is shown.
+  ///   - now: Seconds since the epoch.
+  /// - Returns: The device.
+  /// - Throws: ``SetupError``, with ``ExitStatus/unusableData`` where what was typed is no key; ``Interruption``.
+  func newDevice(named name: String, _ code: CodeOptions, _ key: KeyOptions, now: Int64) throws -> DeviceKey {
+    let parameters = code.parameters(name: name)
+    guard code.askKey else { return try DeviceKey(new: parameters, options: key, session: self, now: now) }
+    let line = try terminal.ask("Key of the device, in Base32 or hexadecimal: ", echo: false)
+    do throws(FormatProblem) {
+      let status = DeviceStatus(parameters: parameters, enabledAt: now, lastUsedAt: nil)
+      return DeviceKey(status, key: try SharedKey.typed(line.bytes).base32, options: key, session: self)
+    } catch {
+      throw SetupError(.unusableData, error.message, hint: error.hint)
+    }
+  }
+
   /// Who asks for the code: as asked for, as the host is configured, or the name of the host.
   func issuer(_ options: KeyOptions) -> String {
     options.issuer ?? hostIssuer

@@ -14,6 +14,7 @@ struct EnableCommand: ParsableCommand {
 
       Any app for one-time codes will do: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
 
+      For a token that has its key already: twofactor enable --type hotp --ask-key
       For provisioning, as root: twofactor enable --user NAME --no-confirm --yes --json
       """)
 

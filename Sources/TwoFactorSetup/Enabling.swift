@@ -8,7 +8,7 @@ struct Enabling {
 
   func run() throws {
     let standing = try session.store.standing()
-    try refuseUnlessAllowed(standing)
+    try session.requireFree(standing, force: options.force)
     try session.checkPassword()
     try KeptFiles.keeping { files in try switchOn(over: standing, &files) }
     if !session.wantsJSON { try session.show(farewell) }
@@ -17,12 +17,11 @@ struct Enabling {
 
   private func switchOn(over standing: EnrollmentStore.Standing, _ files: inout KeptFiles) throws {
     let now = SystemClock.now
-    let parameters = options.code.parameters(name: options.name)
-    let device = try DeviceKey(new: parameters, options: options.key, session: session, now: now)
+    let device = try session.newDevice(named: options.name, options.code, options.key, now: now)
     let codes = try session.newBackupCodes(count: options.backupCodes)
     let presentation = KeyPresentation(
       device, heading: "Two-factor login for \(session.accountName)", options: options.key, session: session,
-      force: options.force)
+      force: options.force, isKnown: options.code.askKey)
     try presentation.writeFile(&files)
     // Before the question for a code, so that a program can answer it.
     if session.wantsJSON { try session.report(device.json(session, backupCodes: codes)) }
@@ -40,20 +39,6 @@ struct Enabling {
     try OutputStream.standardOutput.flush()
     try files.checkForInterruption()
     try session.store.switchOn(draft, state: state, over: standing)
-  }
-
-  /// What is there already is replaced only where that was asked for.
-  private func refuseUnlessAllowed(_ standing: EnrollmentStore.Standing) throws {
-    if options.force { return }
-    switch standing {
-    case .absent: return
-    case .enrolled:
-      throw SetupError(
-        .refused, "two-factor is on already for \(session.accountName)",
-        hint: "for a new phone: twofactor device add NAME, or start anew with: twofactor enable --force")
-    case .unusable(let failure):
-      throw SetupError(failure, directory: session.store.directory)
-    }
   }
 
   /// Hands the backup codes over and asks whether they are kept.

@@ -9,17 +9,21 @@ struct KeyPresentation {
   let options: KeyOptions
   /// Whether a file that is there may be replaced.
   let force: Bool
+  /// Whether the device has the key already: then it is not shown.
+  let isKnown: Bool
   private let page: KeyPage
 
   /// How often a code from the app may be tried.
   private static let tries = 3
 
   /// A key to be handed over; the heading says in one line what it is.
-  init(_ device: DeviceKey, heading: String, options: KeyOptions, session: Session, force: Bool) {
+  init(_ device: DeviceKey, heading: String, options: KeyOptions, session: Session, force: Bool, isKnown: Bool = false)
+  {
     self.session = session
     self.device = device
     self.options = options
     self.force = force
+    self.isKnown = isKnown
     page = KeyPage(heading: heading, device: device, form: options.qr, file: options.qrFile)
   }
 
@@ -37,7 +41,10 @@ struct KeyPresentation {
   /// Writes the key out for a person, to stay where it is written.
   ///
   /// - Throws: ``SetupError`` where it cannot be written.
-  func show() throws { try session.show(page.transcript(on: session.terminal.qrScreen)) }
+  func show() throws {
+    if isKnown { return }
+    try session.show(page.transcript(on: session.terminal.qrScreen))
+  }
 
   /// Shows the key, and asks for codes from the app until one is right. The key does not stay on a screen that can
   /// be covered.
@@ -48,7 +55,7 @@ struct KeyPresentation {
   func confirm(_ generation: Generation) throws -> LoginState {
     let draft = CredentialDraft(enabledAt: device.enabledAt, devices: [device.draft])
     let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)
-    let cover = CoveringPage(on: session.terminal, draw: page.lines)
+    let cover = isKnown ? nil : CoveringPage(on: session.terminal, draw: page.lines)
     if cover == nil { try show() }
     defer { cover?.hide() }
 
@@ -57,7 +64,7 @@ struct KeyPresentation {
       if let refusal {
         if let cover { cover.notice = refusal.line } else { try session.show(refusal.line + "\n") }
       }
-      let question = "Code from the app: "
+      let question = isKnown ? "Code from the device: " : "Code from the app: "
       let reply = if let cover { try cover.ask(question) } else { try session.terminal.ask(question) }
       switch try trial.check(reply, now: SystemClock.now) {
       case .right(let state): return state
@@ -66,6 +73,8 @@ struct KeyPresentation {
     }
     throw SetupError(
       .refused, "no code was right, so nothing was changed; the last one: \(refusal?.message ?? "wrong code")",
-      hint: "delete the new entry in the app before you start again" + (refusal?.hint.map { "; \($0)" } ?? ""))
+      hint: (isKnown
+        ? "look at the key, and at the type, the digits and the counter of the device"
+        : "delete the new entry in the app before you start again") + (refusal?.hint.map { "; \($0)" } ?? ""))
   }
 }

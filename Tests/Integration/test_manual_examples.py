@@ -100,6 +100,18 @@ def imports_all(line: str, account) -> None:
     assert status(account)["enabled"] is True
 
 
+def adds_a_token(line: str, account) -> None:
+    phone = enroll(account, again=status(account)["enabled"]).authenticator
+    token = Authenticator(b"12345678901234567890")
+    answers = [
+        ("backup code: ", phone.code_at(time.time())),
+        ("hexadecimal: ", token.secret.hex()),
+        ("Code.*: ", token.code_for_counter(0)),
+    ]
+    run(line, account, answers)
+    assert [device["name"] for device in status(account)["devices"]] == ["phone", "token"]
+
+
 def disables(line: str, account) -> None:
     enroll(account, again=status(account)["enabled"])
     run(line, account)
@@ -130,6 +142,7 @@ RUN = {
     "# twofactor enable --user alice --no-confirm --yes --json": provisions,
     "$ twofactor import ~/.google_authenticator": imports_one,
     "# twofactor import --all /etc/users.oath": imports_all,
+    "$ twofactor device add token --type hotp --ask-key": adds_a_token,
     "# twofactor disable --user alice": disables,
     "# twofactor doctor": examines,
     "# twofactor test --service sshd --user alice": tries,

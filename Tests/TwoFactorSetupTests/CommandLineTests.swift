@@ -14,6 +14,7 @@ import Testing
     ("--algorithm", ["sha1", "sha256", "sha512"], ["md5", "SHA1"]),
     ("--digits", ["6", "8"], ["7", "0", "-6", "256", "six"]),
     ("--period", ["15", "30", "300"], ["14", "301", "0", "-30", "x", "99999999999999999999"]),
+    ("--ask-key", [], []),
     ("--qr", ["auto", "utf8", "ansi", "ascii", "none"], ["png"]),
     ("--qr-file", ["code.png", "/tmp/code.SVG"], ["code.jpg", "png", ""]),
     ("--backup-codes", ["0", "10", "32"], ["-1", "33", "x"]),
@@ -29,7 +30,7 @@ import Testing
     let help = EnableCommand.helpMessage()
     let shown = help.split { !$0.isLetter && $0 != "-" && !$0.isNumber }.map(String.init)
       .filter { $0.hasPrefix("--") && $0 != "--help" && $0 != "--version" }
-    #expect(Set(shown) == Set(Self.options.map(\.option)))
+    #expect(Set(shown) == Set(Self.options.map(\.option)).union(["--counter"]))
   }
 
   @Test func valuesOfEveryOptionAreChecked() throws {
@@ -43,6 +44,14 @@ import Testing
         if let error { #expect(EnableCommand.exitCode(for: error).rawValue == 64) }
       }
     }
+  }
+
+  @Test func aCounterBelongsToACounter() throws {
+    _ = try EnableCommand.parse(["--type", "hotp", "--counter", "18446744073709551614"])
+    for counter in ["18446744073709551615", "-1", "x"] {
+      #expect(throws: (any Error).self) { try EnableCommand.parse(["--type", "hotp", "--counter", counter]) }
+    }
+    #expect(throws: (any Error).self) { try EnableCommand.parse(["--counter", "1"]) }
   }
 
   @Test func aCounterHasNoPeriod() {
