@@ -12,6 +12,7 @@ from rig.enrollment import enroll
 from rig.harness import Result
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
+from rig.screen import Screen
 
 DONE, REFUSED, USAGE, UNUSABLE, NO_FILE, NO_ACCOUNT, NOT_PERMITTED = 0, 1, 64, 65, 66, 67, 77
 KEY = b"12345678901234567890"
@@ -359,6 +360,60 @@ def test_a_pipe_of_the_users_keeps_no_root_waiting(user):
     os.mkfifo(pipe)
     os.chown(pipe, user.uid, user.gid)
     assert run(None, "import", "--user", user.name, str(pipe)).returncode == UNUSABLE
+
+
+def test_what_is_typed_at_a_terminal_is_not_seen(user):
+    screen = Screen(user, "import", rows=40)
+    screen.expect("Password: ").type(user.password)
+    screen.expect("otpauth URI, or the first line of the file: ").type(f"otpauth://totp/x?secret={BASE32}")
+    screen.expect("Next line, or none: ").type("")
+    assert screen.ends() == DONE
+    assert "Two-factor is on." in screen.text and BASE32 not in screen.scrollback
+    assert [device["type"] for device in status(user)["devices"]] == ["totp"]
+
+
+@pytest.mark.parametrize(("key", "ended"), [("\x03", 130), ("\x04", REFUSED)])
+def test_giving_up_changes_nothing(user, key, ended):
+    path = google_file(user, '" TOTP_AUTH')
+    questions = [("Password: ", user.password), ("[y/N] ", None)]
+    for asked in range(len(questions)):
+        screen = Screen(user, "import", "--backup-codes", "1", "--backup-codes-file", "kept", str(path))
+        for question, answer in questions[:asked]:
+            screen.expect(question).type(answer)
+        screen.expect(questions[asked][0])
+        screen.terminal.send(key)
+        assert screen.ends() == ended
+        assert not (user.home / ".twofactor").exists() and not (user.home / "kept").exists()
+
+
+def test_directories_outside_the_homes_are_used_and_homes_are_entered_by_their_owners(
+    user, new_account, users_file, host_configuration, harness, service
+):
+    host_configuration("directory = /var/lib/imported/%u")
+    Path("/var/lib/imported").mkdir(mode=0o755, exist_ok=True)
+    victim = new_account()
+    theirs, own = google_file(victim, '" TOTP_AUTH'), google_file(user, '" TOTP_AUTH', key=BASE32 + "AAAA")
+    link = user.home / "link"
+    link.symlink_to(theirs)
+    assert run(None, "import", "--user", user.name, str(link)).returncode == NOT_PERMITTED
+    assert bring_in(user, str(own))["directory"] == f"/var/lib/imported/{user.name}"
+    done = run(None, "import", "--all", str(users_file(f"HOTP {victim.name} - {KEY.hex()}")))
+    assert done.returncode == DONE, done.stdout
+    name = service("directory=/var/lib/imported/%u")
+    assert harness.log_in(name, victim.name, APP.code_for_counter(0)).result == ACCEPTED
+
+
+def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tmp_path):
+    tmp_path.chmod(0o777)
+    for folder in list(tmp_path.parents)[:-1]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    program = tmp_path / "mailer"
+    program.write_text(f'#!/bin/sh\ncat >"{tmp_path}/mail-$2"\nid -un >>"{tmp_path}/mail-$2"\n')
+    program.chmod(0o755)
+    host_configuration(f"notify = {program}")
+    assert run(None, "import", "--all", str(users_file(f"HOTP {user.name} - {KEY.hex()}"))).returncode == DONE
+    mail = (tmp_path / f"mail-{user.name}").read_text()
+    assert "switched on" in mail and mail.endswith(f"\n{user.name}\n") and BASE32 not in mail
 
 
 def test_a_full_disk_changes_nothing(user):

@@ -132,3 +132,18 @@ def test_nothing_is_left_of_what_another_subcommand_shows(products, account, arg
     assert found_in(memory, before) == set()
     texts = [*(told.get("backup_codes") or []), *([told["secret"]] if "secret" in told else [])]
     assert texts and not [text for text in texts if text.encode() in memory]
+
+
+def test_nothing_is_left_of_what_is_imported(products, new_account, password):
+    account = new_account(password=password)
+    enrolled = Enrollment(account.name, Path(), "phone", Authenticator(os.urandom(20)), ["51627384", "84736251"], "")
+    base32 = base64.b32encode(enrolled.authenticator.secret).decode()
+    path = account.home / ".google_authenticator"
+    path.write_text("\n".join([base32, '" TOTP_AUTH', *enrolled.backup_codes, ""]))
+    os.chown(path, account.uid, account.gid)
+    with held_at("exit_group", "import", str(path), user=account.name) as run:
+        run.stdin.write(f"{password}\n".encode())
+        run.stdin.flush()
+        memory = memory_at(EXIT_GROUP, run)
+    assert (account.home / ".twofactor" / "credential").exists()
+    assert found_in(memory, enrolled, password) == set()
