@@ -60,6 +60,15 @@ def test_try_first_pass_asks_where_there_is_no_right_code(harness, account, enro
     assert len(log.of_module(3)) == 3, "one line for each attempt"
 
 
+def test_try_first_pass_asks_nobody_whose_files_cannot_be_trusted(harness, account, enrolled, stack, log):
+    enrolled.credential.chmod(0o666)
+    name = stack("try-first-broken", "try_first_pass", before=True)
+    code = enrolled.authenticator.code_at(START)
+    login = harness.log_in(name, enrolled.user, account.password + code, code, at=START)
+    assert (login.result, login.prompts) == (Result.AUTHINFO_UNAVAIL, ["Password: "])
+    assert len(log.of_module(1)) == 1
+
+
 def test_try_first_pass_without_a_password_asks(harness, enrolled, stack):
     login = harness.log_in(
         stack("try-first-alone", "try_first_pass"), enrolled.user, enrolled.authenticator.code_at(START), at=START

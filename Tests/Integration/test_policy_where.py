@@ -55,6 +55,7 @@ OUTSIDE = [
     ("fe80::/10", "fe80::1%"),
     ("fe80::/10", "[fe80::1]"),
     ("192.0.2.0/24", "192.0.2.7" + "0" * 300),
+    ("fe80::/10", "fe80::1%" + "e" * 300),
 ]
 
 
@@ -159,6 +160,15 @@ def test_who_is_throttled_is_not_graced(visitor, harness, service):
     login = harness.log_in(visitor.service, visitor.enrolled.user, "123456", at=START + 1, rhost=HERE)
     assert (login.result, len(login.prompts)) == (Result.MAXTRIES, 1)
     assert visitor.passes(START + 31)
+
+
+def test_who_is_locked_is_not_graced_however_long_ago_that_was(visitor, harness, service):
+    visitor.log_in(START)
+    wrong = visitor.enrolled.authenticator.wrong_code(START)
+    patient = service("max_failures=100")
+    harness.run(patient, [(visitor.enrolled.user, [wrong])], times=100, at=START, rhost="203.0.113.9")
+    login = harness.log_in(visitor.service, visitor.enrolled.user, "123456", at=START + PERIOD - 1, rhost=HERE)
+    assert (login.result, len(login.prompts)) == (Result.MAXTRIES, 1)
 
 
 def test_a_clock_set_back_ends_it(visitor):
