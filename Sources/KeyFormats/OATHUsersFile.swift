@@ -18,6 +18,11 @@ package struct OATHUsersFile {
   /// The lines, in their order.
   package let entries: [Entry]
 
+  /// All users of the file, each once, in their order.
+  package let users: [String]
+
+  private let entriesOfUsers: [String: [Entry]]
+
   /// Reads the bytes of a file. What is wrong with one line is said there, so that it is no other user's trouble.
   package init(parsing text: Span<UInt8>) {
     var lines = TextLines()
@@ -36,12 +41,9 @@ package struct OATHUsersFile {
       }
     }
     self.entries = entries
-  }
-
-  /// All users of the file, each once, in their order.
-  package var users: [String] {
     var seen: Set<String> = []
-    return entries.map(\.user).filter { seen.insert($0).inserted }
+    users = entries.map(\.user).filter { seen.insert($0).inserted }
+    entriesOfUsers = Dictionary(grouping: entries, by: \.user)
   }
 
   /// The tokens of a user, in their order.
@@ -49,7 +51,7 @@ package struct OATHUsersFile {
   /// - Throws: What is wrong with the first line that cannot be used: a token that the user has is not left out.
   package func tokens(of user: String) throws(FormatProblem) -> [OATHToken] {
     var tokens: [OATHToken] = []
-    for entry in entries where entry.user == user {
+    for entry in entriesOfUsers[user] ?? [] {
       let token = try entry.token.get()
       guard !tokens.contains(where: { $0.key.isEqual(to: token.key) }) else {
         throw FormatProblem(line: entry.line, "the key is that of another line of this user")

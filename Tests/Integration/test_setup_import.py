@@ -359,7 +359,17 @@ def test_a_pipe_of_the_users_keeps_no_root_waiting(user):
     pipe = user.home / "pipe"
     os.mkfifo(pipe)
     os.chown(pipe, user.uid, user.gid)
-    assert run(None, "import", "--user", user.name, str(pipe)).returncode == UNUSABLE
+    # Somebody has it open to write, and writes nothing.
+    writer = os.open(pipe, os.O_RDWR)
+    done = run(None, "import", "--user", user.name, str(pipe))
+    os.close(writer)
+    assert done.returncode == UNUSABLE and b"is not a file" in done.stderr
+
+
+def test_a_user_may_hand_over_what_another_program_writes(user):
+    line = f"printf '%s\\n' '{user.password}' | {COMMAND} import <(printf 'otpauth://totp/x?secret={BASE32}')"
+    done = subprocess.run(["runuser", "-u", user.name, "--", "bash", "-c", line], capture_output=True, cwd="/", timeout=30)
+    assert done.returncode == DONE, done.stderr
 
 
 def test_what_is_typed_at_a_terminal_is_not_seen(user):

@@ -19,7 +19,7 @@ struct ImportOfOne {
     if let early {
       imported = try parse(early, session)
     } else if let path = options.path {
-      imported = try parse(ImportSource.readFile(path, as: session.account), session)
+      imported = try parse(ImportSource.readFile(path, of: session.subject), session)
       try session.checkPassword()
     } else {
       try checkPasswordBeforeText(session)

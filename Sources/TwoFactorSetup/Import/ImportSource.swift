@@ -19,10 +19,16 @@ enum ImportSource {
     return try read(descriptor, path)
   }
 
-  /// Reads a file with the rights of an account.
+  /// Reads a file with the rights of an account. For its owner that may be a pipe; root is not kept waiting by what
+  /// somebody else made.
   ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - subject: Whose rights.
+  /// - Returns: The text.
   /// - Throws: ``SetupError``: ``ExitStatus/noSuchFile``, ``ExitStatus/notPermitted``.
-  static func readFile(_ path: String, as account: Account) throws -> SecretBuffer {
+  static func readFile(_ path: String, of subject: Subject) throws -> SecretBuffer {
+    let account = subject.account
     var identity = FileSystemIdentity()
     if geteuid() != account.userID {
       do throws(EnrollmentFailure) {
@@ -33,10 +39,16 @@ enum ImportSource {
       _ = identity.addSupplementaryGroups(of: account)
     }
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-    guard descriptor >= 0 else { throw failure(path, .current, account) }
+    guard descriptor >= 0 else { throw failure(path, .current, subject) }
     defer { close(descriptor) }
-    // What is not a file may keep the reader waiting, as a pipe is meant to: for its owner, not for root.
-    if getuid() == account.userID { _ = fcntl(descriptor, F_SETFL, 0) }
+    if subject.isManagedByRoot {
+      var status = stat()
+      guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        throw SetupError(.unusableData, "\(path): is not a file")
+      }
+    } else {
+      _ = fcntl(descriptor, F_SETFL, 0)
+    }
     return try read(descriptor, path)
   }
 
@@ -76,15 +88,15 @@ enum ImportSource {
     }
   }
 
-  private static func failure(_ path: String, _ error: SystemError, _ account: Account) -> SetupError {
+  private static func failure(_ path: String, _ error: SystemError, _ subject: Subject) -> SetupError {
     switch error.rawValue {
     case ENOENT, ENOTDIR: SetupError(.noSuchFile, "\(path): no such file")
     case EACCES, EPERM:
       SetupError(
         .notPermitted, "cannot open \(path): \(error.text)",
-        hint: getuid() == 0 && account.userID != 0
-          ? "it is opened with the rights of \(account.nameText), unless it and the way to it are root's alone; "
-            + "to open it yourself: twofactor import --user \(account.nameText) < FILE"
+        hint: subject.isManagedByRoot
+          ? "it is opened with the rights of that user, unless it and the way to it are root's alone; "
+            + "to open it yourself: twofactor import --user \(subject.account.nameText) < FILE"
           : nil)
     default: SetupError(.inputOutput, "cannot open \(path): \(error.text)")
     }
