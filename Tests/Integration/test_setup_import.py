@@ -186,6 +186,21 @@ def test_what_pam_oath_used_of_a_counter_is_used(user, theirs, service, users_fi
     assert theirs.log_in(name, user.name, APP.code_for_counter(8)).result == ACCEPTED
 
 
+def test_each_of_several_tokens_goes_on_where_it_was(user, theirs, service, users_file):
+    token = Authenticator(KEY[::-1])
+    path = users_file(f"HOTP {user.name} - {token.secret.hex()} 2", f"HOTP/T30 {user.name} - {KEY.hex()}")
+    used = [token.code_for_counter(3), APP.code_at(START, 1), token.code_for_counter(5)]
+    for code in used:
+        assert theirs.log_in("oath", user.name, code, at=START).result == ACCEPTED
+    answer = bring_in(user, str(path), at=START)
+    assert [entry["device"]["type"] for entry in answer["devices"]] == ["hotp", "totp"]
+    name = service("window=10")
+    for code in [*used, token.code_for_counter(4), APP.code_at(START)]:
+        assert theirs.log_in(name, user.name, code, at=START).result == DENIED
+    for code in (token.code_for_counter(6), APP.code_at(START, 2)):
+        assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
+
+
 def test_a_whole_users_file_comes_in_with_a_report(products, new_account, theirs, service, users_file):
     good, two, seven, secret, enrolled = (new_account() for _ in range(5))
     enroll(enrolled)
