@@ -1,7 +1,7 @@
 internal import CSystem
 internal import FixedMemory
 
-/// The file `state` of an enrolment, open and locked.
+/// The file `state` of an enrolment, open, and locked where it is to be written.
 ///
 /// It has two slots, 4096 bytes apart, and each slot holds its record twice. An update overwrites the older
 /// slot in place: a write that is torn leaves the other slot, no room on the disk is needed, and the file keeps
@@ -49,6 +49,9 @@ public struct StateFile: ~Copyable {
     }
     self.file = file
   }
+
+  /// Takes a file to look at: what is read may be in the middle of a change.
+  init(unlocked file: consuming OpenFile) { self.file = file }
 
   deinit { _ = csystem_unlock(file.descriptor) }
 

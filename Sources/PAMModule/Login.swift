@@ -14,6 +14,9 @@ struct Login {
   /// What the log says beside the outcome.
   var words = Outcome.Words()
 
+  /// When the user last got in, where that was by a backup code, in seconds since the epoch; else 0.
+  var backupCodeUsedAt: Int64 = 0
+
   /// Begins.
   init(transaction: PAMTransaction, arguments: ModuleArguments) {
     self.transaction = transaction
@@ -38,7 +41,7 @@ struct Login {
 
   private func tell(_ outcome: Outcome) {
     var message = ByteText<256>()
-    outcome.appendMessage(to: &message)
+    outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
     if message.count > 0 { transaction.tell(&message, isError: outcome.isRefusal) }
   }
 
@@ -111,6 +114,7 @@ extension Login {
     case .acceptedCode:
       words.removeAll()
       words.append(check.deviceName)
+      backupCodeUsedAt = check.backupCodeUsedAt
       return .accepted(check.isCounterBased ? .hotp : .totp)
     case .acceptedBackupCode: return .accepted(.backupCode(left: check.backupCodesLeft))
     case .wrongCode(let failures): return .denied(.wrongCode(failures: failures))

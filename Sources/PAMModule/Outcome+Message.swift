@@ -3,11 +3,19 @@ internal import LoginPolicy
 
 extension Outcome {
   /// Adds what the user is told; nothing for most. Who is wrong or unknown is told nothing that helps in guessing.
-  func appendMessage(to text: inout ByteText<256>) {
+  ///
+  /// - Parameters:
+  ///   - text: Where it is added.
+  ///   - moment: When the user last got in, where that was by a backup code, in seconds since the epoch; else 0.
+  func appendMessage(to text: inout ByteText<256>, backupCodeUsedAt moment: Int64) {
     switch self {
     case .accepted(.backupCode(let left)):
       text.append(decimal: Int64(left))
       text.append(" backup codes left. Create new ones with: twofactor backup-codes")
+    case .accepted(.totp) where moment > 0, .accepted(.hotp) where moment > 0:
+      text.append("A backup code was used on ")
+      CalendarDay(of: moment).append(to: &text)
+      text.append(".")
     case .accepted, .exempt: break
     case .exemptUntil(let day):
       text.append("Two-factor authentication will be required from ")

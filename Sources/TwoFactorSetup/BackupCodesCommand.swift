@@ -42,7 +42,7 @@ struct BackupCodesCommand: ParsableCommand {
     try session.checkCode()
     let codes = try BackupCodes(count: backupCodes)
     let hashes = try codes.hashes()
-    try KeptFiles.keeping { files in
+    try KeptFiles.keeping(for: session.account) { files in
       if let backupCodesFile {
         let contents = codes.fileContents(account: session.account.nameText, issuer: session.hostIssuer)
         try files.write(backupCodesFile, contents: Array(contents.utf8), force: force)

@@ -101,16 +101,11 @@ extension EnrollmentStore {
   private func decide(
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, now: Int64
   ) throws -> CodeVerification {
-    var identity = FileSystemIdentity()
-    do {
-      let opened = try open(&identity)
-      let locked = try lock(opened)
-      var after = locked.state
+    try read { credential, state in
+      var after = state
       let verdict = try verify(
-        reply, hash: hash.bytes, credential: locked.credential, state: &after, limits: settings.limits, now: now)
-      return CodeVerification(verdict, credential: locked.credential, before: locked.state, after: after, now: now)
-    } catch let error as EnrollmentFailure {
-      throw SetupError(error, directory: directory)
+        reply, hash: hash.bytes, credential: credential, state: &after, limits: settings.limits, now: now)
+      return CodeVerification(verdict, credential: credential, before: state, after: after, now: now)
     }
   }
 }

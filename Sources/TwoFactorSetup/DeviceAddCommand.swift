@@ -47,7 +47,7 @@ struct DeviceAddCommand: ParsableCommand {
     let presentation = KeyPresentation(
       device, heading: "A new device for \(session.accountName): \(name.printable)", options: key, session: session,
       force: force, isKnown: code.askKey)
-    try KeptFiles.keeping { files in
+    try KeptFiles.keeping(for: session.account) { files in
       try presentation.writeFile(&files)
       if session.wantsJSON { try session.report(device.json(session)) }
       let generation = try Generation.random()

@@ -22,10 +22,10 @@ struct DeviceListCommand: ParsableCommand {
     var table = TextTable(["NAME", "CODES", "SINCE", "LAST USED"])
     for device in status.devices {
       table.add([
-        device.parameters.name.printable, device.description, Timestamp(seconds: device.enabledAt).readable,
+        device.parameters.name.printable, device.description, Timestamp(seconds: device.enabledAt).date,
         device.lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never",
       ])
     }
-    try session.show(table.text)
+    try session.show(table.text(columns: session.terminal.pageSize?.columns))
   }
 }

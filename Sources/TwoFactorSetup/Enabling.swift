@@ -10,7 +10,7 @@ struct Enabling {
     let standing = try session.store.standing()
     try session.requireFree(standing, force: options.force)
     try session.checkPassword()
-    try KeptFiles.keeping { files in try switchOn(over: standing, &files) }
+    try KeptFiles.keeping(for: session.account) { files in try switchOn(over: standing, &files) }
     if !session.wantsJSON { try session.show(farewell) }
     session.tell(.switchedOn)
   }

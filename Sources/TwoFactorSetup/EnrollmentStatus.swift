@@ -15,10 +15,21 @@ struct EnrollmentStatus {
   var lastUsedAt: Int64?
   /// How many codes in a row were wrong.
   var failures: UInt32 = 0
-  /// Until when codes are refused; nil where they are not.
-  var lockedUntil: Int64?
-  /// Whether codes are refused until a backup code is used or root unlocks them.
-  var isLocked = false
+  /// Whether codes are refused unseen.
+  var throttling = Throttling.no
+
+  /// The last moment that RFC 3339 can name, 9999-12-31T23:59:59Z.
+  private static let endOfTime: Int64 = 253_402_300_799
+
+  /// Until when codes are refused, in seconds since the epoch; nil where they are not. What no time ends, lasts to
+  /// the end of all times: who compares it with now is right.
+  private var lockedUntil: Int64? {
+    switch throttling {
+    case .no: nil
+    case .until(let moment): moment
+    case .locked: Self.endOfTime
+    }
+  }
 
   /// The object of `--json`.
   var json: JSONValue {
@@ -46,7 +57,7 @@ struct EnrollmentStatus {
     text += "Backup codes:  \(backupCodesLeft) of \(backupCodes) left\n"
     let last = lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never"
     text += "Last login:    \(last)\n"
-    text += "Failed codes:  \(failures)\(throttling(now: now))\n"
+    text += "Failed codes:  \(failures)\(consequence(now: now))\n"
     text += "Files:         \(directory.printable)\n"
     if backupCodesLeft == 0 {
       text += "\nNo backup codes are left. Create new ones with: twofactor backup-codes\n"
@@ -54,10 +65,12 @@ struct EnrollmentStatus {
     return text
   }
 
-  private func throttling(now: Int64) -> String {
-    if isLocked { return ", locked until a backup code is used" }
-    guard let lockedUntil, lockedUntil > now else { return "" }
-    return ", the next one is looked at in \(lockedUntil - now) seconds"
+  private func consequence(now: Int64) -> String {
+    switch throttling {
+    case .no: ""
+    case .until(let moment): ", the next one is looked at in \(moment - now) seconds"
+    case .locked: ", locked until a backup code is used or root unlocks them"
+    }
   }
 }
 
@@ -75,8 +88,7 @@ extension EnrollmentStore {
       status.backupCodesLeft = state.backupCodesLeft(of: credential)
       status.lastUsedAt = state.lastUsedAt > 0 ? state.lastUsedAt : nil
       status.failures = state.failures
-      status.isLocked = state.isLocked
-      status.lockedUntil = state.throttledUntil > now ? state.throttledUntil : nil
+      status.throttling = Throttling(state, limits: settings.limits, now: now)
     }
     return status
   }

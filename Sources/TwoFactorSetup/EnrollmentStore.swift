@@ -54,7 +54,9 @@ struct EnrollmentStore {
         return .unusable(error)
       }
     } catch {
-      if error.reason == .absent { return .absent }
+      // Outside the homes a part of the path that is missing is no proof for a login that the user is not enrolled;
+      // here it says that the directory is yet to be made.
+      if error.reason == .absent || error.reason == .io && error.error == ENOENT && !isBelowHome { return .absent }
       throw explained(error)
     }
   }
@@ -103,13 +105,19 @@ struct EnrollmentStore {
     }
   }
 
-  /// Reads credential and state under the lock.
+  /// Reads credential and state. Nobody is waited for: a login that holds the lock, stopped perhaps, does not keep
+  /// anybody from looking. Only a state that was lost is made anew, under the lock.
   func read<Result>(_ body: (borrowing Credential, LoginState) throws -> Result) throws -> Result {
     var identity = FileSystemIdentity()
     do {
       let opened = try open(&identity)
-      let locked = try lock(opened)
-      return try body(locked.credential, locked.state)
+      do {
+        let snapshot = try EnrollmentSnapshot(of: opened)
+        return try body(snapshot.credential, snapshot.state)
+      } catch let error as EnrollmentFailure where error.isOfLostState {
+        let locked = try lock(opened)
+        return try body(locked.credential, locked.state)
+      }
     } catch let error as EnrollmentFailure {
       throw explained(error)
     }
@@ -141,7 +149,7 @@ struct EnrollmentStore {
       return try LockedEnrollment.locking(
         opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
     } catch {
-      guard error.reason == .corrupt, error.subject.description == "state" else { throw error }
+      guard error.isOfLostState else { throw error }
       return try LockedEnrollment.locking(
         opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
     }
@@ -178,4 +186,9 @@ struct EnrollmentStore {
     let random = try Randomness.bytes(count: 8)
     return (0..<8).reduce(0) { $0 << 8 | UInt64(random.bytes[$1]) }
   }
+}
+
+extension EnrollmentFailure {
+  /// Whether the state was lost or damaged, which whoever takes the lock mends.
+  fileprivate var isOfLostState: Bool { reason == .corrupt && subject.description == "state" }
 }

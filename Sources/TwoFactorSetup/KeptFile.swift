@@ -1,9 +1,13 @@
+import Enrollment
 import Glibc
 
 /// A file with something secret that the user asked for: readable by its owner alone, on the disk before
 /// anything is switched on, and gone again where nothing is.
+///
+/// It is made with the rights of the account that it is for, also where root writes the enrolment itself.
 struct KeptFile {
   let path: String
+  private let account: Account
   private let displaced: String?
 
   /// Writes a new file.
@@ -12,9 +16,13 @@ struct KeptFile {
   ///   - path: Where it goes.
   ///   - contents: What is in it.
   ///   - force: Whether it may take the place of a file that is there; that one comes back with ``withdraw()``.
+  ///   - account: Whose it is to be.
   /// - Throws: ``SetupError``; then everything is as it was.
-  init(_ path: String, contents: [UInt8], force: Bool) throws {
+  init(_ path: String, contents: [UInt8], force: Bool, for account: Account) throws {
+    var identity = FileSystemIdentity()
+    try Self.take(&identity, of: account)
     self.path = path
+    self.account = account
     var displaced: String?
     var status = stat()
     if force, unsafe lstat(path, &status) == 0 {
@@ -45,13 +53,27 @@ struct KeptFile {
 
   /// The file stays; one whose place it took goes.
   func keep() {
-    if let displaced { unsafe unlink(displaced) }
+    guard let displaced else { return }
+    var identity = FileSystemIdentity()
+    guard (try? Self.take(&identity, of: account)) != nil else { return }
+    unsafe unlink(displaced)
   }
 
   /// Takes the file back.
   func withdraw() {
+    var identity = FileSystemIdentity()
+    guard (try? Self.take(&identity, of: account)) != nil else { return }
     unsafe unlink(path)
     putBack()
+  }
+
+  private static func take(_ identity: inout FileSystemIdentity, of account: Account) throws {
+    do throws(EnrollmentFailure) {
+      try identity.assume(account)
+    } catch {
+      throw SetupError(.notPermitted, "cannot act as \(account.nameText)")
+    }
+    _ = identity.addSupplementaryGroups(of: account)
   }
 
   private func putBack() {

@@ -1,3 +1,4 @@
+import Enrollment
 import Glibc
 
 /// The files that a subcommand makes for the user before a change is in force. They stay when it is, and are
@@ -5,13 +6,17 @@ import Glibc
 /// ``checkForInterruption()`` looks for them.
 struct KeptFiles: ~Copyable {
   private let interruptions: Interruptions
+  private let account: Account
   private var files: [KeptFile] = []
 
-  private init() throws { interruptions = try Interruptions() }
+  private init(_ account: Account) throws {
+    interruptions = try Interruptions()
+    self.account = account
+  }
 
-  /// Runs `body`, and keeps the files that it made where it comes to its end.
-  static func keeping(_ body: (inout KeptFiles) throws -> Void) throws {
-    var kept = try KeptFiles()
+  /// Runs `body`, and keeps the files of an account that it made where it comes to its end.
+  static func keeping(for account: Account, _ body: (inout KeptFiles) throws -> Void) throws {
+    var kept = try KeptFiles(account)
     do {
       try body(&kept)
     } catch {
@@ -31,7 +36,7 @@ struct KeptFiles: ~Copyable {
   ///   - force: Whether it may take the place of a file that is there.
   /// - Throws: ``SetupError`` where it cannot be written.
   mutating func write(_ path: String, contents: [UInt8], force: Bool) throws {
-    files.append(try KeptFile(path, contents: contents, force: force))
+    files.append(try KeptFile(path, contents: contents, force: force, for: account))
   }
 
   /// Ends the command where a signal came that asks for it; after this, there is only the change itself.

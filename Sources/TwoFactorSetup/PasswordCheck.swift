@@ -18,13 +18,7 @@ enum PasswordCheck {
   /// - Throws: ``SetupError``: ``ExitStatus/refused`` for a wrong password, ``ExitStatus/configuration`` for
   ///   a host without the service; ``Interruption``.
   static func run(for account: Account, at terminal: Terminal) throws {
-    // Without this look libpam would take the service `other`, which denies everyone or, worse, no one.
-    guard folders.contains(where: { unsafe access("\($0)/\(service)", F_OK) == 0 }) else {
-      throw SetupError(
-        .configuration, "the PAM service \(service) is not installed, so the password cannot be checked",
-        hint: "the administrator can install /etc/pam.d/\(service), or set require_password = no in "
-          + "/etc/security/twofactor.conf")
-    }
+    try requireService()
     let questions = PasswordQuestions(terminal: terminal)
     var conversation = unsafe pam_conv(conv: answer, appdata_ptr: Unmanaged.passUnretained(questions).toOpaque())
     var handle: OpaquePointer?
@@ -39,6 +33,21 @@ enum PasswordCheck {
     guard status == PAM_SUCCESS else {
       throw unsafe error(status, words: String(cString: pam_strerror(handle, status)), account: account)
     }
+  }
+
+  /// Without this look libpam would take the service `other`, which denies everyone or, worse, no one.
+  private static func requireService() throws {
+    let files = folders.map { "\($0)/\(service)" }
+    if files.contains(where: { unsafe access($0, R_OK) == 0 }) { return }
+    if let closed = files.first(where: { unsafe access($0, F_OK) == 0 }) {
+      throw SetupError(
+        .configuration, "\(closed) cannot be read, so the password cannot be checked: \(SystemError.accessDenied.text)",
+        hint: "the administrator can open it to everybody with: chmod 644 \(closed)")
+    }
+    throw SetupError(
+      .configuration, "the PAM service \(service) is not installed, so the password cannot be checked",
+      hint: "the administrator can install /etc/pam.d/\(service), or set require_password = no in "
+        + "/etc/security/twofactor.conf")
   }
 
   private static func error(_ status: Int32, words: String, account: Account) -> SetupError {

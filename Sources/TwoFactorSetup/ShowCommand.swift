@@ -37,7 +37,7 @@ struct ShowCommand: ParsableCommand {
     let presentation = KeyPresentation(
       shown, heading: "\(shown.parameters.name.printable) of \(session.accountName)", options: key, session: session,
       force: force)
-    try KeptFiles.keeping { files in
+    try KeptFiles.keeping(for: session.account) { files in
       try presentation.writeFile(&files)
       if !session.wantsJSON { try presentation.show() }
       if session.wantsJSON { try session.report(shown.json(session)) }

@@ -20,7 +20,7 @@ struct Timestamp: Equatable {
 
   /// The date in the Gregorian calendar, counted in eras of 400 years that begin on 1 March, so that the leap
   /// day is the last day of a year.
-  private var date: String {
+  var date: String {
     let days = (seconds - daySeconds) / 86_400 + 719_468
     let era = (days >= 0 ? days : days - 146_096) / 146_097
     let dayOfEra = days - era * 146_097

@@ -29,7 +29,7 @@ struct UsersCommand: ParsableCommand {
     } else {
       var table = TextTable(["USER", "TWO-FACTOR", "SINCE", "BACKUP CODES", "LAST USED"])
       entries.forEach { table.add($0.row) }
-      try output.write(table.text)
+      try output.write(table.text(columns: Terminal(json: false).pageSize?.columns))
     }
     try output.flush()
   }
@@ -61,10 +61,10 @@ private struct UserEntry {
   }
 
   var row: [String] {
-    guard let status else { return [name.printable, "?", problem?.printable ?? "", "", ""] }
-    guard let enabledAt = status.enabledAt else { return [name.printable, "off", "", "", ""] }
+    guard let status else { return [name.printable, "?", problem?.printable ?? ""] }
+    guard let enabledAt = status.enabledAt else { return [name.printable, "off"] }
     return [
-      name.printable, "on", Timestamp(seconds: enabledAt).readable, String(status.backupCodesLeft),
+      name.printable, "on", Timestamp(seconds: enabledAt).date, String(status.backupCodesLeft),
       status.lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never",
     ]
   }

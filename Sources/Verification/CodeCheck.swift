@@ -20,6 +20,9 @@ public struct CodeCheck: Sendable {
   /// How many digits the code that was accepted has; 0 for a backup code, or none.
   public let digits: Int
 
+  /// When the user last got in before, where that was by a backup code, in seconds since the epoch; else 0.
+  public let backupCodeUsedAt: Int64
+
   /// Checks a code and uses it up.
   ///
   /// Under one lock the files are read, it is decided, and the new state is on the disk before this returns: of
@@ -52,6 +55,8 @@ public struct CodeCheck: Sendable {
     // The time is asked when the lock is held: waiting for it may have taken a while.
     let now = SystemClock.now
     let before = Throttle.Standing(enrollment.state)
+    let last = enrollment.state.lastUsedAt
+    backupCodeUsedAt = last == enrollment.state.backupCodeUsedAt ? last : 0
     verdict = try verify(
       reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state, limits: limits, now: now)
     if verdict.isAcceptance, let graceKey { enrollment.state.beginGrace(graceKey, now: now) }

@@ -212,6 +212,6 @@ def test_all_accounts_that_may_log_in_are_listed(user, new_account):
     assert other.name not in users and "daemon" not in users
     assert users[damaged.name]["enabled"] is None and "is not a credential" in users[damaged.name]["error"]
     table = run(None, "users").stdout.decode()
-    assert re.search(rf"^{user.name} +on +\d{{4}}-\d\d-\d\d \d\d:\d\d UTC +3 +never$", table, re.MULTILINE)
+    assert re.search(rf"^{user.name} +on +\d{{4}}-\d\d-\d\d +3 +never$", table, re.MULTILINE)
     assert run(user, "users").returncode == NOT_PERMITTED
     assert made.user == user.name

@@ -41,7 +41,7 @@ def test_every_form_of_the_qr_code_reads_on_every_ground(user, form, terminal, s
 @pytest.mark.parametrize("issuer", ["Example", "server.with-a-long-name.example.org"])
 def test_the_qr_code_reads_at_80_by_24_with_the_question_on_the_same_screen(user, ground, issuer, scratch):
     screen = at_code(Screen(user, "enable", "--issuer", issuer), user)
-    assert screen.lines[-1].startswith("Code from the app:")
+    assert screen.text.endswith("Code from the app:")
     read = screen.qr_code(ground, scratch)
     assert read.startswith(f"otpauth://totp/{issuer}:{user.name}?secret=") and read.endswith(f"&issuer={issuer}")
     prove(screen, read)

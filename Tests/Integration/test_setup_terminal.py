@@ -120,7 +120,8 @@ def test_the_screens_of_an_enrolment_at_80_by_24(user):
 
 def test_the_readme_shows_these_screens():
     readme = (CHECKOUT / "README.md").read_text()
-    blocks = [re.sub("^    ", "", block, flags=re.MULTILINE) for block in re.findall(r"(?:^(?:    .*)?\n)+", readme, re.M)]
+    blocks = re.findall(r"(?:^(?:    .*)?\n)+", readme, re.MULTILINE)
+    blocks = [re.sub("^    ", "", block, flags=re.MULTILINE) for block in blocks]
     page = next(block for block in blocks if "otpauth://" in block).strip("\n")
     page = re.sub(r"^[█▀▄ ]{41}(?=  \S|$)", QUIET, page, flags=re.MULTILINE)
     key = re.search("secret=([A-Z2-7]+)", page)[1]

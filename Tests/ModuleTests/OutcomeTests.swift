@@ -81,6 +81,17 @@ import Testing
     return line.string
   }
 
+  @Test func theDayOfABackupCodeIsToldAtTheNextLoginAlone() {
+    for (outcome, number, _, _, message) in Self.table {
+      var told = ByteText<256>()
+      outcome.appendMessage(to: &told, backupCodeUsedAt: 1_767_225_599)
+      switch outcome {
+      case .accepted(.totp), .accepted(.hotp): #expect(told.string == "A backup code was used on 2025-12-31.")
+      default: #expect(told.string == message, "\(number)")
+      }
+    }
+  }
+
   @Test func everyOutcomeHasItsNumberItsLineAndItsMessage() {
     for (outcome, number, priority, line, message) in Self.table {
       #expect(outcome.status.rawValue == number)
@@ -88,7 +99,7 @@ import Testing
       let start = number == PAM_SUCCESS || number == PAM_IGNORE ? "accepted" : "denied"
       #expect(logLine(outcome, "alice", "192.0.2.1") == "\(start) user=alice rhost=192.0.2.1 \(line)")
       var told = ByteText<256>()
-      outcome.appendMessage(to: &told)
+      outcome.appendMessage(to: &told, backupCodeUsedAt: 0)
       #expect(told.string == message)
       #expect(outcome.isRefusal == (start == "denied"))
     }

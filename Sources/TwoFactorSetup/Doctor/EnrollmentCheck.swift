@@ -105,7 +105,7 @@ struct EnrollmentCheck {
           "backup_codes", "\(name) has \(status.backupCodesLeft) backup codes left",
           remedy: "have \(name) run: twofactor backup-codes"))
     }
-    if status.isLocked {
+    if status.throttling == .locked {
       findings.append(
         .warning(
           "throttling", "\(name) is locked after \(status.failures) wrong codes, until a backup code is used",

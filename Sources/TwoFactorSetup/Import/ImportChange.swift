@@ -12,7 +12,7 @@ struct ImportChange {
   /// - Parameter standing: What there was before.
   /// - Throws: ``SetupError``, ``Interruption``; then everything is as it was.
   func make(over standing: EnrollmentStore.Standing) throws {
-    try KeptFiles.keeping { files in try switchOn(over: standing, &files) }
+    try KeptFiles.keeping(for: session.account) { files in try switchOn(over: standing, &files) }
     if !session.wantsJSON { try session.show(farewell) }
     session.tell(.switchedOn)
   }

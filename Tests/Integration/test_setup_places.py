@@ -1,0 +1,246 @@
+"""Where `twofactor` writes, and with whose rights."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from rig.enrollment import enroll
+from rig.machine import COMMAND, Account
+from rig.one_time_password import Authenticator
+from rig.screen import Screen
+
+DONE, REFUSED, NO_FILE, IO_ERROR, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 66, 74, 77, 78
+PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
+
+
+@pytest.fixture
+def user(products, new_account, password):
+    return new_account(password=password)
+
+
+@pytest.fixture
+def outside(host_configuration):
+    """A host that keeps enrolments outside the homes."""
+    host_configuration("directory = /var/lib/twofactor-of-tests/%u")
+    path = Path("/var/lib/twofactor-of-tests")
+    yield path
+    subprocess.run(["rm", "-rf", path], check=True)
+
+
+def run(user: Account | None, *arguments: str, answers: str = "", **options) -> subprocess.CompletedProcess:
+    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
+    options = {"env": {}, "cwd": "/" if user is None else user.home, **options}
+    line = [COMMAND, *arguments]
+    return subprocess.run(line, input=answers.encode(), capture_output=True, timeout=60, **identity, **options)
+
+
+def test_the_directory_outside_the_homes_is_made_with_what_is_above_it(user, outside, harness, service):
+    assert not outside.exists()
+    assert json.loads(run(None, "status", "--json", "--user", user.name).stdout)["enabled"] is False
+    done = run(None, *PROVISION, "--user", user.name)
+    assert done.returncode == DONE, done.stderr
+    for path in (outside, outside / user.name, outside / user.name / "credential"):
+        status = path.stat()
+        assert (status.st_uid, status.st_gid) == (0, 0) and stat.S_IMODE(status.st_mode) & 0o077 == 0
+    login = harness.log_in(service(f"directory={outside}/%u"), user.name, json.loads(done.stdout)["backup_codes"][0])
+    assert login.result == 0
+
+
+@pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
+def test_files_for_the_user_are_the_users_where_root_keeps_the_enrolments(user, outside, option):
+    path = user.home / "kept.svg"
+    done = run(None, *PROVISION, "--user", user.name, option, str(path))
+    assert done.returncode == DONE, done.stderr
+    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode) == (user.uid, user.gid, 0o100600)
+    # Replaced by force, and taken back where the change cannot be made.
+    before = path.read_bytes()
+    assert run(None, *PROVISION, "--user", user.name, "--force", option, str(path)).returncode == DONE
+    assert path.read_bytes() != before and path.stat().st_uid == user.uid
+    before = path.read_bytes()
+    with open("/dev/full", "wb") as full:
+        line = [COMMAND, *PROVISION, "--user", user.name, "--force", option, str(path)]
+        assert subprocess.run(line, stdout=full, stderr=subprocess.PIPE, timeout=30).returncode == IO_ERROR
+    assert path.read_bytes() == before
+    assert [name for name in os.listdir(user.home) if name.startswith("kept")] == ["kept.svg"]
+
+
+@pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
+@pytest.mark.parametrize("is_outside", [True, False], ids=["outside", "at home"])
+def test_nothing_of_roots_is_written_through_a_link_of_the_user(user, option, is_outside, request):
+    if is_outside:
+        request.getfixturevalue("outside")
+    target = Path("/etc/target.svg")
+    (user.home / "folder").symlink_to("/etc")
+    done = run(None, *PROVISION, "--user", user.name, option, str(user.home / "folder" / "target.svg"))
+    assert done.returncode == NOT_PERMITTED and not target.exists()
+    (user.home / "link.svg").symlink_to(target)
+    done = run(None, *PROVISION, "--user", user.name, option, str(user.home / "link.svg"))
+    assert done.returncode == REFUSED and not target.exists()
+    done = run(None, *PROVISION, "--user", user.name, "--force", option, str(user.home / "link.svg"))
+    assert done.returncode == REFUSED and (user.home / "link.svg").is_symlink()
+    assert json.loads(run(None, "status", "--user", user.name, "--json").stdout)["enabled"] is False
+
+
+def test_a_folder_that_a_group_of_the_user_may_write_is_good_enough(user, outside):
+    subprocess.run(["groupadd", "writers"], check=True)
+    subprocess.run(["usermod", "-aG", "writers", user.name], check=True)
+    folder = Path("/srv/kept")
+    folder.mkdir(parents=True)
+    try:
+        subprocess.run(["chgrp", "writers", folder], check=True)
+        folder.chmod(0o770)
+        done = run(None, *PROVISION, "--user", user.name, "--backup-codes-file", f"{folder}/codes")
+        assert done.returncode == DONE, done.stderr
+        assert (folder / "codes").stat().st_uid == user.uid
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)
+        subprocess.run(["groupdel", "writers"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("missing/codes", NO_FILE), ("/proc/codes", NO_FILE), ("/codes", NOT_PERMITTED), ("", NO_FILE), (".", REFUSED)],
+)
+def test_a_file_that_cannot_be_made_stops_everything(user, path, status):
+    done = run(None, *PROVISION, "--user", user.name, "--backup-codes-file", path)
+    assert done.returncode == status, done.stderr
+    assert list(json.loads(done.stderr)) == ["error", "hint"]
+    assert not (user.home / ".twofactor").exists()
+
+
+def test_a_full_disk_keeps_neither_the_file_nor_half_an_enrolment(user):
+    small = user.home / "small"
+    small.mkdir()
+    size = f"size=16k,mode=755,uid={user.uid},gid={user.gid}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", small], check=True)
+    try:
+        with open(small / "filler", "wb", buffering=0) as filler, pytest.raises(OSError):
+            while True:
+                filler.write(bytes(4096))
+        done = run(None, *PROVISION, "--user", user.name, "--backup-codes-file", str(small / "codes"))
+        assert done.returncode == IO_ERROR and "no space left" in json.loads(done.stderr)["error"]
+        assert os.listdir(small) == ["filler"] and not (user.home / ".twofactor").exists()
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_service_file_that_cannot_be_read_is_no_service(user):
+    # libpam would take the service `other` instead, whatever that one does.
+    service = Path("/etc/pam.d/twofactor")
+    service.chmod(0o600)
+    try:
+        done = run(user, "enable", "--json", answers=user.password + "\n")
+    finally:
+        service.chmod(0o644)
+    assert done.returncode == NOT_CONFIGURED
+    assert json.loads(done.stderr.splitlines()[-1]) == {
+        "error": "/etc/pam.d/twofactor cannot be read, so the password cannot be checked: permission denied",
+        "hint": "the administrator can open it to everybody with: chmod 644 /etc/pam.d/twofactor",
+    }
+    assert b"Password" not in done.stderr
+
+
+ROOT = (
+    "twofactor: acting for root\n"
+    "hint: for another account, as root: twofactor enable --user NAME; for your own: without sudo\n"
+)
+
+
+@pytest.mark.parametrize("through", ["sudo", "su"])
+def test_root_by_sudo_and_su_acts_for_root_and_says_so(user, through):
+    enrolled = Path("/root/.twofactor")
+    assert not enrolled.exists()
+    Path("/etc/sudoers.d/enabling").write_text(f"{user.name} ALL=(ALL) NOPASSWD: ALL\n")
+    line = {
+        "sudo": ["runuser", "-l", user.name, "-c", f"sudo {COMMAND} enable --no-confirm --yes --qr none"],
+        "su": ["runuser", "-u", user.name, "--", "sudo", "su", "-c", f"{COMMAND} enable --no-confirm --yes --qr none"],
+    }[through]
+    subprocess.run(["chpasswd"], input=b"root:for-a-moment\n", check=True)
+    try:
+        done = subprocess.run(line, input=b"for-a-moment\n", capture_output=True, timeout=30)
+        assert done.returncode == DONE, done.stderr
+        assert done.stderr.decode() == ROOT
+        assert b"Two-factor login for root" in done.stdout and enrolled.stat().st_uid == 0
+    finally:
+        subprocess.run([COMMAND, "disable", "--user", "root"], capture_output=True, timeout=30)
+        Path("/etc/sudoers.d/enabling").unlink()
+        subprocess.run(["usermod", "-p", "*", "root"], check=True)
+    assert not enrolled.exists() and not (user.home / ".twofactor").exists()
+
+
+def test_su_to_another_account_acts_for_that_one(user, new_account):
+    other = new_account(password=user.password)
+    line = ["su", "-p", other.name, "-c", f"{COMMAND} status --json"]
+    done = subprocess.run(line, capture_output=True, env={"HOME": str(user.home)}, timeout=30)
+    assert json.loads(done.stdout)["directory"] == f"{other.home}/.twofactor"
+
+
+@pytest.mark.parametrize("home", [None, "", "relative", "/nonexistent", "/root", "other"])
+def test_an_enrolment_goes_to_the_accounts_own_home_whatever_the_environment_says(user, new_account, home):
+    other = new_account()
+    environment = {} if home is None else {"HOME": str(other.home) if home == "other" else home}
+    done = run(None, *PROVISION, "--user", user.name, env=environment)
+    assert done.returncode == DONE and (user.home / ".twofactor/credential").exists()
+    done = run(user, "status", "--json", env=environment)
+    assert json.loads(done.stdout)["enabled"]
+    assert not (other.home / ".twofactor").exists() and not Path("/root/.twofactor").exists()
+
+
+UNUSUAL = ["dotted.name", "with-dash", "machine$", "zoë", "user@example.org", "domain\\user"]
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_accounts_with_unusual_names_enrol_at_a_terminal_and_log_in(products, harness, service, password, name):
+    subprocess.run(["useradd", "--badname", "-m", "-s", "/bin/sh", name], check=True, stderr=subprocess.DEVNULL)
+    try:
+        subprocess.run(["chpasswd", "-c", "SHA512", "-s", "1000"], input=f"{name}:{password}".encode(), check=True)
+        screen = Screen(Account(name, password), "enable").expect("Password: ").type(password)
+        screen.expect("Code from the app: ")
+        assert f"Two-factor login for {name}" in screen.text
+        key = Authenticator.from_base32(re.search("secret=([A-Z2-7]+)", screen.uri)[1])
+        screen.type(key.code_at(time.time())).expect("[y/N] ")
+        code = re.search(r"1  (\w{5}-\w{5})", screen.text)[1]
+        screen.type("y")
+        assert screen.ends() == DONE
+        assert harness.log_in(service(), name, code).result == 0
+    finally:
+        subprocess.run(["userdel", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+
+
+def test_a_login_in_the_middle_of_each_subcommand_is_not_in_its_way(user, harness, service):
+    made = enroll(user, backup_codes=3)
+    name = service()
+    # While the question for the code of a new device is open, somebody logs in.
+    screen = Screen(user, "device", "add", "tablet").expect("backup code: ").type(made.backup_codes[0])
+    screen.expect("Code from the app: ")
+    assert harness.log_in(name, user.name, made.backup_codes[1]).result == 0
+    code = made.authenticator.code_at(time.time())
+    assert harness.log_in(name, user.name, code).result == 0
+    key = Authenticator.from_base32(re.search("secret=([A-Z2-7]+)", screen.uri)[1])
+    screen.type(key.code_at(time.time()))
+    assert screen.ends() == DONE
+    # What the login used up stays used up, and both devices log in.
+    assert harness.log_in(name, user.name, code).result != 0
+    assert harness.log_in(name, user.name, made.backup_codes[1]).result != 0
+    assert harness.log_in(name, user.name, key.code_at(time.time(), steps=1)).result == 0
+    assert json.loads(run(user, "status", "--json").stdout)["backup_codes_left"] == 1
+
+
+def test_two_people_at_the_same_enrolment_leave_one_of_the_two(user):
+    screens = [Screen(user, "enable").expect("Password: ").type(user.password) for _ in range(2)]
+    for screen in screens:
+        screen.expect("Code from the app: ")
+        key = Authenticator.from_base32(re.search("secret=([A-Z2-7]+)", screen.uri)[1])
+        screen.type(key.code_at(time.time())).expect("[y/N] ")
+    ended = []
+    for screen in screens:
+        screen.type("y")
+        ended.append(screen.ends())
+    assert ended == [DONE, REFUSED]
+    assert "hint: another twofactor command may be running; look with: twofactor status" in screens[1].text
+    assert json.loads(run(user, "status", "--json").stdout)["enabled"]

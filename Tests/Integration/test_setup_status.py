@@ -1,0 +1,190 @@
+"""What `twofactor` tells about accounts: whoever looks waits for nobody, and sees what there is."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from rig import state_file
+from rig.clock import START
+from rig.enrollment import Enrollment, enroll
+from rig.harness import Result
+from rig.machine import COMMAND, Account
+from rig.screen import Screen
+
+DONE, REFUSED = 0, 1
+
+
+@pytest.fixture
+def user(products, new_account, password):
+    return new_account(password=password)
+
+
+def run(user: Account | None, *arguments: str, answers: str = "") -> subprocess.CompletedProcess:
+    """Runs the command with the rights of an account; as root for None."""
+    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
+    line = [COMMAND, *arguments]
+    return subprocess.run(line, input=answers.encode(), capture_output=True, env={}, timeout=60, **identity)
+
+
+@pytest.fixture
+def held(user):
+    """An enrolment whose lock somebody holds, as a login that was stopped does."""
+    made = enroll(user, backup_codes=2)
+    with open(made.state, "r+b") as file:
+        whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)
+        yield made
+
+
+@pytest.mark.parametrize("command", ["status", "device list", "users", "verify", "show"])
+def test_whoever_looks_does_not_wait_for_a_login_that_holds_the_lock(user, held: Enrollment, command):
+    before = held.state.read_bytes()
+    line = [COMMAND, *command.split(), "--json", *(["--user", user.name] if command in ("users", "show") else [])]
+    identity = {} if "--user" in line else {"user": user.uid, "group": user.gid, "extra_groups": []}
+    answer = held.authenticator.code_at(time.time()) + "\n"
+    trace = "/tmp/trace"
+    done = subprocess.run(
+        ["strace", "-qq", "-f", "-o", trace, "-e", "trace=nanosleep,clock_nanosleep,fcntl", *line],
+        input=answer.encode(),
+        capture_output=True,
+        timeout=60,
+        **({} if "--user" in line else {"preexec_fn": lambda: become(**identity)}),
+    )
+    assert done.returncode == DONE, done.stderr
+    told = json.loads(done.stdout)
+    told = told["users"][0] if command == "users" else told
+    if command in ("status", "device list", "users"):
+        assert (told["enabled"], told["backup_codes_left"]) == (True, 2)
+    calls = Path(trace).read_text()
+    assert "nanosleep" not in calls and "F_OFD_SETLK, {l_type=F_WRLCK" not in calls
+    os.unlink(trace)
+    assert held.state.read_bytes() == before
+
+
+def become(user: int, group: int, extra_groups: list[int]) -> None:
+    os.setgroups(extra_groups)
+    os.setgid(group)
+    os.setuid(user)
+
+
+def test_whoever_looks_while_it_changes_sees_it_whole(user):
+    enroll(user)
+    replace = [COMMAND, "backup-codes", "--backup-codes", "1", "--user", user.name]
+    changing = subprocess.Popen(
+        ["sh", "-c", 'for n in $(seq 12); do "$@" || exit 1; done', "sh", *replace], stdout=subprocess.DEVNULL
+    )
+    looks = 0
+    while changing.poll() is None:
+        done = run(user, "status", "--json")
+        assert done.returncode == DONE, done.stderr
+        told = json.loads(done.stdout)
+        assert told["enabled"] and told["backup_codes_left"] in (0, 1)
+        looks += 1
+    assert changing.returncode == 0 and looks > 3
+
+
+def test_the_lock_after_a_hundred_wrong_codes_has_no_end(user):
+    made = enroll(user, backup_codes=1)
+    state_file.change(made.state, failures=100, throttled_until=int(time.time()) + 900)
+    told = json.loads(run(user, "status", "--json").stdout)
+    assert (told["failures"], told["locked_until"]) == (100, "9999-12-31T23:59:59Z")
+    words = "Failed codes:  100, locked until a backup code is used or root unlocks them\n"
+    assert words in run(user, "status").stdout.decode()
+    refused = run(user, "device", "remove", "phone", answers=made.authenticator.code_at(time.time()) + "\n")
+    assert refused.returncode == REFUSED
+    assert run(user, "backup-codes", answers=made.backup_codes[0] + "\n").returncode == DONE
+    assert json.loads(run(user, "status", "--json").stdout)["locked_until"] is None
+
+
+def test_throttling_is_told_no_longer_than_it_lasts(user):
+    # The clock was set back since: a login waits for no more than the delay of so many failures.
+    made = enroll(user)
+    state_file.change(made.state, failures=5, throttled_until=int(time.time()) + 10**6)
+    told = json.loads(run(user, "status", "--json").stdout)["locked_until"]
+    moment = time.mktime(time.strptime(told, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+    assert 0 < moment - time.time() <= 31
+    state_file.change(made.state, failures=5, throttled_until=int(time.time()) - 1)
+    assert json.loads(run(user, "status", "--json").stdout)["locked_until"] is None
+
+
+def test_the_status_at_a_terminal(user):
+    screen = Screen(user, "status")
+    assert screen.ends() == DONE
+    assert screen.text == f"Two-factor is off for {user.name}.\nSwitch it on with: twofactor enable"
+    made = enroll(user, "--algorithm", "sha256", backup_codes=2)
+    state_file.change(made.state, failures=7, throttled_until=int(time.time()) + 1000)
+    screen = Screen(user, "status")
+    assert screen.ends() == DONE
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE", screen.text)
+    assert re.sub(r"in \d+ seconds", "in N seconds", text) == (
+        f"Two-factor is on for {user.name} since DATE.\n"
+        "\n"
+        "Device:        phone (time based, sha256), not used yet\n"
+        "Backup codes:  2 of 2 left\n"
+        "Last login:    never\n"
+        "Failed codes:  7, the next one is looked at in N seconds\n"
+        f"Files:         {user.home}/.twofactor"
+    )
+
+
+def at_a_terminal(columns: int, *arguments: str) -> list[str]:
+    """The lines that root sees at a terminal so wide."""
+    controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    run = subprocess.Popen([COMMAND, *arguments], stdin=terminal, stdout=terminal, close_fds=True)
+    os.close(terminal)
+    said = b""
+    try:
+        while more := os.read(controller, 65536):
+            said += more
+    except OSError:
+        pass
+    os.close(controller)
+    assert run.wait(30) == DONE
+    return said.decode().splitlines()
+
+
+def test_the_table_of_accounts_fits_the_terminal(products, new_account):
+    long = Account("x" * 32, "")
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", "--user-group", long.name], check=True)
+    damaged = new_account()
+    enroll(damaged)
+    (damaged.home / ".twofactor/credential").write_text("garbage")
+    made = enroll(long, backup_codes=3)
+    try:
+        for columns in (80, 60, 30):
+            lines = at_a_terminal(columns, "users")
+            assert max(map(len, lines)) <= columns
+            assert any(line.startswith("xxxxxxx") for line in lines)
+        at_80 = at_a_terminal(80, "users")
+        assert re.fullmatch(r"USER +TWO-FACTOR  SINCE +BACKUP CODES  LAST USED", at_80[0])
+        row = next(line for line in at_80 if line.startswith("xxx"))
+        assert re.fullmatch(r"x+(~|x) +on +\d{4}-\d\d-\d\d +3 +never", row)
+        row = next(line for line in at_80 if line.startswith(damaged.name + " "))
+        assert re.fullmatch(rf"{damaged.name} +\?  +{damaged.home}/\.twofactor: .*~", row)
+        # A program is told everything.
+        whole = run(None, "users").stdout.decode()
+        assert long.name in whole and "credential" in whole and "~" not in whole
+        assert made.user == long.name
+    finally:
+        subprocess.run(["userdel", "--remove", long.name], check=True, stderr=subprocess.DEVNULL)
+
+
+def test_the_next_login_says_that_a_backup_code_was_used(user, harness, service):
+    made = enroll(user, backup_codes=2)
+    name, day = service(), time.strftime("%Y-%m-%d", time.gmtime(START))
+    used = harness.log_in(name, user.name, made.backup_codes[0], at=START)
+    assert used.messages == ["1 backup codes left. Create new ones with: twofactor backup-codes"]
+    assert run(user, "status").returncode == DONE
+    told = harness.log_in(name, user.name, made.authenticator.code_at(START + 60), at=START + 60)
+    assert (told.result, told.messages) == (Result.SUCCESS, [f"A backup code was used on {day}."])
+    again = harness.log_in(name, user.name, made.authenticator.code_at(START + 120), at=START + 120)
+    assert (again.result, again.messages) == (Result.SUCCESS, [])
