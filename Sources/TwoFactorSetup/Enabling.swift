@@ -34,29 +34,14 @@ struct Enabling {
     } else {
       state = try presentation.confirm(generation)
     }
-    try handOver(codes, &files)
+    let handover = BackupCodesHandover(
+      session: session, codes: codes, file: options.backupCodesFile, issuer: session.issuer(options.key),
+      force: options.force, asks: !options.yes, command: "twofactor enable")
+    try handover.run(&files)
     let draft = CredentialDraft(enabledAt: now, devices: [device.draft], backupCodeHashes: try codes.hashes())
     try OutputStream.standardOutput.flush()
     try files.checkForInterruption()
     try session.store.switchOn(draft, state: state, over: standing)
-  }
-
-  /// Hands the backup codes over and asks whether they are kept.
-  private func handOver(_ codes: BackupCodes, _ files: inout KeptFiles) throws {
-    guard !codes.codes.isEmpty else { return }
-    if let path = options.backupCodesFile {
-      let contents = codes.fileContents(account: session.account.nameText, issuer: session.issuer(options.key))
-      try files.write(path, contents: Array(contents.utf8), force: options.force)
-      try session.show("\nThe backup codes are in \(path.printable)\n")
-    } else if !session.wantsJSON {
-      try session.show("\n" + codes.page)
-    }
-    guard !options.yes, !session.subject.isManagedByRoot else { return }
-    guard try session.terminal.confirm("Have you stored the backup codes in a safe place?") else {
-      throw SetupError(
-        .refused, "the backup codes are not stored, so nothing was switched on",
-        hint: "start again with: twofactor enable")
-    }
   }
 
   private var farewell: String {

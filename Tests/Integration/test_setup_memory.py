@@ -147,3 +147,17 @@ def test_nothing_is_left_of_what_is_imported(products, new_account, password):
         memory = memory_at(EXIT_GROUP, run)
     assert (account.home / ".twofactor" / "credential").exists()
     assert found_in(memory, enrolled, password) == set()
+
+
+def test_nothing_is_left_of_a_key_that_was_typed(products, new_account, password):
+    account = new_account(password=password)
+    token = Authenticator(os.urandom(20))
+    enrolled = Enrollment(account.name, Path(), "phone", token, [], "")
+    code = token.code_for_counter(0)
+    arguments = ("enable", "--ask-key", "--type", "hotp", "--backup-codes", "0")
+    with held_at("exit_group", *arguments, user=account.name) as run:
+        run.stdin.write(f"{password}\nhex:{token.secret.hex()}\n{code}\n".encode())
+        run.stdin.flush()
+        memory = memory_at(EXIT_GROUP, run)
+    assert (account.home / ".twofactor" / "credential").exists()
+    assert found_in(memory, enrolled, password, code, token.secret.hex()[:16]) == set()

@@ -40,7 +40,10 @@ struct ImportChange {
       if options.key.chosenQR != nil, !session.wantsJSON { try presentation.show() }
     }
     if session.wantsJSON { try session.report(json(devices, codes)) }
-    try handOver(codes, &files)
+    let handover = BackupCodesHandover(
+      session: session, codes: codes, file: options.backupCodesFile, issuer: session.issuer(options.key),
+      force: options.force, asks: !options.yes, command: "twofactor import")
+    try handover.run(&files)
 
     let generation = try Generation.random()
     let draft = try draft(devices, codes)
@@ -89,21 +92,6 @@ struct ImportChange {
     draft.scratchCodeHashes = Array(hashes.prefix(imported.scratchCodes.count))
     draft.backupCodeHashes = Array(hashes.dropFirst(imported.scratchCodes.count))
     return draft
-  }
-
-  private func handOver(_ codes: BackupCodes, _ files: inout KeptFiles) throws {
-    guard !codes.codes.isEmpty else { return }
-    if let path = options.backupCodesFile {
-      let contents = codes.fileContents(account: session.account.nameText, issuer: session.issuer(options.key))
-      try files.write(path, contents: Array(contents.utf8), force: options.force)
-      try session.show("\nThe backup codes are in \(path.printable)\n")
-    } else if !session.wantsJSON {
-      try session.show("\n" + codes.page)
-    }
-    guard !options.yes, !session.subject.isManagedByRoot else { return }
-    guard try session.terminal.confirm("Have you stored the backup codes in a safe place?") else {
-      throw SetupError(.refused, "the backup codes are not stored, so nothing was switched on")
-    }
   }
 
   private func json(_ devices: [DeviceKey], _ codes: BackupCodes) -> JSONValue {
