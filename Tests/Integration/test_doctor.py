@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -154,7 +155,7 @@ BROKEN = {
         "auth required",
     ),
     "before the password": (
-        with_sshd(LINE + "@include common-auth\n"), ("pam_order", "failed"), "move it behind /etc/pam.d/common-auth, line 1"
+        with_sshd(LINE + "@include common-auth\n"), ("pam_order", "failed"), "in /etc/pam.d/sshd, behind line 2: auth required pam_twofactor.so nullok"
     ),
     "jumped over by the password": (
         {**DEBIAN_12, AUTH: after(COMMON_AUTH.replace("success=1", "success=2"), "auth\t[success", LINE), **SSHD_SETTINGS},
@@ -164,7 +165,7 @@ BROKEN = {
     "where the count of a jump was forgotten": (
         {**DEBIAN_12, AUTH: after(COMMON_AUTH, "auth\t[success", LINE), **SSHD_SETTINGS},
         ("pam_dead_end", "failed"),
-        "success=N",
+        "in /etc/pam.d/common-auth, behind line 4: auth required pam_twofactor.so nullok",
     ),
     "nullok and nothing else that says yes": (
         {**with_sshd(LINE), DROP_IN: SSHD_SETTINGS[DROP_IN] + "AuthenticationMethods publickey,keyboard-interactive\n"},
@@ -174,7 +175,7 @@ BROKEN = {
     "behind a sufficient password": (
         with_sshd("auth sufficient pam_unix.so\n" + LINE + "auth required pam_deny.so\n"),
         ("pam_bypass", "failed"),
-        "in /etc/pam.d/sshd, line 1: auth requisite pam_unix.so",
+        "in /etc/pam.d/sshd, line 1: auth [success=1 default=ignore] pam_unix.so",
     ),
     "behind a sufficient password that is included": (
         {
@@ -202,7 +203,7 @@ BROKEN = {
     "a count that leads nowhere": (
         with_sshd("auth [success=5 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n" + LINE),
         ("pam_dead_end", "failed"),
-        "success=N",
+        "in /etc/pam.d/sshd, line 1: auth [success=1 default=ignore] pam_unix.so",
     ),
     "the code alone": (with_sshd(LINE), ("pam_code_alone", "failed"), "auth requisite pam_unix.so"),
     "the code alone for su": (
@@ -224,7 +225,7 @@ BROKEN = {
         "pam_deny.so",
     ),
     "two codes": (
-        {**good(), AUTH: COMMON_AUTH + LINE}, ("pam_twice", "failed"), "remove from /etc/pam.d/sshd, line 2"
+        {**good(), AUTH: COMMON_AUTH + LINE}, ("pam_twice", "failed"), "in /etc/pam.d/sshd, remove line 2: auth required pam_twofactor.so nullok"
     ),
     "nullok taken back": (
         in_sshd("auth [success=ok default=die] pam_twofactor.so nullok"), ("pam_nullok", "warning"), "auth required"
@@ -232,7 +233,7 @@ BROKEN = {
     "named for account": (
         {**good(), "etc/pam.d/login": DEBIAN_12["etc/pam.d/login"] + "account required pam_twofactor.so\n"},
         ("pam_facility", "failed"),
-        "remove from /etc/pam.d/login",
+        "in /etc/pam.d/login, remove line 6: account required pam_twofactor.so",
     ),
     "an include that is not there": (
         with_sshd("@include common-auth\n@include common-nothing\n" + LINE), ("pam_syntax", "failed"), "correct"
@@ -287,7 +288,7 @@ BROKEN = {
         {**good(), "etc/pam.d/twofactor": None}, ("password_service", "warning"), "auth required pam_unix.so"
     ),
     "a service of the command that asks for a code": (
-        {**good(), "etc/pam.d/twofactor": "auth required pam_unix.so\n" + LINE}, ("password_service", "warning"), "pam_unix.so"
+        {**good(), "etc/pam.d/twofactor": "auth required pam_unix.so\n" + LINE}, ("password_service", "warning"), "in /etc/pam.d/twofactor, remove line 2: auth required pam_twofactor.so nullok"
     ),
     "an empty service of the command": (
         {**good(), "etc/pam.d/twofactor": "# nothing\n"}, ("password_service", "warning"), "auth required pam_unix.so"
@@ -305,6 +306,51 @@ def test_what_is_wrong_is_found_once_and_the_change_is_named(tmp_path, what):
     assert remedy in next(check["remedy"] for check in checks if (check["name"], check["status"]) == expected)
     assert status == (78 if expected[1] == "failed" else 0)
     assert doctor(tmp_path / "host", "--strict")[0] == (78 if expected[1] == "failed" else 1)
+
+
+EDIT = re.compile(r"in (/[^,]+), (?:(remove|before|behind) )?line (\d+): (.*)")
+
+
+def apply(root: Path, remedy: str) -> int:
+    """Does what a remedy says, line by line, the last line of a file first; returns how many lines it names."""
+    edits = [matched.groups() for line in remedy.splitlines() if (matched := EDIT.fullmatch(line))]
+    files = {name: (root / name.lstrip("/")).read_text().splitlines() for name, *_ in edits}
+    inserted: dict[tuple[str, int], int] = {}
+    for name, how, number, text in sorted(edits, key=lambda edit: (-int(edit[2]), edit[1] == "remove")):
+        lines, index = files[name], int(number) - 1
+        match how:
+            case "remove":
+                assert text.lstrip("… ").split()[-1] in lines[index]
+                del lines[index]
+            case "before":
+                lines.insert(index, text)
+            case "behind":
+                # What is to stand behind the same line stands there in the order of the remedy.
+                inserted[name, index] = inserted.get((name, index), 0) + 1
+                lines.insert(index + inserted[name, index], text)
+            case None:
+                lines[index] = text
+    for name, lines in files.items():
+        (root / name.lstrip("/")).write_text("\n".join(lines) + "\n")
+    return len(edits)
+
+
+# What is not mended by changing a line that is there.
+OTHERWISE = {"no service for the command": "printf 'auth required pam_unix.so"}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_the_lines_that_are_named_mend_what_was_found(tmp_path, what):
+    root = build(tmp_path / "host", BROKEN[what][0])
+    for _ in range(4):
+        wrong = [check for check in doctor(root)[1] if check["status"] in ("warning", "failed")]
+        if not wrong:
+            return
+        if what in OTHERWISE:
+            assert wrong[0]["remedy"].startswith(OTHERWISE[what])
+            return
+        assert apply(root, wrong[0]["remedy"]) > 0, wrong[0]["remedy"]
+    assert wrong == []
 
 
 def test_the_corpus_is_large_enough():

@@ -7,12 +7,30 @@ struct PAMStack {
     case substack([Step])
   }
 
+  /// The line that includes a file.
+  struct Origin: Equatable {
+    let file: String
+    let line: Int
+    /// The name by which it includes it.
+    let target: String
+    let isSubstack: Bool
+  }
+
+  /// Something in a file that libpam does not understand.
+  struct Problem: Equatable {
+    let words: String
+    /// What takes it away.
+    let edit: Edit
+  }
+
   let service: String
   let steps: [Step]
+  /// Where each file that is included is included first.
+  let origins: [String: Origin]
   /// Lines that name the module for something else than auth.
   let misplaced: [PAMRule]
-  /// What is wrong with the files: `FILE, line N: …`.
-  let problems: [String]
+  /// What is wrong with the files.
+  let problems: [Problem]
 
   /// Every line, in the order in which libpam comes by.
   var rules: [PAMRule] { Self.rules(of: steps) }
@@ -61,7 +79,9 @@ struct PAMConfiguration {
     for facility in ["account", "password", "session"] {
       reading.misplaced += reading.rules(of: path, facility: facility)
     }
-    return PAMStack(service: service, steps: steps, misplaced: reading.misplaced, problems: reading.problems)
+    return PAMStack(
+      service: service, steps: steps, origins: reading.origins, misplaced: reading.misplaced,
+      problems: reading.problems)
   }
 
   /// The files that a file includes, and those that they include.
@@ -96,7 +116,8 @@ struct PAMConfiguration {
 private struct Reading {
   let configuration: PAMConfiguration
   var misplaced: [PAMRule] = []
-  var problems: [String] = []
+  var problems: [PAMStack.Problem] = []
+  var origins: [String: PAMStack.Origin] = [:]
 
   private static let deepest = 16
 
@@ -110,13 +131,15 @@ private struct Reading {
       case .rule(let rule):
         if rule.facility == facility { steps.append(.rule(rule)) }
       case .broken(let line, let text):
-        if facility == "auth" { problems.append("\(file.path), line \(line), cannot be understood: \(text)") }
+        note("cannot be understood: \(text)", file.path, line, text, facility)
       case .include(let itsFacility, let target, let isSubstack, let line):
         guard itsFacility == facility else { continue }
-        let more = included(target, from: file.path, line, facility: facility, depth: depth)
+        let origin = PAMStack.Origin(file: file.path, line: line, target: target, isSubstack: isSubstack)
+        let more = included(origin, facility: facility, depth: depth)
         if isSubstack { steps.append(.substack(more)) } else { steps += more }
       case .includeAll(let target, let line):
-        steps += included(target, from: file.path, line, facility: facility, depth: depth)
+        let origin = PAMStack.Origin(file: file.path, line: line, target: target, isSubstack: false)
+        steps += included(origin, facility: facility, depth: depth)
       }
     }
     return steps
@@ -125,21 +148,28 @@ private struct Reading {
   /// The lines of another facility that name the module.
   mutating func rules(of name: String, facility: String) -> [PAMRule] {
     PAMStack(
-      service: name, steps: steps(of: name, facility: facility, depth: 0), misplaced: [], problems: []
+      service: name, steps: steps(of: name, facility: facility, depth: 0), origins: [:], misplaced: [], problems: []
     ).twoFactorRules
   }
 
-  private mutating func included(
-    _ target: String, from file: String, _ line: Int, facility: String, depth: Int
-  ) -> [PAMStack.Step] {
+  private mutating func included(_ origin: PAMStack.Origin, facility: String, depth: Int) -> [PAMStack.Step] {
+    let (target, file, line) = (origin.target, origin.file, origin.line)
     guard depth < Self.deepest else {
-      if facility == "auth" { problems.append("\(file), line \(line), includes itself: \(target)") }
+      note("includes itself: \(target)", file, line, "… \(target)", facility)
       return []
     }
-    guard configuration.path(of: target) != nil else {
-      if facility == "auth" { problems.append("\(file), line \(line), includes a file that is not there: \(target)") }
+    guard let path = configuration.path(of: target) else {
+      note("includes a file that is not there: \(target)", file, line, "… \(target)", facility)
       return []
     }
+    if facility == "auth", origins[path] == nil { origins[path] = origin }
     return steps(of: target, facility: facility, depth: depth + 1)
+  }
+
+  private mutating func note(_ words: String, _ file: String, _ line: Int, _ text: String, _ facility: String) {
+    guard facility == "auth" else { return }
+    let problem = PAMStack.Problem(
+      words: "\(file), line \(line), \(words)", edit: .remove(file: file, line: line, text: text))
+    if !problems.contains(problem) { problems.append(problem) }
   }
 }

@@ -107,7 +107,8 @@ struct SSHCheck {
       guard !isKeysOnly else { return nil }
       return .warning(
         "ssh_match", "\(line.place): \(line.keyword) is \(line.value) under Match \(match.joined(separator: " "))",
-        remedy: "if a code is to be asked for there too, remove that line; look with: twofactor doctor --user NAME")
+        remedy: Edit.remove(file: line.file, line: line.number, text: "\(line.keyword) \(line.value)").text
+          + "\nif a code is to be asked for there too; look with: twofactor doctor --user NAME")
     }
   }
 }

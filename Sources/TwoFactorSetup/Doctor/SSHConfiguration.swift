@@ -6,9 +6,12 @@ struct SSHConfiguration {
   struct Line {
     let keyword: String
     let value: String
-    let place: String
+    let file: String
+    let number: Int
     /// The criteria of the `Match` that it stands under; nil outside.
     let match: [String]?
+
+    var place: String { "\(file), line \(number)" }
   }
 
   /// The main file; nil where the host has none.
@@ -58,7 +61,7 @@ struct SSHConfiguration {
       default:
         lines.append(
           Line(
-            keyword: keyword, value: values.joined(separator: " "), place: "\(path), line \(index + 1)", match: match))
+            keyword: keyword, value: values.joined(separator: " "), file: path, number: index + 1, match: match))
       }
     }
   }

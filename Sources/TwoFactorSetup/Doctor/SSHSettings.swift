@@ -56,10 +56,12 @@ struct SSHSettings {
   /// Where a setting comes from, for a person.
   func origin(_ keyword: String) -> String { self[keyword].place ?? "sshd's default" }
 
-  /// The line to write: where the setting stands now, or in the main file.
+  /// The line to write: where the setting stands now, or at the beginning of the main file, where no other goes before it
+  /// and no Match above it.
   func remedy(_ keyword: String, _ value: String) -> String {
     let line = "\(Self.spellings[keyword] ?? keyword) \(value)"
-    return self[keyword].place.map { "in \($0): \(line)" } ?? "in /etc/ssh/sshd_config, above any Match: \(line)"
+    return self[keyword].place.map { "in \($0): \(line)" }
+      ?? Edit.insertBefore(file: "/etc/ssh/sshd_config", line: 1, text: line).text
   }
 
   /// The lists of methods of which one has to be passed; nil where any one method is enough.

@@ -39,13 +39,29 @@ struct SettingsCheck {
         name, "\(path) is not root's alone to write: everybody is refused",
         remedy: "chown root:root \(path) && chmod 644 \(path)")
     }
-    do {
-      _ = try read(path)
-      return .ok(name, "\(path) is understood")
+    guard let problem = problem(in: path) else { return .ok(name, "\(path) is understood") }
+    var words = ByteText<512>()
+    problem.describe(into: &words, path: path.utf8.span)
+    let lines = (tree.text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    let line = Int(problem.line)
+    let removal =
+      lines.indices.contains(line - 1)
+      ? Edit.remove(file: path, line: line, text: String(lines[line - 1])).text + "\nor correct it; " : ""
+    return .failed(
+      name, "\(String(decoding: words.bytes)): everybody is refused",
+      remedy: removal + "what may stand there: man twofactor.conf")
+  }
+
+  /// What the parser of logins does not understand in a file.
+  private func problem(in path: String) -> PolicyProblem? {
+    guard let bytes = bytes(of: path) else { return nil }
+    do throws(PolicyProblem) {
+      var parser = PolicyParser()
+      try parser.read(file: bytes)
+      _ = try parser.finish()
+      return nil
     } catch {
-      return .failed(
-        name, "\((error as? SetupError)?.message ?? "\(path) cannot be read"): everybody is refused",
-        remedy: "correct that line; what may stand there: man twofactor.conf")
+      return error
     }
   }
 
@@ -54,21 +70,39 @@ struct SettingsCheck {
     return try HostSettings(text: text, path: path)
   }
 
-  /// What is wrong with the arguments of a line, read as in a login: behind the file that they override.
+  /// What is wrong with the arguments of a line.
   private func arguments(_ rule: PAMRule) -> Finding? {
+    guard let problem = problem(with: rule) else { return groups(rule) }
     var words = ByteText<512>()
+    problem.describe(into: &words, path: HostSettings.path.utf8.span)
+    let change = without(String(decoding: problem.word.bytes), rule).map { $0.text + "\nor correct it; " } ?? ""
+    return .failed(
+      "module_arguments", "\(rule.place): \(String(decoding: words.bytes)): everybody is refused",
+      remedy: change + "what may stand there: man pam_twofactor")
+  }
+
+  /// What the parser does not understand, read as in a login: behind the file that the arguments override.
+  private func problem(with rule: PAMRule) -> PolicyProblem? {
     do throws(PolicyProblem) {
       var parser = PolicyParser()
       if let file = bytes(of: otherFile(rule) ?? HostSettings.path) { try? parser.read(file: file) }
       for argument in rule.arguments { try parser.read(argument.utf8.span) }
       _ = try parser.finish()
-      return groups(rule)
+      return nil
     } catch {
-      error.describe(into: &words, path: HostSettings.path.utf8.span)
+      return error
     }
-    return .failed(
-      "module_arguments", "\(rule.place): \(String(decoding: words.bytes)): everybody is refused",
-      remedy: "in \(rule.file), line \(rule.line), correct it; what may stand there: man pam_twofactor")
+  }
+
+  /// The line without the last argument of that name.
+  private func without(_ word: String, _ rule: PAMRule) -> Edit? {
+    guard let index = rule.arguments.lastIndex(where: { $0 == word || $0.hasPrefix(word + "=") }) else { return nil }
+    var arguments = rule.arguments
+    arguments.remove(at: index)
+    let rest = PAMRule(
+      file: rule.file, line: rule.line, facility: rule.facility, control: rule.control, module: rule.module,
+      arguments: arguments)
+    return .replace(file: rule.file, line: rule.line, text: rest.text())
   }
 
   /// Groups that do not exist.
@@ -109,17 +143,19 @@ struct SettingsCheck {
         name,
         "/etc/pam.d/\(PasswordCheck.service) is missing: users cannot switch two-factor on, for their password cannot "
           + "be checked",
-        remedy: "install it; it consists of: auth required pam_unix.so and account required pam_unix.so")
+        remedy:
+          "printf 'auth required pam_unix.so\\naccount required pam_unix.so\\n' >/etc/pam.d/\(PasswordCheck.service)")
     }
     let stack = PAMConfiguration(tree: tree).stack(of: PasswordCheck.service)
     guard let stack, !stack.rules.isEmpty else {
       return .warning(
-        name, "\(place) has no auth line: no password is right", remedy: "in \(place): auth required pam_unix.so")
+        name, "\(place) has no auth line: no password is right",
+        remedy: Edit.insertBefore(file: place, line: 1, text: "auth required pam_unix.so").text)
     }
-    guard stack.twoFactorRules.isEmpty else {
+    if let rule = stack.twoFactorRules.first {
       return .warning(
         name, "\(place) names pam_twofactor.so: a user who enrols again is asked for a code that may be lost",
-        remedy: "in \(place), let it be: auth required pam_unix.so")
+        remedy: rule.removal.text)
     }
     return .ok(name, "\(place) checks the password")
   }

@@ -14,12 +14,13 @@ struct StackCheck {
   /// What there is to say; empty for a stack that is right.
   var findings: [Finding] {
     var findings = stack.problems.map {
-      Finding.failed("pam_syntax", "\($0): nobody can log in through it", remedy: "correct or remove that line")
+      Finding.failed(
+        "pam_syntax", "\($0.words): nobody can log in through it", remedy: $0.edit.text + "\nor correct it")
     }
     findings += stack.misplaced.map {
       .failed(
         "pam_facility", "\($0.place), names the module for \($0.facility), and it is for auth alone: logins fail",
-        remedy: "remove from \($0.file): \($0.text())")
+        remedy: $0.removal.text)
     }
     guard let rule = stack.twoFactorRules.first else { return findings }
     guard stack.problems.isEmpty else { return findings }
@@ -41,7 +42,7 @@ struct StackCheck {
         "pam_control",
         "\(guilty.place): with \"\(guilty.control.text)\" a login goes through although the code was refused "
           + "(\(refusal))",
-        remedy: "in \(guilty.file), line \(guilty.line): \(guilty.text(control: "required"))")
+        remedy: guilty.with(control: "required").text)
     }
     return nil
   }
@@ -57,7 +58,7 @@ struct StackCheck {
         let conditions = analysis.conditions.map(\.place).joined(separator: "; ")
         return .warning(
           "pam_condition", "the service \(stack.service) asks some logins for no code: it depends on \(conditions)",
-          remedy: "if that is not meant, remove the condition, or move it behind: \(rule.text())")
+          remedy: analysis.conditions.map(\.removal).text + "\nif that is not meant; or move it behind: \(rule.text())")
       }
       return .failed(
         "pam_bypass",
@@ -69,7 +70,7 @@ struct StackCheck {
       if passes {
         return .warning(
           "pam_alternative", "\(other.place): \(other.module) lets in without password and code",
-          remedy: "if that is not meant, in \(other.file), line \(other.line), remove: \(other.text())")
+          remedy: other.removal.text + "\nif that is not meant")
       }
     }
     return nil
@@ -85,12 +86,14 @@ struct StackCheck {
   }
 
   private func bypassRemedy(_ last: PAMRule?, _ rule: PAMRule) -> String {
-    guard let last else { return "move the line behind the check of the password: \(rule.text())" }
-    if let password = analysis.passwords.last(where: { last == $0 }) {
-      return "in \(password.file), line \(password.line): \(password.text(control: "requisite"))\n"
-        + "or, where several modules check passwords: [success=N default=ignore], N up to and with pam_deny.so"
+    let repair = StackRepair(stack: stack)
+    let jumping = repair.jumping()
+    if !jumping.isEmpty { return jumping.text }
+    if let last, let password = analysis.passwords.last(where: { last == $0 }) {
+      return password.with(control: "requisite").text
     }
-    return "put behind \(last.place): \(rule.text())"
+    guard let last, last != rule else { return repair.moved(rule).text }
+    return [rule.removal, Edit.insertBehind(file: last.file, line: last.line, text: rule.text())].text
   }
 
   /// Everything is right, and the login fails all the same.
@@ -98,7 +101,15 @@ struct StackCheck {
     guard !analysis.runsWithRightPassword(code: "success").contains(where: { $0.trial.passes }) else { return nil }
     return .failed(
       "pam_dead_end", "the service \(stack.service) refuses everybody, also with a right password and a right code",
-      remedy: "look at the counts of success=N, and at what follows \(rule.place)")
+      remedy: deadEndRemedy(rule))
+  }
+
+  private func deadEndRemedy(_ rule: PAMRule) -> String {
+    let jumping = StackRepair(stack: stack).jumping()
+    if !jumping.isEmpty { return jumping.text }
+    let refusing = analysis.runsWithRightPassword(code: "success").compactMap { $0.trial.called.last }
+      .first { $0.name == "pam_deny" }
+    return refusing?.removal.text ?? "look at the counts of success=N, and at what follows \(rule.place)"
   }
 
   /// A code that is enough, without a password.
@@ -108,12 +119,12 @@ struct StackCheck {
     if analysis.passwords.isEmpty, analysis.others.isEmpty {
       return .failed(
         "pam_code_alone", "the service \(stack.service) asks for no password: the code alone is enough",
-        remedy: "in \(rule.file), before line \(rule.line): auth requisite pam_unix.so")
+        remedy: Edit.insertBefore(file: rule.file, line: rule.line, text: "auth requisite pam_unix.so").text)
     }
     return .failed(
       "pam_code_alone",
       "\(rule.place): with \"\(rule.control.text)\" the code alone is enough, without a right password",
-      remedy: "in \(rule.file), line \(rule.line), behind the check of the password: \(rule.text(control: "required"))")
+      remedy: rule.with(control: "required").text)
   }
 
   /// A code that is asked for before the password is known to be right.
@@ -125,20 +136,15 @@ struct StackCheck {
       return .failed(
         "pam_order",
         "\(rule.place): the code is asked for before the password, so a stranger can use up a user's tries",
-        remedy: "move it behind \(analysis.passwords.last?.place ?? "the check of the password"): \(rule.text())")
+        remedy: StackRepair(stack: stack).moved(rule).text)
     }
     guard analysis.runs(password: .none, code: "auth_err").contains(where: { $0.asked > 0 }) else { return nil }
     let guilty = analysis.passwords.last ?? rule
-    let isInSubstack = !stack.steps.contains(.rule(guilty))
-    let change = guilty.control.text.lowercased() == "required" && !isInSubstack
     return .warning(
       "pam_requisite",
       "the service \(stack.service) asks for a code also after a wrong password (\(guilty.place)), so a stranger "
         + "can use up a user's tries",
-      remedy: change
-        ? "in \(guilty.file), line \(guilty.line): \(guilty.text(control: "requisite"))"
-        : "before \(rule.place), have a wrong password end the stack: auth requisite pam_deny.so, jumped over by "
-          + "[success=1 default=ignore] of the check")
+      remedy: StackRepair(stack: stack).requisite(guilty).text)
   }
 
   /// A code that is asked for twice: the second time it is used up.
@@ -149,7 +155,7 @@ struct StackCheck {
     return .failed(
       "pam_twice",
       "the service \(stack.service) asks for two codes, the second one at \(second.place): a code is good once",
-      remedy: "remove from \(second.file), line \(second.line): \(second.text())")
+      remedy: second.removal.text)
   }
 
   /// `nullok` that the control field takes back.
@@ -161,12 +167,12 @@ struct StackCheck {
     guard rule.control.action(on: "ignore") != .ignore else {
       return .warning(
         "pam_nullok", "\(rule.place): users who are not enrolled are refused in spite of nullok: nothing else says yes",
-        remedy: "in \(rule.file), behind line \(rule.line): auth required pam_permit.so")
+        remedy: Edit.insertBehind(file: rule.file, line: rule.line, text: "auth required pam_permit.so").text)
     }
     return .warning(
       "pam_nullok",
       "\(rule.place): with \"\(rule.control.text)\" users who are not enrolled are refused in spite of nullok",
-      remedy: "in \(rule.file), line \(rule.line): \(rule.text(control: "required"))")
+      remedy: rule.with(control: "required").text)
   }
 
   /// A module that may be missing without anybody noticing.
@@ -176,6 +182,6 @@ struct StackCheck {
     return .failed(
       "pam_control",
       "\(rule.place): with \"\(rule.control.text)\" no code is asked for when the module cannot be loaded",
-      remedy: "in \(rule.file), line \(rule.line): \(rule.text(control: "required"))")
+      remedy: rule.with(control: "required").text)
   }
 }
