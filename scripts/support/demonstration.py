@@ -20,7 +20,7 @@ from rig.ssh import Client, Server, make_key  # noqa: E402
 from rig.syslog import SystemLog  # noqa: E402
 
 PASSWORD_AND_CODE = """\
-auth required pam_unix.so nodelay
+auth requisite pam_unix.so nodelay
 auth required pam_twofactor.so{arguments}
 account required pam_unix.so
 session required pam_permit.so
