@@ -1,0 +1,63 @@
+"""sshd confined by AppArmor, with the rules that pam/hosts.md gives, and without them."""
+
+import re
+
+import pytest
+from rig.machine import CHECKOUT
+
+KERNEL = "apparmor=1 security=apparmor"
+
+# Everything that sshd does but for what lies in the homes.
+PROFILE = """\
+abi <abi/3.0>,
+include <tunables/global>
+
+profile confined-sshd /usr/sbin/sshd flags=(attach_disconnected) {{
+  capability, network, signal, unix, dbus, ptrace,
+  / r,
+  /{{bin,dev,etc,lib,lib64,proc,root,run,sbin,sys,tmp,usr,var}}/** mrwlk,
+  /{{usr/,}}bin/** Ux,
+  /usr/sbin/sshd mrix,
+  /{{usr/,}}sbin/unix_chkpwd Ux,
+  {rules}
+}}
+"""
+
+
+def rules_of_the_page() -> str:
+    page = (CHECKOUT / "pam/hosts.md").read_text().partition("## AppArmor\n")[2].partition("\n## ")[0]
+    rules = re.findall(r"^    (\S.*,)$", page, re.MULTILINE)
+    assert any(".twofactor/state" in rule for rule in rules)
+    return "\n  ".join(rules)
+
+
+@pytest.fixture(scope="module")
+def alice(person):
+    alice = person("alice")
+    alice.enroll()
+    return alice
+
+
+def confine(machine, rules: str) -> None:
+    machine.run("sh", "-c", "cat >/etc/apparmor.d/confined-sshd", given=PROFILE.format(rules=rules))
+    machine.run("apparmor_parser", "--replace", "/etc/apparmor.d/confined-sshd")
+    machine.run("systemctl", "restart", "ssh")
+    assert "confined-sshd (enforce)" in machine.run("sh", "-c", "cat /proc/$(systemctl show -P MainPID ssh)/attr/current")
+
+
+def test_without_rules_for_the_files_a_confined_login_is_refused(machine, alice):
+    confine(machine, "")
+    # To look whether there is an enrolment takes no right that AppArmor minds; to read it does.
+    assert not alice.logs_in_by_ssh(alice.fresh_code())
+    assert "denied user=alice rhost=10.0.2.2 reason=io-error" in machine.log()
+    assert any('apparmor="DENIED"' in line and "/home/alice/.twofactor" in line for line in machine.denials())
+
+
+def test_with_the_rules_of_the_page_it_goes_through_and_nothing_is_refused(machine, alice):
+    confine(machine, rules_of_the_page())
+    before = machine.denials()
+    code = alice.fresh_code()
+    assert alice.logs_in_by_ssh(code)
+    assert not alice.logs_in_by_ssh(code)
+    assert alice.logs_in_by_ssh(alice.backup_codes[0])
+    assert machine.denials() == before
