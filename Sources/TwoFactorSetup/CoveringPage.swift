@@ -32,9 +32,9 @@ final class CoveringPage {
     let screen = terminal.qrScreen
     // A window that has become too small shows the end.
     let lines = draw(screen, notice) ?? (draw(screen, nil) ?? []).suffix(max(0, (screen.size?.rows ?? 1) - 1))
-    let start = isUp ? "" : Self.enter
+    let start = isUp ? Self.erasure(rows: screen.size?.rows) : Self.enter
     isUp = true
-    try terminal.page.write(start + Self.clear + lines.map { $0 + "\n" }.joined())
+    try terminal.page.write(start + lines.map { $0 + "\n" }.joined())
   }
 
   /// Gives the terminal back as it was.
@@ -42,11 +42,15 @@ final class CoveringPage {
     guard isUp else { return }
     isUp = false
     // A terminal that does not take it is gone.
-    try? terminal.page.write(Self.clear + Self.leave)
+    try? terminal.page.write(Self.erasure(rows: terminal.pageSize?.rows) + Self.leave)
   }
 
   /// The alternate screen of xterm's control sequences. A terminal that has none takes no notice, and is cleared.
-  private static let enter = "\u{1B}[?1049h"
+  private static let enter = "\u{1B}[?1049h\u{1B}[H\u{1B}[2J"
   private static let leave = "\u{1B}[?1049l"
-  private static let clear = "\u{1B}[H\u{1B}[2J"
+
+  /// Erases every row where it stands. Many terminals keep above their screen what is cleared at once.
+  private static func erasure(rows: Int?) -> String {
+    "\u{1B}[H" + String(repeating: "\u{1B}[2K\u{1B}[B", count: rows ?? 24) + "\u{1B}[H"
+  }
 }

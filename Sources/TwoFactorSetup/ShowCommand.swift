@@ -11,7 +11,7 @@ struct ShowCommand: ParsableCommand {
     abstract: "Show the key of a device again.",
     discussion: """
       Asks for your password and a code, and then shows the QR code, the key and the URI of a device, to put \
-      it on a second phone or into a password manager.
+      it on a second phone or into a password manager. What is shown stays on the screen.
       """)
 
   @Option(help: ArgumentHelp("The device, where there are several.", valueName: "name"))

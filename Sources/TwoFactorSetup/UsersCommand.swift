@@ -40,11 +40,13 @@ private struct UserEntry {
   private let name: String
   private let status: EnrollmentStatus?
   private let problem: String?
+  private var directory: String?
 
   init(_ account: Account, settings: HostSettings) {
     name = account.nameText
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
+      directory = store.directory
       status = try store.status(now: SystemClock.now)
       problem = nil
     } catch {
@@ -55,7 +57,11 @@ private struct UserEntry {
 
   var json: JSONValue {
     guard let status else {
-      return .object([("user", .string(name)), ("enabled", .null), ("error", .optional(problem))])
+      // All that a status has, so that a program finds it, and why it is not known.
+      return .object([
+        ("user", .string(name)), ("enabled", .null), ("directory", .optional(directory)), ("devices", .array([])),
+        ("backup_codes_left", .null), ("failures", .null), ("locked_until", .null), ("error", .optional(problem)),
+      ])
     }
     return status.json
   }

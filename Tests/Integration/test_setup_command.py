@@ -498,37 +498,6 @@ def test_a_configuration_that_cannot_be_trusted_or_understood_stops_everything(u
     assert done.returncode == NOT_CONFIGURED and json.loads(done.stderr)["error"].startswith(str(CONFIGURATION))
 
 
-def test_the_user_is_told_of_every_change(user, configuration, tmp_path):
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents:
-        folder.chmod(folder.stat().st_mode | 0o055)
-    mails = tmp_path / "mails"
-    mails.mkdir()
-    mails.chmod(0o777)
-    program = tmp_path / "sendmail"
-    program.write_text(f'#!/bin/sh\n{{ id -un; echo "$@"; cat; }} > {mails}/$(date +%s%N)\n')
-    program.chmod(0o755)
-    configuration(f"notify = {program}\nrequire_password = no\n")
-    answer = json.loads(run(user, *PROVISION).stdout)
-    run(None, "device", "add", "tablet", "--no-confirm", "--user", user.name)
-    run(None, "device", "remove", "tablet", "--user", user.name)
-    run(None, "backup-codes", "--user", user.name)
-    run(None, "disable", "--user", user.name)
-    told = [path.read_text() for path in sorted(mails.iterdir())]
-    assert [re.search("^Change: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [
-        "switched on",
-        "device added: tablet",
-        "device removed: tablet",
-        "new backup codes",
-        "switched off",
-    ]
-    assert all(mail.startswith(f"{user.name}\n-i {user.name}\nTo: {user.name}\n") for mail in told)
-    assert not any(secret in mail for mail in told for secret in (answer["secret"], *answer["backup_codes"]))
-    configuration("notify = /bin/false\nrequire_password = no\n")
-    done = run(user, *PROVISION)
-    assert done.returncode == DONE and b"nobody was told of it: /bin/false: ended with 1" in done.stderr
-
-
 def test_a_directory_outside_the_homes_is_roots(user, configuration, tmp_path):
     store = Path("/var/lib/twofactor")
     store.mkdir(mode=0o755, exist_ok=True)

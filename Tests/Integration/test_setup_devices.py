@@ -210,6 +210,7 @@ def test_all_accounts_that_may_log_in_are_listed(user, new_account):
     users = {entry["user"]: entry for entry in answer(run(None, "users", "--json"))["users"]}
     assert users[user.name] == status(user) and users["root"]["enabled"] is False
     assert other.name not in users and "daemon" not in users
+    assert set(users[damaged.name]) == {*status(user), "error"}
     assert users[damaged.name]["enabled"] is None and "is not a credential" in users[damaged.name]["error"]
     table = run(None, "users").stdout.decode()
     assert re.search(rf"^{user.name} +on +\d{{4}}-\d\d-\d\d +3 +never$", table, re.MULTILINE)

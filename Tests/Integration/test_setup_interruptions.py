@@ -3,13 +3,14 @@
 import os
 import re
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from rig.enrollment import command, enroll
-from rig.machine import Account
+from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
 
@@ -27,6 +28,10 @@ class Question:
     @property
     def text(self) -> str:
         return self.questions[self.number]
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        return self.questions[: self.number]
 
 
 FILES = "--qr-file qr.png --backup-codes-file codes"
@@ -71,7 +76,7 @@ class Sitting:
         return self.screen
 
     def reach(self) -> None:
-        for text in self.question.questions[: self.question.number]:
+        for text in self.question.before:
             self.answer(text)
         self.screen.expect(self.question.text)
 
@@ -186,6 +191,24 @@ def test_a_command_that_is_stopped_gives_the_terminal_back_and_asks_again_when_i
     assert user.password not in screen.received
     if question.command != "verify":
         assert sitting.files() != sitting.before or not sitting.before
+
+
+@pytest.mark.parametrize("question", [question for question in QUESTIONS if NEW_CODE not in question.before], ids=name)
+def test_the_end_of_lines_from_a_program_changes_nothing(user, question):
+    sitting = Sitting(user, question)
+    answers = {PASSWORD: user.password, CODE: sitting.codes[0] if sitting.codes else ""}
+    done = subprocess.run(
+        ["runuser", "-u", user.name, "--", COMMAND, *question.command.split()],
+        input="".join(answers[text] + "\n" for text in question.before),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=user.home,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "twofactor: the input ended at a question, nothing was changed\n"
+    assert question.text in done.stdout and "\x1b" not in done.stdout
+    sitting.nothing_happened()
 
 
 def test_ctrl_c_typed_ahead_leaves_all_or_nothing(user):

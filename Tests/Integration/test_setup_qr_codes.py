@@ -117,10 +117,13 @@ def drawn(path: Path, scratch: Path) -> Path:
     return scratch / "drawn.pgm"
 
 
-def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, scratch):
+@pytest.mark.parametrize("alternate_screen", ["on", "off"])
+def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, alternate_screen, scratch):
     tmux = ["runuser", "-u", user.name, "--", "tmux", "-S", f"{user.home}/socket"]
     shell = "exec env LC_ALL=C.UTF-8 PS1=ready\\> sh"
-    start = ["-f", "/dev/null", "-u", "new-session", "-d", "-x", "80", "-y", "24", shell]
+    configuration = user.home / "tmux.conf"
+    configuration.write_text(f"set -g alternate-screen {alternate_screen}\n")
+    start = ["-f", str(configuration), "-u", "new-session", "-d", "-x", "80", "-y", "24", shell]
     subprocess.run([*tmux, *start], check=True, timeout=20, cwd=user.home)
     try:
         window = TmuxWindow(tmux)
@@ -139,7 +142,8 @@ def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, scratch)
         window.type("y")
         window.wait_for("To undo it: twofactor disable")
         everything = window.capture("-S", "-")
-        assert "ready>twofactor enable\nPassword:\n\nBackup codes" in everything
+        assert everything.startswith("ready>twofactor enable\nPassword:\n") and "\n\nBackup codes" in everything
+        assert "Key:" not in everything and "otpauth" not in everything
         assert key not in everything.replace(" ", "").replace("\n", "") and "█" not in everything
     finally:
         subprocess.run([*tmux, "kill-server"], timeout=20)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from rig.enrollment import enroll
-from rig.machine import CHECKOUT, COMMAND
+from rig.machine import CHECKOUT, COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.screen import DARK, LIGHT, Screen
 
@@ -209,6 +209,24 @@ def test_the_screens_of_a_new_device(user):
         "Codes from new phone are good for logins from now on.",
         "To undo it: twofactor device remove 'new phone'",
     )
+
+
+ROOT = Account("root", "")
+
+
+def test_root_is_asked_for_nobodys_secrets(user):
+    screen = Screen(ROOT, "enable", "--user", user.name, "--issuer", "Example").expect("Code from the app: ")
+    key = secret(screen)
+    assert masked(screen.picture, key) == page_at_80_by_24(user.name, f"Two-factor login for {user.name}")
+    screen.type(authenticator(screen).code_at(time.time()))
+    assert screen.ends() == 0
+    codes = [line for line in CODES if "[y/N]" not in line]
+    assert masked(screen.text) == lines(*codes) + f" --user {user.name}"
+
+    for line in (["backup-codes", "--backup-codes-file", f"{user.home}/codes"], ["show", "--qr", "none"], ["disable"]):
+        screen = Screen(ROOT, *line, "--user", user.name, columns=100)
+        assert screen.ends() == 0
+        assert not re.search("[:?] $|Password|Current code", screen.received), screen.received
 
 
 def test_a_key_that_was_asked_for_stays_on_the_screen(user):

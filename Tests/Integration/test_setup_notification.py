@@ -1,0 +1,107 @@
+"""Who is told of a change, by what program, and what comes of a program that fails."""
+
+import json
+import re
+import subprocess
+
+import pytest
+from rig.machine import COMMAND, Account
+
+PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
+
+
+@pytest.fixture
+def user(products, new_account):
+    return new_account()
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Makes a program that everybody may run, and a folder that it may write to."""
+    for folder in (tmp_path, *tmp_path.parents):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    (tmp_path / "mails").mkdir()
+    (tmp_path / "mails").chmod(0o777)
+
+    def make(text: str):
+        path = tmp_path / "sendmail"
+        path.write_text("#!/bin/sh\n" + text.replace("MAILS", str(tmp_path / "mails")))
+        path.chmod(0o755)
+        return path
+
+    make.mails = tmp_path / "mails"
+    return make
+
+
+def run(user: Account | None, *arguments: str) -> subprocess.CompletedProcess:
+    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
+    environment = {"LD_PRELOAD": "", "SECRET": "of-the-environment"}
+    return subprocess.run([COMMAND, *arguments], capture_output=True, env=environment, timeout=60, cwd="/", **identity)
+
+
+def test_the_user_is_told_of_every_change(user, host_configuration, program):
+    sendmail = program('{ id -un; echo "$@"; env; cat; } > MAILS/$(date +%s%N)\n')
+    host_configuration(f"notify = {sendmail}", "require_password = no")
+    made = json.loads(run(user, *PROVISION).stdout)
+    added = json.loads(run(None, "device", "add", "tablet", "--no-confirm", "--json", "--user", user.name).stdout)
+    run(None, "device", "remove", "tablet", "--user", user.name)
+    new = json.loads(run(None, "backup-codes", "--json", "--user", user.name).stdout)
+    run(None, "disable", "--user", user.name)
+    told = [path.read_text() for path in sorted(program.mails.iterdir())]
+    assert [re.search("^Change: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [
+        "switched on",
+        "device added: tablet",
+        "device removed: tablet",
+        "new backup codes",
+        "switched off",
+    ]
+    assert [re.search("^Made by: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [user.name, *["root"] * 4]
+    assert all(mail.startswith(f"{user.name}\n-i {user.name}\n") for mail in told)
+    assert all(f"\nTo: {user.name}\nSubject: Two-factor login at sandbox: " in mail for mail in told)
+    secrets = (made["secret"], added["secret"], *made["backup_codes"], *new["backup_codes"], "of-the-environment")
+    assert not any(secret in mail for mail in told for secret in secrets)
+
+
+FAILING = {
+    "exit 3\n": "ended with 3",
+    "kill -KILL $$\n": "ended with 137",
+    "exec 0<&-\nexit 1\n": "ended with 1",
+}
+
+
+@pytest.mark.parametrize("text", FAILING, ids=FAILING.values())
+def test_a_program_that_fails_is_warned_about_and_the_change_stands(user, host_configuration, program, text):
+    sendmail = program(text)
+    host_configuration(f"notify = {sendmail}", "require_password = no")
+    done = run(user, *PROVISION)
+    warning = f"twofactor: the change is made, but nobody was told of it: {sendmail}: {FAILING[text]}\n"
+    assert (done.returncode, done.stderr.decode()) == (0, warning)
+    assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("/nonexistent", "no such file or directory"), ("/etc/passwd", "permission denied")]
+)
+def test_a_program_that_cannot_be_run_is_warned_about(user, host_configuration, path, words):
+    host_configuration(f"notify = {path}", "require_password = no")
+    done = run(user, *PROVISION)
+    warning = f"twofactor: the change is made, but nobody was told of it: {path}: {words}\n"
+    assert (done.returncode, done.stderr.decode()) == (0, warning)
+
+
+@pytest.mark.parametrize("is_outside", [False, True], ids=["at home", "outside"])
+def test_the_program_runs_as_the_user_also_for_root(user, host_configuration, program, is_outside):
+    sendmail = program("{ id -u; id -G; id -ru; } > MAILS/who\ncat > /dev/null\n")
+    outside = ["directory = /var/lib/notified/%u"] if is_outside else []
+    host_configuration(f"notify = {sendmail}", *outside)
+    assert run(None, *PROVISION, "--user", user.name).returncode == 0
+    assert (program.mails / "who").read_text() == f"{user.uid}\n{user.gid}\n{user.uid}\n"
+    assert run(None, "disable", "--user", user.name).returncode == 0
+
+
+def test_nothing_is_told_where_nothing_was_changed(user, host_configuration, program):
+    sendmail = program("cat > MAILS/told\n")
+    host_configuration(f"notify = {sendmail}", "require_password = no")
+    for line in ("status", "device list", "disable", "backup-codes", "show", "verify"):
+        run(user, *line.split())
+    assert list(program.mails.iterdir()) == []
