@@ -83,3 +83,11 @@ def test_every_option_of_the_policy_is_in_its_page_and_nothing_else(name, elsewh
     source = PAGES[name].read_text().partition(".Sh RESULTS")[0].partition(".Sh FILES")[0]
     tagged = re.findall(r"^\.It Cm ([a-z_]+)", source, re.MULTILINE)
     assert sorted(tagged) == sorted(options - elsewhere)
+
+
+def test_every_message_to_the_user_is_in_the_modules_page():
+    source = (CHECKOUT / "Sources/PAMModule/Outcome+Message.swift").read_text()
+    pieces = re.findall(r'text\.append\("([^"]+)"\)', source)
+    assert len(pieces) >= 8
+    page = " ".join(text("pam_twofactor.8").split())
+    assert [piece for piece in pieces if piece.strip() not in page] == []
