@@ -95,7 +95,8 @@ def log() -> SystemLog:
     return SystemLog()
 
 
-NUMBERS = itertools.count(1)
+# Names of one length, whichever tests came before: what is compared on a screen is as wide.
+NUMBERS = itertools.count(1001)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_every_form_of_the_qr_code_reads_on_every_ground(user, form, terminal, s
 
 
 @pytest.mark.parametrize("ground", [DARK, LIGHT, SOLARIZED], ids=["dark", "light", "solarized"])
-@pytest.mark.parametrize("issuer", ["Example", "server.with-a-long-name.example.org"])
+@pytest.mark.parametrize("issuer", ["Example", "long-named-server.example.org"])
 def test_the_qr_code_reads_at_80_by_24_with_the_question_on_the_same_screen(user, ground, issuer, scratch):
     screen = at_code(Screen(user, "enable", "--issuer", issuer), user)
     assert screen.text.endswith("Code from the app:")
