@@ -170,10 +170,10 @@ import Verification
         #expect(try holds(policy(file: "# a comment\n\n\(quoted)\n")), "\(quoted)")
       }
       for argument in rows.bad where argument.contains("=") && !argument.contains("\n") && !argument.hasSuffix(" ") {
-        #expect(throws: PolicyProblem.self, "\(argument)") { try policy(file: argument) }
+        #expect(throws: PolicyProblem.self, "\(argument)") { _ = try policy(file: argument) }
       }
     }
-    #expect(throws: PolicyProblem.self) { try policy(file: "conf = /etc/other.conf") }
+    #expect(throws: PolicyProblem.self) { _ = try policy(file: "conf = /etc/other.conf") }
   }
 
   @Test func whatIsForTheCommandAloneStandsInTheFileAlone() throws {
@@ -182,7 +182,7 @@ import Verification
         #expect(try holds(policy(file: line)), "\(line)")
         #expect(problem([line.replacing(" = ", with: "=")])?.problem.string == "belongs into twofactor.conf")
       }
-      for line in rows.bad { #expect(throws: PolicyProblem.self, "\(line)") { try policy(file: line) } }
+      for line in rows.bad { #expect(throws: PolicyProblem.self, "\(line)") { _ = try policy(file: line) } }
     }
   }
 
@@ -201,7 +201,7 @@ import Verification
   @Test func contradictionsAreRefused() {
     #expect(problem(["try_first_pass", "use_first_pass"])?.problem.string == "contradicts try_first_pass")
     #expect(problem(["try_first_pass", "use_first_pass=no"]) == nil)
-    #expect(throws: PolicyProblem.self) { try policy(file: "try_first_pass = yes\nuse_first_pass = yes") }
+    #expect(throws: PolicyProblem.self) { _ = try policy(file: "try_first_pass = yes\nuse_first_pass = yes") }
   }
 
   @Test(
@@ -242,7 +242,7 @@ import Verification
       "window = 3\u{0}", "\u{feff}window = 3", "nullok = \"yes", "[module]", "window = 03",
     ])
   func aFileThatCannotBeUnderstoodIsRefused(text: String) {
-    #expect(throws: PolicyProblem.self) { try policy(file: "debug = yes\n" + text) }
+    #expect(throws: PolicyProblem.self) { _ = try policy(file: "debug = yes\n" + text) }
   }
 
   @Test func theProblemNamesFileLineAndWord() throws {
