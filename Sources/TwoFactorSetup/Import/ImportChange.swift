@@ -111,9 +111,9 @@ struct ImportChange {
 
   /// A program has it all in the object, but for what only a person can do something about.
   private func tellWhatIsImported(_ devices: [DeviceKey]) throws {
-    let remarks = imported.remarks.map(\.printable)
     if session.wantsJSON {
-      return try OutputStream.standardError.write(remarks.map { "twofactor: \($0)\n" }.joined())
+      return try OutputStream.standardError.write(
+        imported.remarks.map { "twofactor: \($0.line.printable)\n" }.joined())
     }
     var text = "From \(options.source), for \(session.accountName):\n"
     for device in devices {
@@ -122,9 +122,9 @@ struct ImportChange {
     let count = imported.scratchCodes.count
     if count > 0 { text += "  \(count) backup code\(count == 1 ? "" : "s") of eight digits\n" }
     if count > 0, !session.settings.limits.acceptsBackupCodes {
-      text += "  this host accepts no backup codes: backup_codes = no\n"
+      text += "  This host accepts no backup codes (backup_codes = no).\n"
     }
-    try session.show(text + remarks.map { "  \($0)\n" }.joined())
+    try session.show(text + imported.remarks.flatMap(\.lines).map { $0.printable + "\n" }.joined())
   }
 
   private func counter(_ device: DeviceKey) -> String {

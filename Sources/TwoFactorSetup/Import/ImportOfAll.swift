@@ -88,7 +88,7 @@ private struct ImportReport {
     switch outcome {
     case .success(let imported):
       let kinds = imported.statuses(name: name).map(\.description).joined(separator: "; ")
-      return "\(user.printable): imported (\(kinds))" + imported.remarks.map { "; \($0.printable)" }.joined()
+      return "\(user.printable): imported (\(kinds))" + imported.remarks.map { "; \($0.line.printable)" }.joined()
     case .failure(let error): return "\(user.printable): not imported: \(error.message.printable)"
     }
   }
@@ -101,7 +101,7 @@ private struct ImportReport {
     switch outcome {
     case .success(let imported):
       members.append(("devices", .array(imported.statuses(name: name).map(\.json))))
-      members.append(("warnings", .array(imported.remarks.map(JSONValue.string))))
+      members.append(("warnings", .array(imported.remarks.map { .string($0.line) })))
       members += [("error", .null), ("hint", .null)]
     case .failure(let error):
       members += [("devices", .array([])), ("warnings", .array([]))]

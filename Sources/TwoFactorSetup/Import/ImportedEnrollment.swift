@@ -11,8 +11,8 @@ struct ImportedEnrollment {
   var scratchCodes: [String] = []
   /// When it was read, in seconds since the epoch.
   let moment: Int64
-  /// What the person who runs the command ought to know, a line each.
-  var remarks: [String] = []
+  /// What the person who runs the command ought to know.
+  var remarks: [ImportRemark] = []
 
   /// Reads a text.
   ///
@@ -44,7 +44,9 @@ struct ImportedEnrollment {
       let uris = try OTPAuthURI.parse(lines: text)
       devices = uris.map(\.device)
       let others = uris.flatMap(\.otherParameters).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
-      if !others.isEmpty { remarks.append("\(others.joined(separator: ", ")): not known, and left out") }
+      if !others.isEmpty {
+        remarks.append(ImportRemark(text: "\(others.joined(separator: ", ")): not known, and left out"))
+      }
     }
     moment = now
     try check(limits: limits)
@@ -90,15 +92,17 @@ struct ImportedEnrollment {
         device.nextStep > step.rawValue + limits.window + 1
       else { continue }
       let (moment, overflow) = Int64(device.nextStep).multipliedReportingOverflow(by: period)
+      let again = overflow ? "never" : Timestamp(seconds: moment).readable
       remarks.append(
-        "the last code that was used is one of the future, so codes are good again from "
-          + (overflow ? "never on" : Timestamp(seconds: moment).readable) + "; look at the clock of this host")
+        ImportRemark(
+          text: "The last code that was used is one of the future, so codes are good again from: \(again); look at the "
+            + "clock of this host"))
     }
     if scratchCodes.count > Credential.maximumBackupCodes {
+      let tooMany = scratchCodes.count - Credential.maximumBackupCodes
       remarks.append(
-        "\(scratchCodes.count - Credential.maximumBackupCodes) scratch codes are left out: "
-          + "\(Credential.maximumBackupCodes) are the most")
-      scratchCodes.removeLast(scratchCodes.count - Credential.maximumBackupCodes)
+        ImportRemark(text: "\(tooMany) scratch codes are left out: \(Credential.maximumBackupCodes) are the most"))
+      scratchCodes.removeLast(tooMany)
     }
   }
 }
