@@ -193,6 +193,37 @@ def test_a_stopped_holder_of_the_lock_costs_ten_seconds_and_a_killed_one_nothing
     assert login.result == Result.SUCCESS and 0.9 < taken < 3, f"{login.result} after {taken:.1f} s"
 
 
+def test_a_stopped_holder_of_the_lock_keeps_nobody_from_looking(products, account):
+    enroll(account, backup_codes=1)
+    with holder_of_the_lock(account.home / ".twofactor" / "state") as holder:
+        os.kill(holder.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        for arguments in (("status",), ("device", "list"), ("users",)):
+            answer = command(*arguments, "--user", account.name)
+            assert (answer["users"][0] if arguments == ("users",) else answer)["backup_codes_left"] == 1
+        # A state that nobody can read is nothing to wait for either, and root leaves it as it is.
+        (account.home / ".twofactor" / "state").write_bytes(b"")
+        (entry,) = command("users", "--user", account.name)["users"]
+        assert entry["enabled"] is None and "state" in entry["error"]
+        assert (account.home / ".twofactor" / "state").read_bytes() == b""
+        assert time.monotonic() - began < 5, "it waited"
+
+
+def test_looking_while_three_hundred_log_in_shows_what_is_true(harness, enrolled, service):
+    code = enrolled.authenticator.code_at(START)
+    arguments = (service(), [(enrolled.user, [code])])
+    options = dict(times=SESSIONS, at_once=True, at=START)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        logins = pool.submit(harness.run, *arguments, **options)
+        seen = []
+        while not logins.done():
+            seen.append(command("status", "--user", enrolled.user)["devices"][0]["last_used_at"])
+    assert count(logins.result(), Result.SUCCESS) == 1 and len(seen) > 5
+    used = command("status", "--user", enrolled.user)["devices"][0]["last_used_at"]
+    # Once seen it is not forgotten.
+    assert seen == sorted(seen, key=lambda at: at is not None) and set(seen) <= {None, used}
+
+
 def test_a_login_that_is_stopped_in_its_update_lets_others_in_when_it_is_killed(harness, enrolled, service, tmp_path):
     name = service("window=10")
     script = f"user {enrolled.user.encode().hex()}\ntext {enrolled.authenticator.code_at(START).encode().hex()}\n"
