@@ -90,6 +90,13 @@ def harness(scratch) -> Harness:
     return Harness(program, services)
 
 
+@pytest.fixture(scope="session")
+def endurance(products, scratch) -> Path:
+    """The program that rig/endurance.py runs."""
+    sources = [harness_program.SOURCES / "endurance.c"]
+    return harness_program.build(sources, scratch / "endurance", "-lpam", "-ldl", "-pthread")
+
+
 @pytest.fixture
 def log() -> SystemLog:
     return SystemLog()

@@ -1,31 +1,11 @@
 """The module in a host that lives long: loaded again and again, used by many threads, forked, and never larger."""
 
-import os
-import re
-import subprocess
-
 import pytest
 from rig import machine
-from rig.clock import START, standing_at
+from rig.clock import START
+from rig.endurance import QUIET, run
 from rig.enrollment import enroll
-from rig.harness import SOURCES, Result, build
-
-
-@pytest.fixture(scope="session")
-def endurance(products, scratch):
-    return build([SOURCES / "endurance.c"], scratch / "endurance", "-lpam", "-ldl", "-pthread")
-
-
-def run(program, *arguments, under=()) -> tuple[dict[int, int], list[tuple[int, int]]]:
-    """How often each value was returned, and the kilobytes of own memory and of everything mapped."""
-    ended = subprocess.run(
-        [*under, program, *map(str, arguments)],
-        capture_output=True, text=True, timeout=200, env={**os.environ, **standing_at(START)},
-    )
-    assert ended.returncode == 0, f"{ended.returncode}: {ended.stderr[-4000:]}"
-    results = {int(status): int(count) for status, count in re.findall(r"^result (\d+) (\d+)$", ended.stdout, re.M)}
-    sizes = re.findall(r"^memory (\d+) (\d+)$", ended.stdout, re.M)
-    return results, [(int(own), int(mapped)) for own, mapped in sizes]
+from rig.harness import Result
 
 
 def assert_flat(memory) -> str:
@@ -47,10 +27,6 @@ def test_eight_threads_with_two_handles_each_get_their_answers(endurance, harnes
     right = enrolled.authenticator.code_at(START)
     results, _ = run(endurance, "threads", 20, harness.services, name, enrolled.user, right)
     assert results == {Result.SUCCESS: 1, Result.AUTH_ERR: 8 * 2 * 20 - 1}
-
-
-# Nobody listens: ten thousand messages would be a test of the log.
-QUIET = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /dev/log; exec "$@"', "sh")
 
 
 @pytest.mark.seconds(240)

@@ -5,6 +5,11 @@
 //   endurance repeat N CONFDIR SERVICE USER CODE [STATE]
 //                                                 N logins one after the other; before each of them the file STATE is
 //                                                 overwritten with what was in it at first
+//   endurance flip COUNT CONFDIR SERVICE USER CODE STATE OFFSET…
+//                                                 a login for each of the first COUNT bits behind the offsets in the file
+//                                                 STATE, with that bit changed behind all of them at once
+//   endurance cut N CONFDIR SERVICE USER CODE STATE
+//                                                 a login for each length below N to which the file STATE is cut
 //
 // Prints `result` with how often each return value came, and after a tenth of the logins and at the end `memory`:
 // kilobytes of the process's own memory, and kilobytes of everything that is mapped. Ends with 1 where a child did not
@@ -107,13 +112,45 @@ static void cycle(const char *module) {
   }
 }
 
+static unsigned char content[16384];
+
+// Opens the file and keeps what is in it.
+static int open_state(const char *state, ssize_t *length) {
+  int file = open(state, O_RDWR | O_CLOEXEC);
+  if (file < 0 || (*length = pread(file, content, sizeof content, 0)) <= 0) exit(2);
+  return file;
+}
+
+static void put(int file, const unsigned char *bytes, ssize_t length) {
+  if (ftruncate(file, length) || pwrite(file, bytes, (size_t)length, 0) != length) exit(2);
+}
+
+static void flip(const char *state, char **offsets) {
+  static unsigned char changed[sizeof content];
+  ssize_t length;
+  int file = open_state(state, &length);
+  for (int bit = 0; bit < times; bit++) {
+    memcpy(changed, content, sizeof content);
+    for (char **offset = offsets; *offset; offset++) changed[atoi(*offset) + bit / 8] ^= (unsigned char)(1 << bit % 8);
+    put(file, changed, length);
+    authenticate(begin());
+  }
+}
+
+static void cut(const char *state) {
+  ssize_t length;
+  int file = open_state(state, &length);
+  for (int at = 0; at < times; at++) {
+    put(file, content, at);
+    authenticate(begin());
+  }
+}
+
 static void repeat(const char *state) {
-  static char content[16384];
-  int file = state ? open(state, O_RDWR | O_CLOEXEC) : -1;
-  ssize_t length = file >= 0 ? pread(file, content, sizeof content, 0) : 0;
-  if (state && length <= 0) exit(2);
+  ssize_t length = 0;
+  int file = state ? open_state(state, &length) : -1;
   for (int i = 0; i < times; i++) {
-    if (pwrite(file, content, (size_t)length, 0) != length && state) exit(2);
+    if (state) put(file, content, length);
     authenticate(begin());
     if (i == times / 10) say_memory();
   }
@@ -128,13 +165,17 @@ int main(int argc, char **argv) {
     say_memory();
     return 0;
   }
-  if (argc != 7 && argc != 8) return 2;
+  if (argc < 7) return 2;
   directory = argv[3], service = argv[4], user = argv[5], code = argv[6];
   if (!strcmp(argv[1], "threads")) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
       if (pthread_create(&threads[i], NULL, work, NULL)) return 2;
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  } else if (!strcmp(argv[1], "flip") && argc > 8) {
+    flip(argv[7], argv + 8);
+  } else if (!strcmp(argv[1], "cut") && argc > 7) {
+    cut(argv[7]);
   } else {
     repeat(argv[7]);
   }

@@ -1,0 +1,23 @@
+"""Runs the program of `harness/endurance.c`, in which one process logs in again and again."""
+
+import os
+import re
+import subprocess
+
+from .clock import START, standing_at
+
+
+def run(program, *arguments, under=()) -> tuple[dict[int, int], list[tuple[int, int]]]:
+    """How often each value was returned, and the kilobytes of own memory and of everything mapped."""
+    ended = subprocess.run(
+        [*under, program, *map(str, arguments)],
+        capture_output=True, text=True, timeout=200, env={**os.environ, **standing_at(START)},
+    )
+    assert ended.returncode == 0, f"{ended.returncode}: {ended.stderr[-4000:]}"
+    results = {int(status): int(count) for status, count in re.findall(r"^result (\d+) (\d+)$", ended.stdout, re.M)}
+    sizes = re.findall(r"^memory (\d+) (\d+)$", ended.stdout, re.M)
+    return results, [(int(own), int(mapped)) for own, mapped in sizes]
+
+
+# Put before it where nobody is to listen: ten thousand messages would be a test of the log.
+QUIET = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /dev/log; exec "$@"', "sh")
