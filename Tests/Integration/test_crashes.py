@@ -3,6 +3,7 @@
 The calls are found by tracing, so that one that is added is tested too.
 """
 
+import base64
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from rig.clock import START
 from rig.enrollment import Enrollment, command, enroll
 from rig.harness import Result
 from rig.machine import COMMAND
+from rig.one_time_password import Authenticator
 from rig.snapshot import Snapshot
 from rig.tracing import calls, tracing
 
@@ -135,6 +137,33 @@ def test_enabling_killed_at_any_call_leaves_all_or_nothing(harness, products, ac
                 Result.AUTH_ERR,
                 Result.SUCCESS,
             ], str(call)
+        assert_a_fresh_start_works(logins, account)
+    assert enabled > 0
+
+
+@pytest.mark.seconds(240)
+def test_importing_killed_at_any_call_leaves_all_or_nothing(harness, products, account, service, tmp_path):
+    app = Authenticator(b"12345678901234567890")
+    file = account.home / ".google_authenticator"
+    key = base64.b32encode(app.secret).decode()
+    text = f'{key}\n" DISALLOW_REUSE {app.step(START)}\n" TOTP_AUTH\n12345678\n'
+    file.write_text(text)
+    file.chmod(0o400)
+    os.chown(file, account.uid, account.gid)
+    before = Snapshot(account, tmp_path)
+    logins = Logins(harness, service, account)
+    used, code = (app.code_at(START, steps=steps) for steps in (0, 1))
+    arguments = ("import", "--yes", str(file))
+    enabled = 0
+    for call in calls_of(arguments, account, before, tmp_path):
+        before.restore()
+        assert run(*arguments, user=account.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+        if logins.is_enrolled():
+            enabled += 1
+            results = logins.results(used, code, code, "12345678", "12345678")
+            expected = [Result.AUTH_ERR, *[Result.SUCCESS, Result.AUTH_ERR] * 2]
+            assert results == expected, f"{results} after {call}"
+        assert file.read_text() == text, f"the file is another after {call}"
         assert_a_fresh_start_works(logins, account)
     assert enabled > 0
 

@@ -127,6 +127,9 @@ def test_a_login_with_a_failing_allocation_is_refused(attempts, scratch, tmp_pat
 LAST_WORDS = {"disable": "Two-factor is off", "unlock": '"Codes of ', "device remove": "is removed"}
 
 
+IMPORTED = "otpauth://totp/user?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
 def name_of(arguments) -> str:
     """The subcommand, with that of `device`."""
     return " ".join(arguments[:2]) if arguments[0] == "device" else arguments[0]
@@ -151,12 +154,18 @@ class Changes:
     """A subcommand, each time from the same enrolment: two devices, of which one code is used, and a backup code."""
 
     def __init__(self, harness, service, account, arguments, folder) -> None:
-        self.harness, self.account, self.arguments = harness, account, arguments
+        self.harness, self.account = harness, account
         self.name = service(*WIDE)
         self.old = enroll(account, backup_codes=1)
         other = Enrollment.of(command("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
         used, code = (self.old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
         assert self.results(used) == [ACCEPTED]
+        # What is imported, in the home like everything else that is put back.
+        file = account.home / "uri"
+        file.write_text(IMPORTED + "\n")
+        file.chmod(0o600)
+        os.chown(file, account.uid, account.gid)
+        self.arguments = tuple(str(file) if word == IMPORTED else word for word in arguments)
         self.replies = [used, code, self.old.backup_codes[0], other.code_at(START)]
         self.before = Snapshot(account, folder)
 
@@ -172,6 +181,7 @@ class Changes:
     UNCHANGED = [REFUSED, ACCEPTED, ACCEPTED, ACCEPTED]
     CHANGED = {
         "enable": [REFUSED] * 4,
+        "import": [REFUSED] * 4,
         "backup-codes": [REFUSED, ACCEPTED, REFUSED, ACCEPTED],
         "disable": [REFUSED] * 4,
         "device add": UNCHANGED,
@@ -196,6 +206,7 @@ class Changes:
 
 SUBCOMMANDS = [
     ("enable", "--no-confirm", "--yes", "--backup-codes", "1", "--force"),
+    ("import", "--yes", "--force", IMPORTED),
     ("backup-codes", "--backup-codes", "1"),
     ("device", "add", "third", "--no-confirm"),
     ("device", "remove", "other"),

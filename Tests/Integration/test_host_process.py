@@ -27,10 +27,22 @@ def logins_of_every_outcome(harness, account, enrolled, service):
     states = {"at": START, "states": True}
     name = service()
 
-    def log_in(*answers, user=enrolled.user, by=name):
-        return harness.log_in(by, user, *answers, **states)
+    def log_in(*answers, user=enrolled.user, by=name, **options):
+        return harness.log_in(by, user, *answers, **states, **options)
 
+    here = {"rhost": "192.0.2.7"}
+    yield "nothing may be written", log_in(right, under=("prlimit", "--fsize=100"))
     yield "accepted", log_in(right)
+    yield "trusted network", log_in(by=service("trusted_networks=192.0.2.0/24"), **here)
+    yield "exempt group", log_in(by=service(f"exempt_groups={account.gid}"))
+    yield "not in the group", log_in(by=service("only_groups=0"))
+    yield "unknown group", log_in(by=service("only_groups=no-such-group"))
+    yield "outside the window", log_in(enrolled.authenticator.code_at(START, steps=15))
+    later = enrolled.authenticator.code_at(START, steps=1)
+    grace = service("grace_period=60")
+    yield "accepted, remembered", log_in(later, by=grace, **here)
+    yield "grace", log_in(by=grace, **here)
+    yield "password and code", log_in("password" + right, by=service("forward_pass"))
     yield "reused", log_in(right)
     yield "wrong", log_in(wrong)
     yield "backup code", log_in(enrolled.backup_codes[0])
@@ -44,10 +56,14 @@ def logins_of_every_outcome(harness, account, enrolled, service):
     os.rename(enrolled.directory, account.home / "aside")
     yield "not enrolled", log_in("123456")
     yield "not enrolled, nullok", log_in(by=service("nullok"))
+    yield "not enrolled yet", log_in(by=service("required_from=2099-12-31"))
     os.rename(account.home / "aside", enrolled.directory)
     for _ in range(5):
         harness.log_in(name, enrolled.user, wrong, at=START)
     yield "throttled", log_in(right)
+    many = service("max_failures=100")
+    harness.run(many, [(enrolled.user, [wrong])], times=100, at=START + 3600)
+    yield "locked", log_in(right, by=many)
     enrolled.state.write_bytes(b"")
     yield "damaged state", log_in(right)
     os.chmod(enrolled.credential, 0o666)
