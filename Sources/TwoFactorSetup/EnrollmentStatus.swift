@@ -75,11 +75,11 @@ struct EnrollmentStatus {
 }
 
 extension EnrollmentStore {
-  /// What there is to tell.
-  func status(now: Int64) throws -> EnrollmentStatus {
+  /// What there is to tell. A state that was lost is made anew unless `mending` is false.
+  func status(now: Int64, mending: Bool = true) throws -> EnrollmentStatus {
     var status = EnrollmentStatus(user: account.nameText, directory: directory)
     if case .absent = try standing() { return status }
-    try read { credential, state in
+    try read(mending: mending) { credential, state in
       status.enabledAt = credential.enabledAt
       for index in 0..<credential.deviceCount {
         if let device = DeviceStatus(of: credential, at: index, state: state) { status.devices.append(device) }

@@ -106,15 +106,18 @@ struct EnrollmentStore {
   }
 
   /// Reads credential and state. Nobody is waited for: a login that holds the lock, stopped perhaps, does not keep
-  /// anybody from looking. Only a state that was lost is made anew, under the lock.
-  func read<Result>(_ body: (borrowing Credential, LoginState) throws -> Result) throws -> Result {
+  /// anybody from looking. Only a state that was lost is made anew, under the lock; unless `mending` is false, where it
+  /// stays as it is.
+  func read<Result>(
+    mending: Bool = true, _ body: (borrowing Credential, LoginState) throws -> Result
+  ) throws -> Result {
     var identity = FileSystemIdentity()
     do {
       let opened = try open(&identity)
       do {
         let snapshot = try EnrollmentSnapshot(of: opened)
         return try body(snapshot.credential, snapshot.state)
-      } catch let error as EnrollmentFailure where error.isOfLostState {
+      } catch let error as EnrollmentFailure where mending && error.isOfLostState {
         let locked = try lock(opened)
         return try body(locked.credential, locked.state)
       }

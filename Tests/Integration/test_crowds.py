@@ -218,7 +218,7 @@ def test_looking_while_three_hundred_log_in_shows_what_is_true(harness, enrolled
         seen = []
         while not logins.done():
             seen.append(command("status", "--user", enrolled.user)["devices"][0]["last_used_at"])
-    assert count(logins.result(), Result.SUCCESS) == 1 and len(seen) > 5
+    assert count(logins.result(), Result.SUCCESS) == 1 and len(seen) > 1
     used = command("status", "--user", enrolled.user)["devices"][0]["last_used_at"]
     # Once seen it is not forgotten.
     assert seen == sorted(seen, key=lambda at: at is not None) and set(seen) <= {None, used}
