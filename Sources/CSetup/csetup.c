@@ -23,13 +23,14 @@ int csetup_has_identity(uid_t user, gid_t group) {
 }
 
 int csetup_watch_interruptions(int and_resizing, sigset_t *previous) {
+  static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP};
   sigset_t interruptions;
   sigemptyset(&interruptions);
-  sigaddset(&interruptions, SIGINT);
-  sigaddset(&interruptions, SIGQUIT);
-  sigaddset(&interruptions, SIGTERM);
-  sigaddset(&interruptions, SIGHUP);
-  sigaddset(&interruptions, SIGTSTP);
+  for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) {
+    struct sigaction action;
+    if (sigaction(numbers[index], NULL, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    sigaddset(&interruptions, numbers[index]);
+  }
   if (and_resizing) sigaddset(&interruptions, SIGWINCH);
   if (sigprocmask(SIG_BLOCK, &interruptions, previous) != 0) return -1;
   int descriptor = signalfd(-1, &interruptions, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -81,8 +81,12 @@ class Sitting:
         self.screen.expect(self.question.text)
 
     def answer(self, text: str) -> None:
-        """Gives the right answer to a question."""
+        """Waits for a question, and gives the right answer."""
         self.screen.expect(text)
+        self.give(text)
+
+    def give(self, text: str) -> None:
+        """Gives the right answer to a question that was asked."""
         if text == PASSWORD:
             self.screen.type(self.user.password)
         elif text == STORED:
@@ -145,6 +149,19 @@ def test_signals_from_elsewhere_take_everything_back(user, question):
         os.kill(screen.process("twofactor"), number)
         terminal_is_as_it_was(sitting, 128 + number)
         sitting.nothing_happened()
+
+
+@pytest.mark.parametrize("question", QUESTIONS[:3], ids=name)
+def test_a_signal_that_the_caller_ignores_is_ignored(user, question):
+    sitting = Sitting(user, question)
+    screen = sitting.sit_down("trap '' INT TSTP HUP; {}; echo status $?; echo the end")
+    screen.terminal.sendintr()
+    screen.terminal.sendcontrol("z")
+    os.kill(screen.process("twofactor"), signal.SIGHUP)
+    sitting.give(question.text)
+    for text in question.questions[question.number + 1 :]:
+        sitting.answer(text)
+    screen.expect("status 0")
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=name)

@@ -18,8 +18,8 @@ int csetup_set_identity(uid_t user, gid_t group);
 int csetup_has_identity(uid_t user, gid_t group);
 
 /// Provided because sigset_t macros and signalfd(2) are not in the Glibc module. Blocks the signals by
-/// which a terminal or a supervisor interrupts a program (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP), and SIGWINCH
-/// where and_resizing is not 0, keeps the mask that was there before in *previous, and returns a descriptor on which
+/// which a terminal or a supervisor interrupts a program (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP), but for those
+/// that the caller had it ignore, and SIGWINCH where and_resizing is not 0, keeps the mask that was there before in *previous, and returns a descriptor on which
 /// they arrive, or -1 with errno set.
 int csetup_watch_interruptions(int and_resizing, sigset_t *previous);
 
