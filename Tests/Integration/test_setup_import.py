@@ -14,7 +14,7 @@ from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
 
-DONE, REFUSED, USAGE, UNUSABLE, NO_FILE, NO_ACCOUNT, NOT_PERMITTED = 0, 1, 64, 65, 66, 67, 77
+DONE, REFUSED, USAGE, UNUSABLE, NO_FILE, NO_ACCOUNT, IO_ERROR, NOT_PERMITTED = 0, 1, 64, 65, 66, 67, 74, 77
 KEY = b"12345678901234567890"
 BASE32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 APP = Authenticator(KEY)
@@ -441,6 +441,45 @@ def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tm
     assert "switched on" in mail and mail.endswith(f"\n{user.name}\n") and BASE32 not in mail
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "ended"),
+    [
+        ("openat", "EIO", IO_ERROR),
+        ("openat", "EMFILE", IO_ERROR),
+        ("openat", "EACCES", NOT_PERMITTED),
+        ("read", "EIO", IO_ERROR),
+        ("read", "EINTR", DONE),
+    ],
+)
+def test_a_file_that_cannot_be_read_changes_nothing(user, call, error, ended):
+    made = enroll(user)
+    before = made.credential.read_bytes(), made.state.read_bytes()
+    path = google_file(user, '" TOTP_AUTH')
+    injection = ("-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1")
+    done = subprocess.run(
+        ["strace", "-o", "/dev/null", "-P", path, *injection, COMMAND, "import", "--force", "--user", user.name, path],
+        capture_output=True, timeout=30,
+    )
+    assert done.returncode == ended, done.stderr
+    assert ended == DONE or done.stderr.startswith(b"twofactor: cannot ")
+    assert ((made.credential.read_bytes(), made.state.read_bytes()) == before) == (ended != DONE)
+
+
+def test_an_import_of_all_that_was_killed_is_taken_up_again(products, new_account, users_file):
+    users = [new_account() for _ in range(4)]
+    path = users_file(*(f"HOTP {user.name} - {KEY.hex()}" for user in users))
+    # At the second line of the report; what the processes of the accounts write is not traced.
+    kill = ("-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=2")
+    killed = subprocess.run(
+        ["strace", "-o", "/dev/null", *kill, COMMAND, "import", "--all", path], capture_output=True, timeout=30
+    )
+    assert killed.returncode != DONE
+    assert [status(user)["enabled"] for user in users] == [True, True, False, False]
+    again = run(None, "import", "--all", str(path))
+    assert again.returncode == REFUSED and again.stdout.endswith(b"2 of 4 accounts imported.\n")
+    assert all(status(user)["enabled"] for user in users)
+
+
 def test_a_full_disk_changes_nothing(user):
     made = enroll(user)
     before = made.credential.read_bytes(), made.state.read_bytes()
@@ -450,7 +489,7 @@ def test_a_full_disk_changes_nothing(user):
             [COMMAND, "import", "--user", user.name, "--force", "--json", str(path)], stdout=full, stderr=subprocess.PIPE,
             timeout=30,
         )
-    assert done.returncode == 74
+    assert done.returncode == IO_ERROR
     assert (made.credential.read_bytes(), made.state.read_bytes()) == before
 
 
