@@ -30,10 +30,12 @@ extension OTPAuthURI {
     var uris: [ParsedOTPAuthURI] = []
     while let line = lines.next(in: text) {
       let words = line.words(in: text)
-      guard let first = words.first, text[first.lowerBound] != UInt8(ascii: "#") else { continue }
+      // A blank in a label ought to be encoded, and is not by everybody.
+      guard let first = words.first, let last = words.last, text[first.lowerBound] != UInt8(ascii: "#") else {
+        continue
+      }
       do throws(FormatProblem) {
-        guard words.count == 1 else { throw FormatProblem("there is a blank in the URI") }
-        uris.append(try parse(text.slice(first)))
+        uris.append(try parse(text.slice(from: first.lowerBound, to: last.upperBound)))
       } catch {
         throw FormatProblem(line: line.number, error.message, hint: error.hint)
       }

@@ -370,6 +370,15 @@ def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_acco
     assert run(None, "import", "--user", user.name, answers=planted.read_bytes()).returncode == DONE
 
 
+def test_of_two_imports_at_once_one_is_made(user):
+    path = google_file(user, '" TOTP_AUTH', *(str(code) for code in range(12345678, 12345686)))
+    line = [COMMAND, "import", "--user", user.name, path]
+    both = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, umask=0) for _ in range(2)]
+    assert sorted(command.wait(30) for command in both) == [DONE, REFUSED]
+    assert status(user)["backup_codes_left"] == 8
+    assert (user.home / ".twofactor/credential").stat().st_mode == 0o100600
+
+
 def test_a_pipe_of_the_users_keeps_no_root_waiting(user):
     pipe = user.home / "pipe"
     os.mkfifo(pipe)

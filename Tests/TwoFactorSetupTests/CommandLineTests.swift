@@ -46,6 +46,22 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ["--from", "google-authenticator"], ["--from", "oath", "--all"], ["--from=uri", "-"], ["--all", "file"],
+    ["--backup-codes", "32", "--backup-codes-file", "x"], ["--no-confirm", "--yes", "--force", "--qr", "none"],
+  ])
+  func optionsOfAnImportAreTaken(words: [String]) throws { _ = try ImportCommand.parse(words) }
+
+  @Test(arguments: [
+    ["--from", "pgp"], ["--all", "--user", "alice"], ["--all", "--from", "uri"], ["--all", "--qr", "auto"],
+    ["--all", "--qr-file", "x.png"], ["--all", "--backup-codes", "1"], ["--backup-codes", "33"],
+    ["--backup-codes-file", "x"], ["--name", ""], ["a", "b"], ["--digits", "8"],
+  ])
+  func whatAnImportCannotDoIsAMistake(words: [String]) {
+    let error = #expect(throws: (any Error).self) { try ImportCommand.parse(words) }
+    if let error { #expect(ImportCommand.exitCode(for: error).rawValue == 64) }
+  }
+
   @Test func aCounterBelongsToACounter() throws {
     _ = try EnableCommand.parse(["--type", "hotp", "--counter", "18446744073709551614"])
     for counter in ["18446744073709551615", "-1", "x"] {

@@ -96,7 +96,7 @@ struct ImportedEnrollment {
       remarks.append(
         ImportRemark(
           text: "The last code that was used is one of the future, so codes are good again from: \(again); look at the "
-            + "clock of this host"))
+            + "clocks of the phone and of this host"))
     }
     if scratchCodes.count > Credential.maximumBackupCodes {
       let tooMany = scratchCodes.count - Credential.maximumBackupCodes
