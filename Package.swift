@@ -79,7 +79,7 @@ let package = Package(
     .target(
       name: "TwoFactorSetup",
       dependencies: [
-        "COpenSSL", "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "KeyFormats", "LoginPolicy",
+        "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "KeyFormats", "LoginPolicy",
         "OneTimePassword", "Verification",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

@@ -1,4 +1,4 @@
-/* The digests and random numbers of OpenSSL. */
+/* The digests of OpenSSL. */
 #ifndef COPENSSL_H
 #define COPENSSL_H
 
@@ -8,7 +8,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <openssl/sha.h>
 
 /* Provided because the table of the SHA code that is linked in is no part of its headers. Tells that code which of the
