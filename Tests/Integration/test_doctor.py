@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -217,7 +218,17 @@ BROKEN = {
     "openSUSE, where the password is required": (
         {**SUSE, SSHD: "auth requisite pam_nologin.so\nauth include common-auth\n" + LINE, **SSHD_SETTINGS},
         ("pam_requisite", "warning"),
-        "in /usr/lib/pam.d/common-auth, line 3: auth requisite pam_unix.so try_first_pass",
+        "cp /usr/lib/pam.d/common-auth /etc/pam.d/common-auth\nin /etc/pam.d/common-auth, line 3: auth requisite pam_unix.so",
+    ),
+    "openSUSE, whose own file says that passwords may be sent": (
+        {
+            **SUSE,
+            "usr/lib/pam.d/sshd": None,
+            SSHD: "auth requisite pam_unix.so\n" + LINE,
+            "usr/etc/ssh/sshd_config": SUSE["usr/etc/ssh/sshd_config"] + "PasswordAuthentication yes\n",
+        },
+        ("ssh_password_authentication", "warning"),
+        "in /etc/ssh/sshd_config.d/00-twofactor.conf, before line 1: PasswordAuthentication no",
     ),
     "Fedora, where the password is in a substack": (
         {**FEDORA, SSHD: after(FEDORA[SSHD], "auth       substack", LINE), **SSHD_SETTINGS},
@@ -313,8 +324,12 @@ EDIT = re.compile(r"in (/[^,]+), (?:(remove|before|behind) )?line (\d+): (.*)")
 
 def apply(root: Path, remedy: str) -> int:
     """Does what a remedy says, line by line, the last line of a file first; returns how many lines it names."""
+    for source, target in re.findall(r"(?m)^cp /(\S+) /(\S+)$", remedy):
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / source, root / target)
     edits = [matched.groups() for line in remedy.splitlines() if (matched := EDIT.fullmatch(line))]
-    files = {name: (root / name.lstrip("/")).read_text().splitlines() for name, *_ in edits}
+    paths = {name: root / name.lstrip("/") for name, *_ in edits}
+    files = {name: path.read_text().splitlines() if path.exists() else [] for name, path in paths.items()}
     inserted: dict[tuple[str, int], int] = {}
     for name, how, number, text in sorted(edits, key=lambda edit: (-int(edit[2]), edit[1] == "remove")):
         lines, index = files[name], int(number) - 1
@@ -331,7 +346,8 @@ def apply(root: Path, remedy: str) -> int:
             case None:
                 lines[index] = text
     for name, lines in files.items():
-        (root / name.lstrip("/")).write_text("\n".join(lines) + "\n")
+        paths[name].parent.mkdir(parents=True, exist_ok=True)
+        paths[name].write_text("\n".join(lines) + "\n")
     return len(edits)
 
 
@@ -353,8 +369,18 @@ def test_the_lines_that_are_named_mend_what_was_found(tmp_path, what):
     assert wrong == []
 
 
-def test_the_corpus_is_large_enough():
-    assert len(GOOD) + len(STOCK) + len(BROKEN) >= 60
+# Every check that a tree can be asked about, but for those of enrolments, which are further down.
+CHECKS = {
+    "module_arguments", "configuration", "password_service", "pam_syntax", "pam_facility", "pam_control", "pam_bypass",
+    "pam_condition", "pam_alternative", "pam_dead_end", "pam_code_alone", "pam_order", "pam_requisite", "pam_twice",
+    "pam_nullok", "ssh_use_pam", "ssh_keyboard_interactive", "ssh_password_authentication", "ssh_root_login",
+    "ssh_empty_passwords", "ssh_match",
+}
+
+
+def test_the_corpus_is_large_enough_and_has_every_check():
+    assert len(GOOD) + len(STOCK) + len(BROKEN) >= 69
+    assert {name for _, (name, _), _ in BROKEN.values()} == CHECKS
 
 
 def change(root: Path, path: str, *, mode: int | None = None, owner: int | None = None) -> None:

@@ -72,3 +72,63 @@ def test_the_examples_of_the_manual_are_right(tmp_path, page):
         words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
         done = subprocess.run(words, capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stdout
+
+
+def authselect_blocks() -> list[str]:
+    """The stacks of the file for authselect, with and without the feature being what authselect makes of the braces."""
+    text = (CHECKOUT / "pam/authselect/with-twofactor").read_text()
+    blocks = re.findall(r"((?:^#   auth .*\n)+)", text, re.MULTILINE)
+    assert len(blocks) == 2
+    return [re.sub(r"(?m)^#\s+", "", block) for block in blocks]
+
+
+@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("how", ["include", "substack"])
+def test_doctor_is_content_with_what_authselect_makes(tmp_path, number, how):
+    block = re.sub(r"\{[^}]*:([a-z]+)\}", r"\1", authselect_blocks()[number])
+    stack = "auth required pam_env.so\n" + re.sub(r"\s*\{include if [^}]*\}", "", block)
+    files = {
+        **host_trees.FEDORA,
+        **host_trees.SSHD_SETTINGS,
+        "etc/pam.d/password-auth": stack,
+        "etc/pam.d/sshd": f"auth {how} password-auth\nauth include postlogin\n",
+        "etc/pam.d/su": f"auth sufficient pam_rootok.so\nauth {how} password-auth\n",
+    }
+    root = host_trees.build(tmp_path / "host", files)
+    words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stdout
+    # Without the feature nobody is asked.
+    (root / "etc/pam.d/password-auth").write_text("".join(re.findall(r"(?m)^(?!.*with-twofactor).*\n", "auth required pam_env.so\n" + block)))
+    shown = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    assert "nobody is asked for a code" in shown.stdout
+
+
+SNIPPET = CHECKOUT / "pam/service/sshd-snippet"
+
+
+def test_doctor_is_content_with_every_snippet_for_other_hosts(tmp_path):
+    blocks = re.findall(r"((?:^#\s{6}\S.*\n)+)", SNIPPET.read_text(), re.MULTILINE)
+    stacks = [re.sub(r"(?m)^#\s+", "", block) for block in blocks if "pam_twofactor" in block]
+    assert len(stacks) == 4
+    for number, stack in enumerate(stacks):
+        base = host_trees.ARCH if "include      " in stack else host_trees.DEBIAN_12
+        files = {**base, **host_trees.SSHD_SETTINGS, "etc/pam.d/sshd": stack}
+        if "pam_unix" not in stack and "include" not in stack:
+            files["etc/ssh/sshd_config.d/10-twofactor.conf"] += "AuthenticationMethods publickey,keyboard-interactive:pam\n"
+        root = host_trees.build(tmp_path / f"host{number}", files)
+        words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, (stack, done.stdout)
+
+
+def test_the_policy_of_selinux_gives_logins_five_rights_and_no_more():
+    """What the text says; that it holds under a policy in force is tried by scripts/virtual-machine."""
+    text = re.sub(r"(?m)^;.*", "", (CHECKOUT / "pam/selinux/twofactor.cil").read_text())
+    assert text.count("(") == text.count(")")
+    rules = re.findall(r"\(allow twofactor_login_domain twofactor_home_t \((\w+) \(([a-z ]+)\)\)\)", text)
+    assert rules == [("dir", "search getattr"), ("file", "open read write getattr lock")]
+    domains = set(re.findall(r"\(optional \w+ \(typeattributeset twofactor_login_domain \((\w+)\)\)\)", text))
+    assert {"sshd_t", "local_login_t", "sudodomain"} <= domains
+    # Nobody else but whose files they are, and userdel.
+    assert set(re.findall(r"\(allow (\w+)", text)) == {"twofactor_login_domain", "useradd_t", "userdomain"}

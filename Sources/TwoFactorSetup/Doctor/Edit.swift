@@ -6,20 +6,42 @@ enum Edit: Equatable {
   case insertBehind(file: String, line: Int, text: String)
   case remove(file: String, line: Int, text: String)
 
-  /// The line for a person.
-  var text: String {
+  /// The lines for a person.
+  var text: String { lines.joined(separator: "\n") }
+
+  fileprivate var lines: [String] {
+    let file = file
+    guard file.hasPrefix(Self.distribution) else { return [words(file)] }
+    // What the distribution ships is not to be changed; a file of that name in /etc goes before it.
+    let own = "/etc/pam.d/" + file.dropFirst(Self.distribution.count)
+    return ["cp \(file) \(own)", words(own)]
+  }
+
+  private static let distribution = "/usr/lib/pam.d/"
+
+  private var file: String {
     switch self {
-    case .replace(let file, let line, let text): "in \(file), line \(line): \(text)"
-    case .insertBefore(let file, let line, let text): "in \(file), before line \(line): \(text)"
-    case .insertBehind(let file, let line, let text): "in \(file), behind line \(line): \(text)"
-    case .remove(let file, let line, let text): "in \(file), remove line \(line): \(text)"
+    case .replace(let file, _, _), .insertBefore(let file, _, _), .insertBehind(let file, _, _),
+      .remove(let file, _, _):
+      file
+    }
+  }
+
+  private func words(_ file: String) -> String {
+    switch self {
+    case .replace(_, let line, let text): "in \(file), line \(line): \(text)"
+    case .insertBefore(_, let line, let text): "in \(file), before line \(line): \(text)"
+    case .insertBehind(_, let line, let text): "in \(file), behind line \(line): \(text)"
+    case .remove(_, let line, let text): "in \(file), remove line \(line): \(text)"
     }
   }
 }
 
 extension [Edit] {
-  /// The lines for a person.
-  var text: String { map(\.text).joined(separator: "\n") }
+  /// The lines for a person, each once.
+  var text: String {
+    flatMap(\.lines).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "\n")
+  }
 }
 
 extension PAMRule {

@@ -31,7 +31,7 @@ struct SSHConfiguration {
   ///
   /// Values under a `Match` that applies go before those outside; among each the first one counts.
   func settings(for account: TreeAccount?) -> SSHSettings {
-    var settings = SSHSettings()
+    var settings = SSHSettings(mainFile: path ?? "/etc/ssh/sshd_config")
     for line in lines {
       if let match = line.match, let keyword = SSHSettings.keyword(line.keyword), applies(match, to: account) {
         settings.take(keyword, SSHSettings.Setting(value: line.value, place: line.place))

@@ -9,6 +9,11 @@ struct SSHSettings {
 
   private var settings: [String: Setting] = [:]
 
+  /// The file that sshd reads first.
+  private let mainFile: String
+
+  init(mainFile: String) { self.mainFile = mainFile }
+
   /// What sshd takes where nothing is written (sshd_config(5)).
   private static let defaults = [
     "usepam": "no", "kbdinteractiveauthentication": "yes", "passwordauthentication": "yes",
@@ -57,11 +62,12 @@ struct SSHSettings {
   func origin(_ keyword: String) -> String { self[keyword].place ?? "sshd's default" }
 
   /// The line to write: where the setting stands now, or at the beginning of the main file, where no other goes before it
-  /// and no Match above it.
+  /// and no Match above it. What a distribution keeps below /usr stays; a drop-in goes before it.
   func remedy(_ keyword: String, _ value: String) -> String {
     let line = "\(Self.spellings[keyword] ?? keyword) \(value)"
-    return self[keyword].place.map { "in \($0): \(line)" }
-      ?? Edit.insertBefore(file: "/etc/ssh/sshd_config", line: 1, text: line).text
+    if let place = self[keyword].place, !place.hasPrefix("/usr/") { return "in \(place): \(line)" }
+    let file = mainFile.hasPrefix("/usr/") ? "/etc/ssh/sshd_config.d/00-twofactor.conf" : mainFile
+    return Edit.insertBefore(file: file, line: 1, text: line).text
   }
 
   /// The lists of methods of which one has to be passed; nil where any one method is enough.
