@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rig.clean_root import ROOTS, CleanRoot
-from rig.machine import PRODUCT
+from rig.machine import CHECKOUT, PRODUCT
 
 RELEASES = {"bookworm": 22901, "trixie": 22902}
 ALLOWED = r"libc6|libcrypt1|libgcc-s1|libpam0g|libpam-runtime|libqrencode4|libssl3(t64)?|libstdc\+\+6"
@@ -163,3 +163,17 @@ def test_it_needs_no_more_than_it_says(package):
 
 def test_the_command_is_no_longer_than_promised():
     assert (PRODUCT / "twofactor").stat().st_size <= 15_000_000
+
+
+@pytest.mark.parametrize("name", ["pam_twofactor.so", "twofactor"])
+def test_what_it_needs_on_other_distributions_is_written_down(name):
+    """The row of the page: the version of glibc, and the libraries."""
+    row = re.search(rf"(?m)^\| `{re.escape(name)}` \| (.*) \|$", (CHECKOUT / "pam/hosts.md").read_text())[1]
+    symbols = subprocess.run(["objdump", "-p", PRODUCT / name], capture_output=True, text=True, timeout=20).stdout
+    versions = {tuple(map(int, version.split("."))) for version in re.findall(r"GLIBC_([0-9.]+)", symbols)}
+    # Packed relocations came with this version.
+    if "GLIBC_ABI_DT_RELR" in symbols or re.search(r"(?m)^\s+(RELR|0x0*24)\b", symbols):
+        versions.add((2, 36))
+    needed = set(re.findall(r"NEEDED\s+(\S+)", symbols)) - {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}
+    assert f"glibc {'.'.join(map(str, max(versions)))} or later" in row
+    assert needed <= set(re.findall(r"`(\S+)`", row))
