@@ -1,0 +1,76 @@
+"""Limits that whoever starts su(1) chooses for it: they get nobody past a code, and bring no used code back.
+
+A limit outlives the switch to root that a set-user-ID program begins with. With `nullok`, and a module that lets
+everybody in behind it, "not asked" would be a pass.
+"""
+
+import subprocess
+
+import pytest
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
+
+KIB, MIB = 1 << 10, 1 << 20
+LIMITS = {
+    "nofile": range(3, 21),
+    "fsize": (0, 1, 100, 4095, 4096, 8191, 8192),
+    "as": [number * MIB for number in range(2, 12)] + [12 * MIB + number * 64 * KIB for number in range(16)],
+    "data": (0, 64 * KIB, 128 * KIB, 256 * KIB, 512 * KIB, MIB, 2 * MIB),
+    "stack": (16 * KIB, 32 * KIB, 48 * KIB, 64 * KIB, 128 * KIB, 256 * KIB),
+    "nproc": (0, 1),
+    "core": (0,),
+    "memlock": (0,),
+    "sigpending": (0,),
+    "locks": (0,),
+    "msgqueue": (0,),
+    "rttime": (1,),
+}
+
+
+@pytest.fixture
+def limited(harness):
+    """One login under a limit; its result, or None where the process was ended."""
+
+    def log_in(limit: str, value: int, service: str, user: str, *answers: str) -> int | None:
+        under = ("prlimit", f"--{limit}={value}", "--")
+        try:
+            logins = harness.run(service, [(user, list(answers))], at=START, under=under, may_die=True, timeout=30)
+        except ValueError:
+            return None
+        return logins[0].result if logins else None
+
+    return log_in
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_no_limit_lets_anybody_in_without_a_code(harness, limited, products, account, service, limit):
+    enrolled = enroll(account, backup_codes=1)
+    subprocess.run(["groupadd", "--force", "asked"], check=True, timeout=20)
+    subprocess.run(["usermod", "--append", "--groups", "asked", account.name], check=True, timeout=20)
+    names = [service(*words, "max_failures=100", then="pam_permit.so") for words in (("nullok",), ("only_groups=asked",))]
+    wrong = enrolled.authenticator.wrong_code(START)
+    results = [limited(limit, value, name, account.name, wrong) for name in names for value in LIMITS[limit]]
+    assert not {Result.SUCCESS, Result.NOBODY_DECIDED} & set(results), results
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_code_that_passes_under_a_limit_is_used_up(harness, limited, products, account, service, limit):
+    enrolled = enroll(account)
+    name = service("window=10")
+    fresh = enrolled.state.read_bytes()
+    code = enrolled.authenticator.code_at(START)
+    passed = 0
+    for value in LIMITS[limit]:
+        enrolled.state.write_bytes(fresh)
+        result = limited(limit, value, name, account.name, code)
+        again = harness.log_in(name, account.name, code, at=START).result
+        if result == Result.SUCCESS:
+            passed += 1
+            assert again == Result.AUTH_ERR, f"accepted twice, {limit} {value}"
+        else:
+            # Refused is not used up, unless the process was ended with the state on the disk already.
+            assert again == Result.SUCCESS or (result is None and again == Result.AUTH_ERR), f"{again}, {limit} {value}"
+        following = enrolled.authenticator.code_at(START, steps=1)
+        assert harness.log_in(name, account.name, following, at=START).result == Result.SUCCESS
+    assert passed or limit in ("rttime", "fsize")
