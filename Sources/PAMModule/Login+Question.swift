@@ -19,8 +19,11 @@ extension Login {
       let answer = try transaction.ask(
         &prompt, echoes: policy.echoesCode && !isForwarding,
         limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
-      // An application may change the user while it asks; the code would then be for somebody else.
-      guard transaction.knownUser.isEqualInConstantTime(to: user.bytes) else {
+      // An application may change the user while it asks; the code would then be for somebody else. A name that was cut
+      // is nobody's, and stays so.
+      let known = transaction.knownUser
+      let comparable = user.isTruncated ? known.slice(from: 0, to: user.count) : known
+      guard comparable.isEqualInConstantTime(to: user.bytes) else {
         return Outcome(EnrollmentFailure(.configuration, "user", "was changed during the conversation"))
       }
       return isForwarding ? outcomeOfPassword(answer, account, policy) : outcomeOfReply(answer, account, policy)

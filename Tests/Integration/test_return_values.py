@@ -79,6 +79,14 @@ def test_a_user_who_does_not_exist_is_asked_all_the_same(harness, products, serv
     assert all(message.text.endswith("reason=unknown-user") for message in log.of_module(2))
 
 
+@pytest.mark.parametrize("length", [255, 256, 300, 1000])
+def test_a_name_longer_than_any_is_that_of_an_unknown_user(harness, products, service, log, length):
+    login = harness.log_in(service(), "u" * length, "123456", at=START)
+    assert (login.result, login.messages) == (Result.AUTH_ERR, [])
+    line = only_line(log, "authpriv.notice")
+    assert line.endswith(" rhost=- reason=unknown-user") and "u" * 90 in line
+
+
 def test_unknown_and_unenrolled_users_get_the_same_answer_to_every_reply(harness, products, account, service):
     name = service()
     for reply in ("123456", "", "abcdef", "A1B2C-D3E4F", NULL, FAILURE):
