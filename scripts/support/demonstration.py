@@ -33,13 +33,24 @@ session required pam_permit.so
 BACKUP_CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b")
 
 
+# What covers a terminal with a page, and takes the page away again: here it is to be seen.
+CURSOR_CONTROL = re.compile(r"\x1b\[(?:\?1049[hl]|H|2?J|2?K|B)")
+BEGUN = re.compile(r"\x1b(?:\[[0-9;?]*)?\Z")
+
+
 class Screen:
     """Prints what a terminal shows, as it shows it, indented."""
 
     def __init__(self) -> None:
         self._at_start = True
+        self._begun = ""
 
     def write(self, text: str) -> None:
+        text = self._begun + text
+        # A sequence may come in two pieces.
+        begun = BEGUN.search(text)
+        self._begun = begun[0] if begun else ""
+        text = CURSOR_CONTROL.sub("", text.removesuffix(self._begun))
         for part in re.split(r"(\r*\n)", text.replace("\r\r\n", "\n")):
             if part.strip("\r") == "\n":
                 sys.stdout.write("\n")
