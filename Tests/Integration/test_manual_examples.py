@@ -1,5 +1,6 @@
 """The EXAMPLES of the manual pages, run as they stand there."""
 
+import datetime
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import pexpect
 import pytest
 from rig import machine
 from rig.enrollment import enroll
+from rig.harness import Result
 from rig.machine import CHECKOUT, COMMAND
 from rig.one_time_password import Authenticator
 
@@ -187,7 +189,7 @@ def test_a_stack_of_the_page_asks_for_password_and_code(alice, system_service, n
 
 
 def test_the_configuration_of_the_page_holds(alice):
-    (text,) = displays("twofactor.conf.5")
+    text, _ = displays("twofactor.conf.5")
     forget(alice)
     path = Path("/etc/security/twofactor.conf")
     path.write_text(text)
@@ -199,3 +201,22 @@ def test_the_configuration_of_the_page_holds(alice):
     finally:
         path.unlink()
         forget(alice)
+
+
+def test_the_way_to_codes_for_everybody_holds(harness, new_account, service, host_configuration, products):
+    _, text = displays("twofactor.conf.5")
+    host_configuration(*text.splitlines())
+    name = service(then="pam_permit.so")
+    january, february = (int(datetime.datetime(2027, month, 15, tzinfo=datetime.UTC).timestamp()) for month in (1, 2))
+
+    stranger, backup, enrolled = new_account(), new_account(), enroll(new_account())
+    subprocess.run(["usermod", "--groups", "backup", backup.name], check=True, timeout=20)
+    reminded = harness.log_in(name, stranger.name, at=january)
+    assert reminded.result == Result.SUCCESS and "will be required from 2027-02-01" in reminded.messages[0]
+    assert harness.log_in(name, stranger.name, "123456", at=february).result == Result.AUTH_ERR
+    assert harness.log_in(name, backup.name, at=february).result == Result.SUCCESS
+    for later, asks in ((0, True), (28_799, False), (28_800, True)):
+        at = february + later
+        code = enrolled.authenticator.code_at(at)
+        login = harness.log_in(name, enrolled.user, code, at=at, rhost="192.0.2.7")
+        assert (login.result, bool(login.prompts)) == (Result.SUCCESS, asks)
