@@ -159,6 +159,20 @@ def host_configuration():
     path.unlink(missing_ok=True)
 
 
+@pytest.fixture
+def users_file():
+    """Writes /etc/users.oath, root's alone as pam_oath wants it, which is gone when the test is over."""
+    path = Path("/etc/users.oath")
+
+    def write(*lines: str) -> Path:
+        path.write_text("".join(line + "\n" for line in lines))
+        path.chmod(0o600)
+        return path
+
+    yield write
+    path.unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="module")
 def system_service(products):
     """Writes services of the sandbox's /etc/pam.d, which are as they were when the tests of the file are over."""

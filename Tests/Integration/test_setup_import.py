@@ -1,90 +1,22 @@
 """`twofactor import`: real files of real programs, and logins with the codes of the same keys."""
 
 import json
-import os
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
-from rig.clock import START, standing_at
+from rig.clock import START
 from rig.enrollment import enroll
 from rig.harness import Result
-from rig.machine import COMMAND
+from rig.imports import APP, BASE32, KEY, app_of, bring_in, google, google_file, run, status
 from rig.one_time_password import Authenticator
-from rig.screen import Screen
 
-DONE, REFUSED, USAGE, UNUSABLE, NO_FILE, NO_ACCOUNT, IO_ERROR, NOT_PERMITTED = 0, 1, 64, 65, 66, 67, 74, 77
-KEY = b"12345678901234567890"
-BASE32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-APP = Authenticator(KEY)
+DONE, REFUSED, NOT_PERMITTED = 0, 1, 77
 ACCEPTED, DENIED = Result.SUCCESS, Result.AUTH_ERR
 
 
 @pytest.fixture
 def user(products, new_account, password):
     return new_account(password=password)
-
-
-@pytest.fixture
-def users_file():
-    """Writes /etc/users.oath, root's alone as pam_oath wants it, which is gone when the test is over."""
-    path = Path("/etc/users.oath")
-
-    def write(*lines: str) -> Path:
-        path.write_text("".join(line + "\n" for line in lines))
-        path.chmod(0o600)
-        return path
-
-    yield write
-    path.unlink(missing_ok=True)
-
-
-def run(user, *arguments: str, answers: str | bytes = "", at: float | None = None):
-    """Runs the command with the rights of an account; as root for None."""
-    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    return subprocess.run(
-        [COMMAND, *arguments],
-        input=answers.encode() if isinstance(answers, str) else answers,
-        capture_output=True,
-        env=standing_at(at),
-        cwd="/",
-        timeout=60,
-        **identity,
-    )
-
-
-def bring_in(user, *arguments: str, at: float | None = None, **options) -> dict:
-    """Imports as root, and returns the object."""
-    done = run(None, "import", "--user", user.name, "--json", *arguments, at=at, **options)
-    assert done.returncode == DONE, done.stderr
-    return json.loads(done.stdout)
-
-
-def status(user) -> dict:
-    return json.loads(run(user, "status", "--json").stdout)
-
-
-def google(user, *options: str) -> Path:
-    """The file that google-authenticator itself makes for the account."""
-    program = ["google-authenticator", "--force", "--quiet", *options]
-    subprocess.run(
-        ["runuser", "-l", user.name, "-c", " ".join(program)], check=True, stdout=subprocess.DEVNULL, timeout=20
-    )
-    return user.home / ".google_authenticator"
-
-
-def google_file(user, *lines: str, key: str = BASE32) -> Path:
-    path = user.home / ".google_authenticator"
-    path.unlink(missing_ok=True)
-    path.write_text("".join(line + "\n" for line in (key, *lines)))
-    os.chown(path, user.uid, user.gid)
-    path.chmod(0o400)
-    return path
-
-
-def app_of(path: Path) -> Authenticator:
-    return Authenticator.from_base32(path.read_text().splitlines()[0])
 
 
 @pytest.fixture
@@ -307,199 +239,6 @@ def test_backup_codes_are_made_beside_scratch_codes_where_they_are_wanted(user, 
     assert done.returncode == DONE and len(re.findall(r"^\w{5}-\w{5}$", kept.read_text(), re.MULTILINE)) == 3
     unanswered = run(user, "import", "--force", "--backup-codes", "3", str(path), answers=f"{user.password}\nno\n")
     assert unanswered.returncode == REFUSED and status(user)["backup_codes_left"] == 4
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "ended", "words"),
-    [
-        ("", (), UNUSABLE, "neither a google-authenticator file nor"),
-        (f"{BASE32}\n", ("--from", "google-authenticator"), UNUSABLE, "neither TOTP_AUTH nor HOTP_COUNTER"),
-        (f'{BASE32}\n" TOTP_AUTH\nx\n', (), UNUSABLE, "line 3: "),
-        (f"HOTP/T30 somebody - {KEY.hex()}\n", (), UNUSABLE, "no line of "),
-        ("otpauth://totp/x?secret=1\n", (), UNUSABLE, "line 1: the key is not Base32"),
-        ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "export of several accounts"),
-        (f"otpauth://totp/x?secret={BASE32}\n" * 2, (), UNUSABLE, "the same key"),
-        ("".join(f"otpauth://totp/x?secret={BASE32}AAA{letter}\n" for letter in "ABCDEFGHIJKLMNOPQ"), (), UNUSABLE, "17 devices"),
-        ("\0" * 100, (), UNUSABLE, ""),
-        (b"\xff\xfe" * 5000, (), UNUSABLE, ""),
-        ("x", ("--from", "pgp"), USAGE, "--from"),
-        ("x", ("--backup-codes-file", "x"), USAGE, "--backup-codes"),
-        ("x", ("--all",), USAGE, "--user"),
-    ],
-)
-def test_what_cannot_be_used_is_refused_and_changes_nothing(user, text, options, ended, words):
-    done = run(None, "import", "--user", user.name, *options, answers=text)
-    assert done.returncode == ended and words in done.stderr.decode(), done.stderr
-    asked = run(None, "import", "--user", user.name, "--json", *options, answers=text)
-    assert asked.returncode == ended and set(json.loads(asked.stderr)) == {"error", "hint"} and asked.stdout == b""
-    assert BASE32 not in done.stderr.decode() and not (user.home / ".twofactor").exists()
-
-
-def test_files_that_are_not_there_or_closed(user, new_account):
-    assert run(None, "import", "--user", user.name, "/nowhere").returncode == NO_FILE
-    assert run(None, "import", "--user", "nobody-here", "/nowhere").returncode == NO_ACCOUNT
-    assert run(None, "import", "--user", user.name, "/etc").returncode == UNUSABLE
-    assert run(user, "import", "--user", user.name, "/nowhere").returncode == NOT_PERMITTED
-    assert run(None, "import", "--all", "/nowhere").returncode == NO_FILE
-    assert run(user, "import", "/etc/shadow").returncode == NOT_PERMITTED
-
-
-def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_account, users_file):
-    """A file that the user can have chosen is opened with the user's rights alone."""
-    victim = new_account()
-    path = google_file(victim, '" TOTP_AUTH')
-    link = user.home / ".google_authenticator"
-    link.symlink_to(path)
-    for name in (link, path):
-        done = run(None, "import", "--user", user.name, str(name))
-        assert done.returncode == NOT_PERMITTED and not (user.home / ".twofactor").exists()
-    link.unlink()
-    # A link to root's own file, and root's file in a directory of the user's.
-    mine = users_file(f"HOTP {user.name} - {KEY.hex()}")
-    link.symlink_to(mine)
-    assert run(None, "import", "--user", user.name, str(link)).returncode == NOT_PERMITTED
-    link.unlink()
-    planted = user.home / "planted"
-    planted.write_bytes(mine.read_bytes())
-    planted.chmod(0o600)
-    assert run(None, "import", "--user", user.name, str(planted)).returncode == NOT_PERMITTED
-    assert run(None, "import", "--all", str(planted)).returncode == NOT_PERMITTED
-    mine.chmod(0o622)
-    assert run(None, "import", "--all", str(mine)).returncode == NOT_PERMITTED
-    # Standard input was opened by root on purpose.
-    assert run(None, "import", "--user", user.name, answers=planted.read_bytes()).returncode == DONE
-
-
-def test_of_two_imports_at_once_one_is_made(user):
-    path = google_file(user, '" TOTP_AUTH', *(str(code) for code in range(12345678, 12345686)))
-    line = [COMMAND, "import", "--user", user.name, path]
-    both = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, umask=0) for _ in range(2)]
-    assert sorted(command.wait(30) for command in both) == [DONE, REFUSED]
-    assert status(user)["backup_codes_left"] == 8
-    assert (user.home / ".twofactor/credential").stat().st_mode == 0o100600
-
-
-def test_a_pipe_of_the_users_keeps_no_root_waiting(user):
-    pipe = user.home / "pipe"
-    os.mkfifo(pipe)
-    os.chown(pipe, user.uid, user.gid)
-    # Somebody has it open to write, and writes nothing.
-    writer = os.open(pipe, os.O_RDWR)
-    done = run(None, "import", "--user", user.name, str(pipe))
-    os.close(writer)
-    assert done.returncode == UNUSABLE and b"is not a file" in done.stderr
-
-
-def test_a_user_may_hand_over_what_another_program_writes(user):
-    line = f"printf '%s\\n' '{user.password}' | {COMMAND} import <(printf 'otpauth://totp/x?secret={BASE32}')"
-    done = subprocess.run(["runuser", "-u", user.name, "--", "bash", "-c", line], capture_output=True, cwd="/", timeout=30)
-    assert done.returncode == DONE, done.stderr
-
-
-def test_what_is_typed_at_a_terminal_is_not_seen(user):
-    screen = Screen(user, "import", rows=40)
-    screen.expect("Password: ").type(user.password)
-    screen.expect("otpauth URI, or the first line of the file: ").type(f"otpauth://totp/x?secret={BASE32}")
-    screen.expect("Next line, or none: ").type("")
-    assert screen.ends() == DONE
-    assert "Two-factor is on." in screen.text and BASE32 not in screen.scrollback
-    assert [device["type"] for device in status(user)["devices"]] == ["totp"]
-
-
-@pytest.mark.parametrize(("key", "ended"), [("\x03", 130), ("\x04", REFUSED)])
-def test_giving_up_changes_nothing(user, key, ended):
-    path = google_file(user, '" TOTP_AUTH')
-    questions = [("Password: ", user.password), ("[y/N] ", None)]
-    for asked in range(len(questions)):
-        screen = Screen(user, "import", "--backup-codes", "1", "--backup-codes-file", "kept", str(path))
-        for question, answer in questions[:asked]:
-            screen.expect(question).type(answer)
-        screen.expect(questions[asked][0])
-        screen.terminal.send(key)
-        assert screen.ends() == ended
-        assert not (user.home / ".twofactor").exists() and not (user.home / "kept").exists()
-
-
-def test_directories_outside_the_homes_are_used_and_homes_are_entered_by_their_owners(
-    user, new_account, users_file, host_configuration, harness, service
-):
-    host_configuration("directory = /var/lib/imported/%u")
-    Path("/var/lib/imported").mkdir(mode=0o755, exist_ok=True)
-    victim = new_account()
-    theirs, own = google_file(victim, '" TOTP_AUTH'), google_file(user, '" TOTP_AUTH', key=BASE32 + "AAAA")
-    link = user.home / "link"
-    link.symlink_to(theirs)
-    assert run(None, "import", "--user", user.name, str(link)).returncode == NOT_PERMITTED
-    assert bring_in(user, str(own))["directory"] == f"/var/lib/imported/{user.name}"
-    done = run(None, "import", "--all", str(users_file(f"HOTP {victim.name} - {KEY.hex()}")))
-    assert done.returncode == DONE, done.stdout
-    name = service("directory=/var/lib/imported/%u")
-    assert harness.log_in(name, victim.name, APP.code_for_counter(0)).result == ACCEPTED
-
-
-def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tmp_path):
-    tmp_path.chmod(0o777)
-    for folder in list(tmp_path.parents)[:-1]:
-        folder.chmod(folder.stat().st_mode | 0o011)
-    program = tmp_path / "mailer"
-    program.write_text(f'#!/bin/sh\ncat >"{tmp_path}/mail-$2"\nid -un >>"{tmp_path}/mail-$2"\n')
-    program.chmod(0o755)
-    host_configuration(f"notify = {program}")
-    assert run(None, "import", "--all", str(users_file(f"HOTP {user.name} - {KEY.hex()}"))).returncode == DONE
-    mail = (tmp_path / f"mail-{user.name}").read_text()
-    assert "switched on" in mail and mail.endswith(f"\n{user.name}\n") and BASE32 not in mail
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "ended"),
-    [
-        ("openat", "EIO", IO_ERROR),
-        ("openat", "EMFILE", IO_ERROR),
-        ("openat", "EACCES", NOT_PERMITTED),
-        ("read", "EIO", IO_ERROR),
-        ("read", "EINTR", DONE),
-    ],
-)
-def test_a_file_that_cannot_be_read_changes_nothing(user, call, error, ended):
-    made = enroll(user)
-    before = made.credential.read_bytes(), made.state.read_bytes()
-    path = google_file(user, '" TOTP_AUTH')
-    injection = ("-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1")
-    done = subprocess.run(
-        ["strace", "-o", "/dev/null", "-P", path, *injection, COMMAND, "import", "--force", "--user", user.name, path],
-        capture_output=True, timeout=30,
-    )
-    assert done.returncode == ended, done.stderr
-    assert ended == DONE or done.stderr.startswith(b"twofactor: cannot ")
-    assert ((made.credential.read_bytes(), made.state.read_bytes()) == before) == (ended != DONE)
-
-
-def test_an_import_of_all_that_was_killed_is_taken_up_again(products, new_account, users_file):
-    users = [new_account() for _ in range(4)]
-    path = users_file(*(f"HOTP {user.name} - {KEY.hex()}" for user in users))
-    # At the second line of the report; what the processes of the accounts write is not traced.
-    kill = ("-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=2")
-    killed = subprocess.run(
-        ["strace", "-o", "/dev/null", *kill, COMMAND, "import", "--all", path], capture_output=True, timeout=30
-    )
-    assert killed.returncode != DONE
-    assert [status(user)["enabled"] for user in users] == [True, True, False, False]
-    again = run(None, "import", "--all", str(path))
-    assert again.returncode == REFUSED and again.stdout.endswith(b"2 of 4 accounts imported.\n")
-    assert all(status(user)["enabled"] for user in users)
-
-
-def test_a_full_disk_changes_nothing(user):
-    made = enroll(user)
-    before = made.credential.read_bytes(), made.state.read_bytes()
-    path = google_file(user, '" TOTP_AUTH')
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [COMMAND, "import", "--user", user.name, "--force", "--json", str(path)], stdout=full, stderr=subprocess.PIPE,
-            timeout=30,
-        )
-    assert done.returncode == IO_ERROR
-    assert (made.credential.read_bytes(), made.state.read_bytes()) == before
 
 
 def test_a_clock_that_was_ahead_is_warned_about(user, harness, service):
