@@ -17,7 +17,6 @@ from test_manual_pages import options_of_the_policy, subcommands
 
 PAGE = (CHECKOUT / "pam/migration.md").read_text()
 GOOGLE, OATH = "pam_google_authenticator.so", "pam_oath.so"
-DOCUMENTS = Path("/usr/share/doc")
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -83,30 +82,32 @@ def test_the_way_that_the_page_shows_takes_a_phone_over_and_no_used_code(harness
     assert lines[0] == "reason=reused-code" and lines[3] == "method=backup-code backup_codes_left=1", lines
 
 
-def document(package: str, name: str) -> str:
-    path = DOCUMENTS / package / name
-    if not path.exists():
-        pytest.skip(f"{path} was left out when {package} was installed here")
-    return gzip.decompress(path.read_bytes()).decode()
+def document(path: str) -> str:
+    """What a package of the distribution says; small images leave that out."""
+    file = Path("/usr/share") / path
+    if not file.exists():
+        pytest.skip(f"{file} was left out when its package was installed here")
+    content = file.read_bytes()
+    return (gzip.decompress(content) if file.suffix == ".gz" else content).decode()
 
 
 def test_every_option_of_google_authenticator_is_on_the_page():
-    readme = document("libpam-google-authenticator", "README.md.gz").partition("## Module options")[2]
+    readme = document("doc/libpam-google-authenticator/README.md.gz").partition("## Module options")[2]
     headings = re.findall(r"^### (.*)$", readme, re.MULTILINE)
     options = {name.partition("=")[0] for heading in headings for name in heading.split(" / ")}
-    manual = gzip.decompress(Path("/usr/share/man/man8/pam_google_authenticator.8.gz").read_bytes()).decode()
+    manual = document("man/man8/pam_google_authenticator.8.gz")
     listed = re.findall(r"^\.B ([a-z_|]+)", manual.partition(".SH OPTIONS")[2].partition(".SH MODULE")[0], re.MULTILINE)
     options |= {name for names_ in listed for name in names_.split("|")}
     assert {"secret", "nullok", "grace_period", "forward_pass"} <= options <= mapped(GOOGLE)
 
 
 def test_every_key_of_a_google_authenticator_file_is_on_the_page():
-    text = (DOCUMENTS / "libpam-google-authenticator/FILEFORMAT").read_text()
+    text = document("doc/libpam-google-authenticator/FILEFORMAT")
     assert set(re.findall(r"^  ([A-Z_]+)", text, re.MULTILINE)) <= mapped(GOOGLE)
 
 
 def test_every_option_of_pam_oath_is_on_the_page():
-    readme = document("libpam-oath", "README.gz").partition("List of all parameters")[2]
+    readme = document("doc/libpam-oath/README.gz").partition("List of all parameters")[2]
     options = set(re.findall(r'^  "([a-z_]+)":', readme, re.MULTILINE))
     assert {"usersfile", "window"} <= options <= mapped(OATH)
 
