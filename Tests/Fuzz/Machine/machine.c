@@ -32,7 +32,8 @@ static struct machine {
   size_t fault_count, calls;
   bool has_account, answered, wrote, unflushed, proved_absence;
   enum machine_answer answer_kind;
-  char answer[FILE_SIZE], user[16], log[2048];
+  char answer[FILE_SIZE], user[16], log[2048], remote_host[64], password[1024], handed_on[1024];
+  bool has_remote_host, has_password, may_hand_on, has_handed_on;
   uid_t user_id;
   gid_t group_id;
   int64_t now;
@@ -119,6 +120,16 @@ void machine_answer(enum machine_answer how, const uint8_t *text, size_t length)
   machine.answer[length] = 0;
 }
 
+void machine_say(const char *remote_host, const char *password, bool may_hand_on) {
+  machine.has_remote_host = remote_host;
+  machine.has_password = password;
+  machine.may_hand_on = may_hand_on;
+  snprintf(machine.remote_host, sizeof machine.remote_host, "%s", remote_host ? remote_host : "");
+  snprintf(machine.password, sizeof machine.password, "%s", password ? password : "");
+}
+
+const char *machine_handed_on(void) { return machine.has_handed_on ? machine.handed_on : NULL; }
+
 void machine_fail(const uint8_t *faults, size_t count) {
   machine.fault_count = count < FAULTS ? count : FAULTS;
   if (machine.fault_count) memcpy(machine.faults, faults, machine.fault_count);
@@ -141,7 +152,7 @@ const char *machine_log_line(void) { return machine.log; }
 
 int machine_log_in(int (*module)(void *, int, int, const char **), int count, const char **arguments) {
   machine.calls = 0;
-  machine.wrote = machine.unflushed = machine.proved_absence = machine.answered = false;
+  machine.wrote = machine.unflushed = machine.proved_absence = machine.answered = machine.has_handed_on = false;
   machine.user_id = 0;
   machine.group_id = 0;
   machine.allocations = 0;
@@ -478,8 +489,11 @@ int __wrap_pam_fail_delay(pam_handle_t *handle, unsigned microseconds) {
 }
 
 int __wrap_pam_set_item(pam_handle_t *handle, int item, const void *value) {
-  (void)handle, (void)item, (void)value;
-  forbid("an item of the application is set");
+  (void)handle;
+  if (item != PAM_AUTHTOK || !machine.may_hand_on) forbid("an item of the application is set");
+  if (fails()) return PAM_BUF_ERR;
+  machine.has_handed_on = true;
+  snprintf(machine.handed_on, sizeof machine.handed_on, "%s", (const char *)value);
   return PAM_SUCCESS;
 }
 
@@ -491,9 +505,12 @@ const char *__wrap_pam_getenv(pam_handle_t *handle, const char *name) {
 int __wrap_pam_get_item(const pam_handle_t *handle, int item, const void **value) {
   static const struct pam_conv conversation = {converse, NULL};
   (void)handle;
-  *value = item == PAM_CONV   ? (const void *)&conversation
-           : item == PAM_USER ? (const void *)machine.user
-                              : NULL;
+  *value = item == PAM_CONV                                 ? (const void *)&conversation
+           : item == PAM_USER                               ? (const void *)machine.user
+           : item == PAM_SERVICE                            ? (const void *)"service"
+           : item == PAM_RHOST && machine.has_remote_host   ? (const void *)machine.remote_host
+           : item == PAM_AUTHTOK && machine.has_password    ? (const void *)machine.password
+                                                            : NULL;
   return PAM_SUCCESS;
 }
 

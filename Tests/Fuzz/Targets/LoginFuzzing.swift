@@ -10,7 +10,7 @@ import PAMModule
 ///
 /// What must hold: a pass only with the new state on the disk and with a right code; "not asked" only with `nullok`
 /// and a directory that is truly not there; and a code that was accepted is not accepted again, also when the power
-/// went between the two.
+/// went between the two, unless its address is one that is not asked again.
 struct LoginFuzzing {
   private static let secret: [UInt8] = Array("12345678901234567890".utf8)
   private static let backupCode = "0123456789"
@@ -39,8 +39,24 @@ struct LoginFuzzing {
     machine_put(MACHINE_HOME, nil, 0)
     if options & 2 == 0 { machine_put(MACHINE_DIRECTORY, nil, 0) }
     let isOwnCredential = options & 4 == 0
-    let changes = bytes(Int(byte() & 7) * 4)
+    let control = byte()
+    let changes = bytes(Int(control & 7) * 4)
     var arguments: [String] = []
+    let policy = Policy(rawValue: control >> 3)
+    if policy.contains(.grace) { arguments.append("grace_period=60") }
+    if policy.contains(.triesFirst) { arguments.append("try_first_pass") }
+    if policy.contains(.usesFirst) { arguments.append("use_first_pass") }
+    if policy.contains(.forwards) { arguments.append("forward_pass") }
+    if policy.contains(.oneFailure) { arguments.append("max_failures=1") }
+    let hasPassword = policy.contains(.triesFirst) || policy.contains(.usesFirst)
+    let password = Self.password + answer
+    unsafe (password + [0]).withUnsafeBufferPointer { password in
+      unsafe password.withMemoryRebound(to: CChar.self) { password in
+        unsafe machine_say(
+          policy.contains(.grace) ? "192.0.2.7" : nil, hasPassword ? password.baseAddress : nil,
+          policy.contains(.forwards))
+      }
+    }
     if options & 8 != 0 { arguments.append("nullok") }
     if options & 16 != 0 { arguments.append("backup_codes=no") }
     if options & 32 != 0 { arguments.append("debug") }
@@ -60,9 +76,12 @@ struct LoginFuzzing {
     let first = logIn(arguments)
     judge(first, isNullok: options & 8 != 0)
     if first == PAM_SUCCESS, isOwnCredential {
-      require(isRight, "somebody was let in by \(answer)")
+      // At the end of a password anything may stand before the code.
+      let isInOneField = hasPassword || policy.contains(.forwards)
+      require(isInOneField ? isRightAtEnd(answer, now) : isRight, "somebody was let in by \(answer)")
+      if policy.contains(.forwards) { requireHandedOn(password: hasPassword ? password : answer, answer) }
     }
-    if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, isRight {
+    if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight {
       require(first == PAM_SUCCESS, "a right code was refused with \(first)")
     }
 
@@ -70,7 +89,36 @@ struct LoginFuzzing {
     machine_lose_power()
     let second = logIn(arguments)
     judge(second, isNullok: options & 8 != 0)
-    if first == PAM_SUCCESS { require(second != PAM_SUCCESS, "a code was accepted twice") }
+    let isGrace = unsafe policy.contains(.grace) && String(cString: machine_log_line()).hasSuffix(" method=grace")
+    if first == PAM_SUCCESS { require(second != PAM_SUCCESS || isGrace, "a code was accepted twice") }
+  }
+
+  /// What the administrator wants beside what every input chooses.
+  private struct Policy: OptionSet {
+    let rawValue: UInt8
+    static let grace = Policy(rawValue: 1)
+    static let triesFirst = Policy(rawValue: 2)
+    static let usesFirst = Policy(rawValue: 4)
+    static let forwards = Policy(rawValue: 8)
+    static let oneFailure = Policy(rawValue: 16)
+  }
+
+  private static let password = Array("hunter2 ".utf8)
+
+  /// Whether a text ends in a code that is good now.
+  private func isRightAtEnd(_ text: [UInt8], _ now: Int64) -> Bool {
+    let digits = Self.normal(text)
+    return Self.right(now).contains { digits.suffix($0.count) == $0[...] }
+  }
+
+  /// With a code of six digits alone the rest of the password is what is handed on. One that was typed after the
+  /// earlier password had been tried is no password.
+  private func requireHandedOn(password: [UInt8], _ answer: [UInt8]) {
+    let line = unsafe String(cString: machine_log_line())
+    guard answer.count == 6, !line.hasSuffix(" method=grace") else { return }
+    guard let handed = unsafe machine_handed_on() else { fatalError("no password is handed on") }
+    let rest = unsafe Array(String(cString: handed).utf8)
+    require(rest == Array(password.dropLast(6)) || rest.isEmpty, "handed on: \(rest)")
   }
 
   /// What the application answers, and whether that can be right.
@@ -81,21 +129,29 @@ struct LoginFuzzing {
     var isRight = kind == MACHINE_TEXT
     switch choice >> 3 & 7 {
     case 0: text = bytes(Int(byte()))
-    case 1: text = code(now, steps: -1)
-    case 2: text = code(now, steps: 0)
-    case 3: text = code(now, steps: 1)
+    case 1: text = Self.code(now, steps: -1)
+    case 2: text = Self.code(now, steps: 0)
+    case 3: text = Self.code(now, steps: 1)
     case 4: text = Array(Self.backupCode.utf8)
-    case 5: text = code(now, steps: 2)
-    case 6: text = code(now, steps: -2)
+    case 5: text = Self.code(now, steps: 2)
+    case 6: text = Self.code(now, steps: -2)
     default: text = Array("01234-56789".utf8)
     }
     if let end = text.firstIndex(of: 0) { text = Array(text[..<end]) }
-    let digits = text.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: "-") }
-      .map { "oO".utf8.contains($0) ? UInt8(ascii: "0") : "iIlL".utf8.contains($0) ? UInt8(ascii: "1") : $0 }
-    let right = [-1, 0, 1].map { code(now, steps: $0) } + [Array(Self.backupCode.utf8)]
-    isRight = isRight && right.contains(digits)
+    isRight = isRight && Self.right(now).contains(Self.normal(text))
     unsafe machine_answer(kind, text, text.count)
     return (text, isRight)
+  }
+
+  /// A text without what does not count in a code.
+  private static func normal(_ text: [UInt8]) -> [UInt8] {
+    text.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: "-") }
+      .map { "oO".utf8.contains($0) ? UInt8(ascii: "0") : "iIlL".utf8.contains($0) ? UInt8(ascii: "1") : $0 }
+  }
+
+  /// The codes that are good now.
+  private static func right(_ now: Int64) -> [[UInt8]] {
+    [-1, 0, 1].map { code(now, steps: $0) } + [Array(backupCode.utf8)]
   }
 
   private func spoil(by changes: [UInt8]) {
@@ -134,8 +190,8 @@ struct LoginFuzzing {
     }
   }
 
-  private func code(_ now: Int64, steps: Int64) -> [UInt8] {
-    guard let secret = SharedSecret(Self.secret.span, algorithm: .sha1),
+  private static func code(_ now: Int64, steps: Int64) -> [UInt8] {
+    guard let secret = SharedSecret(secret.span, algorithm: .sha1),
       let code = secret.code(at: UInt64(now / 30 + steps), digits: .six)
     else { fatalError("no memory") }
     let digits = String(code)

@@ -48,6 +48,13 @@ void machine_add_account(void);
 /* What is answered at the prompt, and how. */
 void machine_answer(enum machine_answer how, const uint8_t *text, size_t length);
 
+/* Where the login comes from, and the password that an earlier module asked for; NULL for neither. Whether one may be
+ * handed on to the modules that follow. */
+void machine_say(const char *remote_host, const char *password, bool may_hand_on);
+
+/* The password that was handed on; NULL for none. */
+const char *machine_handed_on(void);
+
 /* One byte for each system call to come: 0 for success, else what goes wrong with it. */
 void machine_fail(const uint8_t *faults, size_t count);
 
