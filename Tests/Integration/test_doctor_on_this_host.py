@@ -170,8 +170,9 @@ def clocked(offset: str, *arguments: str) -> list[dict]:
 
 def test_a_clock_that_is_far_behind_is_found(host):
     assert not any("wrong by" in check["detail"] for check in clocked("+0s"))
-    check = one(clocked("-2h"), "clock", "failed")
-    assert "wrong by" in check["detail"] and "systemd-timesyncd" in check["remedy"]
+    # Accounts of other tests have logged in at times that have not come yet, which is another finding.
+    check = one([check for check in clocked("-2h") if "wrong by" in check["detail"]], "clock", "failed")
+    assert "systemd-timesyncd" in check["remedy"]
 
 
 def test_a_clock_that_was_set_back_behind_a_login_is_found(host, account, harness, service):
