@@ -30,11 +30,17 @@ final class CoveringPage {
   /// Covers the terminal, or draws the page again where it does.
   func show() throws {
     let screen = terminal.qrScreen
-    // A window that has become too small shows the end.
-    let lines = draw(screen, notice) ?? (draw(screen, nil) ?? []).suffix(max(0, (screen.size?.rows ?? 1) - 1))
+    let lines = draw(screen, notice) ?? end(of: screen)
     let start = isUp ? Self.erasure(rows: screen.size?.rows) : Self.enter
     isUp = true
     try terminal.page.write(start + lines.map { $0 + "\n" }.joined())
+  }
+
+  /// The end of a page that does not fit, with the notice below it.
+  private func end(of screen: QRScreen) -> [String] {
+    guard let size = screen.size else { return [] }
+    let said = notice.map { PageText.wrapped($0, columns: size.columns) } ?? []
+    return ((draw(screen, nil) ?? []) + said).suffix(max(0, size.rows - 1))
   }
 
   /// Gives the terminal back as it was.

@@ -3,7 +3,12 @@
 struct KeyPage {
   /// What it is, in one line.
   let heading: String
-  let device: DeviceKey
+  /// The key in groups of four.
+  let groupedKey: String
+  /// What kind of codes it makes, in words.
+  let kind: String
+  /// The URI that the QR code stands for.
+  let uriText: String
   /// How the QR code is to be drawn.
   let form: QRForm
   /// The file that the QR code is in as well, or nil.
@@ -18,12 +23,12 @@ struct KeyPage {
   /// The fewest columns that text beside a QR code is of use in.
   private static let narrowest = 24
 
-  private var key: String { "Key: \(device.groupedKey) (\(device.status.description))" }
-  private var uri: String { "URI: \(device.uri.text)" }
+  private var key: String { "Key: \(groupedKey) (\(kind))" }
+  private var uri: String { "URI: \(uriText)" }
 
   /// The page as part of a transcript, its lines as long as they are.
   func transcript(on screen: QRScreen) -> String {
-    let drawing = QRCode(device.uri.text).flatMap { QRDrawing($0, form: form, on: screen) }
+    let drawing = QRCode(uriText).flatMap { QRDrawing($0, form: form, on: screen) }
     let isMissing = drawing == nil && form != .none && screen.size != nil
     let text = intro(isDrawn: drawing != nil, isMissing: isMissing) + ["", key] + rest + [""]
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
@@ -40,7 +45,7 @@ struct KeyPage {
     guard let size = screen.size else { return nil }
     let layout = Layout(rows: size.rows - 1, columns: size.columns)
     if form != .none {
-      guard let code = QRCode(device.uri.text) else { return nil }
+      guard let code = QRCode(uriText) else { return nil }
       if let lines = lines(with: code, on: screen, layout, notice) { return lines }
       guard form == .auto else { return nil }
     }

@@ -24,7 +24,9 @@ struct KeyPresentation {
     self.options = options
     self.force = force
     self.isKnown = isKnown
-    page = KeyPage(heading: heading, device: device, form: options.qr, file: options.qrFile)
+    page = KeyPage(
+      heading: heading, groupedKey: device.groupedKey, kind: device.status.description, uriText: device.uri.text,
+      form: options.qr, file: options.qrFile)
   }
 
   /// Writes the file that was asked for.
