@@ -129,6 +129,16 @@ def test_the_sanitizer_finds_nothing_in_the_subcommands(products, account):
     assert ended.returncode == 1 and is_clean(ended), ended.stderr[:4000]
     for arguments in (("show", "--name", "phone"), ("status",), ("device", "list"), ("backup-codes",), ("device", "remove", "other")):
         succeeds(*arguments)
+    key, base32 = "3132333435363738393031323334353637383930", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    succeeds("device", "add", "token", "--type", "hotp", "--ask-key", "--no-confirm", answers=key + "\n")
+    for text in (
+        f'{base32}\n" TOTP_AUTH\n" WINDOW_SIZE 17\n" DISALLOW_REUSE 1\n" LAST0 ::1 1\n" OTHER\n12345678\n',
+        f"HOTP {account.name} + {key} 7 123456 2026-01-31T12:00:00L\nHOTP/T30/8 {account.name} - {key}30 0 12345678\n",
+        f"otpauth://hotp/Big%20Corp:x?secret={base32}&counter=7&digits=8&algorithm=SHA512&image=x\n",
+    ):
+        succeeds("import", "--force", "--backup-codes", "1", answers=text)
+    ended = run(command, "import", "--all", "--force", leaks=False, answers=f"HOTP {account.name} - {key}\nHOTP nobody-here - 1\n")
+    assert ended.returncode == 1 and "1 of 2 accounts" in ended.stdout and is_clean(ended), ended.stderr[:4000]
     for arguments in (("unlock",), ("users",), ("enable", "--force", "--no-confirm", "--yes"), ("disable",)):
         succeeds(*arguments)
     ended = run(command, "doctor", "--json", leaks=False)
