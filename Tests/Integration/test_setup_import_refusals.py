@@ -56,7 +56,7 @@ def test_files_that_are_not_there_or_closed(user, new_account):
     assert run(user, "import", "/etc/shadow").returncode == NOT_PERMITTED
 
 
-def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_account, users_file):
+def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_account, users_file, tmp_path):
     """A file that the user can have chosen is opened with the user's rights alone."""
     victim = new_account()
     path = google_file(victim, '" TOTP_AUTH')
@@ -78,6 +78,24 @@ def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_acco
     assert run(None, "import", "--all", str(planted)).returncode == NOT_PERMITTED
     mine.chmod(0o622)
     assert run(None, "import", "--all", str(mine)).returncode == NOT_PERMITTED
+    # In a directory where everybody may put something, only what is root's; elsewhere what root gave the user, too.
+    shared, private = tmp_path / "shared", tmp_path / "private"
+    for folder, mode in ((shared, 0o1777), (private, 0o700)):
+        folder.mkdir()
+        folder.chmod(mode)
+    for folder, owner, ended in ((shared, victim.uid, NOT_PERMITTED), (private, victim.uid, NOT_PERMITTED),
+                                 (shared, 0, DONE), (private, user.uid, DONE)):
+        file = folder / str(owner)
+        file.write_bytes(mine.read_bytes())
+        os.chown(file, owner, owner)
+        file.chmod(0o600)
+        done = run(None, "import", "--force", "--user", user.name, str(file))
+        assert done.returncode == ended, (folder, owner, done.stderr)
+        other = folder / "other name"
+        other.hardlink_to(file)
+        assert run(None, "import", "--force", "--user", user.name, str(other)).returncode == NOT_PERMITTED
+        other.unlink()
+    run(None, "disable", "--user", user.name)
     # Standard input was opened by root on purpose.
     assert run(None, "import", "--user", user.name, answers=planted.read_bytes()).returncode == DONE
 

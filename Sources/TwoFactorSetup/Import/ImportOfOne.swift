@@ -9,9 +9,7 @@ struct ImportOfOne {
   let options: ImportCommand
 
   func run() throws {
-    // Read before the rights of root are given up: a users file is root's.
-    let early =
-      try options.common.user == nil || getuid() != 0 ? nil : options.path.flatMap(ImportSource.readFileOfRoot)
+    let early = try readBeforeRightsAreGivenUp()
     let session = try Session(options.common, subcommand: "import")
     let standing = try session.store.standing()
     try session.requireFree(standing, force: options.force)
@@ -26,6 +24,12 @@ struct ImportOfOne {
       imported = try parse(ImportSource.readStandardInput(session.terminal), session)
     }
     try ImportChange(session: session, options: options, imported: imported).make(over: standing)
+  }
+
+  /// A users file is root's, and cannot be read with the rights of the account.
+  private func readBeforeRightsAreGivenUp() throws -> SecretBuffer? {
+    guard let user = options.common.user, let path = options.path, getuid() == 0, geteuid() == 0 else { return nil }
+    return try ImportSource.readFileOfRoot(path, orOwnedBy: Account.existing(named: user).userID)
   }
 
   private func parse(_ text: borrowing SecretBuffer, _ session: Session) throws -> ImportedEnrollment {

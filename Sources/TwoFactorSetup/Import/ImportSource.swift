@@ -10,11 +10,13 @@ enum ImportSource {
   /// Reads a file that root alone can have put where it is, as root: what a user cannot read is imported for that
   /// user only where the user cannot have chosen it, by a link or otherwise.
   ///
-  /// - Parameter path: The file.
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - owner: Who may own the file beside root.
   /// - Returns: The text; nil where the file, or a directory on the way, is not root's alone.
   /// - Throws: ``SetupError`` where it cannot be read.
-  static func readFileOfRoot(_ path: String) throws -> SecretBuffer? {
-    guard let descriptor = RootsFile.open(path) else { return nil }
+  static func readFileOfRoot(_ path: String, orOwnedBy owner: uid_t = 0) throws -> SecretBuffer? {
+    guard let descriptor = RootsFile.open(path, orOwnedBy: owner) else { return nil }
     defer { close(descriptor) }
     return try read(descriptor, path)
   }
@@ -95,7 +97,7 @@ enum ImportSource {
       SetupError(
         .notPermitted, "cannot open \(path): \(error.text)",
         hint: subject.isManagedByRoot
-          ? "it is opened with the rights of that user, unless it and the way to it are root's alone; "
+          ? "it is opened with the rights of that user, unless root alone can have put it there; "
             + "to open it yourself: twofactor import --user \(subject.account.nameText) < FILE"
           : nil)
     default: SetupError(.inputOutput, "cannot open \(path): \(error.text)")
