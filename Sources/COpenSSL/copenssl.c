@@ -23,9 +23,10 @@ void copenssl_look_at_processor(void) {
 #if defined(__x86_64__) && __has_include(<sys/platform/x86.h>)
   /* As OPENSSL_ia32cap(3) has them. The C library asked the processor when the program started; asking again
    * takes longer than a login's hashes. Threads that come here at once write the same. */
-  const unsigned int ssse3 = 1u << 9, sha = 1u << 29;
+  const unsigned int ssse3 = 1u << 9, sha = 1u << 29, bmi1 = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8;
+  const int has_avx2 = CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(BMI2);
   OPENSSL_ia32cap_P[1] = CPU_FEATURE_ACTIVE(SSSE3) ? ssse3 : 0;
-  OPENSSL_ia32cap_P[2] = CPU_FEATURE_ACTIVE(SHA) ? sha : 0;
+  OPENSSL_ia32cap_P[2] = (CPU_FEATURE_ACTIVE(SHA) ? sha : 0) | (has_avx2 ? bmi1 | avx2 | bmi2 : 0);
 #endif
 }
 #else

@@ -36,6 +36,7 @@ public struct Account {
   init(name: ByteText<256>) { self.name = name }
 
   /// Looks for an account by its name with getpwnam_r(3), and becomes it where there is one.
+  @_optimize(speed)
   public mutating func find(named name: borrowing ByteText<256>) -> Lookup {
     // What does not fit is not looked for in a shortened form: that would be another user.
     guard name.count > 0, !name.isTruncated, name.bytes.firstIndex(of: 0) == nil else { return .unknown }
@@ -51,6 +52,7 @@ public struct Account {
     unsafe find { unsafe getpwuid_r(userID, $0, $1, $2, $3) }
   }
 
+  @_optimize(speed)
   private mutating func find(
     _ ask: (
       _ entry: UnsafeMutablePointer<passwd>, _ buffer: UnsafeMutablePointer<CChar>, _ size: Int,

@@ -7,13 +7,18 @@ public enum BackupCodeHash {
   public static var lengths: ClosedRange<Int> { 16...128 }
 
   /// Whether the text has the form of a hash.
-  public static func isValid(_ hash: Span<UInt8>) -> Bool {
+  public static func isValid(_ hash: Span<UInt8>) -> Bool { settingLength(of: hash) > 0 }
+
+  /// The length of the setting of a hash, up to its last `$`; 0 where the text does not have the form of a hash.
+  static func settingLength(of hash: Span<UInt8>) -> Int {
     guard lengths.contains(hash.count), hash.starts(with: "$y$"),
       let cost = hash.firstIndex(of: UInt8(ascii: "$"), from: 3),
       let salt = hash.firstIndex(of: UInt8(ascii: "$"), from: cost &+ 1)
-    else { return false }
-    return isModest(hash.slice(from: 3, to: cost)) && isText(hash.slice(from: cost &+ 1, to: salt))
+    else { return 0 }
+    let isHash =
+      isModest(hash.slice(from: 3, to: cost)) && isText(hash.slice(from: cost &+ 1, to: salt))
       && salt &+ 1 < hash.count && isText(hash.slice(from: salt &+ 1))
+    return isHash ? salt &+ 1 : 0
   }
 
   /// Whether a cost, as crypt(5) writes it, takes no more than four times the usual memory. The file is the user's,
@@ -28,64 +33,54 @@ public enum BackupCodeHash {
     }
   }
 
-  /// Whether the text has the form of a hash under a setting that is known to have the form of one, from the
-  /// method to the last `$`.
-  static func isValid(_ hash: Span<UInt8>, under setting: Span<UInt8>) -> Bool {
-    lengths.contains(hash.count) && setting.count < hash.count
-      && hash.slice(from: 0, to: setting.count).isEqual(to: setting) && isText(hash.slice(from: setting.count))
-  }
-
   /// Whether there are only characters in which crypt(5) writes numbers: `./0-9A-Za-z`.
-  private static func isText(_ bytes: Span<UInt8>) -> Bool {
+  @_optimize(speed)
+  static func isText(_ bytes: Span<UInt8>) -> Bool {
     // Eight bytes at once: a credential has a kilobyte of hashes, and every login reads it.
     let width = 8
     guard bytes.count >= width else {
       var indices = Counter(to: bytes.count)
       while let index = indices.next() {
-        guard isText(UInt64(bytes.byte(at: index) ?? 0) &* everyByte) else { return false }
+        guard others(in: UInt64(bytes.byte(at: index) ?? 0) &* everyByte) & highBits == 0 else { return false }
       }
       return true
     }
     return unsafe bytes.withUnsafeBytes { bytes in
       guard let base = bytes.baseAddress else { return true }
       let last = bytes.count &- width
+      // SAFETY: every offset is at most `last`, so eight bytes are there. The last ones may overlap.
+      var found = unsafe others(in: (base + last).loadUnaligned(as: UInt64.self))
       var offset = 0
-      while true {
-        // SAFETY: the offset is at most `last`, so eight bytes are there. The last ones may overlap.
-        guard unsafe isText((base + offset).loadUnaligned(as: UInt64.self)) else { return false }
-        guard offset < last else { return true }
-        offset = Swift.min(offset &+ width, last)
+      while offset < last {
+        found |= unsafe others(in: (base + offset).loadUnaligned(as: UInt64.self))
+        offset &+= width
       }
+      return found & highBits == 0
     }
   }
 
   /// Multiplied with a byte, eight of it.
   private static var everyByte: UInt64 { 0x0101_0101_0101_0101 }
 
+  /// The highest bit of eight bytes.
+  private static var highBits: UInt64 { 0x80 &* everyByte }
+
+  /// Sets the highest bit of each byte that is none of the characters. The other bits mean nothing.
   @inline(__always)
-  private static func isText(_ bytes: UInt64) -> Bool {
-    let highBits = 0x80 &* everyByte
+  private static func others(in bytes: UInt64) -> UInt64 {
     let letters = areBetween(UInt8(ascii: "a"), UInt8(ascii: "z"), bytes | 0x20 &* everyByte)
     let digits = areBetween(UInt8(ascii: "."), UInt8(ascii: "9"), bytes)
-    return bytes & highBits == 0 && (letters | digits) & highBits == highBits
+    // What a byte that is not ASCII carries into the next does not matter: it is found itself.
+    return bytes | ~(letters | digits)
   }
 
-  /// Sets the highest bit of each byte that lies in a range of ASCII; no byte has it set before.
+  /// Sets the highest bit of each byte that lies in a range of ASCII, where none has it set before.
   @inline(__always)
   private static func areBetween(_ first: UInt8, _ last: UInt8, _ bytes: UInt64) -> UInt64 {
     // The sums stay below 256 and carry nothing from one byte into the next.
     let notBefore = bytes &+ UInt64(0x80 &- first) &* everyByte
     let behind = bytes &+ UInt64(0x7f &- last) &* everyByte
     return notBefore & ~behind
-  }
-
-  /// Whether a cost, as crypt(5) writes it, takes no more than four times the usual memory. The file is the user's,
-  /// but it is root's memory in which somebody who logs in has the hash made.
-  private static func isModest(_ cost: UInt8) -> Bool {
-    switch cost {
-    case UInt8(ascii: "5")...UInt8(ascii: "9"), UInt8(ascii: "A"), UInt8(ascii: "B"): true
-    default: false
-    }
   }
 
   /// A setting of the usual cost with a salt of its own, for users who have no backup codes: the reply of

@@ -9,33 +9,49 @@ extension Credential {
   /// - Parameter file: The bytes; they are kept, and wiped with the credential.
   /// - Throws: What is wrong and in which line.
   public init(parsing file: consuming SecretBuffer) throws(EnrollmentFailure) {
-    guard let memory = SecretBuffer(capacity: file.bytes.count) else {
-      throw EnrollmentFailure(.io, "credential", "out of memory")
-    }
-    var secrets = memory
-    var content = Content()
-    var parser = CredentialParser()
-    try parser.parse(file.bytes, into: &content, &secrets)
-    text = file
-    self.secrets = secrets
-    self.content = content
+    guard let secrets = SecretBuffer(capacity: file.bytes.count),
+      let devices = ElementBuffer<Device>(capacity: Self.maximumDevices),
+      let backupCodes = ElementBuffer<BackupCode>(capacity: Self.maximumBackupCodes)
+    else { throw EnrollmentFailure(.io, "credential", "out of memory") }
+    var parser = CredentialParser(secrets: secrets, devices: devices, backupCodes: backupCodes)
+    try parser.parse(file.bytes)
+    self = parser.finish(file)
   }
 }
 
 /// Where reading a credential has come to.
-private struct CredentialParser {
+private struct CredentialParser: ~Copyable {
   private var reader = LineReader()
+  private var generation = Generation(low: 0, high: 0)
+  private var enabledAt: Int64 = 0
+  private var secrets: SecretBuffer
+  private var devices: ElementBuffer<Device>
+  private var backupCodes: ElementBuffer<Credential.BackupCode>
 
   /// What all backup codes are hashed with, as the first one has it.
   private var setting = ByteRange()
+
+  init(
+    secrets: consuming SecretBuffer, devices: consuming ElementBuffer<Device>,
+    backupCodes: consuming ElementBuffer<Credential.BackupCode>
+  ) {
+    self.secrets = secrets
+    self.devices = devices
+    self.backupCodes = backupCodes
+  }
+
+  /// What has been read, with the text that it was read from.
+  consuming func finish(_ text: consuming SecretBuffer) -> Credential {
+    Credential(
+      text: text, secrets: secrets, devices: devices, backupCodes: backupCodes, generation: generation,
+      enabledAt: enabledAt)
+  }
 
   func failure(_ problem: Literal) -> EnrollmentFailure {
     EnrollmentFailure(.corrupt, "credential", problem, line: reader.number)
   }
 
-  mutating func parse(
-    _ text: Span<UInt8>, into content: inout Credential.Content, _ secrets: inout SecretBuffer
-  ) throws(EnrollmentFailure) {
+  mutating func parse(_ text: Span<UInt8>) throws(EnrollmentFailure) {
     guard text.count > 0 else { throw EnrollmentFailure(.corrupt, "credential", "is empty") }
     guard text.count <= Credential.maximumLength else {
       throw EnrollmentFailure(.corrupt, "credential", "is too long")
@@ -49,26 +65,23 @@ private struct CredentialParser {
     guard let generation = Generation(hexadecimal: slice(reader.rest(), of: text)) else {
       throw failure("the generation is not 32 hexadecimal digits")
     }
-    content.generation = generation
+    self.generation = generation
 
     guard reader.advance(in: text), reader.skip("enabled ", in: text) else { throw failure("no time of enrolment") }
-    content.enabledAt = try time(reader.rest(), of: text)
+    enabledAt = try time(reader.rest(), of: text)
 
     guard reader.advance(in: text) else { throw failure("ends early") }
     while reader.skip("device ", in: text) {
-      try parseDevice(text, into: &content, &secrets)
+      try parseDevice(text)
       guard reader.advance(in: text) else { throw failure("ends early") }
     }
-    guard content.deviceCount > 0 else { throw failure("no device") }
+    guard devices.count > 0 else { throw failure("no device") }
 
     while true {
-      if reader.skip("backup-code ", in: text) {
-        try parseBackupCode(text, into: &content, isScratchCode: false)
-      } else if reader.skip("scratch-code ", in: text) {
-        try parseBackupCode(text, into: &content, isScratchCode: true)
-      } else {
-        break
-      }
+      let isScratchCode = reader.skip("scratch-code ", in: text)
+      guard isScratchCode || reader.skip("backup-code ", in: text) else { break }
+      try parseBackupCode(text, isScratchCode: isScratchCode)
+      while parseSimilarBackupCode(text, isScratchCode: isScratchCode) {}
       guard reader.advance(in: text) else { throw failure("ends early") }
     }
 
@@ -76,11 +89,7 @@ private struct CredentialParser {
     guard reader.isAtEnd(of: text) else { throw failure("goes on after its end") }
   }
 
-  private mutating func parseDevice(
-    _ text: Span<UInt8>, into content: inout Credential.Content, _ secrets: inout SecretBuffer
-  ) throws(EnrollmentFailure) {
-    guard content.deviceCount < Credential.maximumDevices else { throw failure("too many devices") }
-
+  private mutating func parseDevice(_ text: Span<UInt8>) throws(EnrollmentFailure) {
     let isTOTP = reader.skip("type=totp ", in: text)
     guard isTOTP || reader.skip("type=hotp ", in: text) else { throw failure("unknown type of device") }
 
@@ -134,41 +143,52 @@ private struct CredentialParser {
     guard reader.skip("name=", in: text) else { throw failure("no name") }
     let name = reader.rest()
     guard DeviceName.isValid(slice(name, of: text)) else { throw failure("the name is not one") }
-    var indices = Counter(to: Swift.min(content.deviceCount, content.devices.count))
-    while let index = indices.next() {
-      // SAFETY: the index is below the length of the array.
-      let other = unsafe slice(content.devices[unchecked: index].name, of: text)
-      if other.isEqual(to: slice(name, of: text)) { throw failure("two devices of one name") }
+    var index = 0
+    while let other = devices[index] {
+      index &+= 1
+      if slice(other.name, of: text).isEqual(to: slice(name, of: text)) { throw failure("two devices of one name") }
       // One code would be good once for each of them.
-      // SAFETY: as above.
-      let range = unsafe content.devices[unchecked: index].secret
-      let isSame = secrets.bytes.slice(from: range.start, to: range.end).isEqualInConstantTime(
-        to: secrets.bytes.slice(from: secret.start, to: secret.end))
+      let isSame = slice(other.secret, of: secrets.bytes).isEqualInConstantTime(to: slice(secret, of: secrets.bytes))
       if isSame { throw failure("two devices of one secret") }
     }
-
-    // SAFETY: the count was compared with the maximum, which is the length of the array.
-    unsafe content.devices[unchecked: content.deviceCount] = Device(
+    let device = Device(
       kind: kind, algorithm: algorithm, digits: digits, enabledAt: enabledAt, secret: secret, name: name)
-    content.deviceCount &+= 1
+    guard devices.append(device) else { throw failure("too many devices") }
   }
 
   private mutating func parseBackupCode(
-    _ text: Span<UInt8>, into content: inout Credential.Content, isScratchCode: Bool
+    _ text: Span<UInt8>, isScratchCode: Bool
   ) throws(EnrollmentFailure) {
-    guard content.backupCodeCount < Credential.maximumBackupCodes else { throw failure("too many backup codes") }
     let range = reader.rest()
     let hash = slice(range, of: text)
-    // The usual case first: another hash under the setting of those before it.
-    if content.backupCodeCount == 0 || !BackupCodeHash.isValid(hash, under: slice(setting, of: text)) {
-      guard BackupCodeHash.isValid(hash) else { throw failure("the backup code is not a yescrypt hash") }
-      guard content.backupCodeCount == 0 else { throw failure("the backup codes have two salts") }
-      setting = ByteRange(start: range.start, end: range.start &+ Credential.settingLength(of: hash))
+    let settingLength = BackupCodeHash.settingLength(of: hash)
+    guard settingLength > 0 else { throw failure("the backup code is not a yescrypt hash") }
+    let own = ByteRange(start: range.start, end: range.start &+ settingLength)
+    if backupCodes.count == 0 { setting = own }
+    guard slice(own, of: text).isEqual(to: slice(setting, of: text)) else {
+      throw failure("the backup codes have two salts")
     }
-    // SAFETY: the count was compared with the maximum, which is the length of the array.
-    unsafe content.backupCodes[unchecked: content.backupCodeCount] = Credential.BackupCode(
-      hash: range, isScratchCode: isScratchCode)
-    content.backupCodeCount &+= 1
+    guard backupCodes.append(Credential.BackupCode(hash: range, isScratchCode: isScratchCode)) else {
+      throw failure("too many backup codes")
+    }
+  }
+
+  /// Reads the next line where it differs from the one before in the hash alone, as most do: then only the hash has to
+  /// be judged. Every login reads all of them.
+  ///
+  /// - Returns: False where there is no such line; nothing has been read then.
+  private mutating func parseSimilarBackupCode(
+    _ text: Span<UInt8>, isScratchCode: Bool
+  ) -> Bool {
+    let beginning = reader.offset &+ setting.end &- setting.start
+    guard let line = reader.nextLine(alikeFor: beginning, in: text),
+      BackupCodeHash.isText(text.slice(from: line.start &+ beginning, to: line.end)),
+      backupCodes.append(
+        Credential.BackupCode(
+          hash: ByteRange(start: line.start &+ reader.offset, end: line.end), isScratchCode: isScratchCode))
+    else { return false }
+    reader.advance(to: line)
+    return true
   }
 
   private func time(_ range: ByteRange, of text: Span<UInt8>) throws(EnrollmentFailure) -> Int64 {

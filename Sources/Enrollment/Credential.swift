@@ -15,32 +15,23 @@ public struct Credential: ~Copyable {
 
   let text: SecretBuffer
   let secrets: SecretBuffer
-  let content: Content
-
-  /// What the text says, with the places of what is longer.
-  struct Content {
-    var generation = Generation(bytes: InlineArray(repeating: 0))
-    var enabledAt: Int64 = 0
-    var deviceCount = 0
-    var backupCodeCount = 0
-    var devices = InlineArray<16, Device>(repeating: .none)
-    var backupCodes = InlineArray<32, BackupCode>(repeating: BackupCode())
-  }
+  let devices: ElementBuffer<Device>
+  let backupCodes: ElementBuffer<BackupCode>
 
   /// The name of this version of the credential.
-  public var generation: Generation { content.generation }
+  public let generation: Generation
 
   /// When two-factor was switched on, in seconds since the epoch.
-  public var enabledAt: Int64 { content.enabledAt }
+  public let enabledAt: Int64
 
   /// How many devices there are: one at least.
-  public var deviceCount: Int { content.deviceCount }
+  public var deviceCount: Int { devices.count }
 
   /// How many backup codes there were at first, spent ones included.
-  public var backupCodeCount: Int { content.backupCodeCount }
+  public var backupCodeCount: Int { backupCodes.count }
 
   /// One backup code.
-  struct BackupCode: Sendable {
+  struct BackupCode: BitwiseCopyable, Sendable {
     /// Where the hash stands in the text, as crypt(3) makes it.
     var hash = ByteRange()
 
@@ -49,11 +40,7 @@ public struct Credential: ~Copyable {
   }
 
   /// The device at `index`, counted from 0 in the order of the file; nil where there is none.
-  public func device(at index: Int) -> Device? {
-    guard index >= 0, index < deviceCount, index < content.devices.count else { return nil }
-    // SAFETY: the index was compared with both bounds.
-    return unsafe content.devices[unchecked: index]
-  }
+  public func device(at index: Int) -> Device? { devices[index] }
 
   /// The name of the device at `index`; empty where there is none.
   @_lifetime(borrow self)
@@ -72,20 +59,12 @@ public struct Credential: ~Copyable {
   /// The hash of the backup code at `index`, as crypt(3) made it; empty where there is none.
   @_lifetime(borrow self)
   public borrowing func backupCodeHash(at index: Int) -> Span<UInt8> {
-    guard index >= 0, index < backupCodeCount, index < content.backupCodes.count else {
-      return text.bytes.slice(from: 0, to: 0)
-    }
-    // SAFETY: the index was compared with both bounds.
-    let range = unsafe content.backupCodes[unchecked: index].hash
+    let range = backupCodes[index]?.hash ?? ByteRange()
     return text.bytes.slice(from: range.start, to: range.end)
   }
 
   /// Whether the backup code at `index` is an eight-digit code that another program made.
-  public borrowing func isScratchCode(at index: Int) -> Bool {
-    guard index >= 0, index < backupCodeCount, index < content.backupCodes.count else { return false }
-    // SAFETY: the index was compared with both bounds.
-    return unsafe content.backupCodes[unchecked: index].isScratchCode
-  }
+  public borrowing func isScratchCode(at index: Int) -> Bool { backupCodes[index]?.isScratchCode ?? false }
 
   /// Whether there are eight-digit codes of another program among the backup codes.
   public var hasScratchCodes: Bool {
@@ -100,16 +79,8 @@ public struct Credential: ~Copyable {
   /// there are no backup codes.
   @_lifetime(borrow self)
   public borrowing func backupCodeSetting() -> Span<UInt8> {
-    // SAFETY: the array has 32 elements; where there is no backup code the range is empty.
-    let range = unsafe content.backupCodes[unchecked: 0].hash
-    let length = Self.settingLength(of: text.bytes.slice(from: range.start, to: range.end))
+    let range = backupCodes[0]?.hash ?? ByteRange()
+    let length = BackupCodeHash.settingLength(of: text.bytes.slice(from: range.start, to: range.end))
     return text.bytes.slice(from: range.start, to: range.start &+ length)
-  }
-
-  /// The length of the part of a crypt(5) hash that is not the hash itself.
-  static func settingLength(of hash: Span<UInt8>) -> Int {
-    var end = hash.count
-    while end > 0, hash.byte(at: end &- 1) != UInt8(ascii: "$") { end &-= 1 }
-    return end
   }
 }

@@ -2,9 +2,9 @@ public import FixedMemory
 public import OneTimePassword
 
 /// One authenticator of a user, without its secret.
-public struct Device: Sendable {
+public struct Device: BitwiseCopyable, Sendable {
   /// Where the moving factor of the codes comes from.
-  public enum Kind: Equatable, Sendable {
+  public enum Kind: BitwiseCopyable, Equatable, Sendable {
     /// From the clock (RFC 6238), in steps of so many seconds.
     case totp(period: Int64)
 
@@ -30,12 +30,10 @@ public struct Device: Sendable {
   /// Where the name stands in the credential's text.
   let name: ByteRange
 
-  static let none = Device(
-    kind: .hotp(counter: 0), algorithm: .sha1, digits: .six, enabledAt: 0, secret: ByteRange(), name: ByteRange())
 }
 
 /// A stretch of bytes in the text of a credential, or among its secrets: neither is longer than 16 KiB.
-struct ByteRange: Sendable {
+struct ByteRange: BitwiseCopyable, Sendable {
   private let first: UInt16
   private let last: UInt16
 

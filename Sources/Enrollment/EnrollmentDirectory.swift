@@ -58,6 +58,7 @@ public struct EnrollmentDirectory: ~Copyable {
     }
   }
 
+  @_optimize(speed)
   private static func walkOnce(
     _ path: borrowing EnrollmentPath, _ account: borrowing Account, _ identity: inout FileSystemIdentity, to goal: Goal
   ) throws(EnrollmentFailure) -> EnrollmentDirectory {
@@ -122,13 +123,17 @@ public struct EnrollmentDirectory: ~Copyable {
   }
 
   /// Opens the home. A link in its path is the administrator's, and is followed.
+  @_optimize(speed)
   private static func openHome(of account: borrowing Account) throws(EnrollmentFailure) -> OpenFile {
-    var home = ByteText<1024>()
-    home.append(account.home)
-    guard home.bytes.byte(at: 0) == UInt8(ascii: "/") else {
+    guard var path = SecretBuffer(capacity: account.home.count &+ 1), path.append(account.home), path.append(0) else {
+      throw EnrollmentFailure(.io, "home", "out of memory")
+    }
+    guard path.bytes.byte(at: 0) == UInt8(ascii: "/") else {
       throw EnrollmentFailure(.io, "home", "is not an absolute path")
     }
-    let descriptor = unsafe home.withCString { unsafe csystem_openat(AT_FDCWD, $0, csystem_o_path | O_DIRECTORY, 0) }
+    let descriptor = unsafe path.withMemory { path in
+      unsafe csystem_openat(AT_FDCWD, path.assumingMemoryBound(to: CChar.self), csystem_o_path | O_DIRECTORY, 0)
+    }
     guard descriptor >= 0 else {
       let error = csystem_errno()
       throw EnrollmentFailure(error == ENOTDIR ? .insecure : .io, "home", "cannot be opened", error: error)

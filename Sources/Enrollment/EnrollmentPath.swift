@@ -2,12 +2,12 @@ internal import CSystem
 public import FixedMemory
 
 /// Where the enrolment of an account lies: the template `directory=` of the policy, filled in.
-public struct EnrollmentPath {
+public struct EnrollmentPath: ~Copyable {
   /// The usual place.
   public static var usualTemplate: Literal { "~/.twofactor" }
 
   /// The absolute path, without the home where it lies below it. The longest template and the longest name fit.
-  private(set) var below = ByteText<768>()
+  let below: SecretBuffer
 
   /// Whether it lies below the home.
   public let isBelowHome: Bool
@@ -17,39 +17,45 @@ public struct EnrollmentPath {
   /// - Parameters:
   ///   - template: The template; it begins with `~/`, `%h/` or `/`.
   ///   - account: Whose enrolment it is.
-  /// - Throws: A failure of kind `configuration` where the template is not one, or is too long.
+  /// - Throws: A failure of kind `configuration` where the template is not one, or is too long; `io` where there is no
+  ///   memory.
+  @_optimize(speed)
   public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
-    var rest = template
-    isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
-    if isBelowHome {
-      rest = template.slice(from: template.starts(with: "~") ? 2 : 3)
-    } else if !template.starts(with: "/") {
+    let isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
+    if !isBelowHome, !template.starts(with: "/") {
       throw EnrollmentFailure(.configuration, "directory", "is neither absolute nor below the home")
     }
-    // A name with a slash would lead somewhere else, and so would the two that every directory has.
-    let isOnePart = account.name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
-    let isName = hasOnlyNames(account.name.bytes) && isOnePart
+    guard var path = SecretBuffer(capacity: Self.longest) else {
+      throw EnrollmentFailure(.io, "directory", "out of memory")
+    }
+    let rest = template.slice(from: isBelowHome ? (template.starts(with: "~") ? 2 : 3) : 0)
+    var fits = true
     var index = 0
-    while let byte = rest.byte(at: index) {
-      index &+= 1
-      guard byte == UInt8(ascii: "%") else {
-        below.append(byte)
-        continue
-      }
-      switch rest.byte(at: index) {
-      case UInt8(ascii: "%"): below.append(UInt8(ascii: "%"))
-      case UInt8(ascii: "u") where isName: below.append(account.name.bytes)
+    while index < rest.count {
+      let percent = rest.firstIndex(of: UInt8(ascii: "%"), from: index) ?? rest.count
+      fits = path.append(rest.slice(from: index, to: percent)) && fits
+      index = percent &+ 2
+      guard percent < rest.count else { break }
+      switch rest.byte(at: percent &+ 1) {
+      case UInt8(ascii: "%"): fits = path.append(UInt8(ascii: "%")) && fits
       case UInt8(ascii: "u"):
-        throw EnrollmentFailure(.configuration, "directory", "the user's name is not a name of a file")
+        guard isNameOfFile(account.name) else {
+          throw EnrollmentFailure(.configuration, "directory", "the user's name is not a name of a file")
+        }
+        fits = path.append(account.name) && fits
       default: throw EnrollmentFailure(.configuration, "directory", "has a % that means nothing")
       }
-      index &+= 1
     }
-    guard !below.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "is too long") }
-    guard hasOnlyNames(below.bytes) else {
+    guard fits else { throw EnrollmentFailure(.configuration, "directory", "is too long") }
+    guard hasOnlyNames(path.bytes) else {
       throw EnrollmentFailure(.configuration, "directory", "has a part that is empty, . or ..")
     }
+    below = path
+    self.isBelowHome = isBelowHome
   }
+
+  /// The longest template and the longest name fit.
+  private static var longest: Int { 768 }
 
   /// Adds the path as a person reads it, the home filled in.
   public func describe<let capacity: Int>(into text: inout ByteText<capacity>, account: borrowing Account) {
@@ -80,6 +86,14 @@ public struct EnrollmentPath {
       return false
     }
   }
+}
+
+/// Whether a user's name can be that of a file: one with a slash would lead somewhere else, and so would the two that
+/// every directory has.
+@inline(never)
+private func isNameOfFile(_ name: borrowing ByteText<256>) -> Bool {
+  let isOnePart = name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
+  return hasOnlyNames(name.bytes) && isOnePart
 }
 
 /// Whether every part between slashes is the name of a file.

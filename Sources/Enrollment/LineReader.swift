@@ -22,6 +22,30 @@ struct LineReader {
     return true
   }
 
+  /// Looks for a line that is like this one behind it.
+  ///
+  /// - Parameters:
+  ///   - length: How many bytes at the beginning must be the same.
+  ///   - text: What is read.
+  /// - Returns: As many bytes as this line has, with a line feed behind them, and maybe one among those that are not
+  ///   the same; nil where there is none like it.
+  func nextLine(alikeFor length: Int, in text: Span<UInt8>) -> ByteRange? {
+    let following = ByteRange(start: next, end: next &+ line.end &- line.start)
+    guard text.byte(at: following.end) == UInt8(ascii: "\n") else { return nil }
+    return text.isSame(at: next, as: line.start, count: length) ? following : nil
+  }
+
+  /// Goes to the next line, which is ``nextLine(alikeFor:in:)``, and as far into it as into this one.
+  mutating func advance(to following: ByteRange) {
+    position = following.start &+ position &- line.start
+    line = following
+    next = following.end &+ 1
+    number &+= 1
+  }
+
+  /// How much of the line has been read, in bytes.
+  var offset: Int { position &- line.start }
+
   /// Whether the rest of the line is exactly `literal`.
   func isLine(_ literal: Literal, in text: Span<UInt8>) -> Bool {
     text.slice(from: position, to: line.end).isEqual(to: literal)

@@ -1,5 +1,5 @@
 internal import CSystem
-internal import FixedMemory
+public import FixedMemory
 
 /// An enrolment with its lock held: nobody else reads, decides or writes until this value's life ends. What is
 /// decided is saved before it is told to anybody.
@@ -8,11 +8,11 @@ public struct LockedEnrollment: ~Copyable {
   public let credential: Credential
 
   /// The state: as it was read, and what is made of it since.
-  public var state: LoginState
+  public var state: HeapValue<LoginState>
 
   package let file: StateFile
-  private var sequence: UInt64 = 1
-  private var slot = 0
+  let sequence: UInt64
+  let slot: Int
 
   /// Takes the lock and reads both files.
   ///
@@ -25,6 +25,7 @@ public struct LockedEnrollment: ~Copyable {
   ///   - failuresAfterLoss: How many failures a state that was lost counts at least.
   /// - Returns: The enrolment.
   /// - Throws: Why the files cannot be read, trusted or written; `gone` where the enrolment ended meanwhile.
+  @_optimize(speed)
   public static func locking(
     _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) -> LockedEnrollment {
@@ -35,29 +36,24 @@ public struct LockedEnrollment: ~Copyable {
     let file = try StateFile(locking: openState(in: directory))
     let status = try directory.checkedStatus(of: file.file, "state")
     guard status.links > 0 else { throw EnrollmentFailure(.gone, "state", "was removed") }
-    var locked = LockedEnrollment(file: file, credential: try directory.readCredential())
+    let credential = try directory.readCredential()
+    guard var state = HeapValue(zeroed: LoginState.self) else {
+      throw EnrollmentFailure(.io, "state", "out of memory")
+    }
+    state.value.generation = credential.generation
     var finding = StateFile.Finding.lost(sequence: 1)
     if status.size == Int64(StateFile.length) {
-      finding = try locked.file.read(for: locked.credential.generation, into: &locked.state)
+      finding = try file.read(for: credential.generation, into: &state.value)
     }
     switch finding {
     case .current(let sequence, let slot):
-      locked.sequence = sequence
-      locked.slot = slot
+      return LockedEnrollment(credential: credential, state: state, file: file, sequence: sequence, slot: slot)
     case .lost(let sequence):
-      locked.state.assumeLoss(
-        of: locked.credential, now: SystemClock.now, window: window, failures: failuresAfterLoss)
-      try locked.file.rewrite(locked.state, sequence: sequence)
+      state.value.assumeLoss(of: credential, now: SystemClock.now, window: window, failures: failuresAfterLoss)
+      try file.rewrite(state.value, sequence: sequence)
       throw EnrollmentFailure(
         .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
     }
-    return locked
-  }
-
-  private init(file: consuming StateFile, credential: consuming Credential) {
-    state = LoginState(generation: credential.generation)
-    self.file = file
-    self.credential = credential
   }
 
   private static func openState(in directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> OpenFile {
@@ -80,7 +76,7 @@ public struct LockedEnrollment: ~Copyable {
   /// Writes the state in place of the older one, and returns when it is on the disk.
   ///
   /// - Throws: Why it could not be written. Then what was decided must not be told.
-  public borrowing func save() throws(EnrollmentFailure) { try save(state) }
+  public borrowing func save() throws(EnrollmentFailure) { try save(state.value) }
 
   /// Writes a state in place of the older one, and returns when it is on the disk.
   ///

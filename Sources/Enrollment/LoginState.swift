@@ -5,7 +5,7 @@ internal import FixedMemory
 ///
 /// The value is the record of the file itself (see ``Record``), as far as that is not empty: reading and writing it
 /// is one copy.
-public struct LoginState: Sendable {
+public struct LoginState: BitwiseCopyable, Sendable {
   /// One device's part of the state.
   public struct DeviceState: Sendable {
     /// The lowest moving factor that is still good: the time step after the last one used, or the next counter.
@@ -13,6 +13,12 @@ public struct LoginState: Sendable {
 
     /// When it last let its owner in, in seconds since the epoch; 0 for never.
     public var lastUsedAt: Int64 = 0
+
+    /// A device with these.
+    public init(nextFactor: UInt64 = 0, lastUsedAt: Int64 = 0) {
+      self.nextFactor = nextFactor
+      self.lastUsedAt = lastUsedAt
+    }
   }
 
   /// The highest counter that an HOTP device can be at. The one above is that of a device whose counter was
@@ -109,12 +115,9 @@ public struct LoginState: Sendable {
 
   /// How many backup codes are left of those in the credential.
   public func backupCodesLeft(of credential: borrowing Credential) -> Int {
-    var left = 0
-    var indices = Counter(to: credential.backupCodeCount)
-    while let index = indices.next() {
-      if !isSpent(backupCodeAt: index) { left &+= 1 }
-    }
-    return left
+    let count = Swift.max(0, Swift.min(credential.backupCodeCount, Credential.maximumBackupCodes))
+    let existing = (UInt64(1) &<< UInt64(count)) &- 1
+    return (UInt64(~spentBackupCodes) & existing).nonzeroBitCount
   }
 
   /// Assumes, of a state that was lost or damaged, that every code that could have been used was used. It costs the

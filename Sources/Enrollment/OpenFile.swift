@@ -17,6 +17,7 @@ public struct OpenFile: ~Copyable {
   deinit { _ = close(descriptor) }
 
   /// What fstat(2) says; nil where it fails.
+  @_optimize(speed)
   func status() -> FileStatus? {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else { return nil }

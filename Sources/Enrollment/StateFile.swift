@@ -125,9 +125,9 @@ public struct StateFile: ~Copyable {
 
     init(at offset: Int, of file: Span<UInt8>, _ generation: Generation) throws(EnrollmentFailure) {
       try judge(file, at: offset, generation)
-      let (second, end) = (offset &+ LoginState.recordLength, offset &+ StateFile.slotLength)
+      let second = offset &+ LoginState.recordLength
       // Two copies that are the same say the same: the second need not be judged.
-      if file.slice(from: second, to: end).isEqual(to: file.slice(from: offset, to: second)) { return }
+      if file.isSame(at: second, as: offset, count: LoginState.recordLength) { return }
       try judge(file, at: second, generation)
     }
 

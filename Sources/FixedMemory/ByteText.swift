@@ -4,7 +4,7 @@ internal import CSystem
 ///
 /// What does not fit is left out, and ``isTruncated`` tells. Not for secrets: a copy is not wiped.
 public struct ByteText<let capacity: Int>: Sendable {
-  private var storage = InlineArray<capacity, UInt8>(repeating: 0)
+  fileprivate var storage = InlineArray<capacity, UInt8>(repeating: 0)
 
   /// The number of bytes held.
   public private(set) var count = 0
@@ -13,6 +13,7 @@ public struct ByteText<let capacity: Int>: Sendable {
   public private(set) var isTruncated = false
 
   /// Makes an empty text.
+  @_optimize(speed)
   public init() {}
 
   /// Makes a text of a literal.
@@ -42,15 +43,16 @@ public struct ByteText<let capacity: Int>: Sendable {
 
   /// Adds all of another text.
   ///
-  /// Byte by byte: a span over a text that is part of another value may be one over a copy that is gone already
-  /// (the optimiser of Swift 6.3, seen with the word of a thrown error).
+  /// Through its own memory: a span over a text that is part of another value may be one over a copy that is gone
+  /// already (the optimiser of Swift 6.3, seen with the word of a thrown error).
   @inline(never)
+  @_optimize(speed)
   public mutating func append<let other: Int>(_ text: borrowing ByteText<other>) {
-    var indices = Counter(to: text.count)
-    while let index = indices.next() {
-      guard index < other else { return }
-      // SAFETY: 0 <= index < the capacity of the other text.
-      append(unsafe text.storage[unchecked: index])
+    let length = text.count
+    guard length >= 0, length <= other else { return }
+    unsafe withUnsafeBytes(of: text.storage) { memory in
+      // SAFETY: a text holds no more than its capacity.
+      unsafe append(UnsafeRawBufferPointer(start: memory.baseAddress, count: length))
     }
   }
 
@@ -121,6 +123,19 @@ public struct ByteText<let capacity: Int>: Sendable {
     // Lent as it is: a pointer to a value that cannot change would be one to a copy.
     return try unsafe withUnsafeMutablePointer(to: &storage) { pointer throws(Failure) in
       try unsafe body(UnsafeRawPointer(pointer).assumingMemoryBound(to: CChar.self))
+    }
+  }
+}
+
+extension SecretBuffer {
+  /// Adds all of a text. False where it does not fit; what fits has been added.
+  @inline(never) @_optimize(speed)
+  public mutating func append<let other: Int>(_ text: borrowing ByteText<other>) -> Bool {
+    let length = text.count
+    guard length >= 0, length <= other else { return false }
+    return unsafe withUnsafeBytes(of: text.storage) { memory in
+      // SAFETY: a text holds no more than its capacity.
+      unsafe append(UnsafeRawBufferPointer(start: memory.baseAddress, count: length))
     }
   }
 }

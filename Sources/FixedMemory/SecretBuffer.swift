@@ -60,7 +60,7 @@ public struct SecretBuffer: ~Copyable {
   /// Adds the UTF-8 of a literal. False where it does not fit.
   public mutating func append(_ literal: Literal) -> Bool { unsafe append(literal.memory) }
 
-  private mutating func append(_ source: UnsafeRawBufferPointer) -> Bool {
+  mutating func append(_ source: UnsafeRawBufferPointer) -> Bool {
     let room = capacity &- count
     guard count >= 0, room >= 0, let start = source.baseAddress else { return unsafe source.isEmpty }
     let length = Swift.min(source.count, room)

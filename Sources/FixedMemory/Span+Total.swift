@@ -73,6 +73,17 @@ extension Span where Element == UInt8 {
     }
   }
 
+  /// Whether so many bytes at two places are the same; false where there are not as many. Not for secrets either.
+  public func isSame(at place: Int, as other: Int, count length: Int) -> Bool {
+    let last = count &- length
+    guard length >= 0, place >= 0, other >= 0, place <= last, other <= last else { return false }
+    return unsafe withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress else { return true }
+      // SAFETY: both places are followed by as many bytes.
+      return unsafe memcmp(base + place, base + other, length) == 0
+    }
+  }
+
   /// Whether both hold the same bytes, found in a time that depends on their lengths alone.
   public func isEqualInConstantTime(to other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
@@ -88,20 +99,24 @@ extension Span where Element == UInt8 {
   /// The number that the bytes spell in decimal: digits alone, no sign, no leading zero but in "0" itself,
   /// and no more than `limit`. Nil otherwise.
   public func decimal(upTo limit: UInt64) -> UInt64? {
-    guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0") else { return nil }
+    guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0"), count <= 20 else { return nil }
     var value: UInt64 = 0
-    var hasOverflown = false
-    var indices = Counter(to: count)
-    while let index = indices.next() {
-      guard let digit = byte(at: index)?.decimalDigit else { return nil }
-      // No number of nineteen digits is too large.
-      if index >= 19 {
-        let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
-        hasOverflown = hasOverflown || overflow || tens.addingReportingOverflow(UInt64(digit)).overflow
-      }
+    var index = 0
+    // No number of nineteen digits is too large.
+    while index < count, index < 19 {
+      // SAFETY: 0 <= index < count.
+      let digit = unsafe self[unchecked: index] &- UInt8(ascii: "0")
+      guard digit < 10 else { return nil }
       value = value &* 10 &+ UInt64(digit)
+      index &+= 1
     }
-    if hasOverflown { return nil }
+    if index < count {
+      guard let digit = byte(at: index)?.decimalDigit else { return nil }
+      let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+      let (sum, overflow) = tens.addingReportingOverflow(UInt64(digit))
+      guard !isTooLarge, !overflow else { return nil }
+      value = sum
+    }
     return value <= limit ? value : nil
   }
 }

@@ -1,5 +1,5 @@
 /// How many digits the codes of a device have.
-public enum CodeDigits: UInt8, Sendable {
+public enum CodeDigits: UInt8, BitwiseCopyable, Sendable {
   case six = 6
   case eight = 8
 

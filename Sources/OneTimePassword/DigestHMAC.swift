@@ -23,6 +23,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   }
 
   // SAFETY: `base` has room for three contexts and the longest block; a digest is never longer than a block.
+  @_optimize(speed)
   private static func preparePads(
     in base: UnsafeMutableRawPointer, key: Span<UInt8>, algorithm: HashAlgorithm
   ) {

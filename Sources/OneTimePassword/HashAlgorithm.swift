@@ -2,7 +2,7 @@ public import FixedMemory
 
 /// The hash function under the HMAC of a one-time password: SHA-1 in RFC 4226, and SHA-256 and SHA-512 beside
 /// it in RFC 6238 section 1.2.
-public enum HashAlgorithm: UInt8, Sendable {
+public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
   case sha1
   case sha256
   case sha512

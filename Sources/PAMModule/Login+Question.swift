@@ -35,6 +35,7 @@ extension Login {
     }
   }
 
+  @_optimize(speed)
   private func prompt(_ policy: borrowing Policy) -> ByteText<129> {
     var prompt = ByteText<129>()
     if policy.prompt.count > 0 {

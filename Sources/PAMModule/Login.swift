@@ -18,12 +18,14 @@ struct Login {
   var backupCodeUsedAt: Int64 = 0
 
   /// Begins.
+  @_optimize(speed)
   init(transaction: PAMTransaction, arguments: ModuleArguments) {
     self.transaction = transaction
     self.arguments = arguments
   }
 
   /// Decides, logs, tells the user, and answers.
+  @_optimize(speed)
   mutating func run() -> PAMStatus {
     var user = ByteText<256>()
     user.append(transaction.knownUser)
@@ -33,12 +35,14 @@ struct Login {
     return outcome.status
   }
 
+  @_optimize(speed)
   private func log(_ outcome: Outcome, _ user: borrowing ByteText<256>) {
     var line = ByteText<1024>()
     outcome.appendLogLine(to: &line, user: user.bytes, remoteHost: transaction.remoteHost, words: words)
     transaction.log(outcome.priority, &line)
   }
 
+  @_optimize(speed)
   private func tell(_ outcome: Outcome) {
     var message = ByteText<256>()
     outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
@@ -56,6 +60,7 @@ struct Login {
     }
   }
 
+  @_optimize(speed)
   private mutating func decide(_ user: inout ByteText<256>, _ policy: borrowing Policy) -> Outcome {
     guard transaction.readUser(into: &user) else { return .denied(.noConversation) }
     var account = Account()

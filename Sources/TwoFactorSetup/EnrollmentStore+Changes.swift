@@ -59,7 +59,7 @@ extension EnrollmentStore {
     try changing { identity in
       let opened = try open(&identity)
       var locked = try lock(opened)
-      locked.state.forgetFailures()
+      locked.state.value.forgetFailures()
       try locked.save()
     }
   }
@@ -75,7 +75,7 @@ extension EnrollmentStore {
       guard var encoder = CredentialEncoder(generation: generation, enabledAt: locked.credential.enabledAt) else {
         throw CredentialDraft.failure
       }
-      var state = locked.state
+      var state = locked.state.value
       state.generation = generation
       try body(&encoder, locked.credential, &state)
       let text = try encoder.finishReadable()

@@ -18,25 +18,32 @@ struct EnrollmentStore {
 
   let account: Account
   let settings: HostSettings
-  private let path: EnrollmentPath
+  private let place: Place
+
+  /// Where the directory lies. It has one owner, and a store is copied.
+  private final class Place {
+    let path: EnrollmentPath
+
+    init(_ path: consuming EnrollmentPath) { self.path = path }
+  }
 
   init(account: Account, settings: HostSettings) throws {
     self.account = account
     self.settings = settings
     do throws(EnrollmentFailure) {
-      path = try EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account)
+      place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account))
     } catch {
       throw SetupError(error, directory: settings.directoryTemplate)
     }
   }
 
   /// Whether the directory lies in the home, and is the user's to make.
-  var isBelowHome: Bool { path.isBelowHome }
+  var isBelowHome: Bool { place.path.isBelowHome }
 
   /// The directory, for a person.
   var directory: String {
     var text = ByteText<4096>()
-    path.describe(into: &text, account: account)
+    place.path.describe(into: &text, account: account)
     return String(decoding: text.bytes)
   }
 
@@ -46,7 +53,7 @@ struct EnrollmentStore {
   func standing() throws -> Standing {
     var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
-      let opened = try EnrollmentDirectory(path, of: account, identity: &identity)
+      let opened = try EnrollmentDirectory(place.path, of: account, identity: &identity)
       do throws(EnrollmentFailure) {
         _ = try opened.readCredential()
         return .enrolled
@@ -80,10 +87,10 @@ struct EnrollmentStore {
         return try opened.replace(locked, with: text.bytes, state: state)
       case .unusable:
         let opened = try open(&identity)
-        try opened.remove(path, of: account, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: account, tag: tag, identity: &identity)
       }
       try EnrollmentDirectory.create(
-        path, of: account, credential: text.bytes, state: state, tag: tag, identity: &identity)
+        place.path, of: account, credential: text.bytes, state: state, tag: tag, identity: &identity)
     }
     SELinuxLabel.restore(directory)
   }
@@ -95,12 +102,12 @@ struct EnrollmentStore {
       let opened = try open(&identity)
       do throws(EnrollmentFailure) {
         let locked = try lock(opened)
-        try opened.remove(path, of: account, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: account, tag: tag, identity: &identity)
         extendLifetime(locked)
       } catch {
         // Files that no login can use are not worth a lock.
         guard error.reason == .corrupt || error.reason == .insecure else { throw error }
-        try opened.remove(path, of: account, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: account, tag: tag, identity: &identity)
       }
     }
   }
@@ -119,7 +126,7 @@ struct EnrollmentStore {
         return try body(snapshot.credential, snapshot.state)
       } catch let error as EnrollmentFailure where mending && error.isOfLostState {
         let locked = try lock(opened)
-        return try body(locked.credential, locked.state)
+        return try body(locked.credential, locked.state.value)
       }
     } catch let error as EnrollmentFailure {
       throw explained(error)
@@ -160,7 +167,7 @@ struct EnrollmentStore {
 
   /// Opens the directory.
   func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
-    try EnrollmentDirectory(path, of: account, identity: &identity)
+    try EnrollmentDirectory(place.path, of: account, identity: &identity)
   }
 
   /// Makes a change that no signal interrupts.

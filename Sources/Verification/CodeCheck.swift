@@ -46,6 +46,7 @@ public struct CodeCheck: Sendable {
       graceKey: graceKey, countsFailure: countsFailure)
   }
 
+  @_optimize(speed)
   private init(
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
     limits: VerificationLimits, graceKey: GraceKey?, countsFailure: Bool
@@ -54,16 +55,17 @@ public struct CodeCheck: Sendable {
       directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
     // The time is asked when the lock is held: waiting for it may have taken a while.
     let now = SystemClock.now
-    let before = Throttle.Standing(enrollment.state)
-    let last = enrollment.state.lastUsedAt
-    backupCodeUsedAt = last == enrollment.state.backupCodeUsedAt ? last : 0
+    let before = Throttle.Standing(enrollment.state.value)
+    let last = enrollment.state.value.lastUsedAt
+    backupCodeUsedAt = last == enrollment.state.value.backupCodeUsedAt ? last : 0
     verdict = try verify(
-      reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state, limits: limits, now: now)
-    if verdict.isAcceptance, let graceKey { enrollment.state.beginGrace(graceKey, now: now) }
+      reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
+      now: now)
+    if verdict.isAcceptance, let graceKey { enrollment.state.value.beginGrace(graceKey, now: now) }
     let isKept = countsFailure || verdict.isAcceptance
-    if isKept, verdict.isWorthSaving || before != Throttle.Standing(enrollment.state) { try enrollment.save() }
+    if isKept, verdict.isWorthSaving || before != Throttle.Standing(enrollment.state.value) { try enrollment.save() }
 
-    backupCodesLeft = enrollment.state.backupCodesLeft(of: enrollment.credential)
+    backupCodesLeft = enrollment.state.value.backupCodesLeft(of: enrollment.credential)
     var name = DeviceNameText()
     var isCounterBased = false
     var digits = 0

@@ -1,4 +1,5 @@
 public import Enrollment
+internal import FixedMemory
 
 /// Whether a login needs no new code because its address passed with one a short while ago.
 public enum GraceCheck {
@@ -17,10 +18,10 @@ public enum GraceCheck {
     var enrollment = try LockedEnrollment.locking(
       directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
     let now = SystemClock.now
-    Throttle.trim(&enrollment.state, now: now, allowed: limits.maximumFailures)
-    let dropsAny = enrollment.state.dropGrace(after: now)
-    guard !Throttle.isLocked(enrollment.state), Throttle.secondsLeft(enrollment.state, now: now) == 0,
-      enrollment.state.usesGrace(key, now: now, period: period)
+    Throttle.trim(&enrollment.state.value, now: now, allowed: limits.maximumFailures)
+    let dropsAny = enrollment.state.value.dropGrace(after: now)
+    guard !Throttle.isLocked(enrollment.state.value), Throttle.secondsLeft(enrollment.state.value, now: now) == 0,
+      enrollment.state.value.usesGrace(key, now: now, period: period)
     else {
       if dropsAny { try enrollment.save() }
       return false

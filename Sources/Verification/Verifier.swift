@@ -17,6 +17,7 @@ private var diagnosedSteps: UInt64 { 20 }
 ///   - now: Seconds since the epoch.
 /// - Returns: The verdict.
 /// - Throws: A failure where there is no memory.
+@_optimize(speed)
 public func verify(
   _ reply: borrowing Reply, hash: Span<UInt8>, credential: borrowing Credential, state: inout LoginState,
   limits: VerificationLimits, now: Int64
@@ -39,8 +40,7 @@ public func verify(
 
   let finding = try search(for: reply, credential, state, limits, now: now)
   if let match = finding.match {
-    state[device: match.device].nextFactor = match.factor &+ 1
-    state[device: match.device].lastUsedAt = now
+    state[device: match.device] = LoginState.DeviceState(nextFactor: match.factor &+ 1, lastUsedAt: now)
     state.lastUsedAt = now
     state.forgetFailures()
     return .acceptedCode(device: match.device)
@@ -121,6 +121,7 @@ private struct Candidate: ~Copyable {
 
 /// Looks for a code among all the devices, each time through the whole window: the time it takes does not tell
 /// which step or device matched.
+@_optimize(speed)
 private func search(
   for reply: borrowing Reply, _ credential: borrowing Credential, _ state: borrowing LoginState,
   _ limits: VerificationLimits, now: Int64

@@ -7,7 +7,7 @@ import Testing
   private func path(_ template: String, user: String = "alice") -> String? {
     do throws(EnrollmentFailure) {
       let path = try EnrollmentPath(template: Array(template.utf8).span, account: Account(name: ByteText(user)))
-      return (path.isBelowHome ? "home:" : "") + path.below.string + " in " + path.lastName.string
+      return (path.isBelowHome ? "home:" : "") + path.below.bytes.string + " in " + path.lastName.string
     } catch {
       return nil
     }

@@ -1,0 +1,40 @@
+internal import CSystem
+
+/// Heap memory for elements of one kind: it has one owner, is never copied, and is given back when it goes.
+///
+/// An array in place would be copied whole wherever one of its elements is looked at. The memory comes from `calloc`, so
+/// that a host that is out of memory gets a refusal.
+@safe
+public struct ElementBuffer<Element: BitwiseCopyable>: ~Copyable {
+  private let base: UnsafeMutablePointer<Element>
+  private let capacity: Int
+
+  /// How many elements it holds.
+  public private(set) var count = 0
+
+  /// Takes memory for `capacity` elements; nil where there is none.
+  public init?(capacity: Int) {
+    let room = Swift.max(capacity, 1)
+    guard let memory = unsafe calloc(room, MemoryLayout<Element>.stride) else { return nil }
+    unsafe base = memory.bindMemory(to: Element.self, capacity: room)
+    self.capacity = room
+  }
+
+  deinit { unsafe free(base) }
+
+  /// The element at `index`; nil where there is none.
+  public subscript(index: Int) -> Element? {
+    guard index >= 0, index < count else { return nil }
+    // SAFETY: the index was compared with both bounds.
+    return unsafe base[index]
+  }
+
+  /// Adds an element. False where it does not fit.
+  public mutating func append(_ element: Element) -> Bool {
+    guard count >= 0, count < capacity else { return false }
+    // SAFETY: 0 <= count < capacity.
+    unsafe (base + count).initialize(to: element)
+    count &+= 1
+    return true
+  }
+}
