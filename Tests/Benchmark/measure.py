@@ -96,14 +96,16 @@ def logins_of_every_kind(hosts: dict, everyone: list, rounds: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--users", type=int, default=10_000)
+    parser.add_argument("--users", type=int)
     options = parser.parse_args()
     assert machine.is_sandbox(), "only ever inside scripts/sandbox"
     rounds = 40 if options.quick else 300
+    most = options.users or (1_000 if options.quick else 100_000)
 
     hosts = prepare()
     shown = {"machine": {"kernel": platform.release(), "architecture": platform.machine(), "processors": os.cpu_count()}}
     shown["rounds"] = rounds
+    shown["load"] = {"before": os.getloadavg()[0]}
     shown["logins"] = {}
     for place, base in PLACES.items():
         say(f"logins, homes in {place}" if place == "memory" else f"logins, homes on a {place}")
@@ -122,12 +124,15 @@ def main() -> None:
             say("devices, backup codes")
             with programs.Host(hosts["bare host"], SERVICES) as host:
                 shown["devices"] = cases.devices(host, everyone[0], rounds)
+                shown["backup_codes"] = cases.backup_codes(host, everyone[0], rounds)
                 shown["backup_code"] = cases.backup_code(host, everyone[0])
+            with programs.Host(hosts["sshd-like host"], SERVICES) as host:
+                shown["not_asked"] = cases.not_asked(host, SERVICES, everyone[-1], base, SCRATCH, rounds)
             everyone[0].reset()
             enrolled = everyone[0].directory
 
-    say(f"up to {options.users} users")
-    crowds = {count: crowded() for count in (1, 100, 1_000, 10_000, 100_000) if count <= options.users}
+    say(f"up to {most} users")
+    crowds = {count: crowded() for count in (1, 100, 1_000, 10_000, 100_000) if count <= most}
     for letter, (count, crowd) in zip("abcde", crowds.items()):
         for contender in crowd:
             contender.suffix = f"crowd{letter}"
@@ -148,6 +153,7 @@ def main() -> None:
     say("the setup command")
     shown["setup_command"] = cases.setup_command(PLACES["memory"], 5 if options.quick else 21)
     shown["users_command"] = cases.users_command(1_000 if options.quick else 10_000, enrolled)
+    shown["load"]["after"] = os.getloadavg()[0]
     print(json.dumps(shown, indent=1))
 
 

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+ENABLE, GOOGLE = "twofactor enable, no backup codes", "google-authenticator, no scratch codes"
 OURS, FLOOR, PEER = "twofactor", "C floor", "google-authenticator"
 
 
@@ -54,8 +55,11 @@ def counts(found: dict, memory: dict) -> str:
 
 def growth(found: dict) -> str:
     steps = list(next(iter(found.values())))
-    rows = [[name, *(number(results[step]["median"]) for step in steps)] for name, results in found.items()]
-    return table(["median, µs", *(f"{int(step):,}" for step in steps)], rows)
+    rows = []
+    for name, results in found.items():
+        medians = [results[step]["median"] for step in steps]
+        rows.append([name, *map(number, medians), f"{max(medians) / min(medians):.2f}"])
+    return table(["median, µs", *(f"{int(step):,}" for step in steps), "slowest ÷ fastest"], rows)
 
 
 def parallel(found: dict) -> str:
@@ -67,6 +71,9 @@ def parallel(found: dict) -> str:
             refused = results[step]["refused"]
             cells.append(number(results[step]["per_second"]["median"]) + (f" ({refused} refused)" if refused else ""))
         rows.append([name, *cells])
+    ours, theirs = (found[name] for name in (OURS, PEER))
+    ratios = [ours[step]["per_second"]["median"] / theirs[step]["per_second"]["median"] for step in steps]
+    rows.append([f"**{OURS} ÷ {PEER}**", *(f"**{ratio:.2f}**" for ratio in ratios)])
     return table(["logins a second", *(f"{step} at once" for step in steps)], rows)
 
 
@@ -76,6 +83,14 @@ def setup(found: dict) -> str:
         for name, results in found.items()
     ]
     return table(["median, ms", "elapsed", "processor"], rows)
+
+
+def not_asked(found: dict) -> str:
+    rows = [
+        [name, number(median(results)), results["system_calls"], ", ".join(results["opened"]) or "nothing"]
+        for name, results in found.items()
+    ]
+    return table(["", "median, µs", "system calls", "opened of the host's and the user's files"], rows)
 
 
 # ---- The plot: bars of the medians in each case, those of one case beside each other.
@@ -135,7 +150,11 @@ def main() -> None:
     Path(picture).write_text(plot(found["logins"]))
 
     machine = found["machine"]
-    print(f"{machine['processors']} processors, {machine['architecture']}; medians of {found['rounds']} logins each.\n")
+    load = found["load"]
+    print(
+        f"{machine['processors']} processors, {machine['architecture']}; medians of {found['rounds']} logins each. "
+        f"Load average when it began {load['before']:.1f}, when it ended {load['after']:.1f}.\n"
+    )
     for place, results in found["logins"].items():
         print(f"### Logins, homes {'in memory' if place == 'memory' else f'on a {place}'} ({results['file_system']})\n")
         print(logins(results))
@@ -148,6 +167,11 @@ def main() -> None:
     print("### Devices of the user\n")
     devices = found["devices"]
     print(table(["median, µs", *devices], [[OURS, *(number(each["median"]) for each in devices.values())]]))
+    print("### Backup codes of the user, and a code of the app\n")
+    codes = found["backup_codes"]
+    print(table(["median, µs", *codes], [[OURS, *(number(each["median"]) for each in codes.values())]]))
+    print("### Users who are not asked\n")
+    print(not_asked(found["not_asked"]))
     print("### Different users at once, homes on a journaled disk\n")
     print(parallel(found["parallel"]))
     backup = found["backup_code"]
@@ -157,6 +181,8 @@ def main() -> None:
     )
     print("### The setup command\n")
     print(setup(found["setup_command"]))
+    ours, theirs = (found["setup_command"][name]["elapsed_milliseconds"]["median"] for name in (ENABLE, GOOGLE))
+    print(f"`twofactor enable` apart from hashing takes {ours / theirs:.2f} of the time of `google-authenticator`.\n")
     if users := found["users_command"]:
         print(f"`twofactor users` with {users['accounts']:,} accounts: {users['elapsed_milliseconds']:,.0f} ms.")
 

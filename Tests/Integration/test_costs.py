@@ -13,6 +13,7 @@ from bench import counts, programs  # noqa: E402
 
 # A bound says what has been reached, and a little room for other compilers; it goes down, not up.
 MOST_SYSTEM_CALLS = 75
+MOST_SYSTEM_CALLS_OF_A_PASS = 58
 MOST_INSTRUCTIONS = {"right": 30_000, "wrong": 140_000}
 
 
@@ -64,3 +65,30 @@ def test_more_devices_are_no_more_system_calls(host, harness, service, new_accou
         wrong, right = enrolled.authenticator.wrong_code(now), enrolled.authenticator.code_at(now)
         found.append(counts.system_calls_of_login(host, harness.services, order + wrong, order + right, tmp_path))
     assert found[0] == found[1]
+
+
+def test_whoever_is_not_enrolled_costs_no_look_into_files(host, harness, service, new_account, tmp_path):
+    """A pass by nullok looks whether there is an enrolment, and opens nothing else for it."""
+    user = new_account()
+    name = service("nullok")
+    order = f"here {name} {user.name} 123456"
+    trace = counts.trace_of_login(host, harness.services, order, order, tmp_path)
+    assert _beside_libpam(counts.opened_files(trace), harness.services / name) == [str(user.home)]
+    calls = counts.system_calls(trace)
+    assert len(calls) <= MOST_SYSTEM_CALLS_OF_A_PASS and not {"fdatasync", "pread64", "pwrite64"} & set(calls)
+
+
+def test_whoever_is_exempt_costs_no_look_into_the_home(host, harness, service, new_account, tmp_path):
+    user = new_account()
+    name = service(f"exempt_groups={user.gid}")
+    order = f"here {name} {user.name} 123456"
+    trace = counts.trace_of_login(host, harness.services, order, order, tmp_path)
+    opened = counts.opened_files(trace)
+    assert "/etc/group" in opened
+    assert not {str(user.home), ".twofactor", "credential", "state"} & set(opened)
+
+
+def _beside_libpam(opened: list[str], service) -> list[str]:
+    """What the module itself has opened: neither a library, nor what libpam and the C library read for every login."""
+    usual = {str(service), str(service.parent / "other"), "/etc/passwd", "/etc/login.defs", "/etc/nsswitch.conf"}
+    return [path for path in opened if path not in usual and ".so" not in path]

@@ -9,10 +9,15 @@ from pathlib import Path
 
 from rig.machine import COMMAND
 
+from . import counts
 from .contenders import Contender, clone, make_account
 from .programs import Host
 
 SUCCESS = 0
+
+# What is compared with each other: both make an enrolment, and hash nothing.
+ENABLE = "twofactor enable, no backup codes"
+GOOGLE = "google-authenticator, no scratch codes"
 
 
 def summary(values: list[float]) -> dict:
@@ -78,6 +83,59 @@ def growth(host: Host, crowds: dict[int, list[Contender]], rounds: int) -> dict:
             if number:
                 found[contender.name][count].append(login.elapsed)
     return {name: {count: summary(values) for count, values in steps.items()} for name, steps in found.items()}
+
+
+def backup_codes(host: Host, contender: Contender, rounds: int) -> dict:
+    """The time of a login with a code of the app against the number of backup codes of the user."""
+    original = contender.credential.read_text()
+    lines = original.splitlines(keepends=True)
+    codes = [line for line in lines if line.startswith("backup-code ")]
+    found: dict = {count: [] for count in (0, 1, len(codes))}
+    for number in range(rounds + 1):
+        for count in found:
+            contender.credential.write_text("".join(line for line in lines if line not in codes[count:]))
+            contender.reset()
+            login = host.log_in("fork", contender.service, contender.user, contender.right())
+            if login.status != SUCCESS:
+                raise RuntimeError(f"{count} backup codes: a right code ended with {login.status}")
+            if number:
+                found[count].append(login.elapsed)
+    contender.credential.write_text(original)
+    return {count: summary(values) for count, values in found.items()}
+
+
+def not_asked(host: Host, services: Path, permit: Contender, base: Path, scratch: Path, rounds: int) -> dict:
+    """Logins of users who are not asked for a code: the time, the system calls, and what is opened for them."""
+    user = make_account("unenrolled", base)
+    lines = {
+        "twofactor, nullok": "pam_twofactor.so nullok",
+        "twofactor, only_groups": "pam_twofactor.so only_groups=root",
+        "google-authenticator, nullok": "pam_google_authenticator.so nullok",
+        "pam_permit": "pam_permit.so",
+    }
+    orders = {}
+    for name, line in lines.items():
+        service = "notasked" + "".join(letter for letter in name if letter.isalpha())
+        # A module that ignores a user leaves the decision to others.
+        (services / service).write_text(f"auth required {line}\nauth required {permit.module}\n")
+        orders[name] = service
+    found: dict = {name: {"elapsed": []} for name in lines}
+    for number in range(rounds + 1):
+        for name, service in orders.items():
+            login = host.log_in("fork", service, user.name, "000000")
+            if login.status != SUCCESS:
+                raise RuntimeError(f"{name}: ended with {login.status}")
+            if number:
+                found[name]["elapsed"].append(login.elapsed)
+    for name, service in orders.items():
+        order = f"here {service} {user.name} 000000"
+        trace = counts.trace_of_login(host.program, services, order, order, scratch)
+        found[name] = {
+            "elapsed": summary(found[name]["elapsed"]),
+            "system_calls": len(counts.system_calls(trace)),
+            "opened": [path for path in counts.opened_files(trace) if path.startswith((str(user.home), ".", "/etc/sec"))],
+        }
+    return found
 
 
 def devices(host: Host, contender: Contender, rounds: int) -> dict:
@@ -157,33 +215,40 @@ def _peak(host: Host, contender: Contender, code: str) -> float:
 def setup_command(base: Path, rounds: int) -> dict:
     """The command beside google-authenticator. Ours acts for the user by itself; theirs is run as the user."""
     user = make_account("settingup", base)
-    as_user = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
     enable = [COMMAND, "enable", "--no-confirm", "--yes", "--json", "--force", "--user", user.name]
-    google = "google-authenticator -t -d -f -q -r 3 -R 30 -w 3 -e 5".split()
+    google = "google-authenticator -t -d -f -q -r 3 -R 30 -w 3 -e".split()
     commands = {
         "true": ["true"],
         "twofactor --help": [COMMAND, "--help"],
-        "twofactor enable, no backup codes": [*enable, "--backup-codes", "0"],
+        ENABLE: [*enable, "--backup-codes", "0"],
         "twofactor enable, ten backup codes": enable,
         "twofactor status": [COMMAND, "status", "--json", "--user", user.name],
-        "setpriv true": [*as_user, "true"],
-        "setpriv google-authenticator": [*as_user, *google],
+        GOOGLE: [*google, "0"],
+        "google-authenticator, ten scratch codes": [*google, "10"],
     }
     environment = {"PATH": os.environ["PATH"], "HOME": str(user.home), "LC_ALL": "C.UTF-8"}
     found: dict = {name: ([], []) for name in commands}
-    for _ in range(rounds):
-        for name, arguments in commands.items():
+    order = random.Random(1)
+    names = list(commands)
+    for number in range(rounds + 1):
+        if number:
+            order.shuffle(names)
+        for name in names:
+            is_theirs = name.startswith("google")
+            identity = {"user": user.uid, "group": user.gid, "extra_groups": []} if is_theirs else {}
             started = time.monotonic()
             process = subprocess.Popen(
-                arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+                commands[name], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, **identity,
+            )  # fmt: skip
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = status
             if status != 0:
                 raise RuntimeError(f"{name} ended with {status}")
-            elapsed, processor = found[name]
-            elapsed.append((time.monotonic() - started) * 1000)
-            processor.append((usage.ru_utime + usage.ru_stime) * 1000)
+            if number:
+                elapsed, processor = found[name]
+                elapsed.append((time.monotonic() - started) * 1000)
+                processor.append((usage.ru_utime + usage.ru_stime) * 1000)
     return {
         name: {"elapsed_milliseconds": summary(elapsed), "processor_milliseconds": summary(processor)}
         for name, (elapsed, processor) in found.items()

@@ -1,18 +1,24 @@
 """Many enrolled users: the same modules, with the files of everybody in one place."""
 
 import os
+import shutil
 from pathlib import Path
 
 from rig.machine import Account
 
-from .contenders import Contender, Floor, GoogleAuthenticator, Oath, TwoFactor, clone, put
+from .contenders import Contender, Floor, GoogleAuthenticator, Oath, TwoFactor, link, put
 
 
 class _Crowd:
-    """Members who are enrolled and never log in, beside the user who does."""
+    """Members who are enrolled and never log in, beside the user who does.
+
+    Each has a folder and names of files as the user has; the files behind the names are one for all of them, or a
+    hundred thousand would take gigabytes of memory.
+    """
 
     def prepare(self, folder: Path) -> None:
         self.folder = folder
+        self.model = folder.with_name(f"{folder.name}-model")
         self.members = 0
         folder.mkdir(mode=0o755)
 
@@ -37,8 +43,9 @@ class CrowdedTwoFactor(_Crowd, TwoFactor):
         self.file, self.credential = self.directory / "state", self.directory / "credential"
 
     def add_member(self, name: str) -> None:
-        owner = self.file.stat()
-        clone(self.directory, self.folder / name, owner.st_uid, owner.st_gid)
+        if not self.model.exists():
+            shutil.copytree(self.directory, self.model)
+        link(self.model, self.folder / name)
 
 
 class CrowdedGoogleAuthenticator(_Crowd, GoogleAuthenticator):
@@ -53,9 +60,10 @@ class CrowdedGoogleAuthenticator(_Crowd, GoogleAuthenticator):
         self.reset()
 
     def add_member(self, name: str) -> None:
-        (self.folder / name).mkdir(mode=0o700)
-        os.chown(self.folder / name, self.account.uid, self.account.gid)
-        put(self.folder / name / "secret", self.content, self.account, 0o400, flushes=False)
+        if not self.model.exists():
+            self.model.mkdir(mode=0o700)
+            put(self.model / "secret", self.content, mode=0o400)
+        link(self.model, self.folder / name)
 
 
 class CrowdedOath(_Crowd, Oath):
