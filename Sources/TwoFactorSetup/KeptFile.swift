@@ -45,6 +45,7 @@ struct KeptFile {
       // The mask of the caller may have taken rights away from the owner, or from nobody.
       guard fchmod(descriptor, 0o600) == 0 else { throw Self.failure("cannot protect", path) }
       try Self.write(contents, to: descriptor, path)
+      try Self.flushDirectory(of: path)
     } catch {
       withdraw()
       throw error
@@ -91,6 +92,17 @@ struct KeptFile {
       }
     }
     guard fsync(descriptor) == 0 else { throw failure("cannot write", path) }
+  }
+
+  /// Brings the name of a file to the disk: not every file system does that with the file (fsync(2)). A directory that
+  /// its owner may not read cannot be flushed.
+  private static func flushDirectory(of path: String) throws {
+    let end = path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex
+    let directory = end == path.startIndex ? "." : String(path[..<end])
+    let descriptor = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure("cannot write", path) }
   }
 
   private static func failure(_ what: String, _ path: String) -> SetupError {

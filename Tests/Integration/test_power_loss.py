@@ -95,6 +95,9 @@ BACKUP_CODES = ("backup-codes", "--backup-codes", "1")
 @pytest.mark.parametrize("arguments", [ENABLE, BACKUP_CODES, ("disable",)], ids=lambda arguments: arguments[0])
 def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
     old, told = cuts.old, {}
+    kept = cuts.account.home / "kept"
+    if arguments == ENABLE:
+        arguments = (*ENABLE, "--backup-codes-file", str(kept))
     used, code, following = (old.authenticator.code_at(START, steps=steps) for steps in (-1, 0, 1))
 
     def change() -> None:
@@ -106,7 +109,7 @@ def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
 
     done = set()
     for cut in cuts.after_each(arguments[0], change):
-        new = Enrollment.of(told) if arguments == ENABLE else None
+        new = Enrollment.of(told) if arguments[0] == "enable" else None
         new_codes = told.get("backup_codes") or ["00000-00000"]
         results = cuts.results(used, code, code, old.backup_codes[0], new_codes[0])
         before = [REFUSED, ACCEPTED, REFUSED, ACCEPTED, REFUSED]
@@ -123,6 +126,22 @@ def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
         if results == before:
             assert cuts.results(following) == [ACCEPTED], cut.what
         elif new:
+            assert new.backup_codes[0] in kept.read_text(), f"switched on without the file that was asked for {cut.what}"
             code_of_new = new.authenticator.code_at(START)
             assert cuts.results(code_of_new, code_of_new) == [ACCEPTED, REFUSED], cut.what
     assert done == {True, False}, "the moments do not lie on both sides of the change"
+
+
+def test_a_file_that_is_to_be_kept_has_its_name_on_the_disk_before_anything_is_switched_on(products, account, tmp_path):
+    trace = tmp_path / "trace"
+    kept = account.home / "kept"
+    arguments = (*ENABLE, "--backup-codes-file", str(kept), "--user", account.name, "--json")
+    under = ("strace", "-f", "-y", "-e", "trace=fsync,renameat,renameat2,openat,open", "-o", str(trace))
+    subprocess.run([*under, COMMAND, *arguments], check=True, capture_output=True, timeout=60)
+    lines = trace.read_text().splitlines()
+    file, name = (
+        next(number for number, line in enumerate(lines) if "fsync(" in line and f"<{path}>" in line)
+        for path in (kept, account.home)
+    )
+    switched_on = next(number for number, line in enumerate(lines) if "rename" in line and ".twofactor" in line)
+    assert file < name < switched_on
