@@ -80,6 +80,11 @@ struct StackRepair {
     guard let index = rules.firstIndex(of: password),
       let deny = rules[index...].first(where: { $0.name == Self.deny }), let end = rules.firstIndex(of: deny)
     else { return nil }
+    // A jump counts what is included in between as well, which is not this file's to know.
+    guard let first = stack.rules.firstIndex(where: { $0.file == password.file && passwords.contains($0) }),
+      let last = stack.rules.firstIndex(of: deny), first < last,
+      stack.rules[first...last].allSatisfy({ $0.file == password.file })
+    else { return nil }
     return Block(rules: rules, deny: deny, permit: rules[end...].first { $0.name == Self.permit })
   }
 }
