@@ -7,6 +7,9 @@ package struct ParsedOTPAuthURI {
   package let device: ImportedDevice
   /// The names of parameters that say nothing here, as far as they are fit to be shown.
   package let otherParameters: [String]
+  /// Whether it is that of a counter and does not say where that is, as google-authenticator writes it: it is taken to
+  /// be new, and to begin at 0.
+  package let lacksCounter: Bool
 }
 
 extension OTPAuthURI {
@@ -156,8 +159,7 @@ private struct OTPAuthURIParser {
     guard let key else { throw FormatProblem("the URI has no secret") }
     var device: ImportedDevice
     if isCounter {
-      guard let counter else { throw FormatProblem("the URI is that of a counter and does not say where it is") }
-      device = ImportedDevice(kind: .hotp(counter: counter), algorithm: algorithm, digits: digits, key: key)
+      device = ImportedDevice(kind: .hotp(counter: counter ?? 0), algorithm: algorithm, digits: digits, key: key)
     } else {
       device = ImportedDevice(kind: .totp(period: period), algorithm: algorithm, digits: digits, key: key)
     }
@@ -169,7 +171,8 @@ private struct OTPAuthURIParser {
     }
     device.account = parts.last.flatMap(Self.labelPart)
     device.issuer = issuer.flatMap(Self.labelPart) ?? (parts.count > 1 ? Self.labelPart(parts[0]) : nil)
-    return ParsedOTPAuthURI(device: device, otherParameters: otherParameters)
+    return ParsedOTPAuthURI(
+      device: device, otherParameters: otherParameters, lacksCounter: isCounter && counter == nil)
   }
 
   /// A part of a label without blanks at its ends; nil where it cannot stand in a label of ours.

@@ -1,8 +1,12 @@
 """`twofactor import`: real files of real programs, and logins with the codes of the same keys."""
 
+import hashlib
 import json
 import re
+import subprocess
+from urllib.parse import unquote
 
+import pyotp
 import pytest
 from rig.clock import START
 from rig.enrollment import enroll
@@ -190,6 +194,36 @@ def test_a_uri_of_an_app_is_imported(user, harness, service):
     )
     app = Authenticator.from_base32("GEZDGNBVGY3TQOJQ", algorithm="sha256", digits=8, period=60)
     assert harness.log_in(service(), user.name, app.code_at(START), at=START).result == ACCEPTED
+
+
+@pytest.mark.parametrize("kind", ["-t -d", "-c"])
+def test_a_uri_of_google_authenticator_itself_is_imported(user, harness, service, kind):
+    program = f"google-authenticator --force {kind} -u -w 3 --issuer='Big Corp' --qr-mode=ansi"
+    # It asks for a code of the app, and -1 is none.
+    shown = subprocess.run(
+        ["runuser", "-l", user.name, "-c", program], input="-1\n", capture_output=True, text=True, timeout=20
+    ).stdout
+    path = user.home / ".google_authenticator"
+    answer = bring_in(user, answers=unquote(re.search(r"otpauth\S+", shown)[0]) + "\n")
+    assert answer["secret"] == path.read_text().splitlines()[0] and "issuer=Big%20Corp" in answer["uri"]
+    app = app_of(path)
+    # Its counters begin at 1.
+    code = app.code_for_counter(1) if kind == "-c" else app.code_at(START)
+    assert harness.log_in(service(), user.name, code, at=START).result == ACCEPTED
+
+
+@pytest.mark.parametrize("digits", [6, 8])
+@pytest.mark.parametrize("digest", [hashlib.sha1, hashlib.sha256, hashlib.sha512])
+def test_a_uri_of_pyotp_is_imported(user, harness, service, digits, digest):
+    key = pyotp.random_base32(32)
+    clock = pyotp.TOTP(key, digits, digest, name="al ice@x", issuer="Söhne & Co", interval=45)
+    counter = pyotp.HOTP(pyotp.random_base32(64), digits, digest, initial_count=7)
+    uris = [clock.provisioning_uri(), counter.provisioning_uri(initial_count=7)]
+    answer = bring_in(user, answers="\n".join(uris))
+    assert answer["uri"].startswith("otpauth://totp/S%C3%B6hne%20%26%20Co:al%20ice%40x?")
+    name = service()
+    for code in (clock.at(START), counter.at(0)):
+        assert harness.log_in(name, user.name, code, at=START).result == ACCEPTED
 
 
 def test_several_uris_are_several_devices_and_labels_can_be_given(user):

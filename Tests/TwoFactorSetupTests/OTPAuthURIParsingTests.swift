@@ -81,7 +81,6 @@ import Testing
     ("otpauth://totp/x?secret=KEY&algorithm=MD5", "the algorithm is none of SHA1, SHA256 and SHA512"),
     ("otpauth://totp/x?secret=KEY&period=10", "the period is not 15 to 300 seconds"),
     ("otpauth://totp/x?secret=KEY&period=99999999999999999999", "the period is not 15 to 300 seconds"),
-    ("otpauth://hotp/x?secret=KEY", "the URI is that of a counter and does not say where it is"),
     ("otpauth://hotp/x?secret=KEY&counter=-1", "the counter is not a number that a counter can have"),
     (
       "otpauth://hotp/x?secret=KEY&counter=18446744073709551615",
@@ -91,6 +90,13 @@ import Testing
   func whatCannotBeUsedIsNamed(text: String, words: String) {
     let text = text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: "GEZDGNBVGY3TQOJQ")
     #expect(problem(text) == words)
+  }
+
+  @Test func aCounterThatIsNotNamedBeginsAtZero() throws {
+    let parsed = try parse("otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQ")
+    #expect(parsed.lacksCounter && parsed.device.kind == .hotp(counter: 0))
+    #expect(try !parse("otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQ&counter=0").lacksCounter)
+    #expect(try !parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ").lacksCounter)
   }
 
   @Test func severalStandALineEach() throws {

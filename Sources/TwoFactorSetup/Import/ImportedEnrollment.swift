@@ -44,6 +44,9 @@ struct ImportedEnrollment {
       let uris = try OTPAuthURI.parse(lines: text)
       devices = uris.map(\.device)
       let others = uris.flatMap(\.otherParameters).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+      if uris.contains(where: \.lacksCounter) {
+        remarks.append(ImportRemark(text: "A counter whose URI does not say where it is: taken to begin at 0"))
+      }
       if !others.isEmpty {
         remarks.append(ImportRemark(text: "\(others.joined(separator: ", ")): not known, and left out"))
       }
