@@ -59,6 +59,17 @@ def _make_nodes() -> None:
             os.mknod(f"/dev/{name}", kind | 0o600, os.makedev(major, minor))
 
 
+def obstacle() -> str | None:
+    """What this machine lacks for a recorded disk; None where it has everything."""
+    _make_nodes()
+    for path in ("/dev/fuse", "/dev/loop-control"):
+        try:
+            os.close(os.open(path, os.O_RDWR))
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+    return None
+
+
 @contextlib.contextmanager
 def mounted(image: Path, where: Path):
     """The file system of an image. The loop device is given back with the last use of it."""
@@ -74,7 +85,6 @@ class RecordedDisk:
 
     def __init__(self, folder: Path, account, where: Path, setup) -> None:
         self.folder, self.where = folder, where
-        _make_nodes()
         image = folder / "base.img"
         with image.open("wb") as file:
             file.truncate(SIZE)
