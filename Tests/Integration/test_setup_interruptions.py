@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -44,7 +45,9 @@ COMMANDS = {
     "device remove spare": (CODE,),
     "show --name spare --qr-file qr.png": (PASSWORD, CODE),
     "verify": ("Code: ",),
+    "import key --backup-codes 2 --backup-codes-file codes": (PASSWORD, STORED),
 }
+KEY = "otpauth://totp/elsewhere:me?secret=ABCDEFGHIJKLMNOPQRSTUVWXYZ234567\n"
 QUESTIONS = [
     Question(command, questions, number) for command, questions in COMMANDS.items() for number in range(len(questions))
 ]
@@ -65,7 +68,10 @@ class Sitting:
     def __init__(self, user: Account, question: Question) -> None:
         self.user, self.question = user, question
         self.codes: list[str] = []
-        if question.command != f"enable {FILES}":
+        if question.command.startswith("import"):
+            (user.home / "key").write_text(KEY)
+            shutil.chown(user.home / "key", user.name)
+        elif question.command != f"enable {FILES}":
             self.codes = enroll(user, backup_codes=2).backup_codes
             command("device", "add", "spare", "--no-confirm", "--user", user.name)
         self.before = self.files()
@@ -226,6 +232,15 @@ def test_the_end_of_lines_from_a_program_changes_nothing(user, question):
     assert done.stderr == "twofactor: the input ended at a question, nothing was changed\n"
     assert question.text in done.stdout and "\x1b" not in done.stdout
     sitting.nothing_happened()
+
+
+@pytest.mark.parametrize("key", [*KEYS, "d"])
+def test_keys_that_stop_a_trial_of_a_service_restore_the_terminal(user, key):
+    line = f"trap : INT QUIT; twofactor test --service twofactor --user {user.name}; echo status $?; stty -a; echo end"
+    screen = Screen(Account("root", ""), "-c", line, program="bash").expect("assword: ")
+    screen.terminal.sendcontrol(key)
+    screen.expect(f"status {1 if key == 'd' else 128 + KEYS[key]}").expect("end")
+    assert re.search(r"\sicanon\s", screen.text) and re.search(r"\secho\s", screen.text)
 
 
 def test_ctrl_c_typed_ahead_leaves_all_or_nothing(user):
