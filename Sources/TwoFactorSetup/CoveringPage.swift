@@ -29,6 +29,7 @@ final class CoveringPage {
 
   /// Covers the terminal, or draws the page again where it does.
   func show() throws {
+    terminal.waitForForeground()
     let screen = terminal.qrScreen
     let lines = draw(screen, notice) ?? end(of: screen)
     let start = isUp ? Self.erasure(rows: screen.size?.rows) : Self.enter

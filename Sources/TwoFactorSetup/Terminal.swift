@@ -81,6 +81,14 @@ struct Terminal {
     }
   }
 
+  /// Stops in the background, as whoever sets a terminal is stopped (SIGTTOU), until the shell brings the command to
+  /// the fore: the screen is the shell's meanwhile.
+  func waitForForeground() {
+    var mode = termios()
+    guard unsafe tcgetattr(input, &mode) == 0 else { return }
+    unsafe tcsetattr(input, TCSADRAIN, &mode)
+  }
+
   /// Asks a question that is answered by yes or no; no answer is no.
   func confirm(_ question: String) throws -> Bool {
     while true {

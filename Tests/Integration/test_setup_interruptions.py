@@ -234,6 +234,23 @@ def test_the_end_of_lines_from_a_program_changes_nothing(user, question):
     sitting.nothing_happened()
 
 
+def test_a_page_does_not_cover_the_shell_of_a_command_in_the_background(user):
+    sitting = Sitting(user, QUESTIONS[1])
+    environment = "TERM=xterm LC_ALL=C.UTF-8 PS1=ready\\>"
+    options = {"program": "bash", "rows": 40, "columns": 140, "environment": environment}
+    screen = sitting.screen = Screen(user, "--norc", "-i", **options)
+    screen.expect("ready>").type(f"twofactor {sitting.question.command}")
+    sitting.reach()
+    screen.terminal.sendcontrol("z")
+    screen.expect("Stopped").expect("ready>").type("bg; sleep 0.5; jobs; echo seen")
+    screen.expect("Stopped").expect("seen").expect("ready>")
+    assert not screen.is_covered and "Scan the QR code" not in screen.text
+    screen.type("fg")
+    for text in sitting.question.questions[1:]:
+        sitting.answer(text)
+    screen.expect("Two-factor is on.")
+
+
 @pytest.mark.parametrize("key", [*KEYS, "d"])
 def test_keys_that_stop_a_trial_of_a_service_restore_the_terminal(user, key):
     line = f"trap : INT QUIT; twofactor test --service twofactor --user {user.name}; echo status $?; stty -a; echo end"
