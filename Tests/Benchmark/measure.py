@@ -119,8 +119,7 @@ def main() -> None:
             shown["counts"] = counted(hosts, everyone)
             shown["memory_kib"] = {}
             for name, program in hosts.items():
-                with programs.Host(program, SERVICES) as host:
-                    shown["memory_kib"][name] = cases.memory(host, everyone)
+                shown["memory_kib"][name] = cases.memory(program, SERVICES, everyone)
             say("devices, backup codes")
             with programs.Host(hosts["bare host"], SERVICES) as host:
                 shown["devices"] = cases.devices(host, everyone[0], rounds)
@@ -148,7 +147,7 @@ def main() -> None:
     enroll(everyone, PLACES["journaled disk"], "many")
     at_once = (1, 4, 16, 64) if options.quick else (1, 4, 16, 64, 256)
     with programs.Host(hosts["sshd-like host"], SERVICES) as host:
-        shown["parallel"] = cases.parallel(host, everyone, list(at_once), 3 if options.quick else 9, PLACES["journaled disk"])
+        shown["parallel"] = cases.parallel(host, everyone, list(at_once), 3 if options.quick else 25, PLACES["journaled disk"])
 
     say("the setup command")
     shown["setup_command"] = cases.setup_command(PLACES["memory"], 5 if options.quick else 21)

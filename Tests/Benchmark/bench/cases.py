@@ -55,16 +55,19 @@ def logins(host: Host, how: str, everyone: list[Contender], kind: str, rounds: i
     }
 
 
-def memory(host: Host, everyone: list[Contender]) -> dict:
-    """By how many KiB a host that was forked for the login has grown at the end of pam_authenticate."""
-    found = {}
-    for contender in everyone:
-        grown = []
-        for _ in range(15):
+def memory(program: Path, services: Path, everyone: list[Contender]) -> dict:
+    """By how many KiB a host that was forked for the login has grown at the end of pam_authenticate.
+
+    Each time in a host that was started anew: where its libraries lie is drawn then, and decides how many pages the
+    kernel maps around one that is touched.
+    """
+    found: dict = {contender.name: [] for contender in everyone}
+    for _ in range(25):
+        for contender in everyone:
             contender.reset()
-            grown.append(host.weigh(contender.service, contender.user, contender.right())[1])
-        found[contender.name] = summary(grown)
-    return found
+            with Host(program, services) as host:
+                found[contender.name].append(host.weigh(contender.service, contender.user, contender.right())[1])
+    return {name: summary(grown) for name, grown in found.items()}
 
 
 def growth(host: Host, crowds: dict[int, list[Contender]], rounds: int) -> dict:
