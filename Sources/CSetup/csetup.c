@@ -3,7 +3,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sys/signalfd.h>
 #include <sys/timex.h>
@@ -80,6 +83,12 @@ void csetup_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
 int csetup_new_salt(const unsigned char *random, int count, char *setting) {
   return crypt_gensalt_rn("$y$", 0, (const char *)random, count, setting, CRYPT_GENSALT_OUTPUT_SIZE) ? 0 : -1;
 }
+
+int csetup_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+const short csetup_spawn_in_new_session = POSIX_SPAWN_SETSID;
+
+void csetup_close_memory(void) { prctl(PR_SET_DUMPABLE, 0); }
 
 pid_t csetup_fork(void) { return fork(); }
 

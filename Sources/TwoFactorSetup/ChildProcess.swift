@@ -10,7 +10,10 @@ enum ChildProcess {
   static func failure(of body: () throws -> Void) -> SetupError? {
     let nothing = SetupError(.inputOutput, "the process that did the work did not come to its end")
     var ends: [Int32] = [-1, -1]
-    guard unsafe pipe(&ends) == 0 else { return SetupError(.inputOutput, "no pipe: \(SystemError.current.text)") }
+    // Closed in every program that the work starts: it runs as the account, and the report is root's to believe.
+    guard unsafe csetup_pipe(&ends) == 0 else {
+      return SetupError(.inputOutput, "no pipe: \(SystemError.current.text)")
+    }
     let child = csetup_fork()
     if child == 0 {
       close(ends[0])

@@ -1,3 +1,4 @@
+import CSetup
 import Glibc
 
 /// A program with the interface of sendmail(8): the recipient as its argument, the mail on its standard
@@ -13,8 +14,7 @@ struct Mailer {
   /// - Throws: ``SetupError`` where the program cannot be run, fails, or does not come to an end.
   func send(_ message: String, to recipient: String) throws {
     var ends: [Int32] = [-1, -1]
-    guard unsafe pipe(&ends) == 0 else { throw failure(SystemError.current.text) }
-    _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+    guard unsafe csetup_pipe(&ends) == 0 else { throw failure(SystemError.current.text) }
     let process = Result { try start(recipient, input: ends[0]) }
     // A mail is shorter than the pipe is deep, so this does not wait for the program.
     let written = Result { try OutputStream(descriptor: ends[1]).write(message) }
@@ -40,7 +40,9 @@ struct Mailer {
     unsafe sigemptyset(&usual)
     unsafe sigaddset(&usual, SIGPIPE)
     unsafe posix_spawnattr_setsigdefault(&attributes, &usual)
-    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+    // In a session of its own it has no terminal: it runs as the user, who may take hold of it (ptrace(2)), and through
+    // root's terminal would type commands to root (TIOCSTI, ioctl_tty(2)).
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF) | csetup_spawn_in_new_session)
 
     let arguments = unsafe [program, "-i", recipient].map(Self.copy) + [nil]
     let environment = unsafe [Self.copy("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nil]

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 
+import pexpect
 import pytest
 from rig.machine import COMMAND, Account
 
@@ -105,3 +106,26 @@ def test_nothing_is_told_where_nothing_was_changed(user, host_configuration, pro
     for line in ("status", "device list", "disable", "backup-codes", "show", "verify"):
         run(user, *line.split())
     assert list(program.mails.iterdir()) == []
+
+
+def test_the_program_cannot_reach_the_terminal_of_root(user, host_configuration, program):
+    # It runs as the user, who may take hold of it (ptrace(2)) and type into a terminal that it has (TIOCSTI).
+    sendmail = program("if ( : > /dev/tty ) 2> /dev/null; then echo has; else echo none; fi > MAILS/tty\ncat > /dev/null\n")
+    host_configuration(f"notify = {sendmail}")
+    terminal = pexpect.spawn(str(COMMAND), [*PROVISION, "--user", user.name], cwd="/", timeout=60)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert (program.mails / "tty").read_text() == "none\n"
+
+
+def test_the_program_gets_nothing_but_the_mail(user, host_configuration, program, tmp_path):
+    # What root waits for the end of must not be held open, nor be written to, by a user.
+    users = tmp_path / "users.oath"
+    users.write_text(f"HOTP/T30 {user.name} - {'3132' * 10}\n")
+    sendmail = program("find /proc/self/fd -lname 'pipe:*' > MAILS/pipes\ncat > /dev/null\n")
+    host_configuration(f"notify = {sendmail}")
+    with users.open() as text:
+        done = subprocess.run([COMMAND, "import", "--all"], stdin=text, capture_output=True, timeout=60, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert (program.mails / "pipes").read_text() == "/proc/self/fd/0\n"

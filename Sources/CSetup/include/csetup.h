@@ -58,6 +58,19 @@ int csetup_try_library(const char *path, const char *symbol, char *problem, size
 /// is done with the account's rights alone. As fork(2).
 pid_t csetup_fork(void);
 
+/// Provided because pipe2(2) is declared only under _GNU_SOURCE. A pipe whose two ends are closed in the programs that
+/// this one starts. Returns 0, or -1 with errno set.
+int csetup_pipe(int ends[2]);
+
+/// Provided because POSIX_SPAWN_SETSID is declared only under _GNU_SOURCE: the flag of posix_spawnattr_setflags(3) by which
+/// a program gets a session of its own, and with it no terminal.
+extern const short csetup_spawn_in_new_session;
+
+/// Provided because the Glibc module does not include <sys/prctl.h>. From here on the kernel keeps no picture of the memory
+/// of this process, whatever handler there is for it, and no other process of its user may look into it
+/// (PR_SET_DUMPABLE, prctl(2)).
+void csetup_close_memory(void);
+
 /// Provided because the Glibc module does not include <sys/xattr.h>. Reads the context that SELinux keeps with a file,
 /// links not followed (lgetxattr(2)); no NUL is added where there is none. Returns its length, or -1 with errno set.
 long csetup_security_context(const char *path, char *context, size_t size);

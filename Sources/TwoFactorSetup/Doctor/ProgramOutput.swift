@@ -1,3 +1,4 @@
+import CSetup
 import Glibc
 
 /// What a program of the host wrote, both streams together, and how it ended.
@@ -10,9 +11,8 @@ struct ProgramOutput {
   /// Runs the program to its end, with nothing to read and an environment of its own. Nil where it cannot be run.
   init?(_ program: String, _ arguments: [String]) {
     var ends: [Int32] = [-1, -1]
-    guard unsafe pipe(&ends) == 0 else { return nil }
+    guard unsafe csetup_pipe(&ends) == 0 else { return nil }
     defer { close(ends[0]) }
-    _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
 
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
@@ -20,13 +20,18 @@ struct ProgramOutput {
     unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
     unsafe posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
-    unsafe posix_spawn_file_actions_addclose(&actions, ends[1])
+
+    // Where it runs as another user, that user may take hold of it: it gets no terminal of root's (see ``Mailer``).
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    unsafe posix_spawnattr_setflags(&attributes, csetup_spawn_in_new_session)
 
     var words = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
     var environment = unsafe [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), strdup("LC_ALL=C"), nil]
     defer { unsafe (words + environment).forEach { unsafe free($0) } }
     var process: pid_t = 0
-    let result = unsafe posix_spawn(&process, program, &actions, nil, &words, &environment)
+    let result = unsafe posix_spawn(&process, program, &actions, &attributes, &words, &environment)
     close(ends[1])
     guard result == 0 else { return nil }
 
