@@ -55,10 +55,14 @@ struct Terminal {
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
       try page?.show()
-      let silence = echo || !isInteractive ? nil : try EchoOff(input)
-      try questions.write(question)
-      let reading = readLine(interruptions)
-      silence?.restore()
+      let reading: Reading
+      do {
+        let silence = echo || !isInteractive ? nil : try EchoOff(input)
+        // Also where the question cannot be written.
+        defer { silence?.restore() }
+        try questions.write(question)
+        reading = readLine(interruptions)
+      }
       switch consume reading {
       case .line(let line):
         if !isInteractive || !echo { try questions.write("\n") }

@@ -400,3 +400,9 @@ def test_disabling_asks_for_password_and_code(user):
         "To undo it: twofactor enable",
     )
     assert not (user.home / ".twofactor").exists()
+
+
+def test_echo_comes_back_where_the_question_cannot_be_written(user):
+    screen = in_a_shell(user, f"{COMMAND} enable > /dev/full 2>&1; stty -a")
+    assert screen.ends() == 0
+    assert " echo " in screen.text and " -echo " not in screen.text
