@@ -8,7 +8,9 @@ public enum SetupProgram {
   public static func main() -> Never {
     OutputStream.reserveStandardDescriptors()
     csetup_ignore_broken_pipes()
-    // A process that dies of a signal leaves no picture of its memory.
+    // A process that dies of a signal leaves no picture of its memory. The limit is for what it starts; a handler that
+    // core_pattern names is not bound by it (core(5)).
+    csetup_close_memory()
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     // Files and directories are made with their own modes; nothing is made wider by a careless mask.

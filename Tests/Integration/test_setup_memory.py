@@ -161,3 +161,21 @@ def test_nothing_is_left_of_a_key_that_was_typed(products, new_account, password
         memory = memory_at(EXIT_GROUP, run)
     assert (account.home / ".twofactor" / "credential").exists()
     assert found_in(memory, enrolled, password, code, token.secret.hex()[:16]) == set()
+
+
+def test_no_other_process_of_its_user_reads_its_memory_nor_does_the_kernel_keep_a_picture_of_it(products, new_account, password):
+    # A handler of pictures that is named in core_pattern is not bound by a limit on their size (core(5)).
+    account = new_account(password=password)
+    arguments = ["runuser", "-u", account.name, "--"]
+    run = subprocess.Popen(
+        [COMMAND, "enable"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/",
+        user=account.uid, group=account.gid, extra_groups=[],
+    )
+    try:
+        run.stdout.read(len("Password: "))
+        for name in ("mem", "environ"):
+            looked = subprocess.run([*arguments, "dd", f"if=/proc/{run.pid}/{name}", "count=0"], capture_output=True)
+            assert looked.returncode != 0 and b"Permission denied" in looked.stderr, name
+    finally:
+        run.kill()
+        run.wait()
