@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -91,6 +92,24 @@ def test_the_homes_and_files_of_users_are_looked_at(host, new_account):
     assert any(name == "home" and detail.startswith(names["writable"].name + " ") for name, detail in details)
     assert any(name == "enrollment" and detail.startswith(names["open"].name + " ") for name, detail in details)
     assert ("backup_codes", f"{few.name} has 2 backup codes left") in details
+
+
+def test_files_in_a_home_are_opened_with_the_rights_of_its_owner(host, account, tmp_path):
+    # The owner may put something else in the place of a file between the look at it and its opening.
+    enroll(account)
+    credential = account.home / ".twofactor/credential"
+    credential.write_bytes(credential.read_bytes().replace(b"\nend\n", b"\nfin\n"))
+    trace = tmp_path / "trace"
+    calls = "trace=openat,open,setfsuid,setresuid"
+    subprocess.run(["strace", "-qq", "-y", "-o", trace, "-e", calls, COMMAND, "doctor"], capture_output=True, timeout=60)
+    identity, opened = 0, []
+    for line in trace.read_text().splitlines():
+        switched = re.match(r"setfsuid\((\d+)\)", line)
+        if switched:
+            identity = int(switched[1])
+        if str(account.home) in line and line.startswith("open"):
+            opened.append((identity, line))
+    assert opened and {user for user, _ in opened} == {account.uid}, opened
 
 
 def test_a_read_only_home_is_found(host, account):

@@ -32,7 +32,7 @@ struct EnrollmentCheck {
           }
         case .unusable(let failure):
           enrolled.append(EnrolledDirectory(account: name, path: store.directory))
-          let obstacles = files.obstacles(of: TreeAccount(account))
+          let obstacles = obstacles(files, of: store)
           findings +=
             obstacles.isEmpty
             ? [broken(name, SetupError(failure, directory: store.directory).message)]
@@ -50,6 +50,19 @@ struct EnrollmentCheck {
     }
     findings += SELinuxCheck(tree: HostTree()).findings(of: enrolled)
     return [.ok("enrollments", "\(enrolled.count) of \(names.count) accounts that may log in are enrolled")] + findings
+  }
+
+  /// What no login gets past, looked at with the rights that a login has there: the owner may put something else in the
+  /// place of a file between one look at it and the next.
+  private func obstacles(_ files: TreeEnrollment, of store: EnrollmentStore) -> [TreeEnrollment.Obstacle] {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    do {
+      _ = try store.open(&identity)
+    } catch {
+      return []
+    }
+    return files.obstacles(of: TreeAccount(store.account))
   }
 
   private func broken(_ name: String, _ message: String) -> Finding {
