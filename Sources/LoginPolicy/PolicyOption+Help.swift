@@ -67,7 +67,7 @@ extension PolicyOption {
     case .debug: "log more; never a secret, a code or a password"
     case .issuer: "who asks for the code, as the app shows it; the name of the host where it is not given"
     case .requirePassword: "ask for the account's password before anything is shown or changed"
-    case .allowDisable: "let users switch two-factor off themselves"
+    case .allowDisable: "let users switch two-factor off themselves; not from the day of `required_from` on"
     case .notify:
       "a program such as `/usr/sbin/sendmail` that is told, as the user, of activation, deactivation and new backup codes"
     }

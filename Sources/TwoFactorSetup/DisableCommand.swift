@@ -23,7 +23,7 @@ struct DisableCommand: ParsableCommand {
   func run() throws {
     let session = try Session(common, subcommand: "disable")
     try session.requireEnrollment()
-    guard session.settings.allowsDisabling || session.subject.isManagedByRoot else {
+    guard session.subject.isManagedByRoot || !session.settings.enforcesTwoFactor(now: SystemClock.now) else {
       throw SetupError(
         .notPermitted, "this host does not allow its users to switch two-factor off",
         hint: "for a new phone: twofactor enable --force; otherwise ask the administrator")

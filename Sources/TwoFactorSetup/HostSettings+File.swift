@@ -42,6 +42,7 @@ extension HostSettings {
     issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer)
     requiresPassword = policy.requiresPassword
     allowsDisabling = policy.allowsDisabling
+    requiredFrom = policy.requiredFrom
     notify = policy.notifier.count == 0 ? nil : String(decoding: policy.notifier)
     limits = policy.limits
   }

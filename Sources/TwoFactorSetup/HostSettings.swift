@@ -11,8 +11,18 @@ struct HostSettings {
   var requiresPassword = true
   /// Whether users may switch two-factor off themselves.
   var allowsDisabling = true
+  /// The first day on which nobody gets in without two-factor; nil for none.
+  var requiredFrom: CalendarDay?
   /// The program that is told of changes, with sendmail's interface; nil for none.
   var notify: String?
   /// How far a code may be off, and how often one may be wrong.
   var limits = VerificationLimits()
+
+  /// Whether two-factor is enforced: users may not switch it off, or who is not enrolled does not get in.
+  ///
+  /// - Parameter now: Seconds since the epoch.
+  /// - Returns: Whether it is.
+  func enforcesTwoFactor(now: Int64) -> Bool {
+    !allowsDisabling || requiredFrom.map { CalendarDay(of: now) >= $0 } ?? false
+  }
 }

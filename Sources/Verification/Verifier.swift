@@ -155,8 +155,11 @@ private func diagnose(
   _ candidate: borrowing Candidate, _ finding: inout Finding
 ) throws(EnrollmentFailure) {
   let range = candidate.range
+  // The steps of a clock count from now, with the window; those of a counter from the end of the look-ahead.
+  let isOfClock = if case .totp = candidate.device.kind { true } else { false }
+  let reach = diagnosedSteps &- (isOfClock ? range.last &- range.current : 0)
   var distance: UInt64 = 0
-  while distance < diagnosedSteps {
+  while distance < reach {
     distance &+= 1
     let (earlier, isBeforeZero) = range.first.subtractingReportingOverflow(distance)
     if !isBeforeZero, try candidate.code(at: earlier) == candidate.typed {

@@ -146,10 +146,23 @@ def test_no_moment_is_without_the_module(tmp_path):
     assert broken == []
 
 
-@pytest.mark.parametrize("script", ["install", "uninstall", "build"])
-def test_help_is_there_and_a_wrong_option_is_a_usage_error(script):
+# What scripts/test and scripts/virtual-machine do not know is pytest's.
+@pytest.mark.parametrize(
+    "script",
+    "benchmark build check-module clean-root demo dependencies install package sandbox uninstall".split(),
+)
+def test_help_is_there_and_a_wrong_option_is_a_usage_error_of_one_line(script):
     assert run(script, "--help").stdout.startswith(f"Usage: scripts/{script}")
-    assert run(script, "--wrong").returncode == 64
+    wrong = run(script, "--wrong")
+    assert (wrong.returncode, wrong.stdout) == (64, "")
+    assert wrong.stderr == f"{script}: unknown argument --wrong: see scripts/{script} --help\n"
+
+
+@pytest.mark.parametrize("script", ["clean-root", "dependencies", "sandbox"])
+def test_what_is_to_be_done_has_to_be_said(script):
+    nothing = run(script)
+    assert (nothing.returncode, len(nothing.stderr.splitlines())) == (64, 1)
+    assert nothing.stderr.endswith(f" was given: see scripts/{script} --help\n")
 
 
 @pytest.mark.parametrize("shell,check", [("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n"])])

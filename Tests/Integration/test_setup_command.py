@@ -482,6 +482,18 @@ def test_the_hosts_configuration_holds(user, configuration):
     assert run(None, "disable", "--user", user.name).returncode == DONE
 
 
+def test_who_would_not_get_in_without_two_factor_cannot_switch_it_off(user, configuration):
+    configuration("required_from = 2999-12-31\nrequire_password = no\n")
+    code = json.loads(run(user, *PROVISION).stdout)["backup_codes"][0]
+    assert run(user, "disable", answers=code + "\n").returncode == DONE
+    assert run(user, *PROVISION).returncode == DONE
+    configuration("required_from = 2020-01-01\nrequire_password = no\n")
+    refused = run(user, "disable")
+    assert refused.returncode == NOT_PERMITTED and b"does not allow" in refused.stderr
+    assert (user.home / ".twofactor").exists()
+    assert run(None, "disable", "--user", user.name).returncode == DONE
+
+
 def test_a_host_that_accepts_no_backup_codes_gets_none(user, configuration):
     configuration("backup_codes = no\n")
     assert json.loads(run(None, *PROVISION, "--user", user.name).stdout)["backup_codes"] == []

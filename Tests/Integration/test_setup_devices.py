@@ -174,6 +174,15 @@ def test_a_code_of_another_time_is_told_how_far_off_it_is(user, steps):
     assert ("late" if steps < 0 else "early") in words and "timedatectl" in words
 
 
+@pytest.mark.parametrize("steps", [-22, 22])
+def test_a_code_is_looked_for_twenty_steps_each_way_and_no_further(user, steps):
+    made = enroll(user)
+    assert verified(user, made.authenticator.code_at(time.time(), steps)) == (
+        REFUSED,
+        {"valid": False, "method": None, "reason": "wrong-code", "offset_steps": None},
+    )
+
+
 def test_what_is_wrong_with_a_code_is_named_as_in_the_log(user):
     made = enroll(user, backup_codes=1)
     used = made.authenticator.code_at(time.time())

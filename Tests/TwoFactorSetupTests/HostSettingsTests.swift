@@ -28,6 +28,15 @@ import Testing
     #expect(settings.directoryTemplate == "/var/lib/twofactor/%u")
   }
 
+  @Test func twoFactorIsEnforcedWhereNobodyMaySwitchItOffOrNobodyGetsInWithoutIt() throws {
+    let (dayBefore, day): (Int64, Int64) = (1_798_761_599, 1_798_761_600)  // 2027-01-01 begins.
+    #expect(try !HostSettings(text: "").enforcesTwoFactor(now: day))
+    #expect(try HostSettings(text: "allow_disable = no").enforcesTwoFactor(now: day))
+    let settings = try HostSettings(text: "nullok = yes\nrequired_from = 2027-01-01")
+    #expect(!settings.enforcesTwoFactor(now: dayBefore))
+    #expect(settings.enforcesTwoFactor(now: day))
+  }
+
   @Test(arguments: [
     "windows = 3", "window", "window =", "window = 11", "window = 1\nwindow = 1", "require_password = maybe",
     "issuer = a:b", "notify = sendmail", "allow_disable = yes\nallow_disable = no", "= 3", "window = 3 # steps",
