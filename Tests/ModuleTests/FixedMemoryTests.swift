@@ -119,4 +119,50 @@ import Testing
       #expect(numbers == expected)
     }
   }
+
+  @Test func aBufferRepeatsWhatItHoldsWhereThatFits() throws {
+    guard var buffer = SecretBuffer(capacity: 6), buffer.append("ab") else { throw Missing(what: "memory") }
+    buffer.repeatContent()
+    let twice = text(buffer.bytes)
+    buffer.repeatContent()
+    let still = text(buffer.bytes)
+    #expect(twice == "abab" && still == "abab")
+  }
+
+  @Test func aTextIsAddedToABufferAsFarAsItFits() throws {
+    guard var buffer = SecretBuffer(capacity: 8) else { throw Missing(what: "memory") }
+    let fits = buffer.append(ByteText<16>("abcde"))
+    let doesNot = buffer.append(ByteText<16>("fghij"))
+    let held = text(buffer.bytes)
+    #expect(fits && !doesNot && held == "abcdefgh")
+  }
+
+  @Test func elementsAreFoundWhereTheyAreAndNowhereElse() throws {
+    guard var elements = ElementBuffer<UInt32>(capacity: 2) else { throw Missing(what: "memory") }
+    let added = [elements.append(7), elements.append(8), elements.append(9)]
+    let found = [Int.min, -1, 0, 1, 2, Int.max].map { elements[$0] }
+    let count = elements.count
+    #expect(added == [true, true, false])
+    #expect(found == [nil, nil, 7, 8, nil, nil])
+    #expect(count == 2)
+  }
+
+  @Test func aValueOnTheHeapBeginsAtZeroAndIsChangedInPlace() throws {
+    guard var kept = HeapValue(zeroed: UInt64.self) else { throw Missing(what: "memory") }
+    let before = kept.value
+    kept.value |= 5
+    let after = kept.value
+    #expect((before, after) == (0, 5))
+  }
+
+  @Test func placesAreComparedAndNeverBeyondTheEnd() {
+    let bytes = Array("abcXabcY".utf8)
+    let span = bytes.span
+    let same = [(4, 0, 3), (4, 0, 0), (8, 8, 0), (3, 3, 5)].map { span.isSame(at: $0, as: $1, count: $2) }
+    let other = [
+      (4, 0, 4), (4, 0, 5), (-1, 0, 1), (0, -1, 1), (0, 0, -1), (Int.max, 0, 1), (0, 0, Int.max), (1, Int.max, Int.max),
+    ].map { span.isSame(at: $0, as: $1, count: $2) }
+    #expect(same == [true, true, true, true])
+    #expect(other == Array(repeating: false, count: other.count))
+  }
 }
