@@ -4,11 +4,13 @@ extension Session {
   /// - Parameters:
   ///   - standing: What there is.
   ///   - force: Whether it was asked for that what is there be replaced.
-  /// - Throws: ``SetupError`` with ``ExitStatus/refused``, or why no login can use what is there.
+  /// - Throws: ``SetupError`` with ``ExitStatus/refused``, or why no login can use what is there, or why nothing
+  ///   can be made there.
   func requireFree(_ standing: EnrollmentStore.Standing, force: Bool) throws {
-    if force { return }
     switch standing {
-    case .absent: return
+    // Before anything is asked for nothing.
+    case .absent: try store.requirePlace()
+    case _ where force: return
     case .enrolled:
       throw SetupError(
         .refused, "two-factor is on already for \(accountName)",

@@ -51,6 +51,27 @@ def test_the_directory_outside_the_homes_is_made_with_what_is_above_it(user, out
     assert login.result == 0
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["made", "missing"])
+def test_a_user_is_asked_nothing_where_only_root_may_enrol(user, outside, is_there):
+    if is_there:
+        outside.mkdir(mode=0o755)
+    for line in (("enable",), ("enable", "--force"), ("import", "-")):
+        done = run(user, *line, answers=user.password + "\n")
+        assert (done.returncode, done.stdout) == (NOT_PERMITTED, b"")
+        assert done.stderr.decode() == (
+            f"twofactor: {outside}/{user.name} cannot be made: permission denied\n"
+            "hint: outside the homes that is root's to do: twofactor … --user NAME, as root\n"
+        )
+
+
+@pytest.mark.parametrize("line", [("enable",), (*PROVISION,)])
+def test_nothing_is_asked_in_a_home_that_cannot_be_written(user, line):
+    user.home.chmod(0o555)
+    done = run(user, *line, answers=user.password + "\n")
+    assert (done.returncode, done.stdout) == (NOT_PERMITTED, b"")
+    assert f"{user.home}/.twofactor cannot be made: permission denied" in done.stderr.decode()
+
+
 @pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
 def test_files_for_the_user_are_the_users_where_root_keeps_the_enrolments(user, outside, option):
     path = user.home / "kept.svg"
