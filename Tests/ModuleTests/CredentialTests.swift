@@ -158,4 +158,33 @@ import Testing
     let isNothing = encoder.finish() == nil
     #expect(isNothing)
   }
+
+  @Test func everyByteOfALaterHashIsJudged() throws {
+    let text = Array(credentialText(backupCodes: ["backup-code \(hash("a"))", "backup-code \(hash("b"))"]).utf8)
+    let start = try #require(text.firstIndex(of: UInt8(ascii: "b"), times: 43))
+    let allowed = Set("./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
+    for position in [0, 1, 7, 8, 20, 34, 35, 42] {
+      for byte in UInt8.min...UInt8.max {
+        var changed = text
+        changed[start + position] = byte
+        #expect(isCredential(changed) == allowed.contains(byte), "byte \(byte) at \(position)")
+      }
+    }
+  }
+
+  private func isCredential(_ bytes: [UInt8]) -> Bool {
+    do {
+      _ = try Credential(parsing: buffer(bytes))
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+extension [UInt8] {
+  /// Where so many bytes of one value begin.
+  fileprivate func firstIndex(of byte: UInt8, times count: Int) -> Int? {
+    indices.first { self[$0...].prefix(count).count == count && self[$0...].prefix(count).allSatisfy { $0 == byte } }
+  }
 }
