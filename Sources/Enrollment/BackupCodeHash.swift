@@ -70,14 +70,14 @@ public enum BackupCodeHash {
   private static func others(in bytes: UInt64) -> UInt64 {
     let letters = areBetween(UInt8(ascii: "a"), UInt8(ascii: "z"), bytes | 0x20 &* everyByte)
     let digits = areBetween(UInt8(ascii: "."), UInt8(ascii: "9"), bytes)
-    // What a byte that is not ASCII carries into the next does not matter: it is found itself.
-    return bytes | ~(letters | digits)
+    // A byte that is not ASCII lies in neither range. What it carries into the next does not matter: it is found itself.
+    return ~(letters | digits)
   }
 
-  /// Sets the highest bit of each byte that lies in a range of ASCII, where none has it set before.
+  /// Sets the highest bit of each byte that lies in a range of ASCII, and of none that has it set before.
   @inline(__always)
   private static func areBetween(_ first: UInt8, _ last: UInt8, _ bytes: UInt64) -> UInt64 {
-    // The sums stay below 256 and carry nothing from one byte into the next.
+    // The sums of ASCII stay below 256 and carry nothing from one byte into the next.
     let notBefore = bytes &+ UInt64(0x80 &- first) &* everyByte
     let behind = bytes &+ UInt64(0x7f &- last) &* everyByte
     return notBefore & ~behind
