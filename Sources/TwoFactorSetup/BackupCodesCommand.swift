@@ -39,6 +39,7 @@ struct BackupCodesCommand: ParsableCommand {
       throw SetupError(.refused, "this host accepts no backup codes")
     }
     try session.requireEnrollment()
+    try KeptFiles.requireAbsent(backupCodesFile, unless: force, for: session.account)
     try session.checkCode()
     let codes = try BackupCodes(count: backupCodes)
     let hashes = try codes.hashes()

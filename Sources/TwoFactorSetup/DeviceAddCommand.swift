@@ -40,6 +40,7 @@ struct DeviceAddCommand: ParsableCommand {
     let session = try Session(common, subcommand: "device add")
     try session.requireEnrollment()
     try refuseUnlessThereIsRoom(session)
+    try KeptFiles.requireAbsent(key.qrFile, unless: force, for: session.account)
     try session.checkCode()
 
     let now = SystemClock.now

@@ -9,6 +9,8 @@ struct Enabling {
   func run() throws {
     let standing = try session.store.standing()
     try session.requireFree(standing, force: options.force)
+    try KeptFiles.requireAbsent(
+      options.key.qrFile, options.backupCodesFile, unless: options.force, for: session.account)
     try session.checkPassword()
     try KeptFiles.keeping(for: session.account) { files in try switchOn(over: standing, &files) }
     if !session.wantsJSON { try session.show(farewell) }

@@ -52,6 +52,19 @@ struct KeptFile {
     }
   }
 
+  /// Refuses what ``init(_:contents:force:for:)`` would refuse without force, and changes nothing.
+  ///
+  /// - Parameters:
+  ///   - path: Where the file is to go.
+  ///   - account: Whose it is to be.
+  /// - Throws: ``SetupError`` where something is there.
+  static func requireAbsent(_ path: String, for account: Account) throws {
+    var identity = FileSystemIdentity()
+    try take(&identity, of: account)
+    var status = stat()
+    guard unsafe lstat(path, &status) != 0 else { throw isThere(path) }
+  }
+
   /// The file stays; one whose place it took goes.
   func keep() {
     guard let displaced else { return }
@@ -107,8 +120,7 @@ struct KeptFile {
 
   private static func failure(_ what: String, _ path: String) -> SetupError {
     switch SystemError.current {
-    case .exists:
-      SetupError(.refused, "\(path) is there already", hint: "name another file, or replace it with --force")
+    case .exists: isThere(path)
     case .noSuchFile: SetupError(.noSuchFile, "\(what) \(path): the directory is not there")
     case .accessDenied:
       SetupError(
@@ -116,5 +128,9 @@ struct KeptFile {
         hint: "with --user the file is written with that user's rights")
     case let error: SetupError(.inputOutput, "\(what) \(path): \(error.text)")
     }
+  }
+
+  private static func isThere(_ path: String) -> SetupError {
+    SetupError(.refused, "\(path) is there already", hint: "name another file, or replace it with --force")
   }
 }

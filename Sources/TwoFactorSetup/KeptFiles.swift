@@ -28,6 +28,17 @@ struct KeptFiles: ~Copyable {
     while kept.interruptions.next() != nil {}
   }
 
+  /// Refuses files that are there already: before a question is asked, and a code used up, for nothing.
+  ///
+  /// - Parameters:
+  ///   - paths: Where they are to go; nil for none.
+  ///   - force: Whether they may take the place of what is there.
+  ///   - account: Whose they are to be.
+  /// - Throws: ``SetupError`` where one is there, and may not be replaced.
+  static func requireAbsent(_ paths: String?..., unless force: Bool, for account: Account) throws {
+    for case let path? in paths where !force { try KeptFile.requireAbsent(path, for: account) }
+  }
+
   /// Writes a file.
   ///
   /// - Parameters:

@@ -22,7 +22,7 @@ extension SetupError {
     case .configuration: self.init(.configuration, message, hint: "see directory in /etc/security/twofactor.conf")
     case .io:
       switch failure.error {
-      case EACCES, EPERM, EROFS:
+      case EACCES, EPERM:
         self.init(
           .notPermitted, message, hint: "a directory outside the home is root's: twofactor … --user NAME, as root")
       case EEXIST, ENOTEMPTY:

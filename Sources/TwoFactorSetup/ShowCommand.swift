@@ -30,6 +30,7 @@ struct ShowCommand: ParsableCommand {
     let session = try Session(common, subcommand: "show")
     try session.requireEnrollment()
     let device = try chosenDevice(session)
+    try KeptFiles.requireAbsent(key.qrFile, unless: force, for: session.account)
     try session.checkPassword()
     try session.checkCode()
 

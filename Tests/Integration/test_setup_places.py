@@ -90,6 +90,27 @@ def test_files_for_the_user_are_the_users_where_root_keeps_the_enrolments(user, 
     assert [name for name in os.listdir(user.home) if name.startswith("kept")] == ["kept.svg"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "enable --backup-codes-file",
+        "enable --qr-file",
+        "backup-codes --backup-codes-file",
+        "show --qr-file",
+        "device add tablet --qr-file",
+        "import --backup-codes 1 --backup-codes-file",
+    ],
+)
+def test_a_file_that_is_there_is_refused_before_anything_is_asked(user, line):
+    path = user.home / "kept.svg"
+    path.write_text("mine")
+    if not line.startswith(("enable", "import")):
+        enroll(user)
+    done = run(user, *line.split(), str(path))
+    assert done.returncode == REFUSED and b"--force" in done.stderr, done
+    assert done.stdout == b"" and path.read_text() == "mine"
+
+
 @pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
 @pytest.mark.parametrize("is_outside", [True, False], ids=["outside", "at home"])
 def test_nothing_of_roots_is_written_through_a_link_of_the_user(user, option, is_outside, request):
@@ -132,6 +153,16 @@ def test_a_file_that_cannot_be_made_stops_everything(user, path, status):
     assert done.returncode == status, done.stderr
     assert list(json.loads(done.stderr)) == ["error", "hint"]
     assert not (user.home / ".twofactor").exists()
+
+
+def test_a_home_that_is_read_only_is_an_error_of_the_disk(user):
+    subprocess.run(["mount", "--bind", user.home, user.home], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", user.home], check=True)
+        done = run(None, *PROVISION, "--user", user.name)
+        assert done.returncode == IO_ERROR and "ead-only file system" in json.loads(done.stderr)["error"]
+    finally:
+        subprocess.run(["umount", user.home], check=True)
 
 
 def test_a_full_disk_keeps_neither_the_file_nor_half_an_enrolment(user):

@@ -13,6 +13,8 @@ struct ImportOfOne {
     let session = try Session(options.common, subcommand: "import")
     let standing = try session.store.standing()
     try session.requireFree(standing, force: options.force)
+    try KeptFiles.requireAbsent(
+      options.key.qrFile, options.backupCodesFile, unless: options.force, for: session.account)
     let imported: ImportedEnrollment
     if let early {
       imported = try parse(early, session)
