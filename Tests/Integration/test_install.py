@@ -116,6 +116,7 @@ def test_uninstall_refuses_while_a_stack_names_the_module(tmp_path, how):
     before = files(tmp_path)
     refused = run("uninstall", "--destdir", tmp_path)
     assert refused.returncode == 1 and f"{stack}, line 2," in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1 and "take that out first" in refused.stderr
     assert files(tmp_path) == before
     stack.write_text("# auth required pam_twofactor.so\nauth required pam_unix.so # pam_twofactor.so\n")
     (tmp_path / "etc/pam.d/sshd.dpkg-old").write_text(STACKS["plain"])
