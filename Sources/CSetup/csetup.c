@@ -4,9 +4,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/signalfd.h>
 #include <sys/timex.h>
@@ -87,6 +89,23 @@ int csetup_new_salt(const unsigned char *random, int count, char *setting) {
 int csetup_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 const short csetup_spawn_in_new_session = POSIX_SPAWN_SETSID;
+
+int csetup_open_inside(const char *root, const char *path, int flags) {
+  struct open_how how = {
+      .flags = (unsigned long long)(flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY)),
+      .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+  };
+  int directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), file;
+  if (directory < 0) return -1;
+  int tries = 100; /* EAGAIN: something on the way was renamed just then */
+  do {
+    file = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+  } while (file < 0 && (errno == EINTR || errno == EAGAIN) && --tries > 0);
+  int error = errno;
+  close(directory);
+  errno = error;
+  return file;
+}
 
 void csetup_close_memory(void) { prctl(PR_SET_DUMPABLE, 0); }
 

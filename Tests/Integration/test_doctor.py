@@ -422,6 +422,19 @@ def test_a_configuration_that_others_may_write_is_refused(tmp_path):
     assert found(doctor(root)[1]) == {("configuration", "failed")}
 
 
+def test_what_changes_in_a_tree_leads_nobody_out_of_it(tmp_path):
+    # A container that runs in it may put a link in the place of a file between a look at it and its opening.
+    root = build(tmp_path / "tree", good())
+    trace = tmp_path / "trace"
+    words = ["strace", "-qq", "-o", trace, "-e", "trace=open,openat,openat2", PRODUCT / "twofactor", "doctor", "--root", root]
+    subprocess.run(words, capture_output=True, timeout=60)
+    lines = trace.read_text().splitlines()
+    inside = [line for line in lines if line.startswith("openat2(")]
+    assert any('"/etc/pam.d/sshd"' in line for line in inside)
+    assert all("RESOLVE_IN_ROOT" in line for line in inside)
+    assert not [line for line in lines if f"{root}/" in line]
+
+
 def test_links_in_a_tree_stay_in_the_tree(tmp_path):
     root = build(tmp_path / "host", good())
     (root / "etc/pam.d/sshd").rename(root / "etc/stack")

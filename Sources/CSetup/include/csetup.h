@@ -66,6 +66,11 @@ int csetup_pipe(int ends[2]);
 /// a program gets a session of its own, and with it no terminal.
 extern const short csetup_spawn_in_new_session;
 
+/// Provided because openat2(2) has no wrapper. Opens a path as a process would whose root directory is `root`: neither a
+/// link nor `..` leads out of it, whatever is changed meanwhile. Returns a descriptor, closed on exec, or -1 with errno
+/// set: ENOSYS where the kernel cannot.
+int csetup_open_inside(const char *root, const char *path, int flags);
+
 /// Provided because the Glibc module does not include <sys/prctl.h>. From here on the kernel keeps no picture of the memory
 /// of this process, whatever handler there is for it, and no other process of its user may look into it
 /// (PR_SET_DUMPABLE, prctl(2)).

@@ -1,3 +1,5 @@
+import CSetup
+import CSystem
 import Glibc
 
 /// The files of a host: this one, or a tree in which another one lies. In a tree every path, and every link on
@@ -61,9 +63,12 @@ struct HostTree {
 
   /// What a path is, links followed; nil where it is not there.
   func status(of path: String) -> stat? {
-    guard let place = place(of: path) else { return nil }
     var status = stat()
-    return unsafe stat(place, &status) == 0 ? status : nil
+    if isThisHost { return unsafe stat(path, &status) == 0 ? status : nil }
+    let descriptor = open(path, csystem_o_path)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    return unsafe fstat(descriptor, &status) == 0 ? status : nil
   }
 
   /// What a path is itself, also where it is a link; nil where it is not there.
@@ -80,8 +85,7 @@ struct HostTree {
 
   /// The first bytes of a file, at most `limit`; nil where it is missing, unreadable or no regular file.
   func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
-    guard let place = place(of: path) else { return nil }
-    let descriptor = unsafe open(place, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var status = stat()
@@ -105,7 +109,12 @@ struct HostTree {
 
   /// The names in a directory, sorted; none where it cannot be read.
   func names(in path: String) -> [String] {
-    guard let place = place(of: path), let directory = unsafe opendir(place) else { return [] }
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY)
+    guard descriptor >= 0 else { return [] }
+    guard let directory = unsafe fdopendir(descriptor) else {
+      close(descriptor)
+      return []
+    }
     defer { _ = unsafe closedir(directory) }
     var names: [String] = []
     while let entry = unsafe readdir(directory) {
@@ -115,6 +124,16 @@ struct HostTree {
       if name != ".", name != ".." { names.append(name) }
     }
     return names.sorted()
+  }
+
+  /// Opens a path, links followed; -1 where that fails. In a tree the kernel sees to it that they stay inside: whoever
+  /// may change the tree, as a container that runs in it, may do so between a look at the path and its opening.
+  private func open(_ path: String, _ flags: Int32) -> Int32 {
+    if isThisHost { return unsafe csystem_openat(AT_FDCWD, path, flags, 0) }
+    let descriptor = unsafe csetup_open_inside(root, path, flags)
+    // A kernel before 5.6 does not know how.
+    guard descriptor < 0, errno == ENOSYS, let place = place(of: path) else { return descriptor }
+    return unsafe csystem_openat(AT_FDCWD, place, flags, 0)
   }
 
   private func link(_ place: String) -> String? {
