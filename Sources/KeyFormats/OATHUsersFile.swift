@@ -21,7 +21,8 @@ package struct OATHUsersFile {
   /// All users of the file, each once, in their order.
   package let users: [String]
 
-  private let entriesOfUsers: [String: [Entry]]
+  /// By the bytes of the name: to a String, two ways to write an accented letter are one, and they are two accounts.
+  private let entriesOfUsers: [[UInt8]: [Entry]]
 
   /// Reads the bytes of a file. What is wrong with one line is said there, so that it is no other user's trouble.
   package init(parsing text: Span<UInt8>) {
@@ -41,9 +42,9 @@ package struct OATHUsersFile {
       }
     }
     self.entries = entries
-    var seen: Set<String> = []
-    users = entries.map(\.user).filter { seen.insert($0).inserted }
-    entriesOfUsers = Dictionary(grouping: entries, by: \.user)
+    var seen: Set<[UInt8]> = []
+    users = entries.map(\.user).filter { seen.insert(Array($0.utf8)).inserted }
+    entriesOfUsers = Dictionary(grouping: entries) { Array($0.user.utf8) }
   }
 
   /// The tokens of a user, in their order.
@@ -51,7 +52,7 @@ package struct OATHUsersFile {
   /// - Throws: What is wrong with the first line that cannot be used: a token that the user has is not left out.
   package func tokens(of user: String) throws(FormatProblem) -> [OATHToken] {
     var tokens: [OATHToken] = []
-    for entry in entriesOfUsers[user] ?? [] {
+    for entry in entriesOfUsers[Array(user.utf8)] ?? [] {
       let token = try entry.token.get()
       guard !tokens.contains(where: { $0.key.isEqual(to: token.key) }) else {
         throw FormatProblem(line: entry.line, "the key is that of another line of this user")

@@ -96,6 +96,15 @@ import Testing
     #expect(problem(text) == (words.hasPrefix("line ") ? words : "line 1: " + words))
   }
 
+  /// "é" as one character, and as a letter with an accent: two accounts to the user database.
+  @Test func namesAreWhatTheirBytesAre() throws {
+    let names = ["jos\u{E9}", "jose\u{301}"]
+    let keys = [Self.hexadecimal, String(Self.hexadecimal.reversed())]
+    let file = OATHUsersFile(parsing: zip(names, keys).map { "HOTP \($0) - \($1)\n" }.joined().utf8.span)
+    #expect(file.users.map { Array($0.utf8) } == names.map { Array($0.utf8) })
+    for name in names { #expect(try file.tokens(of: name).count == 1) }
+  }
+
   @Test func theLastCodeOfACounterIsUsed() throws {
     let now: Int64 = 1_700_000_000
     // pam_oath notes the counter of the code itself; look-ahead may have moved it.
