@@ -87,8 +87,11 @@ struct EnrollmentStore {
   ///   - draft: What it consists of.
   ///   - state: The state to begin with; it names the generation.
   ///   - standing: What was there before.
+  ///   - scratchCodes: Codes of another program among its backup codes.
   /// - Throws: ``SetupError``; then what was there before is in force.
-  func switchOn(_ draft: CredentialDraft, state: LoginState, over standing: Standing) throws {
+  func switchOn(
+    _ draft: CredentialDraft, state: LoginState, over standing: Standing, scratchCodes: [String] = []
+  ) throws {
     let text = try draft.encoded(generation: state.generation)
     let tag = try Self.randomTag()
     try changing { identity in
@@ -97,6 +100,7 @@ struct EnrollmentStore {
       case .enrolled:
         let opened = try open(&identity)
         let locked = try lock(opened)
+        let state = try draft.state(state, over: locked, scratchCodes: scratchCodes, now: SystemClock.now)
         return try opened.replace(locked, with: text.bytes, state: state)
       case .unusable:
         let opened = try open(&identity)

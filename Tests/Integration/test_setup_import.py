@@ -67,6 +67,45 @@ def test_a_counter_of_google_authenticator_goes_on_where_it_was(user, theirs, se
     assert theirs.log_in(name, user.name, app.code_for_counter(5)).result == ACCEPTED
 
 
+FORCED = ("--force", "--yes")
+
+
+def test_what_was_used_here_is_not_good_again_by_another_import(user, theirs, service):
+    path = google_file(user, '" TOTP_AUTH', "12345678", "87654321")
+    bring_in(user, str(path), at=START)
+    name = service()
+    used = [APP.code_at(START), "12345678"]
+    for code in used:
+        assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
+    bring_in(user, str(path), *FORCED, at=START)
+    assert status(user)["backup_codes_left"] == 1
+    for code in used:
+        assert theirs.log_in(name, user.name, code, at=START).result == DENIED
+    for code in (APP.code_at(START, 1), "87654321"):
+        assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
+
+
+def test_a_counter_does_not_go_back_by_another_import(user, theirs, service):
+    path = google_file(user, '" HOTP_COUNTER 1')
+    bring_in(user, str(path))
+    name = service()
+    assert theirs.log_in(name, user.name, APP.code_for_counter(4)).result == ACCEPTED
+    bring_in(user, str(path), *FORCED)
+    assert theirs.log_in(name, user.name, APP.code_for_counter(4)).result == DENIED
+    assert theirs.log_in(name, user.name, APP.code_for_counter(5)).result == ACCEPTED
+
+
+def test_another_import_ends_what_a_clock_that_was_wrong_used_up(user, theirs, service):
+    path = google_file(user, '" TOTP_AUTH')
+    bring_in(user, str(path), at=START)
+    name, later = service(), START + 86400
+    assert theirs.log_in(name, user.name, APP.code_at(later), at=later).result == ACCEPTED
+    soon = START + 12 * 30
+    assert theirs.log_in(name, user.name, APP.code_at(soon), at=soon).result == DENIED
+    bring_in(user, str(path), *FORCED, at=START)
+    assert theirs.log_in(name, user.name, APP.code_at(soon), at=soon).result == ACCEPTED
+
+
 # What is typed one after the other at START with a window of one step, and what becomes of it there and here. Where
 # the two differ, it is because a code of an earlier step than one that was used is never good here.
 SCENARIO = [
@@ -271,8 +310,10 @@ def test_backup_codes_are_made_beside_scratch_codes_where_they_are_wanted(user, 
         answers=f"{user.password}\n",
     )
     assert done.returncode == DONE and len(re.findall(r"^\w{5}-\w{5}$", kept.read_text(), re.MULTILINE)) == 3
+    # The scratch code stays used.
+    assert status(user)["backup_codes_left"] == 3
     unanswered = run(user, "import", "--force", "--backup-codes", "3", str(path), answers=f"{user.password}\nno\n")
-    assert unanswered.returncode == REFUSED and status(user)["backup_codes_left"] == 4
+    assert unanswered.returncode == REFUSED and status(user)["backup_codes_left"] == 3
 
 
 def test_a_clock_that_was_ahead_is_warned_about(user, harness, service):

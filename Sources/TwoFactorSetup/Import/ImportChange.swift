@@ -21,7 +21,8 @@ struct ImportChange {
   func makeSilently(over standing: EnrollmentStore.Standing) throws {
     let generation = try Generation.random()
     let draft = try draft(deviceKeys(), BackupCodes(count: 0))
-    try session.store.switchOn(draft, state: state(generation), over: standing)
+    try session.store.switchOn(
+      draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
     session.tell(.switchedOn)
   }
 
@@ -49,7 +50,8 @@ struct ImportChange {
     let draft = try draft(devices, codes)
     try OutputStream.standardOutput.flush()
     try files.checkForInterruption()
-    try session.store.switchOn(draft, state: state(generation), over: standing)
+    try session.store.switchOn(
+      draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
   }
 
   private func deviceKeys() throws -> [DeviceKey] {
