@@ -18,7 +18,9 @@ struct CodeRefusal {
     case .acceptedCode, .acceptedBackupCode: return nil
     case .wrongCode: (message, hint) = ("wrong code", nil)
     case .outsideWindow(let steps): (message, hint) = Self.outsideWindow(steps, period: period)
-    case .reusedCode: (message, hint) = ("this code was already used", "wait for the next one")
+    case .reusedCode:
+      message = "this code was already used"
+      hint = "wait for the next one; a backup code is good once"
     case .throttled(let seconds):
       (message, hint) = ("too many failed codes", "try again in \(seconds) seconds, or use a backup code")
     case .locked:

@@ -16,9 +16,9 @@ struct DeviceListCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "device list")
+    try session.requireEnrollment()
     let status = try session.store.status(now: SystemClock.now)
     if session.wantsJSON { return try session.report(status.json) }
-    if status.devices.isEmpty { return try session.show(status.text(now: SystemClock.now)) }
     var table = TextTable(["NAME", "CODES", "SINCE", "LAST USED"])
     for device in status.devices {
       table.add([

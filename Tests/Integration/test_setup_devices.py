@@ -112,6 +112,16 @@ def test_the_list_is_a_table(user):
     assert answer(run(user, "device", "list", "--json")) == status(user)
 
 
+def test_an_account_that_is_not_enrolled_has_no_list(user):
+    done = run(user, "device", "list")
+    assert (done.returncode, done.stdout) == (REFUSED, b"")
+    assert done.stderr.decode().splitlines() == [
+        f"twofactor: two-factor is not on for {user.name}", "hint: switch it on with: twofactor enable"
+    ]
+    done = run(user, "device", "list", "--json")
+    assert (done.returncode, done.stdout) == (REFUSED, b"") and list(json.loads(done.stderr)) == ["error", "hint"]
+
+
 def test_two_devices_added_at_once_are_both_there(user):
     enroll(user)
     line = [COMMAND, "device", "add", "--no-confirm", "--user", user.name]

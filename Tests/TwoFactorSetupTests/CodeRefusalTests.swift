@@ -31,6 +31,6 @@ import Verification
 
   @Test func aLineOfTheTranscriptIsMadeOfSentences() throws {
     let refusal = try #require(CodeRefusal(.reusedCode, period: 30))
-    #expect(refusal.line == "This code was already used. Wait for the next one.")
+    #expect(refusal.line == "This code was already used. Wait for the next one; a backup code is good once.")
   }
 }
