@@ -68,17 +68,20 @@ struct EnrollmentStore {
     }
   }
 
-  /// Throws where this process may not make the directory, as in a home that is read-only, or outside the homes for
-  /// everybody but root.
+  /// Throws where the directory cannot be made, as on a file system that is read-only, or may not be, as outside the
+  /// homes by everybody but root.
   func requirePlace() throws {
     var path = Substring(directory)
     repeat {
       path = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
     } while unsafe !path.isEmpty && access(String(path), F_OK) != 0
     guard unsafe access(path.isEmpty ? "/" : String(path), W_OK) != 0 else { return }
+    let error = SystemError.current
+    let isForbidden = error == .accessDenied
     throw SetupError(
-      .notPermitted, "\(directory) cannot be made: \(SystemError.current.text)",
-      hint: isBelowHome ? nil : "outside the homes that is root's to do: twofactor … --user NAME, as root")
+      isForbidden ? .notPermitted : .inputOutput, "\(directory) cannot be made: \(error.text)",
+      hint: isBelowHome || !isForbidden
+        ? nil : "outside the homes that is root's to do: twofactor … --user NAME, as root")
   }
 
   /// Creates the enrolment, or puts a new one in the place of the old.
