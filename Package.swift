@@ -46,6 +46,8 @@ let package = Package(
       cSettings: [
         .define("LINKED_IN", .when(traits: ["Embedded"])),
         .define("SHARED", .when(traits: ["SharedCrypto"])),
+        // See copenssl_look_at_processor().
+        .unsafeFlags(["-fno-plt"], .when(traits: ["Embedded"])),
       ],
       // The shared library first: where both traits are set, it answers for everything, and nothing is taken out
       // of the archive behind it. scripts/check-module --shared-crypto sees to it.

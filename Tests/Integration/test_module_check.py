@@ -20,7 +20,7 @@ int pam_sm_setcred(pam_handle_t *h, int f, int c, const char **v) {
   return (void)h, (void)f, (void)c, (void)v, PAM_SUCCESS;
 }
 """
-HARDENED = ["-shared", "-fPIC", "-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed", "-lpam"]
+HARDENED = ["-shared", "-fPIC", "-nostartfiles", "-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed", "-lpam"]
 TRAP = "__attribute__((noinline, used)) static int trap(void) { __builtin_trap(); }"
 BIG = "static const char big[170000] = {1};"
 
@@ -49,6 +49,7 @@ WRONG = {
     "lazy binding": ("", "1", ["-Wl,-z,lazy"], "binds lazily"),
     "an executable stack": ("", "1", ["-Wl,-z,execstack"], "executable stack"),
     "writable relocations": ("", "1", ["-Wl,-z,norelro"], "no read-only relocations"),
+    "a variable": ("static int seen;", "seen++", [], "memory that stays writable"),
     "too many bytes": (BIG, "big[c]", [], "bytes, more than 163840"),
 }
 

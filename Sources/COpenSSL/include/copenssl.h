@@ -11,7 +11,8 @@
 #include <openssl/sha.h>
 
 /* Provided because the table of the SHA code that is linked in is no part of its headers. Tells that code which of the
- * faster instructions the processor has; a libcrypto that is shared finds out by itself. */
+ * faster instructions the processor has: as the module is loaded, and because there is this function, which then has
+ * nothing left to do. A libcrypto that is shared finds out by itself. */
 void copenssl_look_at_processor(void);
 
 #endif
