@@ -84,7 +84,9 @@ static int put_back(const struct csystem_identity *saved) {
   setfsuid(saved->user);
   setfsgid(saved->group);
   const gid_t *groups = saved->groups ? saved->groups : saved->few_groups;
-  int failed = set_groups(saved->group_count, groups) != 0;
+  /* Where there were none, there still are none, unless the user's were added. */
+  int has_same = saved->group_count == 0 && getgroups(0, NULL) == 0;
+  int failed = !has_same && set_groups(saved->group_count, groups) != 0;
   return failed || current_user() != saved->user || current_group() != saved->group ? -1 : 0;
 }
 
@@ -93,7 +95,8 @@ int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t gr
   saved->user = current_user();
   if (saved->user == user) return 0;
   if (save_groups(saved) != 0) return -1;
-  if (set_groups(0, NULL) != 0) {
+  /* A daemon has none as a rule, and setting none again makes the kernel copy all credentials of the thread. */
+  if (saved->group_count > 0 && set_groups(0, NULL) != 0) {
     free(saved->groups);
     return -1;
   }

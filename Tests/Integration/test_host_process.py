@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -99,12 +100,72 @@ def test_groups_and_umask_of_a_host_survive(harness, enrolled, service):
     assert "Groups:\t4 24 27" in before and "Umask:\t0027" in before and "Directory: /usr" in before
 
 
-def as_account(harness, account) -> tuple[str, ...]:
+WITH_GROUPS, WITHOUT_GROUPS = ("setpriv", "--groups=4,24,27"), ("setpriv", "--clear-groups")
+HOSTS = pytest.mark.parametrize("host", [WITH_GROUPS, WITHOUT_GROUPS], ids=["with groups", "without groups"])
+
+
+@HOSTS
+@pytest.mark.parametrize("needs_groups", [False, True], ids=["open", "for a group"])
+def test_the_home_is_touched_with_the_users_groups_alone(harness, enrolled, service, tmp_path, host, needs_groups):
+    if needs_groups:
+        move_behind_a_group(enrolled.user)
+    trace = tmp_path / "trace"
+    under = (*host, "strace", "-f", "-o", str(trace))
+    login = harness.log_in(
+        service(), enrolled.user, enrolled.authenticator.code_at(START), at=START, states=True, under=under
+    )
+    assert login.result == Result.SUCCESS
+    assert login.states["after"] == login.states["before"]
+    groups, at_the_state = "4, 24, 27" if host == WITH_GROUPS else "", []
+    for line in trace.read_text().splitlines():
+        if found := re.search(r"setgroups\(\d+, (?:NULL|\[(.*)\])\) += 0", line):
+            groups = found[1] or ""
+        if '"state"' in line:
+            at_the_state.append(set(groups.split(", ")) - {""})
+    assert at_the_state and not any({"4", "24", "27"} & groups for groups in at_the_state)
+    assert needs_groups == any(at_the_state)
+
+
+def move_behind_a_group(user: str) -> None:
+    """Moves the home of a user into a folder that none but a group of the user's may pass."""
+    folder, group = f"/home/of-{user}", f"g{user}"
+    os.mkdir(folder)
+    subprocess.run(["groupadd", group], check=True, timeout=20)
+    home = ["--home", f"{folder}/{user}", "--move-home"]
+    subprocess.run(["usermod", "--append", "--groups", group, *home, user], check=True, timeout=20)
+    os.chmod(folder, 0o750)
+    shutil.chown(folder, "root", group)
+
+
+@HOSTS
+@pytest.mark.parametrize("call", ["getgroups", "setgroups", "setfsgid", "setfsuid"])
+def test_a_host_that_may_not_become_the_user_touches_no_home(harness, enrolled, service, tmp_path, host, call):
+    trace = tmp_path / "trace"
+    # The first setfsuid asks who it is.
+    fault = f"inject={call}:error=EPERM:when={2 if call == 'setfsuid' else 1}"
+    logins = harness.run(
+        *(service("nullok", then="pam_permit.so"), [(enrolled.user, [enrolled.authenticator.code_at(START)])]),
+        **dict(at=START, states=True, under=(*host, "strace", "-f", "-o", str(trace), "-e", fault), may_die=True),
+    )
+    if host == WITHOUT_GROUPS and call == "setgroups":
+        # There is nothing to give up, and nobody asks for it.
+        assert "EPERM (Operation not permitted) (INJECTED)" not in trace.read_text()
+        assert logins[0].result == Result.SUCCESS
+        return
+    assert "(INJECTED)" in trace.read_text() and ".twofactor" not in trace.read_text()
+    # Ended where it cannot say whose identity it would go back to.
+    assert logins or call == "setfsgid"
+    for login in logins:
+        assert login.result == Result.AUTHINFO_UNAVAIL and login.states["after"] == login.states["before"]
+
+
+def as_account(harness, account, groups: str = "") -> tuple[str, ...]:
     """What is put before the harness so that it runs as the account; at the time of this machine."""
     for folder in harness.program.parents:
         if folder.is_relative_to("/tmp/"):
             folder.chmod(folder.stat().st_mode | 0o055)
-    return ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+    groups = f"--groups={groups}" if groups else "--clear-groups"
+    return ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", groups)
 
 
 def test_a_program_of_the_user_itself_can_ask(harness, enrolled, account, service):
@@ -115,9 +176,10 @@ def test_a_program_of_the_user_itself_can_ask(harness, enrolled, account, servic
     assert harness.log_in(service(), enrolled.user, code).result == Result.AUTH_ERR
 
 
-def test_a_program_of_another_user_can_not(harness, enrolled, new_account, service):
+@pytest.mark.parametrize("groups", ["", "4,24,27"], ids=["without groups", "with groups"])
+def test_a_program_of_another_user_can_not(harness, enrolled, new_account, service, groups):
     code = enrolled.authenticator.code_at(time.time())
-    login = harness.log_in(service("nullok"), enrolled.user, code, under=as_account(harness, new_account()))
+    login = harness.log_in(service("nullok"), enrolled.user, code, under=as_account(harness, new_account(), groups))
     assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED)
 
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 enum { FILE_SIZE = 20000, FIRST_DESCRIPTOR = 100000, DESCRIPTORS = 64, USER = 1000, FAULTS = 256 };
+enum { HOST_GROUP = 4, NO_GROUP = -1 };
 
 struct node {
   struct stat status;
@@ -35,7 +36,7 @@ static struct machine {
   char answer[FILE_SIZE], user[16], log[2048], remote_host[64], password[1024], handed_on[1024];
   bool has_remote_host, has_password, may_hand_on, has_handed_on;
   uid_t user_id;
-  gid_t group_id;
+  gid_t group_id, group; /* the second is the one supplementary group, or NO_GROUP */
   int64_t now;
   long allocations;
 } machine;
@@ -47,6 +48,9 @@ static void forbid(const char *what) {
   fprintf(stderr, "machine: %s\n", what);
   abort();
 }
+
+/* The supplementary group of the host's: one host in two has none. */
+static gid_t group_of_host(void) { return machine.now % 2 ? HOST_GROUP : NO_GROUP; }
 
 /* ---- What fails */
 
@@ -155,6 +159,7 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
   machine.wrote = machine.unflushed = machine.proved_absence = machine.answered = machine.has_handed_on = false;
   machine.user_id = 0;
   machine.group_id = 0;
+  machine.group = group_of_host();
   machine.allocations = 0;
   strcpy(machine.user, "user");
   strcpy(machine.log, "");
@@ -163,7 +168,8 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
   running = false;
   for (int i = 0; i < DESCRIPTORS; i++)
     if (machine.descriptors[i]) forbid("a file is still open after the login");
-  if (machine.user_id || machine.group_id) forbid("the identity is not that of the host after the login");
+  if (machine.user_id || machine.group_id || machine.group != group_of_host())
+    forbid("the identity is not that of the host after the login");
   if (machine.allocations) forbid("memory is not given back after the login");
   return status;
 }
@@ -188,6 +194,7 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
   bool is_configuration = !strcmp(path, "/etc/security/twofactor.conf");
   if (is_configuration && machine.user_id) forbid("the configuration is read as a user");
   if (!is_configuration && machine.user_id != USER) forbid("a home is touched by somebody else than its user");
+  if (!is_configuration && machine.group == HOST_GROUP) forbid("a home is touched with a group of the host");
   if (!(flags & O_CLOEXEC)) forbid("a file is opened for programs that are started");
   if (fails()) return -1;
   int which;
@@ -350,9 +357,11 @@ int __wrap_setfsgid(gid_t group) {
   return (int)before;
 }
 
+/* The question how many there are cannot fail (getgroups(2)). */
 int __wrap_getgroups(int size, gid_t *groups) {
-  if (fails()) return -1;
-  if (size >= 1) groups[0] = 0;
+  if (size > 0 && fails()) return -1;
+  if (machine.group == (gid_t)NO_GROUP) return 0;
+  if (size >= 1) groups[0] = machine.group;
   return 1;
 }
 
@@ -376,7 +385,9 @@ long __wrap_syscall(long number, ...) {
   va_end(rest);
   if (!running || number != SYS_setgroups) return __real_syscall(number, a, b, c, d, e, f);
   /* Giving the groups back is never refused to root. */
-  return machine.user_id == 0 && (int)a != 0 ? 0 : machine.user_id == 0 && fails() ? -1 : 0;
+  if (machine.user_id == 0 && machine.group == group_of_host() && fails()) return -1;
+  machine.group = a > 0 ? *(const gid_t *)b : NO_GROUP;
+  return 0;
 }
 
 /* ---- The C library */
