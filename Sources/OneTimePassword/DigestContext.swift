@@ -2,7 +2,9 @@ internal import COpenSSL
 
 /// A hash under way, in memory that somebody else owns and wipes: the one place that calls OpenSSL's digests.
 ///
-/// All functions of OpenSSL used here cannot fail: they return 1 always (SHA256_Init(3)).
+/// What is hashed here is one block of the digest or two, so most of it is done block by block, without the buffer that
+/// OpenSSL keeps for messages that come in pieces. All functions of OpenSSL used here cannot fail: they return 1 always,
+/// or nothing (SHA256_Init(3)).
 @unsafe
 struct DigestContext {
   /// Room enough for the context of any algorithm.
@@ -22,26 +24,58 @@ struct DigestContext {
     }
   }
 
-  /// Hashes `count` more bytes.
-  func update(_ bytes: UnsafeRawPointer, count: Int) {
+  /// Hashes a block of ``HashAlgorithm/blockLength`` bytes more. The caller pads the last one (FIPS 180-4 section 5.1).
+  func add(block: UnsafeRawPointer) {
+    let bytes = unsafe block.assumingMemoryBound(to: UInt8.self)
     switch unsafe algorithm {
-    case .sha1: _ = unsafe SHA1_Update(memory.assumingMemoryBound(to: SHA_CTX.self), bytes, count)
-    case .sha256: _ = unsafe SHA256_Update(memory.assumingMemoryBound(to: SHA256_CTX.self), bytes, count)
-    case .sha512: _ = unsafe SHA512_Update(memory.assumingMemoryBound(to: SHA512_CTX.self), bytes, count)
+    case .sha1: unsafe SHA1_Transform(memory.assumingMemoryBound(to: SHA_CTX.self), bytes)
+    case .sha256: unsafe SHA256_Transform(memory.assumingMemoryBound(to: SHA256_CTX.self), bytes)
+    case .sha512: unsafe SHA512_Transform(memory.assumingMemoryBound(to: SHA512_CTX.self), bytes)
     }
   }
 
-  /// Goes on from where `other` is.
-  func copy(from other: DigestContext) {
-    unsafe memory.copyMemory(from: other.memory, byteCount: Self.size)
+  /// Writes the hash of all of a text, ``HashAlgorithm/digestLength`` bytes, and is of no use any more.
+  func hash(_ bytes: UnsafeRawPointer, count: Int, into digest: UnsafeMutableRawPointer) {
+    let output = unsafe digest.assumingMemoryBound(to: UInt8.self)
+    unsafe start()
+    switch unsafe algorithm {
+    case .sha1:
+      let context = unsafe memory.assumingMemoryBound(to: SHA_CTX.self)
+      _ = unsafe SHA1_Update(context, bytes, count)
+      _ = unsafe SHA1_Final(output, context)
+    case .sha256:
+      let context = unsafe memory.assumingMemoryBound(to: SHA256_CTX.self)
+      _ = unsafe SHA256_Update(context, bytes, count)
+      _ = unsafe SHA256_Final(output, context)
+    case .sha512:
+      let context = unsafe memory.assumingMemoryBound(to: SHA512_CTX.self)
+      _ = unsafe SHA512_Update(context, bytes, count)
+      _ = unsafe SHA512_Final(output, context)
+    }
   }
 
-  /// Writes the hash, ``HashAlgorithm/digestLength`` bytes.
-  func finish(into digest: UnsafeMutablePointer<UInt8>) {
+  /// Goes on from where `other` is, at the end of a block. Every context of OpenSSL begins with the words that a hash
+  /// has then.
+  func copy(from other: DigestContext) {
+    unsafe memory.copyMemory(from: other.memory, byteCount: HashAlgorithm.longestDigest)
+  }
+
+  /// Writes the hash after the last block: its words in big-endian order (FIPS 180-4 section 6).
+  func finish(into digest: UnsafeMutableRawPointer) {
+    var offset = 0
     switch unsafe algorithm {
-    case .sha1: _ = unsafe SHA1_Final(digest, memory.assumingMemoryBound(to: SHA_CTX.self))
-    case .sha256: _ = unsafe SHA256_Final(digest, memory.assumingMemoryBound(to: SHA256_CTX.self))
-    case .sha512: _ = unsafe SHA512_Final(digest, memory.assumingMemoryBound(to: SHA512_CTX.self))
+    case .sha1, .sha256:
+      while unsafe offset < algorithm.digestLength {
+        let word = unsafe memory.load(fromByteOffset: offset, as: UInt32.self)
+        unsafe digest.storeBytes(of: word.bigEndian, toByteOffset: offset, as: UInt32.self)
+        offset &+= 4
+      }
+    case .sha512:
+      while unsafe offset < algorithm.digestLength {
+        let word = unsafe memory.load(fromByteOffset: offset, as: UInt64.self)
+        unsafe digest.storeBytes(of: word.bigEndian, toByteOffset: offset, as: UInt64.self)
+        offset &+= 8
+      }
     }
   }
 }

@@ -24,6 +24,10 @@ public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
     }
   }
 
+  /// The longest of these, in bytes.
+  static var longestDigest: Int { 64 }
+  static var longestBlock: Int { 128 }
+
   /// The name in credentials and on the command line.
   public var name: Literal {
     switch self {
