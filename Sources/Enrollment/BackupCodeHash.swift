@@ -34,53 +34,79 @@ public enum BackupCodeHash {
   }
 
   /// Whether there are only characters in which crypt(5) writes numbers: `./0-9A-Za-z`.
-  @_optimize(speed)
   static func isText(_ bytes: Span<UInt8>) -> Bool {
-    // Eight bytes at once: a credential has a kilobyte of hashes, and every login reads it.
-    let width = 8
-    guard bytes.count >= width else {
-      var indices = Counter(to: bytes.count)
-      while let index = indices.next() {
-        guard others(in: UInt64(bytes.byte(at: index) ?? 0) &* everyByte) & highBits == 0 else { return false }
-      }
-      return true
+    guard bytes.count < vectorLength else { return unsafe bytes.withUnsafeBytes { unsafe isText($0) } }
+    var indices = Counter(to: bytes.count)
+    while let index = indices.next() {
+      guard isEverywhere(areText(SIMD16(repeating: bytes.byte(at: index) ?? 0))) else { return false }
     }
-    return unsafe bytes.withUnsafeBytes { bytes in
-      guard let base = bytes.baseAddress else { return true }
-      let last = bytes.count &- width
-      // SAFETY: every offset is at most `last`, so eight bytes are there. The last ones may overlap.
-      var found = unsafe others(in: (base + last).loadUnaligned(as: UInt64.self))
-      var offset = 0
-      while offset < last {
-        found |= unsafe others(in: (base + offset).loadUnaligned(as: UInt64.self))
-        offset &+= width
-      }
-      return found & highBits == 0
-    }
+    return true
   }
 
-  /// Multiplied with a byte, eight of it.
-  private static var everyByte: UInt64 { 0x0101_0101_0101_0101 }
+  /// How many bytes are looked at in one go: a credential has a kilobyte of hashes, and every login reads it.
+  private static var vectorLength: Int { 16 }
 
-  /// The highest bit of eight bytes.
-  private static var highBits: UInt64 { 0x80 &* everyByte }
-
-  /// Sets the highest bit of each byte that is none of the characters. The other bits mean nothing.
+  // SAFETY: the caller has as many bytes as a vector, or more. The last ones may overlap.
   @inline(__always)
-  private static func others(in bytes: UInt64) -> UInt64 {
-    let letters = areBetween(UInt8(ascii: "a"), UInt8(ascii: "z"), bytes | 0x20 &* everyByte)
-    let digits = areBetween(UInt8(ascii: "."), UInt8(ascii: "9"), bytes)
-    // A byte that is not ASCII lies in neither range. What it carries into the next does not matter: it is found itself.
-    return ~(letters | digits)
+  private static func isText(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard let base = bytes.baseAddress else { return true }
+    let last = bytes.count &- vectorLength
+    var found = unsafe areText((base + last).loadUnaligned(as: SIMD16<UInt8>.self))
+    var offset = 0
+    while offset < last {
+      found = unsafe found .& areText((base + offset).loadUnaligned(as: SIMD16<UInt8>.self))
+      offset &+= vectorLength
+    }
+    return isEverywhere(found)
   }
 
-  /// Sets the highest bit of each byte that lies in a range of ASCII, and of none that has it set before.
+  // The operators of vectors that the compiler turns into one instruction each: others become a loop.
   @inline(__always)
-  private static func areBetween(_ first: UInt8, _ last: UInt8, _ bytes: UInt64) -> UInt64 {
-    // The sums of ASCII stay below 256 and carry nothing from one byte into the next.
-    let notBefore = bytes &+ UInt64(0x80 &- first) &* everyByte
-    let behind = bytes &+ UInt64(0x7f &- last) &* everyByte
-    return notBefore & ~behind
+  private static func areText(_ bytes: SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>> {
+    let letter = (bytes | SIMD16(repeating: 0x20)) &- SIMD16(repeating: UInt8(ascii: "a"))
+    let digit = bytes &- SIMD16(repeating: UInt8(ascii: "."))
+    return (letter .< SIMD16(repeating: 26)) .| (digit .< SIMD16(repeating: 12))
+  }
+
+  @inline(__always)
+  private static func isEverywhere(_ mask: SIMDMask<SIMD16<Int8>>) -> Bool {
+    // SAFETY: a mask is a vector of sixteen bytes, each of which is all ones or all zeros.
+    let halves = unsafe unsafeBitCast(mask, to: SIMD2<UInt64>.self)
+    return halves[0] & halves[1] == UInt64.max
+  }
+
+  /// How many of the lines behind one are as long as it, begin with as many of the same bytes, and have nothing but
+  /// text (``isText(_:)``) behind them.
+  ///
+  /// - Parameters:
+  ///   - line: Where the line stands, without its line feed.
+  ///   - same: How many bytes at the beginning are the same.
+  ///   - text: All lines.
+  /// - Returns: The number of such lines in a row, each with a line feed.
+  static func countOfLines(behind line: ByteRange, alikeFor same: Int, in text: Span<UInt8>) -> Int {
+    let length = line.end &- line.start
+    guard same >= 0, length &- same >= vectorLength, line.end < text.count else { return 0 }
+    return unsafe text.withUnsafeBytes { text in
+      guard let base = text.baseAddress else { return 0 }
+      var (alike, end) = (0, line.end &+ 1)
+      // SAFETY: a line and its line feed lie within the text before they are looked at, and so does the first.
+      while text.count &- end > length {
+        let next = unsafe base + end
+        guard unsafe next.load(fromByteOffset: length, as: UInt8.self) == UInt8(ascii: "\n"),
+          unsafe memcmp(base + line.start, next, same) == 0
+        else { break }
+        alike &+= 1
+        end &+= length &+ 1
+      }
+      // In a loop of its own, without a call, what is compared with stays in the registers.
+      var (count, start) = (0, line.end &+ 1)
+      while count < alike {
+        guard unsafe isText(UnsafeRawBufferPointer(start: base + (start &+ same), count: length &- same)) else { break }
+        count &+= 1
+        start &+= length &+ 1
+      }
+      return count
+    }
   }
 
   /// A setting of the usual cost with a salt of its own, for users who have no backup codes: the reply of

@@ -21,7 +21,7 @@ extension Credential {
 
 /// Where reading a credential has come to.
 private struct CredentialParser: ~Copyable {
-  private var reader = LineReader()
+  private var reader = TextReader()
   private var generation = Generation(low: 0, high: 0)
   private var enabledAt: Int64 = 0
   private var secrets: SecretBuffer
@@ -47,8 +47,8 @@ private struct CredentialParser: ~Copyable {
       enabledAt: enabledAt)
   }
 
-  func failure(_ problem: Literal) -> EnrollmentFailure {
-    EnrollmentFailure(.corrupt, "credential", problem, line: reader.number)
+  private func failure(_ problem: Literal, _ text: Span<UInt8>) -> EnrollmentFailure {
+    EnrollmentFailure(.corrupt, "credential", problem, line: reader.lineNumber(in: text))
   }
 
   mutating func parse(_ text: Span<UInt8>) throws(EnrollmentFailure) {
@@ -56,144 +56,148 @@ private struct CredentialParser: ~Copyable {
     guard text.count <= Credential.maximumLength else {
       throw EnrollmentFailure(.corrupt, "credential", "is too long")
     }
-    guard reader.advance(in: text), reader.skip("twofactor-credential ", in: text) else {
-      throw failure("is not a credential")
+    if !reader.skip("twofactor-credential 1\ngeneration ", in: text) {
+      guard reader.skip("twofactor-credential ", in: text) else { throw failure("is not a credential", text) }
+      guard reader.skip("1\n", in: text) else { throw failure("has a version that is not known", text) }
+      throw failure("no generation", text)
     }
-    guard reader.isLine("1", in: text) else { throw failure("has a version that is not known") }
-
-    guard reader.advance(in: text), reader.skip("generation ", in: text) else { throw failure("no generation") }
-    guard let generation = Generation(hexadecimal: slice(reader.rest(), of: text)) else {
-      throw failure("the generation is not 32 hexadecimal digits")
+    let digits = text.slice(from: reader.position, to: reader.position &+ Generation.digits)
+    guard let generation = Generation(hexadecimal: digits) else {
+      throw failure("the generation is not 32 hexadecimal digits", text)
     }
     self.generation = generation
+    reader.skip(Generation.digits, in: text)
 
-    guard reader.advance(in: text), reader.skip("enabled ", in: text) else { throw failure("no time of enrolment") }
-    enabledAt = try time(reader.rest(), of: text)
+    guard reader.skip("\nenabled ", in: text) else { throw failure("no time of enrolment", text) }
+    guard let time = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
+    enabledAt = try self.time(slice(time, of: text), text)
 
-    guard reader.advance(in: text) else { throw failure("ends early") }
-    while reader.skip("device ", in: text) {
-      try parseDevice(text)
-      guard reader.advance(in: text) else { throw failure("ends early") }
+    while reader.skip("device ", in: text) { try parseDevice(text) }
+    guard devices.count > 0 else { throw failure("no device", text) }
+
+    while !reader.skip("end\n", in: text) {
+      let start = reader.position
+      let isScratchCode = !reader.skip("backup-code ", in: text)
+      guard !isScratchCode || reader.skip("scratch-code ", in: text) else {
+        throw failure(reader.isAtEnd(of: text) ? "ends early" : "unknown line", text)
+      }
+      try parseBackupCodes(text, lineStart: start, isScratchCode: isScratchCode)
     }
-    guard devices.count > 0 else { throw failure("no device") }
+    guard reader.isAtEnd(of: text) else { throw failure("goes on after its end", text) }
+  }
 
-    while true {
-      let isScratchCode = reader.skip("scratch-code ", in: text)
-      guard isScratchCode || reader.skip("backup-code ", in: text) else { break }
-      try parseBackupCode(text, isScratchCode: isScratchCode)
-      while parseSimilarBackupCode(text, isScratchCode: isScratchCode) {}
-      guard reader.advance(in: text) else { throw failure("ends early") }
+  /// What kind of codes a device has.
+  private struct CodeKind {
+    var kind = Device.Kind.totp(period: 30)
+    var algorithm = HashAlgorithm.sha1
+    var digits = CodeDigits.six
+  }
+
+  private mutating func parseCodeKind(_ text: Span<UInt8>) throws(EnrollmentFailure) -> CodeKind {
+    var code = CodeKind()
+    // As every app has it, and nearly every device is.
+    if reader.skip("type=totp algorithm=sha1 digits=6 period=30 ", in: text) { return code }
+
+    let isTOTP = reader.skip("type=totp ", in: text)
+    guard isTOTP || reader.skip("type=hotp ", in: text) else { throw failure("unknown type of device", text) }
+
+    if reader.skip("algorithm=sha1 ", in: text) {
+      code.algorithm = .sha1
+    } else if reader.skip("algorithm=sha256 ", in: text) {
+      code.algorithm = .sha256
+    } else if reader.skip("algorithm=sha512 ", in: text) {
+      code.algorithm = .sha512
+    } else {
+      throw failure("unknown algorithm", text)
     }
 
-    guard reader.isLine("end", in: text) else { throw failure("unknown line") }
-    guard reader.isAtEnd(of: text) else { throw failure("goes on after its end") }
+    if reader.skip("digits=6 ", in: text) {
+      code.digits = .six
+    } else if reader.skip("digits=8 ", in: text) {
+      code.digits = .eight
+    } else {
+      throw failure("the digits are neither 6 nor 8", text)
+    }
+
+    if isTOTP {
+      guard reader.skip("period=", in: text),
+        let period = reader.word(in: text).decimal(upTo: UInt64(TimeStep.periods.upperBound)),
+        TimeStep.periods.contains(Int64(truncatingIfNeeded: period))
+      else { throw failure("the period is not 15 to 300 seconds", text) }
+      code.kind = .totp(period: Int64(truncatingIfNeeded: period))
+    } else {
+      guard reader.skip("counter=", in: text),
+        let counter = reader.word(in: text).decimal(upTo: LoginState.highestCounter)
+      else { throw failure("the counter is not a number", text) }
+      code.kind = .hotp(counter: counter)
+    }
+    return code
   }
 
   private mutating func parseDevice(_ text: Span<UInt8>) throws(EnrollmentFailure) {
-    let isTOTP = reader.skip("type=totp ", in: text)
-    guard isTOTP || reader.skip("type=hotp ", in: text) else { throw failure("unknown type of device") }
+    let code = try parseCodeKind(text)
+    guard reader.skip("enabled=", in: text) else { throw failure("no time of enrolment", text) }
+    let enabledAt = try time(reader.word(in: text), text)
 
-    let algorithm: HashAlgorithm
-    if reader.skip("algorithm=sha1 ", in: text) {
-      algorithm = .sha1
-    } else if reader.skip("algorithm=sha256 ", in: text) {
-      algorithm = .sha256
-    } else if reader.skip("algorithm=sha512 ", in: text) {
-      algorithm = .sha512
-    } else {
-      throw failure("unknown algorithm")
-    }
-
-    let digits: CodeDigits
-    if reader.skip("digits=6 ", in: text) {
-      digits = .six
-    } else if reader.skip("digits=8 ", in: text) {
-      digits = .eight
-    } else {
-      throw failure("the digits are neither 6 nor 8")
-    }
-
-    let kind: Device.Kind
-    if isTOTP {
-      guard reader.skip("period=", in: text),
-        let period = slice(reader.word(in: text), of: text).decimal(upTo: UInt64(TimeStep.periods.upperBound)),
-        TimeStep.periods.contains(Int64(truncatingIfNeeded: period))
-      else { throw failure("the period is not 15 to 300 seconds") }
-      kind = .totp(period: Int64(truncatingIfNeeded: period))
-    } else {
-      guard reader.skip("counter=", in: text),
-        let counter = slice(reader.word(in: text), of: text).decimal(upTo: LoginState.highestCounter)
-      else { throw failure("the counter is not a number") }
-      kind = .hotp(counter: counter)
-    }
-
-    guard reader.skip("enabled=", in: text) else { throw failure("no time of enrolment") }
-    let enabledAt = try time(reader.word(in: text), of: text)
-
-    guard reader.skip("secret=", in: text) else { throw failure("no secret") }
-    let start = secrets.bytes.count
-    guard Base32.decode(slice(reader.word(in: text), of: text), into: &secrets) else {
-      throw failure("the secret is not Base32")
-    }
-    let secret = ByteRange(start: start, end: secrets.bytes.count)
+    guard reader.skip("secret=", in: text) else { throw failure("no secret", text) }
+    let start = secrets.count
+    guard Base32.decode(reader.word(in: text), into: &secrets) else { throw failure("the secret is not Base32", text) }
+    let secret = ByteRange(start: start, end: secrets.count)
     guard SharedSecret.lengths.contains(secret.end &- secret.start) else {
-      throw failure("the secret is too short or too long")
+      throw failure("the secret is too short or too long", text)
     }
 
-    guard reader.skip("name=", in: text) else { throw failure("no name") }
-    let name = reader.rest()
-    guard DeviceName.isValid(slice(name, of: text)) else { throw failure("the name is not one") }
+    guard reader.skip("name=", in: text) else { throw failure("no name", text) }
+    guard let name = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
+    guard DeviceName.isValid(slice(name, of: text)) else { throw failure("the name is not one", text) }
     var index = 0
     while let other = devices[index] {
       index &+= 1
-      if slice(other.name, of: text).isEqual(to: slice(name, of: text)) { throw failure("two devices of one name") }
+      if slice(other.name, of: text).isEqual(to: slice(name, of: text)) {
+        throw failure("two devices of one name", text)
+      }
       // One code would be good once for each of them.
       let isSame = slice(other.secret, of: secrets.bytes).isEqualInConstantTime(to: slice(secret, of: secrets.bytes))
-      if isSame { throw failure("two devices of one secret") }
+      if isSame { throw failure("two devices of one secret", text) }
     }
     let device = Device(
-      kind: kind, algorithm: algorithm, digits: digits, enabledAt: enabledAt, secret: secret, name: name)
-    guard devices.append(device) else { throw failure("too many devices") }
+      kind: code.kind, algorithm: code.algorithm, digits: code.digits, enabledAt: enabledAt, secret: secret, name: name)
+    guard devices.append(device) else { throw failure("too many devices", text) }
   }
 
-  private mutating func parseBackupCode(
-    _ text: Span<UInt8>, isScratchCode: Bool
+  /// Reads the hash of a backup code, and the lines behind it that differ from its line in the hash alone, as most do:
+  /// then only the hash has to be judged. Every login reads all of them.
+  private mutating func parseBackupCodes(
+    _ text: Span<UInt8>, lineStart: Int, isScratchCode: Bool
   ) throws(EnrollmentFailure) {
-    let range = reader.rest()
-    let hash = slice(range, of: text)
-    let settingLength = BackupCodeHash.settingLength(of: hash)
-    guard settingLength > 0 else { throw failure("the backup code is not a yescrypt hash") }
+    guard var range = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
+    let settingLength = BackupCodeHash.settingLength(of: slice(range, of: text))
+    guard settingLength > 0 else { throw failure("the backup code is not a yescrypt hash", text) }
     let own = ByteRange(start: range.start, end: range.start &+ settingLength)
     if backupCodes.count == 0 { setting = own }
     guard slice(own, of: text).isEqual(to: slice(setting, of: text)) else {
-      throw failure("the backup codes have two salts")
+      throw failure("the backup codes have two salts", text)
     }
     guard backupCodes.append(Credential.BackupCode(hash: range, isScratchCode: isScratchCode)) else {
-      throw failure("too many backup codes")
+      throw failure("too many backup codes", text)
     }
+
+    let line = ByteRange(start: lineStart, end: range.end)
+    let length = line.end &- line.start &+ 1
+    var similar = Counter(to: BackupCodeHash.countOfLines(behind: line, alikeFor: own.end &- line.start, in: text))
+    var added = 0
+    while similar.next() != nil {
+      range = range.moved(by: length)
+      // One too many is left for who reads it by itself, and says so.
+      guard backupCodes.append(Credential.BackupCode(hash: range, isScratchCode: isScratchCode)) else { break }
+      added &+= 1
+    }
+    reader.skip(added &* length, in: text)
   }
 
-  /// Reads the next line where it differs from the one before in the hash alone, as most do: then only the hash has to
-  /// be judged. Every login reads all of them.
-  ///
-  /// - Returns: False where there is no such line; nothing has been read then.
-  private mutating func parseSimilarBackupCode(
-    _ text: Span<UInt8>, isScratchCode: Bool
-  ) -> Bool {
-    let beginning = reader.offset &+ setting.end &- setting.start
-    guard let line = reader.nextLine(alikeFor: beginning, in: text),
-      BackupCodeHash.isText(text.slice(from: line.start &+ beginning, to: line.end)),
-      backupCodes.append(
-        Credential.BackupCode(
-          hash: ByteRange(start: line.start &+ reader.offset, end: line.end), isScratchCode: isScratchCode))
-    else { return false }
-    reader.advance(to: line)
-    return true
-  }
-
-  private func time(_ range: ByteRange, of text: Span<UInt8>) throws(EnrollmentFailure) -> Int64 {
-    guard let seconds = slice(range, of: text).decimal(upTo: UInt64(Int64.max)) else {
-      throw failure("the time of enrolment is not a number")
+  private func time(_ digits: Span<UInt8>, _ text: Span<UInt8>) throws(EnrollmentFailure) -> Int64 {
+    guard let seconds = digits.decimal(upTo: UInt64(Int64.max)) else {
+      throw failure("the time of enrolment is not a number", text)
     }
     return Int64(truncatingIfNeeded: seconds)
   }

@@ -20,7 +20,7 @@ public struct CredentialEncoder: ~Copyable {
     add("twofactor-credential 1\ngeneration ")
     var indices = Counter(to: Generation.length)
     while let index = indices.next() {
-      let byte = generation.bytes.span.byte(at: index) ?? 0
+      let byte = generation.byte(at: index)
       add(Self.hexDigit(byte &>> 4))
       add(Self.hexDigit(byte & 15))
     }

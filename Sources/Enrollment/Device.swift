@@ -41,8 +41,16 @@ struct ByteRange: BitwiseCopyable, Sendable {
   init() { (first, last) = (0, 0) }
 
   init(start: Int, end: Int) {
-    first = UInt16(clamping: start)
-    last = UInt16(clamping: end)
+    first = UInt16(truncatingIfNeeded: start)
+    last = UInt16(truncatingIfNeeded: end)
+  }
+
+  private init(first: UInt16, last: UInt16) { (self.first, self.last) = (first, last) }
+
+  /// As many bytes further on.
+  func moved(by count: Int) -> ByteRange {
+    let count = UInt16(truncatingIfNeeded: count)
+    return ByteRange(first: first &+ count, last: last &+ count)
   }
 
   var start: Int { Int(first) }
@@ -63,22 +71,25 @@ public enum DeviceName {
       bytes.byte(at: bytes.count &- 1)?.isBlank == false
     else { return false }
     var index = 0
-    while index < bytes.count {
+    while let byte = bytes.byte(at: index) {
+      if byte >= 0x20, byte < 0x7f {
+        index &+= 1
+        continue
+      }
       guard let length = lengthOfPrintableScalar(in: bytes, at: index) else { return false }
       index &+= length
     }
     return true
   }
 
-  /// The length of the UTF-8 sequence at `index` (RFC 3629 section 4), nil where there is none or where it is a
-  /// control character (C0, DEL, C1).
+  /// The length of the UTF-8 sequence at `index` (RFC 3629 section 4), which is not a printable character of ASCII; nil
+  /// where there is none, or where it is a control character (C0, DEL, C1).
   private static func lengthOfPrintableScalar(in bytes: Span<UInt8>, at index: Int) -> Int? {
     guard let first = bytes.byte(at: index) else { return nil }
     let length: Int
     var lowest: UInt8 = 0x80
     var highest: UInt8 = 0xbf
     switch first {
-    case 0x20...0x7e: return 1
     case 0xc2: (length, lowest) = (2, 0xa0)  // U+0080 to U+009F are controls
     case 0xc3...0xdf: length = 2
     case 0xe0: (length, lowest) = (3, 0xa0)

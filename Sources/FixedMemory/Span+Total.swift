@@ -103,6 +103,11 @@ extension Span where Element == UInt8 {
     var value: UInt64 = 0
     var index = 0
     // No number of nineteen digits is too large.
+    while index &+ 8 <= count, index < 16 {
+      guard let eight = PackedBytes(number(at: index)).decimal else { return nil }
+      value = value &* 100_000_000 &+ eight
+      index &+= 8
+    }
     while index < count, index < 19 {
       // SAFETY: 0 <= index < count.
       let digit = unsafe self[unchecked: index] &- UInt8(ascii: "0")

@@ -11,7 +11,12 @@ enum BackupCodeAttempt {
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> SecretBuffer {
     guard limits.acceptsBackupCodes, reply.backupCode.bytes.count > 0 else { return try memory() }
-    let credential = try directory.readCredential()
+    return try hash(reply, under: directory.readCredential())
+  }
+
+  private static func hash(
+    _ reply: borrowing Reply, under credential: borrowing Credential
+  ) throws(EnrollmentFailure) -> SecretBuffer {
     if reply.isScratchCode, !credential.hasScratchCodes { return try memory() }
     if credential.backupCodeCount == 0 { return try decoy(reply) }
     return try hash(reply, setting: credential.backupCodeSetting())

@@ -61,17 +61,18 @@ public struct Reply: ~Copyable {
     var indices = Counter(to: text.count)
     while let index = indices.next() {
       guard let byte = text.byte(at: index) else { break }
+      if let digit = byte.decimalDigit {
+        // Wraps around only where there are too many digits for a code of a device.
+        number = number &* 10 &+ UInt32(digit)
+        _ = normal.append(byte)
+        continue
+      }
       if byte.isBlank { continue }
       if byte == UInt8(ascii: "-") {
         hasDash = true
         continue
       }
-      if let digit = byte.decimalDigit {
-        // Wraps around only where there are too many digits for a code of a device.
-        number = number &* 10 &+ UInt32(digit)
-      } else {
-        isAllDigits = false
-      }
+      isAllDigits = false
       guard let character = Self.crockford(byte) else { throw .malformed }
       _ = normal.append(character)
     }

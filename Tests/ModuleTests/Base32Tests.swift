@@ -23,7 +23,8 @@ import Testing
 
   @Test(
     arguments: [
-      "my", "MY======", "M Y", "M1", "M0", "M8", "M", "MZX", "MZXW6Y", "MZ", "MZXR", "MZXW7", "MY\n", "M\u{0}", "МУ",
+      "my", "MY======", "M Y", "MZXW6YT1", "mZXW6YTB", "MZXW6YTb", "MZXW=YTB", "MZXW6YT\u{c0}", "M1", "M0", "M8", "M",
+      "MZX", "MZXW6Y", "MZ", "MZXR", "MZXW7", "MY\n", "M\u{0}", "МУ",
     ])
   func onlyTheCanonicalFormIsDecoded(text: String) throws {
     #expect(try decoded(text) == nil)

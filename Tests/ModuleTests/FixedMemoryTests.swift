@@ -16,6 +16,20 @@ import Testing
     #expect(!text.isTruncated)
   }
 
+  @Test func eightBytesAreComparedAtOnceAsTheyAreOneByOne() {
+    for (first, last) in [(0x30, 0x39), (0x61, 0x7a), (0x2e, 0x39), (0, 0x7f), (0x41, 0x41)] as [(UInt8, UInt8)] {
+      for byte in UInt8.min...UInt8.max {
+        for place in 0..<8 {
+          // Beside bytes of the range, at any place.
+          var number = PackedBytes.repeating(first) & ~(0xff << UInt64(8 * place))
+          number |= UInt64(byte) << UInt64(8 * place)
+          let found = PackedBytes(number).areBetween(first, last) & PackedBytes.highBits == PackedBytes.highBits
+          #expect(found == (first...last).contains(byte), "\(byte) at \(place)")
+        }
+      }
+    }
+  }
+
   @Test(arguments: [Int64.min, -1, 0, 7, 10, 1_234_567_890, .max])
   func numbersAreWrittenInDecimal(value: Int64) {
     var text = ByteText<32>()
@@ -29,6 +43,9 @@ import Testing
   @Test(
     arguments: [
       ("0", 0), ("7", 7), ("18446744073709551615", UInt64.max), ("", nil), ("00", nil), ("01", nil), ("+1", nil),
+      ("12345678", 12_345_678), ("1234567890123456", 1_234_567_890_123_456),
+      ("12345678901234567", 12_345_678_901_234_567),
+      ("1234567a", nil), ("a2345678", nil), ("1234567/", nil), ("123:5678", nil), ("12345678901234:6", nil),
       ("-1", nil), (" 1", nil), ("1 ", nil), ("18446744073709551616", nil), ("99999999999999999999", nil), ("1x", nil),
     ] as [(String, UInt64?)])
   func onlyTheOneSpellingOfANumberIsRead(text: String, expected: UInt64?) {
