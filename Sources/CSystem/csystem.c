@@ -64,15 +64,20 @@ static gid_t current_group(void) { return (gid_t)setfsgid((gid_t)-1); }
 static int set_groups(int count, const gid_t *groups) { return (int)syscall(SETGROUPS, count, groups); }
 
 static int save_groups(struct csystem_identity *saved) {
-  int room = (int)(sizeof saved->few_groups / sizeof saved->few_groups[0]);
+  gid_t few[32];
   saved->groups = NULL;
-  saved->group_count = getgroups(room, saved->few_groups);
-  if (saved->group_count >= 0) return 0;
-  if (errno != EINVAL) return -1;
-  int count = getgroups(0, NULL);
+  saved->group_count = getgroups(32, few);
+  if (saved->group_count == 0) return 0;
+  int fit = saved->group_count > 0;
+  if (!fit && errno != EINVAL) return -1;
+  int count = fit ? saved->group_count : getgroups(0, NULL);
   if (count < 0) return -1;
   saved->groups = calloc((size_t)count + 1, sizeof *saved->groups);
   if (!saved->groups) return -1;
+  if (fit) {
+    memcpy(saved->groups, few, (size_t)count * sizeof *few);
+    return 0;
+  }
   saved->group_count = getgroups(count, saved->groups);
   if (saved->group_count >= 0) return 0;
   free(saved->groups);
@@ -83,10 +88,9 @@ static int save_groups(struct csystem_identity *saved) {
 static int put_back(const struct csystem_identity *saved) {
   setfsuid(saved->user);
   setfsgid(saved->group);
-  const gid_t *groups = saved->groups ? saved->groups : saved->few_groups;
   /* Where there were none, there still are none, unless the user's were added. */
   int has_same = saved->group_count == 0 && getgroups(0, NULL) == 0;
-  int failed = !has_same && set_groups(saved->group_count, groups) != 0;
+  int failed = !has_same && set_groups(saved->group_count, saved->groups) != 0;
   return failed || current_user() != saved->user || current_group() != saved->group ? -1 : 0;
 }
 
@@ -98,6 +102,7 @@ int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t gr
   /* A daemon has none as a rule, and setting none again makes the kernel copy all credentials of the thread. */
   if (saved->group_count > 0 && set_groups(0, NULL) != 0) {
     free(saved->groups);
+    saved->groups = NULL;
     return -1;
   }
   saved->group = (gid_t)setfsgid(group);

@@ -2,9 +2,9 @@ internal import CSystem
 public import FixedMemory
 
 /// An account of the user database, as far as a login needs it (passwd(5)).
-public struct Account {
+public struct Account: ~Copyable, Sendable {
   /// The login name.
-  public private(set) var name = ByteText<256>()
+  public private(set) var name = ByteText()
 
   /// The numeric user id; that of nobody where nothing is known but the name.
   public private(set) var userID = UInt32.max
@@ -13,7 +13,7 @@ public struct Account {
   public private(set) var groupID = UInt32.max
 
   /// The home directory as the database has it.
-  public private(set) var home = ByteText<1024>()
+  public private(set) var home = ByteText()
 
   /// Whether it was found in the database. The number that stands for an unknown one is no user's (chown(2)).
   public var isKnown: Bool { userID != UInt32.max }
@@ -33,17 +33,14 @@ public struct Account {
   public init() {}
 
   /// An account that nothing is known of but its name, for trying a template.
-  init(name: ByteText<256>) { self.name = name }
+  init(name: consuming ByteText) { self.name = name }
 
   /// Looks for an account by its name with getpwnam_r(3), and becomes it where there is one.
-  @_optimize(speed)
-  public mutating func find(named name: borrowing ByteText<256>) -> Lookup {
+  public mutating func find(named name: borrowing ByteText) -> Lookup {
     // What does not fit is not looked for in a shortened form: that would be another user.
     guard name.count > 0, !name.isTruncated, name.bytes.firstIndex(of: 0) == nil else { return .unknown }
-    var key = ByteText<256>()
-    key.replace(with: name.bytes)
     return unsafe find { entry, buffer, size, result in
-      unsafe key.withCString { unsafe getpwnam_r($0, entry, buffer, size, result) }
+      unsafe name.withCString { unsafe getpwnam_r($0, entry, buffer, size, result) }
     }
   }
 
@@ -52,7 +49,6 @@ public struct Account {
     unsafe find { unsafe getpwuid_r(userID, $0, $1, $2, $3) }
   }
 
-  @_optimize(speed)
   private mutating func find(
     _ ask: (
       _ entry: UnsafeMutablePointer<passwd>, _ buffer: UnsafeMutablePointer<CChar>, _ size: Int,
@@ -69,7 +65,7 @@ public struct Account {
       }
       if status == 0, unsafe result != nil {
         // SAFETY: the strings of the entry lie in the memory, which is there still.
-        return unsafe become(entry) ? .found : .failed(ERANGE)
+        return unsafe become(entry)
       }
       switch status {
       case 0, ENOENT, ESRCH, EBADF, EPERM: return .unknown  // getpwnam_r(3): "not found" has many names
@@ -81,29 +77,34 @@ public struct Account {
     return .failed(ERANGE)
   }
 
-  /// Takes over an entry of the database. False where it does not fit; then nothing is known.
-  private mutating func become(_ entry: passwd) -> Bool {
-    name.removeAll()
-    unsafe name.append(cString: entry.pw_name)
-    home.removeAll()
-    unsafe home.append(cString: entry.pw_dir)
-    guard !name.isTruncated, !home.isTruncated else { return false }
+  /// Takes over an entry of the database. Where it does not fit, nothing is known.
+  private mutating func become(_ entry: passwd) -> Lookup {
+    name = unsafe ByteText(cString: entry.pw_name)
+    home = unsafe ByteText(cString: entry.pw_dir)
+    guard !name.isTruncated, !home.isTruncated else { return .failed(ENOMEM) }
+    guard name.count <= Self.longestName, home.count <= Self.longestHome else { return .failed(ERANGE) }
     userID = unsafe entry.pw_uid
     groupID = unsafe entry.pw_gid
-    return true
+    return .found
   }
 
-  /// An account as somebody who reads the whole database finds it.
+  /// The longest name and the longest home, in bytes.
+  private static var longestName: Int { 255 }
+  private static var longestHome: Int { 1023 }
+
+  /// An account as somebody who reads the whole database finds it; nil where it does not fit.
   ///
   /// - Parameters:
-  ///   - name: The login name.
+  ///   - name: The login name, NUL-terminated.
   ///   - userID: The numeric user id.
   ///   - groupID: The numeric id of the primary group.
-  ///   - home: The home directory.
-  public init(name: ByteText<256>, userID: UInt32, groupID: UInt32, home: ByteText<1024>) {
-    self.name = name
-    self.userID = userID
-    self.groupID = groupID
-    self.home = home
+  ///   - home: The home directory, NUL-terminated.
+  public init?(name: UnsafePointer<CChar>?, userID: UInt32, groupID: UInt32, home: UnsafePointer<CChar>?) {
+    var entry = unsafe passwd()
+    unsafe entry.pw_name = UnsafeMutablePointer(mutating: name)
+    unsafe entry.pw_dir = UnsafeMutablePointer(mutating: home)
+    unsafe entry.pw_uid = userID
+    unsafe entry.pw_gid = groupID
+    guard unsafe become(entry) == .found, self.name.count > 0 else { return nil }
   }
 }

@@ -42,7 +42,9 @@ public struct Credential: ~Copyable {
   /// The device at `index`, counted from 0 in the order of the file; nil where there is none.
   public func device(at index: Int) -> Device? { devices[index] }
 
+  // Inlined: a credential that is handed on is copied, word by word.
   /// The name of the device at `index`; empty where there is none.
+  @inline(__always)
   @_lifetime(borrow self)
   public borrowing func name(ofDeviceAt index: Int) -> Span<UInt8> {
     let range = device(at: index)?.name ?? ByteRange()
@@ -50,6 +52,7 @@ public struct Credential: ~Copyable {
   }
 
   /// The secret of the device at `index`, as bytes; empty where there is no such device.
+  @inline(__always)
   @_lifetime(borrow self)
   public borrowing func secret(ofDeviceAt index: Int) -> Span<UInt8> {
     let range = device(at: index)?.secret ?? ByteRange()

@@ -102,9 +102,9 @@ public struct CredentialEncoder: ~Copyable {
   private mutating func add(_ byte: UInt8) { isComplete = text.append(byte) && isComplete }
 
   private mutating func add(decimal value: UInt64) {
-    var number = ByteText<24>()
+    var number = ByteText(capacity: 23)
     number.append(decimal: value)
-    isComplete = text.append(number.bytes) && isComplete
+    isComplete = text.append(number.bytes) && !number.isTruncated && isComplete
   }
 
   private static func hexDigit(_ value: UInt8) -> UInt8 {

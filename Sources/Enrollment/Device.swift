@@ -1,4 +1,4 @@
-public import FixedMemory
+internal import FixedMemory
 public import OneTimePassword
 
 /// One authenticator of a user, without its secret.
@@ -56,9 +56,6 @@ struct ByteRange: BitwiseCopyable, Sendable {
   var start: Int { Int(first) }
   var end: Int { Int(last) }
 }
-
-/// Room for the name of a device.
-public typealias DeviceNameText = ByteText<65>
 
 /// What the name of a device may be.
 public enum DeviceName {

@@ -16,49 +16,55 @@ extension EnrollmentDirectory {
   borrowing func eraseLeftovers(of path: borrowing EnrollmentPath) {
     guard path.isBelowHome else { return }
     // One at a time: the directory is not changed while it is read.
-    while var name = nextLeftover(of: path) {
-      erase(&name)
-      guard !exists(&name) else { return }
+    while true {
+      var search = LeftoverSearch(name: path.lastName, directory: directory.descriptor)
+      search.run()
+      guard search.found.count > 0 else { return }
+      erase(search.found)
+      guard !exists(search.found) else { return }
     }
   }
 
-  private borrowing func nextLeftover(of path: borrowing EnrollmentPath) -> ByteText<300>? {
-    var search = LeftoverSearch(name: path.lastName)
-    var context = (search: search, directory: directory.descriptor)
-    _ = unsafe withUnsafeMutablePointer(to: &context) { context in
-      unsafe csystem_for_each_name(
-        directory.descriptor,
-        { name, context in
-          // SAFETY: the pointer is the one that was handed over, and the call is over before it ends.
-          guard let context = unsafe context?.assumingMemoryBound(to: (search: LeftoverSearch, directory: Int32).self)
-          else { return }
-          unsafe context.pointee.search.visit(name, in: context.pointee.directory)
-        }, context)
-    }
-    search = context.search
-    return search.found
-  }
-
-  private borrowing func exists(_ name: inout ByteText<300>) -> Bool {
+  private borrowing func exists(_ name: borrowing ByteText) -> Bool {
     var status = stat()
     return unsafe name.withCString { unsafe fstatat(directory.descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) } == 0
   }
 
-  /// Looks for one leftover among names.
-  private struct LeftoverSearch {
-    let name: ByteText<256>
-    var found: ByteText<300>?
+  /// Looks for one leftover of an enrolment's directory among the names in another.
+  private struct LeftoverSearch: ~Copyable {
+    let name: ByteText
+    let directory: Int32
 
-    mutating func visit(_ candidate: UnsafePointer<CChar>?, in directory: Int32) {
-      guard found == nil else { return }
-      var text = ByteText<300>()
+    /// Its name; empty for none.
+    var found = ByteText(capacity: 299)
+
+    init(name: consuming ByteText, directory: Int32) {
+      self.name = name
+      self.directory = directory
+    }
+
+    mutating func run() {
+      _ = unsafe withUnsafeMutablePointer(to: &self) { search in
+        unsafe csystem_for_each_name(
+          search.pointee.directory,
+          { name, context in
+            // SAFETY: the pointer is the one that was handed over, and the call is over before it ends.
+            guard let search = unsafe context?.assumingMemoryBound(to: LeftoverSearch.self) else { return }
+            unsafe search.pointee.visit(name)
+          }, search)
+      }
+    }
+
+    private mutating func visit(_ candidate: UnsafePointer<CChar>?) {
+      guard found.count == 0 else { return }
+      var text = ByteText(capacity: 299)
       unsafe text.append(cString: candidate)
-      guard isOtherName(text.bytes) else { return }
+      guard !name.isTruncated, !text.isTruncated, isOtherName(text.bytes) else { return }
       var status = stat()
       guard unsafe text.withCString({ unsafe fstatat(directory, $0, &status, AT_SYMLINK_NOFOLLOW) }) == 0,
         FileStatus(status).isDirectory, Int(status.st_mtim.tv_sec) < Int(time(nil)) &- leftoverAge
       else { return }
-      found = text
+      found.append(text)
     }
 
     private func isOtherName(_ candidate: Span<UInt8>) -> Bool {

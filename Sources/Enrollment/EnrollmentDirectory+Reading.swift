@@ -23,23 +23,20 @@ extension EnrollmentDirectory {
 
   /// Opens a file of the enrolment.
   borrowing func openFile(_ name: Literal, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
-    var path = ByteText<32>()
-    path.append(name)
-    let file = unsafe path.withCString { unsafe OpenFile.at(directory.descriptor, $0, flags) }
-    if let file { return file }
+    if let file = unsafe OpenFile.at(directory.descriptor, name.cString, flags) { return file }
     let error = csystem_errno()
     switch error {
     case ENOENT: throw EnrollmentFailure(.corrupt, name, "is missing", error: error)
     case ELOOP, EISDIR, ENXIO, ENODEV, ENOTDIR:
       throw EnrollmentFailure(.insecure, name, "is not a regular file", error: error)
-    case EACCES where !isOwned(&path): throw EnrollmentFailure(.insecure, name, "is owned by somebody else")
+    case EACCES where !isOwned(name): throw EnrollmentFailure(.insecure, name, "is owned by somebody else")
     default: throw EnrollmentFailure(.io, name, "cannot be opened", error: error)
     }
   }
 
   /// Whether a file that cannot be opened has the owner that it must have.
-  private borrowing func isOwned(_ path: inout ByteText<32>) -> Bool {
-    let file = unsafe path.withCString { unsafe OpenFile.at(directory.descriptor, $0, csystem_o_path) }
+  private borrowing func isOwned(_ name: Literal) -> Bool {
+    let file = unsafe OpenFile.at(directory.descriptor, name.cString, csystem_o_path)
     guard let status = file?.status() else { return true }
     return status.owner == owner
   }

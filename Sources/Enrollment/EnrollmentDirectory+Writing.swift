@@ -22,23 +22,23 @@ extension EnrollmentDirectory {
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
     parent.eraseLeftovers(of: path)
-    var name = path.lastName
-    var temporary = otherName(of: path, newInfix, tag)
+    let name = path.lastName
+    let temporary = otherName(of: path, newInfix, tag)
     let made = unsafe temporary.withCString { unsafe mkdirat(parent.directory.descriptor, $0, 0o700) }
     guard made == 0 else {
       throw EnrollmentFailure(.io, "directory", "cannot be created", error: csystem_errno())
     }
     do throws(EnrollmentFailure) {
-      try parent.fill(&temporary, credential: credential, state: state)
+      try parent.fill(temporary, credential: credential, state: state)
       let flusher = try parent.openForFlushing()
-      try parent.rename(&temporary, to: &name)
+      try parent.rename(temporary, to: name)
       guard fsync(flusher.descriptor) == 0 else {
         let error = csystem_errno()
-        try parent.rename(&name, to: &temporary)
+        try parent.rename(name, to: temporary)
         throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
       }
     } catch {
-      parent.erase(&temporary)
+      parent.erase(temporary)
       throw error
     }
   }
@@ -55,25 +55,22 @@ extension EnrollmentDirectory {
     _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     try enrollment.save(state)
-    var temporary = ByteText<32>()
-    temporary.append("credential.new")
+    let (name, temporary): (Literal, Literal) = ("credential", "credential.new")
     // One that an earlier attempt left is nobody's: whoever writes one holds the lock.
-    _ = unsafe temporary.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
+    _ = unsafe unlinkat(directory.descriptor, temporary.cString, 0)
     do throws(EnrollmentFailure) {
-      try write(credential, to: "credential.new")
+      try write(credential, to: temporary)
       let flusher = try openForFlushing()
-      var name = ByteText<32>()
-      name.append("credential")
-      try rename(&temporary, to: &name)
+      try unsafe rename(temporary.cString, to: name.cString)
       guard fsync(flusher.descriptor) == 0 else {
         let error = csystem_errno()
         // The old one is put back as it was: its state still stands beside that of the new one.
-        try write(enrollment.credential.text.bytes, to: "credential.new")
-        try rename(&temporary, to: &name)
+        try write(enrollment.credential.text.bytes, to: temporary)
+        try unsafe rename(temporary.cString, to: name.cString)
         throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
       }
     } catch {
-      _ = unsafe temporary.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
+      _ = unsafe unlinkat(directory.descriptor, temporary.cString, 0)
       throw error
     }
   }
@@ -91,33 +88,30 @@ extension EnrollmentDirectory {
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
     parent.eraseLeftovers(of: path)
-    var name = path.lastName
-    var other = Self.otherName(of: path, Self.removedInfix, tag)
+    let name = path.lastName
+    let other = Self.otherName(of: path, Self.removedInfix, tag)
     let flusher = try parent.openForFlushing()
-    try parent.rename(&name, to: &other)
+    try parent.rename(name, to: other)
     guard fsync(flusher.descriptor) == 0 else {
       let error = csystem_errno()
-      try parent.rename(&other, to: &name)
+      try parent.rename(other, to: name)
       throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
     }
-    parent.erase(&other)
+    parent.erase(other)
   }
 
   /// Creates a file that is the user's alone, whatever the umask.
   borrowing func createFile(_ name: Literal, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
-    var path = ByteText<32>()
-    path.append(name)
-    let file = unsafe path.withCString {
-      unsafe OpenFile.at(directory.descriptor, $0, flags | O_CREAT, mode: 0o600)
-    }
-    guard let file, fchmod(file.descriptor, 0o600) == 0 else {
+    guard let file = unsafe OpenFile.at(directory.descriptor, name.cString, flags | O_CREAT, mode: 0o600),
+      fchmod(file.descriptor, 0o600) == 0
+    else {
       throw EnrollmentFailure(.io, name, "cannot be created", error: csystem_errno())
     }
     return file
   }
 
   private borrowing func fill(
-    _ name: inout ByteText<300>, credential: Span<UInt8>, state: borrowing LoginState
+    _ name: borrowing ByteText, credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     let opened = unsafe name.withCString {
       unsafe OpenFile.at(directory.descriptor, $0, O_RDONLY | O_DIRECTORY)
@@ -128,7 +122,9 @@ extension EnrollmentDirectory {
     let new = EnrollmentDirectory(directory: opened, owner: status.owner)
     try new.write(credential, to: "credential")
     let file = try StateFile(locking: new.createFile("state", flags: O_RDWR | O_EXCL))
-    try file.rewrite(state, sequence: 1)
+    try unsafe withUnsafeBytes(of: state) { state throws(EnrollmentFailure) in
+      try file.rewrite(unsafe Span(_unsafeBytes: state), sequence: 1)
+    }
     // Bound to a name: a value without one is closed before fsync is called.
     let flusher = try new.openForFlushing()
     guard fsync(flusher.descriptor) == 0 else {
@@ -149,19 +145,24 @@ extension EnrollmentDirectory {
   }
 
   /// Gives something in the directory another name (renameat(2)).
-  private borrowing func rename<let one: Int, let other: Int>(
-    _ from: inout ByteText<one>, to target: inout ByteText<other>
+  private borrowing func rename(
+    _ from: borrowing ByteText, to target: borrowing ByteText
   ) throws(EnrollmentFailure) {
-    let result = unsafe from.withCString { old in
-      unsafe target.withCString { new in unsafe renameat(directory.descriptor, old, directory.descriptor, new) }
+    try unsafe from.withCString { old throws(EnrollmentFailure) in
+      try unsafe target.withCString { new throws(EnrollmentFailure) in try unsafe rename(old, to: new) }
     }
-    guard result == 0 else {
+  }
+
+  private borrowing func rename(
+    _ from: UnsafePointer<CChar>, to target: UnsafePointer<CChar>
+  ) throws(EnrollmentFailure) {
+    guard unsafe renameat(directory.descriptor, from, directory.descriptor, target) == 0 else {
       throw EnrollmentFailure(.io, "directory", "cannot be put in its place", error: csystem_errno())
     }
   }
 
   /// Erases the files of a directory in this one, and the directory itself where nothing else is in it.
-  borrowing func erase(_ name: inout ByteText<300>) {
+  borrowing func erase(_ name: borrowing ByteText) {
     let opened = unsafe name.withCString {
       unsafe OpenFile.at(directory.descriptor, $0, csystem_o_path | O_DIRECTORY)
     }
@@ -175,9 +176,7 @@ extension EnrollmentDirectory {
   }
 
   private borrowing func removeFile(_ name: Literal) {
-    var path = ByteText<32>()
-    path.append(name)
-    _ = unsafe path.withCString { unsafe unlinkat(directory.descriptor, $0, 0) }
+    _ = unsafe unlinkat(directory.descriptor, name.cString, 0)
   }
 
   /// Writes zeros over the secrets, for a disk on which that means something.
@@ -195,9 +194,9 @@ extension EnrollmentDirectory {
     }
   }
 
-  static func otherName(of path: borrowing EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText<300> {
-    var name = ByteText<300>()
-    name.append(path.lastName.bytes)
+  static func otherName(of path: borrowing EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText {
+    var name = ByteText(capacity: 299)
+    name.append(path.lastName)
     name.append(infix)
     name.append(decimal: tag)
     return name

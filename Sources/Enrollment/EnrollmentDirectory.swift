@@ -58,7 +58,6 @@ public struct EnrollmentDirectory: ~Copyable {
     }
   }
 
-  @_optimize(speed)
   private static func walkOnce(
     _ path: borrowing EnrollmentPath, _ account: borrowing Account, _ identity: inout FileSystemIdentity, to goal: Goal
   ) throws(EnrollmentFailure) -> EnrollmentDirectory {
@@ -80,8 +79,9 @@ public struct EnrollmentDirectory: ~Copyable {
       let end = path.below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) ?? length
       let isLast = end >= length
       let subject: Literal = isLast ? "directory" : "a part of the path to the directory"
-      var name = ByteText<256>()
+      var name = ByteText(capacity: 255)
       name.append(path.below.bytes.slice(from: start, to: end))
+      guard name.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
       guard !name.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "has a part too long") }
       if owner == user, owner != 0 { try identity.assume(account) }
       if goal == .parent {
@@ -115,24 +115,19 @@ public struct EnrollmentDirectory: ~Copyable {
   private static func openPart(
     _ path: Literal, in directory: Int32, _ subject: Literal
   ) throws(EnrollmentFailure) -> OpenFile {
-    var name = ByteText<8>()
-    name.append(path)
-    let opened = unsafe name.withCString { unsafe OpenFile.at(directory, $0, csystem_o_path | O_DIRECTORY) }
-    guard let opened else { throw EnrollmentFailure(.io, subject, "cannot be opened", error: csystem_errno()) }
+    guard let opened = unsafe OpenFile.at(directory, path.cString, csystem_o_path | O_DIRECTORY) else {
+      throw EnrollmentFailure(.io, subject, "cannot be opened", error: csystem_errno())
+    }
     return opened
   }
 
   /// Opens the home. A link in its path is the administrator's, and is followed.
-  @_optimize(speed)
   private static func openHome(of account: borrowing Account) throws(EnrollmentFailure) -> OpenFile {
-    guard var path = SecretBuffer(capacity: account.home.count &+ 1), path.append(account.home), path.append(0) else {
-      throw EnrollmentFailure(.io, "home", "out of memory")
-    }
-    guard path.bytes.byte(at: 0) == UInt8(ascii: "/") else {
+    guard account.home.bytes.byte(at: 0) == UInt8(ascii: "/") else {
       throw EnrollmentFailure(.io, "home", "is not an absolute path")
     }
-    let descriptor = unsafe path.withMemory { path in
-      unsafe csystem_openat(AT_FDCWD, path.assumingMemoryBound(to: CChar.self), csystem_o_path | O_DIRECTORY, 0)
+    let descriptor = unsafe account.home.withCString { path in
+      unsafe csystem_openat(AT_FDCWD, path, csystem_o_path | O_DIRECTORY, 0)
     }
     guard descriptor >= 0 else {
       let error = csystem_errno()

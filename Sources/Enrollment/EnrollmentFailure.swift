@@ -53,7 +53,7 @@ public struct EnrollmentFailure: Error {
   }
 
   /// Adds a description for the log or the terminal, as `credential, line 3: unknown field`.
-  public func describe<let capacity: Int>(into text: inout ByteText<capacity>) {
+  public func describe(into text: inout ByteText) {
     text.append(subject)
     if line > 0 {
       text.append(", line ")

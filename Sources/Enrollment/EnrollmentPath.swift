@@ -7,7 +7,7 @@ public struct EnrollmentPath: ~Copyable {
   public static var usualTemplate: Literal { "~/.twofactor" }
 
   /// The absolute path, without the home where it lies below it. The longest template and the longest name fit.
-  let below: SecretBuffer
+  let below: ByteText
 
   /// Whether it lies below the home.
   public let isBelowHome: Bool
@@ -19,34 +19,31 @@ public struct EnrollmentPath: ~Copyable {
   ///   - account: Whose enrolment it is.
   /// - Throws: A failure of kind `configuration` where the template is not one, or is too long; `io` where there is no
   ///   memory.
-  @_optimize(speed)
   public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
     let isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
     if !isBelowHome, !template.starts(with: "/") {
       throw EnrollmentFailure(.configuration, "directory", "is neither absolute nor below the home")
     }
-    guard var path = SecretBuffer(capacity: Self.longest) else {
-      throw EnrollmentFailure(.io, "directory", "out of memory")
-    }
+    var path = ByteText(capacity: Self.longest)
     let rest = template.slice(from: isBelowHome ? (template.starts(with: "~") ? 2 : 3) : 0)
-    var fits = true
     var index = 0
     while index < rest.count {
       let percent = rest.firstIndex(of: UInt8(ascii: "%"), from: index) ?? rest.count
-      fits = path.append(rest.slice(from: index, to: percent)) && fits
+      path.append(rest.slice(from: index, to: percent))
       index = percent &+ 2
       guard percent < rest.count else { break }
       switch rest.byte(at: percent &+ 1) {
-      case UInt8(ascii: "%"): fits = path.append(UInt8(ascii: "%")) && fits
+      case UInt8(ascii: "%"): path.append(UInt8(ascii: "%"))
       case UInt8(ascii: "u"):
         guard isNameOfFile(account.name) else {
           throw EnrollmentFailure(.configuration, "directory", "the user's name is not a name of a file")
         }
-        fits = path.append(account.name) && fits
+        path.append(account.name)
       default: throw EnrollmentFailure(.configuration, "directory", "has a % that means nothing")
       }
     }
-    guard fits else { throw EnrollmentFailure(.configuration, "directory", "is too long") }
+    guard path.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
+    guard !path.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "is too long") }
     guard hasOnlyNames(path.bytes) else {
       throw EnrollmentFailure(.configuration, "directory", "has a part that is empty, . or ..")
     }
@@ -58,7 +55,7 @@ public struct EnrollmentPath: ~Copyable {
   private static var longest: Int { 768 }
 
   /// Adds the path as a person reads it, the home filled in.
-  public func describe<let capacity: Int>(into text: inout ByteText<capacity>, account: borrowing Account) {
+  public func describe(into text: inout ByteText, account: borrowing Account) {
     if isBelowHome {
       text.append(account.home.bytes)
       if account.home.bytes.byte(at: account.home.count &- 1) != UInt8(ascii: "/") { text.append(UInt8(ascii: "/")) }
@@ -67,20 +64,18 @@ public struct EnrollmentPath: ~Copyable {
   }
 
   /// The name of the directory itself: the last part of the path.
-  var lastName: ByteText<256> {
+  var lastName: ByteText {
     var start = 0
     while let slash = below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) { start = slash &+ 1 }
-    var name = ByteText<256>()
+    var name = ByteText(capacity: 255)
     name.append(below.bytes.slice(from: start))
     return name
   }
 
   /// Whether a template can be filled in for a user with an ordinary name.
   public static func isTemplate(_ template: Span<UInt8>) -> Bool {
-    var name = ByteText<256>()
-    name.append("user")
     do throws(EnrollmentFailure) {
-      _ = try EnrollmentPath(template: template, account: Account(name: name))
+      _ = try EnrollmentPath(template: template, account: Account(name: ByteText("user")))
       return true
     } catch {
       return false
@@ -91,7 +86,7 @@ public struct EnrollmentPath: ~Copyable {
 /// Whether a user's name can be that of a file: one with a slash would lead somewhere else, and so would the two that
 /// every directory has.
 @inline(never)
-private func isNameOfFile(_ name: borrowing ByteText<256>) -> Bool {
+private func isNameOfFile(_ name: borrowing ByteText) -> Bool {
   let isOnePart = name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
   return hasOnlyNames(name.bytes) && isOnePart
 }

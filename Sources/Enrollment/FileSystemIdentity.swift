@@ -44,9 +44,7 @@ public struct FileSystemIdentity: ~Copyable {
   /// - Returns: False where nothing was switched, or the groups cannot be had.
   public mutating func addSupplementaryGroups(of account: borrowing Account) -> Bool {
     guard isSwitched else { return false }
-    var name = ByteText<256>()
-    name.append(account.name)
     let group = account.groupID
-    return unsafe name.withCString { unsafe csystem_add_supplementary_groups($0, group) } == 0
+    return unsafe account.name.withCString { unsafe csystem_add_supplementary_groups($0, group) } == 0
   }
 }

@@ -25,7 +25,6 @@ public struct LockedEnrollment: ~Copyable {
   ///   - failuresAfterLoss: How many failures a state that was lost counts at least.
   /// - Returns: The enrolment.
   /// - Throws: Why the files cannot be read, trusted or written; `gone` where the enrolment ended meanwhile.
-  @_optimize(speed)
   public static func locking(
     _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) -> LockedEnrollment {
@@ -50,7 +49,7 @@ public struct LockedEnrollment: ~Copyable {
       return LockedEnrollment(credential: credential, state: state, file: file, sequence: sequence, slot: slot)
     case .lost(let sequence):
       state.value.assumeLoss(of: credential, now: SystemClock.now, window: window, failures: failuresAfterLoss)
-      try file.rewrite(state.value, sequence: sequence)
+      try file.rewrite(state.bytes, sequence: sequence)
       throw EnrollmentFailure(
         .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
     }
@@ -76,13 +75,17 @@ public struct LockedEnrollment: ~Copyable {
   /// Writes the state in place of the older one, and returns when it is on the disk.
   ///
   /// - Throws: Why it could not be written. Then what was decided must not be told.
-  public borrowing func save() throws(EnrollmentFailure) { try save(state.value) }
+  public borrowing func save() throws(EnrollmentFailure) {
+    try file.write(state.bytes, sequence: sequence &+ 1, slot: 1 &- slot)
+  }
 
   /// Writes a state in place of the older one, and returns when it is on the disk.
   ///
   /// - Parameter state: What is true from now on.
   /// - Throws: Why it could not be written.
   public borrowing func save(_ state: borrowing LoginState) throws(EnrollmentFailure) {
-    try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
+    try unsafe withUnsafeBytes(of: state) { state throws(EnrollmentFailure) in
+      try file.write(unsafe Span(_unsafeBytes: state), sequence: sequence &+ 1, slot: 1 &- slot)
+    }
   }
 }

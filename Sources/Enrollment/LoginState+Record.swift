@@ -94,10 +94,22 @@ extension LoginState {
   ///   - sequence: Counts the states of an enrolment.
   ///   - buffer: Where it is added.
   /// - Returns: False where it does not fit.
-  @_optimize(speed)
   public func write(sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
+    unsafe withUnsafeBytes(of: words) { words in
+      unsafe Self.write(Span(_unsafeBytes: words), sequence: sequence, to: &buffer)
+    }
+  }
+
+  /// Adds the record of a state to a buffer.
+  ///
+  /// - Parameters:
+  ///   - words: The bytes of the state.
+  ///   - sequence: Counts the states of an enrolment.
+  ///   - buffer: Where it is added.
+  /// - Returns: False where it does not fit.
+  static func write(_ words: Span<UInt8>, sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
     let written = unsafe buffer.fill { room in
-      unsafe withUnsafeBytes(of: words) { words in
+      unsafe words.withUnsafeBytes { words in
         guard let base = room.baseAddress, let start = words.baseAddress, room.count >= Self.recordLength else {
           return 0
         }
@@ -121,17 +133,16 @@ extension Span where Element == UInt8 {
   /// A hash of all words but the last, FNV-1a with words in the place of bytes and a shift that carries the high
   /// bits down. Each step maps the hash so far one to one, so a change within one word is always seen. It is
   /// there against accidents, not against the owner of the file.
-  @_optimize(speed) @inline(never)
+  @inline(never)
   fileprivate func recordChecksum() -> UInt64 {
     unsafe withUnsafeBytes { bytes in
       var hash: UInt64 = 0xcbf2_9ce4_8422_2325
       guard let base = bytes.baseAddress, bytes.count == LoginState.recordLength else { return hash }
-      var offset = 0
-      // 127 words, seven at once and one before.
+      // 127 words, fourteen at once and one before.
       hash = unsafe base.hashed(hash, at: 0)
-      offset = 8
+      var offset = 8
       while offset < LoginState.recordLength &- 8 {
-        // SAFETY: 56 bytes from the offset are there.
+        // SAFETY: fourteen words from the offset are there.
         hash = unsafe base.hashed(hash, at: offset)
         hash = unsafe base.hashed(hash, at: offset &+ 8)
         hash = unsafe base.hashed(hash, at: offset &+ 16)
@@ -139,7 +150,14 @@ extension Span where Element == UInt8 {
         hash = unsafe base.hashed(hash, at: offset &+ 32)
         hash = unsafe base.hashed(hash, at: offset &+ 40)
         hash = unsafe base.hashed(hash, at: offset &+ 48)
-        offset &+= 56
+        hash = unsafe base.hashed(hash, at: offset &+ 56)
+        hash = unsafe base.hashed(hash, at: offset &+ 64)
+        hash = unsafe base.hashed(hash, at: offset &+ 72)
+        hash = unsafe base.hashed(hash, at: offset &+ 80)
+        hash = unsafe base.hashed(hash, at: offset &+ 88)
+        hash = unsafe base.hashed(hash, at: offset &+ 96)
+        hash = unsafe base.hashed(hash, at: offset &+ 104)
+        offset &+= 112
       }
       return hash
     }

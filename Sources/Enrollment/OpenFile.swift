@@ -17,11 +17,12 @@ public struct OpenFile: ~Copyable {
   deinit { _ = close(descriptor) }
 
   /// What fstat(2) says; nil where it fails.
-  @_optimize(speed)
+  @inline(never)
   func status() -> FileStatus? {
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else { return nil }
-    return FileStatus(status)
+    unsafe withUnsafeTemporaryAllocation(of: stat.self, capacity: 1) { memory in
+      guard let status = memory.baseAddress, unsafe fstat(descriptor, status) == 0 else { return nil }
+      return unsafe FileStatus(status.pointee)
+    }
   }
 
   /// Reads `count` bytes from `offset` into `buffer`, however many calls it takes (pread(2)).

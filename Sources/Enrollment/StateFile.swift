@@ -69,8 +69,11 @@ public struct StateFile: ~Copyable {
     let count = unsafe buffer.fill { unsafe file.read(into: $0, at: 0) }
     guard count >= 0 else { throw EnrollmentFailure(.io, "state", "cannot be read", error: csystem_errno()) }
     // Of a file cut short there is no more than there is: what is no whole record is none.
-    let first = try Slot(at: 0, of: buffer.bytes, generation)
-    let second = try Slot(at: Self.slotDistance, of: buffer.bytes, generation)
+    let first = Slot(at: 0, of: buffer.bytes, generation)
+    let second = Slot(at: Self.slotDistance, of: buffer.bytes, generation)
+    guard !first.isOfUnknownVersion, !second.isOfUnknownVersion else {
+      throw EnrollmentFailure(.corrupt, "state", "has a version that is not known")
+    }
     let isInFirst = first.hasRecord && (!second.hasRecord || first.sequence > second.sequence)
     let newest = isInFirst ? first : second
     let start = newest.start
@@ -84,8 +87,16 @@ public struct StateFile: ~Copyable {
   }
 
   /// Overwrites one slot, and waits until it is on the disk.
-  func write(_ state: borrowing LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
-    guard var copies = SecretBuffer(capacity: Self.slotLength), state.write(sequence: sequence, to: &copies) else {
+  ///
+  /// - Parameters:
+  ///   - state: The bytes of a ``LoginState``.
+  ///   - sequence: Counts the states of an enrolment.
+  ///   - slot: 0 or 1.
+  /// - Throws: Why it is not on the disk.
+  func write(_ state: Span<UInt8>, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
+    guard var copies = SecretBuffer(capacity: Self.slotLength),
+      LoginState.write(state, sequence: sequence, to: &copies)
+    else {
       throw EnrollmentFailure(.io, "state", "out of memory")
     }
     copies.repeatContent()
@@ -96,7 +107,12 @@ public struct StateFile: ~Copyable {
   }
 
   /// Makes the file anew: the state in both slots, every byte written so that no later update needs room.
-  func rewrite(_ state: borrowing LoginState, sequence: UInt64) throws(EnrollmentFailure) {
+  ///
+  /// - Parameters:
+  ///   - state: The bytes of a ``LoginState``.
+  ///   - sequence: Counts the states of an enrolment.
+  /// - Throws: Why it is not on the disk.
+  func rewrite(_ state: Span<UInt8>, sequence: UInt64) throws(EnrollmentFailure) {
     let zeros = InlineArray<1024, UInt8>(repeating: 0)
     for offset in stride(from: 0, to: Self.length, by: zeros.count) {
       guard file.write(zeros.span, at: offset) else {
@@ -123,26 +139,29 @@ public struct StateFile: ~Copyable {
     /// Whether no copy is valid.
     var isDamaged = true
 
-    init(at offset: Int, of file: Span<UInt8>, _ generation: Generation) throws(EnrollmentFailure) {
-      try judge(file, at: offset, generation)
+    /// Whether a valid copy is of a version of this program that is not known.
+    var isOfUnknownVersion = false
+
+    init(at offset: Int, of file: Span<UInt8>, _ generation: Generation) {
+      judge(file, at: offset, generation)
       let second = offset &+ LoginState.recordLength
       // Two copies that are the same say the same: the second need not be judged.
       if file.isSame(at: second, as: offset, count: LoginState.recordLength) { return }
-      try judge(file, at: second, generation)
+      judge(file, at: second, generation)
     }
 
-    private mutating func judge(
-      _ file: Span<UInt8>, at offset: Int, _ generation: Generation
-    ) throws(EnrollmentFailure) {
+    private mutating func judge(_ file: Span<UInt8>, at offset: Int, _ generation: Generation) {
       let record = LoginState.Record(file.slice(from: offset, to: offset &+ LoginState.recordLength))
       guard record.isIntact else { return }
-      guard record.hasKnownVersion else {
-        throw EnrollmentFailure(.corrupt, "state", "has a version that is not known")
-      }
       isDamaged = false
-      highestSequence = Swift.max(highestSequence, record.sequence)
-      guard record.generation == generation, !hasRecord || record.sequence >= sequence else { return }
-      (start, sequence, hasRecord) = (offset, record.sequence, true)
+      guard record.hasKnownVersion else {
+        isOfUnknownVersion = true
+        return
+      }
+      let found = record.sequence
+      highestSequence = Swift.max(highestSequence, found)
+      guard record.generation == generation, !hasRecord || found >= sequence else { return }
+      (start, sequence, hasRecord) = (offset, found, true)
     }
   }
 }

@@ -1,39 +1,106 @@
 internal import CSystem
 
-/// Text of at most `capacity` bytes, kept in place: no heap, a value like any other.
+/// Text of at most so many bytes, on the heap or in memory that is lent for a call: it has one owner and is never copied.
 ///
-/// What does not fit is left out, and ``isTruncated`` tells. Not for secrets: a copy is not wiped.
-public struct ByteText<let capacity: Int>: Sendable {
-  fileprivate var storage = InlineArray<capacity, UInt8>(repeating: 0)
+/// What does not fit is left out, and ``isTruncated`` tells; where there is no memory nothing fits. Not for secrets: it
+/// is not wiped. A text in place would be copied whole wherever the value that it is part of is handed on.
+@safe
+public struct ByteText: ~Copyable, @unchecked Sendable {
+  // As many bytes as the capacity, and a NUL behind those that are held; nil for no capacity, and for no memory.
+  private let base: UnsafeMutablePointer<UInt8>?
+  private let isOwner: Bool
+  private let capacity: UInt32
+  private var held: UInt32 = 0
 
   /// The number of bytes held.
-  public private(set) var count = 0
+  public var count: Int { Int(held) }
 
   /// Whether something did not fit.
   public private(set) var isTruncated = false
 
-  /// Makes an empty text.
-  @_optimize(speed)
-  public init() {}
+  /// Whether there is memory for what it is to hold.
+  public var hasMemory: Bool { unsafe base != nil }
+
+  /// Makes an empty text in which there is room for so many bytes.
+  public init(capacity: Int) {
+    let room = Swift.min(Swift.max(capacity, 0), Int(UInt16.max))
+    let memory = unsafe malloc(room &+ 1)
+    unsafe base = memory?.bindMemory(to: UInt8.self, capacity: room &+ 1)
+    isOwner = true
+    self.capacity = unsafe memory == nil ? 0 : UInt32(truncatingIfNeeded: room)
+    if let base = unsafe base { unsafe base[0] = 0 }
+  }
+
+  /// Makes a text in which there is room for nothing.
+  public init() {
+    unsafe base = nil
+    isOwner = true
+    capacity = 0
+  }
+
+  private init(in memory: UnsafeMutablePointer<UInt8>?, capacity: Int) {
+    unsafe base = memory
+    isOwner = false
+    self.capacity = UInt32(truncatingIfNeeded: capacity)
+    if let base = unsafe base { unsafe base[0] = 0 }
+  }
+
+  /// Lends a text on the stack for the length of a call: for what must be said where there is no memory, too.
+  ///
+  /// - Parameters:
+  ///   - capacity: For how many bytes there is room, 1023 at most.
+  ///   - body: What is done with the text.
+  @inline(never)
+  public static func onStack(capacity: Int, _ body: (inout ByteText) -> Void) {
+    // As much as is never taken from the heap instead, whatever the capacity.
+    unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { memory in
+      var text = unsafe ByteText(in: memory.baseAddress, capacity: Swift.min(Swift.max(capacity, 0), 1023))
+      body(&text)
+    }
+  }
 
   /// Makes a text of a literal.
-  public init(_ literal: Literal) { append(literal) }
+  public init(_ literal: Literal) {
+    self.init(capacity: literal.byteCount)
+    append(literal)
+  }
+
+  /// Makes a text of a NUL-terminated string; of nil, one with nothing in it.
+  public init(cString: UnsafePointer<CChar>?) {
+    // SAFETY: the caller hands over a NUL-terminated string.
+    let length = unsafe cString.map { unsafe Int(truncatingIfNeeded: strlen($0)) } ?? 0
+    self.init(capacity: length)
+    guard let base = unsafe base, let start = unsafe cString, length <= capacity else {
+      isTruncated = length > 0
+      return
+    }
+    // SAFETY: there is memory for the bytes and their NUL.
+    unsafe memcpy(base, start, length &+ 1)
+    held = UInt32(truncatingIfNeeded: length)
+  }
+
+  deinit { if isOwner { unsafe free(base) } }
 
   /// The bytes held.
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
-    get { storage.span.slice(from: 0, to: count) }
+    get {
+      // SAFETY: `count` never exceeds the capacity, and the span cannot outlive the owner of the memory.
+      let span = unsafe UnsafeBufferPointer(start: base, count: count).span
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
   }
 
-  /// Adds one byte. One byte of the capacity is kept for the NUL of ``withCString(_:)``.
+  /// Adds one byte.
   public mutating func append(_ byte: UInt8) {
-    guard count >= 0, count < capacity &- 1 else {
+    guard held < capacity, let base = unsafe base else {
       isTruncated = true
       return
     }
-    // SAFETY: 0 <= count < capacity.
-    unsafe storage[unchecked: count] = byte
-    count &+= 1
+    // SAFETY: fewer are held than the capacity, and there is one byte more for the NUL.
+    unsafe base[count] = byte
+    held &+= 1
+    unsafe base[count] = 0
   }
 
   /// Adds all of `bytes`.
@@ -42,19 +109,7 @@ public struct ByteText<let capacity: Int>: Sendable {
   }
 
   /// Adds all of another text.
-  ///
-  /// Through its own memory: a span over a text that is part of another value may be one over a copy that is gone
-  /// already (the optimiser of Swift 6.3, seen with the word of a thrown error).
-  @inline(never)
-  @_optimize(speed)
-  public mutating func append<let other: Int>(_ text: borrowing ByteText<other>) {
-    let length = text.count
-    guard length >= 0, length <= other else { return }
-    unsafe withUnsafeBytes(of: text.storage) { memory in
-      // SAFETY: a text holds no more than its capacity.
-      unsafe append(UnsafeRawBufferPointer(start: memory.baseAddress, count: length))
-    }
-  }
+  public mutating func append(_ text: borrowing ByteText) { append(text.bytes) }
 
   /// Adds the UTF-8 of a literal.
   public mutating func append(_ literal: Literal) { unsafe append(literal.memory) }
@@ -69,17 +124,17 @@ public struct ByteText<let capacity: Int>: Sendable {
   // Not inlined: it stands behind every literal of a log line.
   @inline(never)
   private mutating func append(_ source: UnsafeRawBufferPointer) {
-    guard count >= 0, count < capacity, let start = source.baseAddress else { return }
-    let room = capacity &- 1 &- count
-    if source.count > room { isTruncated = true }
-    let length = Swift.min(source.count, room)
-    let end = count
-    // SAFETY: `length` bytes are there, and there is room for them: end + length < capacity.
-    unsafe withUnsafeMutableBytes(of: &storage) { memory in
-      guard let base = memory.baseAddress else { return }
-      unsafe (base + end).copyMemory(from: start, byteCount: length)
+    let room = Int(capacity &- held)
+    var length = source.count
+    if length > room {
+      isTruncated = true
+      length = room
     }
-    count = end &+ length
+    guard let base = unsafe base, let start = source.baseAddress else { return }
+    // SAFETY: `length` bytes are there, and there is room for them and a NUL.
+    unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
+    held &+= UInt32(truncatingIfNeeded: length)
+    unsafe base[count] = 0
   }
 
   /// Adds a number in decimal.
@@ -102,40 +157,19 @@ public struct ByteText<let capacity: Int>: Sendable {
     append(decimal: value.magnitude)
   }
 
-  /// Holds `bytes` and nothing else.
-  public mutating func replace(with bytes: Span<UInt8>) {
-    removeAll()
-    append(bytes)
-  }
-
   /// Forgets what it holds.
   public mutating func removeAll() {
-    count = 0
+    held = 0
     isTruncated = false
+    if let base = unsafe base { unsafe base[0] = 0 }
   }
 
   /// Lends the text as a NUL-terminated C string for the length of the call.
-  public mutating func withCString<Result: ~Copyable, Failure: Error>(
+  public borrowing func withCString<Result: ~Copyable, Failure: Error>(
     _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    // SAFETY: `append` keeps the last byte free, so 0 <= count < capacity.
-    unsafe storage[unchecked: count] = 0
-    // Lent as it is: a pointer to a value that cannot change would be one to a copy.
-    return try unsafe withUnsafeMutablePointer(to: &storage) { pointer throws(Failure) in
-      try unsafe body(UnsafeRawPointer(pointer).assumingMemoryBound(to: CChar.self))
-    }
-  }
-}
-
-extension SecretBuffer {
-  /// Adds all of a text. False where it does not fit; what fits has been added.
-  @inline(never) @_optimize(speed)
-  public mutating func append<let other: Int>(_ text: borrowing ByteText<other>) -> Bool {
-    let length = text.count
-    guard length >= 0, length <= other else { return false }
-    return unsafe withUnsafeBytes(of: text.storage) { memory in
-      // SAFETY: a text holds no more than its capacity.
-      unsafe append(UnsafeRawBufferPointer(start: memory.baseAddress, count: length))
-    }
+    guard let base = unsafe base else { return try unsafe body(Literal("").cString) }
+    // SAFETY: there is a NUL behind the bytes.
+    return try unsafe body(UnsafeRawPointer(base).assumingMemoryBound(to: CChar.self))
   }
 }

@@ -7,17 +7,19 @@ internal import CSystem
 @safe
 public struct ElementBuffer<Element: BitwiseCopyable>: ~Copyable {
   private let base: UnsafeMutablePointer<Element>
-  private let capacity: Int
+  private let capacity: UInt32
+  private var filled: UInt32 = 0
 
   /// How many elements it holds.
-  public private(set) var count = 0
+  public var count: Int { Int(filled) }
 
   /// Takes memory for `capacity` elements; nil where there is none.
   public init?(capacity: Int) {
     let room = Swift.max(capacity, 1)
+    guard room <= Int(UInt32.max) else { return nil }
     guard let memory = unsafe calloc(room, MemoryLayout<Element>.stride) else { return nil }
     unsafe base = memory.bindMemory(to: Element.self, capacity: room)
-    self.capacity = room
+    self.capacity = UInt32(truncatingIfNeeded: room)
   }
 
   deinit { unsafe free(base) }
@@ -31,10 +33,10 @@ public struct ElementBuffer<Element: BitwiseCopyable>: ~Copyable {
 
   /// Adds an element. False where it does not fit.
   public mutating func append(_ element: Element) -> Bool {
-    guard count >= 0, count < capacity else { return false }
-    // SAFETY: 0 <= count < capacity.
+    guard filled < capacity else { return false }
+    // SAFETY: what is filled is less than the capacity.
     unsafe (base + count).initialize(to: element)
-    count &+= 1
+    filled &+= 1
     return true
   }
 }

@@ -18,6 +18,16 @@ public struct HeapValue<Value: BitwiseCopyable>: ~Copyable {
 
   deinit { unsafe free(place) }
 
+  /// The bytes of the value where they lie. Handing on ``value`` itself may copy it.
+  public var bytes: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      let memory = unsafe UnsafeRawBufferPointer(start: place, count: MemoryLayout<Value>.size)
+      // SAFETY: the memory is there as long as its owner.
+      return unsafe _overrideLifetime(Span(_unsafeBytes: memory), borrowing: self)
+    }
+  }
+
   /// The value, looked at and changed where it is.
   public var value: Value {
     unsafeAddress { unsafe UnsafePointer(place) }

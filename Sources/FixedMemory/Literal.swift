@@ -3,7 +3,7 @@
 /// It stands in for `StaticString`, whose address is checked, and trapped upon, wherever it is used.
 @safe
 public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
-  private let start: UnsafePointer<UInt8>?
+  private let start: UnsafePointer<UInt8>
 
   /// The length in bytes of UTF-8.
   public let byteCount: Int
@@ -11,7 +11,9 @@ public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
   /// The text of a literal.
   @inline(__always)
   public init(stringLiteral value: StaticString) {
-    unsafe start = value.hasPointerRepresentation ? value.utf8Start : nil
+    // What has none is a single character of the source, which nobody writes without quotes around it.
+    let nothing: StaticString = ""
+    unsafe start = value.hasPointerRepresentation ? value.utf8Start : nothing.utf8Start
     byteCount = value.hasPointerRepresentation ? value.utf8CodeUnitCount : 0
   }
 
@@ -24,11 +26,15 @@ public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
     }
   }
 
+  /// The text as a NUL-terminated C string, which lives as long as the program: the compiler puts a NUL behind every
+  /// literal.
+  public var cString: UnsafePointer<CChar> { unsafe UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self) }
+
   var memory: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: start, count: byteCount) }
 
   /// The byte at `index`, or nil where there is none.
   public func byte(at index: Int) -> UInt8? {
-    guard let start = unsafe start, index >= 0, index < byteCount else { return nil }
+    guard index >= 0, index < byteCount else { return nil }
     // SAFETY: the index lies within the literal, which lives as long as the program.
     return unsafe start[index]
   }

@@ -8,18 +8,26 @@ internal import CSystem
 public struct SecretBuffer: ~Copyable {
   private let base: UnsafeMutablePointer<UInt8>
 
+  // Half as long as `Int`: what owns several buffers is handed on often, and none has so many bytes.
+  private let room: UInt32
+  private var filled: UInt32 = 0
+
   /// The size of the memory in bytes.
-  public let capacity: Int
+  public var capacity: Int { Int(room) }
 
   /// How many bytes of it are filled.
-  public private(set) var count = 0
+  public private(set) var count: Int {
+    get { Int(filled) }
+    set { filled = UInt32(truncatingIfNeeded: newValue) }
+  }
 
   /// Takes memory for `capacity` bytes, all zero; nil where there is none.
   public init?(capacity: Int) {
     let size = Swift.max(capacity, 1)
+    guard size <= Int(UInt32.max) else { return nil }
     guard let memory = unsafe calloc(1, size) else { return nil }
     unsafe base = memory.bindMemory(to: UInt8.self, capacity: size)
-    self.capacity = size
+    room = UInt32(truncatingIfNeeded: size)
   }
 
   deinit {

@@ -34,7 +34,7 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
   }
 
   /// Adds the day as `YYYY-MM-DD`.
-  public func append<let capacity: Int>(to text: inout ByteText<capacity>) {
+  public func append(to text: inout ByteText) {
     var year: Int64 = 1970
     var left = rawValue
     while year < 9999, left >= Self.length(ofYear: year) {

@@ -26,25 +26,29 @@ public struct NetworkAddress: Equatable, Sendable {
       hasZone = true
       guard zone &+ 1 < text.count else { return nil }
     }
-    var address = ByteText<64>()
-    address.append(text.slice(from: 0, to: zone ?? text.count))
-    guard !address.isTruncated, address.count > 0, address.bytes.firstIndex(of: 0) == nil else { return nil }
-
-    if address.bytes.firstIndex(of: UInt8(ascii: ":")) != nil {
-      let read = unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
-        unsafe address.withCString { unsafe inet_pton(AF_INET6, $0, bytes.baseAddress) }
-      }
-      guard read == 1 else { return nil }
-    } else {
-      guard zone == nil else { return nil }
-      let read = unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
-        unsafe address.withCString { unsafe inet_pton(AF_INET, $0, bytes.baseAddress.map { unsafe $0 + 12 }) }
-      }
-      guard read == 1 else { return nil }
-      // SAFETY: the array has 16 bytes.
-      unsafe bytes[unchecked: 10] = 0xff
-      unsafe bytes[unchecked: 11] = 0xff
+    var isAddress = false
+    ByteText.onStack(capacity: 63) { address in
+      address.append(text.slice(from: 0, to: zone ?? text.count))
+      guard !address.isTruncated, address.count > 0, address.bytes.firstIndex(of: 0) == nil else { return }
+      isAddress = read(address)
     }
+    guard isAddress else { return nil }
+  }
+
+  private mutating func read(_ address: borrowing ByteText) -> Bool {
+    if address.bytes.firstIndex(of: UInt8(ascii: ":")) != nil {
+      return unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
+        unsafe address.withCString { unsafe inet_pton(AF_INET6, $0, bytes.baseAddress) }
+      } == 1
+    }
+    guard !hasZone else { return false }
+    let result = unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
+      unsafe address.withCString { unsafe inet_pton(AF_INET, $0, bytes.baseAddress.map { unsafe $0 + 12 }) }
+    }
+    // SAFETY: the array has 16 bytes.
+    unsafe bytes[unchecked: 10] = 0xff
+    unsafe bytes[unchecked: 11] = 0xff
+    return result == 1
   }
 
   /// Whether both are the same address.

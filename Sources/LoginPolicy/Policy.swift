@@ -24,6 +24,9 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: promptPlace) }
   }
 
+  /// The same as a NUL-terminated string, which lives as long as the policy; nil for the usual prompt.
+  public var promptString: UnsafePointer<CChar>? { unsafe texts.cString(at: promptPlace) }
+
   /// Whether the code is shown as it is typed.
   public var echoesCode = false
 
@@ -84,6 +87,7 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: notifierPlace) }
   }
 
+  var reading = PolicyReading()
   var texts = PolicyTexts()
   var directoryPlace = PolicyTexts.Place()
   var promptPlace = PolicyTexts.Place()

@@ -12,17 +12,15 @@ public enum PolicyFile {
   /// Reads the file.
   ///
   /// - Parameters:
-  ///   - path: Its path.
+  ///   - path: Its path, NUL-terminated.
   ///   - isOptional: Whether it may be missing.
   ///   - owner: Who must own it, and alone be able to write it.
   /// - Returns: Its bytes; nothing where it is missing and may be.
   /// - Throws: Why it cannot be read or trusted.
   public static func read(
-    _ path: Span<UInt8>, isOptional: Bool, owner: UInt32 = 0
+    _ path: UnsafePointer<CChar>, isOptional: Bool, owner: UInt32 = 0
   ) throws(PolicyProblem) -> SecretBuffer {
-    var name = ByteText<256>()
-    name.append(path)
-    let descriptor = unsafe name.withCString { unsafe csystem_openat(AT_FDCWD, $0, O_RDONLY | O_NONBLOCK, 0) }
+    let descriptor = unsafe csystem_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0)
     guard descriptor >= 0 else {
       let error = csystem_errno()
       guard isOptional, error == ENOENT else { throw PolicyProblem(inFile: "cannot be opened", error: error) }

@@ -6,8 +6,10 @@ public struct PolicyProblem: Error {
   /// What is wrong.
   public let problem: Literal
 
-  /// The argument, or the word of the file, that it is about; empty for the file itself.
-  public private(set) var word = ByteText<96>()
+  /// The argument, or the word of the file, that it is about; of a long one the beginning, and nothing for the file
+  /// itself.
+  private var letters = InlineArray<95, UInt8>(repeating: 0)
+  private var letterCount = 0
 
   /// Whether it is about `twofactor.conf` or what stands in it.
   public let isInFile: Bool
@@ -22,7 +24,12 @@ public struct PolicyProblem: Error {
   @inline(never)
   init(_ problem: Literal, _ word: Span<UInt8>, line: UInt32) {
     self.problem = problem
-    self.word.append(word)
+    var indices = Counter(to: letters.count)
+    while let index = indices.next(), let letter = word.byte(at: index) {
+      // SAFETY: the index is below the length of the array.
+      unsafe letters[unchecked: index] = letter
+      letterCount = index &+ 1
+    }
     self.line = line
     isInFile = line > 0
     error = 0
@@ -43,10 +50,10 @@ public struct PolicyProblem: Error {
   /// - Parameters:
   ///   - text: Where it is added.
   ///   - path: The path of the file.
-  public func describe<let capacity: Int>(into text: inout ByteText<capacity>, path: Span<UInt8>) {
+  public func describe(into text: inout ByteText, path: Span<UInt8>) {
     if !isInFile {
       text.append("argument \"")
-      text.append(word)
+      appendWord(to: &text)
       text.append("\"")
     } else {
       text.append(path)
@@ -54,7 +61,7 @@ public struct PolicyProblem: Error {
         text.append(", line ")
         text.append(decimal: UInt64(line))
         text.append(", \"")
-        text.append(word)
+        appendWord(to: &text)
         text.append("\"")
       }
     }
@@ -63,6 +70,15 @@ public struct PolicyProblem: Error {
     if error != 0 {
       text.append(": ")
       unsafe text.append(cString: csystem_error_text(error))
+    }
+  }
+
+  /// Adds the argument, or the word of the file, that it is about; of a long one the beginning.
+  public func appendWord(to text: inout ByteText) {
+    var indices = Counter(to: letterCount)
+    while let index = indices.next() {
+      // SAFETY: no more letters are counted than there are.
+      text.append(unsafe letters[unchecked: index])
     }
   }
 }

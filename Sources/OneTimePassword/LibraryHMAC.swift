@@ -57,9 +57,7 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
   }
 
   private static func makeContext() -> OpaquePointer? {
-    var name = ByteText<8>()
-    name.append("HMAC")
-    guard let method = unsafe name.withCString({ unsafe EVP_MAC_fetch(nil, $0, nil) }) else { return nil }
+    guard let method = unsafe EVP_MAC_fetch(nil, Literal("HMAC").cString, nil) else { return nil }
     // The context keeps the method alive.
     let context = unsafe EVP_MAC_CTX_new(method)
     unsafe EVP_MAC_free(method)
@@ -67,24 +65,16 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
   }
 
   private static func start(_ context: OpaquePointer, _ key: Span<UInt8>, _ algorithm: HashAlgorithm) -> Bool {
-    var parameter = ByteText<8>()
-    parameter.append("digest")
-    var name = ByteText<8>()
-    name.append(algorithm.name)
-    return unsafe parameter.withCString { parameter in
-      unsafe name.withCString { name in
-        var parameters = unsafe (
-          OSSL_PARAM_construct_utf8_string(parameter, UnsafeMutablePointer(mutating: name), 0),
-          OSSL_PARAM_construct_end()
-        )
-        return unsafe withUnsafeBytes(of: &parameters) { parameters in
-          unsafe key.withUnsafeBufferPointer { key in
-            // SAFETY: both parameters are of one type, one behind the other; the strings outlive the call.
-            unsafe EVP_MAC_init(
-              context, key.baseAddress, key.count, parameters.baseAddress?.assumingMemoryBound(to: OSSL_PARAM.self))
-              == 1
-          }
-        }
+    // The name is read alone (OSSL_PARAM(3)).
+    let name = unsafe UnsafeMutablePointer(mutating: algorithm.name.cString)
+    var parameters = unsafe (
+      OSSL_PARAM_construct_utf8_string(Literal("digest").cString, name, 0), OSSL_PARAM_construct_end()
+    )
+    return unsafe withUnsafeBytes(of: &parameters) { parameters in
+      unsafe key.withUnsafeBufferPointer { key in
+        // SAFETY: both parameters are of one type, one behind the other; the strings live as long as the program.
+        unsafe EVP_MAC_init(
+          context, key.baseAddress, key.count, parameters.baseAddress?.assumingMemoryBound(to: OSSL_PARAM.self)) == 1
       }
     }
   }

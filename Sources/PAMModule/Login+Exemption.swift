@@ -42,7 +42,7 @@ extension Login {
     do throws(EnrollmentFailure) {
       let path = try EnrollmentPath(template: policy.directory, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      guard policy.gracePeriod > 0, let key = graceKey(policy) else { return nil }
+      guard policy.gracePeriod > 0, let key = transaction.graceKey(policy) else { return nil }
       let passes = try GraceCheck.passes(
         key, in: directory, period: policy.gracePeriod, limits: policy.limits)
       return passes ? .accepted(.grace) : nil
@@ -57,15 +57,6 @@ extension Login {
       return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
     }
     return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil
-  }
-
-  /// What a grace period is bound to; nil for a local login, a host name, and an address that means something on
-  /// one link alone.
-  func graceKey(_ policy: borrowing Policy) -> GraceKey? {
-    guard policy.gracePeriod > 0, let address = NetworkAddress(transaction.remoteHost), !address.hasZone else {
-      return nil
-    }
-    return GraceKey(service: transaction.service, address: address.bytes.span)
   }
 
   private func isRemoteHostTrusted(_ policy: borrowing Policy) -> Bool {
@@ -109,21 +100,22 @@ extension Login {
   /// Whether an account is in one of the groups, by name or number.
   private mutating func membership(of account: borrowing Account, in list: Span<UInt8>) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
-    var name = ByteText<256>()
-    name.append(account.name)
     let primary = account.groupID
-    let count = unsafe name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
+    let count = unsafe account.name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
     guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }
     var isMember = false
     var words = ListWords()
     while let word = words.next(in: list) {
-      var text = ByteText<256>()
+      var text = ByteText(capacity: 255)
+      guard text.hasMemory else {
+        return .unknown(Outcome(EnrollmentFailure(.io, "groups", "out of memory")))
+      }
       text.append(word)
       var group: gid_t = 0
       var listsAccount: Int32 = 0
       let found = unsafe text.withCString { text in
-        unsafe name.withCString { unsafe csystem_find_group(text, $0, &group, &listsAccount) }
+        unsafe account.name.withCString { unsafe csystem_find_group(text, $0, &group, &listsAccount) }
       }
       guard found >= 0 else { return .unknown(groupsFailure()) }
       guard found > 0, !text.isTruncated else { return .unknown(noSuchGroup(text)) }
@@ -141,9 +133,21 @@ extension Login {
     Outcome(EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno()))
   }
 
-  private mutating func noSuchGroup(_ name: borrowing ByteText<256>) -> Outcome {
+  private mutating func noSuchGroup(_ name: borrowing ByteText) -> Outcome {
+    words = ByteText(capacity: Outcome.wordsCapacity)
     words.append("there is no such group: ")
     words.append(name)
     return .denied(.configuration)
+  }
+}
+
+extension PAMTransaction {
+  /// What a grace period is bound to; nil for a local login, a host name, and an address that means something on
+  /// one link alone.
+  func graceKey(_ policy: borrowing Policy) -> GraceKey? {
+    guard policy.gracePeriod > 0, let address = NetworkAddress(remoteHost), !address.hasZone else {
+      return nil
+    }
+    return GraceKey(service: service, address: address.bytes.span)
   }
 }

@@ -81,7 +81,7 @@ extension Login {
       // Many a password ends in ten letters that could be a backup code. Nobody guesses one of those; where the user
       // is asked all the same, it is not counted against the owner of such a password.
       let check = try CodeCheck(
-        reply, in: directory, limits: policy.limits, graceKey: graceKey(policy),
+        reply, in: directory, limits: policy.limits, graceKey: transaction.graceKey(policy),
         countsFailure: !isTrial || reply.code(.six) != nil)
       switch check.verdict {
       case .acceptedCode: codeLength = check.digits

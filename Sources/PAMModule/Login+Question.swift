@@ -7,7 +7,7 @@ internal import Verification
 extension Login {
   /// Asks, or takes the code from the end of an earlier password, and decides.
   mutating func outcomeOfQuestion(
-    _ account: borrowing Account, _ user: borrowing ByteText<256>, _ policy: borrowing Policy
+    _ account: borrowing Account, _ user: borrowing ByteText, _ policy: borrowing Policy
   ) -> Outcome {
     if policy.password.isTriedFirst || policy.password.isUsedAlone {
       let outcome = outcomeOfEarlierPassword(account, policy)
@@ -15,9 +15,8 @@ extension Login {
     }
     do throws(PAMTransaction.ConversationFailure) {
       let isForwarding = policy.password.isForwarded
-      var prompt = prompt(policy)
-      let answer = try transaction.ask(
-        &prompt, echoes: policy.echoesCode && !isForwarding,
+      let answer = try unsafe transaction.ask(
+        prompt(policy), echoes: policy.echoesCode && !isForwarding,
         limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
       // An application may change the user while it asks; the code would then be for somebody else. A name that was cut
       // is nobody's, and stays so.
@@ -35,15 +34,11 @@ extension Login {
     }
   }
 
-  @_optimize(speed)
-  private func prompt(_ policy: borrowing Policy) -> ByteText<129> {
-    var prompt = ByteText<129>()
-    if policy.prompt.count > 0 {
-      prompt.append(policy.prompt)
-    } else {
-      prompt.append(policy.password.isForwarded ? "Password & verification code: " : "Verification code: ")
-    }
-    return prompt
+  /// What the user is asked with, NUL-terminated. It lives as long as the policy.
+  private func prompt(_ policy: borrowing Policy) -> UnsafePointer<CChar> {
+    if let prompt = unsafe policy.promptString { return unsafe prompt }
+    let usual: Literal = policy.password.isForwarded ? "Password & verification code: " : "Verification code: "
+    return unsafe usual.cString
   }
 
   private mutating func outcomeOfReply(
@@ -71,7 +66,7 @@ extension Login {
     do throws(EnrollmentFailure) {
       let path = try EnrollmentPath(template: policy.directory, account: account)
       let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      let check = try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy))
+      let check = try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: transaction.graceKey(policy))
       return self.outcome(of: check)
     } catch {
       if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: SystemClock.now) }

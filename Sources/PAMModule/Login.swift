@@ -7,12 +7,12 @@ internal import Verification
 
 /// One call of pam_authenticate(3), from the arguments to the answer. The way has no return: policy, account,
 /// question, files, verdict, log.
-struct Login {
+struct Login: ~Copyable {
   let transaction: PAMTransaction
   let arguments: ModuleArguments
 
   /// What the log says beside the outcome.
-  var words = Outcome.Words()
+  var words = ByteText()
 
   /// When the user last got in, where that was by a backup code, in seconds since the epoch; else 0.
   var backupCodeUsedAt: Int64 = 0
@@ -27,41 +27,44 @@ struct Login {
   /// Decides, logs, tells the user, and answers.
   @_optimize(speed)
   mutating func run() -> PAMStatus {
-    var user = ByteText<256>()
-    user.append(transaction.knownUser)
+    var user = ByteText(capacity: 255)
     let outcome = decide(&user)
     log(outcome, user)
     tell(outcome)
     return outcome.status
   }
 
-  @_optimize(speed)
-  private func log(_ outcome: Outcome, _ user: borrowing ByteText<256>) {
-    var line = ByteText<1024>()
-    outcome.appendLogLine(to: &line, user: user.bytes, remoteHost: transaction.remoteHost, words: words)
-    transaction.log(outcome.priority, &line)
+  private func log(_ outcome: Outcome, _ user: borrowing ByteText) {
+    ByteText.onStack(capacity: 1023) { line in
+      // Where it was not come so far as to ask for the user, it is the one that the application has set.
+      let user = user.count > 0 ? user.bytes : transaction.knownUser
+      outcome.appendLogLine(to: &line, user: user, remoteHost: transaction.remoteHost, words: words)
+      transaction.log(outcome.priority, line)
+    }
   }
 
-  @_optimize(speed)
   private func tell(_ outcome: Outcome) {
-    var message = ByteText<256>()
-    outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
-    if message.count > 0 { transaction.tell(&message, isError: outcome.isRefusal) }
+    ByteText.onStack(capacity: 255) { message in
+      outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
+      if message.count > 0 { transaction.tell(message, isError: outcome.isRefusal) }
+    }
   }
 
-  private mutating func decide(_ user: inout ByteText<256>) -> Outcome {
+  private mutating func decide(_ user: inout ByteText) -> Outcome {
     do throws(PolicyProblem) {
       let policy = try arguments.policy()
       return decide(&user, policy)
     } catch {
-      error.describe(into: &words, path: arguments.policyFile().path.bytes)
+      words = ByteText(capacity: Outcome.wordsCapacity)
+      error.describe(into: &words, path: arguments.policyFilePath)
       // A host that is short of memory is not one that is configured wrongly.
       return .denied(error.error == ENOMEM ? .outOfMemory : .configuration)
     }
   }
 
   @_optimize(speed)
-  private mutating func decide(_ user: inout ByteText<256>, _ policy: borrowing Policy) -> Outcome {
+  private mutating func decide(_ user: inout ByteText, _ policy: borrowing Policy) -> Outcome {
+    guard user.hasMemory else { return .denied(.outOfMemory) }
     guard transaction.readUser(into: &user) else { return .denied(.noConversation) }
     var account = Account()
     if case .failed(let error) = account.find(named: user) {
@@ -83,44 +86,46 @@ struct Login {
 
   /// With `debug`: why the user is not asked.
   private func logReason(_ why: Literal) {
-    var line = ByteText<1024>()
-    line.append("debug exempt: ")
-    line.append(why)
-    transaction.log(.debug, &line)
+    ByteText.onStack(capacity: 1023) { line in
+      line.append("debug exempt: ")
+      line.append(why)
+      transaction.log(.debug, line)
+    }
   }
 
   /// With `debug`: what the attempt is judged by. Nothing that a user keeps secret is known yet.
   private func logDetails(_ policy: borrowing Policy, _ account: borrowing Account) {
-    var line = ByteText<1024>()
-    line.append("debug window=")
-    line.append(decimal: policy.limits.window)
-    line.append(" look_ahead=")
-    line.append(decimal: policy.limits.lookAhead)
-    line.append(" max_failures=")
-    line.append(decimal: UInt64(policy.limits.maximumFailures))
-    line.append(policy.limits.acceptsBackupCodes ? " backup_codes=yes" : " backup_codes=no")
-    line.append(policy.passesUnenrolled ? " nullok=yes" : " nullok=no")
-    line.append(" directory=")
-    line.append(escaped: policy.directory)
-    if account.isKnown {
-      line.append(" uid=")
-      line.append(decimal: UInt64(account.userID))
-      line.append(" home=")
-      line.append(escaped: account.home.bytes)
+    ByteText.onStack(capacity: 1023) { line in
+      line.append("debug window=")
+      line.append(decimal: policy.limits.window)
+      line.append(" look_ahead=")
+      line.append(decimal: policy.limits.lookAhead)
+      line.append(" max_failures=")
+      line.append(decimal: UInt64(policy.limits.maximumFailures))
+      line.append(policy.limits.acceptsBackupCodes ? " backup_codes=yes" : " backup_codes=no")
+      line.append(policy.passesUnenrolled ? " nullok=yes" : " nullok=no")
+      line.append(" directory=")
+      line.append(escaped: policy.directory)
+      if account.isKnown {
+        line.append(" uid=")
+        line.append(decimal: UInt64(account.userID))
+        line.append(" home=")
+        line.append(escaped: account.home.bytes)
+      }
+      transaction.log(.debug, line)
     }
-    transaction.log(.debug, &line)
   }
 }
 
 extension Login {
   /// What became of a code.
-  mutating func outcome(of check: borrowing CodeCheck) -> Outcome {
+  mutating func outcome(of check: consuming CodeCheck) -> Outcome {
     switch check.verdict {
     case .acceptedCode:
-      words.removeAll()
-      words.append(check.deviceName)
       backupCodeUsedAt = check.backupCodeUsedAt
-      return .accepted(check.isCounterBased ? .hotp : .totp)
+      let isCounterBased = check.isCounterBased
+      words = check.takeDeviceName()
+      return .accepted(isCounterBased ? .hotp : .totp)
     case .acceptedBackupCode: return .accepted(.backupCode(left: check.backupCodesLeft))
     case .wrongCode(let failures): return .denied(.wrongCode(failures: failures))
     case .outsideWindow(let steps): return .denied(.outsideWindow(steps: steps))

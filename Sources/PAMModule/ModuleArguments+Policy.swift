@@ -6,32 +6,46 @@ extension ModuleArguments {
   ///
   /// - Returns: The policy.
   /// - Throws: What is wrong with an argument, the file, or a line of it.
+  @_optimize(speed)
   func policy() throws(PolicyProblem) -> Policy {
-    var parser = PolicyParser()
-    try readFile(into: &parser)
+    var policy = Policy()
+    try readFile(into: &policy)
     var indices = Counter(to: count)
     while let index = indices.next() {
-      try parser.read(argument(at: index))
+      try policy.read(argument(at: index))
     }
-    return try parser.finish()
+    try policy.check()
+    return policy
   }
 
-  private func readFile(into parser: inout PolicyParser) throws(PolicyProblem) {
-    let (path, isOptional) = policyFile()
-    try parser.read(file: PolicyFile.read(path.bytes, isOptional: isOptional))
+  private func readFile(into policy: inout Policy) throws(PolicyProblem) {
+    if let path = unsafe namedFile {
+      try policy.read(file: unsafe PolicyFile.read(path, isOptional: false))
+    } else {
+      try policy.read(file: unsafe PolicyFile.read(PolicyFile.usualPath.cString, isOptional: true))
+    }
   }
 
-  /// The path of the configuration file, and whether it may be missing.
-  func policyFile() -> (path: ByteText<256>, isOptional: Bool) {
-    var path = ByteText<256>(PolicyFile.usualPath)
-    var isOptional = true
+  /// The path of the configuration file where an argument names one, NUL-terminated; such a file may not be missing.
+  private var namedFile: UnsafePointer<CChar>? {
+    var path: UnsafePointer<CChar>?
+    let name: Literal = "conf="
     var indices = Counter(to: count)
     while let index = indices.next() {
-      let argument = argument(at: index)
-      guard argument.starts(with: "conf=/") else { continue }
-      path.replace(with: argument.slice(from: 5))
-      isOptional = false
+      guard argument(at: index).starts(with: "conf=/") else { continue }
+      // SAFETY: the argument is longer than the name.
+      unsafe path = text(at: index).map { unsafe $0 + name.byteCount }
     }
-    return (path, isOptional)
+    return unsafe path
+  }
+
+  /// The path of the configuration file.
+  var policyFilePath: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      if let path = unsafe namedFile { return unsafe span(of: path) }
+      // SAFETY: a literal lives as long as the program.
+      return unsafe _overrideLifetime(PolicyFile.usualPath.bytes, borrowing: self)
+    }
   }
 }

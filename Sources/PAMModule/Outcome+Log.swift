@@ -20,7 +20,7 @@ extension Outcome {
   ///   - remoteHost: Where the login comes from.
   ///   - words: What belongs to the outcome.
   func appendLogLine(
-    to line: inout ByteText<1024>, user: Span<UInt8>, remoteHost: Span<UInt8>, words: borrowing Words
+    to line: inout ByteText, user: Span<UInt8>, remoteHost: Span<UInt8>, words: borrowing Words
   ) {
     switch self {
     case .accepted, .exempt, .exemptUntil: line.append("accepted user=")
@@ -39,7 +39,7 @@ extension Outcome {
 }
 
 extension Outcome.Method {
-  fileprivate func append(to line: inout ByteText<1024>, _ words: borrowing Outcome.Words) {
+  fileprivate func append(to line: inout ByteText, _ words: borrowing Outcome.Words) {
     switch self {
     case .totp:
       line.append(" method=totp device=")
@@ -56,7 +56,7 @@ extension Outcome.Method {
 }
 
 extension Outcome.Denial {
-  fileprivate func append(to line: inout ByteText<1024>, _ words: borrowing Outcome.Words) {
+  fileprivate func append(to line: inout ByteText, _ words: borrowing Outcome.Words) {
     line.append(" reason=")
     switch self {
     case .wrongCode(let failures):
@@ -75,9 +75,10 @@ extension Outcome.Denial {
     case .noReply, .noConversation: line.append("no-reply")
     case .malformedReply: line.append("malformed-reply")
     case .failure(let failure):
-      var detail = Outcome.Words()
-      failure.describe(into: &detail)
-      line.append(failure.reason.name, detail: detail)
+      ByteText.onStack(capacity: Outcome.wordsCapacity) { detail in
+        failure.describe(into: &detail)
+        line.append(failure.reason.name, detail: detail)
+      }
     case .configuration: line.append("configuration", detail: words)
     case .outOfMemory: line.append("io-error", detail: words)
     }
@@ -111,24 +112,34 @@ extension ByteText {
       return
     }
     let end = count &+ room
-    var indices = Counter(to: bytes.count)
-    while count < end, let index = indices.next() { append(escaped: bytes.byte(at: index) ?? 0, keepsBlank: false) }
+    var (start, index) = (0, 0)
+    while count &+ (index &- start) < end, let byte = bytes.byte(at: index) {
+      if !Self.isPlain(byte) {
+        append(bytes.slice(from: start, to: index))
+        append(escaped: byte)
+        start = index &+ 1
+      }
+      index &+= 1
+    }
+    append(bytes.slice(from: start, to: index))
   }
 
   fileprivate mutating func append(_ reason: Literal, detail: borrowing Outcome.Words) {
     append(reason)
     append(" detail=\"")
     var indices = Counter(to: detail.count)
-    while let index = indices.next() { append(escaped: detail.bytes.byte(at: index) ?? 0, keepsBlank: true) }
+    while let index = indices.next() {
+      let byte = detail.bytes.byte(at: index) ?? 0
+      if Self.isPlain(byte) || byte == 0x20 { append(byte) } else { append(escaped: byte) }
+    }
     append("\"")
   }
 
-  private mutating func append(escaped byte: UInt8, keepsBlank: Bool) {
-    let isPlain = byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "\"")
-    if isPlain || (keepsBlank && byte == 0x20) {
-      append(byte)
-      return
-    }
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "\"")
+  }
+
+  private mutating func append(escaped byte: UInt8) {
     append("\\x")
     append(hexDigit: byte &>> 4)
     append(hexDigit: byte & 15)

@@ -7,7 +7,7 @@ extension Outcome {
   /// - Parameters:
   ///   - text: Where it is added.
   ///   - moment: When the user last got in, where that was by a backup code, in seconds since the epoch; else 0.
-  func appendMessage(to text: inout ByteText<256>, backupCodeUsedAt moment: Int64) {
+  func appendMessage(to text: inout ByteText, backupCodeUsedAt moment: Int64) {
     switch self {
     case .accepted(.backupCode(let left)):
       text.append(decimal: Int64(left))

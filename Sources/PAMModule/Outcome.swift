@@ -54,7 +54,10 @@ enum Outcome {
 
   /// What the log says beside the outcome: the name of the device, or what is wrong with the configuration. Apart from
   /// it, since an outcome goes through many hands.
-  typealias Words = ByteText<256>
+  typealias Words = ByteText
+
+  /// Room for the words: for the longest name of a device, and for what is wrong with a file.
+  static var wordsCapacity: Int { 255 }
 }
 
 extension Outcome {

@@ -22,7 +22,7 @@ struct PAMTransaction {
   ///
   /// - Parameter text: Where the name is put, as it is now.
   /// - Returns: False where it cannot be had.
-  func readUser(into text: inout ByteText<256>) -> Bool {
+  func readUser(into text: inout ByteText) -> Bool {
     var name: UnsafePointer<CChar>?
     guard unsafe pam_get_user(handle, &name, nil) == PAM_SUCCESS, let name = unsafe name else { return false }
     text.removeAll()
@@ -54,10 +54,8 @@ struct PAMTransaction {
   /// A variable of the PAM environment (pam_getenv(3)), which the application sets; not of the process's.
   @_lifetime(borrow self)
   func environment(_ name: Literal) -> Span<UInt8> {
-    var name = ByteText<64>(name)
     // SAFETY: libpam owns the string.
-    let value = unsafe name.withCString { unsafe UnsafePointer(pam_getenv(handle, $0)) }
-    return unsafe span(of: value)
+    unsafe span(of: UnsafePointer(pam_getenv(handle, name.cString)))
   }
 
   /// Asks libpam to answer a failure no sooner than about this (pam_fail_delay(3)).
@@ -103,7 +101,7 @@ struct PAMTransaction {
   }
 
   /// Writes a line to the system's log under the module's name (pam_syslog(3)).
-  func log(_ priority: LogPriority, _ line: inout ByteText<1024>) {
+  func log(_ priority: LogPriority, _ line: borrowing ByteText) {
     unsafe line.withCString { unsafe cpam_syslog(handle, priority.rawValue, $0) }
   }
 
@@ -122,26 +120,26 @@ struct PAMTransaction {
   /// the code for the modules that follow.
   ///
   /// - Parameters:
-  ///   - prompt: What the user is asked with.
+  ///   - prompt: What the user is asked with, NUL-terminated.
   ///   - echoes: Whether the answer is shown as it is typed.
   ///   - limit: One byte more than this is kept of an answer that is longer.
   /// - Returns: The answer; empty where there is none.
   /// - Throws: Why there is no answer.
-  func ask(_ prompt: inout ByteText<129>, echoes: Bool, limit: Int) throws(ConversationFailure) -> SecretBuffer {
+  func ask(
+    _ prompt: UnsafePointer<CChar>, echoes: Bool, limit: Int
+  ) throws(ConversationFailure) -> SecretBuffer {
     guard var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
     var response: UnsafeMutablePointer<pam_response>?
-    let status = unsafe prompt.withCString { text in
-      unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, text, &response)
-    }
+    let status = unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, prompt, &response)
     guard let response = unsafe response else {
       guard status == PAM_SUCCESS else { throw .failed }
       return answer
     }
     // SAFETY: the answer and its array are the module's to free (pam_conv(3)), whatever the status.
     if let text = unsafe response.pointee.resp {
-      var index = 0
-      while unsafe text[index] != 0, unsafe answer.append(UInt8(bitPattern: text[index])) { index &+= 1 }
-      unsafe explicit_bzero(text, strlen(text))
+      let length = unsafe strlen(text)
+      _ = unsafe answer.append(Span(_unsafeBytes: UnsafeRawBufferPointer(start: text, count: length)))
+      unsafe explicit_bzero(text, length)
       unsafe free(text)
     }
     unsafe explicit_bzero(response, MemoryLayout<pam_response>.size)
@@ -151,7 +149,7 @@ struct PAMTransaction {
   }
 
   /// Tells the user something, unless the application wants no messages.
-  func tell(_ text: inout ByteText<256>, isError: Bool) {
+  func tell(_ text: borrowing ByteText, isError: Bool) {
     guard !isSilent else { return }
     var response: UnsafeMutablePointer<pam_response>?
     _ = unsafe text.withCString { text in

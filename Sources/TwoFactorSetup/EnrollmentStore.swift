@@ -16,7 +16,7 @@ struct EnrollmentStore {
     case unusable(EnrollmentFailure)
   }
 
-  let account: Account
+  let account: UserAccount
   let settings: HostSettings
   private let place: Place
 
@@ -27,11 +27,11 @@ struct EnrollmentStore {
     init(_ path: consuming EnrollmentPath) { self.path = path }
   }
 
-  init(account: Account, settings: HostSettings) throws {
+  init(account: UserAccount, settings: HostSettings) throws {
     self.account = account
     self.settings = settings
     do throws(EnrollmentFailure) {
-      place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account))
+      place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
     } catch {
       throw SetupError(error, directory: settings.directoryTemplate)
     }
@@ -42,8 +42,8 @@ struct EnrollmentStore {
 
   /// The directory, for a person.
   var directory: String {
-    var text = ByteText<4096>()
-    place.path.describe(into: &text, account: account)
+    var text = ByteText(capacity: 4095)
+    place.path.describe(into: &text, account: account.entry)
     return String(decoding: text.bytes)
   }
 
@@ -53,7 +53,7 @@ struct EnrollmentStore {
   func standing() throws -> Standing {
     var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
-      let opened = try EnrollmentDirectory(place.path, of: account, identity: &identity)
+      let opened = try EnrollmentDirectory(place.path, of: account.entry, identity: &identity)
       do throws(EnrollmentFailure) {
         _ = try opened.readCredential()
         return .enrolled
@@ -107,10 +107,10 @@ struct EnrollmentStore {
         return try opened.replace(locked, with: text.bytes, state: state)
       case .unusable:
         let opened = try open(&identity)
-        try opened.remove(place.path, of: account, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
       }
       try EnrollmentDirectory.create(
-        place.path, of: account, credential: text.bytes, state: state, tag: tag, identity: &identity)
+        place.path, of: account.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
     }
     SELinuxLabel.restore(directory)
   }
@@ -122,12 +122,12 @@ struct EnrollmentStore {
       let opened = try open(&identity)
       do throws(EnrollmentFailure) {
         let locked = try lock(opened)
-        try opened.remove(place.path, of: account, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
         extendLifetime(locked)
       } catch {
         // Files that no login can use are not worth a lock.
         guard error.reason == .corrupt || error.reason == .insecure else { throw error }
-        try opened.remove(place.path, of: account, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
       }
     }
   }
@@ -160,16 +160,17 @@ struct EnrollmentStore {
   /// - Throws: ``SetupError`` with ``ExitStatus/refused`` where the code is not accepted.
   func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
     let reply = try Self.reply(line)
-    let check = try changing { identity in
+    let (verdict, codesLeft) = try changing { identity in
       let opened = try open(&identity)
-      return try CodeCheck(reply, in: opened, limits: settings.limits)
+      let check = try CodeCheck(reply, in: opened, limits: settings.limits)
+      return (check.verdict, check.backupCodesLeft)
     }
-    if case .outsideWindow = check.verdict {
+    if case .outsideWindow = verdict {
       let period = try read { credential, _ in credential.commonPeriod }
-      if let refusal = CodeRefusal(check.verdict, period: period) { throw refusal.error }
+      if let refusal = CodeRefusal(verdict, period: period) { throw refusal.error }
     }
-    if let refusal = CodeRefusal(check.verdict, period: nil) { throw refusal.error }
-    if case .acceptedBackupCode = check.verdict { return check.backupCodesLeft }
+    if let refusal = CodeRefusal(verdict, period: nil) { throw refusal.error }
+    if case .acceptedBackupCode = verdict { return codesLeft }
     return nil
   }
 
@@ -187,7 +188,7 @@ struct EnrollmentStore {
 
   /// Opens the directory.
   func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
-    try EnrollmentDirectory(place.path, of: account, identity: &identity)
+    try EnrollmentDirectory(place.path, of: account.entry, identity: &identity)
   }
 
   /// Makes a change that no signal interrupts.

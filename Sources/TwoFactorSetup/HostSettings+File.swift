@@ -14,7 +14,12 @@ extension HostSettings {
   ///   understood: what was meant to be strict is not taken for nothing.
   static func load(from path: String = path) throws -> HostSettings {
     do throws(PolicyProblem) {
-      return try HostSettings(bytes: PolicyFile.read(path.utf8.span, isOptional: true))
+      var name = ByteText(capacity: path.utf8.count)
+      name.append(path.utf8.span)
+      let bytes = try unsafe name.withCString { name throws(PolicyProblem) in
+        try unsafe PolicyFile.read(name, isOptional: true)
+      }
+      return try HostSettings(bytes: bytes)
     } catch {
       throw failure(error, path)
     }
@@ -35,7 +40,7 @@ extension HostSettings {
   }
 
   private init(bytes: borrowing SecretBuffer) throws(PolicyProblem) {
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: bytes)
     let policy = try parser.finish()
     directoryTemplate = String(decoding: policy.directory)
@@ -48,7 +53,7 @@ extension HostSettings {
   }
 
   private static func failure(_ problem: PolicyProblem, _ path: String) -> SetupError {
-    var text = ByteText<512>()
+    var text = ByteText(capacity: 511)
     problem.describe(into: &text, path: path.utf8.span)
     return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can mend it")
   }

@@ -8,7 +8,7 @@ enum Identity {
   /// a home happens with the rights of its owner, never with root's.
   ///
   /// - Throws: ``SetupError`` where the system refuses, or where the way back is still open.
-  static func become(_ account: Account) throws {
+  static func become(_ account: UserAccount) throws {
     if geteuid() == account.userID { return }
     let changed =
       unsafe initgroups(account.nameText, account.groupID) == 0

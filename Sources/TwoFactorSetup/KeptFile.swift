@@ -7,7 +7,7 @@ import Glibc
 /// It is made with the rights of the account that it is for, also where root writes the enrolment itself.
 struct KeptFile {
   let path: String
-  private let account: Account
+  private let account: UserAccount
   private let displaced: String?
 
   /// Writes a new file.
@@ -18,7 +18,7 @@ struct KeptFile {
   ///   - force: Whether it may take the place of a file that is there; that one comes back with ``withdraw()``.
   ///   - account: Whose it is to be.
   /// - Throws: ``SetupError``; then everything is as it was.
-  init(_ path: String, contents: [UInt8], force: Bool, for account: Account) throws {
+  init(_ path: String, contents: [UInt8], force: Bool, for account: UserAccount) throws {
     var identity = FileSystemIdentity()
     try Self.take(&identity, of: account)
     self.path = path
@@ -58,7 +58,7 @@ struct KeptFile {
   ///   - path: Where the file is to go.
   ///   - account: Whose it is to be.
   /// - Throws: ``SetupError`` where something is there.
-  static func requireAbsent(_ path: String, for account: Account) throws {
+  static func requireAbsent(_ path: String, for account: UserAccount) throws {
     var identity = FileSystemIdentity()
     try take(&identity, of: account)
     var status = stat()
@@ -81,13 +81,13 @@ struct KeptFile {
     putBack()
   }
 
-  private static func take(_ identity: inout FileSystemIdentity, of account: Account) throws {
+  private static func take(_ identity: inout FileSystemIdentity, of account: UserAccount) throws {
     do throws(EnrollmentFailure) {
-      try identity.assume(account)
+      try identity.assume(account.entry)
     } catch {
       throw SetupError(.notPermitted, "cannot act as \(account.nameText)")
     }
-    _ = identity.addSupplementaryGroups(of: account)
+    _ = identity.addSupplementaryGroups(of: account.entry)
   }
 
   private func putBack() {

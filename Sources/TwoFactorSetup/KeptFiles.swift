@@ -6,16 +6,16 @@ import Glibc
 /// ``checkForInterruption()`` looks for them.
 struct KeptFiles: ~Copyable {
   private let interruptions: Interruptions
-  private let account: Account
+  private let account: UserAccount
   private var files: [KeptFile] = []
 
-  private init(_ account: Account) throws {
+  private init(_ account: UserAccount) throws {
     interruptions = try Interruptions()
     self.account = account
   }
 
   /// Runs `body`, and keeps the files of an account that it made where it comes to its end.
-  static func keeping(for account: Account, _ body: (inout KeptFiles) throws -> Void) throws {
+  static func keeping(for account: UserAccount, _ body: (inout KeptFiles) throws -> Void) throws {
     var kept = try KeptFiles(account)
     do {
       try body(&kept)
@@ -35,7 +35,7 @@ struct KeptFiles: ~Copyable {
   ///   - force: Whether they may take the place of what is there.
   ///   - account: Whose they are to be.
   /// - Throws: ``SetupError`` where one is there, and may not be replaced.
-  static func requireAbsent(_ paths: String?..., unless force: Bool, for account: Account) throws {
+  static func requireAbsent(_ paths: String?..., unless force: Bool, for account: UserAccount) throws {
     for case let path? in paths where !force { try KeptFile.requireAbsent(path, for: account) }
   }
 

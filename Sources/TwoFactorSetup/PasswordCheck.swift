@@ -17,7 +17,7 @@ enum PasswordCheck {
   ///
   /// - Throws: ``SetupError``: ``ExitStatus/refused`` for a wrong password, ``ExitStatus/configuration`` for
   ///   a host without the service; ``Interruption``.
-  static func run(for account: Account, at terminal: Terminal) throws {
+  static func run(for account: UserAccount, at terminal: Terminal) throws {
     try requireService()
     let questions = PasswordQuestions(terminal: terminal)
     var conversation = unsafe pam_conv(conv: answer, appdata_ptr: Unmanaged.passUnretained(questions).toOpaque())
@@ -50,7 +50,7 @@ enum PasswordCheck {
         + "/etc/security/twofactor.conf")
   }
 
-  private static func error(_ status: Int32, words: String, account: Account) -> SetupError {
+  private static func error(_ status: Int32, words: String, account: UserAccount) -> SetupError {
     switch status {
     case PAM_AUTH_ERR, PAM_USER_UNKNOWN, PAM_MAXTRIES, PAM_PERM_DENIED, PAM_CRED_INSUFFICIENT:
       SetupError(

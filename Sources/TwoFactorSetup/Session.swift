@@ -9,7 +9,7 @@ struct Session {
   let store: EnrollmentStore
   let wantsJSON: Bool
 
-  var account: Account { subject.account }
+  var account: UserAccount { subject.account }
 
   /// What follows a subcommand in a hint: the account, where root acts for it.
   var userOption: String { subject.isManagedByRoot ? " --user \(accountName)" : "" }

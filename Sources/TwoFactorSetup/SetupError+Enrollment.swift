@@ -9,7 +9,7 @@ extension SetupError {
   ///   - failure: The failure.
   ///   - directory: Where the enrolment lies.
   init(_ failure: EnrollmentFailure, directory: String) {
-    var text = ByteText<256>()
+    var text = ByteText(capacity: 255)
     failure.describe(into: &text)
     let message = "\(directory): \(String(decoding: text.bytes).loweredFirst)"
     switch failure.reason {

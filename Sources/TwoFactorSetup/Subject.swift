@@ -3,7 +3,7 @@ import Glibc
 
 /// Whom a subcommand acts for.
 struct Subject {
-  let account: Account
+  let account: UserAccount
 
   /// Whether root acts for somebody by `--user`: then nothing is asked that only that user knows.
   let isManagedByRoot: Bool
@@ -15,7 +15,7 @@ struct Subject {
   ///   ``ExitStatus/noSuchAccount``.
   init(user name: String?) throws {
     guard let name else {
-      account = try Account.ofCaller()
+      account = try UserAccount.ofCaller()
       isManagedByRoot = false
       return
     }
@@ -23,7 +23,7 @@ struct Subject {
       throw SetupError(
         .notPermitted, "only root may use --user", hint: "without --user the command acts for your own account")
     }
-    account = try Account.existing(named: name)
+    account = try UserAccount.existing(named: name)
     isManagedByRoot = true
   }
 

@@ -9,21 +9,19 @@ enum UserDatabase {
 
   /// All accounts whose shell lets them log in, each once, in the order of the database. Read in one go: to
   /// look for each by name would read the whole file for every one of them.
-  static func accountsWithLogin() -> [Account] {
-    var accounts: [Account] = []
+  static func accountsWithLogin() -> [UserAccount] {
+    var accounts: [UserAccount] = []
     var seen: Set<String> = []
     setpwent()
     defer { endpwent() }
     while let entry = unsafe getpwent() {
       let shell = unsafe entry.pointee.pw_shell.map { unsafe String(cString: $0) } ?? ""
       guard !closed.contains(String(shell.split(separator: "/").last ?? "")) else { continue }
-      var name = ByteText<256>()
-      var home = ByteText<1024>()
-      unsafe name.append(cString: entry.pointee.pw_name)
-      unsafe home.append(cString: entry.pointee.pw_dir)
-      guard name.count > 0, !name.isTruncated, !home.isTruncated else { continue }
-      let account = unsafe Account(
-        name: name, userID: entry.pointee.pw_uid, groupID: entry.pointee.pw_gid, home: home)
+      let found = unsafe Account(
+        name: entry.pointee.pw_name, userID: entry.pointee.pw_uid, groupID: entry.pointee.pw_gid,
+        home: entry.pointee.pw_dir)
+      guard let found else { continue }
+      let account = UserAccount(found)
       if seen.insert(account.nameText).inserted { accounts.append(account) }
     }
     return accounts

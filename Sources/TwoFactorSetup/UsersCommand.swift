@@ -21,7 +21,7 @@ struct UsersCommand: ParsableCommand {
         .notPermitted, "only root may look at all accounts", hint: "for your own account: twofactor status")
     }
     let settings = try HostSettings.load()
-    let accounts = try common.user.map { [try Account.existing(named: $0)] } ?? UserDatabase.accountsWithLogin()
+    let accounts = try common.user.map { [try UserAccount.existing(named: $0)] } ?? UserDatabase.accountsWithLogin()
     let entries = accounts.map { UserEntry($0, settings: settings) }
     let output = OutputStream.standardOutput
     if common.json {
@@ -42,7 +42,7 @@ private struct UserEntry {
   private let problem: String?
   private var directory: String?
 
-  init(_ account: Account, settings: HostSettings) {
+  init(_ account: UserAccount, settings: HostSettings) {
     name = account.nameText
     do {
       let store = try EnrollmentStore(account: account, settings: settings)

@@ -27,9 +27,7 @@ enum BackupCodeAttempt {
   /// - Returns: Nothing: an empty hash.
   /// - Throws: Why it could not be made.
   static func decoy(_ reply: borrowing Reply) throws(EnrollmentFailure) -> SecretBuffer {
-    var setting = ByteText<64>()
-    setting.append(BackupCodeHash.decoySetting)
-    var hash = try hash(reply, setting: setting.bytes)
+    var hash = try hash(reply, setting: BackupCodeHash.decoySetting.bytes)
     hash.removeAll()
     return hash
   }

@@ -4,21 +4,27 @@ internal import OneTimePassword
 
 /// One code, checked against an enrolment on the disk: what a login does, and every question for a code in the
 /// setup command.
-public struct CodeCheck: Sendable {
+public struct CodeCheck: ~Copyable, Sendable {
   /// What became of the code.
   public let verdict: Verdict
 
-  /// How many backup codes are left.
-  public let backupCodesLeft: Int
-
   /// Whether the device that accepted it counts; false for a clock or a backup code.
-  public let isCounterBased: Bool
+  public private(set) var isCounterBased = false
 
-  /// The name of the device that accepted it; empty for none.
-  public let deviceName: DeviceNameText
+  private let codesLeft: UInt8
+  private var digitCount: UInt8 = 0
+
+  /// How many backup codes are left.
+  public var backupCodesLeft: Int { Int(codesLeft) }
 
   /// How many digits the code that was accepted has; 0 for a backup code, or none.
-  public let digits: Int
+  public var digits: Int { Int(digitCount) }
+
+  /// The name of the device that accepted it; empty for none.
+  public private(set) var deviceName: ByteText
+
+  /// Hands over the name of the device.
+  public consuming func takeDeviceName() -> ByteText { deviceName }
 
   /// When the user last got in before, where that was by a backup code, in seconds since the epoch; else 0.
   public let backupCodeUsedAt: Int64
@@ -51,32 +57,31 @@ public struct CodeCheck: Sendable {
     _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
     limits: VerificationLimits, graceKey: GraceKey?, countsFailure: Bool
   ) throws(EnrollmentFailure) {
+    let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
+    guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
     var enrollment = try LockedEnrollment.locking(
       directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
     // The time is asked when the lock is held: waiting for it may have taken a while.
     let now = SystemClock.now
     let before = Throttle.Standing(enrollment.state.value)
     let last = enrollment.state.value.lastUsedAt
-    backupCodeUsedAt = last == enrollment.state.value.backupCodeUsedAt ? last : 0
-    verdict = try verify(
+    let backupCodeUsedAt = last == enrollment.state.value.backupCodeUsedAt ? last : 0
+    let verdict = try verify(
       reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
       now: now)
     if verdict.isAcceptance, let graceKey { enrollment.state.value.beginGrace(graceKey, now: now) }
     let isKept = countsFailure || verdict.isAcceptance
     if isKept, verdict.isWorthSaving || before != Throttle.Standing(enrollment.state.value) { try enrollment.save() }
 
-    backupCodesLeft = enrollment.state.value.backupCodesLeft(of: enrollment.credential)
-    var name = DeviceNameText()
-    var isCounterBased = false
-    var digits = 0
-    if case .acceptedCode(let index) = verdict {
-      digits = Int(enrollment.credential.device(at: index)?.digits.rawValue ?? 0)
-      name.append(enrollment.credential.name(ofDeviceAt: index))
-      if case .hotp = enrollment.credential.device(at: index)?.kind { isCounterBased = true }
+    self.verdict = verdict
+    self.backupCodeUsedAt = backupCodeUsedAt
+    self.deviceName = deviceName
+    codesLeft = UInt8(truncatingIfNeeded: enrollment.state.value.backupCodesLeft(of: enrollment.credential))
+    if case .acceptedCode(let index) = verdict, let device = enrollment.credential.device(at: index) {
+      digitCount = device.digits.rawValue
+      self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
+      if case .hotp = device.kind { isCounterBased = true }
     }
-    deviceName = name
-    self.digits = digits
-    self.isCounterBased = isCounterBased
   }
 }
 

@@ -18,9 +18,8 @@ public enum Decoy {
       guard var text = SecretBuffer(capacity: 256), text.append(credentialOfNobody) else { return }
       let credential = try Credential(parsing: text)
       var state = LoginState(generation: credential.generation)
-      let nothing = ByteText<1>()
       _ = try verify(
-        reply, hash: nothing.bytes, credential: credential, state: &state, limits: limits, now: now)
+        reply, hash: Literal("").bytes, credential: credential, state: &state, limits: limits, now: now)
     } catch {
       // The answer is no in any case.
     }

@@ -143,7 +143,7 @@ import Testing
   @Test func theFailureNamesTheLine() {
     let failure = problem(credentialText(devices: [totpDevice(), totpDevice(digits: 9, name: "b", secret: secret(2))]))
     #expect(failure?.line == 5)
-    var text = ByteText<200>()
+    var text = ByteText(capacity: 199)
     failure?.describe(into: &text)
     #expect(text.string == "credential, line 5: the digits are neither 6 nor 8")
   }

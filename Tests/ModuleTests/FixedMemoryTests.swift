@@ -1,19 +1,66 @@
 import FixedMemory
+import Glibc
 import Testing
 
 @Suite struct FixedMemoryTests {
   @Test func whatDoesNotFitIntoATextIsLeftOut() {
-    var text = ByteText<5>()
+    var text = ByteText(capacity: 4)
     text.append("abc")
-    #expect(!text.isTruncated)
+    let before = text.isTruncated
     text.append("de")
-    #expect(text.isTruncated)
-    #expect(text.string == "abcd")
-    let length = unsafe text.withCString { unsafe String(cString: $0) }
-    #expect(length == "abcd")
+    let (after, held) = (text.isTruncated, text.string)
+    #expect((before, after, held) == (false, true, "abcd"))
+    let string = unsafe text.withCString { unsafe String(cString: $0) }
+    #expect(string == "abcd")
     text.removeAll()
-    #expect(text.count == 0)
-    #expect(!text.isTruncated)
+    let (count, isTruncated) = (text.count, text.isTruncated)
+    #expect((count, isTruncated) == (0, false))
+  }
+
+  @Test func aTextHasANULBehindItAndNothingBeyondItsCapacity() {
+    let text = ByteText("abc")
+    var other = ByteText(capacity: 4)
+    other.append(text)
+    other.append(text)
+    let (held, isTruncated) = (other.string, other.isTruncated)
+    #expect(held == "abca" && isTruncated)
+    let length = unsafe other.withCString { unsafe strlen($0) }
+    #expect(length == 4)
+    let copy = unsafe other.withCString { string in unsafe ByteText(cString: string).string }
+    #expect(copy == "abca")
+  }
+
+  @Test func aTextWithoutMemoryHoldsNothing() {
+    var text = ByteText()
+    let before = (text.count, text.isTruncated, text.hasMemory)
+    #expect(before == (0, false, false))
+    let length = unsafe text.withCString { unsafe strlen($0) }
+    #expect(length == 0)
+    text.append("x")
+    text.append(UInt8(ascii: "y"))
+    let after = (text.count, text.isTruncated)
+    #expect(after == (0, true))
+  }
+
+  @Test func aTextOnTheStackHoldsWhatFits() {
+    for (capacity, expected) in [(-1, ""), (0, ""), (3, "abc"), (1023, "abcdef"), (5000, "abcdef")] {
+      var held: String?
+      ByteText.onStack(capacity: capacity) { text in
+        text.append("abcdef")
+        held = text.string
+        if capacity == 5000 {
+          for _ in 0..<2000 { text.append(UInt8(ascii: "x")) }
+          let (count, isTruncated) = (text.count, text.isTruncated)
+          #expect(count == 1023 && isTruncated)
+        }
+      }
+      #expect(held == expected)
+    }
+  }
+
+  @Test func aLiteralIsACString() {
+    let (length, empty) = unsafe (strlen(Literal("credential").cString), strlen(Literal("").cString))
+    #expect((length, empty) == (10, 0))
   }
 
   @Test func eightBytesAreComparedAtOnceAsTheyAreOneByOne() {
@@ -32,10 +79,10 @@ import Testing
 
   @Test(arguments: [Int64.min, -1, 0, 7, 10, 1_234_567_890, .max])
   func numbersAreWrittenInDecimal(value: Int64) {
-    var text = ByteText<32>()
+    var text = ByteText(capacity: 31)
     text.append(decimal: value)
     #expect(text.string == String(value))
-    var unsigned = ByteText<32>()
+    var unsigned = ByteText(capacity: 31)
     unsigned.append(decimal: UInt64(bitPattern: value))
     #expect(unsigned.string == String(UInt64(bitPattern: value)))
   }
@@ -146,14 +193,6 @@ import Testing
     #expect(twice == "abab" && still == "abab")
   }
 
-  @Test func aTextIsAddedToABufferAsFarAsItFits() throws {
-    guard var buffer = SecretBuffer(capacity: 8) else { throw Missing(what: "memory") }
-    let fits = buffer.append(ByteText<16>("abcde"))
-    let doesNot = buffer.append(ByteText<16>("fghij"))
-    let held = text(buffer.bytes)
-    #expect(fits && !doesNot && held == "abcdefgh")
-  }
-
   @Test func elementsAreFoundWhereTheyAreAndNowhereElse() throws {
     guard var elements = ElementBuffer<UInt32>(capacity: 2) else { throw Missing(what: "memory") }
     let added = [elements.append(7), elements.append(8), elements.append(9)]
@@ -167,9 +206,11 @@ import Testing
   @Test func aValueOnTheHeapBeginsAtZeroAndIsChangedInPlace() throws {
     guard var kept = HeapValue(zeroed: UInt64.self) else { throw Missing(what: "memory") }
     let before = kept.value
-    kept.value |= 5
+    kept.value |= 5 | 1 << 56
     let after = kept.value
-    #expect((before, after) == (0, 5))
+    let bytes = array(kept.bytes)
+    #expect((before, after) == (0, 5 | 1 << 56))
+    #expect(bytes == [5, 0, 0, 0, 0, 0, 0, 1])
   }
 
   @Test func placesAreComparedAndNeverBeyondTheEnd() {

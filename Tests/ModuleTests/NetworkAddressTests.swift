@@ -66,7 +66,7 @@ import Testing
 @Suite struct CalendarDayTests {
   @Test func everyDayIsWrittenAsItIsRead() throws {
     for number in stride(from: Int64(0), through: 2_932_896, by: 251) {
-      var written = ByteText<16>()
+      var written = ByteText(capacity: 15)
       CalendarDay(rawValue: number).append(to: &written)
       let read = CalendarDay(written.bytes)
       #expect(read?.rawValue == number)

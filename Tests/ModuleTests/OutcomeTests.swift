@@ -12,7 +12,7 @@ import Testing
   }
 
   /// The words of every outcome of the table.
-  private static let words = Outcome.Words("my \"phone\"\n")
+  private static let words = "my \"phone\"\n"
 
   /// For each outcome: the number, the importance, the end of the line of the log, and what the user is told.
   private static let table: [(Outcome, Int32, LogPriority, String, String)] = [
@@ -73,17 +73,17 @@ import Testing
   private static let unchecked = "Two-factor authentication could not be checked. Contact the administrator."
 
   private func logLine(
-    _ outcome: Outcome, _ user: String, _ remoteHost: String, words: Outcome.Words = words
+    _ outcome: Outcome, _ user: String, _ remoteHost: String, words: String = words
   ) -> String {
-    var line = ByteText<1024>()
+    var line = ByteText(capacity: 1023)
     outcome.appendLogLine(
-      to: &line, user: Array(user.utf8).span, remoteHost: Array(remoteHost.utf8).span, words: words)
+      to: &line, user: Array(user.utf8).span, remoteHost: Array(remoteHost.utf8).span, words: ByteText(words))
     return line.string
   }
 
   @Test func theDayOfABackupCodeIsToldAtTheNextLoginAlone() {
     for (outcome, number, _, _, message) in Self.table {
-      var told = ByteText<256>()
+      var told = ByteText(capacity: 255)
       outcome.appendMessage(to: &told, backupCodeUsedAt: 1_767_225_599)
       switch outcome {
       case .accepted(.totp), .accepted(.hotp): #expect(told.string == "A backup code was used on 2025-12-31.")
@@ -98,7 +98,7 @@ import Testing
       #expect(outcome.priority == priority)
       let start = number == PAM_SUCCESS || number == PAM_IGNORE ? "accepted" : "denied"
       #expect(logLine(outcome, "alice", "192.0.2.1") == "\(start) user=alice rhost=192.0.2.1 \(line)")
-      var told = ByteText<256>()
+      var told = ByteText(capacity: 255)
       outcome.appendMessage(to: &told, backupCodeUsedAt: 0)
       #expect(told.string == message)
       #expect(outcome.isRefusal == (start == "denied"))
@@ -116,7 +116,7 @@ import Testing
     let escapes = String(repeating: "\\x0a", count: 64)
     let words = String(repeating: "d", count: 255)
     #expect(
-      logLine(.denied(.configuration), long, long, words: Outcome.Words(words))
+      logLine(.denied(.configuration), long, long, words: words)
         == "denied user=\(escapes) rhost=\(escapes) reason=configuration detail=\"\(words)\"")
     // The longest name that DNS has (RFC 1035 section 2.3.4), and the longest that Linux has for a user, are whole.
     let host = String(repeating: "h", count: 253)

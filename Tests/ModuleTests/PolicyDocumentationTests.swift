@@ -38,10 +38,10 @@ import Verification
   }
 
   @Test(arguments: options) func theDefaultIsWhatHoldsWhereNothingIsSaid(option: PolicyOption) throws {
-    let nothing = try PolicyParser().finish()
+    let nothing = try Policy().finish()
     #expect(option.value(in: nothing) == option.defaultValue?.string)
     guard let text = option.defaultValue, option != .conf else { return }
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: buffer("\(option.name.string) = \"\(text.string)\""))
     #expect(try option.value(in: parser.finish()) == text.string)
   }
@@ -108,12 +108,12 @@ import Verification
 
   @Test func theSampleIsUnderstoodAsItIsAndWithEveryLineTakenOutOfItsComment() throws {
     let sample = try Self.read("pam/twofactor.conf")
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: buffer(sample))
     let asItIs = try parser.finish()
     let open = sample.replacing(/(?m)^#(?=[a-z_]+ = )/, with: "")
     #expect(open != sample)
-    var openParser = PolicyParser()
+    var openParser = Policy()
     try openParser.read(file: buffer(open))
     let policy = try openParser.finish()
     for option in Self.options where option.place != .arguments {

@@ -101,13 +101,13 @@ import Verification
   ]
 
   private func policy(_ arguments: [String]) throws(PolicyProblem) -> Policy {
-    var parser = PolicyParser()
+    var parser = Policy()
     for argument in arguments { try parser.read(Array(argument.utf8).span) }
     return try parser.finish()
   }
 
   private func policy(file text: String) throws -> Policy {
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: buffer(text))
     return try parser.finish()
   }
@@ -187,7 +187,7 @@ import Verification
   }
 
   @Test func argumentsOverrideTheFile() throws {
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: buffer("window = 5\nnullok = yes\nmax_failures = 9\n"))
     try parser.read(Array("window=2".utf8).span)
     try parser.read(Array("nullok=no".utf8).span)
@@ -217,10 +217,10 @@ import Verification
       ("", ["try_first_pass", "use_first_pass"], "argument \"use_first_pass\": contradicts try_first_pass"),
     ] as [(String, [String], String)])
   func aContradictionIsNamedWhereItBegan(file: String, arguments: [String], expected: String) throws {
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: buffer(file))
     for argument in arguments { try parser.read(Array(argument.utf8).span) }
-    var description = ByteText<200>()
+    var description = ByteText(capacity: 199)
     do throws(PolicyProblem) {
       _ = try parser.finish()
     } catch {
@@ -230,7 +230,7 @@ import Verification
   }
 
   @Test func whatAnArgumentSwitchesOffContradictsNothing() throws {
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: buffer("try_first_pass = yes"))
     for argument in ["use_first_pass", "try_first_pass=no"] { try parser.read(Array(argument.utf8).span) }
     #expect(try parser.finish().password.isUsedAlone)
@@ -250,7 +250,7 @@ import Verification
       _ = try policy(file: "# first\ndebug = yes\nwindw = 3\n")
       Issue.record("accepted")
     } catch let problem as PolicyProblem {
-      var description = ByteText<200>()
+      var description = ByteText(capacity: 199)
       problem.describe(into: &description, path: Array("/etc/x.conf".utf8).span)
       #expect(description.string == "/etc/x.conf, line 3, \"windw\": there is no such option")
     }
@@ -270,7 +270,7 @@ import Verification
       ("skip_after", long(1023)), ("trusted_networks", "1.1.1.1,".appending(" ", until: 1014) + "192.0.2.1"),
     ]
     let alone = [("issuer", long(128)), ("notify", "/" + long(254))]
-    var parser = PolicyParser()
+    var parser = Policy()
     try parser.read(file: buffer((values + alone).map { "\($0.0) = \"\($0.1)\"\n" }.joined()))
     for (name, value) in values + [("conf", "/" + long(254))] { try parser.read(Array("\(name)=\(value)".utf8).span) }
     let policy = try parser.finish()
@@ -314,7 +314,7 @@ import Verification
   }
 
   @Test func theProblemNamesTheArgument() {
-    var description = ByteText<200>()
+    var description = ByteText(capacity: 199)
     problem(["windows=3"])?.describe(into: &description, path: Array("".utf8).span)
     #expect(description.string == "argument \"windows=3\": there is no such option")
   }

@@ -36,9 +36,9 @@ extension ByteText {
   /// The text as a string.
   var string: String { text(bytes) }
 
-  /// A text that holds as much of a string as fits.
+  /// A text that holds a string.
   init(_ string: String) {
-    self.init()
+    self.init(capacity: string.utf8.count)
     append(Array(string.utf8).span)
   }
 }

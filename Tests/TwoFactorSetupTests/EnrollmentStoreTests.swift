@@ -18,7 +18,7 @@ import Verification
     folder = unsafe mkdtemp(&template).map { unsafe String(cString: $0) } ?? ""
     var settings = HostSettings()
     settings.directoryTemplate = "\(folder)/%u"
-    store = try EnrollmentStore(account: Account.ofCaller(), settings: settings)
+    store = try EnrollmentStore(account: UserAccount.ofCaller(), settings: settings)
   }
 
   deinit {

@@ -54,8 +54,7 @@ struct csystem_identity {
   uid_t user;
   gid_t group;
   int group_count;
-  gid_t *groups;      /* heap memory when there are more than fit below, else NULL */
-  gid_t few_groups[32];
+  gid_t *groups; /* heap memory; NULL for none */
 };
 
 /* Provided because setgroups(3) of glibc changes every thread of the process, and a module must change

@@ -18,7 +18,7 @@ struct EnrollmentCheck {
     var enrolled: [EnrolledDirectory] = []
     let files = TreeEnrollment(tree: HostTree(), settings: settings)
     for name in names {
-      guard let account = try? Account.existing(named: name) else { continue }
+      guard let account = try? UserAccount.existing(named: name) else { continue }
       do {
         let store = try EnrollmentStore(account: account, settings: settings)
         switch try store.standing() {

@@ -40,7 +40,7 @@ struct SettingsCheck {
         remedy: "chown root:root \(path) && chmod 644 \(path)")
     }
     guard let problem = problem(in: path) else { return .ok(name, "\(path) is understood") }
-    var words = ByteText<512>()
+    var words = ByteText(capacity: 511)
     problem.describe(into: &words, path: path.utf8.span)
     let lines = (tree.text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
     let line = Int(problem.line)
@@ -56,7 +56,7 @@ struct SettingsCheck {
   private func problem(in path: String) -> PolicyProblem? {
     guard let bytes = bytes(of: path) else { return nil }
     do throws(PolicyProblem) {
-      var parser = PolicyParser()
+      var parser = Policy()
       try parser.read(file: bytes)
       _ = try parser.finish()
       return nil
@@ -73,9 +73,11 @@ struct SettingsCheck {
   /// What is wrong with the arguments of a line.
   private func arguments(_ rule: PAMRule) -> Finding? {
     guard let problem = problem(with: rule) else { return groups(rule) }
-    var words = ByteText<512>()
+    var words = ByteText(capacity: 511)
     problem.describe(into: &words, path: HostSettings.path.utf8.span)
-    let change = without(String(decoding: problem.word.bytes), rule).map { $0.text + "\nor correct it; " } ?? ""
+    var word = ByteText(capacity: 95)
+    problem.appendWord(to: &word)
+    let change = without(String(decoding: word.bytes), rule).map { $0.text + "\nor correct it; " } ?? ""
     return .failed(
       "module_arguments", "\(rule.place): \(String(decoding: words.bytes)): everybody is refused",
       remedy: change + "what may stand there: man pam_twofactor")
@@ -84,7 +86,7 @@ struct SettingsCheck {
   /// What the parser does not understand, read as in a login: behind the file that the arguments override.
   private func problem(with rule: PAMRule) -> PolicyProblem? {
     do throws(PolicyProblem) {
-      var parser = PolicyParser()
+      var parser = Policy()
       if let file = bytes(of: otherFile(rule) ?? HostSettings.path) { try? parser.read(file: file) }
       for argument in rule.arguments { try parser.read(argument.utf8.span) }
       _ = try parser.finish()

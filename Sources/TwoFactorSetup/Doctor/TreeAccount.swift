@@ -14,7 +14,7 @@ struct TreeAccount: Equatable {
   private static let closed: Set<String> = ["nologin", "false", "sync", "halt", "shutdown"]
 
   /// An account of this host, wherever it is kept.
-  init(_ account: Account) {
+  init(_ account: UserAccount) {
     self.init(name: account.nameText, userID: account.userID, home: account.homeText, mayLogIn: true, groups: [])
   }
 

@@ -150,7 +150,7 @@ struct TreeEnrollment {
       _ = try Credential(parsing: text)
       return nil
     } catch {
-      var words = ByteText<256>()
+      var words = ByteText(capacity: 255)
       error.describe(into: &words)
       return "\(path): \(String(decoding: words.bytes))"
     }

@@ -94,7 +94,7 @@ private struct ImportReport {
   }
 
   var json: JSONValue {
-    let directory = try? EnrollmentStore(account: Account.existing(named: user), settings: settings).directory
+    let directory = try? EnrollmentStore(account: UserAccount.existing(named: user), settings: settings).directory
     var members: [(String, JSONValue)] = [
       ("user", .string(user)), ("imported", .bool(isImported)), ("directory", .optional(directory)),
     ]

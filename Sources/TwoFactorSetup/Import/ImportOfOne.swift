@@ -31,7 +31,7 @@ struct ImportOfOne {
   /// A users file is root's, and cannot be read with the rights of the account.
   private func readBeforeRightsAreGivenUp() throws -> SecretBuffer? {
     guard let user = options.common.user, let path = options.path, getuid() == 0, geteuid() == 0 else { return nil }
-    return try ImportSource.readFileOfRoot(path, orOwnedBy: Account.existing(named: user).userID)
+    return try ImportSource.readFileOfRoot(path, orOwnedBy: UserAccount.existing(named: user).userID)
   }
 
   private func parse(_ text: borrowing SecretBuffer, _ session: Session) throws -> ImportedEnrollment {

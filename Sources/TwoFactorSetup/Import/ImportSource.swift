@@ -34,11 +34,11 @@ enum ImportSource {
     var identity = FileSystemIdentity()
     if geteuid() != account.userID {
       do throws(EnrollmentFailure) {
-        try identity.assume(account)
+        try identity.assume(account.entry)
       } catch {
         throw SetupError(.notPermitted, "cannot act as \(account.nameText)")
       }
-      _ = identity.addSupplementaryGroups(of: account)
+      _ = identity.addSupplementaryGroups(of: account.entry)
     }
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
     guard descriptor >= 0 else { throw failure(path, .current, subject) }

@@ -33,7 +33,7 @@ struct ServiceTest {
   }
 
   let service: String
-  let account: Account
+  let account: UserAccount
   let terminal: Terminal
 
   /// Runs the stack.

@@ -26,7 +26,7 @@ func fuzzCredential(_ bytes: [UInt8]) {
     guard let again = encoder.finish() else { fatalError("what was read cannot be written") }
     require(array(again.bytes) == bytes, "what was read is written otherwise")
   } catch {
-    var text = ByteText<256>()
+    var text = ByteText(capacity: 255)
     error.describe(into: &text)
     require(text.count > 0 && !text.isTruncated, "a failure without words")
   }
@@ -87,9 +87,9 @@ func fuzzConfiguration(_ bytes: [UInt8]) {
   fuzzPolicy { parser throws(PolicyProblem) in try parser.read(file: secret(bytes)) }
 }
 
-private func fuzzPolicy(_ read: (inout PolicyParser) throws(PolicyProblem) -> Void) {
+private func fuzzPolicy(_ read: (inout Policy) throws(PolicyProblem) -> Void) {
   do throws(PolicyProblem) {
-    var parser = PolicyParser()
+    var parser = Policy()
     try read(&parser)
     let policy = try parser.finish()
     require(policy.limits.window <= 10, "a window out of its range")
@@ -98,7 +98,7 @@ private func fuzzPolicy(_ read: (inout PolicyParser) throws(PolicyProblem) -> Vo
     require(policy.prompt.count <= 128, "a prompt out of its range")
     require(EnrollmentPath.isTemplate(policy.directory), "no directory")
   } catch {
-    var text = ByteText<256>()
+    var text = ByteText(capacity: 255)
     error.describe(into: &text, path: Array("/conf".utf8).span)
     require(text.count > 0, "a problem without words")
   }

@@ -3,40 +3,38 @@ internal import Enrollment
 public import FixedMemory
 internal import Verification
 
-/// Reads `twofactor.conf` and arguments into a policy. The file comes first; arguments override it.
-public struct PolicyParser: ~Copyable {
-  private var policy = Policy()
-
+/// How far reading a policy has come.
+struct PolicyReading {
   /// The options that the source being read has given so far.
-  private var seen: UInt32 = 0
+  fileprivate var seen: UInt32 = 0
 
   /// The line of the file that is being read; 0 for arguments.
-  private var line: UInt32 = 0
+  fileprivate var line: UInt32 = 0
 
   /// The one of `try_first_pass` and `use_first_pass` that was switched on last, and its line.
-  private var passOption = PolicyOption.useFirstPass
-  private var passLine: UInt32 = 0
+  fileprivate var passOption = PolicyOption.useFirstPass
+  fileprivate var passLine: UInt32 = 0
+}
 
-  /// Begins with the policy of a host that says nothing.
-  public init() {}
-
+/// Reads `twofactor.conf` and arguments. The file comes first; arguments override it.
+extension Policy {
   /// Reads the lines of a file: `name = value`, comments that begin with `#`, and empty lines.
   ///
   /// - Parameter text: The bytes of the file.
   /// - Throws: What is wrong, and in which line.
   public mutating func read(file text: borrowing SecretBuffer) throws(PolicyProblem) {
-    seen = 0
-    line = 0
+    reading.seen = 0
+    reading.line = 0
     try read(lines: text.bytes)
-    seen = 0
-    line = 0
+    reading.seen = 0
+    reading.line = 0
   }
 
   private mutating func read(lines text: Span<UInt8>) throws(PolicyProblem) {
     var start = 0
     while start < text.count {
       let end = text.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? text.count
-      line &+= 1
+      reading.line &+= 1
       try read(line: trimmed(text.slice(from: start, to: end)))
       start = end &+ 1
     }
@@ -63,12 +61,20 @@ public struct PolicyParser: ~Copyable {
   /// - Returns: The policy.
   /// - Throws: What contradicts what.
   public consuming func finish() throws(PolicyProblem) -> Policy {
-    if policy.password.isTriedFirst, policy.password.isUsedAlone {
-      let isUse = passOption == .useFirstPass
+    try check()
+    return self
+  }
+
+  /// Looks at what has been read as a whole.
+  ///
+  /// - Throws: What contradicts what.
+  public mutating func check() throws(PolicyProblem) {
+    if password.isTriedFirst, password.isUsedAlone {
+      let isUse = reading.passOption == .useFirstPass
       throw PolicyProblem(
-        isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", passOption.name.bytes, line: passLine)
+        isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", reading.passOption.name.bytes,
+        line: reading.passLine)
     }
-    return policy
   }
 
   private mutating func read(line text: Span<UInt8>) throws(PolicyProblem) {
@@ -83,8 +89,8 @@ public struct PolicyParser: ~Copyable {
   private mutating func option(_ name: Span<UInt8>, word: Span<UInt8>) throws(PolicyProblem) -> PolicyOption {
     guard let option = PolicyOption.named(name) else { throw problem("there is no such option", word) }
     let bit: UInt32 = 1 &<< UInt32(option.rawValue)
-    guard seen & bit == 0 else { throw problem("was given before", word) }
-    seen |= bit
+    guard reading.seen & bit == 0 else { throw problem("was given before", word) }
+    reading.seen |= bit
     return option
   }
 
@@ -132,56 +138,56 @@ public struct PolicyParser: ~Copyable {
       try set(option, text: value)
     case .day:
       guard let day = CalendarDay(value) else { throw problem("is not a day such as 2026-01-31", word) }
-      policy.requiredFrom = day
+      requiredFrom = day
     }
   }
 
   private mutating func set(_ option: PolicyOption, flag: Bool) {
     if flag, option == .tryFirstPass || option == .useFirstPass {
-      passOption = option
-      passLine = line
+      reading.passOption = option
+      reading.passLine = reading.line
     }
     switch option {
-    case .nullok: policy.passesUnenrolled = flag
-    case .echoCode: policy.echoesCode = flag
-    case .tryFirstPass: policy.password.isTriedFirst = flag
-    case .useFirstPass: policy.password.isUsedAlone = flag
-    case .forwardPass: policy.password.isForwarded = flag
-    case .backupCodes: policy.limits.acceptsBackupCodes = flag
-    case .debug: policy.isDebugging = flag
-    case .requirePassword: policy.requiresPassword = flag
-    case .allowDisable: policy.allowsDisabling = flag
+    case .nullok: passesUnenrolled = flag
+    case .echoCode: echoesCode = flag
+    case .tryFirstPass: password.isTriedFirst = flag
+    case .useFirstPass: password.isUsedAlone = flag
+    case .forwardPass: password.isForwarded = flag
+    case .backupCodes: limits.acceptsBackupCodes = flag
+    case .debug: isDebugging = flag
+    case .requirePassword: requiresPassword = flag
+    case .allowDisable: allowsDisabling = flag
     default: break
     }
   }
 
   private mutating func set(_ option: PolicyOption, number: UInt64) {
     switch option {
-    case .window: policy.limits.window = number
-    case .lookAhead: policy.limits.lookAhead = number
-    case .maxFailures: policy.limits.maximumFailures = UInt32(truncatingIfNeeded: number)
-    case .gracePeriod: policy.gracePeriod = Int64(truncatingIfNeeded: number)
+    case .window: limits.window = number
+    case .lookAhead: limits.lookAhead = number
+    case .maxFailures: limits.maximumFailures = UInt32(truncatingIfNeeded: number)
+    case .gracePeriod: gracePeriod = Int64(truncatingIfNeeded: number)
     default: break
     }
   }
 
   private mutating func set(_ option: PolicyOption, text: Span<UInt8>) throws(PolicyProblem) {
-    guard let place = policy.texts.add(text) else { throw PolicyProblem(inFile: "out of memory", error: ENOMEM) }
+    guard let place = texts.add(text) else { throw PolicyProblem(inFile: "out of memory", error: ENOMEM) }
     switch option {
-    case .directory: policy.directoryPlace = place
-    case .prompt: policy.promptPlace = place
-    case .trustedNetworks: policy.trustedNetworksPlace = place
-    case .onlyGroups: policy.onlyGroupsPlace = place
-    case .exemptGroups: policy.exemptGroupsPlace = place
-    case .skipAfter: policy.skippedMethodsPlace = place
-    case .issuer: policy.issuerPlace = place
-    case .notify: policy.notifierPlace = place
+    case .directory: directoryPlace = place
+    case .prompt: promptPlace = place
+    case .trustedNetworks: trustedNetworksPlace = place
+    case .onlyGroups: onlyGroupsPlace = place
+    case .exemptGroups: exemptGroupsPlace = place
+    case .skipAfter: skippedMethodsPlace = place
+    case .issuer: issuerPlace = place
+    case .notify: notifierPlace = place
     default: break
     }
   }
 
   private func problem(_ problem: Literal, _ word: Span<UInt8>) -> PolicyProblem {
-    PolicyProblem(problem, word, line: line)
+    PolicyProblem(problem, word, line: reading.line)
   }
 
   /// The text without blanks at its ends.

@@ -2,41 +2,56 @@ import Enrollment
 import FixedMemory
 import Glibc
 
-extension Account {
+/// An account of this host that can be handed on freely: the entry that a login works with is never copied.
+final class UserAccount: Sendable {
+  /// The entry of the user database, as a login has it.
+  let entry: Account
+
+  /// The numeric user id, and that of the primary group.
+  var userID: uid_t { entry.userID }
+  var groupID: gid_t { entry.groupID }
+
   /// The login name as text.
-  var nameText: String { String(decoding: name.bytes) }
+  let nameText: String
 
   /// The home directory as text.
-  var homeText: String { String(decoding: home.bytes) }
+  let homeText: String
+
+  /// The account of an entry.
+  init(_ entry: consuming Account) {
+    nameText = String(decoding: entry.name.bytes)
+    homeText = String(decoding: entry.home.bytes)
+    self.entry = entry
+  }
 
   /// The account with this name.
   ///
   /// - Throws: ``SetupError`` with ``ExitStatus/noSuchAccount``.
-  static func existing(named name: String) throws -> Account {
-    var text = ByteText<256>()
-    for byte in name.utf8 { text.append(byte) }
-    var account = Account()
-    try require(account.find(named: text), or: "no such account: \(name)")
-    return account
+  static func existing(named name: String) throws -> UserAccount {
+    var text = ByteText(capacity: 255)
+    text.append(name.utf8.span)
+    var entry = Account()
+    try require(entry.find(named: text), or: "no such account: \(name)")
+    return UserAccount(entry)
   }
 
   /// The account of the user who runs the command. Its home is the one in the user database: what the
   /// environment says of a home is the caller's wish, and a login does not follow it.
   ///
   /// - Throws: ``SetupError``: with ``ExitStatus/noSuchAccount`` where the user id has no entry.
-  static func ofCaller() throws -> Account {
+  static func ofCaller() throws -> UserAccount {
     let userID = getuid()
     guard geteuid() == userID else {
       throw SetupError(
         .notPermitted, "the command runs with the rights of another account than its caller's",
         hint: "take the set-user-ID bit off the file, it needs none")
     }
-    var account = Account()
-    try require(account.find(userID: userID), or: "no account has the user id \(userID)")
-    return account
+    var entry = Account()
+    try require(entry.find(userID: userID), or: "no account has the user id \(userID)")
+    return UserAccount(entry)
   }
 
-  private static func require(_ lookup: Lookup, or message: String) throws {
+  private static func require(_ lookup: Account.Lookup, or message: String) throws {
     switch lookup {
     case .found: break
     case .unknown: throw SetupError(.noSuchAccount, message)
