@@ -19,7 +19,11 @@ func module(_ optimization: String) -> [SwiftSetting] {
   ]
 }
 
+/// Most of the module, which runs once in a login or never.
 let small = module("-Osize")
+
+/// What goes through bytes: a login executes a twentieth fewer instructions for it, and 6 kB are added.
+let fast = module("-O")
 
 let package = Package(
   name: "twofactor",
@@ -59,10 +63,10 @@ let package = Package(
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
 
     // The module, from the bottom up.
-    .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: small),
-    .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: small),
+    .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
+    .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: fast),
     .target(
-      name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword"], swiftSettings: small),
+      name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword"], swiftSettings: fast),
     .target(
       name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
       swiftSettings: small),

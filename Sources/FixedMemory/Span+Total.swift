@@ -17,9 +17,11 @@ extension Span where Element == UInt8 {
     let first = Swift.min(Swift.max(start, 0), count)
     let last = Swift.min(Swift.max(end, first), count)
     // SAFETY: 0 <= first <= last <= count, and the part lives as long as the whole. A range would do, but its
-    // length is computed with a trap.
+    // length is computed with a trap. The address is a number here, so that nobody asks whether there is one: where
+    // there is none, nothing is added to it.
     let part = unsafe withUnsafeBufferPointer { bytes in
-      unsafe UnsafeBufferPointer(start: bytes.baseAddress.map { unsafe $0 + first }, count: last &- first)
+      let address = Int(bitPattern: bytes.baseAddress) &+ first
+      return unsafe UnsafeBufferPointer(start: UnsafePointer<UInt8>(bitPattern: address), count: last &- first)
     }
     return unsafe _overrideLifetime(part.span, copying: self)
   }

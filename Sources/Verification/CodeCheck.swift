@@ -11,10 +11,10 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// Whether the device that accepted it counts; false for a clock or a backup code.
   public private(set) var isCounterBased = false
 
-  private let codesLeft: UInt8
+  private var codesLeft: UInt8 = 0
   private var digitCount: UInt8 = 0
 
-  /// How many backup codes are left.
+  /// How many backup codes are left where one was accepted; else 0.
   public var backupCodesLeft: Int { Int(codesLeft) }
 
   /// How many digits the code that was accepted has; 0 for a backup code, or none.
@@ -76,7 +76,9 @@ public struct CodeCheck: ~Copyable, Sendable {
     self.verdict = verdict
     self.backupCodeUsedAt = backupCodeUsedAt
     self.deviceName = deviceName
-    codesLeft = UInt8(truncatingIfNeeded: enrollment.state.value.backupCodesLeft(of: enrollment.credential))
+    if case .acceptedBackupCode = verdict {
+      codesLeft = UInt8(truncatingIfNeeded: enrollment.state.value.backupCodesLeft(of: enrollment.credential))
+    }
     if case .acceptedCode(let index) = verdict, let device = enrollment.credential.device(at: index) {
       digitCount = device.digits.rawValue
       self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
