@@ -44,23 +44,23 @@ let package = Package(
   targets: [
     // C: what Swift cannot reach by itself, and the system's libraries.
     .target(name: "CSystem"),
-    .target(name: "CPAM", linkerSettings: [.linkedLibrary("pam")]),
+    .target(name: "CPAM"),
     .target(
       name: "COpenSSL",
       cSettings: [
-        .define("LINKED_IN", .when(traits: ["Embedded"])),
         .define("SHARED", .when(traits: ["SharedCrypto"])),
-        // See copenssl_look_at_processor().
-        .unsafeFlags(["-fno-plt"], .when(traits: ["Embedded"])),
+        // See copenssl_look_at_processor(), which the command calls as well.
+        .unsafeFlags(["-fno-plt"]),
       ],
-      // The shared library first: where both traits are set, it answers for everything, and nothing is taken out
-      // of the archive behind it. scripts/check-module --shared-crypto sees to it.
+      // The shared library first: where there is one, it answers for everything, and nothing is taken out of the
+      // archive behind it. scripts/check-module --shared-crypto sees to it.
       linkerSettings: [
         .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
-        .linkedLibrary(":libcrypto.a", .when(traits: ["Embedded"])),
+        .linkedLibrary(":libcrypto.a"),
       ]),
-    .target(name: "CSetup", linkerSettings: [.linkedLibrary("crypt")]),
-    .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
+    // It loads libcrypt, libpam and libqrencode by itself, when they are called.
+    .target(name: "CSetup", dependencies: ["CPAM", "CQREncode"]),
+    .systemLibrary(name: "CQREncode", providers: [.apt(["libqrencode-dev"])]),
 
     // The module, from the bottom up.
     .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
@@ -78,7 +78,7 @@ let package = Package(
       dependencies: [
         "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "Verification",
       ],
-      swiftSettings: small),
+      swiftSettings: small, linkerSettings: [.linkedLibrary("pam")]),
 
     // The setup command.
     .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),

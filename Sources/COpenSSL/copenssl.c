@@ -1,6 +1,6 @@
 #include "copenssl.h"
 
-#if defined(LINKED_IN) && !defined(SHARED)
+#ifndef SHARED
 #include <string.h>
 #if defined(__x86_64__) && __has_include(<sys/platform/x86.h>)
 #include <sys/platform/x86.h>

@@ -29,7 +29,7 @@ struct KeyPage {
   /// The page as part of a transcript, its lines as long as they are.
   func transcript(on screen: QRScreen) -> String {
     let drawing = QRCode(uriText).flatMap { QRDrawing($0, form: form, on: screen) }
-    let isMissing = drawing == nil && form != .none && screen.size != nil
+    let isMissing = drawing == nil && form != .none && screen.size != nil && QRCode.isAvailable
     let text = intro(isDrawn: drawing != nil, isMissing: isMissing) + ["", key] + rest + [""]
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
   }

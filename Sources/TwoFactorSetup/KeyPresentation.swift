@@ -34,6 +34,11 @@ struct KeyPresentation {
   /// - Throws: ``SetupError`` where it cannot be written.
   func writeFile(_ files: inout KeptFiles) throws {
     guard let path = options.qrFile, let format = QRImage.Format(path: path) else { return }
+    guard QRCode.isAvailable else {
+      throw SetupError(
+        .configuration, "there is no libqrencode.so.4, which draws QR codes", hint: "install libqrencode (libqrencode4)"
+      )
+    }
     guard let code = QRCode(device.uri.text) else {
       throw SetupError(.unusableData, "the URI is too long for a QR code")
     }

@@ -1,4 +1,5 @@
 import CQREncode
+import CSetup
 
 /// A QR code (ISO/IEC 18004): a square of dark and light modules, made by libqrencode.
 struct QRCode {
@@ -6,7 +7,10 @@ struct QRCode {
   let size: Int
   private let modules: [Bool]
 
-  /// Encodes a text; nil where it is too long for a QR code.
+  /// Whether this host has libqrencode.
+  static var isAvailable: Bool { csetup_can_draw() == 1 }
+
+  /// Encodes a text; nil where it is too long for a QR code, or where there is no libqrencode.
   ///
   /// The lowest level of error correction is taken: a screen has no scratches, and fewer modules fit on
   /// smaller ones.

@@ -7,7 +7,10 @@
 #include <security/pam_modules.h>
 #include <syslog.h>
 
-/* Provided because pam_syslog(3) is variadic. The text is logged as it is. */
-void cpam_syslog(const pam_handle_t *handle, int priority, const char *text);
+/* Provided because pam_syslog(3) is variadic. The text is logged as it is. In the header, so that a program that does not
+ * call it does not need libpam. */
+static inline void cpam_syslog(const pam_handle_t *handle, int priority, const char *text) {
+  pam_syslog(handle, priority, "%s", text);
+}
 
 #endif
