@@ -186,7 +186,7 @@ def test_a_terminal_that_is_closed_changes_nothing(user, question):
 def is_running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(") ", 1)[1][0] not in "ZX"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone, or gone since it was opened
         return False
 
 
