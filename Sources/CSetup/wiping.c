@@ -6,6 +6,9 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <sys/platform/x86.h>
+#endif
 
 #include "csetup.h"
 
@@ -24,9 +27,11 @@ __attribute__((target("avx"))) static void wipe_lower_registers(void) {
                    "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
 }
 
+/* The C library asked the processor when the program started. Each question costs a way out of a virtual machine and
+ * back. */
 static void wipe_registers(void) {
-  if (__builtin_cpu_supports("avx512f")) wipe_upper_registers();
-  if (__builtin_cpu_supports("avx")) wipe_lower_registers();
+  if (CPU_FEATURE_ACTIVE(AVX512F)) wipe_upper_registers();
+  if (CPU_FEATURE_ACTIVE(AVX)) wipe_lower_registers();
 }
 #else
 static void wipe_registers(void) {}
