@@ -62,7 +62,7 @@ def memory(program: Path, services: Path, everyone: list[Contender]) -> dict:
     kernel maps around one that is touched.
     """
     found: dict = {contender.name: [] for contender in everyone}
-    for _ in range(25):
+    for _ in range(60):
         for contender in everyone:
             contender.reset()
             with Host(program, services) as host:
