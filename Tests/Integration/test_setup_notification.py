@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -88,6 +89,17 @@ def test_a_program_that_cannot_be_run_is_warned_about(user, host_configuration, 
     done = run(user, *PROVISION)
     warning = f"twofactor: the change is made, but nobody was told of it: {path}: {words}\n"
     assert (done.returncode, done.stderr.decode()) == (0, warning)
+
+
+def test_a_program_that_does_not_end_is_ended_and_warned_about(user, host_configuration, program):
+    sendmail = program("echo $$ > MAILS/process\nexec sleep 1000\n")
+    host_configuration(f"notify = {sendmail}", "require_password = no")
+    done = run(user, *PROVISION)
+    warning = f"twofactor: the change is made, but nobody was told of it: {sendmail}: did not come to an end\n"
+    assert (done.returncode, done.stderr.decode()) == (0, warning)
+    assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+    process = (program.mails / "process").read_text().strip()
+    assert process.isdigit() and not Path("/proc", process).exists()
 
 
 @pytest.mark.parametrize("is_outside", [False, True], ids=["at home", "outside"])
