@@ -525,9 +525,12 @@ int __wrap_pam_get_item(const pam_handle_t *handle, int item, const void **value
   return PAM_SUCCESS;
 }
 
-void __wrap_cpam_syslog(const pam_handle_t *handle, int priority, const char *text) {
+void __wrap_pam_syslog(const pam_handle_t *handle, int priority, const char *format, ...) {
   (void)handle, (void)priority;
-  for (const char *next = text; *next; next++)
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(machine.log, sizeof machine.log, format, arguments);
+  va_end(arguments);
+  for (const char *next = machine.log; *next; next++)
     if ((unsigned char)*next < 0x20 || (unsigned char)*next > 0x7e) forbid("a control character in the log");
-  snprintf(machine.log, sizeof machine.log, "%s", text);
 }

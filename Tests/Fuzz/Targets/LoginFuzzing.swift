@@ -35,7 +35,8 @@ struct LoginFuzzing {
     let faults = bytes(Int(byte()))
     unsafe machine_fail(faults, faults.count)
 
-    let (answer, isRight) = readAnswer(now)
+    let (answer, isWhole) = readAnswer(now)
+    let isRight = isWhole && Self.right(now, window: 1).contains(Self.normal(answer))
     machine_put(MACHINE_HOME, nil, 0)
     if options & 2 == 0 { machine_put(MACHINE_DIRECTORY, nil, 0) }
     let isOwnCredential = options & 4 == 0
@@ -78,7 +79,9 @@ struct LoginFuzzing {
     if first == PAM_SUCCESS, isOwnCredential {
       // At the end of a password anything may stand before the code.
       let isInOneField = hasPassword || policy.contains(.forwards)
-      require(isInOneField ? isRightAtEnd(answer, now) : isRight, "somebody was let in by \(answer)")
+      let right = Self.right(now, window: mayChangeWindow(changes) ? 10 : 1)
+      let isGood = isInOneField ? Self.isAtEnd(of: answer, right) : isWhole && right.contains(Self.normal(answer))
+      require(isGood, "somebody was let in by \(answer)")
       if policy.contains(.forwards) { requireHandedOn(password: hasPassword ? password : answer, answer) }
     }
     if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight {
@@ -105,10 +108,17 @@ struct LoginFuzzing {
 
   private static let password = Array("hunter2 ".utf8)
 
-  /// Whether a text ends in a code that is good now.
-  private func isRightAtEnd(_ text: [UInt8], _ now: Int64) -> Bool {
-    let digits = Self.normal(text)
-    return Self.right(now).contains { digits.suffix($0.count) == $0[...] }
+  /// Whether a text ends in one of the codes.
+  private static func isAtEnd(of text: [UInt8], _ codes: [[UInt8]]) -> Bool {
+    let digits = normal(text)
+    return codes.contains { digits.suffix($0.count) == $0[...] }
+  }
+
+  /// Whether the configuration may say another window than it did at first: 10 steps are the most.
+  private func mayChangeWindow(_ changes: [UInt8]) -> Bool {
+    stride(from: 0, to: changes.count - 3, by: 4).contains { start in
+      changes[start] & 0x80 == 0 && UInt32(changes[start]) % MACHINE_NODES.rawValue == MACHINE_CONFIGURATION.rawValue
+    }
   }
 
   /// With a code of six digits alone the rest of the password is what is handed on. One that was typed after the
@@ -121,12 +131,11 @@ struct LoginFuzzing {
     require(rest == Array(password.dropLast(6)) || rest.isEmpty, "handed on: \(rest)")
   }
 
-  /// What the application answers, and whether that can be right.
-  private mutating func readAnswer(_ now: Int64) -> (text: [UInt8], isRight: Bool) {
+  /// What the application answers, and whether it says so as it should.
+  private mutating func readAnswer(_ now: Int64) -> (text: [UInt8], isWhole: Bool) {
     let choice = byte()
     let kind = machine_answer(rawValue: UInt32(choice & 7) % MACHINE_ANSWERS.rawValue)
     var text: [UInt8]
-    var isRight = kind == MACHINE_TEXT
     switch choice >> 3 & 7 {
     case 0: text = bytes(Int(byte()))
     case 1: text = Self.code(now, steps: -1)
@@ -138,9 +147,8 @@ struct LoginFuzzing {
     default: text = Array("01234-56789".utf8)
     }
     if let end = text.firstIndex(of: 0) { text = Array(text[..<end]) }
-    isRight = isRight && Self.right(now).contains(Self.normal(text))
     unsafe machine_answer(kind, text, text.count)
-    return (text, isRight)
+    return (text, kind == MACHINE_TEXT)
   }
 
   /// A text without what does not count in a code.
@@ -150,8 +158,8 @@ struct LoginFuzzing {
   }
 
   /// The codes that are good now.
-  private static func right(_ now: Int64) -> [[UInt8]] {
-    [-1, 0, 1].map { code(now, steps: $0) } + [Array(backupCode.utf8)]
+  private static func right(_ now: Int64, window: Int64) -> [[UInt8]] {
+    (-window...window).map { code(now, steps: $0) } + [Array(backupCode.utf8)]
   }
 
   private func spoil(by changes: [UInt8]) {
