@@ -1,7 +1,13 @@
 #include "copenssl.h"
 
-#ifndef SHARED
 #include <string.h>
+
+void copenssl_wipe_stack(void) {
+  unsigned char used[4096];
+  explicit_bzero(used, sizeof used);
+}
+
+#ifndef SHARED
 #if defined(__x86_64__) && __has_include(<sys/platform/x86.h>)
 #include <sys/platform/x86.h>
 #endif

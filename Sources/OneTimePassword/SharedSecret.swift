@@ -1,3 +1,5 @@
+internal import COpenSSL
+
 /// The shared secret of one device, ready for the codes of any number of moving factors.
 public struct SharedSecret: ~Copyable {
   /// The shortest and the longest secret, in bytes. RFC 4226 section 4 asks for 16; existing tokens and files
@@ -22,6 +24,8 @@ public struct SharedSecret: ~Copyable {
   ///   - bytes: The secret itself, not its Base32 form. It can be forgotten afterwards.
   ///   - algorithm: The hash function of the device.
   public init?(_ bytes: Span<UInt8>, algorithm: HashAlgorithm) {
+    // The hash leaves the padded key on the stack, in one form or another, where it does not stay in registers.
+    defer { copenssl_wipe_stack() }
     guard let key = HMAC(key: bytes, algorithm: algorithm) else { return nil }
     self.key = key
   }

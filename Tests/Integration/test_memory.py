@@ -3,6 +3,7 @@
 import base64
 import os
 import subprocess
+import sys
 
 import pytest
 from rig.clock import START, standing_at
@@ -35,13 +36,55 @@ def needles(secret: bytes, codes: list[str]) -> dict[str, bytes]:
     return found
 
 
-def search(program, harness, service, user, answer, wanted, planted=b"nothing in particular") -> tuple[int, list[str]]:
+def rotated(word: int, by: int, width: int) -> int:
+    return (word >> by | word << width - by) & ((1 << width) - 1)
+
+
+def schedule(algorithm: str, block: bytes) -> tuple[list[int], int]:
+    """The words that a hash makes of its first block (FIPS 180-4 section 6), and how many bits each has.
+
+    The last sixteen of them, and so any sixteen in a row, give back the block.
+    """
+    width, rounds = {"sha1": (32, 80), "sha256": (32, 64), "sha512": (64, 80)}[algorithm]
+    size = width // 8
+    words = [int.from_bytes(block[at : at + size], "big") for at in range(0, 16 * size, size)]
+    for t in range(16, rounds):
+        if algorithm == "sha1":
+            words.append(rotated(words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16], 31, 32))
+            continue
+        (a, b, c), (d, e, f) = ((7, 18, 3), (17, 19, 10)) if width == 32 else ((1, 8, 7), (19, 61, 6))
+        old, new = words[t - 15], words[t - 2]
+        low = rotated(old, a, width) ^ rotated(old, b, width) ^ old >> c
+        high = rotated(new, d, width) ^ rotated(new, e, width) ^ new >> f
+        words.append((words[t - 16] + low + words[t - 7] + high) & ((1 << width) - 1))
+    return words, width
+
+
+def schedules(algorithm: str, secret: bytes) -> dict[str, bytes]:
+    """What a hash may leave of the padded key: eight bytes of its words, as the processor keeps them."""
+    length = 128 if algorithm == "sha512" else 64
+    found = {}
+    for pad in (0x36, 0x5C):
+        words, width = schedule(algorithm, bytes(byte ^ pad for byte in secret.ljust(length, b"\0")))
+        # What any key has is no secret.
+        common, _ = schedule(algorithm, bytes([pad]) * length)
+        at_once = 64 // width
+        for t in range(0, len(words) - at_once + 1):
+            if all(words[t + n] != common[t + n] for n in range(at_once)):
+                data = b"".join(words[t + n].to_bytes(width // 8, sys.byteorder) for n in range(at_once))
+                found[f"schedule-{pad:x}[{t}]"] = data
+    return found
+
+
+def search(
+    program, harness, service, user, answer, wanted, planted=b"nothing in particular", **environment
+) -> tuple[int, list[str]]:
     lines = [("answer", "-", answer.encode()), ("plant", "plant", planted)]
     lines += [("needle", name, data) for name, data in wanted.items()]
     script = "".join(f"{word} {name} {bytes(255 - byte for byte in data).hex()}\n" for word, name, data in lines)
     run = subprocess.run(
         [program, harness.services, service, user],
-        input=script, capture_output=True, text=True, timeout=60, env={**os.environ, **standing_at(START)},
+        input=script, capture_output=True, text=True, timeout=60, env={**os.environ, **standing_at(START), **environment},
     )
     assert run.returncode == 0, run.stderr
     first, *found = run.stdout.splitlines()
@@ -84,3 +127,23 @@ def test_nothing_secret_is_left_in_memory(searching, harness, products, account,
     )
     assert result == expected
     assert not found, "\n".join(found)
+
+
+# As many processors are, without the instructions for SHA, which keep all in registers: what the C library says of the
+# processor is what the module goes by.
+WITHOUT_SHA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-SSSE3"}
+
+
+@pytest.mark.parametrize("processor", [{}, WITHOUT_SHA], ids=["with what it has", "without SHA"])
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+def test_nothing_that_a_hash_made_of_the_key_is_left(
+    searching, harness, products, account, service, algorithm, processor
+):
+    enrolled = enroll(account, "--algorithm", algorithm)
+    wanted = needles(enrolled.authenticator.secret, []) | schedules(algorithm, enrolled.authenticator.secret)
+    name = service()
+    for steps in (0, 1):
+        code = enrolled.authenticator.code_at(START, steps=steps)
+        result, found = search(searching, harness, name, account.name, code, wanted, **processor)
+        assert result == Result.SUCCESS
+        assert not found, "\n".join(found)

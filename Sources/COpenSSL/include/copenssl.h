@@ -15,4 +15,8 @@
  * nothing left to do. A libcrypto that is shared finds out by itself. */
 void copenssl_look_at_processor(void);
 
+/* Provided because the SHA code leaves what it made of the last block, from which the block can be had again, on the
+ * stack below its caller. Wipes what is there. */
+__attribute__((noinline)) void copenssl_wipe_stack(void);
+
 #endif

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEEDLES = 512, LENGTH = 64 };
+enum { NEEDLES = 1024, LENGTH = 64 };
 
 struct text {
   char name[40];
