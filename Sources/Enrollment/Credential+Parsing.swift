@@ -47,8 +47,12 @@ private struct CredentialParser: ~Copyable {
       enabledAt: enabledAt)
   }
 
+  /// What is wrong, in the line in which reading stopped; of one without a line feed, that it was cut.
+  @inline(never)
   private func failure(_ problem: Literal, _ text: Span<UInt8>) -> EnrollmentFailure {
-    EnrollmentFailure(.corrupt, "credential", problem, line: reader.lineNumber(in: text))
+    EnrollmentFailure(
+      .corrupt, "credential", reader.isInUnendedLine(of: text) ? "ends early" : problem,
+      line: reader.lineNumber(in: text))
   }
 
   mutating func parse(_ text: Span<UInt8>) throws(EnrollmentFailure) {
@@ -57,18 +61,20 @@ private struct CredentialParser: ~Copyable {
       throw EnrollmentFailure(.corrupt, "credential", "is too long")
     }
     if !reader.skip("twofactor-credential 1\ngeneration ", in: text) {
-      guard reader.skip("twofactor-credential ", in: text) else { throw failure("is not a credential", text) }
+      guard reader.skip("twofactor-credential ", in: text) else {
+        throw EnrollmentFailure(.corrupt, "credential", "is not a credential", line: 1)
+      }
       guard reader.skip("1\n", in: text) else { throw failure("has a version that is not known", text) }
-      throw failure("no generation", text)
+      guard reader.skip("generation ", in: text) else { throw failure("no generation", text) }
     }
     let digits = text.slice(from: reader.position, to: reader.position &+ Generation.digits)
-    guard let generation = Generation(hexadecimal: digits) else {
+    reader.skip(Generation.digits, in: text)
+    guard let generation = Generation(hexadecimal: digits), reader.skip("\n", in: text) else {
       throw failure("the generation is not 32 hexadecimal digits", text)
     }
     self.generation = generation
-    reader.skip(Generation.digits, in: text)
 
-    guard reader.skip("\nenabled ", in: text) else { throw failure("no time of enrolment", text) }
+    guard reader.skip("enabled ", in: text) else { throw failure("no time of enrolment", text) }
     guard let time = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
     enabledAt = try self.time(slice(time, of: text), text)
 

@@ -22,6 +22,11 @@ struct TextReader {
     return number
   }
 
+  /// Whether the last step began in a line that has no line feed at its end, or behind the last line.
+  func isInUnendedLine(of text: Span<UInt8>) -> Bool {
+    text.firstIndex(of: UInt8(ascii: "\n"), from: begun) == nil
+  }
+
   /// Passes over `literal`; false, and stays, where the text does not go on with it.
   mutating func skip(_ literal: Literal, in text: Span<UInt8>) -> Bool {
     begun = position
