@@ -110,9 +110,9 @@ extension LoginState {
   static func write(_ words: Span<UInt8>, sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
     let written = unsafe buffer.fill { room in
       unsafe words.withUnsafeBytes { words in
-        guard let base = room.baseAddress, let start = words.baseAddress, room.count >= Self.recordLength else {
-          return 0
-        }
+        guard let base = room.baseAddress, let start = words.baseAddress, room.count >= Self.recordLength,
+          words.count <= 8 &* Place.checksum
+        else { return 0 }
         // SAFETY: there is room for a record, which is longer than the words.
         unsafe base.copyMemory(from: start, byteCount: words.count)
         unsafe memset(base + words.count, 0, Self.recordLength &- words.count)

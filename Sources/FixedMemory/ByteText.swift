@@ -49,7 +49,8 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - capacity: For how many bytes there is room, 1023 at most.
-  ///   - body: What is done with the text.
+  ///   - body: What is done with the text. It must not be exchanged for another: its memory ends with the call.
+  @unsafe
   @inline(never)
   public static func onStack(capacity: Int, _ body: (inout ByteText) -> Void) {
     // As much as is never taken from the heap instead, whatever the capacity.

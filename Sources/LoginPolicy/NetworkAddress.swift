@@ -27,7 +27,8 @@ public struct NetworkAddress: Equatable, Sendable {
       guard zone &+ 1 < text.count else { return nil }
     }
     var isAddress = false
-    ByteText.onStack(capacity: 63) { address in
+    // SAFETY: nothing takes the text out of the closure.
+    unsafe ByteText.onStack(capacity: 63) { address in
       address.append(text.slice(from: 0, to: zone ?? text.count))
       guard !address.isTruncated, address.count > 0, address.bytes.firstIndex(of: 0) == nil else { return }
       isAddress = read(address)

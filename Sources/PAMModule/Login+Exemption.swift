@@ -135,6 +135,7 @@ extension Login {
 
   private mutating func noSuchGroup(_ name: borrowing ByteText) -> Outcome {
     words = ByteText(capacity: Outcome.wordsCapacity)
+    guard words.hasMemory else { return .denied(.outOfMemory) }
     words.append("there is no such group: ")
     words.append(name)
     return .denied(.configuration)

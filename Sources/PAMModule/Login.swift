@@ -35,7 +35,8 @@ struct Login: ~Copyable {
   }
 
   private func log(_ outcome: Outcome, _ user: borrowing ByteText) {
-    ByteText.onStack(capacity: 1023) { line in
+    // SAFETY: nothing takes the text out of the closure.
+    unsafe ByteText.onStack(capacity: 1023) { line in
       // Where it was not come so far as to ask for the user, it is the one that the application has set.
       let user = user.count > 0 ? user.bytes : transaction.knownUser
       outcome.appendLogLine(to: &line, user: user, remoteHost: transaction.remoteHost, words: words)
@@ -44,7 +45,8 @@ struct Login: ~Copyable {
   }
 
   private func tell(_ outcome: Outcome) {
-    ByteText.onStack(capacity: 255) { message in
+    // SAFETY: nothing takes the text out of the closure.
+    unsafe ByteText.onStack(capacity: 255) { message in
       outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
       if message.count > 0 { transaction.tell(message, isError: outcome.isRefusal) }
     }
@@ -56,6 +58,7 @@ struct Login: ~Copyable {
       return decide(&user, policy)
     } catch {
       words = ByteText(capacity: Outcome.wordsCapacity)
+      guard words.hasMemory else { return .denied(.outOfMemory) }
       error.describe(into: &words, path: arguments.policyFilePath)
       // A host that is short of memory is not one that is configured wrongly.
       return .denied(error.error == ENOMEM ? .outOfMemory : .configuration)
@@ -86,7 +89,8 @@ struct Login: ~Copyable {
 
   /// With `debug`: why the user is not asked.
   private func logReason(_ why: Literal) {
-    ByteText.onStack(capacity: 1023) { line in
+    // SAFETY: nothing takes the text out of the closure.
+    unsafe ByteText.onStack(capacity: 1023) { line in
       line.append("debug exempt: ")
       line.append(why)
       transaction.log(.debug, line)
@@ -95,7 +99,8 @@ struct Login: ~Copyable {
 
   /// With `debug`: what the attempt is judged by. Nothing that a user keeps secret is known yet.
   private func logDetails(_ policy: borrowing Policy, _ account: borrowing Account) {
-    ByteText.onStack(capacity: 1023) { line in
+    // SAFETY: nothing takes the text out of the closure.
+    unsafe ByteText.onStack(capacity: 1023) { line in
       line.append("debug window=")
       line.append(decimal: policy.limits.window)
       line.append(" look_ahead=")

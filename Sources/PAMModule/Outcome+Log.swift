@@ -75,11 +75,13 @@ extension Outcome.Denial {
     case .noReply, .noConversation: line.append("no-reply")
     case .malformedReply: line.append("malformed-reply")
     case .failure(let failure):
-      ByteText.onStack(capacity: Outcome.wordsCapacity) { detail in
+      // SAFETY: nothing takes the text out of the closure.
+      unsafe ByteText.onStack(capacity: Outcome.wordsCapacity) { detail in
         failure.describe(into: &detail)
         line.append(failure.reason.name, detail: detail)
       }
     case .configuration: line.append("configuration", detail: words)
+    case .outOfMemory where words.count == 0: line.append("io-error detail=\"out of memory\"")
     case .outOfMemory: line.append("io-error", detail: words)
     }
   }

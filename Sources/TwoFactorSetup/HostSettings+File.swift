@@ -13,9 +13,11 @@ extension HostSettings {
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` where the file cannot be read, trusted or
   ///   understood: what was meant to be strict is not taken for nothing.
   static func load(from path: String = path) throws -> HostSettings {
+    var name = ByteText(capacity: path.utf8.count)
+    name.append(path.utf8.span)
+    // Without its name, the file would be one that is not there.
+    guard !name.isTruncated else { throw SetupError(.inputOutput, "out of memory") }
     do throws(PolicyProblem) {
-      var name = ByteText(capacity: path.utf8.count)
-      name.append(path.utf8.span)
       let bytes = try unsafe name.withCString { name throws(PolicyProblem) in
         try unsafe PolicyFile.read(name, isOptional: true)
       }

@@ -45,7 +45,7 @@ import Testing
   @Test func aTextOnTheStackHoldsWhatFits() {
     for (capacity, expected) in [(-1, ""), (0, ""), (3, "abc"), (1023, "abcdef"), (5000, "abcdef")] {
       var held: String?
-      ByteText.onStack(capacity: capacity) { text in
+      unsafe ByteText.onStack(capacity: capacity) { text in
         text.append("abcdef")
         held = text.string
         if capacity == 5000 {
