@@ -16,7 +16,8 @@ SETTINGS = {
     "ProtectSystem=strict": True,
     "CapabilityBoundingSet=~CAP_SETUID": False,
     "CapabilityBoundingSet=~CAP_SETGID": False,
-    "SystemCallFilter=~@setuid": False,
+    "SystemCallFilter=~@setuid": True,
+    "SystemCallFilter=~@setuid SupplementaryGroups=adm": False,
     "NoNewPrivileges=yes": True,
     "MemoryDenyWriteExecute=yes": True,
     "PrivateUsers=yes": False,
@@ -35,7 +36,7 @@ def test_a_login_in_a_sandboxed_unit_ends_as_the_page_says(machine, alice, setti
     page = (CHECKOUT / "pam/hosts.md").read_text()
     name = setting.partition("=")[0]
     assert not name or f"`{name}=" in page
-    properties = [f"--property={setting}"] if setting else []
+    properties = [f"--property={part}" for part in setting.split()]
     if name == "SystemCallFilter":
         properties.append("--property=SystemCallErrorNumber=EPERM")
     code = alice.backup_codes.pop() if SETTINGS[setting] else alice.backup_codes[0]

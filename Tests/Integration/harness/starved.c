@@ -2,6 +2,7 @@
 //
 //   STARVE_MODULE=NAME  the file name of the module
 //   STARVE_AT=N         the N-th allocation that the module makes fails; 0 for none
+//   STARVE_ON=1         and all that come after it
 //   STARVE_COUNT=FILE   where one byte is added for each allocation
 
 #define _GNU_SOURCE
@@ -28,7 +29,9 @@ static int refuse(void *caller) {
   int descriptor = file ? open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
   if (descriptor >= 0 && write(descriptor, ".", 1) != 1) abort();
   if (descriptor >= 0) close(descriptor);
-  if (++count != atoi(at)) return 0;
+  int first = atoi(at);
+  count++;
+  if (first == 0 || count < first || (count > first && !getenv("STARVE_ON"))) return 0;
   errno = ENOMEM;
   return 1;
 }
