@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rig import machine
@@ -15,6 +16,8 @@ from bench import counts, programs  # noqa: E402
 MOST_SYSTEM_CALLS = 72
 MOST_SYSTEM_CALLS_OF_A_PASS = 58
 MOST_INSTRUCTIONS = {"right": 18_000, "wrong": 100_000}
+# Most of them are of the code that OpenSSL has for AVX2; that for other processors takes so many times as many.
+WITHOUT_AVX2 = 1.35
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,8 @@ def test_a_login_executes_few_instructions(host, harness, orders, tmp_path, kind
     module = machine.modules_directory() / "pam_twofactor.so"
     found = counts.instructions_of_login(host, harness.services, module, orders[kind], tmp_path)
     # Less than the hashes alone would be that something was not counted.
-    assert 8_000 < found <= MOST_INSTRUCTIONS[kind]
+    has_avx2 = " avx2 " in Path("/proc/cpuinfo").read_text()
+    assert 8_000 < found <= MOST_INSTRUCTIONS[kind] * (1 if has_avx2 else WITHOUT_AVX2)
 
 
 def test_more_devices_are_no_more_system_calls(host, harness, service, new_account, tmp_path):
