@@ -3,7 +3,7 @@ internal import OneTimePassword
 
 /// The moving factors at which a code of a device is looked for.
 struct FactorRange {
-  /// The first and the last factor of the window.
+  /// The first and the last factor that are looked at: the window.
   let first: UInt64
   let last: UInt64
 
@@ -28,7 +28,8 @@ struct FactorRange {
       current = Swift.max(state.nextFactor, counter)
       guard current <= LoginState.highestCounter else { return nil }
       next = current
-      first = current
+      // The counter used last is looked at too: another near it may have the same code, which is good once.
+      first = current > counter ? current &- 1 : current
       let (late, overflow) = current.addingReportingOverflow(limits.lookAhead)
       last = overflow ? LoginState.highestCounter : Swift.min(late, LoginState.highestCounter)
     }

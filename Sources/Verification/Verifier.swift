@@ -39,13 +39,14 @@ public func verify(
   }
 
   let finding = try search(for: reply, credential, state, limits, now: now)
+  // A code that two steps near each other have, as happens to one in a million, is good once.
+  if finding.isReused { return .reusedCode }
   if let match = finding.match {
     state[device: match.device] = LoginState.DeviceState(nextFactor: match.factor &+ 1, lastUsedAt: now)
     state.lastUsedAt = now
     state.forgetFailures()
     return .acceptedCode(device: match.device)
   }
-  if finding.isReused { return .reusedCode }
 
   Throttle.countFailure(in: &state, now: now, allowed: limits.maximumFailures)
   if let steps = finding.stepsOutside { return .outsideWindow(steps: steps) }

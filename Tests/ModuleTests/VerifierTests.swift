@@ -71,6 +71,33 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(failures == 0)
   }
 
+  /// One secret in a million has one code for two steps in a row, for as long as they are near.
+  @Test func aCodeThatTwoStepsHaveIsAcceptedOnce() throws {
+    let secret = "MNXWY3DJONUW63RAGAYDAMBTGM4DOOJU"
+    let typed = code(UInt64(now / 30), secret: Array("collision 0000338794".utf8))
+    #expect(typed == code(UInt64(now / 30) + 1, secret: Array("collision 0000338794".utf8)))
+    for time in [now - 30, now, now + 30, now + 60] {
+      var trial = try Trial(devices: [totpDevice(secret: secret)])
+      #expect(try trial.check(typed, at: time) == .acceptedCode(device: 0))
+      #expect(try trial.check(typed, at: time) == .reusedCode)
+      #expect(trial.state.failures == 0)
+      let next = code(UInt64(now / 30) + 3, secret: Array("collision 0000338794".utf8))
+      #expect(try trial.check(next, at: now + 90) == .acceptedCode(device: 0))
+    }
+  }
+
+  @Test func aCodeThatTwoCountersHaveIsAcceptedOnce() throws {
+    let secret = Array("collision 0000736268".utf8)
+    let typed = code(5, secret: secret)
+    #expect(typed == code(6, secret: secret))
+    for counter in UInt64(3)...5 {
+      var trial = try Trial(devices: [hotpDevice(counter: counter, secret: "MNXWY3DJONUW63RAGAYDAMBXGM3DENRY")])
+      #expect(try trial.check(typed) == .acceptedCode(device: 0))
+      #expect(try trial.check(typed) == .reusedCode)
+      #expect(try trial.check(code(7, secret: secret)) == .acceptedCode(device: 0))
+    }
+  }
+
   @Test func afterAStepNoEarlierOneIsAccepted() throws {
     var trial = try Trial()
     #expect(try trial.check(code(steps: 1)) == .acceptedCode(device: 0))
