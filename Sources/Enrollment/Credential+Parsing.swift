@@ -85,7 +85,7 @@ private struct CredentialParser: ~Copyable {
       let start = reader.position
       let isScratchCode = !reader.skip("backup-code ", in: text)
       guard !isScratchCode || reader.skip("scratch-code ", in: text) else {
-        throw failure(reader.isAtEnd(of: text) ? "ends early" : "unknown line", text)
+        throw failure("unknown line", text)
       }
       try parseBackupCodes(text, lineStart: start, isScratchCode: isScratchCode)
     }

@@ -73,11 +73,16 @@ public struct EnrollmentPath: ~Copyable {
   }
 
   /// Whether a template can be filled in for a user with an ordinary name.
-  public static func isTemplate(_ template: Span<UInt8>) -> Bool {
+  ///
+  /// - Throws: A failure of kind `io` where there is no memory to try.
+  public static func isTemplate(_ template: Span<UInt8>) throws(EnrollmentFailure) -> Bool {
+    let name = ByteText("user")
+    guard name.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
     do throws(EnrollmentFailure) {
-      _ = try EnrollmentPath(template: template, account: Account(name: ByteText("user")))
+      _ = try EnrollmentPath(template: template, account: Account(name: name))
       return true
     } catch {
+      guard error.reason != .io else { throw error }
       return false
     }
   }

@@ -117,7 +117,7 @@ extension Policy {
       }
       try set(option, text: value)
     case .directory:
-      guard value.count < 512, EnrollmentPath.isTemplate(value) else {
+      guard value.count < 512, try isTemplate(value) else {
         throw problem("is not a path that is absolute or begins with ~/ or %h/", word)
       }
       try set(option, text: value)
@@ -139,6 +139,14 @@ extension Policy {
     case .day:
       guard let day = CalendarDay(value) else { throw problem("is not a day such as 2026-01-31", word) }
       requiredFrom = day
+    }
+  }
+
+  private func isTemplate(_ value: Span<UInt8>) throws(PolicyProblem) -> Bool {
+    do throws(EnrollmentFailure) {
+      return try EnrollmentPath.isTemplate(value)
+    } catch {
+      throw PolicyProblem(inFile: "out of memory", error: ENOMEM)
     }
   }
 

@@ -105,9 +105,11 @@ def test_a_login_with_a_failing_system_call_passes_only_with_its_code_used_up(at
     assert attempts.passes > 5 and attempts.refusals > 40
 
 
-@pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_with_a_failing_allocation_is_refused(attempts, scratch, tmp_path, kind):
-    attempts = attempts(kind)
+@pytest.mark.parametrize(
+    "kind, arguments", [("code", ()), ("backup code", ()), ("code", ("directory=/home/%u/.twofactor", "prompt=Code:"))]
+)
+def test_a_login_with_a_failing_allocation_is_refused(attempts, scratch, tmp_path, kind, arguments):
+    attempts = attempts(kind, *arguments)
     shim = build([SOURCES / "starved.c"], scratch / "starved.so", "-shared", "-fPIC")
     counts = tmp_path / "allocations"
 
