@@ -56,19 +56,10 @@ extension Policy {
     try read(option, argument.slice(from: equals &+ 1), word: argument)
   }
 
-  /// Ends reading.
-  ///
-  /// - Returns: The policy.
-  /// - Throws: What contradicts what.
-  public consuming func finish() throws(PolicyProblem) -> Policy {
-    try check()
-    return self
-  }
-
-  /// Looks at what has been read as a whole.
+  /// Looks at what has been read as a whole, when everything has been read.
   ///
   /// - Throws: What contradicts what.
-  public mutating func check() throws(PolicyProblem) {
+  public func check() throws(PolicyProblem) {
     if password.isTriedFirst, password.isUsedAlone {
       let isUse = reading.passOption == .useFirstPass
       throw PolicyProblem(

@@ -42,9 +42,9 @@ extension HostSettings {
   }
 
   private init(bytes: borrowing SecretBuffer) throws(PolicyProblem) {
-    var parser = Policy()
-    try parser.read(file: bytes)
-    let policy = try parser.finish()
+    var policy = Policy()
+    try policy.read(file: bytes)
+    try policy.check()
     directoryTemplate = String(decoding: policy.directory)
     issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer)
     requiresPassword = policy.requiresPassword

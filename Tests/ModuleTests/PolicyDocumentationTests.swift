@@ -38,12 +38,14 @@ import Verification
   }
 
   @Test(arguments: options) func theDefaultIsWhatHoldsWhereNothingIsSaid(option: PolicyOption) throws {
-    let nothing = try Policy().finish()
+    let nothing = Policy()
+    try nothing.check()
     #expect(option.value(in: nothing) == option.defaultValue?.string)
     guard let text = option.defaultValue, option != .conf else { return }
-    var parser = Policy()
-    try parser.read(file: buffer("\(option.name.string) = \"\(text.string)\""))
-    #expect(try option.value(in: parser.finish()) == text.string)
+    var policy = Policy()
+    try policy.read(file: buffer("\(option.name.string) = \"\(text.string)\""))
+    try policy.check()
+    #expect(option.value(in: policy) == text.string)
   }
 
   /// What stands below each `.It Cm NAME` of a manual page.
@@ -108,14 +110,14 @@ import Verification
 
   @Test func theSampleIsUnderstoodAsItIsAndWithEveryLineTakenOutOfItsComment() throws {
     let sample = try Self.read("pam/twofactor.conf")
-    var parser = Policy()
-    try parser.read(file: buffer(sample))
-    let asItIs = try parser.finish()
+    var asItIs = Policy()
+    try asItIs.read(file: buffer(sample))
+    try asItIs.check()
     let open = sample.replacing(/(?m)^#(?=[a-z_]+ = )/, with: "")
     #expect(open != sample)
-    var openParser = Policy()
-    try openParser.read(file: buffer(open))
-    let policy = try openParser.finish()
+    var policy = Policy()
+    try policy.read(file: buffer(open))
+    try policy.check()
     for option in Self.options where option.place != .arguments {
       let (usual, value) = (option.value(in: asItIs), option.value(in: policy))
       #expect(usual == option.defaultValue?.string)

@@ -101,15 +101,17 @@ import Verification
   ]
 
   private func policy(_ arguments: [String]) throws(PolicyProblem) -> Policy {
-    var parser = Policy()
-    for argument in arguments { try parser.read(Array(argument.utf8).span) }
-    return try parser.finish()
+    var policy = Policy()
+    for argument in arguments { try policy.read(Array(argument.utf8).span) }
+    try policy.check()
+    return policy
   }
 
   private func policy(file text: String) throws -> Policy {
-    var parser = Policy()
-    try parser.read(file: buffer(text))
-    return try parser.finish()
+    var policy = Policy()
+    try policy.read(file: buffer(text))
+    try policy.check()
+    return policy
   }
 
   private func problem(_ arguments: [String]) -> PolicyProblem? {
@@ -187,11 +189,11 @@ import Verification
   }
 
   @Test func argumentsOverrideTheFile() throws {
-    var parser = Policy()
-    try parser.read(file: buffer("window = 5\nnullok = yes\nmax_failures = 9\n"))
-    try parser.read(Array("window=2".utf8).span)
-    try parser.read(Array("nullok=no".utf8).span)
-    let policy = try parser.finish()
+    var policy = Policy()
+    try policy.read(file: buffer("window = 5\nnullok = yes\nmax_failures = 9\n"))
+    try policy.read(Array("window=2".utf8).span)
+    try policy.read(Array("nullok=no".utf8).span)
+    try policy.check()
     let (limits, passes) = (policy.limits, policy.passesUnenrolled)
     #expect(limits.window == 2)
     #expect(!passes)
@@ -217,12 +219,12 @@ import Verification
       ("", ["try_first_pass", "use_first_pass"], "argument \"use_first_pass\": contradicts try_first_pass"),
     ] as [(String, [String], String)])
   func aContradictionIsNamedWhereItBegan(file: String, arguments: [String], expected: String) throws {
-    var parser = Policy()
-    try parser.read(file: buffer(file))
-    for argument in arguments { try parser.read(Array(argument.utf8).span) }
+    var policy = Policy()
+    try policy.read(file: buffer(file))
+    for argument in arguments { try policy.read(Array(argument.utf8).span) }
     var description = ByteText(capacity: 199)
     do throws(PolicyProblem) {
-      _ = try parser.finish()
+      try policy.check()
     } catch {
       error.describe(into: &description, path: Array("/c".utf8).span)
     }
@@ -230,10 +232,12 @@ import Verification
   }
 
   @Test func whatAnArgumentSwitchesOffContradictsNothing() throws {
-    var parser = Policy()
-    try parser.read(file: buffer("try_first_pass = yes"))
-    for argument in ["use_first_pass", "try_first_pass=no"] { try parser.read(Array(argument.utf8).span) }
-    #expect(try parser.finish().password.isUsedAlone)
+    var policy = Policy()
+    try policy.read(file: buffer("try_first_pass = yes"))
+    for argument in ["use_first_pass", "try_first_pass=no"] { try policy.read(Array(argument.utf8).span) }
+    try policy.check()
+    let isUsedAlone = policy.password.isUsedAlone
+    #expect(isUsedAlone)
   }
 
   @Test(
@@ -270,10 +274,10 @@ import Verification
       ("skip_after", long(1023)), ("trusted_networks", "1.1.1.1,".appending(" ", until: 1014) + "192.0.2.1"),
     ]
     let alone = [("issuer", long(128)), ("notify", "/" + long(254))]
-    var parser = Policy()
-    try parser.read(file: buffer((values + alone).map { "\($0.0) = \"\($0.1)\"\n" }.joined()))
-    for (name, value) in values + [("conf", "/" + long(254))] { try parser.read(Array("\(name)=\(value)".utf8).span) }
-    let policy = try parser.finish()
+    var policy = Policy()
+    try policy.read(file: buffer((values + alone).map { "\($0.0) = \"\($0.1)\"\n" }.joined()))
+    for (name, value) in values + [("conf", "/" + long(254))] { try policy.read(Array("\(name)=\(value)".utf8).span) }
+    try policy.check()
     let texts = [
       policy.directory.string, policy.prompt.string, policy.onlyGroups.string, policy.exemptGroups.string,
       policy.skippedMethods.string, policy.trustedNetworks.string,

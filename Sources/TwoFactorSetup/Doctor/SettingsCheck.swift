@@ -56,9 +56,9 @@ struct SettingsCheck {
   private func problem(in path: String) -> PolicyProblem? {
     guard let bytes = bytes(of: path) else { return nil }
     do throws(PolicyProblem) {
-      var parser = Policy()
-      try parser.read(file: bytes)
-      _ = try parser.finish()
+      var policy = Policy()
+      try policy.read(file: bytes)
+      try policy.check()
       return nil
     } catch {
       return error
@@ -86,10 +86,10 @@ struct SettingsCheck {
   /// What the parser does not understand, read as in a login: behind the file that the arguments override.
   private func problem(with rule: PAMRule) -> PolicyProblem? {
     do throws(PolicyProblem) {
-      var parser = Policy()
-      if let file = bytes(of: otherFile(rule) ?? HostSettings.path) { try? parser.read(file: file) }
-      for argument in rule.arguments { try parser.read(argument.utf8.span) }
-      _ = try parser.finish()
+      var policy = Policy()
+      if let file = bytes(of: otherFile(rule) ?? HostSettings.path) { try? policy.read(file: file) }
+      for argument in rule.arguments { try policy.read(argument.utf8.span) }
+      try policy.check()
       return nil
     } catch {
       return error

@@ -75,23 +75,23 @@ private func checksum(_ record: [UInt8]) -> UInt64 {
 
 /// Arguments are refused, or make a policy in which everything is in its range.
 func fuzzArguments(_ bytes: [UInt8]) {
-  fuzzPolicy { parser throws(PolicyProblem) in
+  fuzzPolicy { policy throws(PolicyProblem) in
     for argument in bytes.split(separator: 0, omittingEmptySubsequences: false) {
-      try parser.read(Array(argument).span)
+      try policy.read(Array(argument).span)
     }
   }
 }
 
 /// A configuration file is refused, or makes a policy in which everything is in its range.
 func fuzzConfiguration(_ bytes: [UInt8]) {
-  fuzzPolicy { parser throws(PolicyProblem) in try parser.read(file: secret(bytes)) }
+  fuzzPolicy { policy throws(PolicyProblem) in try policy.read(file: secret(bytes)) }
 }
 
 private func fuzzPolicy(_ read: (inout Policy) throws(PolicyProblem) -> Void) {
   do throws(PolicyProblem) {
-    var parser = Policy()
-    try read(&parser)
-    let policy = try parser.finish()
+    var policy = Policy()
+    try read(&policy)
+    try policy.check()
     require(policy.limits.window <= 10, "a window out of its range")
     require((1...100).contains(policy.limits.lookAhead), "look_ahead out of its range")
     require((1...100).contains(policy.limits.maximumFailures), "max_failures out of its range")
