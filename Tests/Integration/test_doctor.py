@@ -1,7 +1,5 @@
 """`twofactor doctor` on trees of hosts, good and broken: what it finds, how bad that is, and what it says to do."""
 
-import json
-import os
 import re
 import shutil
 import subprocess
@@ -9,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from rig import host_trees
+from rig.doctor import doctor, found
 from rig.host_trees import (
     ARCH,
     COMMON_AUTH,
@@ -21,6 +20,7 @@ from rig.host_trees import (
     SUSE,
     after,
     build,
+    change,
     good,
 )
 from rig.machine import PRODUCT
@@ -29,22 +29,6 @@ SSHD = "etc/pam.d/sshd"
 AUTH = "etc/pam.d/common-auth"
 CONF = "etc/security/twofactor.conf"
 DROP_IN = "etc/ssh/sshd_config.d/10-twofactor.conf"
-
-
-def doctor(root: Path | None, *arguments: str) -> tuple[int, list[dict]]:
-    words = [PRODUCT / "twofactor", "doctor", "--json", *(["--root", root] if root else []), *arguments]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    assert done.stderr == "", done.stderr
-    checks = json.loads(done.stdout)["checks"]
-    for check in checks:
-        assert list(check) == ["name", "status", "detail", "remedy"]
-        assert check["status"] in ("ok", "warning", "failed", "skipped") and check["detail"]
-        assert (check["remedy"] is not None) == (check["status"] in ("warning", "failed"))
-    return done.returncode, checks
-
-
-def found(checks: list[dict]) -> set[tuple[str, str]]:
-    return {(check["name"], check["status"]) for check in checks if check["status"] in ("warning", "failed")}
 
 
 def with_sshd(text: str, **more: str) -> dict[str, str | None]:
@@ -369,7 +353,7 @@ def test_the_lines_that_are_named_mend_what_was_found(tmp_path, what):
     assert wrong == []
 
 
-# Every check that a tree can be asked about, but for those of enrolments, which are further down.
+# Every check that a tree can be asked about, but for those of enrolments: test_doctor_enrolments.
 CHECKS = {
     "module_arguments", "configuration", "password_service", "pam_syntax", "pam_facility", "pam_control", "pam_bypass",
     "pam_condition", "pam_alternative", "pam_dead_end", "pam_code_alone", "pam_order", "pam_requisite", "pam_twice",
@@ -381,13 +365,6 @@ CHECKS = {
 def test_the_corpus_is_large_enough_and_has_every_check():
     assert len(GOOD) + len(STOCK) + len(BROKEN) >= 69
     assert {name for _, (name, _), _ in BROKEN.values()} == CHECKS
-
-
-def change(root: Path, path: str, *, mode: int | None = None, owner: int | None = None) -> None:
-    if mode is not None:
-        (root / path).chmod(mode)
-    if owner is not None:
-        os.chown(root / path, owner, owner)
 
 
 @pytest.mark.parametrize(
@@ -450,146 +427,6 @@ def test_match_blocks_are_followed_for_a_user(tmp_path):
     root = build(tmp_path / "host", with_settings(settings))
     assert found(doctor(root, "--user", "alice")[1]) == {("ssh_password_authentication", "warning")}
     assert found(doctor(root, "--user", "root")[1]) == set()
-
-
-ENROLLMENTS = {
-    "others may read the credential": ("credential", 0o644, 4201, "is open to others", "chmod 600 {}/credential"),
-    "somebody else's credential": ("credential", 0o600, 4202, "is owned by somebody else", "chown alice: {}/credential"),
-    "others may read the state": ("state", 0o640, 4201, "is open to others", "chmod 600 {}/state"),
-    "others may write the directory": ("", 0o777, 4201, "can be written by others", "chmod 700 {}"),
-    "somebody else's directory": ("", 0o700, 4202, "is owned by somebody else", "chown -hR alice: {}"),
-}
-
-
-@pytest.fixture
-def tree_with_enrolment(tmp_path, products, enrolled_with_backup_codes):
-    """A good host on which alice is enrolled."""
-    root = build(tmp_path / "host", good())
-    home = root / "home/alice"
-    subprocess.run(["cp", "-a", enrolled_with_backup_codes.directory, home], check=True, timeout=20)
-    subprocess.run(["chown", "-R", "4201:4201", home], check=True, timeout=20)
-    return root
-
-
-def test_an_enrolment_that_is_right_is_counted(tree_with_enrolment):
-    status, checks = doctor(tree_with_enrolment, "--strict")
-    assert (found(checks), status) == (set(), 0)
-    assert any(check["detail"].startswith("1 of 2 accounts") for check in checks)
-
-
-def only(checks: list[dict], status: str) -> dict:
-    """The one check that is not as it should be."""
-    wrong = [check for check in checks if check["status"] in ("warning", "failed")]
-    assert [check["status"] for check in wrong] == [status], wrong
-    return wrong[0]
-
-
-@pytest.mark.parametrize("what", ENROLLMENTS)
-def test_an_enrolment_that_no_login_can_use_is_found(tree_with_enrolment, what):
-    name, mode, owner, words, remedy = ENROLLMENTS[what]
-    change(tree_with_enrolment, f"home/alice/.twofactor/{name}", mode=mode, owner=owner)
-    status, checks = doctor(tree_with_enrolment)
-    check = only(checks, "failed")
-    assert (check["name"], status) == ("enrollment", 78)
-    assert words in check["detail"] and check["remedy"] == remedy.format("/home/alice/.twofactor")
-
-
-FILES = {
-    "damaged": (lambda path: path.write_text("twofactor 9\n"), "is not a credential"),
-    "of an older format": (
-        lambda path: path.write_text(path.read_text().replace("twofactor-credential 1", "twofactor-credential 0")),
-        "is of an older format, 0, and the module reads 1",
-    ),
-    "of a newer format": (
-        lambda path: path.write_text(path.read_text().replace("twofactor-credential 1", "twofactor-credential 2")),
-        "has a version that is not known",
-    ),
-    "missing": (lambda path: path.unlink(), "is missing"),
-    "a folder": (lambda path: (path.unlink(), path.mkdir()), "is not a regular file"),
-    "too long": (lambda path: path.write_text(path.read_text() + "#" * 20_000), "is too long"),
-}
-
-
-@pytest.mark.parametrize("what", FILES)
-def test_a_credential_that_no_login_can_read_is_found(tree_with_enrolment, what):
-    spoil, words = FILES[what]
-    spoil(tree_with_enrolment / "home/alice/.twofactor/credential")
-    check = only(doctor(tree_with_enrolment)[1], "failed")
-    assert check["name"] == "enrollment" and words in check["detail"]
-    assert check["remedy"] == "twofactor enable --force --user alice"
-
-
-def test_a_credential_with_another_name_is_found(tree_with_enrolment):
-    path = tree_with_enrolment / "home/alice/.twofactor/credential"
-    os.link(path, tree_with_enrolment / "home/alice/other")
-    check = only(doctor(tree_with_enrolment)[1], "failed")
-    assert "has another name" in check["detail"] and "find / -xdev -samefile" in check["remedy"]
-
-
-@pytest.mark.parametrize(
-    "mode,owner,remedy", [(0o777, 4201, "chmod go-w /home/alice"), (0o755, 4202, "chown alice /home/alice")]
-)
-def test_a_home_that_is_no_proof_of_anything_is_found(tree_with_enrolment, mode, owner, remedy):
-    change(tree_with_enrolment, "home/alice", mode=mode, owner=owner)
-    check = only(doctor(tree_with_enrolment)[1], "warning")
-    assert (check["name"], check["remedy"]) == ("home", remedy)
-
-
-def with_selinux(root: Path, mode: str, *contexts: str, local: str = "") -> None:
-    """SELinux as a host has it: the mode, and what its policy says about paths."""
-    folder = root / "etc/selinux/default/contexts/files"
-    folder.mkdir(parents=True)
-    (root / "etc/selinux/config").write_text(f"# SELINUX=disabled\nSELINUX={mode}\nSELINUXTYPE=default\n")
-    (folder / "file_contexts").write_text("/.*\tsystem_u:object_r:default_t:s0\n")
-    (folder / "file_contexts.homedirs").write_text("".join(f"{line}\n" for line in contexts))
-    (folder / "file_contexts.local").write_text(local)
-
-
-def label(root: Path, kind: str, *names: str) -> None:
-    for name in names or (".", "credential", "state"):
-        context = f"unconfined_u:object_r:{kind}:s0\0".encode()
-        os.setxattr(root / "home/alice/.twofactor" / name, "security.selinux", context)
-
-
-CONTEXT = r"/home/[^/]+/\.twofactor(/.*)?\tunconfined_u:object_r:twofactor_home_t:s0"
-
-
-@pytest.mark.parametrize("mode,status,code", [("enforcing", "failed", 78), ("permissive", "warning", 0)])
-def test_a_policy_that_does_not_know_the_files_is_found(tree_with_enrolment, mode, status, code):
-    with_selinux(tree_with_enrolment, mode)
-    ended, checks = doctor(tree_with_enrolment)
-    check = only(checks, status)
-    assert (check["name"], ended) == ("selinux_policy", code)
-    assert check["remedy"] == "semodule -i twofactor.cil && restorecon -RF /home /root"
-
-
-@pytest.mark.parametrize("mode,status", [("enforcing", "failed"), ("permissive", "warning")])
-@pytest.mark.parametrize("name", [".", "credential", "state"])
-def test_a_file_with_another_label_is_found(tree_with_enrolment, mode, status, name):
-    with_selinux(tree_with_enrolment, mode, CONTEXT)
-    label(tree_with_enrolment, "twofactor_home_t")
-    assert doctor(tree_with_enrolment, "--strict")[0] == 0
-    label(tree_with_enrolment, "user_home_t", name)
-    check = only(doctor(tree_with_enrolment)[1], status)
-    assert check["name"] == "selinux_label" and "user_home_t" in check["detail"]
-    assert check["remedy"] == "restorecon -RF /home/alice/.twofactor"
-
-
-def test_files_without_a_label_are_found(tree_with_enrolment):
-    with_selinux(tree_with_enrolment, "enforcing", CONTEXT)
-    assert "has no label" in only(doctor(tree_with_enrolment)[1], "failed")["detail"]
-
-
-def test_labels_that_the_administrator_chose_are_left_alone(tree_with_enrolment):
-    with_selinux(
-        tree_with_enrolment, "enforcing", local=r"/home/[^/]+/\.twofactor(/.*)? system_u:object_r:auth_home_t:s0" "\n"
-    )
-    assert found(doctor(tree_with_enrolment)[1]) == set()
-
-
-def test_a_disabled_selinux_is_none(tree_with_enrolment):
-    with_selinux(tree_with_enrolment, "disabled")
-    assert found(doctor(tree_with_enrolment)[1]) == set()
 
 
 def test_what_a_person_reads_names_the_line_to_change(tmp_path):

@@ -173,3 +173,10 @@ def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -
     os.chown(home, 4201, 4201)
     (root / "root").mkdir(mode=0o700)
     return root
+
+
+def change(root: Path, path: str, *, mode: int | None = None, owner: int | None = None) -> None:
+    if mode is not None:
+        (root / path).chmod(mode)
+    if owner is not None:
+        os.chown(root / path, owner, owner)

@@ -1,0 +1,141 @@
+"""`twofactor doctor` on enrolments: files that no login can use, homes that prove nothing, labels of SELinux."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from rig.doctor import doctor, found, only
+from rig.host_trees import build, change, good
+
+ENROLLMENTS = {
+    "others may read the credential": ("credential", 0o644, 4201, "is open to others", "chmod 600 {}/credential"),
+    "somebody else's credential": ("credential", 0o600, 4202, "is owned by somebody else", "chown alice: {}/credential"),
+    "others may read the state": ("state", 0o640, 4201, "is open to others", "chmod 600 {}/state"),
+    "others may write the directory": ("", 0o777, 4201, "can be written by others", "chmod 700 {}"),
+    "somebody else's directory": ("", 0o700, 4202, "is owned by somebody else", "chown -hR alice: {}"),
+}
+
+
+@pytest.fixture
+def tree_with_enrolment(tmp_path, products, enrolled_with_backup_codes):
+    """A good host on which alice is enrolled."""
+    root = build(tmp_path / "host", good())
+    home = root / "home/alice"
+    subprocess.run(["cp", "-a", enrolled_with_backup_codes.directory, home], check=True, timeout=20)
+    subprocess.run(["chown", "-R", "4201:4201", home], check=True, timeout=20)
+    return root
+
+
+def test_an_enrolment_that_is_right_is_counted(tree_with_enrolment):
+    status, checks = doctor(tree_with_enrolment, "--strict")
+    assert (found(checks), status) == (set(), 0)
+    assert any(check["detail"].startswith("1 of 2 accounts") for check in checks)
+
+
+@pytest.mark.parametrize("what", ENROLLMENTS)
+def test_an_enrolment_that_no_login_can_use_is_found(tree_with_enrolment, what):
+    name, mode, owner, words, remedy = ENROLLMENTS[what]
+    change(tree_with_enrolment, f"home/alice/.twofactor/{name}", mode=mode, owner=owner)
+    status, checks = doctor(tree_with_enrolment)
+    check = only(checks, "failed")
+    assert (check["name"], status) == ("enrollment", 78)
+    assert words in check["detail"] and check["remedy"] == remedy.format("/home/alice/.twofactor")
+
+
+FILES = {
+    "damaged": (lambda path: path.write_text("twofactor 9\n"), "is not a credential"),
+    "of an older format": (
+        lambda path: path.write_text(path.read_text().replace("twofactor-credential 1", "twofactor-credential 0")),
+        "is of an older format, 0, and the module reads 1",
+    ),
+    "of a newer format": (
+        lambda path: path.write_text(path.read_text().replace("twofactor-credential 1", "twofactor-credential 2")),
+        "has a version that is not known",
+    ),
+    "missing": (lambda path: path.unlink(), "is missing"),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), "is not a regular file"),
+    "too long": (lambda path: path.write_text(path.read_text() + "#" * 20_000), "is too long"),
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_a_credential_that_no_login_can_read_is_found(tree_with_enrolment, what):
+    spoil, words = FILES[what]
+    spoil(tree_with_enrolment / "home/alice/.twofactor/credential")
+    check = only(doctor(tree_with_enrolment)[1], "failed")
+    assert check["name"] == "enrollment" and words in check["detail"]
+    assert check["remedy"] == "twofactor enable --force --user alice"
+
+
+def test_a_credential_with_another_name_is_found(tree_with_enrolment):
+    path = tree_with_enrolment / "home/alice/.twofactor/credential"
+    os.link(path, tree_with_enrolment / "home/alice/other")
+    check = only(doctor(tree_with_enrolment)[1], "failed")
+    assert "has another name" in check["detail"] and "find / -xdev -samefile" in check["remedy"]
+
+
+@pytest.mark.parametrize(
+    "mode,owner,remedy", [(0o777, 4201, "chmod go-w /home/alice"), (0o755, 4202, "chown alice /home/alice")]
+)
+def test_a_home_that_is_no_proof_of_anything_is_found(tree_with_enrolment, mode, owner, remedy):
+    change(tree_with_enrolment, "home/alice", mode=mode, owner=owner)
+    check = only(doctor(tree_with_enrolment)[1], "warning")
+    assert (check["name"], check["remedy"]) == ("home", remedy)
+
+
+def with_selinux(root: Path, mode: str, *contexts: str, local: str = "") -> None:
+    """SELinux as a host has it: the mode, and what its policy says about paths."""
+    folder = root / "etc/selinux/default/contexts/files"
+    folder.mkdir(parents=True)
+    (root / "etc/selinux/config").write_text(f"# SELINUX=disabled\nSELINUX={mode}\nSELINUXTYPE=default\n")
+    (folder / "file_contexts").write_text("/.*\tsystem_u:object_r:default_t:s0\n")
+    (folder / "file_contexts.homedirs").write_text("".join(f"{line}\n" for line in contexts))
+    (folder / "file_contexts.local").write_text(local)
+
+
+def label(root: Path, kind: str, *names: str) -> None:
+    for name in names or (".", "credential", "state"):
+        context = f"unconfined_u:object_r:{kind}:s0\0".encode()
+        os.setxattr(root / "home/alice/.twofactor" / name, "security.selinux", context)
+
+
+CONTEXT = r"/home/[^/]+/\.twofactor(/.*)?\tunconfined_u:object_r:twofactor_home_t:s0"
+
+
+@pytest.mark.parametrize("mode,status,code", [("enforcing", "failed", 78), ("permissive", "warning", 0)])
+def test_a_policy_that_does_not_know_the_files_is_found(tree_with_enrolment, mode, status, code):
+    with_selinux(tree_with_enrolment, mode)
+    ended, checks = doctor(tree_with_enrolment)
+    check = only(checks, status)
+    assert (check["name"], ended) == ("selinux_policy", code)
+    assert check["remedy"] == "semodule -i twofactor.cil && restorecon -RF /home /root"
+
+
+@pytest.mark.parametrize("mode,status", [("enforcing", "failed"), ("permissive", "warning")])
+@pytest.mark.parametrize("name", [".", "credential", "state"])
+def test_a_file_with_another_label_is_found(tree_with_enrolment, mode, status, name):
+    with_selinux(tree_with_enrolment, mode, CONTEXT)
+    label(tree_with_enrolment, "twofactor_home_t")
+    assert doctor(tree_with_enrolment, "--strict")[0] == 0
+    label(tree_with_enrolment, "user_home_t", name)
+    check = only(doctor(tree_with_enrolment)[1], status)
+    assert check["name"] == "selinux_label" and "user_home_t" in check["detail"]
+    assert check["remedy"] == "restorecon -RF /home/alice/.twofactor"
+
+
+def test_files_without_a_label_are_found(tree_with_enrolment):
+    with_selinux(tree_with_enrolment, "enforcing", CONTEXT)
+    assert "has no label" in only(doctor(tree_with_enrolment)[1], "failed")["detail"]
+
+
+def test_labels_that_the_administrator_chose_are_left_alone(tree_with_enrolment):
+    with_selinux(
+        tree_with_enrolment, "enforcing", local=r"/home/[^/]+/\.twofactor(/.*)? system_u:object_r:auth_home_t:s0" "\n"
+    )
+    assert found(doctor(tree_with_enrolment)[1]) == set()
+
+
+def test_a_disabled_selinux_is_none(tree_with_enrolment):
+    with_selinux(tree_with_enrolment, "disabled")
+    assert found(doctor(tree_with_enrolment)[1]) == set()
