@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+from rig.documentation import help_of, options_of_the_policy, subcommands
 from rig.machine import CHECKOUT, PRODUCT
 
 PAGES = {path.name: path for path in sorted((CHECKOUT / "pam/man").iterdir())}
@@ -13,23 +14,6 @@ OWN = r"referenced manual not found: Xr (twofactor 1|twofactor\.conf 5|pam_twofa
 def text(name: str) -> str:
     shown = subprocess.run(["mandoc", "-T", "utf8", PAGES[name]], capture_output=True, text=True, timeout=20)
     return re.sub(r".\x08", "", shown.stdout)
-
-
-def help_of(*words: str) -> str:
-    return subprocess.run([PRODUCT / "twofactor", *words, "--help"], capture_output=True, text=True, timeout=20).stdout
-
-
-def subcommands(*words: str) -> list[list[str]]:
-    """Every subcommand below the given words, and theirs."""
-    block = help_of(*words).partition("SUBCOMMANDS:\n")[2].split("\n\n")[0]
-    names = re.findall(r"^  (\S+)", block, re.MULTILINE)
-    return [[*words, name] for name in names] + [more for name in names for more in subcommands(*words, name)]
-
-
-def options_of_the_policy() -> list[str]:
-    source = (CHECKOUT / "Sources/LoginPolicy/PolicyOption.swift").read_text()
-    names = source.partition("var name: Literal")[2].partition("\n  }")[0]
-    return re.findall(r'"([a-z_]+)"', names)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START
+from rig.documentation import options_of_the_policy, subcommands
 from rig.harness import Result
 from rig.one_time_password import Authenticator
 from rig.machine import CHECKOUT, COMMAND, modules_directory
-from test_manual_pages import options_of_the_policy, subcommands
 
 PAGE = (CHECKOUT / "pam/migration.md").read_text()
 GOOGLE, OATH = "pam_google_authenticator.so", "pam_oath.so"
