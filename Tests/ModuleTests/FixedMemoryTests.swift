@@ -165,6 +165,22 @@ import Testing
     #expect(left == 0)
   }
 
+  @Test func aReleasedBufferIsOverwritten() throws {
+    let secret = Array("the allocator overwrites this beginning, the buffer must wipe this end".utf8)
+    var address = 0
+    do {
+      let released = try buffer(secret)
+      address = unsafe released.withMemory { unsafe Int(bitPattern: $0) }
+    }
+    // Reading /proc/self/mem is defined for released memory; loading from it is not.
+    let memory = unsafe open("/proc/self/mem", O_RDONLY | O_CLOEXEC)
+    defer { close(memory) }
+    var left = [UInt8](repeating: 0, count: secret.count)
+    let count = unsafe pread(memory, &left, left.count, off_t(address))
+    try #require(count == left.count)
+    #expect(left.suffix(20) != secret.suffix(20))
+  }
+
   @Test func fillingBeyondTheRoomCountsAsNothing() throws {
     guard var buffer = SecretBuffer(capacity: 4) else { throw Missing(what: "memory") }
     for answer in [-1, 5, Int.max] {

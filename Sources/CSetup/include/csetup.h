@@ -91,8 +91,4 @@ int csetup_module_answer(int index, const char **name, const char **facility, in
 /// Provided because libqrencode is loaded when it is called for the first time (see deferred.c). Whether it can be: 1 or 0.
 int csetup_can_draw(void);
 
-/// Provided because what functions that have returned kept on the stack and in vector registers can be reached from C
-/// alone: wipes the part of the stack that is not in use, and those registers.
-void csetup_wipe_stack(void);
-
 #endif

@@ -15,10 +15,7 @@ public enum SetupProgram {
     unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     // Files and directories are made with their own modes; nothing is made wider by a careless mask.
     umask(0o077)
-    let status = run(arguments)
-    // What was given back on the heap was wiped as it was given back.
-    csetup_wipe_stack()
-    exit(status.rawValue)
+    exit(run(arguments).rawValue)
   }
 
   /// The command line without the name of the program.
@@ -30,8 +27,6 @@ public enum SetupProgram {
     return arguments
   }
 
-  /// Never inlined: everything that it kept on the stack is to lie in the part that is not in use any more.
-  @inline(never)
   private static func run(_ arguments: [String]) -> ExitStatus {
     let wantsJSON = arguments.prefix { $0 != "--" }.contains("--json")
     do {
