@@ -70,7 +70,7 @@ void csetup_deliver(int number) {
 static int argument_count;
 static char **arguments;
 
-/* The C library of GNU hands constructors what it hands to main. */
+/* glibc passes the arguments of main() to constructors. */
 __attribute__((constructor)) static void keep_arguments(int count, char **values) {
   argument_count = count;
   arguments = values;
@@ -97,7 +97,7 @@ int csetup_open_inside(const char *root, const char *path, int flags) {
   };
   int directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC), file;
   if (directory < 0) return -1;
-  int tries = 100; /* EAGAIN: something on the way was renamed just then */
+  int tries = 100; /* EAGAIN: a part of the path was renamed meanwhile */
   do {
     file = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
   } while (file < 0 && (errno == EINTR || errno == EAGAIN) && --tries > 0);

@@ -1,6 +1,5 @@
-/* Libraries that few runs of the command need. Loaded when a program starts, they and what they need in their turn
- * take as long as everything else that it does; so they are loaded by the first call. Each function here has the name
- * and the type that the library's own header gives it, and calls the library's. */
+/* Loads libcrypt, libpam and libqrencode on first use: at the start of the program they would double its run time. Each
+ * function has the name and the type of the library's own function and calls it. */
 #define _GNU_SOURCE
 #include <crypt.h>
 #include <dlfcn.h>
@@ -10,11 +9,10 @@
 #include "cpam.h"
 #include "csetup.h"
 
-/* Not for the PAM modules: they get libpam's. */
+/* Hidden, so that PAM modules bind to libpam itself. */
 #define DEFERRED __attribute__((visibility("hidden")))
 
-/* A library that is loaded stays. For everybody, as one that was loaded at the start: there are PAM modules that name
- * no libpam. */
+/* Libraries are never unloaded. RTLD_GLOBAL, because some PAM modules use libpam without linking it. */
 struct library {
   const char *names[3];
   void *handle;
@@ -31,7 +29,7 @@ static void *function(struct library *library, const char *name) {
   return library->handle ? dlsym(library->handle, name) : NULL;
 }
 
-/* The function of that name and type in a library, or NULL. */
+/* The library's function, or NULL. */
 #define FIND(library, name) ((__typeof__(name) *)function(&library, #name))
 
 DEFERRED char *crypt_gensalt_rn(const char *prefix, unsigned long count, const char *random, int size, char *output,

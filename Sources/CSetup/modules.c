@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* libpam tells the application what the stack answers, not what each module does. It finds a module's
-   functions by dlsym(3), though, and of a program that has a function of that name the dynamic linker
-   takes that one. So here libpam gets, in the place of a module's function, one that calls it and keeps
-   what it answered. Everybody else gets what the C library's dlsym finds. */
+/* libpam reports the result of the stack, not of each module. It looks up the functions of a module with
+   dlsym(3), and the dynamic linker resolves that name to the function below. For a module it returns a wrapper
+   that calls the module and records the return value; all other calls are passed to the C library. */
 
 enum { LIMIT = 64 };
 
@@ -39,16 +38,17 @@ static int call_module(int number, struct pam_handle *handle, int flags, int cou
   return answer;
 }
 
-/* Which module is called is known by which function is called. */
+/* One wrapper for each module, since the call does not name the module. */
 #define CALL(n)                                                                             \
   static int call_##n(struct pam_handle *handle, int flags, int count, const char **arguments) { \
     return call_module(n, handle, flags, count, arguments);                                 \
   }
 #define CALLS(n) CALL(n##0) CALL(n##1) CALL(n##2) CALL(n##3) CALL(n##4) CALL(n##5) CALL(n##6) CALL(n##7)
 #define NAMES(n) call_##n##0, call_##n##1, call_##n##2, call_##n##3, call_##n##4, call_##n##5, call_##n##6, call_##n##7,
-/* Octal: 00 to 077. */
+/* In octal, 00 to 077. */
 CALLS(0) CALLS(01) CALLS(02) CALLS(03) CALLS(04) CALLS(05) CALLS(06) CALLS(07)
-static const module_function calls[LIMIT] = {NAMES(0) NAMES(01) NAMES(02) NAMES(03) NAMES(04) NAMES(05) NAMES(06) NAMES(07)};
+static const module_function calls[LIMIT] = {NAMES(0) NAMES(01) NAMES(02) NAMES(03)
+                                             NAMES(04) NAMES(05) NAMES(06) NAMES(07)};
 
 static void *replacement(module_function function, const char *facility) {
   Dl_info information;
@@ -63,7 +63,7 @@ static void *replacement(module_function function, const char *facility) {
 
 static void *(*real_dlsym(void))(void *, const char *) {
   static void *(*real)(void *, const char *);
-  /* The C library has had it under this version since it took libdl in. */
+  /* glibc 2.34 moved dlsym from libdl into libc under this version. */
   if (!real) real = (void *(*)(void *, const char *))dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.34");
   return real;
 }
@@ -80,7 +80,7 @@ __attribute__((visibility("default"))) void *dlsym(void *handle, const char *nam
       return ours ? ours : found;
     }
   }
-  /* RTLD_NEXT is seen from where this returns to: a jump, and no call. */
+  /* A tail call: for RTLD_NEXT, dlsym looks at its return address. */
   __attribute__((musttail)) return real(handle, name);
 }
 
