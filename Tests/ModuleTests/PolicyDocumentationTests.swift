@@ -14,7 +14,7 @@ import Verification
     return try String(contentsOf: root.appending(path: path), encoding: .utf8)
   }
 
-  /// The row of the README's tables.
+  /// The row of the tables in `pam/options.md`.
   private static func row(_ option: PolicyOption) -> String {
     let form = option.name.string + (option.placeholder.map { (option.place == .file ? " = " : "=") + $0.string } ?? "")
     let value: String
@@ -26,8 +26,8 @@ import Verification
     return "| `\(form)` | \(value) | \(range)\(option.help.string) |"
   }
 
-  @Test func theReadmeHasEveryOptionWithItsDefaultAndRange() throws {
-    let lines = try Self.read("README.md").split(separator: "\n").map(String.init)
+  @Test func theOptionsPageHasEveryOptionWithItsDefaultAndRange() throws {
+    let lines = try Self.read("pam/options.md").split(separator: "\n").map(String.init)
     let expected = Self.options.map(Self.row)
     #expect(lines.filter(expected.contains) == expected, "\(expected.joined(separator: "\n"))")
     let names = Set(Self.options.map(\.name.string))

@@ -1,4 +1,4 @@
-"""The README's way to two-factor login and back, walked word for word in a clean root."""
+"""The set-up and the removal that the README describes, done word for word in a clean root."""
 
 import json
 import re
@@ -12,13 +12,15 @@ from rig.machine import CHECKOUT, PRODUCT
 from rig.one_time_password import Authenticator
 
 PORT = 22903
-SECTION = (CHECKOUT / "README.md").read_text().partition("## Put it in front of SSH")[2].partition("\n## ")[0]
+README = (CHECKOUT / "README.md").read_text()
+SETUP = README.partition("## Set it up\n")[2].partition("\n## ")[0]
+REMOVAL = README.partition("## Remove it\n")[2].partition("\n## ")[0]
 
 
-def block(step: int) -> list[str]:
-    """The last indented block of a step, line by line."""
-    text = re.split(r"(?m)^\d\. ", SECTION)[step]
-    return [line.strip() for line in re.findall(r"(?m)^       (.*\n)", text)]
+def blocks(step: int) -> list[list[str]]:
+    """The indented blocks of a step, line by line."""
+    text = re.split(r"(?m)^\d\. ", SETUP)[step]
+    return [re.findall(r"(?m)^ {7}(.*)$", block) for block in re.findall(r"(?m)(?:^ {7}.*\n)+", text)]
 
 
 @pytest.fixture(scope="module")
@@ -34,55 +36,78 @@ def root(request, tmp_path_factory):
 
 
 def as_root(root, line: str, **options) -> str:
-    """Runs a line of the page as root: what it says after sudo."""
-    return root.run("sh", "-c", line.removeprefix("$ ").removeprefix("sudo "), **options)
+    """Runs a command line of the page as root in the clean root, where no systemd runs."""
+    command = line.removeprefix("# ").removesuffix(" && systemctl reload ssh").replace("apt ", "apt-get -y ")
+    return root.run("sh", "-c", f"cd /root && {command}", **options)
 
 
 def change(root, remedy: str) -> None:
-    """Does what doctor says: puts a line in the place of another."""
-    name, number, line = re.fullmatch(r"in /(.*), line (\d+): (.*)", remedy).groups()
+    """Follows a remedy of doctor: replaces a line, or inserts one before it."""
+    name, before, number, line = re.fullmatch(r"in /(.*?), (before )?line (\d+): (.*)", remedy).groups()
     lines = root.text(name).splitlines()
-    lines[int(number) - 1] = line
+    lines[int(number) - 1 : int(number) - bool(before)] = [line]
     (root.path / name).write_text("\n".join(lines) + "\n")
 
 
-def test_the_way_of_the_readme_leads_there_and_back(root, password):
-    alice = root.add_account("alice", password)
-
-    # 2. The package.
-    build, _, install = block(2)[-1].partition(" && ")
-    assert build == "scripts/package" and "apt install ./.build/product/twofactor_*.deb" in install
-    (root.path / "root/.build/product").mkdir(parents=True)
-    package = max(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
-    shutil.copy(package, root.path / "root/.build/product")
-    as_root(root, install.replace("sudo apt", "cd /root && apt-get -y"))
-    assert {name: root.text(name) for name in root.before} == root.before
-
-    # 3. Alice enrols.
-    assert "`twofactor enable`" in SECTION
-    words = ["chroot", root.path, "su", "-", "alice", "-c", "twofactor enable --qr none"]
+def enroll_at_a_terminal(root, account, command: str) -> tuple[Authenticator, int]:
+    """Runs the page's `twofactor enable`, and returns the app and the time step of the code that was used up."""
+    words = ["chroot", root.path, "su", "-", account.name, "-c", f"{command} --qr none"]
     terminal = pexpect.spawn(words[0], [str(word) for word in words[1:]], encoding="utf-8", timeout=30)
     terminal.expect("[Pp]assword.*: ")
-    terminal.sendline(password)
+    terminal.sendline(account.password)
     terminal.expect(r"secret=([A-Z2-7\s]+?)&")
     authenticator = Authenticator.from_base32(re.sub(r"\s", "", terminal.match[1]))
     terminal.expect("Code.*: ")
     step = authenticator.step(time.time())
     terminal.sendline(authenticator.code_for_counter(step))
-    terminal.expect("stored.*[?]")
+    terminal.expect(r"\[y/N\]")
     terminal.sendline("y")
     terminal.expect(pexpect.EOF)
+    return authenticator, step
 
-    # 4. All services, by the profile.
-    assert block(4)[0] == "sudo pam-auth-update --enable twofactor"
-    as_root(root, block(4)[0])
 
-    # 5. sshd, in the words of the page, at the end of the file, where somebody in a hurry puts them.
-    settings = root.path / "etc/ssh/sshd_config"
-    settings.write_text(settings.read_text() + "\n".join(block(5)) + "\n")
+def test_the_setup_of_the_readme_works_and_locks_nobody_out(root, password):
+    alice, bob = root.add_account("alice", password), root.add_account("bob", password)
 
-    # 6. What doctor says, until it says nothing more.
-    assert block(6)[0] == "$ sudo twofactor doctor"
+    def logs_in(account, code: str | None = None) -> bool:
+        client = root.connect(account)
+        client.answer(client.PASSWORD, password)
+        if code:
+            client.answer(client.CODE, code)
+        return client.is_let_in()
+
+    # 2. The package changes no stack.
+    (build, install), source = blocks(2)
+    assert build == "$ scripts/package" and source == ["$ scripts/build", "# scripts/install"]
+    (root.path / "root/.build/product").mkdir(parents=True)
+    package = max(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
+    shutil.copy(package, root.path / "root/.build/product")
+    as_root(root, install)
+    assert {name: root.text(name) for name in root.before} == root.before
+
+    # 3. sshd asks through PAM, for the password alone.
+    settings, check = blocks(3)
+    assert "`/etc/ssh/sshd_config.d/10-twofactor.conf`" in SETUP
+    (root.path / "etc/ssh/sshd_config.d/10-twofactor.conf").write_text("\n".join(settings) + "\n")
+    root.run("ssh-keygen", "-A")
+    as_root(root, check[0])
+    root.start_server()
+    assert logs_in(alice) and logs_in(bob)
+
+    # 4. Alice enrolls, and no stack asks her yet.
+    ((enable,),) = blocks(4)
+    authenticator, step = enroll_at_a_terminal(root, alice, enable.removeprefix("$ "))
+    assert logs_in(alice) and logs_in(bob)
+
+    # 5. The profile for every service; the other block is the line for a host without it.
+    profile, line = blocks(5)
+    as_root(root, profile[0])
+    assert re.sub(r"\s+", " ", root.text("etc/pam.d/common-auth")).count(line[0]) == 1
+    assert logs_in(bob)
+
+    # 6. Changes, until doctor proposes no more.
+    doctor, *sample = blocks(6)[0]
+    assert doctor == "# twofactor doctor" and sample[-1].strip().startswith("in /etc/ssh/sshd_config, ")
     for _ in range(10):
         checks = json.loads(root.run("sh", "-c", "twofactor doctor --json || true"))["checks"]
         wrong = [check for check in checks if check["status"] in ("warning", "failed") and check["name"] != "clock"]
@@ -90,27 +115,26 @@ def test_the_way_of_the_readme_leads_there_and_back(root, password):
             break
         change(root, wrong[0]["remedy"])
     assert wrong == []
-    as_root(root, block(6)[0])
+    as_root(root, doctor)
 
     # 7. The stack at this terminal.
-    tested = re.search(r"`(sudo twofactor test --service sshd --user NAME)`", SECTION)[1].replace("NAME", "alice")
-    said = as_root(root, tested, given=f"{password}\n{authenticator.code_for_counter(step + 1)}\n")
+    said = as_root(root, blocks(7)[0][0], given=f"{password}\n{authenticator.code_for_counter(step + 1)}\n")
     assert "The login would have gone through." in said
 
     # 8. A second login.
-    root.start_server()
     while authenticator.step(time.time()) <= step:
         time.sleep(0.2)
-    client = root.connect(alice)
-    client.answer(client.PASSWORD, password)
-    client.answer(client.CODE, authenticator.code_for_counter(step + 2))
-    assert client.is_let_in()
+    assert logs_in(alice, authenticator.code_for_counter(step + 2)) and logs_in(bob)
     root.stop_server()
 
-    # And back: refused while a line of somebody's own names the module, then nothing is left in any stack.
-    undo = [re.sub(r"\s+", " ", words) for words in re.findall(r"`(sudo [^`]*)`", SECTION) if "test" not in words]
-    assert undo == ["sudo pam-auth-update --disable twofactor", "sudo scripts/uninstall", "sudo apt purge twofactor"]
-    as_root(root, undo[0])
+    # And back: nothing is left in any stack, and the enrollment stays.
+    purge, disable, uninstall = re.findall(r"(?m)^ {4}(.*)$", REMOVAL)
+    assert uninstall == "# scripts/uninstall"
+    as_root(root, disable)
     assert {name: root.text(name) for name in root.before} == root.before
-    as_root(root, undo[2].replace("apt", "apt-get -y"))
+    as_root(root, profile[0])
+    as_root(root, purge)
+    assert {name: root.text(name) for name in root.before} == root.before
     assert not list(root.path.glob("usr/lib/*/security/pam_twofactor.so"))
+    assert (root.path / "home/alice/.twofactor/credential").exists()
+    assert (root.path / "etc/ssh/sshd_config.d/10-twofactor.conf").exists()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from rig.enrollment import enroll
-from rig.machine import CHECKOUT, COMMAND, Account
+from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.screen import DARK, LIGHT, Screen
 
@@ -84,7 +84,7 @@ CODES = (
 )
 
 
-def page_at_80_by_24(name: str, heading: str, *notice: str, issuer: str = "Example") -> str:
+def page_at_80_by_24(name: str, heading: str, *notice: str) -> str:
     beside = [
         heading,
         "",
@@ -99,7 +99,7 @@ def page_at_80_by_24(name: str, heading: str, *notice: str, issuer: str = "Examp
         *(["", *notice] if notice else []),
     ]
     beside += [""] * (21 - len(beside))
-    uri = f"URI: otpauth://totp/{issuer}:{name}?secret={SECRET}&issuer={issuer}"
+    uri = f"URI: otpauth://totp/Example:{name}?secret={SECRET}&issuer=Example"
     return lines(*(f"{QUIET}  {text}".rstrip() for text in beside), uri[:80], uri[80:], "Code from the app:")
 
 
@@ -116,18 +116,6 @@ def test_the_screens_of_an_enrolment_at_80_by_24(user):
     screen.type("y")
     assert screen.ends() == 0
     assert masked(screen.text) == lines("Password:", *CODES)
-
-
-def test_the_readme_shows_these_screens():
-    readme = (CHECKOUT / "README.md").read_text()
-    blocks = re.findall(r"(?:^(?:    .*)?\n)+", readme, re.MULTILINE)
-    blocks = [re.sub("^    ", "", block, flags=re.MULTILINE) for block in blocks]
-    page = next(block for block in blocks if "otpauth://" in block).strip("\n")
-    page = re.sub(r"^[█▀▄ ]{41}(?=  \S|$)", QUIET, page, flags=re.MULTILINE)
-    key = re.search("secret=([A-Z2-7]+)", page)[1]
-    assert masked(page, key) == page_at_80_by_24("alice", "Two-factor login for alice", issuer="server")
-    rest = next(block for block in blocks if "They are not shown again" in block).strip("\n")
-    assert masked(rest) == lines("$ twofactor enable", "Password:", *CODES)
 
 
 def test_the_screens_of_an_enrolment_in_a_large_window(user):
