@@ -2,80 +2,80 @@ public import FixedMemory
 
 /// A day of the Gregorian calendar in UTC.
 public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
-  /// Days since 1 January 1970.
+  /// Days since 1970-01-01; negative before.
   public var rawValue: Int64
 
-  /// The day so many days after 1 January 1970.
+  /// The day `rawValue` days after 1970-01-01.
   public init(rawValue: Int64) { self.rawValue = rawValue }
 
-  /// The day of a moment, given in seconds since the epoch.
+  /// The day that contains a moment, in seconds since the epoch. Rounds down, before the epoch too.
   public init(of seconds: Int64) {
-    // Rounded down, also before the epoch.
-    let (quotient, remainder) = seconds.quotientAndRemainder(dividingBy: 86_400)
-    rawValue = remainder < 0 ? quotient &- 1 : quotient
+    rawValue = seconds / Self.length &- (seconds % Self.length < 0 ? 1 : 0)
   }
 
-  /// The day that a text names as `YYYY-MM-DD`; nil where there is no such day from 1970 to 9999.
+  /// The time of day of a moment.
+  ///
+  /// - Parameter seconds: The moment, in seconds since the epoch.
+  /// - Returns: Seconds since the start of its day, 0 to 86,399.
+  public static func secondsOfDay(_ seconds: Int64) -> Int64 {
+    let rest = seconds % length
+    return rest < 0 ? rest &+ length : rest
+  }
+
+  /// Parses `YYYY-MM-DD`. Returns nil unless it is a day from 1970 to 9999.
   public init?(_ text: Span<UInt8>) {
     guard text.count == 10, text.byte(at: 4) == UInt8(ascii: "-"), text.byte(at: 7) == UInt8(ascii: "-"),
-      let year = Self.number(text, from: 0, to: 4), let month = Self.number(text, from: 5, to: 7),
-      let day = Self.number(text, from: 8, to: 10), year >= 1970, month >= 1, month <= 12, day >= 1,
-      day <= Self.length(ofMonth: month, year: year)
+      let year = Self.number(text.slice(from: 0, to: 4)), year >= 1970,
+      let month = Self.number(text.slice(from: 5, to: 7)), let day = Self.number(text.slice(from: 8))
     else { return nil }
-    var days = day &- 1
-    var earlier: Int64 = 1
-    while earlier < month {
-      days &+= Self.length(ofMonth: earlier, year: year)
-      earlier &+= 1
-    }
-    let before = year &- 1
-    // Days before the year, less the 719,162 days before 1970.
-    rawValue = days &+ 365 &* before &+ before / 4 &- before / 100 &+ before / 400 &- 719_162
+    let shiftedYear = year &- (month <= 2 ? 1 : 0)
+    let shiftedMonth = month &+ (month <= 2 ? 9 : -3)
+    let leapDays = shiftedYear / 4 &- shiftedYear / 100 &+ shiftedYear / 400
+    rawValue = shiftedYear &* 365 &+ leapDays &+ (153 &* shiftedMonth &+ 2) / 5 &+ day &- 1 &- Self.epoch
+    // Month 13 or February 30 would be a day of another month.
+    guard date == (year, month, day) else { return nil }
   }
 
-  /// Adds the day as `YYYY-MM-DD`.
-  public func append(to text: inout ByteText) {
-    var year: Int64 = 1970
-    var left = rawValue
-    while year < 9999, left >= Self.length(ofYear: year) {
-      left &-= Self.length(ofYear: year)
-      year &+= 1
-    }
-    var month: Int64 = 1
-    while month < 12, left >= Self.length(ofMonth: month, year: year) {
-      left &-= Self.length(ofMonth: month, year: year)
-      month &+= 1
-    }
-    text.append(decimal: year)
-    text.append(month < 10 ? "-0" : "-")
-    text.append(decimal: month)
-    text.append(left < 9 ? "-0" : "-")
-    text.append(decimal: left &+ 1)
-  }
-
-  /// Whether `left` is before `right`.
-  public static func < (left: CalendarDay, right: CalendarDay) -> Bool { left.rawValue < right.rawValue }
-
-  private static func number(_ text: Span<UInt8>, from start: Int, to end: Int) -> Int64? {
+  private static func number(_ digits: Span<UInt8>) -> Int64? {
     var value: Int64 = 0
-    var index = start
-    while index < end {
-      guard let digit = text.byte(at: index)?.decimalDigit else { return nil }
+    var indices = Counter(to: digits.count)
+    while let index = indices.next() {
+      guard let digit = digits.byte(at: index)?.decimalDigit else { return nil }
       value = value &* 10 &+ Int64(digit)
-      index &+= 1
     }
     return value
   }
 
-  private static func isLeap(_ year: Int64) -> Bool { year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) }
-
-  private static func length(ofYear year: Int64) -> Int64 { isLeap(year) ? 366 : 365 }
-
-  private static func length(ofMonth month: Int64, year: Int64) -> Int64 {
-    switch month {
-    case 2: isLeap(year) ? 29 : 28
-    case 4, 6, 9, 11: 30
-    default: 31
-    }
+  /// Appends the day as `YYYY-MM-DD`.
+  public func append(to text: inout ByteText) {
+    let (year, month, day) = date
+    if year >= 0, year < 1000 { text.append(year < 10 ? "000" : year < 100 ? "00" : "0") }
+    text.append(decimal: year)
+    text.append(month < 10 ? "-0" : "-")
+    text.append(decimal: month)
+    text.append(day < 10 ? "-0" : "-")
+    text.append(decimal: day)
   }
+
+  /// Year, month and day. Counts years from March 1, so that a leap day ends its year, in eras of 400 years.
+  private var date: (year: Int64, month: Int64, day: Int64) {
+    let days = rawValue &+ Self.epoch
+    let era = (days >= 0 ? days : days &- 146_096) / 146_097
+    let dayOfEra = days &- era &* 146_097
+    let yearOfEra = (dayOfEra &- dayOfEra / 1_460 &+ dayOfEra / 36_524 &- dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra &- (365 &* yearOfEra &+ yearOfEra / 4 &- yearOfEra / 100)
+    let shiftedMonth = (5 &* dayOfYear &+ 2) / 153
+    let month = shiftedMonth &+ (shiftedMonth < 10 ? 3 : -9)
+    let year = yearOfEra &+ era &* 400 &+ (month <= 2 ? 1 : 0)
+    return (year, month, dayOfYear &- (153 &* shiftedMonth &+ 2) / 5 &+ 1)
+  }
+
+  /// Seconds in a day.
+  private static var length: Int64 { 86_400 }
+
+  /// Days from March 1 of the year 0 to 1970-01-01.
+  private static var epoch: Int64 { 719_468 }
+
+  /// Whether `left` is earlier than `right`.
+  public static func < (left: CalendarDay, right: CalendarDay) -> Bool { left.rawValue < right.rawValue }
 }

@@ -1,32 +1,48 @@
 internal import FixedMemory
 
-/// The words of a list with commas between them, one after the other.
+/// Parses a comma-separated option value: `wheel, domain users` has the words `wheel` and `domain users`.
+///
+/// ```
+/// var words = ListWords()
+/// while let word = words.next(in: value.utf8.span) { … }
+/// ```
 public struct ListWords: Sendable {
   private var position = 0
 
-  /// Begins with the first word.
+  /// Starts before the first word.
   public init() {}
 
-  /// The next word of `list`, or nil. Blanks at its ends do not count.
+  /// The next word of `list` without blanks at its ends, or nil after the last one.
   @_lifetime(copy list)
   public mutating func next(in list: Span<UInt8>) -> Span<UInt8>? {
-    guard position < list.count || (position == 0 && list.count > 0) else { return nil }
-    var start = position
-    var end = list.firstIndex(of: UInt8(ascii: ","), from: start) ?? list.count
-    // A comma at the end is followed by an empty word.
-    position = end < list.count && end &+ 1 == list.count ? list.count : end &+ 1
-    while start < end, list.byte(at: start)?.isBlank == true { start &+= 1 }
-    while end > start, list.byte(at: end &- 1)?.isBlank == true { end &-= 1 }
-    return list.slice(from: start, to: end)
+    guard position < list.count else { return nil }
+    let end = list.firstIndex(of: UInt8(ascii: ","), from: position) ?? list.count
+    let word = list.slice(from: position, to: end)
+    position = end &+ 1
+    return word.trimmed
   }
 
-  /// Whether every word of a list is one that `isGood` takes, and there is one at least.
-  static func all(in list: Span<UInt8>, _ isGood: (Span<UInt8>) -> Bool) -> Bool {
+  /// Whether a list has at least one word, does not end with a comma, and `isValid` accepts every word.
+  static func all(in list: Span<UInt8>, _ isValid: (Span<UInt8>) -> Bool) -> Bool {
     guard list.count > 0, list.byte(at: list.count &- 1) != UInt8(ascii: ",") else { return false }
     var words = ListWords()
     while let word = words.next(in: list) {
-      guard isGood(word) else { return false }
+      guard isValid(word) else { return false }
     }
     return true
+  }
+}
+
+extension Span where Element == UInt8 {
+  /// The bytes without blanks at the ends.
+  var trimmed: Span<UInt8> {
+    @_lifetime(copy self)
+    get {
+      var start = 0
+      var end = count
+      while start < end, byte(at: start)?.isBlank == true { start &+= 1 }
+      while end > start, byte(at: end &- 1)?.isBlank == true { end &-= 1 }
+      return slice(from: start, to: end)
+    }
   }
 }

@@ -35,7 +35,7 @@ extension Policy {
     while start < text.count {
       let end = text.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? text.count
       reading.line &+= 1
-      try read(line: trimmed(text.slice(from: start, to: end)))
+      try read(line: text.slice(from: start, to: end).trimmed)
       start = end &+ 1
     }
   }
@@ -71,10 +71,10 @@ extension Policy {
   private mutating func read(line text: Span<UInt8>) throws(PolicyProblem) {
     guard text.count > 0, text.byte(at: 0) != UInt8(ascii: "#") else { return }
     guard let equals = text.firstIndex(of: UInt8(ascii: "=")) else { throw problem("has no value", text) }
-    let name = trimmed(text.slice(from: 0, to: equals))
+    let name = text.slice(from: 0, to: equals).trimmed
     let option = try option(name, word: name)
     guard option.place != .arguments else { throw problem("is an argument of the module", name) }
-    try read(option, unquoted(trimmed(text.slice(from: equals &+ 1))), word: name)
+    try read(option, unquoted(text.slice(from: equals &+ 1).trimmed), word: name)
   }
 
   private mutating func option(_ name: Span<UInt8>, word: Span<UInt8>) throws(PolicyProblem) -> PolicyOption {
@@ -137,7 +137,7 @@ extension Policy {
     do throws(EnrollmentFailure) {
       return try EnrollmentPath.isTemplate(value)
     } catch {
-      throw PolicyProblem(inFile: "out of memory", error: ENOMEM)
+      throw PolicyProblem(inFile: "out of memory", error: .outOfMemory)
     }
   }
 
@@ -171,7 +171,7 @@ extension Policy {
   }
 
   private mutating func set(_ option: PolicyOption, text: Span<UInt8>) throws(PolicyProblem) {
-    guard let place = texts.add(text) else { throw PolicyProblem(inFile: "out of memory", error: ENOMEM) }
+    guard let place = texts.add(text) else { throw PolicyProblem(inFile: "out of memory", error: .outOfMemory) }
     switch option {
     case .directory: directoryPlace = place
     case .prompt: promptPlace = place
@@ -187,16 +187,6 @@ extension Policy {
 
   private func problem(_ problem: Literal, _ word: Span<UInt8>) -> PolicyProblem {
     PolicyProblem(problem, word, line: reading.line)
-  }
-
-  /// The text without blanks at its ends.
-  @_lifetime(copy text)
-  private func trimmed(_ text: Span<UInt8>) -> Span<UInt8> {
-    var start = 0
-    var end = text.count
-    while start < end, text.byte(at: start)?.isBlank == true { start &+= 1 }
-    while end > start, text.byte(at: end &- 1)?.isBlank == true { end &-= 1 }
-    return text.slice(from: start, to: end)
   }
 
   /// The text without a pair of quotes around it, for values with blanks at their ends.

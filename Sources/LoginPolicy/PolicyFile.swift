@@ -1,5 +1,5 @@
-internal import CSystem
 public import FixedMemory
+public import SystemFiles
 
 /// The host's configuration file, `twofactor.conf`.
 public enum PolicyFile {
@@ -18,42 +18,50 @@ public enum PolicyFile {
   /// - Returns: Its bytes; nothing where it is missing and may be.
   /// - Throws: Why it cannot be read or trusted.
   public static func read(
-    _ path: UnsafePointer<CChar>, isOptional: Bool, owner: UInt32 = 0
+    _ path: UnsafePointer<CChar>, isOptional: Bool, owner: UserID = .root
   ) throws(PolicyProblem) -> SecretBuffer {
-    let descriptor = unsafe csystem_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0)
-    guard descriptor >= 0 else {
-      let error = csystem_errno()
-      guard isOptional, error == ENOENT else { throw PolicyProblem(inFile: "cannot be opened", error: error) }
-      guard let nothing = SecretBuffer(capacity: 1) else {
-        throw PolicyProblem(inFile: "out of memory", error: ENOMEM)
-      }
-      return nothing
+    // SAFETY: the caller passes a NUL-terminated path.
+    guard let file = try unsafe open(path, isOptional: isOptional) else { return try buffer(capacity: 1) }
+    let status = try attempt("cannot be examined", file.status())
+    switch TrustRule.file(of: owner).violation(of: status) {
+    case nil: break
+    case .notRegularFile: throw PolicyProblem(inFile: "is not a regular file")
+    default: throw PolicyProblem(inFile: "must be owned by root, and writable by root alone")
     }
-    defer { _ = close(descriptor) }
-
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else {
-      throw PolicyProblem(inFile: "cannot be examined", error: csystem_errno())
-    }
-    guard status.st_mode & mode_t(S_IFMT) == mode_t(S_IFREG) else {
-      throw PolicyProblem(inFile: "is not a regular file")
-    }
-    guard status.st_uid == owner, status.st_mode & 0o022 == 0 else {
-      throw PolicyProblem(inFile: "must be owned by root, and writable by root alone")
-    }
-    let length = Int(truncatingIfNeeded: status.st_size)
+    let length = Int(truncatingIfNeeded: status.size)
     guard length <= maximumLength else { throw PolicyProblem(inFile: "is too long") }
-    guard var text = SecretBuffer(capacity: length &+ 1) else {
-      throw PolicyProblem(inFile: "out of memory", error: ENOMEM)
-    }
-    while text.count < length {
-      let count = unsafe text.fill { room in unsafe CSystem.read(descriptor, room.baseAddress, room.count) }
-      if count == 0 { break }
-      guard count > 0 || csystem_errno() == EINTR else {
-        throw PolicyProblem(inFile: "cannot be read", error: csystem_errno())
-      }
-    }
+    var text = try buffer(capacity: length &+ 1)
+    try attempt("cannot be read", file.read(into: &text))
     guard text.count == length else { throw PolicyProblem(inFile: "was changed while it was read") }
     return text
+  }
+
+  private static func open(
+    _ path: UnsafePointer<CChar>, isOptional: Bool
+  ) throws(PolicyProblem) -> OpenFile? {
+    do throws(Errno) {
+      // SAFETY: the caller passes a NUL-terminated path.
+      return try unsafe OpenFile.following(path, for: .read)
+    } catch {
+      guard isOptional, error == .noSuchFile else { throw PolicyProblem(inFile: "cannot be opened", error: error) }
+      return nil
+    }
+  }
+
+  private static func buffer(capacity: Int) throws(PolicyProblem) -> SecretBuffer {
+    guard let buffer = SecretBuffer(capacity: capacity) else {
+      throw PolicyProblem(inFile: "out of memory", error: .outOfMemory)
+    }
+    return buffer
+  }
+
+  private static func attempt<Result>(
+    _ problem: Literal, _ operation: @autoclosure () throws(Errno) -> Result
+  ) throws(PolicyProblem) -> Result {
+    do throws(Errno) {
+      return try operation()
+    } catch {
+      throw PolicyProblem(inFile: problem, error: error)
+    }
   }
 }

@@ -1,5 +1,5 @@
-internal import CSystem
 public import FixedMemory
+public import SystemFiles
 
 /// Why the configuration is refused. What cannot be understood is never guessed.
 public struct PolicyProblem: Error {
@@ -17,8 +17,8 @@ public struct PolicyProblem: Error {
   /// The line of the file, counted from 1; 0 for an argument or the file itself.
   public let line: UInt32
 
-  /// The system's error number (errno(3)); 0 where it named none.
-  public let error: Int32
+  /// The error of the system call that failed, if one did.
+  public let error: Errno?
 
   /// A problem with an argument, or with a word of a line.
   @inline(never)
@@ -32,12 +32,12 @@ public struct PolicyProblem: Error {
     }
     self.line = line
     isInFile = line > 0
-    error = 0
+    error = nil
   }
 
   /// A problem with the file as a whole.
   @inline(never)
-  init(inFile problem: Literal, error: Int32 = 0) {
+  init(inFile problem: Literal, error: Errno? = nil) {
     self.problem = problem
     self.error = error
     line = 0
@@ -67,9 +67,9 @@ public struct PolicyProblem: Error {
     }
     text.append(": ")
     text.append(problem)
-    if error != 0 {
+    if let error {
       text.append(": ")
-      unsafe text.append(cString: csystem_error_text(error))
+      error.describe(into: &text)
     }
   }
 

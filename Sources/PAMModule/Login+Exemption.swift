@@ -2,6 +2,7 @@ internal import CSystem
 internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
+internal import SystemFiles
 internal import Verification
 
 /// Who is not asked for a code.
@@ -100,7 +101,7 @@ extension Login {
   /// Whether an account is in one of the groups, by name or number.
   private mutating func membership(of account: borrowing Account, in list: Span<UInt8>) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
-    let primary = account.groupID
+    let primary = account.groupID.rawValue
     let count = unsafe account.name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
     guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }
@@ -130,7 +131,7 @@ extension Login {
   }
 
   private func groupsFailure() -> Outcome {
-    Outcome(EnrollmentFailure(.io, "groups", "cannot be looked up", error: csystem_errno()))
+    Outcome(EnrollmentFailure(.io, "groups", "cannot be looked up", error: .current))
   }
 
   private mutating func noSuchGroup(_ name: borrowing ByteText) -> Outcome {

@@ -2,6 +2,7 @@ internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
 internal import OneTimePassword
+internal import SystemFiles
 internal import Verification
 
 /// The code at the end of a password, for clients with a single field.
@@ -9,7 +10,7 @@ extension Login {
   /// What becomes of the password that an earlier module asked for.
   mutating func outcomeOfEarlierPassword(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome {
     guard let password = transaction.password(limit: PAMTransaction.maximumAnswer) else {
-      return !account.isKnown ? .denied(.unknownUser) : .denied(.noReply)
+      return !account.isKnown ? .denied(.unknownUser) : .denied(.refused(.noReply))
     }
     return outcomeOfPassword(password, account, policy, isTrial: policy.password.isTriedFirst)
   }

@@ -1,6 +1,7 @@
 internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
+internal import SystemFiles
 internal import Verification
 
 /// Asking for the code, and what becomes of the answer.

@@ -3,6 +3,7 @@ internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
 internal import OneTimePassword
+internal import SystemFiles
 internal import Verification
 
 /// One call of pam_authenticate(3), from the arguments to the answer. The way has no return: policy, account,
@@ -48,7 +49,7 @@ struct Login: ~Copyable {
     // SAFETY: nothing takes the text out of the closure.
     unsafe ByteText.onStack(capacity: 255) { message in
       outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
-      if message.count > 0 { transaction.tell(message, isError: outcome.isRefusal) }
+      if message.count > 0 { transaction.tell(message, isError: outcome.isDenial) }
     }
   }
 
@@ -61,7 +62,7 @@ struct Login: ~Copyable {
       guard words.hasMemory else { return .denied(.outOfMemory) }
       error.describe(into: &words, path: arguments.policyFilePath)
       // A host that is short of memory is not one that is configured wrongly.
-      return .denied(error.error == ENOMEM ? .outOfMemory : .configuration)
+      return .denied(error.error == .outOfMemory ? .outOfMemory : .configuration)
     }
   }
 
@@ -113,7 +114,7 @@ struct Login: ~Copyable {
       line.append(escaped: policy.directory)
       if account.isKnown {
         line.append(" uid=")
-        line.append(decimal: UInt64(account.userID))
+        line.append(decimal: UInt64(account.userID.rawValue))
         line.append(" home=")
         line.append(escaped: account.home.bytes)
       }
@@ -132,11 +133,7 @@ extension Login {
       words = check.takeDeviceName()
       return .accepted(isCounterBased ? .hotp : .totp)
     case .acceptedBackupCode: return .accepted(.backupCode(left: check.backupCodesLeft))
-    case .wrongCode(let failures): return .denied(.wrongCode(failures: failures))
-    case .outsideWindow(let steps): return .denied(.outsideWindow(steps: steps))
-    case .reusedCode: return .denied(.reusedCode)
-    case .throttled(let seconds): return .denied(.throttled(seconds: seconds))
-    case .locked: return .denied(.locked)
+    case .refused(let refusal): return .denied(.refused(refusal))
     }
   }
 }

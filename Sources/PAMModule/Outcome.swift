@@ -3,11 +3,11 @@ internal import FixedMemory
 internal import LoginPolicy
 internal import Verification
 
-/// How an attempt to log in ended: what libpam, the log and the user are told.
+/// The outcome of a login attempt, from which the PAM status, the log line and the message follow.
 enum Outcome {
   case accepted(Method)
 
-  /// The user is not asked for a code; the reason is for the log of `debug`.
+  /// The policy does not ask this user for a code. `why` is logged with `debug`.
   case exempt(why: Literal)
 
   /// The user is not enrolled, and need not be before this day.
@@ -15,66 +15,195 @@ enum Outcome {
 
   case denied(Denial)
 
-  /// What let the user in.
+  /// What the user passed with.
   enum Method {
-    /// A device, whose name is among the ``Words``.
+    /// A device; ``Words`` contains its name.
     case totp
     case hotp
     case backupCode(left: Int)
 
-    /// A code that was accepted a short while ago.
+    /// A grace period.
     case grace
   }
 
-  /// Why a user is refused.
   enum Denial {
-    case wrongCode(failures: UInt32)
-    case reusedCode
-    case outsideWindow(steps: Int64)
-    case throttled(seconds: Int64)
-    case locked
+    case refused(Refusal)
     case notEnrolled
     case unknownUser
-    case noReply
 
-    /// The application could not ask.
+    /// The conversation failed.
     case noConversation
 
-    case malformedReply
-
-    /// The files of the enrolment, or what is needed to get at them.
+    /// A file of the enrollment, or a system call before it, failed.
     case failure(EnrollmentFailure)
 
-    /// What is wrong with the configuration stands in the ``Words``.
+    /// The configuration is invalid; ``Words`` says why.
     case configuration
 
-    /// There is no memory for reading the configuration.
+    /// Memory ran out while the configuration was read; ``Words`` may say where.
     case outOfMemory
   }
 
-  /// What the log says beside the outcome: the name of the device, or what is wrong with the configuration. Apart from
-  /// it, since an outcome goes through many hands.
+  /// Text for the log beside the outcome: the name of the device, or what is wrong with the configuration. Separate,
+  /// because an outcome is copied often.
   typealias Words = ByteText
 
-  /// Room for the words: for the longest name of a device, and for what is wrong with a file.
+  /// Enough for the longest device name and for the description of a configuration error.
   static var wordsCapacity: Int { 255 }
-}
 
-extension Outcome {
   /// A reply that is not a code.
   init(_ problem: Reply.Problem) {
-    switch problem {
-    case .empty: self = .denied(.noReply)
-    case .malformed: self = .denied(.malformedReply)
-    case .outOfMemory: self = Outcome(EnrollmentFailure(.io, "reply", "out of memory"))
+    if let refusal = problem.refusal {
+      self = .denied(.refused(refusal))
+    } else {
+      self = Outcome(EnrollmentFailure(.io, "reply", "out of memory"))
     }
   }
 
-  /// A failure of the files of an enrolment.
+  /// A failure to open or use an enrollment.
   init(_ failure: EnrollmentFailure) {
     switch failure.reason {
     case .absent, .gone: self = .denied(.notEnrolled)
     default: self = .denied(.failure(failure))
+    }
+  }
+
+  /// The PAM status. Nothing else maps a decision to a number; PAM_SUCCESS and PAM_IGNORE occur here once each.
+  var status: PAMStatus {
+    switch self {
+    case .accepted: .success
+    case .exempt, .exemptUntil: .ignore
+    case .denied(let denial):
+      switch denial {
+      case .refused(let refusal):
+        switch refusal.consequences.status {
+        case .wrong: .authenticationError
+        case .tooManyFailures: .maximumTries
+        }
+      case .notEnrolled, .unknownUser: .authenticationError
+      case .noConversation: .conversationError
+      case .failure(let failure) where failure.reason == .configuration: .serviceError
+      case .failure, .outOfMemory: .informationUnavailable
+      case .configuration: .serviceError
+      }
+    }
+  }
+
+  var isDenial: Bool {
+    if case .denied = self { true } else { false }
+  }
+
+  /// Whether to prompt for a code after the password of an earlier module contained no right one.
+  var isWorthAsking: Bool {
+    switch self {
+    case .denied(.refused), .denied(.unknownUser), .denied(.notEnrolled): true
+    default: false
+    }
+  }
+
+  /// Appends the message to the user, if any.
+  ///
+  /// - Parameters:
+  ///   - text: The text to append to.
+  ///   - moment: The time of the previous login in seconds since the epoch if it used a backup code; else 0.
+  func appendMessage(to text: inout ByteText, backupCodeUsedAt moment: Int64) {
+    switch self {
+    case .accepted(.backupCode(let left)):
+      text.append(decimal: Int64(left))
+      text.append(" backup codes left. Create new ones with: twofactor backup-codes")
+    case .accepted(.totp) where moment > 0, .accepted(.hotp) where moment > 0:
+      text.append("A backup code was used on ")
+      CalendarDay(of: moment).append(to: &text)
+      text.append(".")
+    case .exemptUntil(let day):
+      text.append("Two-factor authentication will be required from ")
+      day.append(to: &text)
+      text.append(". Switch it on with: twofactor enable")
+    case .denied(.refused(let refusal)): refusal.consequences.appendMessage(to: &text)
+    case .denied(.failure), .denied(.configuration), .denied(.outOfMemory): text.append(Refusal.cannotCheck)
+    case .accepted, .exempt, .denied: break
+    }
+  }
+
+  /// The priority of the log line.
+  var priority: LogPriority {
+    switch self {
+    case .accepted, .exempt, .exemptUntil: .info
+    case .denied(.failure), .denied(.configuration), .denied(.outOfMemory): .error
+    case .denied: .notice
+    }
+  }
+
+  /// Appends the log line: one for each attempt, with the same fields in the same order. Untrusted values are escaped.
+  func appendLogLine(
+    to line: inout ByteText, user: Span<UInt8>, remoteHost: Span<UInt8>, words: borrowing Words
+  ) {
+    line.append(isDenial ? "denied user=" : "accepted user=")
+    // Truncated, so that a long name cannot push the reason out of the line.
+    line.append(escaped: user, upTo: 256)
+    line.append(" rhost=")
+    line.append(escaped: remoteHost, upTo: 256)
+    switch self {
+    case .accepted(let method): method.append(to: &line, words)
+    case .exempt, .exemptUntil: line.append(" method=exempt")
+    case .denied(let denial):
+      line.append(" reason=")
+      denial.append(to: &line, words)
+    }
+  }
+}
+
+extension Outcome.Method {
+  fileprivate func append(to line: inout ByteText, _ words: borrowing Outcome.Words) {
+    switch self {
+    case .totp:
+      line.append(" method=totp device=")
+      line.append(escaped: words.bytes)
+    case .hotp:
+      line.append(" method=hotp device=")
+      line.append(escaped: words.bytes)
+    case .backupCode(let left):
+      line.append(" method=backup-code backup_codes_left=")
+      line.append(decimal: Int64(left))
+    case .grace: line.append(" method=grace")
+    }
+  }
+}
+
+extension Outcome.Denial {
+  fileprivate func append(to line: inout ByteText, _ words: borrowing Outcome.Words) {
+    switch self {
+    case .refused(let refusal): refusal.consequences.appendLogFields(to: &line)
+    case .notEnrolled: line.append("not-enrolled")
+    case .unknownUser: line.append("unknown-user")
+    case .noConversation: line.append(Refusal.noReply.consequences.reason)
+    case .failure(let failure):
+      // SAFETY: `detail` does not outlive the closure.
+      unsafe ByteText.onStack(capacity: Outcome.wordsCapacity) { detail in
+        failure.describe(into: &detail)
+        line.append(failure.reason.name)
+        line.append(detail: detail)
+      }
+    case .configuration:
+      line.append("configuration")
+      line.append(detail: words)
+    case .outOfMemory where words.count == 0: line.append("io-error detail=\"out of memory\"")
+    case .outOfMemory:
+      line.append("io-error")
+      line.append(detail: words)
+    }
+  }
+}
+
+extension EnrollmentFailure.Reason {
+  /// `reason=` in the log.
+  fileprivate var name: Literal {
+    switch self {
+    case .insecure: "insecure-file"
+    case .corrupt: "corrupt-file"
+    case .io: "io-error"
+    case .configuration: "configuration"
+    case .absent, .gone: "not-enrolled"
     }
   }
 }

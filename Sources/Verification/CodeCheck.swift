@@ -1,52 +1,48 @@
 public import Enrollment
 public import FixedMemory
 internal import OneTimePassword
+internal import SystemFiles
 
-/// One code, checked against an enrolment on the disk: what a login does, and every question for a code in the
-/// setup command.
+/// One code, checked against an enrollment on disk: at a login, and whenever the setup command asks for a code.
 public struct CodeCheck: ~Copyable, Sendable {
-  /// What became of the code.
+  /// The result.
   public let verdict: Verdict
 
-  /// Whether the device that accepted it counts; false for a clock or a backup code.
+  /// Whether the device that accepted the code counts; false for TOTP and backup codes.
   public private(set) var isCounterBased = false
 
-  private var codesLeft: UInt8 = 0
-  private var digitCount: UInt8 = 0
+  /// The number of unspent backup codes if one was accepted; else 0.
+  public private(set) var backupCodesLeft = 0
 
-  /// How many backup codes are left where one was accepted; else 0.
-  public var backupCodesLeft: Int { Int(codesLeft) }
+  /// The number of digits of the accepted code; 0 for a backup code, or if none was accepted.
+  public private(set) var digits = 0
 
-  /// How many digits the code that was accepted has; 0 for a backup code, or none.
-  public var digits: Int { Int(digitCount) }
-
-  /// The name of the device that accepted it; empty for none.
+  /// The name of the device that accepted the code; empty if none did.
   public private(set) var deviceName: ByteText
 
-  /// Hands over the name of the device.
+  /// Moves the name of the device out.
   public consuming func takeDeviceName() -> ByteText { deviceName }
 
-  /// When the user last got in before, where that was by a backup code, in seconds since the epoch; else 0.
+  /// The time of the previous login in seconds since the epoch if it used a backup code; else 0.
   public let backupCodeUsedAt: Int64
 
   /// Checks a code and uses it up.
   ///
-  /// Under one lock the files are read, it is decided, and the new state is on the disk before this returns: of
-  /// any number of sessions that check one code at once, one gets it accepted.
+  /// Reads both files, decides, and flushes the new state under one lock: of any number of sessions that check the
+  /// same code at once, one accepts it.
   ///
   /// - Parameters:
-  ///   - reply: What the user typed.
-  ///   - directory: The enrolment.
-  ///   - limits: What the administrator allows.
-  ///   - graceKey: The service and the address, where they are to be remembered when the code is accepted.
-  ///   - countsFailure: Whether a wrong code counts.
-  /// - Throws: Why the files cannot be read, trusted or written. Nothing is accepted then.
+  ///   - reply: The user's reply.
+  ///   - directory: The enrollment.
+  ///   - limits: The limits of the policy.
+  ///   - graceKey: The service and address that get a grace period if the code is accepted; nil for none.
+  ///   - countsFailure: Whether a wrong code counts towards throttling.
+  /// - Throws: The reason if a file cannot be read, trusted or written; then nothing is accepted.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
     graceKey: GraceKey? = nil, countsFailure: Bool = true
   ) throws(EnrollmentFailure) {
-    // Hashed before the lock is taken: it takes a while, and somebody who guesses backup codes is not to keep
-    // the owner waiting.
+    // Hashing is slow. It needs no lock, so that guesses at backup codes do not delay the owner's login.
     try self.init(
       reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
       graceKey: graceKey, countsFailure: countsFailure)
@@ -59,9 +55,8 @@ public struct CodeCheck: ~Copyable, Sendable {
   ) throws(EnrollmentFailure) {
     let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
     guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
-    var enrollment = try LockedEnrollment.locking(
-      directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
-    // The time is asked when the lock is held: waiting for it may have taken a while.
+    var enrollment = try LockedEnrollment.locking(directory, limits: limits)
+    // Read the clock only now: acquiring the lock may have taken seconds.
     let now = SystemClock.now
     let before = Throttle.Standing(enrollment.state.value)
     let last = enrollment.state.value.lastUsedAt
@@ -69,31 +64,135 @@ public struct CodeCheck: ~Copyable, Sendable {
     let verdict = try verify(
       reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
       now: now)
-    if verdict.isAcceptance, let graceKey { enrollment.state.value.beginGrace(graceKey, now: now) }
-    let isKept = countsFailure || verdict.isAcceptance
-    if isKept, verdict.isWorthSaving || before != Throttle.Standing(enrollment.state.value) { try enrollment.save() }
+    if verdict.refusal == nil, let graceKey { enrollment.state.value.beginGrace(graceKey, now: now) }
+    let isKept = countsFailure || verdict.refusal == nil
+    if isKept, verdict.changesState || before != Throttle.Standing(enrollment.state.value) { try enrollment.save() }
 
     self.verdict = verdict
     self.backupCodeUsedAt = backupCodeUsedAt
     self.deviceName = deviceName
     if case .acceptedBackupCode = verdict {
-      codesLeft = UInt8(truncatingIfNeeded: enrollment.state.value.backupCodesLeft(of: enrollment.credential))
+      backupCodesLeft = enrollment.state.value.backupCodesLeft(of: enrollment.credential)
     }
     if case .acceptedCode(let index) = verdict, let device = enrollment.credential.device(at: index) {
-      digitCount = device.digits.rawValue
+      digits = Int(device.digits.rawValue)
       self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
       if case .hotp = device.kind { isCounterBased = true }
     }
   }
 }
 
-extension Verdict {
-  /// Whether the state must reach the disk. What is refused without being counted changes nothing, but for what
-  /// ``Throttle/Standing`` has of it.
-  var isWorthSaving: Bool {
-    switch self {
-    case .acceptedCode, .acceptedBackupCode, .wrongCode, .outsideWindow: true
-    case .reusedCode, .throttled, .locked: false
+/// Lets a login pass without a new code during the grace period of its service and address.
+public enum GraceCheck {
+  /// Looks for a grace period and marks it as the one used last.
+  ///
+  /// - Parameters:
+  ///   - key: The service and the address.
+  ///   - directory: The enrollment.
+  ///   - period: The length of a grace period in seconds.
+  ///   - limits: The limits of the policy.
+  /// - Returns: Whether the login passes; the new state is then on disk. Never true during throttling or a lockout.
+  /// - Throws: The reason if a file cannot be read, trusted or written.
+  public static func passes(
+    _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits
+  ) throws(EnrollmentFailure) -> Bool {
+    var enrollment = try LockedEnrollment.locking(directory, limits: limits)
+    let now = SystemClock.now
+    Throttle.trim(&enrollment.state.value, now: now, allowed: limits.maximumFailures)
+    let dropsAny = enrollment.state.value.dropGrace(after: now)
+    let passes =
+      !Throttle.isLocked(enrollment.state.value) && Throttle.secondsLeft(enrollment.state.value, now: now) == 0
+      && enrollment.state.value.usesGrace(key, now: now, period: period)
+    if passes || dropsAny { try enrollment.save() }
+    return passes
+  }
+}
+
+/// Makes the refusal of a user who is unknown or not enrolled take as long as that of a wrong code.
+public enum Decoy {
+  /// Verifies a reply against a credential that belongs to no account.
+  ///
+  /// - Parameters:
+  ///   - reply: The reply.
+  ///   - limits: The limits of the policy.
+  ///   - now: Seconds since the epoch.
+  public static func check(_ reply: borrowing Reply, limits: VerificationLimits, now: Int64) {
+    do throws(EnrollmentFailure) {
+      if limits.acceptsBackupCodes, reply.backupCode.bytes.count > 0, !reply.isScratchCode {
+        _ = try BackupCodeAttempt.decoy(reply)
+      }
+      guard var text = SecretBuffer(capacity: 256), text.append(credential) else { return }
+      let credential = try Credential(parsing: text)
+      var state = LoginState(generation: credential.generation)
+      _ = try verify(reply, hash: Literal("").bytes, credential: credential, state: &state, limits: limits, now: now)
+    } catch {
+      // The caller refuses the login anyway.
     }
+  }
+
+  private static var credential: Literal {
+    """
+    twofactor-credential 1
+    generation 00000000000000000000000000000000
+    enabled 0
+    device type=totp algorithm=sha1 digits=6 period=30 enabled=0 secret=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA name=nobody
+    end
+
+    """
+  }
+}
+
+/// Hashes a reply as a backup code. One hash serves for all backup codes of an enrollment: they share a salt.
+private enum BackupCodeAttempt {
+  /// Hashes a reply with the salt of an enrollment.
+  ///
+  /// - Returns: The hash; empty if the reply is no backup code, or none are accepted.
+  /// - Throws: The reason if the credential cannot be read or the hash cannot be computed.
+  static func hash(
+    _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
+  ) throws(EnrollmentFailure) -> SecretBuffer {
+    guard limits.acceptsBackupCodes, reply.backupCode.bytes.count > 0 else { return try memory() }
+    return try hash(reply, with: directory.readCredential())
+  }
+
+  private static func hash(
+    _ reply: borrowing Reply, with credential: borrowing Credential
+  ) throws(EnrollmentFailure) -> SecretBuffer {
+    if reply.isScratchCode, !credential.hasScratchCodes { return try memory() }
+    if credential.backupCodeCount == 0 { return try decoy(reply) }
+    return try hash(reply, setting: credential.backupCodeSetting())
+  }
+
+  /// Spends the time of hashing a reply. Returns an empty hash.
+  static func decoy(_ reply: borrowing Reply) throws(EnrollmentFailure) -> SecretBuffer {
+    var hash = try hash(reply, setting: BackupCodeHash.decoySetting.bytes)
+    hash.removeAll()
+    return hash
+  }
+
+  private static func memory() throws(EnrollmentFailure) -> SecretBuffer {
+    guard let memory = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound &+ 1) else {
+      throw EnrollmentFailure(.io, "backup code", "out of memory")
+    }
+    return memory
+  }
+
+  private static func hash(
+    _ reply: borrowing Reply, setting: Span<UInt8>
+  ) throws(EnrollmentFailure) -> SecretBuffer {
+    var hash = try memory()
+    guard BackupCodeHash.make(reply.backupCode.bytes, setting: setting, into: &hash) else {
+      throw EnrollmentFailure(.io, "backup code", "cannot be hashed by libcrypt")
+    }
+    return hash
+  }
+}
+
+extension LockedEnrollment {
+  /// Acquires the lock and reads both files; see `locking(_:window:failuresAfterLoss:)`.
+  public static func locking(
+    _ directory: borrowing EnrollmentDirectory, limits: VerificationLimits
+  ) throws(EnrollmentFailure) -> LockedEnrollment {
+    try locking(directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
   }
 }

@@ -1,25 +1,24 @@
 public import FixedMemory
 public import OneTimePassword
 
-/// What a user typed at the prompt, read as a code.
+/// A reply, parsed as a code.
 public struct Reply: ~Copyable {
   private let sixDigits: UInt32?
   private let eightDigits: UInt32?
 
-  /// The normal form of a backup code, where it can be one: what is hashed. Empty otherwise.
+  /// The normalized backup code, which is hashed; empty if the reply cannot be a backup code.
   public let backupCode: SecretBuffer
 
-  /// Whether the backup code would be an eight-digit one of another program.
+  /// Whether the backup code has eight digits and so can only be an imported scratch code.
   public let isScratchCode: Bool
 
-  /// How many characters the backup code takes at the end of what was typed.
+  /// The length of the backup code as typed, at the end of the text.
   public let backupCodeTyped: Int
 
-  /// How many characters the code takes at the end of what was typed, where no reading was right.
+  /// The length of the code at the end of the text if no reading was right.
   public var usualLength: Int { sixDigits != nil ? 6 : backupCodeTyped }
 
-  /// The number that was typed as the code of a device with so many digits, leading zeros aside; nil where it is
-  /// none.
+  /// The reply as a code of `digits` digits; nil if it is none.
   public func code(_ digits: CodeDigits) -> UInt32? {
     switch digits {
     case .six: sixDigits
@@ -29,27 +28,35 @@ public struct Reply: ~Copyable {
 
   /// Why a reply is not a code.
   public enum Problem: Error {
-    /// Nothing was typed.
+    /// The user typed nothing.
     case empty
 
     /// Neither digits of a known length nor a backup code.
     case malformed
 
-    /// There is no memory for it.
     case outOfMemory
+
+    /// The refusal; nil if memory ran out.
+    public var refusal: Refusal? {
+      switch self {
+      case .empty: .noReply
+      case .malformed: .malformedReply
+      case .outOfMemory: nil
+      }
+    }
   }
 
-  /// The longest reply that is looked at, in bytes.
+  /// The longest accepted reply, in bytes.
   public static var maximumLength: Int { 64 }
 
-  /// The length of a backup code's normal form.
+  /// The length of a normalized backup code.
   public static var backupCodeLength: Int { 10 }
 
-  /// Reads a reply. Blanks do not count: people type codes in groups, as they are shown. In a backup code the
-  /// dash does not count either, nor the case, and O, I and L are read as 0, 1 and 1 (Crockford's Base32).
+  /// Parses a reply. Ignores blanks, since apps show codes in groups. Ignores the dash and the case of a backup code,
+  /// and reads O, I and L as 0, 1 and 1 (Crockford's Base32).
   ///
-  /// - Parameter text: The reply as it was typed.
-  /// - Throws: Why it is not a code.
+  /// - Parameter text: The reply as typed.
+  /// - Throws: The reason if it is not a code.
   public init(_ text: Span<UInt8>) throws(Problem) {
     guard text.count > 0 else { throw .empty }
     guard text.count <= Self.maximumLength else { throw .malformed }
@@ -62,7 +69,7 @@ public struct Reply: ~Copyable {
     while let index = indices.next() {
       guard let byte = text.byte(at: index) else { break }
       if let digit = byte.decimalDigit {
-        // Wraps around only where there are too many digits for a code of a device.
+        // Wraps only if there are too many digits for a code.
         number = number &* 10 &+ UInt32(digit)
         _ = normal.append(byte)
         continue
@@ -89,12 +96,12 @@ public struct Reply: ~Copyable {
     backupCodeTyped = text.count
   }
 
-  /// Reads the end of a password as a code, in every way in which it can be one.
+  /// Parses the end of a password as every kind of code that it can be.
   ///
   /// - Parameters:
   ///   - password: The password with the code at its end.
-  ///   - hasScratchCodes: Whether eight digits can be a code of another program; ten characters are then not tried.
-  /// - Throws: Why there is no code at its end.
+  ///   - hasScratchCodes: Whether eight digits can be a scratch code, which then precludes a backup code.
+  /// - Throws: The reason if there is no code at its end.
   public init(endOf password: Span<UInt8>, hasScratchCodes: Bool) throws(Problem) {
     guard password.count > 0 else { throw .empty }
     var digits = 0
@@ -115,7 +122,7 @@ public struct Reply: ~Copyable {
     backupCodeTyped = typed
   }
 
-  /// The length of a backup code at the end of a text, with its dash where there is one; 0 for none.
+  /// The length of a backup code at the end of a text, dash included; 0 if there is none.
   private static func lengthOfBackupCode(atEndOf text: Span<UInt8>) -> Int {
     let hasDash = text.byte(at: text.count &- 6) == UInt8(ascii: "-")
     let length = backupCodeLength &+ (hasDash ? 1 : 0)
@@ -135,7 +142,7 @@ public struct Reply: ~Copyable {
     return value
   }
 
-  /// The character of Crockford's Base32 that is meant, or nil.
+  /// The Crockford Base32 character that a typed byte stands for, or nil.
   private static func crockford(_ byte: UInt8) -> UInt8? {
     let upper = byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z") ? byte &- 32 : byte
     switch upper {

@@ -1,14 +1,16 @@
-internal import Enrollment
+public import Enrollment
 
-/// How long codes are refused after failures: 30 seconds once there were as many as allowed, twice as long with
-/// every one more, up to 15 minutes. At 100 in a row, the limit of NIST SP 800-63B section 5.2.2, codes are
-/// locked until a backup code or the administrator ends it.
+/// Throttling and lockout after failed codes.
+///
+/// Once as many codes in a row were wrong as the policy allows, codes are refused for 30 seconds, and twice as long
+/// after every further failure, up to 15 minutes. 100 failures in a row, the limit of NIST SP 800-63B section 5.2.2,
+/// are a lockout until a backup code is used or root runs `twofactor unlock`.
 enum Throttle {
   static var shortestDelay: Int64 { 30 }
   static var longestDelay: Int64 { 900 }
   static var lockedAt: UInt32 { 100 }
 
-  /// The delay after so many failures in a row, in seconds.
+  /// The delay in seconds after a number of failures in a row.
   static func delay(failures: UInt32, allowed: UInt32) -> Int64 {
     guard failures >= allowed else { return 0 }
     var delay = shortestDelay
@@ -20,8 +22,8 @@ enum Throttle {
     return Swift.min(delay, longestDelay)
   }
 
-  /// What may change in a state although a code is refused without being counted: a time that was cut because the
-  /// clock was set back, which is kept, or nobody would ever come to its end; and the number of guesses.
+  /// The fields that even a refusal that does not count may change: a wait shortened by ``trim(_:now:allowed:)``,
+  /// which must be saved or it would never end, and the number of guesses.
   struct Standing: Equatable {
     private let throttledUntil: Int64
     private let earlyGuesses: UInt32
@@ -34,16 +36,15 @@ enum Throttle {
 
   static func isLocked(_ state: borrowing LoginState) -> Bool { state.failures >= lockedAt }
 
-  /// Cuts the time in the state to what it can be at most: it lies further ahead only where the clock was set
-  /// back, and nobody is to wait for that.
+  /// Shortens a wait that is longer than its delay because the clock was set back.
   static func trim(_ state: inout LoginState, now: Int64, allowed: UInt32) {
-    // Where fewer failures were allowed when it was written, as another service may, it can be the longest.
+    // Another service may allow fewer failures, so its delay may already be the longest.
     let longest = state.failures < allowed ? longestDelay : delay(failures: state.failures, allowed: allowed)
     let (latest, overflow) = now.addingReportingOverflow(longest)
     if !overflow, state.throttledUntil > latest { state.throttledUntil = latest }
   }
 
-  /// How many seconds codes are still refused; 0 for not at all.
+  /// The seconds for which codes are still refused; 0 if they are not.
   static func secondsLeft(_ state: borrowing LoginState, now: Int64) -> Int64 {
     guard state.throttledUntil > 0 else { return 0 }
     let (left, overflow) = state.throttledUntil.subtractingReportingOverflow(now)
@@ -57,5 +58,30 @@ enum Throttle {
     guard delay > 0 else { return }
     let (until, overflow) = now.addingReportingOverflow(delay)
     state.throttledUntil = overflow ? Int64.max : until
+  }
+}
+
+/// Whether the codes of an enrollment are refused without comparing them, as the setup command reports it.
+public enum Throttling: Equatable, Sendable {
+  case no
+  /// Until a moment, in seconds since the epoch.
+  case until(Int64)
+  /// Until a backup code is used or root runs `twofactor unlock`.
+  case locked
+
+  /// Reports what a login would do.
+  ///
+  /// - Parameters:
+  ///   - state: The state of the enrollment.
+  ///   - limits: The limits of the policy.
+  ///   - now: Seconds since the epoch.
+  public init(_ state: LoginState, limits: VerificationLimits, now: Int64) {
+    var state = state
+    Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
+    if Throttle.isLocked(state) {
+      self = .locked
+    } else {
+      self = Throttle.secondsLeft(state, now: now) > 0 ? .until(state.throttledUntil) : .no
+    }
   }
 }

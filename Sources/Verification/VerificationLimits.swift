@@ -1,21 +1,21 @@
-/// What the administrator allows: how far a code may be off, and how often one may be wrong.
+/// The limits of the policy: how far a code may be off, and how many may be wrong.
 public struct VerificationLimits: Equatable, Sendable {
-  /// How many time steps before and after the current one are accepted, 0 to 10.
+  /// Time steps accepted before and after the current one, 0 to 10.
   public var window: UInt64 = 1
 
-  /// How many counters of HOTP after the expected one are accepted, 1 to 100.
+  /// HOTP counters accepted after the expected one, 1 to 100.
   public var lookAhead: UInt64 = 10
 
-  /// How many codes in a row may be wrong before codes are refused for a time, 1 to 100.
+  /// Failures in a row before throttling, 1 to 100.
   public var maximumFailures: UInt32 = 5
 
   /// Whether backup codes are accepted.
   public var acceptsBackupCodes = true
 
-  /// How many failures are counted where the state was lost: one guess is left before codes are throttled, so that a
-  /// loss buys no more.
+  /// Failures assumed if the state was lost. It leaves one guess before throttling, so that nobody gains guesses by
+  /// losing the state.
   public var failuresAfterLoss: UInt32 { maximumFailures &- 1 }
 
-  /// The limits of a host that sets none.
+  /// The default limits.
   public init() {}
 }

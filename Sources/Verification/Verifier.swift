@@ -2,21 +2,36 @@ public import Enrollment
 internal import FixedMemory
 internal import OneTimePassword
 
-/// How far from now a code is looked for that is not in the window, to say why it is refused.
-private var diagnosedSteps: UInt64 { 20 }
+/// The result of verification. A wrong code is a verdict, not an error.
+public enum Verdict: Equatable, Sendable {
+  /// The code of the device at this index of the credential; used up in the new state.
+  case acceptedCode(device: Int)
 
-/// Decides about a reply. Neither a clock nor a file is touched: what goes in decides what comes out.
+  /// The backup code at this index of the credential; spent in the new state.
+  case acceptedBackupCode(index: Int)
+
+  case refused(Refusal)
+
+  /// Why the code is refused; nil if it is accepted.
+  public var refusal: Refusal? {
+    if case .refused(let refusal) = self { refusal } else { nil }
+  }
+
+  /// Whether the new state must be saved. Refusals that do not count change only ``Throttle/Standing``.
+  var changesState: Bool { refusal?.consequences.counts ?? true }
+}
+
+/// Verifies a reply. Pure: reads no clock and no file.
 ///
 /// - Parameters:
-///   - reply: What the user typed.
-///   - hash: The hash of the reply as a backup code under the setting of the credential; empty where it was not
-///     made.
-///   - credential: What the user enrolled with.
-///   - state: The state of the enrolment; it becomes what is to be saved before the verdict is told to anybody.
-///   - limits: What the administrator allows.
+///   - reply: The user's reply.
+///   - hash: The hash of the reply as a backup code with the salt of the credential; empty if it was not computed.
+///   - credential: The credential.
+///   - state: The state, updated. Save it before you tell anyone the verdict.
+///   - limits: The limits of the policy.
 ///   - now: Seconds since the epoch.
 /// - Returns: The verdict.
-/// - Throws: A failure where there is no memory.
+/// - Throws: A failure if memory runs out or libcrypto fails.
 @_optimize(speed)
 public func verify(
   _ reply: borrowing Reply, hash: Span<UInt8>, credential: borrowing Credential, state: inout LoginState,
@@ -26,7 +41,7 @@ public func verify(
 
   let secondsLeft = Throttle.secondsLeft(state, now: now)
   let isEarly = Throttle.isLocked(state) || secondsLeft > 0
-  // Ten characters nobody guesses. Eight digits can be guessed: while codes are refused, so many are tried and no more.
+  // Ten characters cannot be guessed, eight digits can: only 100 are tried during throttling or a lockout.
   let isGuess = isEarly && reply.isScratchCode
   if !isGuess || state.earlyGuesses < Throttle.lockedAt {
     if let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
@@ -34,13 +49,11 @@ public func verify(
     }
     if isGuess, hash.count > 0 { state.earlyGuesses &+= 1 }
   }
-  if isEarly {
-    return Throttle.isLocked(state) ? .locked : .throttled(seconds: secondsLeft)
-  }
+  if isEarly { return .refused(Throttle.isLocked(state) ? .locked : .throttled(seconds: secondsLeft)) }
 
   let finding = try search(for: reply, credential, state, limits, now: now)
-  // A code that two steps near each other have, as happens to one in a million, is good once.
-  if finding.isReused { return .reusedCode }
+  // One in a million codes is that of two time steps near each other. It is accepted once.
+  if finding.isReused { return .refused(.reusedCode) }
   if let match = finding.match {
     state[device: match.device] = LoginState.DeviceState(nextFactor: match.factor &+ 1, lastUsedAt: now)
     state.lastUsedAt = now
@@ -49,11 +62,12 @@ public func verify(
   }
 
   Throttle.countFailure(in: &state, now: now, allowed: limits.maximumFailures)
-  if let steps = finding.stepsOutside { return .outsideWindow(steps: steps) }
-  return .wrongCode(failures: state.failures)
+  if let steps = finding.stepsOutside { return .refused(.outsideWindow(steps: steps)) }
+  return .refused(.wrongCode(failures: state.failures))
 }
 
-/// Tries a reply as a backup code, with which the owner gets in while somebody else is guessing. Nil where it is none.
+/// Compares a reply with the backup codes, which throttling does not stop: the owner must get in while others guess.
+/// Returns nil if it is none of them.
 private func checkBackupCode(
   _ reply: borrowing Reply, _ hash: Span<UInt8>, _ credential: borrowing Credential, _ state: inout LoginState,
   _ limits: VerificationLimits, now: Int64
@@ -67,7 +81,7 @@ private func checkBackupCode(
     if isSame, credential.isScratchCode(at: index) == reply.isScratchCode { found = index }
   }
   guard let index = found else { return nil }
-  guard !state.isSpent(backupCodeAt: index) else { return .reusedCode }
+  guard !state.isSpent(backupCodeAt: index) else { return .refused(.reusedCode) }
   state.spend(backupCodeAt: index)
   state.backupCodeUsedAt = now
   state.lastUsedAt = now
@@ -75,27 +89,65 @@ private func checkBackupCode(
   return .acceptedBackupCode(index: index)
 }
 
-/// What was found out about a code of a device.
+/// The moving factors whose codes are compared with a reply.
+struct FactorRange {
+  /// The first and the last factor of the window.
+  let first: UInt64
+  let last: UInt64
+
+  /// The factor of this moment.
+  let current: UInt64
+
+  /// The lowest factor that is not used up.
+  let next: UInt64
+
+  /// Returns nil if the device has no code now: the clock is before the epoch, or the counter was lost.
+  init?(of device: Device, state: LoginState.DeviceState, limits: VerificationLimits, now: Int64) {
+    switch device.kind {
+    case .totp(let period):
+      guard let step = TimeStep(at: now, period: period) else { return nil }
+      current = step.rawValue
+      next = state.nextFactor
+      let (early, isBeforeZero) = current.subtractingReportingOverflow(limits.window)
+      first = isBeforeZero ? 0 : early
+      // Cannot overflow: a time step is at most 2⁶³ / 15.
+      last = current &+ limits.window
+    case .hotp(let counter):
+      current = Swift.max(state.nextFactor, counter)
+      guard current <= LoginState.highestCounter else { return nil }
+      next = current
+      // Includes the counter used last: a later one may have the same code, which is accepted once.
+      first = current > counter ? current &- 1 : current
+      let (late, overflow) = current.addingReportingOverflow(limits.lookAhead)
+      last = overflow ? LoginState.highestCounter : Swift.min(late, LoginState.highestCounter)
+    }
+  }
+
+  /// The distance of a factor from the current one, negative for an earlier one.
+  func steps(to factor: UInt64) -> Int64 { Int64(truncatingIfNeeded: factor &- current) }
+}
+
+/// The result of comparing a reply with the codes of all devices.
 private struct Finding {
-  /// The device that has the code, and the moving factor.
+  /// The device and the moving factor of a code that is not used up.
   var match: (device: Int, factor: UInt64)?
 
-  /// Whether a device has it in its window, used up.
+  /// Whether a code that is used up matches.
   var isReused = false
 
-  /// How far outside the window a device has it.
+  /// The distance of a matching code outside the window.
   var stepsOutside: Int64?
 }
 
-/// A device whose codes are compared with one that was typed.
+/// A device whose codes are compared with a reply.
 private struct Candidate: ~Copyable {
-  /// What was typed, read as a code of this device.
+  /// The reply as a number.
   let typed: UInt32
   let device: Device
   let range: FactorRange
   let secret: SharedSecret
 
-  /// Nil where the device has no code of so many digits now.
+  /// Returns nil if the device has no code of this length now.
   init?(
     _ index: Int, for reply: borrowing Reply, _ credential: borrowing Credential, _ state: borrowing LoginState,
     _ limits: VerificationLimits, now: Int64
@@ -120,7 +172,7 @@ private struct Candidate: ~Copyable {
   }
 }
 
-/// Looks for a code among all the devices, each time through the whole window: the time it takes does not tell
+/// Compares a reply with the codes of all devices. Always searches the whole window, so that the time does not tell
 /// which step or device matched.
 @_optimize(speed)
 private func search(
@@ -142,7 +194,7 @@ private func search(
   }
   guard finding.match == nil, !finding.isReused else { return finding }
 
-  // It is wrong for every device. Only now is the time taken to find out why.
+  // The code is wrong for every device, so the time may depend on why.
   indices = Counter(to: credential.deviceCount)
   while let index = indices.next() {
     guard let candidate = try Candidate(index, for: reply, credential, state, limits, now: now) else { continue }
@@ -151,12 +203,15 @@ private func search(
   return finding
 }
 
-/// Looks for a code beyond the window, to tell the user and the log why it is refused.
+/// How far from now `diagnose` looks for a code.
+private var diagnosedSteps: UInt64 { 20 }
+
+/// Looks for a code outside the window, to tell the user and the log why it is refused.
 private func diagnose(
   _ candidate: borrowing Candidate, _ finding: inout Finding
 ) throws(EnrollmentFailure) {
   let range = candidate.range
-  // The steps of a clock count from now, with the window; those of a counter from the end of the look-ahead.
+  // Time steps are counted from now, counters from the end of the look-ahead.
   let isOfClock = if case .totp = candidate.device.kind { true } else { false }
   let reach = diagnosedSteps &- (isOfClock ? range.last &- range.current : 0)
   var distance: UInt64 = 0

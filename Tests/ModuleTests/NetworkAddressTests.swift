@@ -64,20 +64,51 @@ import Testing
 }
 
 @Suite struct CalendarDayTests {
-  @Test func everyDayIsWrittenAsItIsRead() throws {
+  @Test func aDayIsParsedAsItIsWritten() throws {
     for number in stride(from: Int64(0), through: 2_932_896, by: 251) {
       var written = ByteText(capacity: 15)
       CalendarDay(rawValue: number).append(to: &written)
-      let read = CalendarDay(written.bytes)
-      #expect(read?.rawValue == number)
+      let parsed = CalendarDay(written.bytes)
+      #expect(parsed?.rawValue == number)
     }
   }
 
-  @Test func theDayOfAMomentIsThatOfUTC() {
+  @Test(
+    arguments: [
+      (0, "1970-01-01"), (-1, "1969-12-31"), (-719_468, "0000-03-01"), (11_016, "2000-02-29"), (47_541, "2100-03-01"),
+      (2_932_896, "9999-12-31"), (2_932_897, "10000-01-01"),
+    ] as [(Int64, String)])
+  func aDayIsWrittenAsADate(number: Int64, text: String) {
+    var written = ByteText(capacity: 15)
+    CalendarDay(rawValue: number).append(to: &written)
+    #expect(written.string == text)
+  }
+
+  @Test(
+    arguments: [
+      "2026-02-29", "2026-02-30", "2026-04-31", "2026-13-01", "2026-00-10", "2026-01-00", "2026-99-99", "1969-12-31",
+      "2100-02-29", "2026-1-01", "2026-01-1x", "",
+    ])
+  func aDayThatDoesNotExistIsRejected(text: String) {
+    #expect(CalendarDay(Array(text.utf8).span) == nil)
+  }
+
+  @Test func everyNumberOfDaysHasADate() {
+    for number in [Int64.min, Int64.max, Int64.min / 2, -719_469] {
+      var written = ByteText(capacity: 63)
+      CalendarDay(rawValue: number).append(to: &written)
+      #expect(written.count > 0)
+    }
+  }
+
+  @Test func aMomentBelongsToADayOfUTC() {
     #expect(CalendarDay(of: 0).rawValue == 0)
     #expect(CalendarDay(of: 86_399).rawValue == 0)
     #expect(CalendarDay(of: 86_400).rawValue == 1)
     #expect(CalendarDay(of: -1).rawValue == -1)
+    #expect(CalendarDay(of: -86_400).rawValue == -1)
     #expect(CalendarDay(of: Int64.min).rawValue < CalendarDay(of: Int64.max).rawValue)
+    #expect(CalendarDay.secondsOfDay(-1) == 86_399)
+    #expect(CalendarDay.secondsOfDay(86_401) == 1)
   }
 }

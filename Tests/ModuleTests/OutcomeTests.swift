@@ -28,22 +28,22 @@ import Testing
       .exemptUntil(CalendarDay(rawValue: 20_484)), PAM_IGNORE, .info, "method=exempt",
       "Two-factor authentication will be required from 2026-01-31. Switch it on with: twofactor enable"
     ),
-    (.denied(.wrongCode(failures: 4)), PAM_AUTH_ERR, .notice, "reason=wrong-code failures=4", ""),
+    (.denied(.refused(.wrongCode(failures: 4))), PAM_AUTH_ERR, .notice, "reason=wrong-code failures=4", ""),
     (
-      .denied(.reusedCode), PAM_AUTH_ERR, .notice, "reason=reused-code",
+      .denied(.refused(.reusedCode)), PAM_AUTH_ERR, .notice, "reason=reused-code",
       "This code was already used. Wait for the next one."
     ),
-    (.denied(.outsideWindow(steps: -7)), PAM_AUTH_ERR, .notice, "reason=outside-window offset_steps=-7", ""),
+    (.denied(.refused(.outsideWindow(steps: -7))), PAM_AUTH_ERR, .notice, "reason=outside-window offset_steps=-7", ""),
     (
-      .denied(.throttled(seconds: 29)), PAM_MAXTRIES, .notice, "reason=throttled retry_after=29",
+      .denied(.refused(.throttled(seconds: 29))), PAM_MAXTRIES, .notice, "reason=throttled retry_after=29",
       "Too many failed codes. Try again in 29 seconds."
     ),
-    (.denied(.locked), PAM_MAXTRIES, .notice, "reason=locked", unchecked),
+    (.denied(.refused(.locked)), PAM_MAXTRIES, .notice, "reason=locked", unchecked),
     (.denied(.notEnrolled), PAM_AUTH_ERR, .notice, "reason=not-enrolled", ""),
     (.denied(.unknownUser), PAM_AUTH_ERR, .notice, "reason=unknown-user", ""),
-    (.denied(.noReply), PAM_AUTH_ERR, .notice, "reason=no-reply", ""),
+    (.denied(.refused(.noReply)), PAM_AUTH_ERR, .notice, "reason=no-reply", ""),
     (.denied(.noConversation), PAM_CONV_ERR, .notice, "reason=no-reply", ""),
-    (.denied(.malformedReply), PAM_AUTH_ERR, .notice, "reason=malformed-reply", ""),
+    (.denied(.refused(.malformedReply)), PAM_AUTH_ERR, .notice, "reason=malformed-reply", ""),
     (
       failure(.insecure), PAM_AUTHINFO_UNAVAIL, .error,
       "reason=insecure-file detail=\"credential: is \\x22odd\\x22\\x0a\"", unchecked
@@ -101,7 +101,7 @@ import Testing
       var told = ByteText(capacity: 255)
       outcome.appendMessage(to: &told, backupCodeUsedAt: 0)
       #expect(told.string == message)
-      #expect(outcome.isRefusal == (start == "denied"))
+      #expect(outcome.isDenial == (start == "denied"))
     }
   }
 
@@ -120,7 +120,7 @@ import Testing
         == "denied user=\(escapes) rhost=\(escapes) reason=configuration detail=\"\(words)\"")
     // The longest name that DNS has (RFC 1035 section 2.3.4), and the longest that Linux has for a user, are whole.
     let host = String(repeating: "h", count: 253)
-    #expect(logLine(.denied(.locked), host, host) == "denied user=\(host) rhost=\(host) reason=locked")
+    #expect(logLine(.denied(.refused(.locked)), host, host) == "denied user=\(host) rhost=\(host) reason=locked")
   }
 
   @Test func aFailureOfTheFilesIsNeverAPass() {

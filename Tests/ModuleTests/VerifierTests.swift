@@ -55,9 +55,9 @@ private func wrongCode(at time: Int64 = now) -> String {
       if steps.magnitude <= window {
         #expect(verdict == .acceptedCode(device: 0))
       } else if steps.magnitude <= 20 {
-        #expect(verdict == .outsideWindow(steps: steps))
+        #expect(verdict == .refused(.outsideWindow(steps: steps)))
       } else {
-        #expect(verdict == .wrongCode(failures: 1))
+        #expect(verdict == .refused(.wrongCode(failures: 1)))
       }
     }
   }
@@ -65,8 +65,8 @@ private func wrongCode(at time: Int64 = now) -> String {
   @Test func aReusedCodeIsRejected() throws {
     var trial = try Trial()
     #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
-    #expect(try trial.check(code(steps: 0)) == .reusedCode)
-    #expect(try trial.check(code(steps: 0), at: now + 30) == .reusedCode)
+    #expect(try trial.check(code(steps: 0)) == .refused(.reusedCode))
+    #expect(try trial.check(code(steps: 0), at: now + 30) == .refused(.reusedCode))
     let failures = trial.state.failures
     #expect(failures == 0)
   }
@@ -79,7 +79,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     for time in [now - 30, now, now + 30, now + 60] {
       var trial = try Trial(devices: [totpDevice(secret: secret)])
       #expect(try trial.check(typed, at: time) == .acceptedCode(device: 0))
-      #expect(try trial.check(typed, at: time) == .reusedCode)
+      #expect(try trial.check(typed, at: time) == .refused(.reusedCode))
       #expect(trial.state.failures == 0)
       let next = code(UInt64(now / 30) + 3, secret: Array("collision 0000338794".utf8))
       #expect(try trial.check(next, at: now + 90) == .acceptedCode(device: 0))
@@ -93,7 +93,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     for counter in UInt64(3)...5 {
       var trial = try Trial(devices: [hotpDevice(counter: counter, secret: "MNXWY3DJONUW63RAGAYDAMBXGM3DENRY")])
       #expect(try trial.check(typed) == .acceptedCode(device: 0))
-      #expect(try trial.check(typed) == .reusedCode)
+      #expect(try trial.check(typed) == .refused(.reusedCode))
       #expect(try trial.check(code(7, secret: secret)) == .acceptedCode(device: 0))
     }
   }
@@ -101,8 +101,8 @@ private func wrongCode(at time: Int64 = now) -> String {
   @Test func afterAStepNoEarlierOneIsAccepted() throws {
     var trial = try Trial()
     #expect(try trial.check(code(steps: 1)) == .acceptedCode(device: 0))
-    #expect(try trial.check(code(steps: 0)) == .reusedCode)
-    #expect(try trial.check(code(steps: -1)) == .reusedCode)
+    #expect(try trial.check(code(steps: 0)) == .refused(.reusedCode))
+    #expect(try trial.check(code(steps: -1)) == .refused(.reusedCode))
     #expect(try trial.check(code(steps: 2), at: now + 30) == .acceptedCode(device: 0))
   }
 
@@ -110,7 +110,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     var trial = try Trial()
     #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
     for back in [30, 60, 3600] as [Int64] {
-      #expect(try trial.check(code(steps: 0, at: now - back), at: now - back) == .reusedCode)
+      #expect(try trial.check(code(steps: 0, at: now - back), at: now - back) == .refused(.reusedCode))
     }
     #expect(try trial.check(code(steps: 1)) == .acceptedCode(device: 0))
   }
@@ -119,13 +119,13 @@ private func wrongCode(at time: Int64 = now) -> String {
   func theYearDoesNotMatter(time: Int64) throws {
     var trial = try Trial()
     #expect(try trial.check(code(UInt64(time / 30)), at: time) == .acceptedCode(device: 0))
-    #expect(try trial.check(code(UInt64(time / 30)), at: time) == .reusedCode)
+    #expect(try trial.check(code(UInt64(time / 30)), at: time) == .refused(.reusedCode))
   }
 
   @Test func beforeTheEpochNoCodeIsRight() throws {
     var trial = try Trial()
-    #expect(try trial.check(code(0), at: -1) == .wrongCode(failures: 1))
-    #expect(try trial.check(code(0), at: Int64.min) == .wrongCode(failures: 2))
+    #expect(try trial.check(code(0), at: -1) == .refused(.wrongCode(failures: 1)))
+    #expect(try trial.check(code(0), at: Int64.min) == .refused(.wrongCode(failures: 2)))
   }
 
   @Test(arguments: ["sha1", "sha256", "sha512"]) func everyKindOfClockBasedCodeIsAccepted(name: String) throws {
@@ -136,16 +136,16 @@ private func wrongCode(at time: Int64 = now) -> String {
           devices: [totpDevice(algorithm: name, digits: Int(digits.rawValue), period: period)])
         let typed = code(UInt64(now) / UInt64(period), digits: digits, algorithm: algorithm)
         #expect(try trial.check(typed) == .acceptedCode(device: 0))
-        #expect(try trial.check(typed) == .reusedCode)
+        #expect(try trial.check(typed) == .refused(.reusedCode))
       }
     }
   }
 
   @Test func codesOfTheOtherLengthAreWrong() throws {
     var six = try Trial()
-    #expect(try six.check(code(UInt64(now / 30), digits: .eight)) == .wrongCode(failures: 1))
+    #expect(try six.check(code(UInt64(now / 30), digits: .eight)) == .refused(.wrongCode(failures: 1)))
     var eight = try Trial(devices: [totpDevice(digits: 8)])
-    #expect(try eight.check(code(steps: 0)) == .wrongCode(failures: 1))
+    #expect(try eight.check(code(steps: 0)) == .refused(.wrongCode(failures: 1)))
   }
 
   @Test func eachDeviceHasItsOwnCodesAndItsOwnUse() throws {
@@ -153,7 +153,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     func other(_ counter: UInt64) -> String { code(counter, secret: [UInt8](repeating: 0, count: 19) + [2]) }
     #expect(try trial.check(other(5)) == .acceptedCode(device: 1))
     #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
-    #expect(try trial.check(other(5)) == .reusedCode)
+    #expect(try trial.check(other(5)) == .refused(.reusedCode))
     #expect(try trial.check(other(6)) == .acceptedCode(device: 1))
     let (first, second) = (trial.state[device: 0], trial.state[device: 1])
     #expect(first.nextFactor == UInt64(now / 30) + 1)
@@ -167,13 +167,13 @@ private func wrongCode(at time: Int64 = now) -> String {
       let verdict = try trial.check(code(100 + ahead))
       switch ahead {
       case 0...10: #expect(verdict == .acceptedCode(device: 0))
-      case 11...30: #expect(verdict == .outsideWindow(steps: Int64(ahead)))
-      default: #expect(verdict == .wrongCode(failures: 1))
+      case 11...30: #expect(verdict == .refused(.outsideWindow(steps: Int64(ahead))))
+      default: #expect(verdict == .refused(.wrongCode(failures: 1)))
       }
     }
     var trial = try Trial(devices: [hotpDevice(counter: 100)])
     #expect(try trial.check(code(108)) == .acceptedCode(device: 0))
-    for counter in UInt64(100)...108 { #expect(try trial.check(code(counter)) == .reusedCode) }
+    for counter in UInt64(100)...108 { #expect(try trial.check(code(counter)) == .refused(.reusedCode)) }
     #expect(try trial.check(code(109)) == .acceptedCode(device: 0))
   }
 
@@ -182,30 +182,30 @@ private func wrongCode(at time: Int64 = now) -> String {
     var trial = try Trial(devices: [hotpDevice(counter: last)])
     #expect(try trial.check(code(last)) == .acceptedCode(device: 0))
     for (failures, counter) in zip(UInt32(1)..., [last, last &+ 1, 0, 1]) {
-      #expect(try trial.check(code(counter)) == .wrongCode(failures: failures))
+      #expect(try trial.check(code(counter)) == .refused(.wrongCode(failures: failures)))
     }
   }
 
   @Test func aBackupCodeIsAcceptedOnce() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "backup-code \(hash("b"))"])
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .acceptedBackupCode(index: 1))
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .reusedCode)
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .refused(.reusedCode))
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("c")) == .wrongCode(failures: 1))
-    #expect(try trial.check("AAAAA-AAAAA") == .wrongCode(failures: 2))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("c")) == .refused(.wrongCode(failures: 1)))
+    #expect(try trial.check("AAAAA-AAAAA") == .refused(.wrongCode(failures: 2)))
   }
 
   @Test func withoutBackupCodesNoneIsAccepted() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
     trial.limits.acceptsBackupCodes = false
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .wrongCode(failures: 1))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .refused(.wrongCode(failures: 1)))
   }
 
   @Test func anEightDigitCodeIsABackupCodeOnlyWhereItWasImported() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
-    #expect(try trial.check("12345678", hash: hash("a")) == .wrongCode(failures: 1))
+    #expect(try trial.check("12345678", hash: hash("a")) == .refused(.wrongCode(failures: 1)))
     #expect(try trial.check("12345678", hash: hash("b")) == .acceptedBackupCode(index: 1))
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .wrongCode(failures: 1))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .refused(.wrongCode(failures: 1)))
   }
 }
 
@@ -215,14 +215,15 @@ private func wrongCode(at time: Int64 = now) -> String {
     var time = now
     let wrong = (0..<1000).map { String(format: 900_000 + $0) }
     for failures in 1...4 {
-      #expect(try trial.check(wrong[failures], at: time) == .wrongCode(failures: UInt32(failures)))
+      #expect(try trial.check(wrong[failures], at: time) == .refused(.wrongCode(failures: UInt32(failures))))
     }
     for (count, delay) in [(5, 30), (6, 60), (7, 120), (8, 240), (9, 480), (10, 900), (11, 900), (12, 900)]
       as [(UInt32, Int64)]
     {
-      #expect(try trial.check(wrong[Int(count)], at: time) == .wrongCode(failures: count))
-      #expect(try trial.check(wrong[0], at: time) == .throttled(seconds: delay))
-      #expect(try trial.check(code(steps: 0, at: time + delay - 1), at: time + delay - 1) == .throttled(seconds: 1))
+      #expect(try trial.check(wrong[Int(count)], at: time) == .refused(.wrongCode(failures: count)))
+      #expect(try trial.check(wrong[0], at: time) == .refused(.throttled(seconds: delay)))
+      #expect(
+        try trial.check(code(steps: 0, at: time + delay - 1), at: time + delay - 1) == .refused(.throttled(seconds: 1)))
       time += delay
     }
     #expect(try trial.check(code(steps: 0, at: time), at: time) == .acceptedCode(device: 0))
@@ -235,13 +236,13 @@ private func wrongCode(at time: Int64 = now) -> String {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
     var time = now
     for failures in 1...100 {
-      #expect(try trial.check(wrongCode(at: time), at: time) == .wrongCode(failures: UInt32(failures)))
+      #expect(try trial.check(wrongCode(at: time), at: time) == .refused(.wrongCode(failures: UInt32(failures))))
       time += 900
     }
     for later in [0, 86_400, 86_400 * 3650] as [Int64] {
-      #expect(try trial.check(code(steps: 0, at: time + later), at: time + later) == .locked)
+      #expect(try trial.check(code(steps: 0, at: time + later), at: time + later) == .refused(.locked))
     }
-    #expect(try trial.check("AAAAA-AAAAA", at: time, hash: hash("x")) == .locked)
+    #expect(try trial.check("AAAAA-AAAAA", at: time, hash: hash("x")) == .refused(.locked))
     #expect(try trial.check("AAAAA-AAAAA", at: time, hash: hash("a")) == .acceptedBackupCode(index: 0))
     #expect(try trial.check(code(steps: 0, at: time), at: time) == .acceptedCode(device: 0))
   }
@@ -249,10 +250,10 @@ private func wrongCode(at time: Int64 = now) -> String {
   @Test func whatIsReusedOrRefusedUnseenDoesNotCount() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
     #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
-    for _ in 0..<20 { #expect(try trial.check(code(steps: 0)) == .reusedCode) }
-    for failures in 1...5 { #expect(try trial.check(wrongCode()) == .wrongCode(failures: UInt32(failures))) }
-    for _ in 0..<200 { #expect(try trial.check(wrongCode()) == .throttled(seconds: 30)) }
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("x")) == .throttled(seconds: 30))
+    for _ in 0..<20 { #expect(try trial.check(code(steps: 0)) == .refused(.reusedCode)) }
+    for failures in 1...5 { #expect(try trial.check(wrongCode()) == .refused(.wrongCode(failures: UInt32(failures)))) }
+    for _ in 0..<200 { #expect(try trial.check(wrongCode()) == .refused(.throttled(seconds: 30))) }
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("x")) == .refused(.throttled(seconds: 30)))
     let failures = trial.state.failures
     #expect(failures == 5)
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
@@ -277,7 +278,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))", "backup-code \(hash("b"))"])
     trial.state.failures = failures
     trial.state.throttledUntil = now + 30
-    let refused: Verdict = failures == 100 ? .locked : .throttled(seconds: 30)
+    let refused: Verdict = failures == 100 ? .refused(.locked) : .refused(.throttled(seconds: 30))
     for guesses in UInt32(1)...100 {
       #expect(try trial.check("12345678", hash: hash("x")) == refused)
       let (guessesThen, failuresThen, until) =
@@ -301,7 +302,7 @@ private func wrongCode(at time: Int64 = now) -> String {
   @Test func onlyAGuessOfAnEightDigitBackupCodeIsCountedAsOne() throws {
     var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
     // Not refused: it counts as every wrong code does.
-    #expect(try trial.check("12345678", hash: hash("x")) == .wrongCode(failures: 1))
+    #expect(try trial.check("12345678", hash: hash("x")) == .refused(.wrongCode(failures: 1)))
     trial.state.failures = 5
     trial.state.throttledUntil = now + 30
     // Not hashed, since nobody has such a code; of ten characters; of a device; spent.
@@ -309,7 +310,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     _ = try trial.check("AAAAA-AAAAA", hash: hash("x"))
     _ = try trial.check(wrongCode())
     trial.state.spend(backupCodeAt: 0)
-    #expect(try trial.check("12345678", hash: hash("a")) == .reusedCode)
+    #expect(try trial.check("12345678", hash: hash("a")) == .refused(.reusedCode))
     let guesses = trial.state.earlyGuesses
     #expect(guesses == 0)
   }
@@ -330,27 +331,29 @@ private func wrongCode(at time: Int64 = now) -> String {
 
   @Test func aCodeThatIsOffByTimeCounts() throws {
     var trial = try Trial()
-    for _ in 0..<5 { #expect(try trial.check(code(steps: 5)) == .outsideWindow(steps: 5)) }
-    #expect(try trial.check(code(steps: 0)) == .throttled(seconds: 30))
+    for _ in 0..<5 { #expect(try trial.check(code(steps: 5)) == .refused(.outsideWindow(steps: 5))) }
+    #expect(try trial.check(code(steps: 0)) == .refused(.throttled(seconds: 30)))
   }
 
   @Test func aClockSetBackDoesNotLengthenTheWait() throws {
     var trial = try Trial()
     for failures in 1...6 {
-      #expect(try trial.check(wrongCode(), at: now + Int64(failures) * 100) == .wrongCode(failures: UInt32(failures)))
+      #expect(
+        try trial.check(wrongCode(), at: now + Int64(failures) * 100)
+          == .refused(.wrongCode(failures: UInt32(failures))))
     }
     let past = now - 86_400 * 365
-    #expect(try trial.check(code(steps: 0, at: past), at: past) == .throttled(seconds: 60))
-    #expect(try trial.check(code(steps: 0, at: past + 59), at: past + 59) == .throttled(seconds: 1))
+    #expect(try trial.check(code(steps: 0, at: past), at: past) == .refused(.throttled(seconds: 60)))
+    #expect(try trial.check(code(steps: 0, at: past + 59), at: past + 59) == .refused(.throttled(seconds: 1)))
     #expect(try trial.check(code(steps: 0, at: past + 60), at: past + 60) == .acceptedCode(device: 0))
   }
 
   @Test(arguments: [1, 2, 100] as [UInt32]) func asManyFailuresAreAllowedAsThePolicySays(allowed: UInt32) throws {
     var trial = try Trial()
     trial.limits.maximumFailures = allowed
-    for failures in 1...allowed { #expect(try trial.check(wrongCode()) == .wrongCode(failures: failures)) }
+    for failures in 1...allowed { #expect(try trial.check(wrongCode()) == .refused(.wrongCode(failures: failures))) }
     let next = try trial.check(wrongCode())
-    #expect(next == (allowed == 100 ? .locked : .throttled(seconds: 30)))
+    #expect(next == (allowed == 100 ? .refused(.locked) : .refused(.throttled(seconds: 30))))
   }
 
   @Test func noNumbersInTheStateMakeItTrap() throws {
@@ -376,10 +379,12 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(Throttle.Standing(cut) != Throttle.Standing(state))
     #expect(Throttle.Standing(guessed) != Throttle.Standing(state))
     for (verdict, expected) in [
-      (.acceptedCode(device: 0), true), (.acceptedBackupCode(index: 0), true), (.wrongCode(failures: 1), true),
-      (.outsideWindow(steps: 3), true), (.reusedCode, false), (.throttled(seconds: 3), false), (.locked, false),
+      (.acceptedCode(device: 0), true), (.acceptedBackupCode(index: 0), true),
+      (.refused(.wrongCode(failures: 1)), true),
+      (.refused(.outsideWindow(steps: 3)), true), (.refused(.reusedCode), false),
+      (.refused(.throttled(seconds: 3)), false), (.refused(.locked), false),
     ] as [(Verdict, Bool)] {
-      #expect(verdict.isWorthSaving == expected)
+      #expect(verdict.changesState == expected)
     }
   }
 }

@@ -1,4 +1,5 @@
 import Enrollment
+import HostAccess
 import Verification
 
 /// Why a code was not accepted, in words.
@@ -8,14 +9,16 @@ struct CodeRefusal {
   /// What to do about it, or nil.
   private(set) var hint: String?
 
-  /// Why a code is refused; nil where it is accepted.
+  /// Describes a refusal.
   ///
   /// - Parameters:
-  ///   - verdict: What a login would decide.
-  ///   - period: The period of the device in seconds, where it has one.
-  init?(_ verdict: Verdict, period: Int64?) {
-    switch verdict {
-    case .acceptedCode, .acceptedBackupCode: return nil
+  ///   - refusal: The refusal.
+  ///   - period: The period of the device in seconds; nil if it counts, or is not known.
+  init(_ refusal: Refusal, period: Int64?) {
+    switch refusal {
+    case .noReply: (message, hint) = ("no code was typed", nil)
+    case .malformedReply:
+      (message, hint) = ("this is no code", "a code has 6 or 8 digits, a backup code 10 characters")
     case .wrongCode: (message, hint) = ("wrong code", nil)
     case .outsideWindow(let steps): (message, hint) = Self.outsideWindow(steps, period: period)
     case .reusedCode:
@@ -29,12 +32,12 @@ struct CodeRefusal {
     }
   }
 
-  /// Why what was typed cannot be a code.
+  /// Describes a reply that is not a code.
   init(_ problem: Reply.Problem) {
-    switch problem {
-    case .empty: (message, hint) = ("no code was typed", nil)
-    case .malformed: (message, hint) = ("this is no code", "a code has 6 or 8 digits, a backup code 10 characters")
-    case .outOfMemory: (message, hint) = ("out of memory", nil)
+    if let refusal = problem.refusal {
+      self.init(refusal, period: nil)
+    } else {
+      (message, hint) = ("out of memory", nil)
     }
   }
 

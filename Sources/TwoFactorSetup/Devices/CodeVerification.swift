@@ -1,6 +1,8 @@
 import Enrollment
 import FixedMemory
+import HostAccess
 import OneTimePassword
+import SystemFiles
 import Verification
 
 /// What a login would make of a code.
@@ -39,14 +41,13 @@ struct CodeVerification {
   /// What cannot be a code.
   init(_ problem: Reply.Problem) {
     refusal = CodeRefusal(problem)
-    reason = problem == .empty ? "no-reply" : "malformed-reply"
+    reason = (problem.refusal ?? .malformedReply).consequences.reason.description
   }
 
   /// What was decided.
   init(
     _ verdict: Verdict, credential: borrowing Credential, before: LoginState, after: LoginState, now: Int64
   ) {
-    refusal = CodeRefusal(verdict, period: credential.commonPeriod)
     switch verdict {
     case .acceptedCode(let index):
       guard let accepted = credential.device(at: index) else { return }
@@ -60,13 +61,10 @@ struct CodeVerification {
         offset = Int64(truncatingIfNeeded: used &- max(counter, before[device: index].nextFactor))
       }
     case .acceptedBackupCode: method = "backup-code"
-    case .wrongCode: reason = "wrong-code"
-    case .outsideWindow(let steps):
-      reason = "outside-window"
-      offset = steps
-    case .reusedCode: reason = "reused-code"
-    case .throttled: reason = "throttled"
-    case .locked: reason = "locked"
+    case .refused(let refused):
+      refusal = CodeRefusal(refused, period: credential.commonPeriod)
+      reason = refused.consequences.reason.description
+      if case .outsideWindow(let steps) = refused { offset = steps }
     }
   }
 }

@@ -1,5 +1,6 @@
 import Enrollment
 import FixedMemory
+import HostAccess
 import Verification
 
 /// A code from the app checked against an enrolment that is not on the disk yet, by the same decision as a
@@ -47,9 +48,10 @@ struct EnrollmentTrial: ~Copyable {
     do throws(EnrollmentFailure) {
       let verdict = try verify(
         reply, hash: none.span, credential: credential, state: &state, limits: limits, now: now)
-      if let refusal = CodeRefusal(verdict, period: period) {
+      if let refused = verdict.refusal {
+        let refusal = CodeRefusal(refused, period: period)
         // A clock that is far off shows as a wrong code, and the user cannot know this host's.
-        guard case .wrongCode = verdict, period != nil else { return .wrong(refusal) }
+        guard case .wrongCode = refused, period != nil else { return .wrong(refusal) }
         let clock = Timestamp(seconds: now).clock
         return .wrong(refusal.advising("this host's clock says \(clock), and the phone's must say the same"))
       }

@@ -1,6 +1,8 @@
 import Enrollment
 import FixedMemory
 import Glibc
+import HostAccess
+import SystemFiles
 import Verification
 
 /// The enrolment of one account on the disk, as the subcommands look at it and change it.
@@ -63,7 +65,7 @@ struct EnrollmentStore {
     } catch {
       // Outside the homes a part of the path that is missing is no proof for a login that the user is not enrolled;
       // here it says that the directory is yet to be made.
-      if error.reason == .absent || error.reason == .io && error.error == ENOENT && !isBelowHome { return .absent }
+      if error.reason == .absent || error.reason == .io && error.error == .noSuchFile && !isBelowHome { return .absent }
       throw explained(error)
     }
   }
@@ -165,11 +167,11 @@ struct EnrollmentStore {
       let check = try CodeCheck(reply, in: opened, limits: settings.limits)
       return (check.verdict, check.backupCodesLeft)
     }
-    if case .outsideWindow = verdict {
-      let period = try read { credential, _ in credential.commonPeriod }
-      if let refusal = CodeRefusal(verdict, period: period) { throw refusal.error }
+    if let refusal = verdict.refusal {
+      var period: Int64?
+      if case .outsideWindow = refusal { period = try read { credential, _ in credential.commonPeriod } }
+      throw CodeRefusal(refusal, period: period).error
     }
-    if let refusal = CodeRefusal(verdict, period: nil) { throw refusal.error }
     if case .acceptedBackupCode = verdict { return codesLeft }
     return nil
   }
@@ -177,12 +179,10 @@ struct EnrollmentStore {
   /// Takes the lock. A state that was lost is made anew at the first try, in which everything counts as used.
   func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
     do throws(EnrollmentFailure) {
-      return try LockedEnrollment.locking(
-        opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
+      return try LockedEnrollment.locking(opened, limits: settings.limits)
     } catch {
       guard error.isOfLostState else { throw error }
-      return try LockedEnrollment.locking(
-        opened, window: settings.limits.window, failuresAfterLoss: settings.limits.failuresAfterLoss)
+      return try LockedEnrollment.locking(opened, limits: settings.limits)
     }
   }
 

@@ -1,0 +1,104 @@
+public import FixedMemory
+
+/// Why a reply is refused: the one table from which the log, the PAM status, the message to the user and the setup
+/// command take what follows from it.
+public enum Refusal: Equatable, Sendable {
+  /// The user typed nothing.
+  case noReply
+
+  /// The reply is neither digits of a known length nor a backup code.
+  case malformedReply
+
+  /// No device has this code within 20 steps or counters; `failures` codes in a row were wrong, this one included.
+  case wrongCode(failures: UInt32)
+
+  /// A device has this code `steps` time steps or counters from now, negative for an earlier one.
+  case outsideWindow(steps: Int64)
+
+  /// The code was right, but is used up.
+  case reusedCode
+
+  /// Codes are not compared for `seconds` more.
+  case throttled(seconds: Int64)
+
+  /// Codes are not compared until a backup code is used or root runs `twofactor unlock`.
+  case locked
+
+  /// What follows from the refusal. A new case needs a row here, and words in the setup command's `CodeRefusal`.
+  public var consequences: Consequences {
+    switch self {
+    case .noReply: Consequences("no-reply")
+    case .malformedReply: Consequences("malformed-reply")
+    case .wrongCode(let failures): Consequences("wrong-code", ("failures", Int64(failures)), counts: true)
+    case .outsideWindow(let steps): Consequences("outside-window", ("offset_steps", steps), counts: true)
+    case .reusedCode: Consequences("reused-code", message: "This code was already used. Wait for the next one.")
+    case .throttled(let seconds):
+      Consequences(
+        "throttled", ("retry_after", seconds), status: .tooManyFailures,
+        message: "Too many failed codes. Try again in # seconds.")
+    case .locked: Consequences("locked", status: .tooManyFailures, message: Self.cannotCheck)
+    }
+  }
+
+  /// The message to the user if only the administrator can help.
+  public static var cannotCheck: Literal {
+    "Two-factor authentication could not be checked. Contact the administrator."
+  }
+
+  /// What follows from a refusal.
+  public struct Consequences {
+    /// `reason=` in the log, and `reason` in the setup command's JSON.
+    public let reason: Literal
+
+    /// The number that the log adds, with the name of its field.
+    public let number: (field: Literal, value: Int64)?
+
+    /// What libpam is told.
+    public let status: Status
+
+    /// The message to the user, with `#` for the number; nil if it would help to guess.
+    public let message: Literal?
+
+    /// Whether it counts towards throttling.
+    public let counts: Bool
+
+    fileprivate init(
+      _ reason: Literal, _ number: (field: Literal, value: Int64)? = nil, status: Status = .wrong,
+      message: Literal? = nil, counts: Bool = false
+    ) {
+      self.reason = reason
+      self.number = number
+      self.status = status
+      self.message = message
+      self.counts = counts
+    }
+
+    /// Appends the reason and the number as in the log: `wrong-code failures=3`.
+    public func appendLogFields(to line: inout ByteText) {
+      line.append(reason)
+      guard let number else { return }
+      line.append(" ")
+      line.append(number.field)
+      line.append("=")
+      line.append(decimal: number.value)
+    }
+
+    /// Appends the message to the user, if any.
+    public func appendMessage(to text: inout ByteText) {
+      guard let message else { return }
+      let place = message.bytes.firstIndex(of: UInt8(ascii: "#")) ?? message.byteCount
+      text.append(message.bytes.slice(from: 0, to: place))
+      if let number { text.append(decimal: number.value) }
+      text.append(message.bytes.slice(from: place &+ 1))
+    }
+  }
+
+  /// The PAM status of a refusal, without PAM.
+  public enum Status: Equatable, Sendable {
+    /// PAM_AUTH_ERR.
+    case wrong
+
+    /// PAM_MAXTRIES.
+    case tooManyFailures
+  }
+}
