@@ -65,28 +65,38 @@ let package = Package(
     // The module, from the bottom up.
     .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
     .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: fast),
+    .target(name: "SystemFiles", dependencies: ["CSystem", "FixedMemory"], swiftSettings: fast),
     .target(
-      name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword"], swiftSettings: fast),
+      name: "Enrollment", dependencies: ["CSystem", "FixedMemory", "OneTimePassword", "SystemFiles"],
+      swiftSettings: fast),
     .target(
-      name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"],
+      name: "Verification", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword", "SystemFiles"],
       swiftSettings: small),
     .target(
-      name: "LoginPolicy", dependencies: ["CSystem", "Enrollment", "FixedMemory", "Verification"], swiftSettings: small
-    ),
+      name: "LoginPolicy", dependencies: ["CSystem", "Enrollment", "FixedMemory", "SystemFiles", "Verification"],
+      swiftSettings: small),
     .target(
       name: "PAMModule",
       dependencies: [
-        "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "Verification",
+        "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "SystemFiles",
+        "Verification",
       ],
       swiftSettings: small, linkerSettings: [.linkedLibrary("pam")]),
 
     // The setup command.
     .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),
     .target(
+      name: "HostAccess", dependencies: ["CSetup", "Enrollment", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
+      swiftSettings: strict),
+    .target(
+      name: "HostDoctor",
+      dependencies: ["CSetup", "CSystem", "Enrollment", "FixedMemory", "HostAccess", "LoginPolicy", "SystemFiles"],
+      swiftSettings: strict),
+    .target(
       name: "TwoFactorSetup",
       dependencies: [
-        "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "KeyFormats", "LoginPolicy",
-        "OneTimePassword", "Verification",
+        "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "HostAccess", "HostDoctor", "KeyFormats",
+        "LoginPolicy", "OneTimePassword", "SystemFiles", "Verification",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -95,17 +105,17 @@ let package = Package(
       name: "ModuleTests",
       dependencies: [
         "COpenSSL", "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "PAMModule",
-        "Verification",
+        "SystemFiles", "Verification",
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "TwoFactorSetupTests", dependencies: ["KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
+      name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
     .target(name: "FuzzMachine", path: "Tests/Fuzz/Machine"),
     .target(
       name: "FuzzTargets",
       dependencies: [
         "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "KeyFormats", "LoginPolicy", "OneTimePassword", "PAMModule",
-        "Verification",
+        "SystemFiles", "Verification",
       ],
       path: "Tests/Fuzz/Targets", swiftSettings: strict),
   ],

@@ -1,5 +1,5 @@
-internal import CSystem
 internal import FixedMemory
+internal import SystemFiles
 
 extension EnrollmentDirectory {
   /// Reads the credential as it is now.
@@ -7,7 +7,7 @@ extension EnrollmentDirectory {
   /// - Returns: The credential.
   /// - Throws: Why it cannot be read or trusted. A directory without one is corrupt: it is not proof of anything.
   public borrowing func readCredential() throws(EnrollmentFailure) -> Credential {
-    let file = try openFile("credential", flags: O_RDONLY)
+    let file = try openFile("credential", for: .read)
     let status = try checkedStatus(of: file, "credential")
     guard status.size <= Int64(Credential.maximumLength) else {
       throw EnrollmentFailure(.corrupt, "credential", "is too long")
@@ -16,42 +16,43 @@ extension EnrollmentDirectory {
     guard var text = SecretBuffer(capacity: Int(truncatingIfNeeded: status.size)) else {
       throw EnrollmentFailure(.io, "credential", "out of memory")
     }
-    let count = unsafe text.fill { unsafe file.read(into: $0, at: 0) }
-    guard count >= 0 else { throw EnrollmentFailure(.io, "credential", "cannot be read", error: csystem_errno()) }
+    try attempt("credential", "cannot be read", file.read(into: &text))
     return try Credential(parsing: text)
   }
 
   /// Opens a file of the enrolment.
-  borrowing func openFile(_ name: Literal, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
-    if let file = unsafe OpenFile.at(directory.descriptor, name.cString, flags) { return file }
-    let error = csystem_errno()
-    switch error {
-    case ENOENT: throw EnrollmentFailure(.corrupt, name, "is missing", error: error)
-    case ELOOP, EISDIR, ENXIO, ENODEV, ENOTDIR:
-      throw EnrollmentFailure(.insecure, name, "is not a regular file", error: error)
-    case EACCES where !isOwned(name): throw EnrollmentFailure(.insecure, name, "is owned by somebody else")
-    default: throw EnrollmentFailure(.io, name, "cannot be opened", error: error)
+  borrowing func openFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
+    do throws(Errno) {
+      return try directory.open(name, for: purpose)
+    } catch {
+      switch error {
+      case .noSuchFile: throw EnrollmentFailure(.corrupt, name, "is missing", error: error)
+      case .symbolicLink, .isDirectory, .noReader, .noSuchDevice, .notDirectory:
+        throw EnrollmentFailure(.insecure, name, "is not a regular file", error: error)
+      case .accessDenied where !isOwned(name):
+        throw EnrollmentFailure(.insecure, name, TrustRule.Violation.foreignOwner.text)
+      default: throw EnrollmentFailure(.io, name, "cannot be opened", error: error)
+      }
     }
   }
 
   /// Whether a file that cannot be opened has the owner that it must have.
   private borrowing func isOwned(_ name: Literal) -> Bool {
-    let file = unsafe OpenFile.at(directory.descriptor, name.cString, csystem_o_path)
-    guard let status = file?.status() else { return true }
-    return status.owner == owner
+    do throws(Errno) {
+      return try directory.open(name, for: .status).status().owner == owner
+    } catch {
+      return true
+    }
   }
 
   /// The status of an open file that is the user's alone.
   borrowing func checkedStatus(
     of file: borrowing OpenFile, _ name: Literal
   ) throws(EnrollmentFailure) -> FileStatus {
-    guard let status = file.status() else {
-      throw EnrollmentFailure(.io, name, "cannot be examined", error: csystem_errno())
+    let status = try attempt(name, "cannot be examined", file.status())
+    if let violation = TrustRule.privateFile(of: owner).violation(of: status) {
+      throw EnrollmentFailure(.insecure, name, violation.text)
     }
-    guard status.isRegularFile else { throw EnrollmentFailure(.insecure, name, "is not a regular file") }
-    guard status.owner == owner else { throw EnrollmentFailure(.insecure, name, "is owned by somebody else") }
-    guard status.links < 2 else { throw EnrollmentFailure(.insecure, name, "has another name") }
-    guard !status.isOpenToOthers else { throw EnrollmentFailure(.insecure, name, "is open to others") }
     return status
   }
 }

@@ -1,5 +1,5 @@
-internal import CSystem
 internal import FixedMemory
+public import SystemFiles
 
 /// What the setup command does to an enrolment. Every change shows whole or not at all, whenever the machine
 /// stops.
@@ -24,16 +24,14 @@ extension EnrollmentDirectory {
     parent.eraseLeftovers(of: path)
     let name = path.lastName
     let temporary = otherName(of: path, newInfix, tag)
-    let made = unsafe temporary.withCString { unsafe mkdirat(parent.directory.descriptor, $0, 0o700) }
-    guard made == 0 else {
-      throw EnrollmentFailure(.io, "directory", "cannot be created", error: csystem_errno())
-    }
+    try attempt("directory", "cannot be created", parent.directory.makeDirectory(temporary, permissions: 0o700))
     do throws(EnrollmentFailure) {
       try parent.fill(temporary, credential: credential, state: state)
       let flusher = try parent.openForFlushing()
       try parent.rename(temporary, to: name)
-      guard fsync(flusher.descriptor) == 0 else {
-        let error = csystem_errno()
+      do throws(Errno) {
+        try flusher.synchronize()
+      } catch {
         try parent.rename(name, to: temporary)
         throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
       }
@@ -57,20 +55,21 @@ extension EnrollmentDirectory {
     try enrollment.save(state)
     let (name, temporary): (Literal, Literal) = ("credential", "credential.new")
     // One that an earlier attempt left is nobody's: whoever writes one holds the lock.
-    _ = unsafe unlinkat(directory.descriptor, temporary.cString, 0)
+    directory.removeFile(temporary)
     do throws(EnrollmentFailure) {
       try write(credential, to: temporary)
       let flusher = try openForFlushing()
-      try unsafe rename(temporary.cString, to: name.cString)
-      guard fsync(flusher.descriptor) == 0 else {
-        let error = csystem_errno()
+      try rename(temporary, to: name)
+      do throws(Errno) {
+        try flusher.synchronize()
+      } catch {
         // The old one is put back as it was: its state still stands beside that of the new one.
         try write(enrollment.credential.text.bytes, to: temporary)
-        try unsafe rename(temporary.cString, to: name.cString)
+        try rename(temporary, to: name)
         throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
       }
     } catch {
-      _ = unsafe unlinkat(directory.descriptor, temporary.cString, 0)
+      directory.removeFile(temporary)
       throw error
     }
   }
@@ -92,8 +91,9 @@ extension EnrollmentDirectory {
     let other = Self.otherName(of: path, Self.removedInfix, tag)
     let flusher = try parent.openForFlushing()
     try parent.rename(name, to: other)
-    guard fsync(flusher.descriptor) == 0 else {
-      let error = csystem_errno()
+    do throws(Errno) {
+      try flusher.synchronize()
+    } catch {
       try parent.rename(other, to: name)
       throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
     }
@@ -101,94 +101,75 @@ extension EnrollmentDirectory {
   }
 
   /// Creates a file that is the user's alone, whatever the umask.
-  borrowing func createFile(_ name: Literal, flags: Int32) throws(EnrollmentFailure) -> OpenFile {
-    guard let file = unsafe OpenFile.at(directory.descriptor, name.cString, flags | O_CREAT, mode: 0o600),
-      fchmod(file.descriptor, 0o600) == 0
-    else {
-      throw EnrollmentFailure(.io, name, "cannot be created", error: csystem_errno())
-    }
-    return file
+  borrowing func createFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
+    try attempt(name, "cannot be created", directory.create(name, for: purpose, permissions: 0o600))
   }
 
   private borrowing func fill(
     _ name: borrowing ByteText, credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
-    let opened = unsafe name.withCString {
-      unsafe OpenFile.at(directory.descriptor, $0, O_RDONLY | O_DIRECTORY)
-    }
-    guard let opened, fchmod(opened.descriptor, 0o700) == 0, let status = opened.status() else {
-      throw EnrollmentFailure(.io, "directory", "cannot be opened", error: csystem_errno())
-    }
-    let new = EnrollmentDirectory(directory: opened, owner: status.owner)
+    let opened = try attempt("directory", "cannot be opened", directory.open(name, for: .directory))
+    try attempt("directory", "cannot be opened", opened.setPermissions(0o700))
+    let owner = try attempt("directory", "cannot be opened", opened.status()).owner
+    let new = EnrollmentDirectory(directory: opened, owner: owner)
     try new.write(credential, to: "credential")
-    let file = try StateFile(locking: new.createFile("state", flags: O_RDWR | O_EXCL))
+    let file = try StateFile(locking: new.createFile("state", for: .readWrite))
     try unsafe withUnsafeBytes(of: state) { state throws(EnrollmentFailure) in
       try file.rewrite(unsafe Span(_unsafeBytes: state), sequence: 1)
     }
-    // Bound to a name: a value without one is closed before fsync is called.
     let flusher = try new.openForFlushing()
-    guard fsync(flusher.descriptor) == 0 else {
-      throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: csystem_errno())
-    }
+    try attempt("directory", "cannot be flushed", flusher.synchronize())
   }
 
   private borrowing func write(_ text: Span<UInt8>, to name: Literal) throws(EnrollmentFailure) {
-    let file = try createFile(name, flags: O_WRONLY | O_EXCL)
-    guard file.write(text, at: 0), fsync(file.descriptor) == 0 else {
-      throw EnrollmentFailure(.io, "credential", "cannot be written", error: csystem_errno())
-    }
+    let file = try createFile(name, for: .write)
+    try attempt("credential", "cannot be written", file.write(text, at: 0))
+    try attempt("credential", "cannot be written", file.synchronize())
   }
 
   /// Opens the directory so that fsync(2) can be called on it: the walk opened it only to pass through.
   private borrowing func openForFlushing() throws(EnrollmentFailure) -> OpenFile {
-    try openFile(".", flags: O_RDONLY | O_DIRECTORY)
+    try openFile(".", for: .directory)
   }
 
   /// Gives something in the directory another name (renameat(2)).
   private borrowing func rename(
     _ from: borrowing ByteText, to target: borrowing ByteText
   ) throws(EnrollmentFailure) {
-    try unsafe from.withCString { old throws(EnrollmentFailure) in
-      try unsafe target.withCString { new throws(EnrollmentFailure) in try unsafe rename(old, to: new) }
-    }
+    try attempt("directory", "cannot be put in its place", directory.rename(from, to: target))
   }
 
-  private borrowing func rename(
-    _ from: UnsafePointer<CChar>, to target: UnsafePointer<CChar>
-  ) throws(EnrollmentFailure) {
-    guard unsafe renameat(directory.descriptor, from, directory.descriptor, target) == 0 else {
-      throw EnrollmentFailure(.io, "directory", "cannot be put in its place", error: csystem_errno())
-    }
+  private borrowing func rename(_ from: Literal, to target: Literal) throws(EnrollmentFailure) {
+    try attempt("directory", "cannot be put in its place", directory.rename(from, to: target))
   }
 
   /// Erases the files of a directory in this one, and the directory itself where nothing else is in it.
   borrowing func erase(_ name: borrowing ByteText) {
-    let opened = unsafe name.withCString {
-      unsafe OpenFile.at(directory.descriptor, $0, csystem_o_path | O_DIRECTORY)
+    do throws(Errno) {
+      let opened = try directory.open(name, for: .traversal)
+      let owner = try opened.status().owner
+      let old = EnrollmentDirectory(directory: opened, owner: owner)
+      old.overwriteCredential()
+      old.directory.removeFile("credential")
+      old.directory.removeFile("credential.new")
+      old.directory.removeFile("state")
+    } catch {
+      return
     }
-    guard let opened, let status = opened.status() else { return }
-    let old = EnrollmentDirectory(directory: opened, owner: status.owner)
-    old.overwriteCredential()
-    old.removeFile("credential")
-    old.removeFile("credential.new")
-    old.removeFile("state")
-    _ = unsafe name.withCString { unsafe unlinkat(directory.descriptor, $0, AT_REMOVEDIR) }
-  }
-
-  private borrowing func removeFile(_ name: Literal) {
-    _ = unsafe unlinkat(directory.descriptor, name.cString, 0)
+    directory.removeDirectory(name)
   }
 
   /// Writes zeros over the secrets, for a disk on which that means something.
   private borrowing func overwriteCredential() {
     do throws(EnrollmentFailure) {
-      let file = try openFile("credential", flags: O_WRONLY)
+      let file = try openFile("credential", for: .write)
       let length = Int(truncatingIfNeeded: try checkedStatus(of: file, "credential").size)
       let zeros = InlineArray<1024, UInt8>(repeating: 0)
       for offset in stride(from: 0, to: Swift.min(length, Credential.maximumLength), by: zeros.count) {
-        guard file.write(zeros.span.slice(from: 0, to: length &- offset), at: offset) else { return }
+        let part = zeros.span.slice(from: 0, to: length &- offset)
+        try attempt("credential", "cannot be written", file.write(part, at: offset))
       }
-      _ = file.flush()
+      try attempt("credential", "cannot be flushed", file.flush())
     } catch {
       // What cannot be overwritten is removed all the same.
     }

@@ -1,12 +1,12 @@
-internal import CSystem
 internal import FixedMemory
+public import SystemFiles
 
 /// The open directory of an enrolment: found by a walk that nobody but the user and root can have led astray.
 public struct EnrollmentDirectory: ~Copyable {
   let directory: OpenFile
 
   /// Who must own the files in it: the owner of the directory.
-  let owner: uid_t
+  let owner: UserID
 
   /// Walks to the directory of an account.
   ///
@@ -33,7 +33,7 @@ public struct EnrollmentDirectory: ~Copyable {
     self = try Self.walk(path, account, &identity, to: .parent)
   }
 
-  init(directory: consuming OpenFile, owner: uid_t) {
+  init(directory: consuming OpenFile, owner: UserID) {
     self.directory = directory
     self.owner = owner
   }
@@ -53,7 +53,7 @@ public struct EnrollmentDirectory: ~Copyable {
       return try walkOnce(path, account, &identity, to: goal)
     } catch {
       // The supplementary groups are asked for only where the path is closed without them.
-      guard error.error == EACCES, identity.addSupplementaryGroups(of: account) else { throw error }
+      guard error.error == .accessDenied, identity.addSupplementaryGroups(of: account) else { throw error }
       return try walkOnce(path, account, &identity, to: goal)
     }
   }
@@ -66,10 +66,12 @@ public struct EnrollmentDirectory: ~Copyable {
     var start = 0
     var isHome = isBelowHome
     if isBelowHome {
-      try identity.assume(account)
+      try assume(account, &identity)
       here = try openHome(of: account)
     } else {
-      here = try openPart("/", in: AT_FDCWD, "the root directory")
+      // SAFETY: a literal is NUL-terminated.
+      here = try unsafe attempt(
+        "the root directory", "cannot be opened", OpenFile.following(Literal("/").cString, for: .traversal))
       start = 1
     }
     var owner = try checkedOwner(of: here, isHome ? "home" : "the root directory", account, isHome: isHome)
@@ -83,42 +85,41 @@ public struct EnrollmentDirectory: ~Copyable {
       name.append(path.below.bytes.slice(from: start, to: end))
       guard name.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
       guard !name.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "has a part too long") }
-      if owner == user, owner != 0 { try identity.assume(account) }
+      if owner == user, owner != .root { try assume(account, &identity) }
       if goal == .parent {
         if isLast { break }
         // One that is there already, or cannot be made, is found by opening it.
-        _ = unsafe name.withCString { unsafe mkdirat(here.descriptor, $0, isBelowHome ? 0o700 : 0o755) }
+        do throws(Errno) {
+          try here.makeDirectory(name, permissions: isBelowHome ? 0o700 : 0o755)
+        } catch {}
       }
 
-      let next = unsafe name.withCString { unsafe OpenFile.at(here.descriptor, $0, csystem_o_path | O_DIRECTORY) }
-      guard let next else {
-        let error = csystem_errno()
+      do throws(Errno) {
+        here = try here.open(name, for: .traversal)
+      } catch {
         switch error {
-        case ENOENT where isHome && owner != user:
+        case .noSuchFile where isHome && owner != user:
           throw EnrollmentFailure(.insecure, "home", "is not the user's own")
-        case ENOENT where isLast || isBelowHome: throw EnrollmentFailure(.absent, subject, "is not there")
-        case ELOOP, ENOTDIR: throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
+        case .noSuchFile where isLast || isBelowHome: throw EnrollmentFailure(.absent, subject, "is not there")
+        case .symbolicLink, .notDirectory:
+          throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
         default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)
         }
       }
-      here = next
       owner = try checkedOwner(of: here, subject, account, isHome: false)
       isHome = false
       start = end &+ 1
       if isLast { break }
     }
     // Where the directory is the user's, so is what is in it.
-    if owner == user, owner != 0 { try identity.assume(account) }
+    if owner == user, owner != .root { try assume(account, &identity) }
     return EnrollmentDirectory(directory: here, owner: owner)
   }
 
-  private static func openPart(
-    _ path: Literal, in directory: Int32, _ subject: Literal
-  ) throws(EnrollmentFailure) -> OpenFile {
-    guard let opened = unsafe OpenFile.at(directory, path.cString, csystem_o_path | O_DIRECTORY) else {
-      throw EnrollmentFailure(.io, subject, "cannot be opened", error: csystem_errno())
-    }
-    return opened
+  private static func assume(
+    _ account: borrowing Account, _ identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    try attempt("identity", "cannot become the user", identity.assume(account))
   }
 
   /// Opens the home. A link in its path is the administrator's, and is followed.
@@ -126,32 +127,23 @@ public struct EnrollmentDirectory: ~Copyable {
     guard account.home.bytes.byte(at: 0) == UInt8(ascii: "/") else {
       throw EnrollmentFailure(.io, "home", "is not an absolute path")
     }
-    let descriptor = unsafe account.home.withCString { path in
-      unsafe csystem_openat(AT_FDCWD, path, csystem_o_path | O_DIRECTORY, 0)
+    do throws(Errno) {
+      // SAFETY: the path is NUL-terminated and lent for the call.
+      return try unsafe account.home.withCString { path throws(Errno) in
+        try unsafe OpenFile.following(path, for: .traversal)
+      }
+    } catch {
+      throw EnrollmentFailure(error == .notDirectory ? .insecure : .io, "home", "cannot be opened", error: error)
     }
-    guard descriptor >= 0 else {
-      let error = csystem_errno()
-      throw EnrollmentFailure(error == ENOTDIR ? .insecure : .io, "home", "cannot be opened", error: error)
-    }
-    return OpenFile(descriptor: descriptor)
   }
 
   /// The owner of an open directory: the user or root, with nobody else allowed to write in it.
   private static func checkedOwner(
     of directory: borrowing OpenFile, _ subject: Literal, _ account: borrowing Account, isHome: Bool
-  ) throws(EnrollmentFailure) -> uid_t {
-    guard let status = directory.status() else {
-      throw EnrollmentFailure(.io, subject, "cannot be examined", error: csystem_errno())
-    }
-    guard status.isDirectory else { throw EnrollmentFailure(.insecure, subject, "is not a directory") }
-    let user = account.userID
-    guard status.owner == user || status.owner == 0 else {
-      throw EnrollmentFailure(.insecure, subject, "is owned by somebody else")
-    }
-    // In a sticky directory of root's, as /tmp is, nobody can move or remove what is not theirs.
-    guard !status.isWritableByOthers || (status.isSticky && status.owner == 0 && !isHome) else {
-      throw EnrollmentFailure(.insecure, subject, "can be written by others")
-    }
+  ) throws(EnrollmentFailure) -> UserID {
+    let status = try attempt(subject, "cannot be examined", directory.status())
+    let rule = TrustRule.directory(of: account.userID, allowsSticky: !isHome)
+    if let violation = rule.violation(of: status) { throw EnrollmentFailure(.insecure, subject, violation.text) }
     return status.owner
   }
 }

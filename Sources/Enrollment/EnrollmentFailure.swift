@@ -1,5 +1,5 @@
-internal import CSystem
 public import FixedMemory
+public import SystemFiles
 
 /// Why the files of an enrolment cannot be used. A user who is not enrolled is not a failure, nor is a code
 /// that is wrong.
@@ -37,13 +37,13 @@ public struct EnrollmentFailure: Error {
   /// The line of the file, counted from 1; 0 where it is about no line.
   public var line: UInt32
 
-  /// The system's error number (errno(3)); 0 where it named none.
-  public var error: Int32
+  /// The error of the system call that failed, if one did.
+  public var error: Errno?
 
   /// Describes a failure.
   @inline(never)
   public init(
-    _ reason: Reason, _ subject: Literal, _ problem: Literal, line: UInt32 = 0, error: Int32 = 0
+    _ reason: Reason, _ subject: Literal, _ problem: Literal, line: UInt32 = 0, error: Errno? = nil
   ) {
     self.reason = reason
     self.subject = subject
@@ -61,9 +61,26 @@ public struct EnrollmentFailure: Error {
     }
     text.append(": ")
     text.append(problem)
-    if error != 0 {
+    if let error {
       text.append(": ")
-      unsafe text.append(cString: csystem_error_text(error))
+      error.describe(into: &text)
     }
+  }
+}
+
+/// Runs a file operation. Its error becomes a failure of kind `io`.
+///
+/// - Parameters:
+///   - subject: The file or directory.
+///   - problem: The predicate if the operation fails, as `cannot be read`.
+///   - operation: The operation.
+@inline(__always)
+func attempt<Result: ~Copyable>(
+  _ subject: Literal, _ problem: Literal, _ operation: @autoclosure () throws(Errno) -> Result
+) throws(EnrollmentFailure) -> Result {
+  do throws(Errno) {
+    return try operation()
+  } catch {
+    throw EnrollmentFailure(.io, subject, problem, error: error)
   }
 }

@@ -1,5 +1,5 @@
-internal import CSystem
 public import FixedMemory
+public import SystemFiles
 
 /// Where the enrolment of an account lies: the template `directory=` of the policy, filled in.
 public struct EnrollmentPath: ~Copyable {

@@ -1,5 +1,5 @@
-internal import CSystem
 internal import FixedMemory
+internal import SystemFiles
 
 /// An enrolment as it was at one moment, read without its lock: for whoever only looks and is not to wait for a login
 /// that holds it. What it says may be overtaken by the time it is told.
@@ -24,7 +24,7 @@ public struct EnrollmentSnapshot: ~Copyable {
     var tries = Counter(to: Self.tries)
     while tries.next() != nil {
       let credential = try directory.readCredential()
-      let file = try StateFile(unlocked: directory.openFile("state", flags: O_RDONLY))
+      let file = try StateFile(unlocked: directory.openFile("state", for: .read))
       let status = try directory.checkedStatus(of: file.file, "state")
       // A credential that was replaced in between has another generation; a slot that is being written has none.
       var state = LoginState(generation: credential.generation)
@@ -35,8 +35,7 @@ public struct EnrollmentSnapshot: ~Copyable {
         self.state = state
         return
       }
-      var time = timespec(tv_sec: 0, tv_nsec: Self.pause &* 1_000_000)
-      _ = unsafe nanosleep(&time, nil)
+      SystemClock.pause(milliseconds: Self.pause)
     }
     throw EnrollmentFailure(
       .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")

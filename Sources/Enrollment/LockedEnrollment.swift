@@ -1,5 +1,5 @@
-internal import CSystem
 public import FixedMemory
+internal import SystemFiles
 
 /// An enrolment with its lock held: nobody else reads, decides or writes until this value's life ends. What is
 /// decided is saved before it is told to anybody.
@@ -29,7 +29,7 @@ public struct LockedEnrollment: ~Copyable {
     _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) -> LockedEnrollment {
     // Asked before anything is read: whoever calls su(1) chooses how much the process may write.
-    guard csystem_may_write(rlim_t(StateFile.length)) != 0 else {
+    guard OpenFile.mayWrite(byteCount: StateFile.length) else {
       throw EnrollmentFailure(.io, "state", "may not be written by a process with this limit (RLIMIT_FSIZE)")
     }
     let file = try StateFile(locking: openState(in: directory))
@@ -57,18 +57,18 @@ public struct LockedEnrollment: ~Copyable {
 
   private static func openState(in directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> OpenFile {
     do throws(EnrollmentFailure) {
-      return try directory.openFile("state", flags: O_RDWR)
+      return try directory.openFile("state", for: .readWrite)
     } catch {
-      guard error.error == ENOENT else { throw error }
+      guard error.error == .noSuchFile else { throw error }
     }
     // A state that is gone is made anew only for a credential that is there.
     _ = try directory.readCredential()
     do throws(EnrollmentFailure) {
-      return try directory.createFile("state", flags: O_RDWR | O_EXCL)
+      return try directory.createFile("state", for: .readWrite)
     } catch {
       // Somebody else was faster.
-      guard error.error == EEXIST else { throw error }
-      return try directory.openFile("state", flags: O_RDWR)
+      guard error.error == .exists else { throw error }
+      return try directory.openFile("state", for: .readWrite)
     }
   }
 

@@ -1,5 +1,5 @@
-internal import CSystem
 internal import FixedMemory
+internal import SystemFiles
 
 /// The file `state` of an enrolment, open, and locked where it is to be written.
 ///
@@ -36,14 +36,17 @@ public struct StateFile: ~Copyable {
   init(locking file: consuming OpenFile) throws(EnrollmentFailure) {
     var waited = 0
     var pause = 1
-    while csystem_try_lock(file.descriptor) != 0 {
-      let error = csystem_errno()
-      guard error == EAGAIN || error == EINTR else {
-        throw EnrollmentFailure(.io, "state", "cannot be locked", error: error)
+    while true {
+      do throws(Errno) {
+        try file.tryLock()
+        break
+      } catch {
+        guard error == .wouldBlock || error == .interrupted else {
+          throw EnrollmentFailure(.io, "state", "cannot be locked", error: error)
+        }
       }
       guard waited < Self.patience else { throw EnrollmentFailure(.io, "state", "is locked for too long") }
-      var time = timespec(tv_sec: 0, tv_nsec: pause &* 1_000_000)
-      _ = unsafe nanosleep(&time, nil)
+      SystemClock.pause(milliseconds: pause)
       waited &+= pause
       pause = Swift.min(pause &+ 1, 20)
     }
@@ -53,7 +56,7 @@ public struct StateFile: ~Copyable {
   /// Takes a file to look at: what is read may be in the middle of a change.
   init(unlocked file: consuming OpenFile) { self.file = file }
 
-  deinit { _ = csystem_unlock(file.descriptor) }
+  deinit { file.unlock() }
 
   /// Reads both slots, as far as they belong to the version of the credential that is in force.
   ///
@@ -66,8 +69,7 @@ public struct StateFile: ~Copyable {
     guard var buffer = SecretBuffer(capacity: Self.slotDistance &+ Self.slotLength) else {
       throw EnrollmentFailure(.io, "state", "out of memory")
     }
-    let count = unsafe buffer.fill { unsafe file.read(into: $0, at: 0) }
-    guard count >= 0 else { throw EnrollmentFailure(.io, "state", "cannot be read", error: csystem_errno()) }
+    try attempt("state", "cannot be read", file.read(into: &buffer))
     // Of a file cut short there is no more than there is: what is no whole record is none.
     let first = Slot(at: 0, of: buffer.bytes, generation)
     let second = Slot(at: Self.slotDistance, of: buffer.bytes, generation)
@@ -100,10 +102,8 @@ public struct StateFile: ~Copyable {
       throw EnrollmentFailure(.io, "state", "out of memory")
     }
     copies.repeatContent()
-    guard file.write(copies.bytes, at: slot == 0 ? 0 : Self.slotDistance) else {
-      throw EnrollmentFailure(.io, "state", "cannot be written", error: csystem_errno())
-    }
-    guard file.flush() else { throw EnrollmentFailure(.io, "state", "cannot be flushed", error: csystem_errno()) }
+    try attempt("state", "cannot be written", file.write(copies.bytes, at: slot == 0 ? 0 : Self.slotDistance))
+    try attempt("state", "cannot be flushed", file.flush())
   }
 
   /// Makes the file anew: the state in both slots, every byte written so that no later update needs room.
@@ -115,13 +115,9 @@ public struct StateFile: ~Copyable {
   func rewrite(_ state: Span<UInt8>, sequence: UInt64) throws(EnrollmentFailure) {
     let zeros = InlineArray<1024, UInt8>(repeating: 0)
     for offset in stride(from: 0, to: Self.length, by: zeros.count) {
-      guard file.write(zeros.span, at: offset) else {
-        throw EnrollmentFailure(.io, "state", "cannot be written", error: csystem_errno())
-      }
+      try attempt("state", "cannot be written", file.write(zeros.span, at: offset))
     }
-    guard ftruncate(file.descriptor, Self.length) == 0 else {
-      throw EnrollmentFailure(.io, "state", "cannot be cut to its length", error: csystem_errno())
-    }
+    try attempt("state", "cannot be cut to its length", file.resize(to: Self.length))
     try write(state, sequence: sequence, slot: 0)
     try write(state, sequence: sequence &+ 1, slot: 1)
   }

@@ -1,4 +1,5 @@
 import FixedMemory
+import SystemFiles
 import Testing
 
 @testable import Enrollment

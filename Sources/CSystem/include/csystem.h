@@ -5,6 +5,7 @@
 #define CSYSTEM_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -28,9 +29,9 @@ const char *csystem_error_text(int error);
 /* Provided because openat(2) is variadic. O_CLOEXEC and O_NOCTTY are always added. Restarted on EINTR. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
 
-/* Provided because the name that readdir(3) returns is an array, which Swift sees as a tuple. Calls `visit` with
- * each name in the directory, and leaves `directory` as it is. -1 when it cannot be read. */
-int csystem_for_each_name(int directory, void (*visit)(const char *name, void *context), void *context);
+/* Provided because the name that readdir(3) returns is an array, which Swift sees as a tuple. Returns the next name, or
+ * NULL at the end. */
+const char *csystem_next_name(DIR *directory);
 
 /* Provided because getrandom(2) may say that it has nothing yet, while a login does not wait: a number that
  * nobody outside can foresee. Not for keys. */

@@ -1,0 +1,116 @@
+internal import CSystem
+public import FixedMemory
+
+/// An account of the user database, with the fields that a login needs (passwd(5)).
+public struct Account: ~Copyable, Sendable {
+  /// The login name.
+  public private(set) var name = ByteText()
+
+  /// The user ID; ``UserID/invalid`` for an account that was not found.
+  public private(set) var userID = UserID.invalid
+
+  /// The ID of the primary group.
+  public private(set) var groupID = GroupID.invalid
+
+  /// The home directory.
+  public private(set) var home = ByteText()
+
+  /// Whether the account was found in the database.
+  public var isKnown: Bool { userID != .invalid }
+
+  /// The result of a lookup.
+  public enum Lookup: Equatable {
+    case found
+
+    /// The database has no such account.
+    case unknown
+
+    /// The database could not be read, or the entry is too long.
+    case failed(Errno)
+  }
+
+  /// The longest name and home directory in bytes.
+  private static var longestName: Int { 255 }
+  private static var longestHome: Int { 1023 }
+
+  /// An unknown account.
+  public init() {}
+
+  /// An unknown account with a name, for expanding a template.
+  package init(name: consuming ByteText) { self.name = name }
+
+  /// An account from the fields of its entry; nil if the name is empty, or a field is too long.
+  ///
+  /// - Parameters:
+  ///   - name: The login name, NUL-terminated.
+  ///   - userID: The user ID.
+  ///   - groupID: The ID of the primary group.
+  ///   - home: The home directory, NUL-terminated.
+  public init?(name: UnsafePointer<CChar>?, userID: UserID, groupID: GroupID, home: UnsafePointer<CChar>?) {
+    // SAFETY: the caller passes NUL-terminated strings.
+    let result = unsafe set(name: name, userID: userID, groupID: groupID, home: home)
+    guard result == .found, self.name.count > 0 else { return nil }
+  }
+
+  /// Looks up an account by its name (getpwnam_r(3)), and stores it in this value if it is found.
+  public mutating func find(named name: borrowing ByteText) -> Lookup {
+    // A shortened name would be that of another account.
+    guard name.count > 0, !name.isTruncated, name.bytes.firstIndex(of: 0) == nil else { return .unknown }
+    // SAFETY: the name is NUL-terminated and lent for the call; the pointers are those of `find`.
+    return unsafe find { entry, buffer, size, result in
+      unsafe name.withCString { unsafe getpwnam_r($0, entry, buffer, size, result) }
+    }
+  }
+
+  /// Looks up an account by its user ID (getpwuid_r(3)), and stores it in this value if it is found.
+  public mutating func find(userID: UserID) -> Lookup {
+    // SAFETY: the pointers are those of `find`.
+    unsafe find { unsafe getpwuid_r(userID.rawValue, $0, $1, $2, $3) }
+  }
+
+  private mutating func find(
+    _ look: (
+      _ entry: UnsafeMutablePointer<passwd>, _ buffer: UnsafeMutablePointer<CChar>, _ size: Int,
+      _ result: UnsafeMutablePointer<UnsafeMutablePointer<passwd>?>
+    ) -> Int32
+  ) -> Lookup {
+    var size = 1024
+    while size <= 1 << 20 {
+      guard let memory = SecretBuffer(capacity: size) else { return .failed(.outOfMemory) }
+      // SAFETY: the lookup is told the size of the memory. The strings of the entry are in that memory, which is
+      // freed after they have been copied.
+      var entry = unsafe passwd()
+      var result: UnsafeMutablePointer<passwd>?
+      let status = unsafe memory.withMemory {
+        unsafe look(&entry, $0.assumingMemoryBound(to: CChar.self), size, &result)
+      }
+      if status == 0, unsafe result != nil {
+        return unsafe set(
+          name: entry.pw_name, userID: UserID(rawValue: entry.pw_uid), groupID: GroupID(rawValue: entry.pw_gid),
+          home: entry.pw_dir)
+      }
+      switch status {
+      case 0, ENOENT, ESRCH, EBADF, EPERM: return .unknown  // all of them mean "not found" (getpwnam_r(3))
+      case ERANGE: size &*= 4
+      case EINTR: continue
+      default: return .failed(Errno(rawValue: status))
+      }
+    }
+    return .failed(.outOfRange)
+  }
+
+  private mutating func set(
+    name: UnsafePointer<CChar>?, userID: UserID, groupID: GroupID, home: UnsafePointer<CChar>?
+  ) -> Lookup {
+    // SAFETY: the callers pass NUL-terminated strings.
+    self.name = unsafe ByteText(cString: name)
+    self.home = unsafe ByteText(cString: home)
+    guard !self.name.isTruncated, !self.home.isTruncated else { return .failed(.outOfMemory) }
+    guard self.name.count <= Self.longestName, self.home.count <= Self.longestHome else {
+      return .failed(.outOfRange)
+    }
+    self.userID = userID
+    self.groupID = groupID
+    return .found
+  }
+}

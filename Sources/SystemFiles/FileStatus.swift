@@ -1,0 +1,48 @@
+internal import CSystem
+
+/// The status of a file (stat(2)).
+public struct FileStatus: BitwiseCopyable, Sendable {
+  /// The owner.
+  public let owner: UserID
+
+  /// The number of hard links.
+  public let links: UInt64
+
+  /// The size in bytes.
+  public let size: Int64
+
+  /// Device and inode number, which identify the file.
+  public let device: UInt64
+  public let inode: UInt64
+
+  /// The time of the last change of the content, in seconds since the epoch.
+  public let modifiedAt: Int64
+
+  /// File type and permission bits (inode(7)).
+  public let mode: UInt32
+
+  init(_ status: stat) {
+    owner = UserID(rawValue: status.st_uid)
+    links = UInt64(truncatingIfNeeded: status.st_nlink)
+    size = Int64(truncatingIfNeeded: status.st_size)
+    device = UInt64(truncatingIfNeeded: status.st_dev)
+    inode = UInt64(truncatingIfNeeded: status.st_ino)
+    modifiedAt = Int64(truncatingIfNeeded: status.st_mtim.tv_sec)
+    mode = status.st_mode
+  }
+
+  /// Whether it is a regular file.
+  public var isRegularFile: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFREG) }
+
+  /// Whether it is a directory.
+  public var isDirectory: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFDIR) }
+
+  /// Whether only its owner and the owners of its entries may remove or rename them.
+  public var isSticky: Bool { mode & UInt32(S_ISVTX) != 0 }
+
+  /// Whether group or others have write permission.
+  public var isWritableByOthers: Bool { mode & 0o022 != 0 }
+
+  /// Whether group or others have any permission.
+  public var isAccessibleByOthers: Bool { mode & 0o077 != 0 }
+}

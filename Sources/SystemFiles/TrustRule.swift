@@ -1,0 +1,93 @@
+public import FixedMemory
+
+/// The type, owner and mode that an open file must have before its content is trusted.
+///
+/// Check the status of the open descriptor: a path can be exchanged between check and use.
+public struct TrustRule: Sendable {
+  /// The file type.
+  private let isDirectory: Bool
+
+  /// The accounts that may own the file.
+  private let owner: UserID
+  private let otherOwner: UserID
+
+  /// The permission bits that must be clear.
+  private let forbiddenMode: UInt32
+
+  /// Whether root's directory may be writable by others if it is sticky.
+  private var allowsSticky = false
+
+  /// Whether the file may have more than one hard link.
+  private var allowsHardLinks = true
+
+  private init(isDirectory: Bool, owner: UserID, otherOwner: UserID? = nil, forbiddenMode: UInt32) {
+    self.isDirectory = isDirectory
+    self.owner = owner
+    self.otherOwner = otherOwner ?? owner
+    self.forbiddenMode = forbiddenMode
+  }
+
+  /// A file that its owner alone can read and write, under one name.
+  public static func privateFile(of owner: UserID) -> TrustRule {
+    var rule = TrustRule(isDirectory: false, owner: owner, forbiddenMode: 0o077)
+    rule.allowsHardLinks = false
+    return rule
+  }
+
+  /// A file that its owner alone can write.
+  ///
+  /// - Parameters:
+  ///   - owner: The owner.
+  ///   - other: A second account that may own it.
+  ///   - allowsHardLinks: Whether it may have more than one name.
+  public static func file(of owner: UserID, or other: UserID? = nil, allowsHardLinks: Bool = true) -> TrustRule {
+    var rule = TrustRule(isDirectory: false, owner: owner, otherOwner: other, forbiddenMode: 0o022)
+    rule.allowsHardLinks = allowsHardLinks
+    return rule
+  }
+
+  /// A directory of an account or of root in which nobody else can create, rename or remove entries of theirs.
+  ///
+  /// - Parameters:
+  ///   - owner: The account.
+  ///   - allowsSticky: Whether root's directory may be writable by all if it is sticky, as /tmp is.
+  public static func directory(of owner: UserID, allowsSticky: Bool) -> TrustRule {
+    var rule = TrustRule(isDirectory: true, owner: owner, otherOwner: .root, forbiddenMode: 0o022)
+    rule.allowsSticky = allowsSticky
+    return rule
+  }
+
+  /// How a file breaks a rule.
+  public enum Violation: Sendable {
+    case notRegularFile
+    case notDirectory
+    case foreignOwner
+    case hardLinked
+    case writableByOthers
+    case accessibleByOthers
+
+    /// The violation for the log and the terminal, as a predicate: `is not a regular file`.
+    public var text: Literal {
+      switch self {
+      case .notRegularFile: "is not a regular file"
+      case .notDirectory: "is not a directory"
+      case .foreignOwner: "is owned by somebody else"
+      case .hardLinked: "has another name"
+      case .writableByOthers: "can be written by others"
+      case .accessibleByOthers: "is open to others"
+      }
+    }
+  }
+
+  /// The first violation of the rule, or nil if the file obeys it.
+  public func violation(of status: FileStatus) -> Violation? {
+    guard isDirectory ? status.isDirectory : status.isRegularFile else {
+      return isDirectory ? .notDirectory : .notRegularFile
+    }
+    guard status.owner == owner || status.owner == otherOwner else { return .foreignOwner }
+    guard allowsHardLinks || status.links < 2 else { return .hardLinked }
+    guard status.mode & forbiddenMode != 0 else { return nil }
+    if allowsSticky, status.isSticky, status.owner == .root { return nil }
+    return forbiddenMode == 0o022 ? .writableByOthers : .accessibleByOthers
+  }
+}
