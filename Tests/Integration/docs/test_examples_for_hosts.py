@@ -1,4 +1,4 @@
-"""What a host gets beside the binaries: the drop-in for sshd, the filter of fail2ban, the examples of the manual."""
+"""The examples for hosts: sshd, PAM stacks, fail2ban, authselect, SELinux, and the stacks of the manual pages."""
 
 import re
 import shutil
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from rig import host_trees
+from rig.clock import START
+from rig.enrollment import enroll
+from rig.harness import Result
 from rig.machine import CHECKOUT, PRODUCT
 
 DROP_IN = CHECKOUT / "pam/sshd/twofactor.conf"
@@ -132,3 +135,16 @@ def test_the_policy_of_selinux_gives_logins_five_rights_and_no_more():
     assert {"sshd_t", "local_login_t", "sudodomain"} <= domains
     # Nobody else but whose files they are, and userdel.
     assert set(re.findall(r"\(allow (\w+)", text)) == {"twofactor_login_domain", "useradd_t", "userdomain"}
+
+
+def test_the_stack_for_a_single_password_field_works_for_all_users(harness, new_account, products):
+    page = (CHECKOUT / "pam/hosts.md").read_text()
+    section = page.partition("## Programs with a single password field\n")[2].partition("\n## ")[0]
+    name = harness.service("single-field-page", *re.findall(r"(?m)^    (auth .*)$", section))
+    enrolled, other = (new_account(password="correct horse") for _ in range(2))
+    authenticator = enroll(enrolled).authenticator
+    reply = enrolled.password + authenticator.code_at(START)
+    assert harness.log_in(name, enrolled.name, reply, at=START).result == Result.SUCCESS
+    assert harness.log_in(name, enrolled.name, enrolled.password, at=START).result == Result.AUTH_ERR
+    login = harness.log_in(name, other.name, other.password, at=START)
+    assert (login.result, len(login.prompts)) == (Result.SUCCESS, 1)
