@@ -70,8 +70,10 @@ def test_every_option_of_the_policy_is_in_its_page_and_nothing_else(name, elsewh
 
 
 def test_every_message_to_the_user_is_in_the_modules_page():
-    source = (CHECKOUT / "Sources/PAMModule/Outcome+Message.swift").read_text()
-    pieces = re.findall(r'text\.append\("([^"]+)"\)', source)
+    outcomes = (CHECKOUT / "Sources/PAMModule/Outcome.swift").read_text().partition("func appendMessage")[2]
+    refusals = (CHECKOUT / "Sources/Verification/Refusal.swift").read_text()
+    pieces = re.findall(r'text\.append\("([^"]+)"\)', outcomes.partition("\n  }")[0])
+    pieces += [piece for text in re.findall(r'"([A-Z][^"]+\.)"', refusals) for piece in text.split("#")]
     assert len(pieces) >= 8
     page = " ".join(text("pam_twofactor.8").split())
     assert [piece for piece in pieces if piece.strip() not in page] == []
