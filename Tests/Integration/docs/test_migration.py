@@ -1,4 +1,4 @@
-"""The page for those who come from other modules: every option of theirs is on it, and what it names here is there."""
+"""The page for users of other modules: every option of theirs is on it, and what it names here is there."""
 
 import base64
 import gzip
@@ -22,7 +22,7 @@ GOOGLE, OATH = "pam_google_authenticator.so", "pam_oath.so"
 def rows(heading: str) -> list[list[str]]:
     """The cells of all tables below a heading."""
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| there ")]
+    lines = [line for line in section.splitlines() if line.startswith("| ") and " | twofactor | " not in line]
     assert lines, heading
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
