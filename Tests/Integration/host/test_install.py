@@ -29,9 +29,11 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-def quietly(script: str, *arguments: str) -> None:
+def quietly(script: str, *arguments: str) -> list[str]:
+    """Runs a script that warns of nothing, and returns the lines that it prints."""
     done = run(script, *arguments)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout.splitlines()
 
 
 def files(root: Path) -> set[str]:
@@ -49,8 +51,9 @@ def with_module(root: Path, folder: str, name: str = "pam_unix.so") -> Path:
 @pytest.mark.parametrize("neighbour", ["pam_unix.so", "pam_permit.so"])
 def test_the_module_goes_where_the_modules_of_the_tree_are(tmp_path, folder, neighbour):
     root = with_module(tmp_path, folder, neighbour)
-    quietly("install", "--destdir", root)
+    printed = quietly("install", "--destdir", root)
     module = root / folder / "pam_twofactor.so"
+    assert printed == [f"installed: {module} {root}/usr/local/bin/twofactor; no login has changed yet"]
     assert module.read_bytes() == (PRODUCT / "pam_twofactor.so").read_bytes()
     assert module.stat().st_mode & 0o7777 == 0o644
     assert set(INSTALLED) <= files(root)
@@ -77,14 +80,17 @@ def test_an_empty_tree_gets_the_module_where_this_host_has_its_modules(tmp_path)
 
 def test_the_host_is_left_as_it_was_after_install_and_uninstall(products, request):
     request.addfinalizer(machine.install)  # the other tests go on with it
-    quietly("uninstall")
+    assert quietly("uninstall")[0].startswith("removed: ")
     roots = [Path(name) for name in ("/etc", "/usr/local", "/usr/share/pam-configs", str(modules_directory()))]
     before = {root: files(root) for root in roots}
-    quietly("install")
+    made, following = quietly("install")
+    assert made.startswith("installed: ") and "/pam_twofactor.so /usr/local/bin/twofactor; " in made
+    assert following.startswith("next: sudo /usr/local/bin/twofactor doctor, ")
     assert subprocess.run(["twofactor", "--version"], capture_output=True, timeout=20).returncode == 0
     assert all((Path("/") / name).exists() for name in INSTALLED)
     quietly("install")
     quietly("uninstall")
+    assert quietly("uninstall") == ["nothing to remove: twofactor is not installed"]
     assert {root: files(root) for root in roots} == before
     assert not Path("/etc/fail2ban/filter.d/twofactor.conf").exists()
 
@@ -116,7 +122,7 @@ def test_uninstall_refuses_while_a_stack_names_the_module(tmp_path, how):
     before = files(tmp_path)
     refused = run("uninstall", "--destdir", tmp_path)
     assert refused.returncode == 1 and f"{stack}, line 2," in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1 and "take that out first" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1 and "remove that rule first" in refused.stderr
     assert files(tmp_path) == before
     stack.write_text("# auth required pam_twofactor.so\nauth required pam_unix.so # pam_twofactor.so\n")
     (tmp_path / "etc/pam.d/sshd.dpkg-old").write_text(STACKS["plain"])
