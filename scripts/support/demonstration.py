@@ -1,4 +1,4 @@
-"""What scripts/demo shows. Runs in the sandbox; ends with 1 where a login does not end as it should."""
+"""The demonstration of scripts/demo. Runs in the sandbox; exits with 1 if a login has an unexpected result."""
 
 import os
 import re
@@ -32,14 +32,13 @@ session required pam_permit.so
 """
 BACKUP_CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b")
 
-
-# What covers a terminal with a page, and takes the page away again: here it is to be seen.
+# The sequences with which the command shows a page and erases it. Without them the page stays visible.
 CURSOR_CONTROL = re.compile(r"\x1b\[(?:\?1049[hl]|H|2?J|2?K|B)")
 BEGUN = re.compile(r"\x1b(?:\[[0-9;?]*)?\Z")
 
 
 class Screen:
-    """Prints what a terminal shows, as it shows it, indented."""
+    """Prints the output of a terminal, indented."""
 
     def __init__(self) -> None:
         self._at_start = True
@@ -47,7 +46,7 @@ class Screen:
 
     def write(self, text: str) -> None:
         text = self._begun + text
-        # A sequence may come in two pieces.
+        # A read may end within an escape sequence.
         begun = BEGUN.search(text)
         self._begun = begun[0] if begun else ""
         text = CURSOR_CONTROL.sub("", text.removesuffix(self._begun))
@@ -60,7 +59,7 @@ class Screen:
                 self._at_start = False
 
     def note(self, text: str) -> None:
-        """What cannot be seen on a screen: what was typed without an echo."""
+        """Prints a remark about input that the terminal does not echo."""
         sys.stdout.write(f"\033[2m[{text}]\033[0m" if sys.stdout.isatty() else f"[{text}]")
         self._at_start = False
 
@@ -74,15 +73,15 @@ class Screen:
 
 
 class Phone:
-    """An authenticator app whose owner never shows the same code twice."""
+    """An authenticator app that never shows a code twice."""
 
     def __init__(self, secret: str) -> None:
         self._authenticator = Authenticator.from_base32(secret)
         self._last = 0
 
     def code(self) -> str:
-        """A code that was not used yet and is within the window: nobody waits for the next half minute."""
-        # Not one that leaves the window while it is being typed.
+        """Returns an unused code within the window, to avoid a wait for the next time step."""
+        # Five seconds later the code must still be within the window.
         step = max(self._last + 1, self._authenticator.step(time.time() + 5) - 1)
         while step > self._authenticator.step(time.time()) + 1:
             time.sleep(0.2)
@@ -103,7 +102,7 @@ def print_log(log: SystemLog, count: int = 1) -> None:
 
 
 def enroll_at_a_terminal(account: Account) -> tuple[Phone, list[str]]:
-    """Alice runs `twofactor enable` herself; her phone and her note of the backup codes."""
+    """Runs `twofactor enable` as Alice; returns her phone and her backup codes."""
     print("    $ twofactor enable")
     screen = Screen()
     rows, columns = reversed(shutil.get_terminal_size((100, 50)))
@@ -138,7 +137,7 @@ def enroll_at_a_terminal(account: Account) -> tuple[Phone, list[str]]:
 def log_in(
     server: Server, account: Account, *, code: str | None, password: str | None, key: Path | None = None, let_in: bool
 ) -> None:
-    """One ssh login on the screen, and what the module wrote about it."""
+    """Shows one ssh login and its log lines."""
     log = SystemLog()
     command = "echo logged in as $(id -un)"
     print(f"    $ ssh {'-i key ' if key else ''}{account.name}@server '{command}'")
@@ -156,7 +155,7 @@ def log_in(
     screen.finish()
     print_log(log, 1 if code is not None else 0)
     sys.stdout.flush()
-    assert was_let_in == let_in, "let in" if was_let_in else "refused"
+    assert was_let_in == let_in, "unexpected success" if was_let_in else "unexpected refusal"
 
 
 def service(name: str, stack: str, directory: Path, **options) -> Server:
@@ -171,36 +170,36 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp())
     alice, bob = (machine.add_account(name, password=secrets.token_urlsafe(9)) for name in ("alice", "bob"))
 
-    print("Two-factor login, in a copy of this machine that is forgotten at the end.")
-    heading("Alice switches two-factor on")
+    print("Two-factor login, in a throw-away copy of this machine.")
+    heading("Alice enrolls")
     phone, backup_codes = enroll_at_a_terminal(alice)
 
     with service("twofactor-demo-sshd", PASSWORD_AND_CODE.format(arguments=""), directory) as server:
         heading("She logs in with password and code")
         code = phone.code()
         log_in(server, alice, password=alice.password, code=code, let_in=True)
-        heading("The same code again is refused")
+        heading("The same code is rejected")
         log_in(server, alice, password=alice.password, code=code, let_in=False)
-        heading("A wrong code is refused")
+        heading("A wrong code is rejected")
         log_in(server, alice, password=alice.password, code=phone.wrong_code(), let_in=False)
         heading("Without her phone she uses a backup code")
         log_in(server, alice, password=alice.password, code=backup_codes[0], let_in=True)
-        heading("The same backup code again is refused")
+        heading("The same backup code is rejected")
         log_in(server, alice, password=alice.password, code=backup_codes[0], let_in=False)
-        heading("Bob has not switched two-factor on, and this server insists")
+        heading("Bob is not enrolled, and this server refuses him")
         log_in(server, bob, password=bob.password, code="123456", let_in=False)
 
     stack = PASSWORD_AND_CODE.format(arguments=" nullok")
     with service("twofactor-demo-nullok-sshd", stack, directory) as server:
-        heading("There Bob gets in by his password until he enrols")
+        heading("Bob logs in with his password until he enrolls")
         log_in(server, bob, password=bob.password, code=None, let_in=True)
 
     methods = "publickey,keyboard-interactive:pam"
     with service("twofactor-demo-keys-sshd", CODE_ALONE, directory, methods=methods) as server:
-        heading("There Alice logs in with her key and a code")
+        heading("Alice logs in with her key and a code")
         log_in(server, alice, password=None, code=phone.code(), key=make_key(alice, directory), let_in=True)
 
-    print("\nDone. The accounts, keys and secrets above are forgotten with the copy of the machine.")
+    print("\nDone. The accounts, keys and secrets above are gone with the copy of the machine.")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Finds the trap instructions of an x86-64 module that a call of its exported functions could reach.
+"""Finds the trap instructions that the exported functions of an x86-64 module can reach.
 
 Usage: reachable_traps.py MODULE
 
-Prints one line for each, `COUNT FUNCTION`, and nothing where there is none. The linker keeps functions
-of the Swift runtime that nothing calls, and each is little more than a trap; so what counts is what can
-be reached: by falling through, branching, calling, by an address that is taken or stored in data, and
-by the tables of switches. Where a jump cannot be followed, all of its function counts as reached.
+Prints `COUNT FUNCTION` for each function with reachable traps. The linker keeps unused functions of the Swift runtime
+that only trap, so this program follows the code: the next instruction, branches, calls, addresses that code loads or
+data stores, and the tables of switches. If it cannot follow a jump, it counts the whole function as reachable.
 """
 
 import bisect
@@ -28,7 +27,7 @@ def output(*command: str) -> str:
 
 
 class Module:
-    """The code and the data of a module, as binutils print them."""
+    """The code and data of a module, as printed by binutils."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -52,7 +51,7 @@ class Module:
         ]
 
     def function(self, address: int) -> tuple[int, int]:
-        """Beginning and end of the function around an address."""
+        """Returns the start and end of the function that contains an address."""
         index = bisect.bisect_right(self.starts, address)
         end = self.starts[index] if index < len(self.starts) else self.addresses[-1] + 1
         return self.starts[index - 1], end
@@ -76,7 +75,7 @@ class Module:
         return None
 
     def switch_targets(self, jump: int) -> list[int]:
-        """Where an indirect jump can go, by the table that the instructions before it load; empty for unknown."""
+        """Returns the targets of an indirect jump, from the table that the code before it loads, or [] if unknown."""
         for address in reversed(self.before(jump, 40)):
             found = ADDRESS.search(self.code[address][1]) if self.code[address][0] == "lea" else None
             if not found:
@@ -91,7 +90,7 @@ class Module:
         return []
 
     def entries(self) -> list[int]:
-        """What others call: exported functions, and functions whose addresses are stored in data."""
+        """Returns the exported functions and the functions whose addresses are stored in data."""
         exported = re.findall(r"^([0-9a-f]+) T ", output("nm", "-D", "--defined-only", self.path), re.M)
         stored = re.findall(r"R_X86_64_RELATIVE +([0-9a-f]+)", output("readelf", "-Wr", self.path))
         return [address for text in exported + stored if (address := int(text, 16)) in self.code]

@@ -1,4 +1,4 @@
-"""Stands in for the syslog daemon: decodes what arrives at a socket and appends it to a file.
+"""Replaces the syslog daemon: decodes the messages to a socket and appends them to a file.
 
 Usage: syslog_catcher.py SOCKET FILE
 """
@@ -16,10 +16,9 @@ SEVERITIES = "emerg alert crit err warning notice info debug".split()
 
 
 def decoded(datagram: bytes) -> bytes:
-    """One line of text for one datagram: priority by name, then what the sender wrote.
+    """Formats a datagram as one line: facility and severity by name, then the text.
 
-    Control characters become `<HH>`, so that a sender cannot make one message look like two and a
-    reader can see that it tried.
+    Escapes control characters as `<HH>`, so that one message cannot look like two.
     """
     datagram = datagram.rstrip(b"\0\n")
     label = "unlabelled"
