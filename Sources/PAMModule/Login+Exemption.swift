@@ -35,31 +35,6 @@ extension Login {
     return nil
   }
 
-  /// What follows from whether the user is enrolled, and from a grace period. Nothing secret is read where there is
-  /// none, and nothing is kept open.
-  private func outcomeOfEnrollment(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
-    var identity = FileSystemIdentity()
-    defer { identity.restore() }
-    do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory, account: account)
-      let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      guard policy.gracePeriod > 0, let key = transaction.graceKey(policy) else { return nil }
-      let passes = try GraceCheck.passes(
-        key, in: directory, period: policy.gracePeriod, limits: policy.limits)
-      return passes ? .accepted(.grace) : nil
-    } catch {
-      guard error.reason == .absent else { return Outcome(error) }
-      return outcomeOfUnenrolled(policy)
-    }
-  }
-
-  private func outcomeOfUnenrolled(_ policy: borrowing Policy) -> Outcome? {
-    guard let day = policy.requiredFrom else {
-      return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
-    }
-    return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil
-  }
-
   private func isRemoteHostTrusted(_ policy: borrowing Policy) -> Bool {
     guard let address = NetworkAddress(transaction.remoteHost) else { return false }
     var words = ListWords()
@@ -140,16 +115,5 @@ extension Login {
     words.append("there is no such group: ")
     words.append(name)
     return .denied(.configuration)
-  }
-}
-
-extension PAMTransaction {
-  /// What a grace period is bound to; nil for a local login, a host name, and an address that means something on
-  /// one link alone.
-  func graceKey(_ policy: borrowing Policy) -> GraceKey? {
-    guard policy.gracePeriod > 0, let address = NetworkAddress(remoteHost), !address.hasZone else {
-      return nil
-    }
-    return GraceKey(service: service, address: address.bytes.span)
   }
 }

@@ -42,53 +42,27 @@ extension Login {
     return unsafe usual.cString
   }
 
-  private mutating func outcomeOfReply(
-    _ answer: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy
-  ) -> Outcome {
-    do throws(Reply.Problem) {
-      let reply = try Reply(answer.bytes)
-      return outcome(of: reply, account, policy)
-    } catch {
-      // Those who have no account are told apart in the log alone.
-      guard account.isKnown else { return .denied(.unknownUser) }
-      return Outcome(error)
+  /// Verifies the password that an earlier module asked for.
+  private mutating func outcomeOfEarlierPassword(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome {
+    guard let password = transaction.password(limit: PAMTransaction.maximumAnswer) else {
+      return account.isKnown ? .denied(.refused(.noReply)) : .denied(.unknownUser)
     }
+    return outcomeOfPassword(password, account, policy, isTrial: policy.password.isTriedFirst)
   }
 
-  private mutating func outcome(
-    of reply: borrowing Reply, _ account: borrowing Account, _ policy: borrowing Policy
+  /// Verifies a password with a code at its end. With `forward_pass` the password is handed on whatever the verdict,
+  /// so that the result of the next module does not reveal it.
+  private mutating func outcomeOfPassword(
+    _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy, isTrial: Bool = false
   ) -> Outcome {
-    guard account.isKnown else {
-      Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
-      return .denied(.unknownUser)
+    var codeLength = 0
+    let outcome = outcomeOfCode(atEndOf: text, codeLength: &codeLength, account, policy, isTrial: isTrial)
+    if policy.password.isForwarded {
+      let password = text.bytes.slice(from: 0, to: text.bytes.count &- codeLength)
+      guard transaction.setPassword(password) else {
+        return Outcome(EnrollmentFailure(.io, "password", "cannot be handed on"))
+      }
     }
-    var identity = FileSystemIdentity()
-    defer { identity.restore() }
-    do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory, account: account)
-      let directory = try EnrollmentDirectory(path, of: account, identity: &identity)
-      let check = try CodeCheck(reply, in: directory, limits: policy.limits, graceKey: transaction.graceKey(policy))
-      return self.outcome(of: check)
-    } catch {
-      if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: SystemClock.now) }
-      return outcome(of: error, account, policy, &identity)
-    }
-  }
-
-  /// What a failure of the files means. Files that are found erased are no damage where the enrolment has been
-  /// switched off since its directory was opened: it has lost its name before it was erased.
-  @inline(never)
-  mutating func outcome(
-    of failure: EnrollmentFailure, _ account: borrowing Account, _ policy: borrowing Policy,
-    _ identity: inout FileSystemIdentity
-  ) -> Outcome {
-    guard failure.reason == .corrupt else { return Outcome(failure) }
-    do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: policy.directory, account: account)
-      _ = try EnrollmentDirectory(path, of: account, identity: &identity)
-      return Outcome(failure)
-    } catch {
-      return Outcome(error.reason == .absent ? error : failure)
-    }
+    return outcome
   }
 }

@@ -122,18 +122,3 @@ struct Login: ~Copyable {
     }
   }
 }
-
-extension Login {
-  /// What became of a code.
-  mutating func outcome(of check: consuming CodeCheck) -> Outcome {
-    switch check.verdict {
-    case .acceptedCode:
-      backupCodeUsedAt = check.backupCodeUsedAt
-      let isCounterBased = check.isCounterBased
-      words = check.takeDeviceName()
-      return .accepted(isCounterBased ? .hotp : .totp)
-    case .acceptedBackupCode: return .accepted(.backupCode(left: check.backupCodesLeft))
-    case .refused(let refusal): return .denied(.refused(refusal))
-    }
-  }
-}

@@ -1,0 +1,183 @@
+internal import Enrollment
+internal import FixedMemory
+internal import LoginPolicy
+internal import SystemFiles
+internal import Verification
+
+/// The enrollment of the user who logs in.
+extension Login {
+  /// Opens the enrollment of an account with the user's file-system identity. No other code of the module opens one.
+  ///
+  /// - Parameters:
+  ///   - account: The account.
+  ///   - policy: The policy.
+  ///   - body: Called with the open directory; the thread's own identity is restored after it.
+  /// - Returns: The result of `body`.
+  /// - Throws: The failure to open the enrollment, or of `body`: `absent` if the user is proved not to be enrolled,
+  ///   `gone` if the enrollment was disabled in between.
+  private static func withEnrollment<Result>(
+    of account: borrowing Account, _ policy: borrowing Policy,
+    _ body: (_ directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Result
+  ) throws(EnrollmentFailure) -> Result {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    let path = try EnrollmentPath(template: policy.directory, account: account)
+    do throws(EnrollmentFailure) {
+      return try body(EnrollmentDirectory(path, of: account, identity: &identity))
+    } catch {
+      // `twofactor disable` renames the directory before it erases the files, which then look corrupt.
+      guard error.reason == .corrupt, isAbsent(path, account, &identity) else { throw error }
+      throw EnrollmentFailure(.gone, "directory", "was removed")
+    }
+  }
+
+  private static func isAbsent(
+    _ path: borrowing EnrollmentPath, _ account: borrowing Account, _ identity: inout FileSystemIdentity
+  ) -> Bool {
+    do throws(EnrollmentFailure) {
+      _ = try EnrollmentDirectory(path, of: account, identity: &identity)
+      return false
+    } catch {
+      return error.reason == .absent
+    }
+  }
+
+  /// Decides for users who are not enrolled and for a grace period. Reads no secret, and leaves nothing open.
+  ///
+  /// - Returns: The outcome; nil to prompt for a code.
+  func outcomeOfEnrollment(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
+    do throws(EnrollmentFailure) {
+      return try Self.withEnrollment(of: account, policy) { directory throws(EnrollmentFailure) -> Outcome? in
+        guard let key = graceKey(policy) else { return nil }
+        let passes = try GraceCheck.passes(key, in: directory, period: policy.gracePeriod, limits: policy.limits)
+        return passes ? .accepted(.grace) : nil
+      }
+    } catch {
+      guard error.reason == .absent else { return Outcome(error) }
+      if let day = policy.requiredFrom { return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil }
+      return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
+    }
+  }
+
+  /// Verifies a reply to the prompt.
+  mutating func outcomeOfReply(
+    _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy
+  ) -> Outcome {
+    do throws(Reply.Problem) {
+      return try outcome(of: Reply(text.bytes), account, policy)
+    } catch {
+      // Only the log tells whether the account exists.
+      return account.isKnown ? Outcome(error) : .denied(.unknownUser)
+    }
+  }
+
+  private mutating func outcome(
+    of reply: borrowing Reply, _ account: borrowing Account, _ policy: borrowing Policy
+  ) -> Outcome {
+    guard account.isKnown else {
+      Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
+      return .denied(.unknownUser)
+    }
+    do throws(EnrollmentFailure) {
+      return try Self.withEnrollment(of: account, policy) { directory throws(EnrollmentFailure) -> Outcome in
+        try outcome(of: CodeCheck(reply, in: directory, limits: policy.limits, graceKey: graceKey(policy)))
+      }
+    } catch {
+      if error.reason == .absent { Decoy.check(reply, limits: policy.limits, now: SystemClock.now) }
+      return Outcome(error)
+    }
+  }
+
+  /// Verifies the code at the end of a password. Compares every kind of code that it can be under one lock, so that a
+  /// wrong one counts once.
+  ///
+  /// - Parameters:
+  ///   - text: The password and the code.
+  ///   - codeLength: Set to the length of the code, as far as it is known.
+  ///   - account: The account.
+  ///   - policy: The policy.
+  ///   - isTrial: Whether the user is prompted if it contains no right code.
+  /// - Returns: The outcome.
+  mutating func outcomeOfCode(
+    atEndOf text: borrowing SecretBuffer, codeLength: inout Int, _ account: borrowing Account,
+    _ policy: borrowing Policy, isTrial: Bool
+  ) -> Outcome {
+    guard account.isKnown else {
+      codeLength = Self.spendTime(on: text, policy)
+      return .denied(.unknownUser)
+    }
+    do throws(EnrollmentFailure) {
+      return try Self.withEnrollment(of: account, policy) { directory throws(EnrollmentFailure) -> Outcome in
+        try outcomeOfCode(atEndOf: text, in: directory, codeLength: &codeLength, policy, isTrial: isTrial)
+      }
+    } catch {
+      if error.reason == .absent { codeLength = Self.spendTime(on: text, policy) }
+      return Outcome(error)
+    }
+  }
+
+  private mutating func outcomeOfCode(
+    atEndOf text: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
+    _ policy: borrowing Policy, isTrial: Bool
+  ) throws(EnrollmentFailure) -> Outcome {
+    let hasScratchCodes = try directory.readCredential().hasScratchCodes
+    let reply: Reply
+    do throws(Reply.Problem) {
+      reply = try Reply(endOf: text.bytes, hasScratchCodes: hasScratchCodes)
+    } catch {
+      return Outcome(error)
+    }
+    return try outcome(of: reply, in: directory, codeLength: &codeLength, policy, isTrial: isTrial)
+  }
+
+  private mutating func outcome(
+    of reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
+    _ policy: borrowing Policy, isTrial: Bool
+  ) throws(EnrollmentFailure) -> Outcome {
+    codeLength = reply.usualLength
+    // Many passwords end in ten characters that could be a backup code, which nobody can guess. In a trial they do not
+    // count against the owner of such a password.
+    let check = try CodeCheck(
+      reply, in: directory, limits: policy.limits, graceKey: graceKey(policy),
+      countsFailure: !isTrial || reply.code(.six) != nil)
+    switch check.verdict {
+    case .acceptedCode: codeLength = check.digits
+    case .acceptedBackupCode: codeLength = reply.backupCodeTyped
+    case .refused: break
+    }
+    return outcome(of: check)
+  }
+
+  /// Spends the time of verifying a code. Returns the length of the code, as far as it is known.
+  private static func spendTime(on text: borrowing SecretBuffer, _ policy: borrowing Policy) -> Int {
+    do throws(Reply.Problem) {
+      let reply = try Reply(endOf: text.bytes, hasScratchCodes: false)
+      Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
+      return reply.usualLength
+    } catch {
+      // A text without a code takes no time for enrolled users either.
+      return 0
+    }
+  }
+
+  private mutating func outcome(of check: consuming CodeCheck) -> Outcome {
+    switch check.verdict {
+    case .acceptedCode:
+      backupCodeUsedAt = check.backupCodeUsedAt
+      let isCounterBased = check.isCounterBased
+      words = check.takeDeviceName()
+      return .accepted(isCounterBased ? .hotp : .totp)
+    case .acceptedBackupCode: return .accepted(.backupCode(left: check.backupCodesLeft))
+    case .refused(let refusal): return .denied(.refused(refusal))
+    }
+  }
+
+  /// The service and the address of a grace period; nil for a local login, a host name, and a link-local address with
+  /// a zone.
+  private func graceKey(_ policy: borrowing Policy) -> GraceKey? {
+    guard policy.gracePeriod > 0, let address = NetworkAddress(transaction.remoteHost), !address.hasZone else {
+      return nil
+    }
+    return GraceKey(service: transaction.service, address: address.bytes.span)
+  }
+}
