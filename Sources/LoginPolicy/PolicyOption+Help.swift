@@ -1,8 +1,9 @@
 public import FixedMemory
 
-/// What people read about an option. The README, the manual pages and the sample of `twofactor.conf` are held to it.
+/// Documentation of the options. The tables in `pam/options.md` are generated from it; tests compare the manual pages and
+/// the sample `twofactor.conf` with it.
 extension PolicyOption {
-  /// The value that holds where nobody gives one, as it would be written; nil where there is none.
+  /// The default as it would be written; nil if the option has none.
   public var defaultValue: Literal? {
     switch self {
     case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .debug: "no"
@@ -18,7 +19,7 @@ extension PolicyOption {
     }
   }
 
-  /// What stands for the value in a synopsis; nil for a flag, which may stand alone.
+  /// The placeholder for the value in a synopsis; nil for a flag that may be given without a value.
   public var placeholder: Literal? {
     switch self {
     case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .debug: nil
@@ -35,41 +36,42 @@ extension PolicyOption {
     }
   }
 
-  /// What it does, in the Markdown of a table's cell. The range is said by ``kind``.
+  /// What the option does, as Markdown for a table cell. ``kind`` has the range.
   public var help: Literal {
     switch self {
     case .nullok:
-      "a user who is *proved* not to be enrolled passes (PAM_IGNORE); a home that is missing, unreadable or not the user's own is no proof"
+      "pass a user who is *proved* not to be enrolled (PAM_IGNORE); a home directory that is missing, unreadable or owned by another account proves nothing"
     case .directory:
-      "where the enrolment lies; `~` and `%h` home, `%u` user name, `%%` percent; outside the home it may be root's"
-    case .conf: "another configuration of the host, which must be there; root's, and writable by root alone"
-    case .prompt: "what the user is asked with"
+      "the directory of an enrollment; `~` and `%h` are the home directory, `%u` the user name, `%%` a percent sign; outside the home directory root may own it"
+    case .conf: "the configuration file; it must exist, be owned by root, and be writable by root alone"
+    case .prompt: "the prompt"
     case .echoCode: "show the code as it is typed"
     case .tryFirstPass:
-      "look for the code at the end of the password that was asked for before, and ask where there is none"
-    case .useFirstPass: "the same, but never ask"
-    case .forwardPass: "ask for password and code in one line, and hand the password on to the next module"
+      "look for a code at the end of the password that an earlier module asked for, and prompt if there is no correct one"
+    case .useFirstPass: "the same, but never prompt"
+    case .forwardPass: "ask for password and code in one reply, and hand the password to the next module"
     case .window: "time steps accepted before and after the current one"
-    case .lookAhead: "counters ahead accepted for HOTP tokens"
+    case .lookAhead: "counters accepted after the expected one, for HOTP devices"
     case .maxFailures:
-      "wrong codes in a row before codes are refused for 30 s, doubling to 15 min; at 100 they are locked until a backup code or `twofactor unlock`; a backup code is always tried"
-    case .backupCodes: "whether backup codes are accepted"
+      "wrong codes in a row before throttling (30 seconds, doubling up to 15 minutes); after 100, a lockout until a backup code or `twofactor unlock`; a backup code is always tried"
+    case .backupCodes: "accept backup codes"
     case .gracePeriod:
-      "no new code from a numeric remote address that passed this long ago, for the same user and service; eight addresses, and none while codes are refused"
-    case .trustedNetworks: "no code from these numeric addresses, IPv4 and IPv6"
+      "ask for no new code if the same user passed the same service from the same numeric remote address at most this long ago; for eight addresses, and not during throttling"
+    case .trustedNetworks: "ask for no code from these numeric addresses, IPv4 and IPv6"
     case .onlyGroups:
-      "ask the members of these groups alone, by name or number, and users who do not exist; an unknown group refuses"
+      "ask only the members of these groups, and users who do not exist; groups are names or numbers, and an unknown one is a configuration error"
     case .exemptGroups: "do not ask the members of these groups"
     case .skipAfter:
-      "no code where sshd says that the login has passed one of these, as `gssapi-with-mic`; for the service `sshd` alone"
+      "ask for no code if sshd reports that the login passed one of these methods, such as `gssapi-with-mic`; for the service `sshd` only"
     case .requiredFrom:
-      "before that day (UTC) a user who is not enrolled passes with a reminder; from that day `nullok` no longer holds"
-    case .debug: "log more; never a secret, a code or a password"
-    case .issuer: "who asks for the code, as the app shows it; the name of the host where it is not given"
-    case .requirePassword: "ask for the account's password before anything is shown or changed"
-    case .allowDisable: "let users switch two-factor off themselves; not from the day of `required_from` on"
+      "before that day (UTC), a user who is not enrolled passes with a reminder; from that day on, `nullok` has no effect"
+    case .debug: "log more, but never a secret, a code or a password"
+    case .issuer: "the name of the host or organization that the app shows; the host name by default"
+    case .requirePassword: "ask for the account password before anything is shown or changed"
+    case .allowDisable:
+      "let users disable two-factor authentication themselves, until the day of `required_from`"
     case .notify:
-      "a program such as `/usr/sbin/sendmail` that is told, as the user, of activation, deactivation and new backup codes"
+      "a mail program such as `/usr/sbin/sendmail`, run as the user after two-factor is enabled or disabled and after new backup codes are created"
     }
   }
 }
