@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from rig import harness as harness_program  # noqa: E402
 from rig import machine  # noqa: E402
-from rig.enrollment import Enrollment, enroll  # noqa: E402
 from rig.harness import Harness  # noqa: E402
 from rig.syslog import SystemLog  # noqa: E402
+from rig.user import User  # noqa: E402
 
 SECONDS_PER_TEST = 120
 
@@ -102,34 +102,27 @@ def log() -> SystemLog:
     return SystemLog()
 
 
-# Names of one length, whichever tests came before: what is compared on a screen is as wide.
+# The names are equally long in every order of the tests, so that compared screens are equally wide.
 NUMBERS = itertools.count(1001)
 
 
 @pytest.fixture
-def new_account():
-    """Makes accounts; each call another one."""
+def new_user(request, harness, password):
+    """Adds a user with a password, a different one on each call; `options` as for machine.add_account."""
+    if not request.node.get_closest_marker("machinery"):
+        request.getfixturevalue("products")
 
-    def make(**options) -> machine.Account:
-        return machine.add_account(f"user{next(NUMBERS)}", **options)
+    def add(password: str = password, **options) -> User:
+        account = machine.add_account(f"user{next(NUMBERS)}", password, **options)
+        return User(account.name, account.password, harness)
 
-    return make
-
-
-@pytest.fixture
-def account(new_account) -> machine.Account:
-    return new_account()
+    return add
 
 
 @pytest.fixture
-def enrolled(products, account) -> Enrollment:
-    """An account with one TOTP device (SHA-1, six digits, 30 s) and no backup codes."""
-    return enroll(account)
-
-
-@pytest.fixture
-def enrolled_with_backup_codes(products, account) -> Enrollment:
-    return enroll(account, backup_codes=10)
+def user(new_user) -> User:
+    """A user who is not enrolled."""
+    return new_user()
 
 
 @pytest.fixture
@@ -145,32 +138,31 @@ def service(products, harness, request):
     return make
 
 
-@pytest.fixture
-def host_configuration():
-    """Writes the host's twofactor.conf, which is gone when the test is over."""
-    path = Path("/etc/security/twofactor.conf")
+@contextlib.contextmanager
+def file_of_one_test(path: Path, mode: int):
+    """A function that writes lines to the file; the file is removed at the end."""
 
-    def write(*lines: str) -> Path:
+    def write(*lines: str, mode: int = mode) -> Path:
         path.write_text("".join(line + "\n" for line in lines))
-        path.chmod(0o644)
+        path.chmod(mode)
         return path
 
     yield write
     path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def host_configuration():
+    """Writes the twofactor.conf of the host."""
+    with file_of_one_test(Path("/etc/security/twofactor.conf"), 0o644) as write:
+        yield write
 
 
 @pytest.fixture
 def users_file():
-    """Writes /etc/users.oath, root's alone as pam_oath wants it, which is gone when the test is over."""
-    path = Path("/etc/users.oath")
-
-    def write(*lines: str) -> Path:
-        path.write_text("".join(line + "\n" for line in lines))
-        path.chmod(0o600)
-        return path
-
-    yield write
-    path.unlink(missing_ok=True)
+    """Writes /etc/users.oath, which pam_oath wants to be readable by root alone."""
+    with file_of_one_test(Path("/etc/users.oath"), 0o600) as write:
+        yield write
 
 
 @pytest.fixture(scope="module")

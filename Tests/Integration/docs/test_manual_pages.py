@@ -1,24 +1,24 @@
 """The manual pages: clean, and with every option of the command and of the module in them and in the completions."""
 
 import re
-import subprocess
 
 import pytest
 from rig.documentation import help_of, options_of_the_policy, subcommands
 from rig.machine import CHECKOUT, PRODUCT
+from rig.process import run
 
 PAGES = {path.name: path for path in sorted((CHECKOUT / "pam/man").iterdir())}
 OWN = r"referenced manual not found: Xr (twofactor 1|twofactor\.conf 5|pam_twofactor 8)"
 
 
 def text(name: str) -> str:
-    shown = subprocess.run(["mandoc", "-T", "utf8", PAGES[name]], capture_output=True, text=True, timeout=20)
+    shown = run("mandoc", "-T", "utf8", PAGES[name], status=None)
     return re.sub(r".\x08", "", shown.stdout)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_clean(name):
-    lint = subprocess.run(["mandoc", "-T", "lint", PAGES[name]], capture_output=True, text=True, timeout=20)
+    lint = run("mandoc", "-T", "lint", PAGES[name], status=None)
     # A page of this project, or of a machine without manuals, is not found on this machine.
     words = [line for line in lint.stdout.splitlines() if "referenced manual not found" not in line]
     unknown = [line for line in lint.stdout.splitlines() if "manual not found" in line and not re.search(OWN, line)]

@@ -4,7 +4,6 @@ import base64
 import gzip
 import os
 import re
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from rig.documentation import options_of_the_policy, subcommands
 from rig.harness import Result
 from rig.one_time_password import Authenticator
 from rig.machine import CHECKOUT, COMMAND, modules_directory
+from rig.process import run
 
 PAGE = (CHECKOUT / "pam/migration.md").read_text()
 GOOGLE, OATH = "pam_google_authenticator.so", "pam_oath.so"
@@ -59,25 +59,24 @@ def put_in_order(path: Path, account, text: str) -> None:
     path.chmod(0o600)
 
 
-def test_the_way_that_the_page_shows_takes_a_phone_over_and_no_used_code(harness, products, account, service, log):
+def test_the_way_that_the_page_shows_takes_a_phone_over_and_no_used_code(harness, user, service, log):
     phone = Authenticator(os.urandom(20))
     secret = base64.b32encode(phone.secret).decode()
-    file = account.home / ".google_authenticator"
-    put_in_order(file, account, f'{secret}\n" DISALLOW_REUSE\n" TOTP_AUTH\n31415926\n27182818\n')
+    file = user.home / ".google_authenticator"
+    put_in_order(file, user, f'{secret}\n" DISALLOW_REUSE\n" TOTP_AUTH\n31415926\n27182818\n')
     old = harness.service("old", f"auth required {GOOGLE}")
     new = service("max_failures=1")
     time.sleep(max(0.0, 5 - (30 - time.time() % 30)))
     used, code = phone.code_at(time.time()), phone.code_at(time.time(), steps=1)
     wrong = phone.wrong_code(time.time())
-    assert harness.log_in(old, account.name, used).result == Result.SUCCESS
+    assert user.log_in(old, used).result == Result.SUCCESS
     before = file.read_bytes()
-    words = [COMMAND, "import", "--user", account.name, file, "--yes"]
-    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
-    assert done.returncode == 0, done.stderr
+    words = [COMMAND, "import", "--user", user.name, file, "--yes"]
+    run(*words)
     assert file.read_bytes() == before
-    results = [harness.log_in(new, account.name, reply).result for reply in (used, wrong, code, "31415926", "31415926")]
+    results = [user.log_in(new, reply).result for reply in (used, wrong, code, "31415926", "31415926")]
     assert results == [Result.AUTH_ERR, Result.AUTH_ERR, Result.MAXTRIES, Result.SUCCESS, Result.AUTH_ERR]
-    assert harness.log_in(new, account.name, code).result == Result.SUCCESS
+    assert user.log_in(new, code).result == Result.SUCCESS
     lines = [message.text.rpartition(" rhost=- ")[2] for message in log.of_module(6)]
     assert lines[0] == "reason=reused-code" and lines[3] == "method=backup-code backup_codes_left=1", lines
 
@@ -113,7 +112,7 @@ def test_every_option_of_pam_oath_is_on_the_page():
 
 
 @pytest.fixture
-def others(harness, products, account):
+def others(harness, user):
     """What the two modules come to for an account, each with its arguments."""
     users = Path("/etc/users.oath")
     users.write_text("HOTP/T30/6 somebody-else - 00\n")
@@ -122,7 +121,7 @@ def others(harness, products, account):
     def results(google: str = "", oath: str = "", reply: str = "123456") -> list[int]:
         harness.service("google", f"auth required {GOOGLE} {google}", "auth required pam_permit.so")
         harness.service("oath", f"auth required {OATH} usersfile={users} {oath}", "auth required pam_permit.so")
-        return [harness.log_in(name, account.name, reply, at=START).result for name in ("google", "oath")]
+        return [user.log_in(name, reply, at=START).result for name in ("google", "oath")]
 
     yield results
     users.unlink()
@@ -132,14 +131,14 @@ def others(harness, products, account):
 USER_UNKNOWN = 10
 
 
-def test_the_others_answer_in_the_stack_as_the_page_says(others, account):
+def test_the_others_answer_in_the_stack_as_the_page_says(others, user):
     assert others() == [Result.AUTH_ERR, USER_UNKNOWN], "not enrolled"
     assert others(google="nullok")[0] == Result.SUCCESS, "not enrolled, with nullok"
-    secret = account.home / ".google_authenticator"
+    secret = user.home / ".google_authenticator"
     secret.write_text('GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n" RATE_LIMIT 1 30\n" TOTP_AUTH\n')
-    os.chown(secret, account.uid, account.gid)
+    os.chown(secret, user.uid, user.gid)
     secret.chmod(0o600)
-    Path("/etc/users.oath").write_text(f"HOTP/T30/6 {account.name} - 3132333435363738393031323334353637383930\n")
+    Path("/etc/users.oath").write_text(f"HOTP/T30/6 {user.name} - 3132333435363738393031323334353637383930\n")
     for _ in range(3):
         assert others(reply="000000") == [Result.AUTH_ERR, Result.AUTH_ERR], "wrong too often"
     secret.write_text(secret.read_text().replace("1 30", "9 30"))
@@ -161,7 +160,8 @@ def test_the_page_names_no_option_that_the_module_does_not_have(module):
 
 
 @pytest.mark.parametrize("argument", ["secret=~/.2fa", "authtok_prompt=Code:", "usersfile=/etc/users.oath", "noskewadj", "digits=6"])
-def test_an_option_of_the_old_module_refuses_by_its_name(harness, enrolled, service, log, argument):
-    login = harness.log_in(service(argument, then="pam_permit.so"), enrolled.user, at=START)
+def test_an_option_of_the_old_module_refuses_by_its_name(user, service, log, argument):
+    user.enroll()
+    login = user.log_in(service(argument, then="pam_permit.so"), at=START)
     assert login.result == Result.SERVICE_ERR
     assert f"\\x22{argument}\\x22: there is no such option" in log.of_module(1)[0].text

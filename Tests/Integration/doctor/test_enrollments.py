@@ -1,12 +1,12 @@
 """`twofactor doctor` on enrolments: files that no login can use, homes that prove nothing, labels of SELinux."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from rig.doctor import doctor, found, only
 from rig.host_trees import build, change, good
+from rig.process import run
 
 ENROLLMENTS = {
     "others may read the credential": ("credential", 0o644, 4201, "is open to others", "chmod 600 {}/credential"),
@@ -18,12 +18,13 @@ ENROLLMENTS = {
 
 
 @pytest.fixture
-def tree_with_enrolment(tmp_path, products, enrolled_with_backup_codes):
+def tree_with_enrolment(tmp_path, user):
     """A good host on which alice is enrolled."""
+    enrolled = user.enroll(backup_codes=10)
     root = build(tmp_path / "host", good())
     home = root / "home/alice"
-    subprocess.run(["cp", "-a", enrolled_with_backup_codes.directory, home], check=True, timeout=20)
-    subprocess.run(["chown", "-R", "4201:4201", home], check=True, timeout=20)
+    run("cp", "-a", enrolled.directory, home)
+    run("chown", "-R", "4201:4201", home)
     return root
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from rig.host_trees import (
     good,
 )
 from rig.machine import PRODUCT
+from rig.process import run
 
 SSHD = "etc/pam.d/sshd"
 AUTH = "etc/pam.d/common-auth"
@@ -404,7 +404,7 @@ def test_what_changes_in_a_tree_leads_nobody_out_of_it(tmp_path):
     root = build(tmp_path / "tree", good())
     trace = tmp_path / "trace"
     words = ["strace", "-qq", "-o", trace, "-e", "trace=open,openat,openat2", PRODUCT / "twofactor", "doctor", "--root", root]
-    subprocess.run(words, capture_output=True, timeout=60)
+    run(*words, status=None)
     lines = trace.read_text().splitlines()
     inside = [line for line in lines if line.startswith("openat2(")]
     assert any('"/etc/pam.d/sshd"' in line for line in inside)
@@ -432,8 +432,8 @@ def test_match_blocks_are_followed_for_a_user(tmp_path):
 def test_what_a_person_reads_names_the_line_to_change(tmp_path):
     root = build(tmp_path / "host", BROKEN["sufficient after the password"][0])
     words = [PRODUCT / "twofactor", "doctor", "--root", root]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 78 and done.stderr == ""
+    done = run(*words, status=78)
+    assert done.stderr == ""
     assert "failed   pam_control: /etc/pam.d/sshd, line 2:" in done.stdout
     assert "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so\n" in done.stdout
     assert done.stdout.endswith("\n1 failed, 0 warnings.\n")
@@ -441,8 +441,8 @@ def test_what_a_person_reads_names_the_line_to_change(tmp_path):
 
 def test_a_root_that_is_not_there_is_named(tmp_path):
     words = [PRODUCT / "twofactor", "doctor", "--root", tmp_path / "nothing"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 66 and "nothing" in done.stderr
+    done = run(*words, status=66)
+    assert "nothing" in done.stderr
 
 
 @pytest.mark.parametrize("where", ["argument", "file"])

@@ -11,10 +11,11 @@ import time
 
 import pytest
 from rig.clock import START
-from rig.enrollment import Enrollment, command, enroll
+from rig.enrollment import Enrollment, enroll, twofactor_json
 from rig.harness import Result
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
+from rig.process import run
 from rig.snapshot import Snapshot
 from rig.tracing import calls, tracing
 
@@ -22,28 +23,24 @@ WIDE = ("window=10", "max_failures=100")
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_killed_at_any_call_loses_nothing_and_lets_nobody_in_twice(
-    harness, products, account, service, tmp_path, kind
-):
-    enrolled = enroll(account, backup_codes=2)
+def test_a_login_killed_at_any_call_loses_nothing_and_lets_nobody_in_twice(harness, user, service, tmp_path, kind):
+    enrolled = user.enroll(backup_codes=2)
     name = service(*WIDE)
     code = enrolled.authenticator.code_at
     used, following = code(START, steps=-1), code(START, steps=1)
     answer = code(START) if kind == "code" else enrolled.backup_codes[0]
-    assert harness.log_in(name, enrolled.user, used, at=START).result == Result.SUCCESS
-    before = Snapshot(account, tmp_path)
+    assert user.log_in(name, used, at=START).result == Result.SUCCESS
+    before = Snapshot(user, tmp_path)
 
     trace = tmp_path / "trace"
-    login = harness.log_in(name, enrolled.user, answer, at=START, marks=True, under=tracing(trace))
+    login = user.log_in(name, answer, at=START, marks=True, under=tracing(trace))
     assert login.result == Result.SUCCESS
     found = calls(trace, "answer begins", "login returns")
     assert len(found) > 25 and {"pwrite64", "fdatasync"} <= {call.name for call in found}
     came_through = 0
     for call in found:
         before.restore()
-        killed = harness.run(
-            name, [(enrolled.user, [answer])], at=START, marks=True, under=call.killed(), may_die=True
-        )
+        killed = harness.run(name, [(enrolled.user, [answer])], at=START, marks=True, under=call.killed(), may_die=True)
         assert not killed, f"not killed at {call}"
         replies = [used, answer, answer, following, following]
         after = [login.result for login in harness.run(name, [(enrolled.user, [reply]) for reply in replies], at=START)]
@@ -59,8 +56,8 @@ def test_a_login_killed_at_any_call_loses_nothing_and_lets_nobody_in_twice(
 ENABLE = ("enable", "--no-confirm", "--yes", "--backup-codes", "1")
 
 
-def run(*arguments: str, user: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    return subprocess.run([*under, COMMAND, *arguments, "--user", user, "--json"], capture_output=True, timeout=60)
+def run_subcommand(*arguments: str, user: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    return run(*under, COMMAND, *arguments, "--user", user, "--json", status=None)
 
 
 class Logins:
@@ -99,7 +96,7 @@ def assert_nothing_is_in_the_way(logins, account, directory):
 
 def calls_of(arguments, account, before, tmp_path):
     trace = tmp_path / "trace"
-    assert run(*arguments, user=account.name, under=tracing(trace)).returncode == 0
+    assert run_subcommand(*arguments, user=account.name, under=tracing(trace)).returncode == 0
     before.restore()
     found = calls(trace, str(account.home))
     assert len(found) > 40
@@ -113,19 +110,19 @@ def assert_a_fresh_start_works(logins, account):
     fresh = enroll(account, again=True)
     code = fresh.authenticator.code_at(START)
     assert logins.results(code, code) == [Result.SUCCESS, Result.AUTH_ERR]
-    command("disable", "--user", account.name)
+    twofactor_json("disable", "--user", account.name)
     left = [path.name for path in account.home.iterdir() if "twofactor" in path.name]
     assert left == [], left
 
 
 @pytest.mark.seconds(240)
-def test_enabling_killed_at_any_call_leaves_all_or_nothing(harness, products, account, service, tmp_path):
-    before = Snapshot(account, tmp_path)
-    logins = Logins(harness, service, account)
+def test_enabling_killed_at_any_call_leaves_all_or_nothing(harness, user, service, tmp_path):
+    before = Snapshot(user, tmp_path)
+    logins = Logins(harness, service, user)
     enabled = 0
-    for call in calls_of(ENABLE, account, before, tmp_path):
+    for call in calls_of(ENABLE, user, before, tmp_path):
         before.restore()
-        killed = run(*ENABLE, user=account.name, under=call.killed())
+        killed = run_subcommand(*ENABLE, user=user.name, under=call.killed())
         assert killed.returncode != 0, f"not killed at {call}"
         if logins.is_enrolled():
             enabled += 1
@@ -137,48 +134,48 @@ def test_enabling_killed_at_any_call_leaves_all_or_nothing(harness, products, ac
                 Result.AUTH_ERR,
                 Result.SUCCESS,
             ], str(call)
-        assert_a_fresh_start_works(logins, account)
+        assert_a_fresh_start_works(logins, user)
     assert enabled > 0
 
 
 @pytest.mark.seconds(240)
-def test_importing_killed_at_any_call_leaves_all_or_nothing(harness, products, account, service, tmp_path):
+def test_importing_killed_at_any_call_leaves_all_or_nothing(harness, user, service, tmp_path):
     app = Authenticator(b"12345678901234567890")
-    file = account.home / ".google_authenticator"
+    file = user.home / ".google_authenticator"
     key = base64.b32encode(app.secret).decode()
     text = f'{key}\n" DISALLOW_REUSE {app.step(START)}\n" TOTP_AUTH\n12345678\n'
     file.write_text(text)
     file.chmod(0o400)
-    os.chown(file, account.uid, account.gid)
-    before = Snapshot(account, tmp_path)
-    logins = Logins(harness, service, account)
+    os.chown(file, user.uid, user.gid)
+    before = Snapshot(user, tmp_path)
+    logins = Logins(harness, service, user)
     used, code = (app.code_at(START, steps=steps) for steps in (0, 1))
     arguments = ("import", "--yes", str(file))
     enabled = 0
-    for call in calls_of(arguments, account, before, tmp_path):
+    for call in calls_of(arguments, user, before, tmp_path):
         before.restore()
-        assert run(*arguments, user=account.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+        assert run_subcommand(*arguments, user=user.name, under=call.killed()).returncode != 0, f"not killed at {call}"
         if logins.is_enrolled():
             enabled += 1
             results = logins.results(used, code, code, "12345678", "12345678")
             expected = [Result.AUTH_ERR, *[Result.SUCCESS, Result.AUTH_ERR] * 2]
             assert results == expected, f"{results} after {call}"
         assert file.read_text() == text, f"the file is another after {call}"
-        assert_a_fresh_start_works(logins, account)
+        assert_a_fresh_start_works(logins, user)
     assert enabled > 0
 
 
 @pytest.mark.seconds(240)
-def test_replacing_killed_at_any_call_leaves_the_old_or_the_new(harness, products, account, service, tmp_path):
-    old = enroll(account, backup_codes=1)
-    logins = Logins(harness, service, account)
+def test_replacing_killed_at_any_call_leaves_the_old_or_the_new(harness, user, service, tmp_path):
+    old = user.enroll(backup_codes=1)
+    logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
-    before = Snapshot(account, tmp_path)
+    before = Snapshot(user, tmp_path)
     replaced = 0
-    for call in calls_of((*ENABLE, "--force"), account, before, tmp_path):
+    for call in calls_of((*ENABLE, "--force"), user, before, tmp_path):
         before.restore()
-        killed = run(*ENABLE, "--force", user=account.name, under=call.killed())
+        killed = run_subcommand(*ENABLE, "--force", user=user.name, under=call.killed())
         assert killed.returncode != 0, f"not killed at {call}"
         results = logins.results(used, code, old.backup_codes[0])
         if results == [Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]:
@@ -190,23 +187,21 @@ def test_replacing_killed_at_any_call_leaves_the_old_or_the_new(harness, product
             assert new is not None, f"replaced before the key was told, killed at {call}"
             code_of_new = new.authenticator.code_at(START, steps=2)
             assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
-        assert_a_fresh_start_works(logins, account)
+        assert_a_fresh_start_works(logins, user)
     assert replaced > 0
 
 
 @pytest.mark.seconds(240)
-def test_new_backup_codes_killed_at_any_call_are_all_the_old_or_all_the_new(
-    harness, products, account, service, tmp_path
-):
-    old = enroll(account, backup_codes=2)
-    logins = Logins(harness, service, account)
+def test_new_backup_codes_killed_at_any_call_are_all_the_old_or_all_the_new(harness, user, service, tmp_path):
+    old = user.enroll(backup_codes=2)
+    logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used, old.backup_codes[0]) == [Result.SUCCESS] * 2
-    before = Snapshot(account, tmp_path)
+    before = Snapshot(user, tmp_path)
     replaced = 0
-    for call in calls_of(("backup-codes", "--backup-codes", "1"), account, before, tmp_path):
+    for call in calls_of(("backup-codes", "--backup-codes", "1"), user, before, tmp_path):
         before.restore()
-        killed = run("backup-codes", "--backup-codes", "1", user=account.name, under=call.killed())
+        killed = run_subcommand("backup-codes", "--backup-codes", "1", user=user.name, under=call.killed())
         assert killed.returncode != 0, f"not killed at {call}"
         *results, second_of_old = logins.results(used, old.backup_codes[0], code, old.backup_codes[1])
         assert results == [Result.AUTH_ERR, Result.AUTH_ERR, Result.SUCCESS], f"{results} after {call}"
@@ -214,45 +209,45 @@ def test_new_backup_codes_killed_at_any_call_are_all_the_old_or_all_the_new(
             replaced += 1
             (new,) = json.loads(killed.stdout)["backup_codes"]
             assert logins.results(new, new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
-        assert_a_fresh_start_works(logins, account)
+        assert_a_fresh_start_works(logins, user)
     assert replaced > 0
 
 
 @pytest.mark.seconds(240)
-def test_disabling_killed_at_any_call_leaves_it_on_or_off(harness, products, account, service, tmp_path):
-    old = enroll(account, backup_codes=1)
-    logins = Logins(harness, service, account)
+def test_disabling_killed_at_any_call_leaves_it_on_or_off(harness, user, service, tmp_path):
+    old = user.enroll(backup_codes=1)
+    logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
-    before = Snapshot(account, tmp_path)
+    before = Snapshot(user, tmp_path)
     ended = 0
-    for call in calls_of(("disable",), account, before, tmp_path):
+    for call in calls_of(("disable",), user, before, tmp_path):
         before.restore()
-        killed = run("disable", user=account.name, under=call.killed())
+        killed = run_subcommand("disable", user=user.name, under=call.killed())
         assert killed.returncode != 0, f"not killed at {call}"
         if logins.is_enrolled():
             assert logins.results(used, code) == [Result.AUTH_ERR, Result.SUCCESS], str(call)
         else:
             ended += 1
             assert logins.results(used, code) == [Result.AUTH_ERR] * 2, str(call)
-        assert_a_fresh_start_works(logins, account)
+        assert_a_fresh_start_works(logins, user)
     assert ended > 0
 
 
 @pytest.mark.seconds(240)
-def test_adding_a_device_killed_at_any_call_adds_it_or_does_not(harness, products, account, service, tmp_path):
-    old = enroll(account, backup_codes=1)
-    logins = Logins(harness, service, account)
+def test_adding_a_device_killed_at_any_call_adds_it_or_does_not(harness, user, service, tmp_path):
+    old = user.enroll(backup_codes=1)
+    logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
-    before = Snapshot(account, tmp_path)
+    before = Snapshot(user, tmp_path)
     arguments = ("device", "add", "other", "--no-confirm")
     added = 0
-    for call in calls_of(arguments, account, before, tmp_path):
+    for call in calls_of(arguments, user, before, tmp_path):
         before.restore()
-        killed = run(*arguments, user=account.name, under=call.killed())
+        killed = run_subcommand(*arguments, user=user.name, under=call.killed())
         assert killed.returncode != 0, f"not killed at {call}"
-        devices = command("device", "list", "--user", account.name)["devices"]
+        devices = twofactor_json("device", "list", "--user", user.name)["devices"]
         if len(devices) > 1:
             added += 1
             new = new_enrollment(killed.stdout)
@@ -262,48 +257,48 @@ def test_adding_a_device_killed_at_any_call_adds_it_or_does_not(harness, product
         # The device that was there, what it used up and the backup codes are as they were.
         results = logins.results(used, code, code, old.backup_codes[0])
         assert results == [Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS], f"{results} after {call}"
-        assert_nothing_is_in_the_way(logins, account, old.directory)
+        assert_nothing_is_in_the_way(logins, user, old.directory)
     assert added > 0
 
 
 @pytest.mark.seconds(240)
-def test_removing_a_device_killed_at_any_call_removes_it_or_does_not(harness, products, account, service, tmp_path):
-    old = enroll(account, backup_codes=1)
-    other = Enrollment.of(command("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
-    logins = Logins(harness, service, account)
+def test_removing_a_device_killed_at_any_call_removes_it_or_does_not(harness, user, service, tmp_path):
+    old = user.enroll(backup_codes=1)
+    other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)).authenticator
+    logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     used_of_other, code_of_other = (other.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used, used_of_other) == [Result.SUCCESS] * 2
-    before = Snapshot(account, tmp_path)
+    before = Snapshot(user, tmp_path)
     # The one that goes stands before the one that stays, whose state is moved.
     arguments = ("device", "remove", "phone")
     removed = 0
-    for call in calls_of(arguments, account, before, tmp_path):
+    for call in calls_of(arguments, user, before, tmp_path):
         before.restore()
-        assert run(*arguments, user=account.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+        assert run_subcommand(*arguments, user=user.name, under=call.killed()).returncode != 0, f"not killed at {call}"
         results = logins.results(used, code, used_of_other, code_of_other, old.backup_codes[0])
         stays = [Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]
         goes = [Result.AUTH_ERR, Result.AUTH_ERR, *stays[2:]]
         assert results in (stays, goes), f"{results} after {call}"
         removed += results == goes
-        assert_nothing_is_in_the_way(logins, account, old.directory)
+        assert_nothing_is_in_the_way(logins, user, old.directory)
     assert removed > 0
 
 
-def test_unlocking_killed_at_any_call_unlocks_or_does_not(harness, products, account, service, tmp_path):
-    old = enroll(account, backup_codes=1)
+def test_unlocking_killed_at_any_call_unlocks_or_does_not(harness, user, service, tmp_path):
+    old = user.enroll(backup_codes=1)
     name = service("max_failures=1")
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     wrong = old.authenticator.wrong_code(START)
-    replies = [(account.name, [reply]) for reply in (used, wrong, code)]
+    replies = [(user.name, [reply]) for reply in (used, wrong, code)]
     results = [login.result for login in harness.run(name, replies, at=START)]
     assert results == [Result.SUCCESS, Result.AUTH_ERR, Result.MAXTRIES]
-    before = Snapshot(account, tmp_path)
+    before = Snapshot(user, tmp_path)
     unlocked = 0
-    for call in calls_of(("unlock",), account, before, tmp_path):
+    for call in calls_of(("unlock",), user, before, tmp_path):
         before.restore()
-        assert run("unlock", user=account.name, under=call.killed()).returncode != 0, f"not killed at {call}"
-        replies = [(account.name, [reply]) for reply in (code, old.backup_codes[0], used, code)]
+        assert run_subcommand("unlock", user=user.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+        replies = [(user.name, [reply]) for reply in (code, old.backup_codes[0], used, code)]
         results = [login.result for login in harness.run(name, replies, at=START)]
         locked = [Result.MAXTRIES, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS]
         free = [Result.SUCCESS, Result.SUCCESS, Result.AUTH_ERR, Result.AUTH_ERR]

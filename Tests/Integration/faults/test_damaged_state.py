@@ -6,8 +6,7 @@ counts as used, and every backup code as spent.
 
 import pytest
 from rig.clock import START
-from rig.endurance import QUIET, run
-from rig.enrollment import enroll
+from rig.endurance import QUIET, run_endurance
 from rig.harness import Result
 
 
@@ -50,81 +49,85 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_mended_at_the_cost_of_a_window(harness, enrolled, service, log, damage):
+def test_damage_is_mended_at_the_cost_of_a_window(harness, user, service, log, damage):
+    enrolled = user.enroll()
     name = service()
     use_up(harness, enrolled, name)
     enrolled.state.write_bytes(DAMAGES[damage](enrolled.state.read_bytes()))
     assert_mended(harness, enrolled, name, log, lines=2)
 
 
-def test_a_lost_state_is_mended_at_the_cost_of_a_window(harness, enrolled, account, service, log):
+def test_a_lost_state_is_mended_at_the_cost_of_a_window(harness, user, service, log):
+    enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
     use_up(harness, enrolled, name)
     enrolled.state.unlink()
     assert_mended(harness, enrolled, name, log, lines=2)
     found = enrolled.state.stat()
-    assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o600, account.uid, account.gid)
+    assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o600, user.uid, user.gid)
 
 
 @pytest.mark.seconds(240)
-def test_a_state_cut_short_anywhere_lets_nobody_in(harness, endurance, enrolled, service):
+def test_a_state_cut_short_anywhere_lets_nobody_in(harness, endurance, user, service):
+    enrolled = user.enroll()
     name = service()
     code = use_up(harness, enrolled, name)
     length = enrolled.state.stat().st_size
     arguments = (harness.services, name, enrolled.user, code, enrolled.state)
-    results, _ = run(endurance, "cut", length, *arguments, under=QUIET)
+    results, _ = run_endurance(endurance, "cut", length, *arguments, under=QUIET)
     assert results == {Result.AUTHINFO_UNAVAIL: length}
     for steps in (-1, 0, 1):
-        login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(START, steps=steps), at=START)
+        login = user.log_in(name, enrolled.authenticator.code_at(START, steps=steps), at=START)
         assert login.result == Result.AUTH_ERR
     later = START + 60
-    assert harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(later), at=later).result == Result.SUCCESS
+    assert user.log_in(name, enrolled.authenticator.code_at(later), at=later).result == Result.SUCCESS
 
 
-def test_after_damage_no_backup_code_works_until_new_ones_are_made(harness, enrolled_with_backup_codes, service):
-    enrolled = enrolled_with_backup_codes
+def test_after_damage_no_backup_code_works_until_new_ones_are_made(user, service):
+    enrolled = user.enroll(backup_codes=10)
     name = service("max_failures=100")
-    assert harness.log_in(name, enrolled.user, enrolled.backup_codes[0], at=START).result == Result.SUCCESS
+    assert user.log_in(name, enrolled.backup_codes[0], at=START).result == Result.SUCCESS
     enrolled.state.write_bytes(b"")
     for code in enrolled.backup_codes:
-        assert harness.log_in(name, enrolled.user, code, at=START).result != Result.SUCCESS
+        assert user.log_in(name, code, at=START).result != Result.SUCCESS
     later = START + 3600
     code = enrolled.authenticator.code_at(later)
-    assert harness.log_in(name, enrolled.user, code, at=later).result == Result.SUCCESS
+    assert user.log_in(name, code, at=later).result == Result.SUCCESS
 
 
-def test_after_damage_a_counter_device_has_to_be_added_again(harness, products, account, service):
-    enrolled = enroll(account, "--type", "hotp")
+def test_after_damage_a_counter_device_has_to_be_added_again(user, service):
+    enrolled = user.enroll("--type", "hotp")
     name = service("max_failures=100")
     code = enrolled.authenticator.code_for_counter
-    assert harness.log_in(name, account.name, code(0), at=START).result == Result.SUCCESS
+    assert user.log_in(name, code(0), at=START).result == Result.SUCCESS
     enrolled.state.write_bytes(b"")
     for counter in (0, 1, 2, 12):
-        assert harness.log_in(name, account.name, code(counter), at=START).result != Result.SUCCESS
-    again = enroll(account, "--type", "hotp", again=True)
-    login = harness.log_in(name, account.name, again.authenticator.code_for_counter(0), at=START)
+        assert user.log_in(name, code(counter), at=START).result != Result.SUCCESS
+    again = user.enroll("--type", "hotp", again=True)
+    login = user.log_in(name, again.authenticator.code_for_counter(0), at=START)
     assert login.result == Result.SUCCESS
 
 
-def test_a_state_of_an_earlier_enrolment_is_no_state(harness, products, account, service):
-    first = enroll(account)
+def test_a_state_of_an_earlier_enrolment_is_no_state(harness, user, service):
+    first = user.enroll()
     name = service()
     use_up(harness, first, name)
     old = first.state.read_bytes()
-    second = enroll(account, again=True)
+    second = user.enroll(again=True)
     code = use_up(harness, second, name)
     second.state.write_bytes(old)
-    assert harness.log_in(name, account.name, code, at=START).result == Result.AUTHINFO_UNAVAIL
-    assert harness.log_in(name, account.name, code, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, code, at=START).result == Result.AUTHINFO_UNAVAIL
+    assert user.log_in(name, code, at=START).result == Result.AUTH_ERR
 
 
-def test_a_state_put_back_from_a_copy_is_the_limit_of_what_can_be_known(harness, enrolled, service):
+def test_a_state_put_back_from_a_copy_is_the_limit_of_what_can_be_known(harness, user, service):
     # Documented, not desired: whoever can write the owner's files can turn its clock back.
+    enrolled = user.enroll()
     name = service()
     fresh = enrolled.state.read_bytes()
     code = use_up(harness, enrolled, name)
     enrolled.state.write_bytes(fresh)
-    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(name, code, at=START).result == Result.SUCCESS
 
 
 # Where each of the two copies of each of the two slots begins.
@@ -142,25 +145,23 @@ BITS = 1024 * 8
     ],
     ids=lambda value: "+".join(map(str, value)) if isinstance(value, tuple) else None,
 )
-def test_each_bit_changed_in_turn_brings_no_code_back(
-    harness, endurance, enrolled_with_backup_codes, service, changed, expected
-):
-    enrolled = enrolled_with_backup_codes
+def test_each_bit_changed_in_turn_brings_no_code_back(harness, endurance, user, service, changed, expected):
+    enrolled = user.enroll(backup_codes=10)
     name = service("max_failures=100", "window=10")
     code = enrolled.authenticator.code_at
     used = [code(START), enrolled.backup_codes[0]]
     # Twice, so that both slots know of both.
     for reply in (*used, code(START, steps=1)):
-        assert harness.log_in(name, enrolled.user, reply, at=START).result == Result.SUCCESS
+        assert user.log_in(name, reply, at=START).result == Result.SUCCESS
     # One copy is enough to know everything; where both are damaged, what the slot said is lost.
-    results, _ = run(
+    results, _ = run_endurance(
         *(endurance, "flip", BITS, harness.services, name, enrolled.user, used[0], enrolled.state, *changed), under=QUIET
     )
     assert results == {expected: BITS}
     # What stands there now was made or kept by the last of these logins.
     for reply in used:
-        assert harness.log_in(name, enrolled.user, reply, at=START).result == Result.AUTH_ERR
-    fresh = harness.log_in(name, enrolled.user, code(START, steps=5), at=START).result
+        assert user.log_in(name, reply, at=START).result == Result.AUTH_ERR
+    fresh = user.log_in(name, code(START, steps=5), at=START).result
     assert fresh == (Result.SUCCESS if expected == Result.AUTH_ERR else Result.AUTH_ERR), "it costs the window, no more"
     later = START + 11 * 30
-    assert harness.log_in(name, enrolled.user, code(later), at=later).result == Result.SUCCESS
+    assert user.log_in(name, code(later), at=later).result == Result.SUCCESS

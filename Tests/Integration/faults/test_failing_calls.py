@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.enrollment import Enrollment, command, enroll
+from rig.enrollment import Enrollment, enroll, twofactor_json
 from rig.harness import SOURCES, Result, build
 from rig.machine import COMMAND
+from rig.process import run
 from rig.snapshot import Snapshot
 from rig.syslog import SystemLog
 from rig.tracing import calls, faults, tracing
@@ -70,13 +71,13 @@ class Attempts:
 
 
 @pytest.fixture
-def attempts(harness, products, account, service, tmp_path):
+def attempts(harness, user, service, tmp_path):
     def make(kind: str, *arguments: str) -> Attempts:
-        enrolled = enroll(account, backup_codes=1)
+        enrolled = user.enroll(backup_codes=1)
         code = enrolled.authenticator.code_at
         return Attempts(
             harness,
-            account,
+            user,
             # With `nullok` and a module that lets everybody in behind it, "not asked" would be a pass.
             service("nullok", *WIDE, *arguments, then="pam_permit.so"),
             code(START) if kind == "code" else enrolled.backup_codes[0],
@@ -141,14 +142,14 @@ def name_of(arguments) -> str:
     return " ".join(arguments[:2]) if arguments[0] == "device" else arguments[0]
 
 
-def run(arguments, user: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+def run_subcommand(arguments, user: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     form = () if name_of(arguments) in LAST_WORDS else ("--json",)
-    return subprocess.run([*under, COMMAND, *arguments, "--user", user, *form], capture_output=True, timeout=60)
+    return run(*under, COMMAND, *arguments, "--user", user, *form, status=None)
 
 
 def explains(ended: subprocess.CompletedProcess) -> bool:
     """Whether the command said what is wrong, in words or as JSON."""
-    return ended.stderr.startswith((b"twofactor: ", b'{"error": "'))
+    return ended.stderr.startswith(("twofactor: ", '{"error": "'))
 
 
 def assert_no_crash(ended: subprocess.CompletedProcess, call, what: str) -> None:
@@ -163,7 +164,7 @@ class Changes:
         self.harness, self.account = harness, account
         self.name = service(*WIDE)
         self.old = enroll(account, backup_codes=1)
-        other = Enrollment.of(command("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
+        other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
         used, code = (self.old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
         assert self.results(used) == [ACCEPTED]
         # What is imported, in the home like everything else that is put back.
@@ -181,7 +182,7 @@ class Changes:
 
     def run(self, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
         self.before.restore()
-        return run(self.arguments, self.account.name, under)
+        return run_subcommand(self.arguments, self.account.name, under)
 
     # What the used code, the next one, the backup code and the other device's code are worth, before and after.
     UNCHANGED = [REFUSED, ACCEPTED, ACCEPTED, ACCEPTED]
@@ -222,8 +223,8 @@ SUBCOMMANDS = [
 
 
 @pytest.fixture
-def changes(harness, products, account, service, tmp_path):
-    return lambda arguments: Changes(harness, service, account, arguments, tmp_path)
+def changes(harness, user, service, tmp_path):
+    return lambda arguments: Changes(harness, service, user, arguments, tmp_path)
 
 
 @pytest.mark.seconds(400)
@@ -315,19 +316,19 @@ def test_a_subcommand_whose_reads_and_writes_are_cut_short_goes_on(changes, shor
 
 
 @pytest.mark.seconds(240)
-def test_enabling_with_a_failing_system_call_does_all_or_nothing(harness, products, account, service, tmp_path):
+def test_enabling_with_a_failing_system_call_does_all_or_nothing(user, service, tmp_path):
     arguments = ("enable", "--no-confirm", "--yes", "--backup-codes", "1")
     name = service("nullok", *WIDE)
-    before = Snapshot(account, tmp_path)
+    before = Snapshot(user, tmp_path)
     trace = tmp_path / "trace"
-    assert run(arguments, account.name, tracing(trace)).returncode == 0
+    assert run_subcommand(arguments, user.name, tracing(trace)).returncode == 0
     failed = 0
-    for call, error in faults(calls(trace, str(account.home))):
+    for call, error in faults(calls(trace, str(user.home))):
         what = f"{error} of {call}"
         before.restore()
-        ended = run(arguments, account.name, call.failing(error))
+        ended = run_subcommand(arguments, user.name, call.failing(error))
         assert_no_crash(ended, call, what)
-        result = harness.log_in(name, account.name, "letters", at=START).result
+        result = user.log_in(name, "letters", at=START).result
         if ended.returncode == 0:
             assert result == Result.AUTH_ERR, what
         else:
@@ -352,33 +353,34 @@ def full_disk(account):
         filling.unlink()
 
 
-def test_on_a_full_disk_logins_work_and_codes_are_good_once(harness, products, account, service):
-    enrolled = enroll(account, backup_codes=1)
+def test_on_a_full_disk_logins_work_and_codes_are_good_once(harness, user, service):
+    enrolled = user.enroll(backup_codes=1)
     name = service()
     code = enrolled.authenticator.code_at(START)
-    with full_disk(account):
+    with full_disk(user):
         with pytest.raises(OSError, match="No space"):
-            (account.home / "more").write_bytes(bytes(65536))
+            (user.home / "more").write_bytes(bytes(65536))
         replies = [code, code, enrolled.backup_codes[0], enrolled.backup_codes[0]]
-        logins = harness.run(name, [(account.name, [reply]) for reply in replies], at=START)
-        replaced = run(("enable", "--no-confirm", "--yes", "--force"), account.name)
+        logins = harness.run(name, [(user.name, [reply]) for reply in replies], at=START)
+        replaced = run_subcommand(("enable", "--no-confirm", "--yes", "--force"), user.name)
         assert replaced.returncode == 74 and explains(replaced)
         later = START + 60
-        after = harness.log_in(name, account.name, enrolled.authenticator.code_at(later), at=later)
+        after = user.log_in(name, enrolled.authenticator.code_at(later), at=later)
     assert [login.result for login in logins] == [ACCEPTED, REFUSED] * 2
     assert after.result == ACCEPTED, "a replacement that failed took the enrolment along"
 
 
-def test_on_a_read_only_disk_logins_are_refused_and_told_why(harness, enrolled, account, service, log):
+def test_on_a_read_only_disk_logins_are_refused_and_told_why(user, service, log):
+    enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
-    remount = ["mount", "-o", "remount,ro", account.home.parent]
-    subprocess.run(remount, check=True, timeout=20)
+    remount = ["mount", "-o", "remount,ro", user.home.parent]
+    run(*remount)
     try:
         code = enrolled.authenticator.code_at(START)
-        login = harness.log_in(name, enrolled.user, code, at=START)
+        login = user.log_in(name, code, at=START)
     finally:
-        subprocess.run([*remount[:2], "remount,rw", remount[3]], check=True, timeout=20)
+        run(*remount[:2], "remount,rw", remount[3])
     assert login.result == Result.AUTHINFO_UNAVAIL
     assert login.messages == ["Two-factor authentication could not be checked. Contact the administrator."]
     assert "reason=io-error" in log.of_module(1)[0].text.split()
-    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(name, code, at=START).result == Result.SUCCESS

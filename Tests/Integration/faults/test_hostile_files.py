@@ -6,14 +6,13 @@ Nothing here is proof that a user is not enrolled, so `nullok` lets none of it p
 import os
 import shutil
 import stat
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
+from rig.process import run
 
 PERMIT = "pam_permit.so"
 
@@ -164,15 +163,16 @@ CASES = [
 
 @pytest.mark.parametrize("arguments", [(), ("nullok",)], ids=["strict", "nullok"])
 @pytest.mark.parametrize("target, attack, reasons", CASES, ids=lambda value: getattr(value, "__name__", None))
-def test_it_is_refused(harness, enrolled, account, service, log, tmp_path, target, attack, reasons, arguments):
+def test_it_is_refused(user, service, log, tmp_path, target, attack, reasons, arguments):
+    enrolled = user.enroll()
     tmp_path.chmod(0o755)
-    paths = {"home": account.home, "directory": enrolled.directory}
+    paths = {"home": user.home, "directory": enrolled.directory}
     path = paths.get(target, enrolled.directory / target)
     name = service(*arguments, then=PERMIT)
-    attack(path, account, tmp_path)
+    attack(path, user, tmp_path)
     started = time.monotonic()
     code = enrolled.authenticator.code_at(START)
-    login = harness.log_in(name, enrolled.user, code, at=START, timeout=20)
+    login = user.log_in(name, code, at=START, timeout=20)
     assert time.monotonic() - started < 5, "it waited"
     assert login.killed_by is None
     assert login.result == Result.AUTHINFO_UNAVAIL, (Result(login.result), log.lines())
@@ -184,10 +184,9 @@ def test_it_is_refused(harness, enrolled, account, service, log, tmp_path, targe
 
 @pytest.mark.parametrize("arguments", [(), ("nullok",)], ids=["strict", "nullok"])
 @pytest.mark.parametrize("file", ["credential", "state"])
-def test_a_hard_link_of_another_users_file_is_refused(
-    harness, enrolled, account, new_account, service, log, file, arguments
-):
-    victim = enroll(new_account())
+def test_a_hard_link_of_another_users_file_is_refused(user, new_user, service, log, file, arguments):
+    enrolled = user.enroll()
+    victim = new_user().enroll()
     path = enrolled.directory / file
     path.unlink()
     os.link(victim.directory / file, path)
@@ -195,66 +194,68 @@ def test_a_hard_link_of_another_users_file_is_refused(
     name = service(*arguments, then=PERMIT)
     for enrollment in (victim, enrolled):
         code = enrollment.authenticator.code_at(START)
-        assert harness.log_in(name, enrolled.user, code, at=START).result == Result.AUTHINFO_UNAVAIL
+        assert user.log_in(name, code, at=START).result == Result.AUTHINFO_UNAVAIL
     assert all(INSECURE in message.text.split() for message in log.of_module(2))
     assert path.read_bytes() == before, "another user's file was changed"
 
 
 @pytest.mark.seconds(300)
-def test_a_credential_cut_short_anywhere_is_refused(harness, enrolled_with_backup_codes, service, log):
-    enrolled = enrolled_with_backup_codes
+def test_a_credential_cut_short_anywhere_is_refused(user, service, log):
+    enrolled = user.enroll(backup_codes=10)
     content = enrolled.credential.read_bytes()
     names = [service(then=PERMIT), service("nullok", then=PERMIT)]
     code = enrolled.authenticator.code_at(START)
     for length in range(len(content)):
         enrolled.credential.write_bytes(content[:length])
-        login = harness.log_in(names[length % 2], enrolled.user, code, at=START)
+        login = user.log_in(names[length % 2], code, at=START)
         assert (login.result, login.killed_by) == (Result.AUTHINFO_UNAVAIL, None), f"cut to {length} bytes"
     messages = log.of_module(len(content))
     assert all(CORRUPT in message.text.split() for message in messages)
     enrolled.credential.write_bytes(content)
-    assert harness.log_in(names[0], enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(names[0], code, at=START).result == Result.SUCCESS
 
 
-def test_a_home_of_root_is_not_proof_that_nobody_is_enrolled(harness, products, account, service):
-    os.chown(account.home, 0, 0)
-    login = harness.log_in(service("nullok", then=PERMIT), account.name, "123456", at=START)
+def test_a_home_of_root_is_not_proof_that_nobody_is_enrolled(user, service):
+    os.chown(user.home, 0, 0)
+    login = user.log_in(service("nullok", then=PERMIT), "123456", at=START)
     assert login.result == Result.AUTHINFO_UNAVAIL
 
 
-def test_an_empty_folder_of_ours_is_not_proof_that_nobody_is_enrolled(harness, products, account, service):
-    folder = account.home / ".twofactor"
+def test_an_empty_folder_of_ours_is_not_proof_that_nobody_is_enrolled(user, service):
+    folder = user.home / ".twofactor"
     folder.mkdir(mode=0o700)
-    os.chown(folder, account.uid, account.gid)
-    login = harness.log_in(service("nullok", then=PERMIT), account.name, "123456", at=START)
+    os.chown(folder, user.uid, user.gid)
+    login = user.log_in(service("nullok", then=PERMIT), "123456", at=START)
     assert login.result == Result.AUTHINFO_UNAVAIL
 
 
-def test_a_home_that_is_a_link_of_roots_is_an_ordinary_home(harness, products, account, service, tmp_path):
-    enrolled = enroll(account)
+def test_a_home_that_is_a_link_of_roots_is_an_ordinary_home(user, service, tmp_path):
+    enrolled = user.enroll()
     tmp_path.chmod(0o755)
     for folder in tmp_path.parents:
         if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)
     moved = tmp_path / "home"
-    shutil.copytree(account.home, moved, symlinks=True)
-    subprocess.run(["chown", "-R", f"{account.uid}:{account.gid}", moved], check=True, timeout=10)
-    shutil.rmtree(account.home)
-    account.home.symlink_to(moved)
-    login = harness.log_in(service(), account.name, enrolled.authenticator.code_at(START), at=START)
+    shutil.copytree(user.home, moved, symlinks=True)
+    run("chown", "-R", f"{user.uid}:{user.gid}", moved)
+    shutil.rmtree(user.home)
+    user.home.symlink_to(moved)
+    login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.SUCCESS
 
 
-def test_a_home_that_only_its_owner_may_enter_is_no_obstacle(harness, enrolled, account, service):
-    account.home.chmod(0o700)
-    login = harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(START), at=START)
+def test_a_home_that_only_its_owner_may_enter_is_no_obstacle(user, service):
+    enrolled = user.enroll()
+    user.home.chmod(0o700)
+    login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.SUCCESS
 
 
-def test_files_keep_their_owner_and_mode_through_logins(harness, enrolled, account, service):
-    harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(START), at=START)
+def test_files_keep_their_owner_and_mode_through_logins(user, service):
+    enrolled = user.enroll()
+    user.log_in(service(), enrolled.authenticator.code_at(START), at=START)
     expected = {enrolled.directory: 0o700, enrolled.credential: 0o600, enrolled.state: 0o600}
     for path, mode in expected.items():
         found = path.stat()
-        assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (mode, account.uid, account.gid), path
+        assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (mode, user.uid, user.gid), path
     assert sorted(path.name for path in enrolled.directory.iterdir()) == ["credential", "state"]

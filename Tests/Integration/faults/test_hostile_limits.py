@@ -4,12 +4,11 @@ A limit outlives the switch to root that a set-user-ID program begins with. With
 everybody in behind it, "not asked" would be a pass.
 """
 
-import subprocess
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
+from rig.process import run
 
 KIB, MIB = 1 << 10, 1 << 20
 LIMITS = {
@@ -44,27 +43,27 @@ def limited(harness):
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_no_limit_lets_anybody_in_without_a_code(harness, limited, products, account, service, limit):
-    enrolled = enroll(account, backup_codes=1)
-    subprocess.run(["groupadd", "--force", "asked"], check=True, timeout=20)
-    subprocess.run(["usermod", "--append", "--groups", "asked", account.name], check=True, timeout=20)
+def test_no_limit_lets_anybody_in_without_a_code(limited, user, service, limit):
+    enrolled = user.enroll(backup_codes=1)
+    run("groupadd", "--force", "asked")
+    run("usermod", "--append", "--groups", "asked", user.name)
     names = [service(*words, "max_failures=100", then="pam_permit.so") for words in (("nullok",), ("only_groups=asked",))]
     wrong = enrolled.authenticator.wrong_code(START)
-    results = [limited(limit, value, name, account.name, wrong) for name in names for value in LIMITS[limit]]
+    results = [limited(limit, value, name, user.name, wrong) for name in names for value in LIMITS[limit]]
     assert not {Result.SUCCESS, Result.NOBODY_DECIDED} & set(results), results
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_code_that_passes_under_a_limit_is_used_up(harness, limited, products, account, service, limit):
-    enrolled = enroll(account)
+def test_a_code_that_passes_under_a_limit_is_used_up(limited, user, service, limit):
+    enrolled = user.enroll()
     name = service("window=10")
     fresh = enrolled.state.read_bytes()
     code = enrolled.authenticator.code_at(START)
     passed = 0
     for value in LIMITS[limit]:
         enrolled.state.write_bytes(fresh)
-        result = limited(limit, value, name, account.name, code)
-        again = harness.log_in(name, account.name, code, at=START).result
+        result = limited(limit, value, name, user.name, code)
+        again = user.log_in(name, code, at=START).result
         if result == Result.SUCCESS:
             passed += 1
             assert again == Result.AUTH_ERR, f"accepted twice, {limit} {value}"
@@ -72,5 +71,5 @@ def test_a_code_that_passes_under_a_limit_is_used_up(harness, limited, products,
             # Refused is not used up, unless the process was ended with the state on the disk already.
             assert again == Result.SUCCESS or (result is None and again == Result.AUTH_ERR), f"{again}, {limit} {value}"
         following = enrolled.authenticator.code_at(START, steps=1)
-        assert harness.log_in(name, account.name, following, at=START).result == Result.SUCCESS
+        assert user.log_in(name, following, at=START).result == Result.SUCCESS
     assert passed or limit in ("rttime", "fsize")

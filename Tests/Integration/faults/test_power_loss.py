@@ -5,7 +5,6 @@ last one torn, and without what was not flushed. What somebody was told before t
 """
 
 import json
-import subprocess
 
 import pytest
 from rig.clock import START
@@ -13,6 +12,7 @@ from rig.enrollment import Enrollment, enroll
 from rig.harness import Result
 from rig.machine import COMMAND
 from rig.power import RecordedDisk, obstacle
+from rig.process import run
 
 WIDE = ("window=10", "max_failures=100")
 ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
@@ -54,10 +54,10 @@ class Cuts:
 
 
 @pytest.fixture
-def cuts(harness, products, account, service, tmp_path, figure):
+def cuts(harness, user, service, tmp_path, figure):
     if reason := obstacle():
         pytest.skip(f"no disk can be recorded here: {reason}")
-    return Cuts(harness, service, account, tmp_path, figure)
+    return Cuts(harness, service, user, tmp_path, figure)
 
 
 @pytest.mark.seconds(240)
@@ -103,11 +103,8 @@ def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
     used, code, following = (old.authenticator.code_at(START, steps=steps) for steps in (-1, 0, 1))
 
     def change() -> None:
-        run = subprocess.run(
-            [COMMAND, *arguments, "--user", cuts.account.name, "--json"], capture_output=True, timeout=60
-        )
-        assert run.returncode == 0, run.stderr
-        told.update(json.loads(run.stdout))
+        done = run(COMMAND, *arguments, "--user", cuts.account.name, "--json")
+        told.update(json.loads(done.stdout))
 
     done = set()
     for cut in cuts.after_each(arguments[0], change):
@@ -134,16 +131,16 @@ def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
     assert done == {True, False}, "the moments do not lie on both sides of the change"
 
 
-def test_a_file_that_is_to_be_kept_has_its_name_on_the_disk_before_anything_is_switched_on(products, account, tmp_path):
+def test_a_file_that_is_to_be_kept_has_its_name_on_the_disk_before_anything_is_switched_on(user, tmp_path):
     trace = tmp_path / "trace"
-    kept = account.home / "kept"
-    arguments = (*ENABLE, "--backup-codes-file", str(kept), "--user", account.name, "--json")
+    kept = user.home / "kept"
+    arguments = (*ENABLE, "--backup-codes-file", str(kept), "--user", user.name, "--json")
     under = ("strace", "-f", "-y", "-e", "trace=fsync,renameat,renameat2,openat,open", "-o", str(trace))
-    subprocess.run([*under, COMMAND, *arguments], check=True, capture_output=True, timeout=60)
+    run(*under, COMMAND, *arguments)
     lines = trace.read_text().splitlines()
     file, name = (
         next(number for number, line in enumerate(lines) if "fsync(" in line and f"<{path}>" in line)
-        for path in (kept, account.home)
+        for path in (kept, user.home)
     )
     switched_on = next(number for number, line in enumerate(lines) if "rename" in line and ".twofactor" in line)
     assert file < name < switched_on

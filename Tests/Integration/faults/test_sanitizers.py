@@ -9,14 +9,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from rig.enrollment import Enrollment, enroll
+from rig.enrollment import Enrollment
 from rig.harness import SOURCES, Result, build
 from rig.machine import CHECKOUT
+from rig.process import run
 
 RACE = """
 #include <pthread.h>
@@ -44,18 +44,20 @@ def compile(source: Path, program: Path, sanitizer: str, *flags: str) -> Path:
     """Builds a sanitized program with the compiler that came with Swift; its thread sanitizer wants Swift's libraries."""
     # The module asks for them, and nothing in the host would bring them in.
     wanted = [f"-Wl,-u,__tsan_external_{name}" for name in ("read", "write", "assign_tag", "register_tag")]
-    linking = (*(wanted if sanitizer == "thread" else ()), "-rdynamic", "-fuse-ld=lld", f"-L{LIBRARIES}", "-ldispatch", "-lBlocksRuntime", "-pthread")
+    linking = (
+        *(wanted if sanitizer == "thread" else ()), "-rdynamic", "-fuse-ld=lld", f"-L{LIBRARIES}", "-ldispatch",
+        "-lBlocksRuntime", "-pthread",
+    )
     compiler = str(TOOLCHAIN / "bin/clang")
-    return build([source], program, f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", *flags, *linking, compiler=compiler)
+    return build(
+        [source], program, f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", *flags, *linking, compiler=compiler
+    )
 
 
-def run(program, *arguments, leaks=True, answers=""):
+def run_sanitized(program, *arguments, leaks=True, answers=""):
     options = {"ASAN_OPTIONS": f"detect_leaks={int(leaks)}", "TSAN_OPTIONS": "halt_on_error=1"}
     environment = {**os.environ, **options, "LD_LIBRARY_PATH": str(LIBRARIES)}
-    return subprocess.run(
-        [program, *map(str, arguments)],
-        input=answers, capture_output=True, text=True, timeout=100, env=environment, cwd="/",
-    )
+    return run(program, *map(str, arguments), input=answers, timeout=100, environment=environment, status=None)
 
 
 def is_clean(ended) -> bool:
@@ -71,7 +73,7 @@ def test_the_sanitizer_finds_a_mistake(scratch, kind):
     source = scratch / f"{kind}_mistake.c"
     source.write_text(mistake)
     program = compile(source, scratch / f"{kind}_mistake", sanitizer, "-O0")
-    ended = run(program)
+    ended = run_sanitized(program)
     assert ended.returncode != 0 and ("Sanitizer" in ended.stderr or "runtime error" in ended.stderr)
 
 
@@ -86,11 +88,11 @@ def built(sanitizer: str, name: str) -> Path:
 @pytest.mark.parametrize(
     "sanitizer, mode, times", [("thread", "threads", 10), ("address", "threads", 10), ("address", "repeat", 200)]
 )
-def test_the_sanitizer_finds_nothing(harness, products, account, scratch, sanitizer, mode, times):
+def test_the_sanitizer_finds_nothing(harness, user, scratch, sanitizer, mode, times):
     module = built(sanitizer, "libpam_twofactor.so")
     kinds = ADDRESS if sanitizer == "address" else sanitizer
     host = compile(SOURCES / "endurance.c", scratch / f"{sanitizer}-{mode}", kinds, "-lpam", "-ldl")
-    enrolled = enroll(account, backup_codes=1)
+    enrolled = user.enroll(backup_codes=1)
     name = harness.service(f"{sanitizer}-{mode}", f"auth required {module} max_failures=100 nullok")
     answers = {
         "used": enrolled.authenticator.code_at(time.time()),
@@ -101,45 +103,49 @@ def test_the_sanitizer_finds_nothing(harness, products, account, scratch, saniti
     for kind, answer in answers.items():
         if kind == "backup code":
             times = min(times, 3)
-        ended = run(host, mode, times, harness.services, name, enrolled.user, answer)
+        ended = run_sanitized(host, mode, times, harness.services, name, enrolled.user, answer)
         assert ended.returncode == 0 and is_clean(ended), f"{kind}: {ended.stderr[:4000]}"
         results = {int(status): int(count) for status, count in re.findall(r"^result (\d+) (\d+)$", ended.stdout, re.M)}
         assert results.get(Result.SUCCESS, 0) == (kind in ("used", "backup code")), f"{kind}: {results}"
         assert set(results) <= {Result.SUCCESS, Result.AUTH_ERR, Result.MAXTRIES}
 
 
-def test_the_sanitizer_finds_nothing_in_the_subcommands(products, account):
+def test_the_sanitizer_finds_nothing_in_the_subcommands(user):
     command = built("address", "twofactor")
-    user = ("--user", account.name)
+    whom = ("--user", user.name)
 
     def succeeds(*arguments: str, answers: str = "") -> dict:
         # Who has given up the rights of root cannot look for leaks; nor is there a need to, in a program that ends.
-        ended = run(command, *arguments, *user, "--json", leaks=False, answers=answers)
+        ended = run_sanitized(command, *arguments, *whom, "--json", leaks=False, answers=answers)
         assert ended.returncode == 0 and is_clean(ended), f"{arguments}: {ended.stderr[:4000]}"
         return json.loads(ended.stdout)
 
-    files = ("--backup-codes-file", str(account.home / "kept"), "--qr-file", str(account.home / "code.svg"))
+    files = ("--backup-codes-file", str(user.home / "kept"), "--qr-file", str(user.home / "code.svg"))
     enabled = Enrollment.of(succeeds("enable", "--no-confirm", "--yes", *files))
     added = Enrollment.of(succeeds("device", "add", "other", "--no-confirm", "--type", "hotp", "--algorithm", "sha512"))
     right, wrong = enabled.authenticator.code_at(time.time()), enabled.authenticator.wrong_code(time.time())
     assert succeeds("verify", answers=right + "\n")["valid"]
     assert succeeds("verify", answers=enabled.backup_codes[0] + "\n")["valid"]
     assert succeeds("verify", answers=added.authenticator.code_for_counter(0) + "\n")["valid"]
-    ended = run(command, "verify", *user, leaks=False, answers=wrong + "\n")
+    ended = run_sanitized(command, "verify", *whom, leaks=False, answers=wrong + "\n")
     assert ended.returncode == 1 and is_clean(ended), ended.stderr[:4000]
-    for arguments in (("show", "--name", "phone"), ("status",), ("device", "list"), ("backup-codes",), ("device", "remove", "other")):
+    for arguments in (
+        ("show", "--name", "phone"), ("status",), ("device", "list"), ("backup-codes",), ("device", "remove", "other")
+    ):
         succeeds(*arguments)
     key, base32 = "3132333435363738393031323334353637383930", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     succeeds("device", "add", "token", "--type", "hotp", "--ask-key", "--no-confirm", answers=key + "\n")
     for text in (
         f'{base32}\n" TOTP_AUTH\n" WINDOW_SIZE 17\n" DISALLOW_REUSE 1\n" LAST0 ::1 1\n" OTHER\n12345678\n',
-        f"HOTP {account.name} + {key} 7 123456 2026-01-31T12:00:00L\nHOTP/T30/8 {account.name} - {key}30 0 12345678\n",
+        f"HOTP {user.name} + {key} 7 123456 2026-01-31T12:00:00L\nHOTP/T30/8 {user.name} - {key}30 0 12345678\n",
         f"otpauth://hotp/Big%20Corp:x?secret={base32}&counter=7&digits=8&algorithm=SHA512&image=x\n",
     ):
         succeeds("import", "--force", "--backup-codes", "1", answers=text)
-    ended = run(command, "import", "--all", "--force", leaks=False, answers=f"HOTP {account.name} - {key}\nHOTP nobody-here - 1\n")
+    ended = run_sanitized(
+        command, "import", "--all", "--force", leaks=False, answers=f"HOTP {user.name} - {key}\nHOTP nobody-here - 1\n"
+    )
     assert ended.returncode == 1 and "1 of 2 accounts" in ended.stdout and is_clean(ended), ended.stderr[:4000]
     for arguments in (("unlock",), ("users",), ("enable", "--force", "--no-confirm", "--yes"), ("disable",)):
         succeeds(*arguments)
-    ended = run(command, "doctor", "--json", leaks=False)
+    ended = run_sanitized(command, "doctor", "--json", leaks=False)
     assert ended.returncode in (0, 1, 78) and is_clean(ended), ended.stderr[:4000]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from rig import machine
-from rig.enrollment import enroll
 
 sys.path.insert(0, str(machine.CHECKOUT / "Tests/Benchmark"))
 
@@ -26,9 +25,10 @@ def host(tmp_path_factory):
 
 
 @pytest.fixture
-def orders(enrolled_with_backup_codes, service):
+def orders(user, service):
     """What the host is told for a login with a right and one with a wrong code."""
-    enrolled, name = enrolled_with_backup_codes, service()
+    enrolled = user.enroll(backup_codes=10)
+    enrolled, name = enrolled, service()
     now = time.time()
     codes = {"right": enrolled.authenticator.code_at(now), "wrong": enrolled.authenticator.wrong_code(now)}
     return {kind: f"here {name} {enrolled.user} {code}" for kind, code in codes.items()}
@@ -49,10 +49,10 @@ def test_a_login_executes_few_instructions(host, harness, orders, tmp_path, kind
     assert 8_000 < found <= MOST_INSTRUCTIONS[kind] * (1 if has_avx2 else WITHOUT_AVX2)
 
 
-def test_more_devices_are_no_more_system_calls(host, harness, service, new_account, tmp_path):
+def test_more_devices_are_no_more_system_calls(host, harness, service, new_user, tmp_path):
     found = []
     for devices in (1, 8):
-        enrolled, name = enroll(new_account()), service()
+        enrolled, name = new_user().enroll(), service()
         text = enrolled.credential.read_text().splitlines(keepends=True)
         (line,) = (line for line in text if line.startswith("device "))
         # Each with a secret of its own: the first letter is another.
@@ -71,9 +71,9 @@ def test_more_devices_are_no_more_system_calls(host, harness, service, new_accou
     assert found[0] == found[1]
 
 
-def test_whoever_is_not_enrolled_costs_no_look_into_files(host, harness, service, new_account, tmp_path):
+def test_whoever_is_not_enrolled_costs_no_look_into_files(host, harness, service, new_user, tmp_path):
     """A pass by nullok looks whether there is an enrolment, and opens nothing else for it."""
-    user = new_account()
+    user = new_user()
     name = service("nullok")
     order = f"here {name} {user.name} 123456"
     trace = counts.trace_of_login(host, harness.services, order, order, tmp_path)
@@ -82,8 +82,8 @@ def test_whoever_is_not_enrolled_costs_no_look_into_files(host, harness, service
     assert len(calls) <= MOST_SYSTEM_CALLS_OF_A_PASS and not {"fdatasync", "pread64", "pwrite64"} & set(calls)
 
 
-def test_whoever_is_exempt_costs_no_look_into_the_home(host, harness, service, new_account, tmp_path):
-    user = new_account()
+def test_whoever_is_exempt_costs_no_look_into_the_home(host, harness, service, new_user, tmp_path):
+    user = new_user()
     name = service(f"exempt_groups={user.gid}")
     order = f"here {name} {user.name} 123456"
     trace = counts.trace_of_login(host, harness.services, order, order, tmp_path)

@@ -3,8 +3,7 @@
 import pytest
 from rig import machine
 from rig.clock import START
-from rig.endurance import QUIET, run
-from rig.enrollment import enroll
+from rig.endurance import QUIET, run_endurance
 from rig.harness import Result
 
 
@@ -17,28 +16,26 @@ def assert_flat(memory) -> str:
 
 
 def test_a_thousand_loads_and_unloads_leave_nothing(endurance):
-    _, memory = run(endurance, "cycles", 1000, machine.modules_directory() / "pam_twofactor.so")
+    _, memory = run_endurance(endurance, "cycles", 1000, machine.modules_directory() / "pam_twofactor.so")
     assert_flat(memory)
 
 
-def test_eight_threads_with_two_handles_each_get_their_answers(endurance, harness, products, account, service):
-    enrolled = enroll(account)
+def test_eight_threads_with_two_handles_each_get_their_answers(endurance, harness, user, service):
+    enrolled = user.enroll()
     name = service("max_failures=100")
     right = enrolled.authenticator.code_at(START)
-    results, _ = run(endurance, "threads", 20, harness.services, name, enrolled.user, right)
+    results, _ = run_endurance(endurance, "threads", 20, harness.services, name, enrolled.user, right)
     assert results == {Result.SUCCESS: 1, Result.AUTH_ERR: 8 * 2 * 20 - 1}
 
 
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("kind", ["right code", "wrong code", "used code", "locked", "malformed", "backup code", "unknown"])
-def test_ten_thousand_logins_do_not_grow_the_process(
-    endurance, harness, enrolled_with_backup_codes, service, kind, figure
-):
-    enrolled = enrolled_with_backup_codes
+def test_ten_thousand_logins_do_not_grow_the_process(endurance, harness, user, service, kind, figure):
+    enrolled = user.enroll(backup_codes=10)
     name = service("max_failures=100")
     code, wrong = enrolled.authenticator.code_at(START), enrolled.authenticator.wrong_code(START)
     if kind == "used code":
-        assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+        assert user.log_in(name, code, at=START).result == Result.SUCCESS
     answer, expected = {
         "right code": (code, Result.SUCCESS),
         "wrong code": (wrong, Result.AUTH_ERR),
@@ -53,7 +50,9 @@ def test_ten_thousand_logins_do_not_grow_the_process(
     user = "nobody-of-this-name" if kind == "unknown" else enrolled.user
     # The same state before each login, or only the first would be what it is to be.
     state = () if kind in ("locked", "unknown") else (enrolled.state,)
-    results, memory = run(endurance, "repeat", times, harness.services, name, user, answer, *state, under=QUIET)
+    results, memory = run_endurance(
+        endurance, "repeat", times, harness.services, name, user, answer, *state, under=QUIET
+    )
     if kind == "locked":
         assert results == {Result.AUTH_ERR: 100, Result.MAXTRIES: times - 100}
     else:
@@ -61,8 +60,8 @@ def test_ten_thousand_logins_do_not_grow_the_process(
     figure(f"{times} logins of one process, {kind}: {assert_flat(memory)}")
 
 
-def test_valgrind_finds_no_error_and_nothing_lost(endurance, harness, products, account, service, tmp_path):
-    enrolled = enroll(account, backup_codes=1)
+def test_valgrind_finds_no_error_and_nothing_lost(endurance, harness, user, service, tmp_path):
+    enrolled = user.enroll(backup_codes=1)
     name = service()
     report = tmp_path / "valgrind"
     valgrind = (
@@ -77,6 +76,6 @@ def test_valgrind_finds_no_error_and_nothing_lost(endurance, harness, products, 
         (enrolled.backup_codes[0], Result.SUCCESS),
         ("letters", Result.AUTH_ERR),
     ):
-        results, _ = run(endurance, "repeat", 1, harness.services, name, account.name, answer, under=valgrind)
+        results, _ = run_endurance(endurance, "repeat", 1, harness.services, name, user.name, answer, under=valgrind)
         assert results == {expected: 1}
         assert report.read_text() == ""

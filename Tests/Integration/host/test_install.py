@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rig import machine
 from rig.machine import CHECKOUT, PRODUCT, modules_directory
+from rig.process import run
 
 INSTALLED = [
     "usr/local/bin/twofactor",
@@ -23,15 +24,13 @@ INSTALLED = [
 ]
 
 
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [CHECKOUT / "scripts" / script, *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
+def run_script(script: str, *arguments: str) -> subprocess.CompletedProcess:
+    return run(CHECKOUT / "scripts" / script, *map(str, arguments), status=None)
 
 
 def quietly(script: str, *arguments: str) -> list[str]:
     """Runs a script that warns of nothing, and returns the lines that it prints."""
-    done = run(script, *arguments)
+    done = run_script(script, *arguments)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout.splitlines()
 
@@ -86,22 +85,22 @@ def test_the_host_is_left_as_it_was_after_install_and_uninstall(products, reques
     made, following = quietly("install")
     assert made.startswith("installed: ") and "/pam_twofactor.so /usr/local/bin/twofactor; " in made
     assert following.startswith("next: sudo /usr/local/bin/twofactor doctor, ")
-    assert subprocess.run(["twofactor", "--version"], capture_output=True, timeout=20).returncode == 0
+    run("twofactor", "--version")
     assert all((Path("/") / name).exists() for name in INSTALLED)
     quietly("install")
     quietly("uninstall")
-    assert quietly("uninstall") == ["nothing to remove: twofactor is not installed"]
     assert {root: files(root) for root in roots} == before
     assert not Path("/etc/fail2ban/filter.d/twofactor.conf").exists()
+    assert quietly("uninstall") == ["nothing to remove: twofactor is not installed"]
 
 
 def test_what_the_administrator_changed_stays_and_is_named(tmp_path):
     quietly("install", "--destdir", tmp_path)
     service = tmp_path / "etc/pam.d/twofactor"
     service.write_text("auth required pam_sss.so\n")
-    again = run("install", "--destdir", tmp_path)
+    again = run_script("install", "--destdir", tmp_path)
     assert again.returncode == 0 and str(service) in again.stderr
-    gone = run("uninstall", "--destdir", tmp_path)
+    gone = run_script("uninstall", "--destdir", tmp_path)
     assert gone.returncode == 0 and str(service) in gone.stderr
     assert files(tmp_path) == {"etc/pam.d/twofactor"}
 
@@ -120,7 +119,7 @@ def test_uninstall_refuses_while_a_stack_names_the_module(tmp_path, how):
     stack = tmp_path / "etc/pam.d/sshd"
     stack.write_text("#%PAM-1.0\n" + STACKS[how])
     before = files(tmp_path)
-    refused = run("uninstall", "--destdir", tmp_path)
+    refused = run_script("uninstall", "--destdir", tmp_path)
     assert refused.returncode == 1 and f"{stack}, line 2," in refused.stderr
     assert len(refused.stderr.splitlines()) == 1 and "remove that rule first" in refused.stderr
     assert files(tmp_path) == before
@@ -159,15 +158,15 @@ def test_no_moment_is_without_the_module(tmp_path):
     "benchmark build check-module clean-root demo dependencies install package sandbox uninstall".split(),
 )
 def test_help_is_there_and_a_wrong_option_is_a_usage_error_of_one_line(script):
-    assert run(script, "--help").stdout.startswith(f"Usage: scripts/{script}")
-    wrong = run(script, "--wrong")
+    assert run_script(script, "--help").stdout.startswith(f"Usage: scripts/{script}")
+    wrong = run_script(script, "--wrong")
     assert (wrong.returncode, wrong.stdout) == (64, "")
     assert wrong.stderr == f"{script}: unknown argument --wrong: see scripts/{script} --help\n"
 
 
 @pytest.mark.parametrize("script", ["clean-root", "dependencies", "sandbox"])
 def test_what_is_to_be_done_has_to_be_said(script):
-    nothing = run(script)
+    nothing = run_script(script)
     assert (nothing.returncode, len(nothing.stderr.splitlines())) == (64, 1)
     assert nothing.stderr.endswith(f" was given: see scripts/{script} --help\n")
 
@@ -176,6 +175,6 @@ def test_what_is_to_be_done_has_to_be_said(script):
 def test_completions_can_be_read_by_their_shell(shell, check):
     script = PRODUCT / "completions" / f"twofactor.{shell}"
     assert "backup-codes" in script.read_text()
-    if subprocess.run(["which", check[0]], capture_output=True).returncode != 0:
+    if run("which", check[0], status=None).returncode != 0:
         pytest.skip(f"{shell} is not installed here")
-    assert subprocess.run([*check, script], timeout=20).returncode == 0
+    run(*check, script)

@@ -1,7 +1,6 @@
 """The tests' own tools: that they work, and that they can find what they look for."""
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from rig.clock import standing_at
 from rig.harness import FAILURE, NO_ARRAY, NULL, SOURCES, Answer, Result, build
 from rig.one_time_password import Authenticator
+from rig.process import run
 from rig.ssh import Client, Server, make_key
 
 pytestmark = pytest.mark.machinery
@@ -35,10 +35,10 @@ def test_the_reference_agrees_with_rfc_6238(algorithm, length, codes):
     assert [authenticator.code_at(time) for time in times] == codes.split()
 
 
-def test_the_sandbox_is_a_copy_that_others_do_not_see(account):
+def test_the_sandbox_is_a_copy_that_others_do_not_see(user):
     assert os.getpid() != 1 and Path("/run/sandbox/syslog").exists()
-    assert account.home.is_dir()
-    listening = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, timeout=10).stdout
+    assert user.home.is_dir()
+    listening = run("ip", "-o", "link", status=None).stdout
     assert listening.count("\n") == 1, "a network beyond loopback"
 
 
@@ -50,7 +50,7 @@ def test_homes_are_on_a_journaled_file_system_where_there_is_one():
 
 
 def test_the_log_is_caught(log):
-    subprocess.run(["logger", "--priority", "authpriv.notice", "--tag", "someone", "one\ttwo"], check=True, timeout=10)
+    run("logger", "--priority", "authpriv.notice", "--tag", "someone", "one\ttwo")
     for _ in range(100):
         if log.messages():
             break
@@ -72,52 +72,49 @@ def test_a_stack_in_which_nobody_decided_is_refused(harness):
     assert harness.log_in(followed, "root").result == Result.SUCCESS
 
 
-def test_the_harness_answers_as_written(harness, new_account, password):
-    account = new_account(password=password)
+def test_the_harness_answers_as_written(harness, user, password):
     service = harness.service("unix", "auth required pam_unix.so")
-    right = harness.log_in(service, account.name, password, setcred=True)
+    right = user.log_in(service, password, setcred=True)
     assert (right.result, right.setcred, right.prompts) == (Result.SUCCESS, 0, ["Password: "])
     both = Answer("text-and-failure", password.encode())
     for answer in ["wrong", "", b"\x01\xff", b"7" * 4096, NULL, NO_ARRAY, FAILURE, both]:
-        wrong = harness.log_in(service, account.name, answer)
+        wrong = user.log_in(service, answer)
         assert wrong.result not in (None, Result.SUCCESS)
-    assert harness.log_in(service, account.name).unanswered == 1
+    assert user.log_in(service).unanswered == 1
 
 
-def test_the_harness_reports_the_delay_instead_of_sleeping(harness, new_account, password):
-    account = new_account(password=password)
+def test_the_harness_reports_the_delay_instead_of_sleeping(harness, user):
     started = time.monotonic()
-    login = harness.log_in(harness.service("delay", "auth required pam_unix.so"), account.name, "wrong")
+    login = user.log_in(harness.service("delay", "auth required pam_unix.so"), "wrong")
     assert login.delay > 0 and time.monotonic() - started < 1.5
 
 
 def test_the_clock_stands_where_it_is_put():
     for time_in_2106 in (4294967296, 4294967355):
-        date = subprocess.run(["/bin/date", "+%s"], env=standing_at(time_in_2106), capture_output=True, timeout=10)
-        assert date.stdout == b"%d\n" % time_in_2106
+        date = run("/bin/date", "+%s", environment=standing_at(time_in_2106), status=None)
+        assert date.stdout == "%d\n" % time_in_2106
 
 
-def test_a_module_without_a_lock_is_caught_by_the_race(harness, account, scratch):
+def test_a_module_without_a_lock_is_caught_by_the_race(harness, user, scratch):
     module = build([SOURCES / "unlocked.c"], scratch / "unlocked.so", "-shared", "-fPIC", "-lpam")
-    file = account.home / "used"
+    file = user.home / "used"
     service = harness.service("unlocked", f"auth required {module} {file}")
     accepted = []
     for number in range(5):
-        logins = harness.run(service, [(account.name, [f"{number:06}"])], times=30, at_once=True)
+        logins = harness.run(service, [(user.name, [f"{number:06}"])], times=30, at_once=True)
         assert len(logins) == 30
         accepted.append(sum(login.result == Result.SUCCESS for login in logins))
     assert max(accepted) > 1, accepted
 
 
-def test_a_real_ssh_login_by_password_and_by_key(new_account, password, scratch):
-    account = new_account(password=password)
+def test_a_real_ssh_login_by_password_and_by_key(user, password, scratch):
     Path("/etc/pam.d/machinery-sshd").write_text(
         "auth required pam_unix.so nodelay\naccount required pam_unix.so\nsession required pam_permit.so\n"
     )
-    key = make_key(account, scratch)
+    key = make_key(user, scratch)
     with Server("machinery-sshd", scratch / "machinery", "publickey keyboard-interactive:pam") as server:
         for word, let_in in ((password, True), ("wrong", False)):
-            client = server.connect(account)
+            client = server.connect(user)
             client.answer(Client.PASSWORD, word)
             assert client.is_let_in() == let_in
-        assert server.connect(account, key=key).is_let_in()
+        assert server.connect(user, key=key).is_let_in()

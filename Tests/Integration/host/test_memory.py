@@ -2,13 +2,12 @@
 
 import base64
 import os
-import subprocess
 import sys
 
 import pytest
 from rig.clock import START, standing_at
-from rig.enrollment import enroll
 from rig.harness import SOURCES, Result, build
+from rig.process import run
 
 
 @pytest.fixture(scope="session")
@@ -82,16 +81,16 @@ def search(
     lines = [("answer", "-", answer.encode()), ("plant", "plant", planted)]
     lines += [("needle", name, data) for name, data in wanted.items()]
     script = "".join(f"{word} {name} {bytes(255 - byte for byte in data).hex()}\n" for word, name, data in lines)
-    run = subprocess.run(
-        [program, harness.services, service, user],
-        input=script, capture_output=True, text=True, timeout=60, env={**os.environ, **standing_at(START), **environment},
+    done = run(
+        program, harness.services, service, user, input=script,
+        environment={**os.environ, **standing_at(START), **environment},
     )
-    assert run.returncode == 0, run.stderr
-    first, *found = run.stdout.splitlines()
+    first, *found = done.stdout.splitlines()
     return int(first.split()[1]), found
 
 
-def test_the_search_finds_what_is_there(searching, harness, enrolled, service):
+def test_the_search_finds_what_is_there(searching, harness, user, service):
+    enrolled = user.enroll()
     secret = enrolled.authenticator.secret
     wanted = needles(secret, ["123456"])
     for planted in (b"123456", secret, base64.b32encode(secret), swapped(bytes(byte ^ 0x36 for byte in secret))):
@@ -104,8 +103,8 @@ CASES += [("sha256", "right code"), ("sha512", "right code")]
 
 
 @pytest.mark.parametrize("algorithm, kind", CASES)
-def test_nothing_secret_is_left_in_memory(searching, harness, products, account, service, kind, algorithm):
-    enrolled = enroll(account, "--algorithm", algorithm, backup_codes=2)
+def test_nothing_secret_is_left_in_memory(searching, harness, user, service, kind, algorithm):
+    enrolled = user.enroll("--algorithm", algorithm, backup_codes=2)
     name = service()
     code = enrolled.authenticator.code_at(START)
     # Six zeros would be found anywhere.
@@ -120,10 +119,10 @@ def test_nothing_secret_is_left_in_memory(searching, harness, products, account,
     }
     answer, expected = answers[kind]
     if kind == "used code":
-        assert harness.log_in(name, account.name, code, at=START).result == Result.SUCCESS
+        assert user.log_in(name, code, at=START).result == Result.SUCCESS
     typed = [answer, answer.replace("-", "")]
     result, found = search(
-        searching, harness, name, account.name, answer, needles(enrolled.authenticator.secret, sorted({*typed}))
+        searching, harness, name, user.name, answer, needles(enrolled.authenticator.secret, sorted({*typed}))
     )
     assert result == expected
     assert not found, "\n".join(found)
@@ -136,14 +135,12 @@ WITHOUT_SHA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-SSSE3"}
 
 @pytest.mark.parametrize("processor", [{}, WITHOUT_SHA], ids=["with what it has", "without SHA"])
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
-def test_nothing_that_a_hash_made_of_the_key_is_left(
-    searching, harness, products, account, service, algorithm, processor
-):
-    enrolled = enroll(account, "--algorithm", algorithm)
+def test_nothing_that_a_hash_made_of_the_key_is_left(searching, harness, user, service, algorithm, processor):
+    enrolled = user.enroll("--algorithm", algorithm)
     wanted = needles(enrolled.authenticator.secret, []) | schedules(algorithm, enrolled.authenticator.secret)
     name = service()
     for steps in (0, 1):
         code = enrolled.authenticator.code_at(START, steps=steps)
-        result, found = search(searching, harness, name, account.name, code, wanted, **processor)
+        result, found = search(searching, harness, name, user.name, code, wanted, **processor)
         assert result == Result.SUCCESS
         assert not found, "\n".join(found)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rig.harness import build
 from rig.machine import CHECKOUT
+from rig.process import run
 
 pytestmark = pytest.mark.machinery
 
@@ -30,7 +31,7 @@ def check(folder: Path, declarations: str = "", answer: str = "1", *flags: str) 
     source = folder / "module.c"
     source.write_text(SOURCE % (declarations, answer))
     module = build([source], folder / "module.so", *HARDENED, *flags)
-    return subprocess.run([CHECKOUT / "scripts/check-module", module], capture_output=True, text=True, timeout=60)
+    return run(CHECKOUT / "scripts/check-module", module, status=None)
 
 
 @pytest.mark.parametrize("declarations", ["", TRAP], ids=["plain", "with a trap out of reach"])
@@ -65,11 +66,11 @@ def test_a_module_that_may_be_unloaded_is_refused(tmp_path):
     source = tmp_path / "module.c"
     source.write_text(SOURCE % ("", "1"))
     module = build([source], tmp_path / "module.so", "-shared", "-fPIC", "-Wl,-z,now", "-lpam")
-    found = subprocess.run([CHECKOUT / "scripts/check-module", module], capture_output=True, text=True, timeout=60)
+    found = run(CHECKOUT / "scripts/check-module", module, status=None)
     assert found.returncode != 0 and "may be unloaded" in found.stderr
 
 
 def test_a_module_that_is_not_there_is_named(tmp_path):
     script = CHECKOUT / "scripts/check-module"
-    found = subprocess.run([script, tmp_path / "none.so"], capture_output=True, text=True, timeout=60)
+    found = run(script, tmp_path / "none.so", status=None)
     assert found.returncode != 0 and "run scripts/build first" in found.stderr

@@ -3,22 +3,20 @@
 import os
 import re
 import shutil
-import subprocess
 import time
 
 import pytest
 from rig import machine
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import FAILURE, NULL, Answer, Result
+from rig.process import run
 
 MARKS = ("answer begins", "login returns")
 FLUSHES = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
 
 
 def test_the_module_brings_only_what_it_may(products):
-    check = subprocess.run([machine.CHECKOUT / "scripts/check-module"], capture_output=True, text=True, timeout=60)
-    assert check.returncode == 0, check.stderr
+    run(machine.CHECKOUT / "scripts/check-module")
 
 
 def logins_of_every_outcome(harness, account, enrolled, service):
@@ -73,8 +71,9 @@ def logins_of_every_outcome(harness, account, enrolled, service):
     yield "closed home", log_in(right)
 
 
-def test_no_outcome_changes_the_process(harness, account, enrolled_with_backup_codes, service, log):
-    outcomes = list(logins_of_every_outcome(harness, account, enrolled_with_backup_codes, service))
+def test_no_outcome_changes_the_process(harness, user, service, log):
+    enrolled = user.enroll(backup_codes=10)
+    outcomes = list(logins_of_every_outcome(harness, user, enrolled, service))
     results = {login.result for _, login in outcomes}
     assert results >= {0, 3, 7, 9, 11, 19}, "not every return value was reached"
     for outcome, login in outcomes:
@@ -89,11 +88,12 @@ def test_no_outcome_changes_the_process(harness, account, enrolled_with_backup_c
     assert len(said) == len(outcomes) and all(" harness[" in line for line in said)
 
 
-def test_groups_and_umask_of_a_host_survive(harness, enrolled, service):
+def test_groups_and_umask_of_a_host_survive(user, service):
     # A host with groups, a mask and a folder of its own, as a session manager may be.
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     under = ("setpriv", "--groups=4,24,27", "sh", "-c", 'umask 027; cd /usr; exec "$@"', "sh")
-    login = harness.log_in(service(), enrolled.user, code, at=START, states=True, under=under)
+    login = user.log_in(service(), code, at=START, states=True, under=under)
     assert login.result == Result.SUCCESS
     before = login.states["before"]
     assert login.states["after"] == before
@@ -106,14 +106,13 @@ HOSTS = pytest.mark.parametrize("host", [WITH_GROUPS, WITHOUT_GROUPS], ids=["wit
 
 @HOSTS
 @pytest.mark.parametrize("needs_groups", [False, True], ids=["open", "for a group"])
-def test_the_home_is_touched_with_the_users_groups_alone(harness, enrolled, service, tmp_path, host, needs_groups):
+def test_the_home_is_touched_with_the_users_groups_alone(user, service, tmp_path, host, needs_groups):
+    enrolled = user.enroll()
     if needs_groups:
         move_behind_a_group(enrolled.user)
     trace = tmp_path / "trace"
     under = (*host, "strace", "-f", "-o", str(trace))
-    login = harness.log_in(
-        service(), enrolled.user, enrolled.authenticator.code_at(START), at=START, states=True, under=under
-    )
+    login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START, states=True, under=under)
     assert login.result == Result.SUCCESS
     assert login.states["after"] == login.states["before"]
     groups, at_the_state = "4, 24, 27" if host == WITH_GROUPS else "", []
@@ -130,16 +129,17 @@ def move_behind_a_group(user: str) -> None:
     """Moves the home of a user into a folder that none but a group of the user's may pass."""
     folder, group = f"/home/of-{user}", f"g{user}"
     os.mkdir(folder)
-    subprocess.run(["groupadd", group], check=True, timeout=20)
+    run("groupadd", group)
     home = ["--home", f"{folder}/{user}", "--move-home"]
-    subprocess.run(["usermod", "--append", "--groups", group, *home, user], check=True, timeout=20)
+    run("usermod", "--append", "--groups", group, *home, user)
     os.chmod(folder, 0o750)
     shutil.chown(folder, "root", group)
 
 
 @HOSTS
 @pytest.mark.parametrize("call", ["getgroups", "setgroups", "setfsgid", "setfsuid"])
-def test_a_host_that_may_not_become_the_user_touches_no_home(harness, enrolled, service, tmp_path, host, call):
+def test_a_host_that_may_not_become_the_user_touches_no_home(harness, user, service, tmp_path, host, call):
+    enrolled = user.enroll()
     trace = tmp_path / "trace"
     # The first setfsuid asks who it is.
     fault = f"inject={call}:error=EPERM:when={2 if call == 'setfsuid' else 1}"
@@ -168,30 +168,34 @@ def as_account(harness, account, groups: str = "") -> tuple[str, ...]:
     return ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", groups)
 
 
-def test_a_program_of_the_user_itself_can_ask(harness, enrolled, account, service):
+def test_a_program_of_the_user_itself_can_ask(harness, user, service):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
-    login = harness.log_in(service(), enrolled.user, code, states=True, under=as_account(harness, account))
+    login = user.log_in(service(), code, states=True, under=as_account(harness, user))
     assert login.result == Result.SUCCESS
     assert login.states["after"] == login.states["before"]
-    assert harness.log_in(service(), enrolled.user, code).result == Result.AUTH_ERR
+    assert user.log_in(service(), code).result == Result.AUTH_ERR
 
 
 @pytest.mark.parametrize("groups", ["", "4,24,27"], ids=["without groups", "with groups"])
-def test_a_program_of_another_user_can_not(harness, enrolled, new_account, service, groups):
+def test_a_program_of_another_user_can_not(harness, user, new_user, service, groups):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
-    login = harness.log_in(service("nullok"), enrolled.user, code, under=as_account(harness, new_account(), groups))
+    login = user.log_in(service("nullok"), code, under=as_account(harness, new_user(), groups))
     assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED)
 
 
 @pytest.mark.parametrize("variable", ["HOME", "TZ", "XDG_CONFIG_HOME", "OPENSSL_CONF", "OPENSSL_ia32cap", "LANG"])
-def test_no_environment_variable_makes_a_difference(harness, enrolled, service, variable):
+def test_no_environment_variable_makes_a_difference(user, service, variable):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     under = ("env", f"{variable}=/nonexistent")
-    assert harness.log_in(service(), enrolled.user, code, at=START, under=under).result == Result.SUCCESS
+    assert user.log_in(service(), code, at=START, under=under).result == Result.SUCCESS
 
 
 @pytest.mark.seconds(240)
-def test_one_process_can_log_in_many_times(harness, enrolled, service):
+def test_one_process_can_log_in_many_times(harness, user, service):
+    enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(START)
     logins = [(enrolled.user, [answer]) for answer in (enrolled.authenticator.code_at(START), wrong, "letters", "")]
     outcome = harness.run(service(), logins, times=250, at=START, states=True, timeout=200)
@@ -213,22 +217,22 @@ def calls_of_an_answer(harness, service, enrolled, answer, trace, at=START) -> l
 
 
 @pytest.mark.parametrize("kind", ["right", "wrong", "reused"])
-def test_an_answer_costs_at_most_sixty_system_calls(harness, enrolled, service, tmp_path, kind):
+def test_an_answer_costs_at_most_sixty_system_calls(harness, user, service, tmp_path, kind):
+    enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at(START)
     if kind == "reused":
-        harness.log_in(name, enrolled.user, code, at=START)
+        user.log_in(name, code, at=START)
     answer = enrolled.authenticator.wrong_code(START) if kind == "wrong" else code
     calls = calls_of_an_answer(harness, name, enrolled, answer, tmp_path / "trace")
     assert 0 < len(calls) <= 60, " ".join(calls)
 
 
-def test_a_code_is_on_disk_before_it_is_accepted(harness, enrolled, service, tmp_path):
+def test_a_code_is_on_disk_before_it_is_accepted(user, service, tmp_path):
+    enrolled = user.enroll()
     trace = tmp_path / "trace"
     under = ("strace", "-f", "-y", "-o", str(trace))
-    login = harness.log_in(
-        service(), enrolled.user, enrolled.authenticator.code_at(START), at=START, marks=True, under=under
-    )
+    login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START, marks=True, under=under)
     assert login.result == Result.SUCCESS
     lines = trace.read_text().splitlines()
     written = max(n for n, line in enumerate(lines) if re.search(r"pwrite64\(\d+<[^>]*/state>", line))
@@ -237,11 +241,11 @@ def test_a_code_is_on_disk_before_it_is_accepted(harness, enrolled, service, tmp
     assert written < flushed < answered
 
 
-def test_no_descriptor_is_open_to_a_program_that_is_started(harness, enrolled, service, tmp_path):
+def test_no_descriptor_is_open_to_a_program_that_is_started(user, service, tmp_path):
+    enrolled = user.enroll()
     trace = tmp_path / "trace"
-    harness.log_in(
+    user.log_in(
         service(),
-        enrolled.user,
         enrolled.authenticator.code_at(START),
         at=START,
         under=("strace", "-f", "-e", "trace=open,openat,openat2,memfd_create,socket,dup,pipe2", "-o", str(trace)),
@@ -251,37 +255,37 @@ def test_no_descriptor_is_open_to_a_program_that_is_started(harness, enrolled, s
     assert opened and all("O_CLOEXEC" in line for line in opened), opened
 
 
-def test_the_users_files_are_only_touched_as_the_user(harness, enrolled, account, service, tmp_path):
+def test_the_users_files_are_only_touched_as_the_user(user, service, tmp_path):
+    enrolled = user.enroll()
     trace = tmp_path / "trace"
-    harness.log_in(
-        service(), enrolled.user, enrolled.authenticator.code_at(START), at=START, under=("strace", "-f", "-o", str(trace))
-    )
+    user.log_in(service(), enrolled.authenticator.code_at(START), at=START, under=("strace", "-f", "-o", str(trace)))
     lines = trace.read_text().splitlines()
-    switched = next(n for n, line in enumerate(lines) if f"setfsuid({account.uid})" in line)
+    switched = next(n for n, line in enumerate(lines) if f"setfsuid({user.uid})" in line)
     touched = [n for n, line in enumerate(lines) if re.search(r'openat.*"(\.twofactor|credential|state)"', line)]
     assert touched and min(touched) > switched
     assert any("setfsuid(0)" in line for line in lines[max(touched) :])
     assert not [line for line in lines if re.search(r"\bset(res|re)?uid\(", line)]
 
 
-def test_a_killed_login_blocks_nobody(harness, enrolled, service):
+def test_a_killed_login_blocks_nobody(user, service):
+    enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at(START)
     inject = ("strace", "-f", "-o", "/dev/null", "-e", "inject=pwrite64:signal=SIGKILL:when=1")
     with pytest.raises(AssertionError, match="ended with"):
-        harness.log_in(name, enrolled.user, code, at=START, under=inject)
+        user.log_in(name, code, at=START, under=inject)
     later = START + 60
-    login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(later), at=later)
+    login = user.log_in(name, enrolled.authenticator.code_at(later), at=later)
     assert login.result == Result.SUCCESS
 
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EDQUOT", "EROFS"])
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
-def test_a_state_that_cannot_be_written_lets_nobody_in(harness, products, account, service, log, call, error):
-    enrolled = enroll(account, backup_codes=1)
+def test_a_state_that_cannot_be_written_lets_nobody_in(user, service, log, call, error):
+    enrolled = user.enroll(backup_codes=1)
     name = service("nullok", then="pam_permit.so")
     inject = ("strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:error={error}")
     for answer in (enrolled.authenticator.code_at(START), enrolled.backup_codes[0]):
-        login = harness.log_in(name, enrolled.user, answer, at=START, under=inject)
+        login = user.log_in(name, answer, at=START, under=inject)
         assert login.result == Result.AUTHINFO_UNAVAIL
     assert all("reason=io-error" in message.text.split() for message in log.of_module(2))

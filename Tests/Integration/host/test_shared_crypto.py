@@ -3,14 +3,13 @@
 import base64
 import os
 import re
-import subprocess
 
 import pytest
 from rig import machine
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
 from rig.one_time_password import Authenticator
+from rig.process import run
 
 SHARED = machine.CHECKOUT / ".build/shared-crypto/pam_twofactor.so"
 
@@ -46,24 +45,25 @@ def give_secret(enrolled, secret: bytes) -> None:
 
 
 @pytest.mark.parametrize("algorithm", CODES)
-def test_codes_are_those_of_rfc_6238(harness, account, either_service, algorithm):
-    enrolled = enroll(account, "--algorithm", algorithm, "--digits", "8")
+def test_codes_are_those_of_rfc_6238(user, either_service, algorithm):
+    enrolled = user.enroll("--algorithm", algorithm, "--digits", "8")
     give_secret(enrolled, (b"1234567890" * 7)[: LENGTHS[algorithm]])
     for time, code in zip(TIMES, CODES[algorithm].split(), strict=True):
-        assert harness.log_in(either_service, account.name, code, at=time).result == Result.SUCCESS, time
+        assert user.log_in(either_service, code, at=time).result == Result.SUCCESS, time
 
 
 @pytest.mark.parametrize("length", [10, 16, 64, 65, 127, 128])
-def test_secrets_of_every_length_work(harness, account, either_service, length):
-    enrolled = enroll(account)
+def test_secrets_of_every_length_work(user, either_service, length):
+    enrolled = user.enroll()
     secret = bytes(range(7, 7 + length))
     give_secret(enrolled, secret)
     code = Authenticator(secret).code_at(START)
-    assert harness.log_in(either_service, account.name, code, at=START).result == Result.SUCCESS
-    assert harness.log_in(either_service, account.name, code, at=START).result == Result.AUTH_ERR
+    assert user.log_in(either_service, code, at=START).result == Result.SUCCESS
+    assert user.log_in(either_service, code, at=START).result == Result.AUTH_ERR
 
 
-def test_a_login_through_libcrypto_changes_nothing_in_its_host(harness, enrolled, shared_module):
+def test_a_login_through_libcrypto_changes_nothing_in_its_host(harness, user, shared_module):
+    enrolled = user.enroll()
     service = harness.service("shared", f"auth required {shared_module}")
     answers = [enrolled.authenticator.code_at(START), enrolled.authenticator.wrong_code(START)]
     logins = harness.run(service, [(enrolled.user, [answer]) for answer in answers], at=START, states=True)
@@ -71,7 +71,8 @@ def test_a_login_through_libcrypto_changes_nothing_in_its_host(harness, enrolled
     assert all(login.states["after"] == login.states["before"] for login in logins)
 
 
-def test_a_libcrypto_that_refuses_lets_nobody_in_and_counts_no_failure(harness, enrolled, shared_module, log, tmp_path):
+def test_a_libcrypto_that_refuses_lets_nobody_in_and_counts_no_failure(harness, user, shared_module, log, tmp_path):
+    enrolled = user.enroll()
     service = harness.service("shared", f"auth required {shared_module}")
     # A host whose rules ask for a validated provider, which is not there. The user cannot read them.
     configured = tmp_path / "openssl.cnf"
@@ -79,16 +80,16 @@ def test_a_libcrypto_that_refuses_lets_nobody_in_and_counts_no_failure(harness, 
     code = enrolled.authenticator.code_at(START)
     under = ("env", f"OPENSSL_CONF={configured}")
     for _ in range(7):
-        assert harness.log_in(service, enrolled.user, code, at=START, under=under).result == Result.AUTHINFO_UNAVAIL
+        assert user.log_in(service, code, at=START, under=under).result == Result.AUTHINFO_UNAVAIL
     assert all("reason=io-error" in message.text.split() for message in log.of_module(7))
-    assert harness.log_in(service, enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(service, code, at=START).result == Result.SUCCESS
 
 
 def test_the_check_of_the_module_knows_both(products, shared_module):
     check = machine.CHECKOUT / "scripts/check-module"
 
     def complaint(*arguments) -> str:
-        return subprocess.run([check, *arguments], capture_output=True, text=True, timeout=60).stderr
+        return run(check, *arguments, status=None).stderr
 
     assert complaint("--shared-crypto", SHARED) == ""
     assert "needs libcrypto.so.3, which would be loaded" in complaint(SHARED)

@@ -2,30 +2,29 @@
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
 
 
-def test_a_backup_code_is_accepted_once_and_the_rest_counted(harness, enrolled_with_backup_codes, service, log):
-    enrolled = enrolled_with_backup_codes
+def test_a_backup_code_is_accepted_once_and_the_rest_counted(user, service, log):
+    enrolled = user.enroll(backup_codes=10)
     name = service()
-    login = harness.log_in(name, enrolled.user, enrolled.backup_codes[3], at=START)
+    login = user.log_in(name, enrolled.backup_codes[3], at=START)
     assert login.result == Result.SUCCESS
     assert login.messages == ["9 backup codes left. Create new ones with: twofactor backup-codes"]
     assert log.of_module(1)[0].text == (
         f"pam_twofactor({name}:auth): accepted user={enrolled.user} rhost=- method=backup-code backup_codes_left=9"
     )
-    again = harness.log_in(name, enrolled.user, enrolled.backup_codes[3], at=START + 86400)
+    again = user.log_in(name, enrolled.backup_codes[3], at=START + 86400)
     assert again.result == Result.AUTH_ERR
 
 
-def test_every_backup_code_works_in_any_order_and_none_twice(harness, enrolled_with_backup_codes, service):
-    enrolled = enrolled_with_backup_codes
+def test_every_backup_code_works_in_any_order_and_none_twice(user, service):
+    enrolled = user.enroll(backup_codes=10)
     assert len(set(enrolled.backup_codes)) == 10
     name = service("max_failures=100")
     order = [enrolled.backup_codes[which] for which in (9, 0, 5, 4, 1, 8, 2, 7, 3, 6)]
-    first = [harness.log_in(name, enrolled.user, code, at=START).result for code in order]
-    second = [harness.log_in(name, enrolled.user, code, at=START + 1).result for code in order]
+    first = [user.log_in(name, code, at=START).result for code in order]
+    second = [user.log_in(name, code, at=START + 1).result for code in order]
     assert (first, second) == ([Result.SUCCESS] * 10, [Result.AUTH_ERR] * 10)
 
 
@@ -41,50 +40,52 @@ def test_every_backup_code_works_in_any_order_and_none_twice(harness, enrolled_w
     ],
     ids=["lower case", "no dash", "a blank for the dash", "blanks around", "O and I", "o and l"],
 )
-def test_a_backup_code_is_read_as_people_write_it(harness, products, account, service, typed):
+def test_a_backup_code_is_read_as_people_write_it(user, service, typed):
     # Among thirty-two codes of ten characters there is as good as always one with both 0 and 1.
-    codes = enroll(account, backup_codes=32).backup_codes
+    codes = user.enroll(backup_codes=32).backup_codes
     code = max(codes, key=lambda candidate: ("0" in candidate) + ("1" in candidate))
-    assert harness.log_in(service(), account.name, typed(code), at=START).result == Result.SUCCESS
+    assert user.log_in(service(), typed(code), at=START).result == Result.SUCCESS
 
 
-def test_backup_codes_have_the_shape_that_is_promised(enrolled_with_backup_codes):
-    for code in enrolled_with_backup_codes.backup_codes:
+def test_backup_codes_have_the_shape_that_is_promised(user):
+    enrolled = user.enroll(backup_codes=10)
+    for code in enrolled.backup_codes:
         assert len(code) == 11 and code[5] == "-"
         assert set(code.replace("-", "")) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
-def test_a_wrong_backup_code_counts_as_a_failure(harness, enrolled_with_backup_codes, service, log):
-    enrolled = enrolled_with_backup_codes
+def test_a_wrong_backup_code_counts_as_a_failure(user, service, log):
+    enrolled = user.enroll(backup_codes=10)
     name = service()
-    results = [harness.log_in(name, enrolled.user, f"AAAAA-AAAA{digit}", at=START).result for digit in range(5)]
+    results = [user.log_in(name, f"AAAAA-AAAA{digit}", at=START).result for digit in range(5)]
     assert results == [Result.AUTH_ERR] * 5
     assert [message.text.rpartition("reason=")[2] for message in log.of_module(5)] == [
         f"wrong-code failures={number}" for number in range(1, 6)
     ]
-    login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    login = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.MAXTRIES
 
 
-def test_backup_codes_can_be_forbidden(harness, enrolled_with_backup_codes, service):
-    enrolled = enrolled_with_backup_codes
+def test_backup_codes_can_be_forbidden(user, service):
+    enrolled = user.enroll(backup_codes=10)
     code = enrolled.backup_codes[0]
-    assert harness.log_in(service("backup_codes=no"), enrolled.user, code, at=START).result == Result.AUTH_ERR
-    assert harness.log_in(service("backup_codes=yes"), enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(service("backup_codes=no"), code, at=START).result == Result.AUTH_ERR
+    assert user.log_in(service("backup_codes=yes"), code, at=START).result == Result.SUCCESS
 
 
-def test_backup_codes_of_another_enrolment_do_not_work(harness, products, account, service):
-    old = enroll(account, backup_codes=3)
-    new = enroll(account, backup_codes=3, again=True)
+def test_backup_codes_of_another_enrolment_do_not_work(user, service):
+    old = user.enroll(backup_codes=3)
+    new = user.enroll(backup_codes=3, again=True)
     name = service()
-    assert harness.log_in(name, account.name, old.backup_codes[0], at=START).result == Result.AUTH_ERR
-    assert harness.log_in(name, account.name, new.backup_codes[0], at=START).result == Result.SUCCESS
+    assert user.log_in(name, old.backup_codes[0], at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, new.backup_codes[0], at=START).result == Result.SUCCESS
 
 
-def test_backup_codes_are_stored_as_hashes_under_one_salt(enrolled_with_backup_codes):
-    text = enrolled_with_backup_codes.credential.read_text()
+def test_backup_codes_are_stored_as_hashes_under_one_salt(user):
+    enrolled = user.enroll(backup_codes=10)
+    text = enrolled.credential.read_text()
     hashes = [word for word in text.replace("=", " ").split() if word.startswith("$y$")]
     assert hashes, "no yescrypt hash in the credential"
     assert len({one.rpartition("$")[0] for one in hashes}) == 1
-    for code in enrolled_with_backup_codes.backup_codes:
+    for code in enrolled.backup_codes:
         assert code not in text and code.replace("-", "") not in text

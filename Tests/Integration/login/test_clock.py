@@ -7,10 +7,11 @@ from rig.harness import Result
 
 @pytest.mark.parametrize("window", [0, 1, 2, 3])
 @pytest.mark.parametrize("steps", range(-3, 4))
-def test_a_code_is_accepted_within_the_window_and_nowhere_else(harness, enrolled, service, log, window, steps):
+def test_a_code_is_accepted_within_the_window_and_nowhere_else(user, service, log, window, steps):
+    enrolled = user.enroll()
     now = START + 17
     code = enrolled.authenticator.code_at(now, steps=steps)
-    login = harness.log_in(service(f"window={window}"), enrolled.user, code, at=now)
+    login = user.log_in(service(f"window={window}"), code, at=now)
     within = abs(steps) <= window
     assert login.result == (Result.SUCCESS if within else Result.AUTH_ERR)
     if not within:
@@ -19,50 +20,56 @@ def test_a_code_is_accepted_within_the_window_and_nowhere_else(harness, enrolled
 
 
 @pytest.mark.parametrize("steps, accepted", [(-11, False), (-10, True), (-4, True), (7, True), (10, True), (11, False)])
-def test_the_widest_window_ends_at_ten_steps(harness, enrolled, service, steps, accepted):
+def test_the_widest_window_ends_at_ten_steps(user, service, steps, accepted):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START, steps=steps)
-    login = harness.log_in(service("window=10"), enrolled.user, code, at=START)
+    login = user.log_in(service("window=10"), code, at=START)
     assert (login.result == Result.SUCCESS) == accepted
 
 
 @pytest.mark.parametrize("second, steps, accepted", [(0, -1, True), (29, 1, True), (0, -2, False), (29, 2, False)])
-def test_steps_begin_and_end_on_the_second(harness, enrolled, service, second, steps, accepted):
+def test_steps_begin_and_end_on_the_second(user, service, second, steps, accepted):
+    enrolled = user.enroll()
     now = START + second
-    login = harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(now, steps=steps), at=now)
+    login = user.log_in(service(), enrolled.authenticator.code_at(now, steps=steps), at=now)
     assert (login.result == Result.SUCCESS) == accepted
 
 
-def test_a_clock_that_is_set_back_brings_no_code_back(harness, enrolled, service):
+def test_a_clock_that_is_set_back_brings_no_code_back(user, service):
+    enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at
-    assert harness.log_in(name, enrolled.user, code(START), at=START).result == Result.SUCCESS
+    assert user.log_in(name, code(START), at=START).result == Result.SUCCESS
     for back in (30, 60, 300, 86400, 20 * 365 * 86400):
-        login = harness.log_in(name, enrolled.user, code(START - back), at=START - back)
+        login = user.log_in(name, code(START - back), at=START - back)
         assert login.result == Result.AUTH_ERR, f"{back} s back"
-    assert harness.log_in(name, enrolled.user, code(START), at=START).result == Result.AUTH_ERR
-    assert harness.log_in(name, enrolled.user, code(START + 30), at=START + 30).result == Result.SUCCESS
+    assert user.log_in(name, code(START), at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, code(START + 30), at=START + 30).result == Result.SUCCESS
 
 
 @pytest.mark.parametrize("overflow", [1 << 31, 1 << 32], ids=["2038", "2106"])
-def test_the_end_of_a_counter_of_seconds_is_a_moment_like_any_other(harness, enrolled, service, overflow):
+def test_the_end_of_a_counter_of_seconds_is_a_moment_like_any_other(user, service, overflow):
+    enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at
     for moment in (overflow - 61, overflow - 1, overflow + 59, overflow + 86400):
-        assert harness.log_in(name, enrolled.user, code(moment), at=moment).result == Result.SUCCESS
-        assert harness.log_in(name, enrolled.user, code(moment), at=moment).result == Result.AUTH_ERR
+        assert user.log_in(name, code(moment), at=moment).result == Result.SUCCESS
+        assert user.log_in(name, code(moment), at=moment).result == Result.AUTH_ERR
 
 
-def test_codes_before_and_after_2038_keep_their_order(harness, enrolled, service):
+def test_codes_before_and_after_2038_keep_their_order(user, service):
+    enrolled = user.enroll()
     name = service("window=3")
     moment = 1 << 31
     code = enrolled.authenticator.code_at
-    assert harness.log_in(name, enrolled.user, code(moment, steps=1), at=moment).result == Result.SUCCESS
-    assert harness.log_in(name, enrolled.user, code(moment, steps=-1), at=moment).result == Result.AUTH_ERR
+    assert user.log_in(name, code(moment, steps=1), at=moment).result == Result.SUCCESS
+    assert user.log_in(name, code(moment, steps=-1), at=moment).result == Result.AUTH_ERR
 
 
 @pytest.mark.parametrize("moment", [59, 1_111_111_109])
-def test_a_clock_that_was_never_set_is_no_reason_to_fail(harness, enrolled, service, moment):
+def test_a_clock_that_was_never_set_is_no_reason_to_fail(user, service, moment):
     # A machine without a battery starts in 1970; the first step has no step before it.
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(moment)
-    login = harness.log_in(service("window=10"), enrolled.user, code, at=moment)
+    login = user.log_in(service("window=10"), code, at=moment)
     assert (login.result, login.killed_by) == (Result.SUCCESS, None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START, standing_at
-from rig.enrollment import Enrollment, command, enroll
+from rig.enrollment import Enrollment, twofactor_json
 from rig.harness import Result
 
 SESSIONS = 300
@@ -24,20 +24,16 @@ def count(logins, result):
 
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_of_three_hundred_sessions_with_one_code_one_is_let_in(harness, products, account, service, kind):
-    enrolled = enroll(account, backup_codes=1)
+def test_of_three_hundred_sessions_with_one_code_one_is_let_in(harness, user, service, kind):
+    enrolled = user.enroll(backup_codes=1)
     code = enrolled.authenticator.code_at(START) if kind == "code" else enrolled.backup_codes[0]
-    logins = harness.run(
-        service(), [(account.name, [code])], times=SESSIONS, at_once=True, at=START, timeout=200
-    )
+    logins = harness.run(service(), [(user.name, [code])], times=SESSIONS, at_once=True, at=START, timeout=200)
     assert (count(logins, Result.SUCCESS), count(logins, Result.AUTH_ERR)) == (1, SESSIONS - 1)
 
 
 @pytest.mark.seconds(240)
-def test_two_hundred_users_at_once_all_get_in_and_none_waits_long(
-    harness, products, new_account, service, figure
-):
-    enrollments = [enroll(new_account()) for _ in range(200)]
+def test_two_hundred_users_at_once_all_get_in_and_none_waits_long(harness, new_user, service, figure):
+    enrollments = [new_user().enroll() for _ in range(200)]
     pairs = [(enrolled.user, [enrolled.authenticator.code_at(START)]) for enrolled in enrollments]
     logins = harness.run(service(), pairs, at_once=True, at=START)
     assert [login.result for login in logins] == [Result.SUCCESS] * 200
@@ -57,7 +53,7 @@ CHANGES = {
 
 def after(seconds: float, *arguments: str) -> threading.Timer:
     """Runs the setup command after a while; `join` waits for its end."""
-    timer = threading.Timer(seconds, command, arguments)
+    timer = threading.Timer(seconds, twofactor_json, arguments)
     timer.start()
     return timer
 
@@ -65,50 +61,48 @@ def after(seconds: float, *arguments: str) -> threading.Timer:
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_code_during_a_change_is_good_once_and_not_after_it(
-    harness, products, account, service, change, kind
-):
+def test_a_code_during_a_change_is_good_once_and_not_after_it(harness, user, service, change, kind):
     name = service("max_failures=100")
     accepted = []
     for number in range(5):
-        enrolled = enroll(account, backup_codes=1, again=number > 0 and change != "disable")
+        enrolled = user.enroll(backup_codes=1, again=number > 0 and change != "disable")
         code = enrolled.authenticator.code_at(START) if kind == "code" else enrolled.backup_codes[0]
         # Each time a little later, so that it comes before, between and after the sessions.
-        changing = after(0.04 * number, *CHANGES[change], "--user", account.name)
+        changing = after(0.04 * number, *CHANGES[change], "--user", user.name)
         # Three hundred hashes of a backup code would take nine seconds a round.
         times = SESSIONS if kind == "code" else 30
-        logins = harness.run(name, [(account.name, [code])], times=times, at_once=True, at=START)
+        logins = harness.run(name, [(user.name, [code])], times=times, at_once=True, at=START)
         changing.join()
         assert {login.result for login in logins} <= {Result.SUCCESS, Result.AUTH_ERR}, change
         assert count(logins, Result.SUCCESS) <= 1
         accepted.append(count(logins, Result.SUCCESS))
         # A code of a device lives on through new backup codes, but not once more.
         lives_on = (change, kind) == ("backup-codes", "code") and not accepted[-1]
-        late = harness.log_in(name, account.name, code, at=START).result
+        late = user.log_in(name, code, at=START).result
         assert late == (Result.SUCCESS if lives_on else Result.AUTH_ERR)
         if change == "disable":
             assert not enrolled.directory.exists()
 
 
-def test_a_code_of_a_device_that_is_removed_is_refused_from_that_moment(harness, products, account, service):
-    enrolled = enroll(account)
+def test_a_code_of_a_device_that_is_removed_is_refused_from_that_moment(harness, user, service):
+    enrolled = user.enroll()
     name = service("window=10")
     for number in range(5):
-        added = command("device", "add", "other", "--no-confirm", "--user", account.name)
+        added = twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)
         other = Enrollment.of(added).authenticator
-        assert harness.log_in(name, account.name, other.code_at(START, steps=-1), at=START).result == Result.SUCCESS
-        removing = after(0.04 * number, "device", "remove", "other", "--user", account.name)
+        assert user.log_in(name, other.code_at(START, steps=-1), at=START).result == Result.SUCCESS
+        removing = after(0.04 * number, "device", "remove", "other", "--user", user.name)
         code = other.code_at(START)
-        logins = harness.run(name, [(account.name, [code])], times=SESSIONS, at_once=True, at=START)
+        logins = harness.run(name, [(user.name, [code])], times=SESSIONS, at_once=True, at=START)
         removing.join()
         assert {login.result for login in logins} <= {Result.SUCCESS, Result.AUTH_ERR, Result.MAXTRIES}
         assert count(logins, Result.SUCCESS) <= 1
-        command("unlock", "--user", account.name)
+        twofactor_json("unlock", "--user", user.name)
         for steps in (0, 1, 2):
             code = other.code_at(START, steps=steps)
-            assert harness.log_in(name, account.name, code, at=START).result == Result.AUTH_ERR
+            assert user.log_in(name, code, at=START).result == Result.AUTH_ERR
         code = enrolled.authenticator.code_at(START, steps=number)
-        assert harness.log_in(name, account.name, code, at=START).result == Result.SUCCESS
+        assert user.log_in(name, code, at=START).result == Result.SUCCESS
 
 
 # What changes, and whether a code of the first device is good afterwards.
@@ -121,11 +115,9 @@ WHILE_ASKED = {
 
 
 @pytest.mark.parametrize("change", WHILE_ASKED, ids=lambda change: " ".join(change[:2]))
-def test_who_is_at_the_prompt_during_a_change_is_judged_by_what_came_of_it(
-    harness, products, account, service, tmp_path, change
-):
-    enrolled = enroll(account, backup_codes=1)
-    other = Enrollment.of(command("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
+def test_who_is_at_the_prompt_during_a_change_is_judged_by_what_came_of_it(harness, user, service, tmp_path, change):
+    enrolled = user.enroll(backup_codes=1)
+    other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)).authenticator
     name = service()
     replies = {
         enrolled.authenticator.code_at(START): WHILE_ASKED[change],
@@ -136,12 +128,12 @@ def test_who_is_at_the_prompt_during_a_change_is_judged_by_what_came_of_it(
         gate = tmp_path / f"gate{number}"
         asked = gate.with_suffix(".asked")
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            login = pool.submit(harness.log_in, name, account.name, reply, at=START, awaited=gate)
+            login = pool.submit(harness.log_in, name, user.name, reply, at=START, awaited=gate)
             while not asked.exists():
                 assert not login.done()
                 time.sleep(0.01)
             if number == 0:
-                command(*change, "--user", account.name)
+                twofactor_json(*change, "--user", user.name)
             gate.touch()
             accepted = login.result().result == Result.SUCCESS
         assert accepted == replies[reply], f"the {('code', 'backup code', 'code of the other device')[number]}"
@@ -169,7 +161,8 @@ def holder_of_the_lock(path: Path):
         process.wait()
 
 
-def test_a_stopped_holder_of_the_lock_costs_ten_seconds_and_a_killed_one_nothing(harness, enrolled, service, log):
+def test_a_stopped_holder_of_the_lock_costs_ten_seconds_and_a_killed_one_nothing(harness, user, service, log):
+    enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
     code = enrolled.authenticator.code_at(START)
     with holder_of_the_lock(enrolled.state) as holder:
@@ -187,30 +180,31 @@ def test_a_stopped_holder_of_the_lock_costs_ten_seconds_and_a_killed_one_nothing
         killing = threading.Timer(1.0, holder.kill)
         killing.start()
         began = time.monotonic()
-        login = harness.log_in(name, enrolled.user, code, at=START)
+        login = user.log_in(name, code, at=START)
         taken = time.monotonic() - began
         killing.join()
     assert login.result == Result.SUCCESS and 0.9 < taken < 3, f"{login.result} after {taken:.1f} s"
 
 
-def test_a_stopped_holder_of_the_lock_keeps_nobody_from_looking(products, account):
-    enroll(account, backup_codes=1)
-    with holder_of_the_lock(account.home / ".twofactor" / "state") as holder:
+def test_a_stopped_holder_of_the_lock_keeps_nobody_from_looking(user):
+    user.enroll(backup_codes=1)
+    with holder_of_the_lock(user.home / ".twofactor" / "state") as holder:
         os.kill(holder.pid, signal.SIGSTOP)
         began = time.monotonic()
         for arguments in (("status",), ("device", "list"), ("users",)):
-            answer = command(*arguments, "--user", account.name)
+            answer = twofactor_json(*arguments, "--user", user.name)
             assert (answer["users"][0] if arguments == ("users",) else answer)["backup_codes_left"] == 1
         # A state that nobody can read is nothing to wait for either, and root leaves it as it is.
-        (account.home / ".twofactor" / "state").write_bytes(b"")
-        (entry,) = command("users", "--user", account.name)["users"]
+        (user.home / ".twofactor" / "state").write_bytes(b"")
+        (entry,) = twofactor_json("users", "--user", user.name)["users"]
         assert entry["enabled"] is None and "state" in entry["error"]
-        assert (account.home / ".twofactor" / "state").read_bytes() == b""
+        assert (user.home / ".twofactor" / "state").read_bytes() == b""
         # Each that waited would have taken ten seconds.
         assert time.monotonic() - began < 9, "it waited"
 
 
-def test_looking_while_three_hundred_log_in_shows_what_is_true(harness, enrolled, service):
+def test_looking_while_three_hundred_log_in_shows_what_is_true(harness, user, service):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     arguments = (service(), [(enrolled.user, [code])])
     options = dict(times=SESSIONS, at_once=True, at=START)
@@ -218,14 +212,15 @@ def test_looking_while_three_hundred_log_in_shows_what_is_true(harness, enrolled
         logins = pool.submit(harness.run, *arguments, **options)
         seen = []
         while not logins.done():
-            seen.append(command("status", "--user", enrolled.user)["devices"][0]["last_used_at"])
+            seen.append(twofactor_json("status", "--user", enrolled.user)["devices"][0]["last_used_at"])
     assert count(logins.result(), Result.SUCCESS) == 1 and seen
-    used = command("status", "--user", enrolled.user)["devices"][0]["last_used_at"]
+    used = twofactor_json("status", "--user", enrolled.user)["devices"][0]["last_used_at"]
     # Once seen it is not forgotten.
     assert seen == sorted(seen, key=lambda at: at is not None) and set(seen) <= {None, used}
 
 
-def test_a_login_that_is_stopped_in_its_update_lets_others_in_when_it_is_killed(harness, enrolled, service, tmp_path):
+def test_a_login_that_is_stopped_in_its_update_lets_others_in_when_it_is_killed(harness, user, service, tmp_path):
+    enrolled = user.enroll()
     name = service("window=10")
     script = f"user {enrolled.user.encode().hex()}\ntext {enrolled.authenticator.code_at(START).encode().hex()}\n"
     stop = ("strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:signal=SIGSTOP:when=1")
@@ -240,9 +235,9 @@ def test_a_login_that_is_stopped_in_its_update_lets_others_in_when_it_is_killed(
     killing = threading.Timer(1.0, lambda: os.killpg(stopped.pid, signal.SIGKILL))
     killing.start()
     began = time.monotonic()
-    login = harness.log_in(name, enrolled.user, following, at=START)
+    login = user.log_in(name, following, at=START)
     taken = time.monotonic() - began
     killing.join()
     assert (stopped.wait(), stopped.stdout.read()) == (-signal.SIGKILL, b"")
     assert login.result == Result.SUCCESS and taken > 0.5, "nobody held the lock"
-    assert harness.log_in(name, enrolled.user, following, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, following, at=START).result == Result.AUTH_ERR

@@ -9,7 +9,9 @@ from rig.one_time_password import Authenticator
 def moment_with_code(authenticator: Authenticator, wanted) -> int:
     """A moment from START on whose code is as wanted."""
     return next(
-        moment for step in range(100_000) if wanted(authenticator.code_at(moment := START + step * authenticator.period))
+        moment for step in range(100_000) if wanted(
+            authenticator.code_at(moment := START + step * authenticator.period)
+        )
     )
 
 
@@ -18,19 +20,21 @@ def moment_with_code(authenticator: Authenticator, wanted) -> int:
     ["{0}{1}", "{0} {1}", " {0}{1}", "{0}{1} ", "  {0}  {1}  "],
     ids=["plain", "blank-inside", "blank-before", "blank-after", "blanks-everywhere"],
 )
-def test_blanks_in_a_code_are_overlooked(harness, enrolled, service, reply):
+def test_blanks_in_a_code_are_overlooked(user, service, reply):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     reply = reply.format(code[:3], code[3:])
-    assert harness.log_in(service(), enrolled.user, reply, at=START).result == Result.SUCCESS
+    assert user.log_in(service(), reply, at=START).result == Result.SUCCESS
 
 
-def test_leading_zeros_belong_to_the_code(harness, enrolled, service):
+def test_leading_zeros_belong_to_the_code(user, service):
+    enrolled = user.enroll()
     moment = moment_with_code(enrolled.authenticator, lambda code: code.startswith("0") and not code.startswith("00"))
     code = enrolled.authenticator.code_at(moment)
     name = service()
-    assert harness.log_in(name, enrolled.user, code[1:], at=moment).result == Result.AUTH_ERR
-    assert harness.log_in(name, enrolled.user, "0" + code, at=moment).result == Result.AUTH_ERR
-    assert harness.log_in(name, enrolled.user, code, at=moment).result == Result.SUCCESS
+    assert user.log_in(name, code[1:], at=moment).result == Result.AUTH_ERR
+    assert user.log_in(name, "0" + code, at=moment).result == Result.AUTH_ERR
+    assert user.log_in(name, code, at=moment).result == Result.SUCCESS
 
 
 def shapes(code: str) -> dict[str, object]:
@@ -56,41 +60,46 @@ def shapes(code: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("shape", shapes("123456"))
-def test_a_reply_that_is_no_code_is_refused_and_not_counted(harness, enrolled, service, log, shape):
+def test_a_reply_that_is_no_code_is_refused_and_not_counted(user, service, log, shape):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     name = service()
     for _ in range(6):
-        login = harness.log_in(name, enrolled.user, shapes(code)[shape], at=START)
+        login = user.log_in(name, shapes(code)[shape], at=START)
         assert login.result == Result.AUTH_ERR
     reasons = {"reason=malformed-reply"} | ({"reason=no-reply"} if shape == "blanks only" else set())
     assert all(reasons & set(message.text.split()) for message in log.of_module(6)), log.lines()
-    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(name, code, at=START).result == Result.SUCCESS
 
 
 @pytest.mark.parametrize("reply", ["", NULL, NO_ARRAY], ids=["empty", "null", "no array"])
-def test_no_reply_is_refused_and_not_counted(harness, enrolled, service, log, reply):
+def test_no_reply_is_refused_and_not_counted(user, service, log, reply):
+    enrolled = user.enroll()
     name = service()
     for _ in range(6):
-        login = harness.log_in(name, enrolled.user, reply, at=START)
+        login = user.log_in(name, reply, at=START)
         assert login.result in (Result.AUTH_ERR, Result.CONV_ERR)
         assert login.result == Result.AUTH_ERR or reply is NO_ARRAY
     assert all(message.text.endswith("reason=no-reply") for message in log.of_module(6)), log.lines()
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(name, code, at=START).result == Result.SUCCESS
 
 
-def test_the_prompt_is_the_one_of_the_configuration(harness, enrolled, service):
-    login = harness.log_in(service("[prompt=Code, please: ]"), enrolled.user, "", at=START)
+def test_the_prompt_is_the_one_of_the_configuration(user, service):
+    user.enroll()
+    login = user.log_in(service("[prompt=Code, please: ]"), "", at=START)
     assert (login.prompts, login.shown_prompts) == (["Code, please: "], 0)
 
 
-def test_the_code_is_shown_while_typed_only_where_it_is_wished(harness, enrolled, service):
-    assert harness.log_in(service("echo_code"), enrolled.user, "", at=START).shown_prompts == 1
-    assert harness.log_in(service("echo_code=no"), enrolled.user, "", at=START).shown_prompts == 0
+def test_the_code_is_shown_while_typed_only_where_it_is_wished(user, service):
+    user.enroll()
+    assert user.log_in(service("echo_code"), "", at=START).shown_prompts == 1
+    assert user.log_in(service("echo_code=no"), "", at=START).shown_prompts == 0
 
 
-def test_one_login_asks_once(harness, enrolled, service):
+def test_one_login_asks_once(user, service):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     wrong = enrolled.authenticator.wrong_code(START)
-    login = harness.log_in(service(), enrolled.user, wrong, code, at=START)
+    login = user.log_in(service(), wrong, code, at=START)
     assert (login.result, len(login.prompts)) == (Result.AUTH_ERR, 1)

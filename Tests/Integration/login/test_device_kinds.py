@@ -5,7 +5,6 @@ import os
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
 from rig.one_time_password import Authenticator
 
@@ -13,9 +12,9 @@ from rig.one_time_password import Authenticator
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
 @pytest.mark.parametrize("digits", [6, 8])
 @pytest.mark.parametrize("period", [15, 30, 60, 300])
-def test_codes_of_every_algorithm_length_and_period(harness, products, account, service, algorithm, digits, period):
+def test_codes_of_every_algorithm_length_and_period(user, service, algorithm, digits, period):
     options = ["--algorithm", algorithm, "--digits", str(digits), "--period", str(period)]
-    enrolled = enroll(account, *options)
+    enrolled = user.enroll(*options)
     authenticator = enrolled.authenticator
     assert (authenticator.algorithm, authenticator.digits, authenticator.period) == (algorithm, digits, period)
     name = service()
@@ -23,40 +22,40 @@ def test_codes_of_every_algorithm_length_and_period(harness, products, account, 
     for steps, result in ((2, Result.AUTH_ERR), (0, Result.SUCCESS), (1, Result.SUCCESS)):
         code = authenticator.code_at(now, steps=steps)
         assert len(code) == digits
-        assert harness.log_in(name, account.name, code, at=now).result == result
+        assert user.log_in(name, code, at=now).result == result
     other = Authenticator(authenticator.secret, algorithm, 14 - digits, period).code_at(now + 3 * period)
-    assert harness.log_in(name, account.name, other, at=now + 3 * period).result == Result.AUTH_ERR
+    assert user.log_in(name, other, at=now + 3 * period).result == Result.AUTH_ERR
 
 
 @pytest.mark.parametrize("arguments", [("--period", "14"), ("--period", "301"), ("--digits", "7"), ("--algorithm", "md5")])
-def test_no_other_kind_can_be_made(products, account, arguments):
+def test_no_other_kind_can_be_made(user, arguments):
     with pytest.raises(AssertionError, match="ended with 64"):
-        enroll(account, *arguments)
-    assert not (account.home / ".twofactor").exists()
+        user.enroll(*arguments)
+    assert not (user.home / ".twofactor").exists()
 
 
-def test_a_counter_code_is_accepted_once_and_in_order(harness, products, account, service, log):
-    enrolled = enroll(account, "--type", "hotp")
+def test_a_counter_code_is_accepted_once_and_in_order(user, service, log):
+    enrolled = user.enroll("--type", "hotp")
     code = enrolled.authenticator.code_for_counter
     name = service()
-    first = 0 if harness.log_in(name, account.name, code(0), at=START).result == Result.SUCCESS else 1
+    first = 0 if user.log_in(name, code(0), at=START).result == Result.SUCCESS else 1
     assert first == 0, "the first counter of a new device is 0"
     steps = [(0, False), (1, True), (1, False), (4, True), (3, False), (2, False), (4, False), (5, True)]
     for counter, accepted in steps:
-        login = harness.log_in(name, account.name, code(counter), at=START)
+        login = user.log_in(name, code(counter), at=START)
         assert (login.result == Result.SUCCESS) == accepted, counter
     assert log.of_module(1)[0].text.endswith(f"method=hotp device={enrolled.device}")
 
 
 @pytest.mark.parametrize("counter, accepted", [(9, True), (10, True), (11, False)])
-def test_the_look_ahead_of_a_counter_is_ten(harness, products, account, service, counter, accepted):
-    enrolled = enroll(account, "--type", "hotp")
+def test_the_look_ahead_of_a_counter_is_ten(user, service, counter, accepted):
+    enrolled = user.enroll("--type", "hotp")
     name = service()
-    login = harness.log_in(name, account.name, enrolled.authenticator.code_for_counter(counter), at=START)
+    login = user.log_in(name, enrolled.authenticator.code_for_counter(counter), at=START)
     assert (login.result == Result.SUCCESS) == accepted
     if not accepted:
         wider = enrolled.authenticator.code_for_counter(counter)
-        assert harness.log_in(service("look_ahead=11"), account.name, wider, at=START).result == Result.SUCCESS
+        assert user.log_in(service("look_ahead=11"), wider, at=START).result == Result.SUCCESS
 
 
 def add_device(enrolled, name: str, kind: str, authenticator: Authenticator) -> None:
@@ -72,8 +71,8 @@ def add_device(enrolled, name: str, kind: str, authenticator: Authenticator) -> 
     enrolled.credential.write_text(text.replace("\nend\n", f"\n{line}end\n"))
 
 
-def test_each_of_several_devices_is_accepted_and_keeps_its_own_count(harness, products, account, service, log):
-    enrolled = enroll(account, "--name", "phone")
+def test_each_of_several_devices_is_accepted_and_keeps_its_own_count(user, service, log):
+    enrolled = user.enroll("--name", "phone")
     tablet = Authenticator(os.urandom(32), algorithm="sha256", digits=8, period=60)
     token = Authenticator(os.urandom(20))
     add_device(enrolled, "my tablet", "totp", tablet)
@@ -81,26 +80,26 @@ def test_each_of_several_devices_is_accepted_and_keeps_its_own_count(harness, pr
     name = service()
     codes = [enrolled.authenticator.code_at(START), tablet.code_at(START), token.code_for_counter(3)]
     for code in codes:
-        assert harness.log_in(name, account.name, code, at=START).result == Result.SUCCESS
-        assert harness.log_in(name, account.name, code, at=START).result == Result.AUTH_ERR
+        assert user.log_in(name, code, at=START).result == Result.SUCCESS
+        assert user.log_in(name, code, at=START).result == Result.AUTH_ERR
     later = [enrolled.authenticator.code_at(START + 60), tablet.code_at(START + 60), token.code_for_counter(4)]
     for code in later:
-        assert harness.log_in(name, account.name, code, at=START + 60).result == Result.SUCCESS
+        assert user.log_in(name, code, at=START + 60).result == Result.SUCCESS
     accepted = [message.text for message in log.of_module(9) if ": accepted " in message.text]
     named = ["totp device=phone", r"totp device=my\x20tablet", "hotp device=token"]
     assert [text.rpartition(" method=")[2] for text in accepted] == named * 2
 
 
-def test_the_sixteenth_device_is_like_the_first(harness, products, account, service):
-    enrolled = enroll(account, "--name", "first")
+def test_the_sixteenth_device_is_like_the_first(user, service):
+    enrolled = user.enroll("--name", "first")
     others = [Authenticator(os.urandom(20)) for _ in range(15)]
     for number, other in enumerate(others):
         add_device(enrolled, f"device{number}", "totp", other)
     name = service()
     for authenticator in (others[-1], others[0], enrolled.authenticator):
         code = authenticator.code_at(START)
-        assert harness.log_in(name, account.name, code, at=START).result == Result.SUCCESS
-        assert harness.log_in(name, account.name, code, at=START).result == Result.AUTH_ERR
+        assert user.log_in(name, code, at=START).result == Result.SUCCESS
+        assert user.log_in(name, code, at=START).result == Result.AUTH_ERR
     add_device(enrolled, "one-too-many", "totp", Authenticator(os.urandom(20)))
     code = others[1].code_at(START)
-    assert harness.log_in(name, account.name, code, at=START).result == Result.AUTHINFO_UNAVAIL
+    assert user.log_in(name, code, at=START).result == Result.AUTHINFO_UNAVAIL

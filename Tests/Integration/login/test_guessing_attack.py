@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from rig.clock import START, standing_at
-from rig.enrollment import command, enroll
+from rig.enrollment import twofactor_json
 from rig.harness import FAILURE, Result
 
 GUESSES = 10_000
@@ -24,15 +24,15 @@ def tried(logins) -> int:
 
 
 @pytest.mark.seconds(300)
-def test_ten_thousand_guesses_are_a_hundred_tries(harness, products, account, new_account, service, figure):
-    enrolled = enroll(account, backup_codes=1)
-    bystander = enroll(new_account())
+def test_ten_thousand_guesses_are_a_hundred_tries(harness, user, new_user, service, figure):
+    enrolled = user.enroll(backup_codes=1)
+    bystander = new_user().enroll()
     name = service()
     total, now, locked_after = 0, START, None
     hours = 2
     for _ in range(GUESSES // SESSIONS):
         wrong = enrolled.authenticator.wrong_code(now)
-        found = tried(harness.run(name, [(account.name, [wrong])], times=SESSIONS, at_once=True, at=now))
+        found = tried(harness.run(name, [(user.name, [wrong])], times=SESSIONS, at_once=True, at=now))
         total += found
         if not found and locked_after is None:
             locked_after = now - START
@@ -44,23 +44,25 @@ def test_ten_thousand_guesses_are_a_hundred_tries(harness, products, account, ne
         f" (NIST SP 800-63B allows {ALLOWED} tries: {ALLOWED * 3 / 10**6:.4%})"
     )
     assert total == ALLOWED and locked_after is not None
-    assert harness.log_in(name, account.name, enrolled.authenticator.code_at(now), at=now).result == Result.MAXTRIES
+    assert user.log_in(name, enrolled.authenticator.code_at(now), at=now).result == Result.MAXTRIES
     others = bystander.authenticator.code_at(now)
     assert harness.log_in(name, bystander.user, others, at=now).result == Result.SUCCESS, "other users notice nothing"
-    assert harness.log_in(name, account.name, enrolled.backup_codes[0], at=now).result == Result.SUCCESS
+    assert user.log_in(name, enrolled.backup_codes[0], at=now).result == Result.SUCCESS
 
 
-def test_leaving_at_the_prompt_buys_no_guess(harness, enrolled, service):
+def test_leaving_at_the_prompt_buys_no_guess(user, service):
+    enrolled = user.enroll()
     name = service()
     wrong = enrolled.authenticator.wrong_code(START)
     for _ in range(5):
-        assert harness.log_in(name, enrolled.user, FAILURE, at=START).result == Result.CONV_ERR
-        assert harness.log_in(name, enrolled.user, wrong, at=START).result == Result.AUTH_ERR
-    assert harness.log_in(name, enrolled.user, wrong, at=START).result == Result.MAXTRIES
+        assert user.log_in(name, FAILURE, at=START).result == Result.CONV_ERR
+        assert user.log_in(name, wrong, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, wrong, at=START).result == Result.MAXTRIES
 
 
-def test_killing_the_login_buys_no_answer(harness, enrolled, service, tmp_path):
+def test_killing_the_login_buys_no_answer(harness, user, service, tmp_path):
     # A guess whose answer was seen is a guess that was counted: the state is flushed before anybody is told.
+    enrolled = user.enroll()
     name = service("max_failures=100")
     wrong = enrolled.authenticator.wrong_code(START)
     for call in ("pwrite64", "fdatasync", "setfsuid"):
@@ -80,27 +82,29 @@ def test_killing_the_login_buys_no_answer(harness, enrolled, service, tmp_path):
         login.wait()
 
 
-    assert answered > 0 and command("status", "--user", enrolled.user)["failures"] >= answered
+    assert answered > 0 and twofactor_json("status", "--user", enrolled.user)["failures"] >= answered
 
 
 @pytest.mark.parametrize("jump", [-365 * 86400, -3600, -31, 0])
-def test_a_clock_that_is_set_back_buys_no_guess(harness, enrolled, service, jump):
+def test_a_clock_that_is_set_back_buys_no_guess(user, service, jump):
+    enrolled = user.enroll()
     name = service()
     wrong = enrolled.authenticator.wrong_code(START)
     for _ in range(5):
-        assert harness.log_in(name, enrolled.user, wrong, at=START).result == Result.AUTH_ERR
+        assert user.log_in(name, wrong, at=START).result == Result.AUTH_ERR
     for seconds in (0, 5, 10, 29):
         wrong = enrolled.authenticator.wrong_code(START + jump + seconds)
-        login = harness.log_in(name, enrolled.user, wrong, at=START + jump + seconds)
+        login = user.log_in(name, wrong, at=START + jump + seconds)
         assert login.result == Result.MAXTRIES, f"{seconds} s after the clock was set back"
 
 
-def test_a_clock_that_goes_forth_and_back_buys_one_guess_a_jump_at_most(harness, enrolled, service):
+def test_a_clock_that_goes_forth_and_back_buys_one_guess_a_jump_at_most(user, service):
     # Whoever sets the clock can make the time pass; what it cannot do is to forget the failures.
+    enrolled = user.enroll()
     name = service()
     total = 0
     for number in range(150):
         now = START + (number % 2) * 901 + number
         wrong = enrolled.authenticator.wrong_code(now)
-        total += harness.log_in(name, enrolled.user, wrong, at=now).result == Result.AUTH_ERR
+        total += user.log_in(name, wrong, at=now).result == Result.AUTH_ERR
     assert total <= ALLOWED

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import pytest
-from rig.enrollment import enroll
 from rig.machine import Account
 from rig.ssh import Client, Server, make_key
 from rig.syslog import SystemLog
@@ -44,11 +43,6 @@ def with_keys(products, scratch):
         yield running
 
 
-@pytest.fixture
-def account(new_account, password) -> Account:
-    return new_account(password=password)
-
-
 def is_let_in(running: Server, account: Account, code: str | None) -> bool:
     """Logs in by password and code; `code` None where no code should be asked."""
     client = running.connect(account)
@@ -66,70 +60,70 @@ def outcomes(log: SystemLog, count: int) -> list[str]:
     return [message.text.split(" rhost=127.0.0.1 ")[1] for message in messages]
 
 
-def test_password_and_code_let_in_and_the_same_code_does_not(strict, account, log):
-    enrolled = enroll(account)
+def test_password_and_code_let_in_and_the_same_code_does_not(strict, user, log):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
-    assert is_let_in(strict, account, code)
-    assert not is_let_in(strict, account, code)
+    assert is_let_in(strict, user, code)
+    assert not is_let_in(strict, user, code)
     assert outcomes(log, 2) == [f"method=totp device={enrolled.device}", "reason=reused-code"]
     assert log.of_module()[0].text == (
-        f"pam_twofactor(twofactor-strict-sshd:auth): accepted user={account.name} rhost=127.0.0.1"
+        f"pam_twofactor(twofactor-strict-sshd:auth): accepted user={user.name} rhost=127.0.0.1"
         f" method=totp device={enrolled.device}"
     )
 
 
-def test_a_wrong_code_is_refused(strict, account, log):
-    enrolled = enroll(account)
-    assert not is_let_in(strict, account, enrolled.authenticator.wrong_code(time.time()))
+def test_a_wrong_code_is_refused(strict, user, log):
+    enrolled = user.enroll()
+    assert not is_let_in(strict, user, enrolled.authenticator.wrong_code(time.time()))
     assert outcomes(log, 1) == ["reason=wrong-code failures=1"]
 
 
-def test_a_right_code_does_not_replace_the_password(strict, account):
-    enrolled = enroll(account)
-    client = strict.connect(account)
+def test_a_right_code_does_not_replace_the_password(strict, user):
+    enrolled = user.enroll()
+    client = strict.connect(user)
     client.answer(Client.PASSWORD, "wrong")
     client.answer(Client.CODE, enrolled.authenticator.code_at(time.time()))
     assert not client.is_let_in()
 
 
-def test_a_backup_code_lets_in_once(strict, account, log):
-    enrolled = enroll(account, backup_codes=2)
-    client = strict.connect(account)
-    client.answer(Client.PASSWORD, account.password)
+def test_a_backup_code_lets_in_once(strict, user, log):
+    enrolled = user.enroll(backup_codes=2)
+    client = strict.connect(user)
+    client.answer(Client.PASSWORD, user.password)
     client.answer(Client.CODE, enrolled.backup_codes[0])
     client.expect("1 backup codes? left")
     assert client.is_let_in()
-    assert not is_let_in(strict, account, enrolled.backup_codes[0])
+    assert not is_let_in(strict, user, enrolled.backup_codes[0])
     first, second = outcomes(log, 2)
     assert first == "method=backup-code backup_codes_left=1"
     assert second.startswith("reason=")
 
 
-def test_a_key_and_a_code_let_in_and_a_key_alone_does_not(with_keys, account, scratch):
-    enrolled = enroll(account)
-    key = make_key(account, scratch)
-    client = with_keys.connect(account, key=key)
+def test_a_key_and_a_code_let_in_and_a_key_alone_does_not(with_keys, user, scratch):
+    enrolled = user.enroll()
+    key = make_key(user, scratch)
+    client = with_keys.connect(user, key=key)
     client.answer(Client.CODE, enrolled.authenticator.code_at(time.time()))
     assert client.is_let_in()
-    client = with_keys.connect(account, key=key)
+    client = with_keys.connect(user, key=key)
     client.answer(Client.CODE, "")
     assert not client.is_let_in()
-    assert not with_keys.connect(account).is_let_in()
+    assert not with_keys.connect(user).is_let_in()
 
 
-def test_a_user_who_is_not_enrolled_is_asked_and_refused(strict, account, log):
-    assert not is_let_in(strict, account, "123456")
+def test_a_user_who_is_not_enrolled_is_asked_and_refused(strict, user, log):
+    assert not is_let_in(strict, user, "123456")
     assert outcomes(log, 1) == ["reason=not-enrolled"]
 
 
-def test_with_nullok_a_user_who_is_not_enrolled_needs_the_password_alone(lenient, account):
-    assert is_let_in(lenient, account, None)
+def test_with_nullok_a_user_who_is_not_enrolled_needs_the_password_alone(lenient, user):
+    assert is_let_in(lenient, user, None)
 
 
-def test_with_nullok_an_enrolled_user_needs_the_code(lenient, account):
-    enrolled = enroll(account)
-    assert not is_let_in(lenient, account, enrolled.authenticator.wrong_code(time.time()))
-    assert is_let_in(lenient, account, enrolled.authenticator.code_at(time.time()))
+def test_with_nullok_an_enrolled_user_needs_the_code(lenient, user):
+    enrolled = user.enroll()
+    assert not is_let_in(lenient, user, enrolled.authenticator.wrong_code(time.time()))
+    assert is_let_in(lenient, user, enrolled.authenticator.code_at(time.time()))
 
 
 def test_a_user_who_does_not_exist_is_asked_the_same_questions(strict, log):
@@ -137,23 +131,23 @@ def test_a_user_who_does_not_exist_is_asked_the_same_questions(strict, log):
     assert outcomes(log, 1) == ["reason=unknown-user"]
 
 
-def test_the_reason_for_a_refusal_reaches_the_terminal(strict, account):
-    enrolled = enroll(account)
+def test_the_reason_for_a_refusal_reaches_the_terminal(strict, user):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
-    assert is_let_in(strict, account, code)
-    client = strict.connect(account)
-    client.answer(Client.PASSWORD, account.password)
+    assert is_let_in(strict, user, code)
+    client = strict.connect(user)
+    client.answer(Client.PASSWORD, user.password)
     client.answer(Client.CODE, code)
     client.expect("This code was already used")
     assert not client.is_let_in()
 
 
-def test_clients_at_once_with_one_code_are_let_in_once(strict, account):
-    enrolled = enroll(account)
+def test_clients_at_once_with_one_code_are_let_in_once(strict, user):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
-    clients = [strict.connect(account) for _ in range(6)]
+    clients = [strict.connect(user) for _ in range(6)]
     for client in clients:
-        client.answer(Client.PASSWORD, account.password)
+        client.answer(Client.PASSWORD, user.password)
     for client in clients:
         client.expect(Client.CODE)
     for client in clients:

@@ -18,9 +18,10 @@ def only_line(log, priority):
     return message.text
 
 
-def test_a_right_code_is_accepted(harness, enrolled, service, log):
+def test_a_right_code_is_accepted(user, service, log):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
-    login = harness.log_in(name := service(), enrolled.user, code, at=START, rhost="192.0.2.7", setcred=True)
+    login = user.log_in(name := service(), code, at=START, rhost="192.0.2.7", setcred=True)
     assert (login.result, login.setcred, login.messages) == (Result.SUCCESS, 0, [])
     assert login.prompts == ["Verification code: "] and login.shown_prompts == 0
     assert only_line(log, "authpriv.info") == (
@@ -28,16 +29,18 @@ def test_a_right_code_is_accepted(harness, enrolled, service, log):
     )
 
 
-def test_a_right_code_is_accepted_at_the_time_of_this_machine(harness, enrolled, service):
-    login = harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(time.time()))
+def test_a_right_code_is_accepted_at_the_time_of_this_machine(user, service):
+    enrolled = user.enroll()
+    login = user.log_in(service(), enrolled.authenticator.code_at(time.time()))
     assert login.result == Result.SUCCESS
 
 
-def test_a_wrong_code_is_refused_and_counted(harness, enrolled, service, log):
+def test_a_wrong_code_is_refused_and_counted(user, service, log):
+    enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(START)
     name = service()
     for failures in (1, 2):
-        login = harness.log_in(name, enrolled.user, wrong, at=START)
+        login = user.log_in(name, wrong, at=START)
         assert (login.result, login.messages) == (Result.AUTH_ERR, [])
         assert log.of_module(failures)[-1].text == (
             f"pam_twofactor({name}:auth): denied user={enrolled.user} rhost=- reason=wrong-code failures={failures}"
@@ -45,34 +48,36 @@ def test_a_wrong_code_is_refused_and_counted(harness, enrolled, service, log):
     assert {message.priority for message in log.of_module()} == {"authpriv.notice"}
 
 
-def test_a_reused_code_is_refused_and_the_user_told(harness, enrolled, service, log):
+def test_a_reused_code_is_refused_and_the_user_told(user, service, log):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     name = service()
-    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
-    login = harness.log_in(name, enrolled.user, code, at=START + 1)
+    assert user.log_in(name, code, at=START).result == Result.SUCCESS
+    login = user.log_in(name, code, at=START + 1)
     assert (login.result, login.messages) == (Result.AUTH_ERR, [REUSED])
     assert log.of_module(2)[-1].text == (
         f"pam_twofactor({name}:auth): denied user={enrolled.user} rhost=- reason=reused-code"
     )
 
 
-def test_a_code_of_another_time_is_named_as_such(harness, enrolled, service, log):
+def test_a_code_of_another_time_is_named_as_such(user, service, log):
+    enrolled = user.enroll()
     late = enrolled.authenticator.code_at(START, steps=-4)
-    assert harness.log_in(name := service(), enrolled.user, late, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name := service(), late, at=START).result == Result.AUTH_ERR
     line = only_line(log, "authpriv.notice")
     assert line.startswith(f"pam_twofactor({name}:auth): denied user={enrolled.user} rhost=- reason=outside-window")
     assert "offset_steps=-4" in line.split()
 
 
-def test_a_user_who_is_not_enrolled_is_asked_all_the_same(harness, products, account, service, log):
-    login = harness.log_in(name := service(), account.name, "123456", at=START)
+def test_a_user_who_is_not_enrolled_is_asked_all_the_same(user, service, log):
+    login = user.log_in(name := service(), "123456", at=START)
     assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Verification code: "])
     assert only_line(log, "authpriv.notice") == (
-        f"pam_twofactor({name}:auth): denied user={account.name} rhost=- reason=not-enrolled"
+        f"pam_twofactor({name}:auth): denied user={user.name} rhost=- reason=not-enrolled"
     )
 
 
-def test_a_user_who_does_not_exist_is_asked_all_the_same(harness, products, service, log):
+def test_a_user_who_does_not_exist_is_asked_all_the_same(harness, service, log):
     for arguments in ((), ("nullok",)):
         login = harness.log_in(service(*arguments), "nobody-of-this-name", "123456", at=START)
         assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Verification code: "])
@@ -80,49 +85,52 @@ def test_a_user_who_does_not_exist_is_asked_all_the_same(harness, products, serv
 
 
 @pytest.mark.parametrize("length", [255, 256, 300, 1000])
-def test_a_name_longer_than_any_is_that_of_an_unknown_user(harness, products, service, log, length):
+def test_a_name_longer_than_any_is_that_of_an_unknown_user(harness, service, log, length):
     login = harness.log_in(service(), "u" * length, "123456", at=START)
     assert (login.result, login.messages) == (Result.AUTH_ERR, [])
     line = only_line(log, "authpriv.notice")
     assert line.endswith(" rhost=- reason=unknown-user") and "u" * 90 in line
 
 
-def test_unknown_and_unenrolled_users_get_the_same_answer_to_every_reply(harness, products, account, service):
+def test_unknown_and_unenrolled_users_get_the_same_answer_to_every_reply(harness, user, service):
     name = service()
     for reply in ("123456", "", "abcdef", "A1B2C-D3E4F", NULL, FAILURE):
-        unenrolled = harness.log_in(name, account.name, reply, at=START)
+        unenrolled = user.log_in(name, reply, at=START)
         unknown = harness.log_in(name, "nobody-of-this-name", reply, at=START)
         for login in (unenrolled, unknown):
             assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED)
         assert (unenrolled.result, unenrolled.messages) == (unknown.result, unknown.messages)
 
 
-def test_nullok_leaves_an_unenrolled_user_to_the_rest_of_the_stack(harness, products, account, service):
-    alone = harness.log_in(service("nullok"), account.name)
+def test_nullok_leaves_an_unenrolled_user_to_the_rest_of_the_stack(user, service):
+    alone = user.log_in(service("nullok"))
     assert (alone.result, alone.prompts) == (Result.NOBODY_DECIDED, [])
-    assert harness.log_in(service("nullok", then=PERMIT), account.name).result == Result.SUCCESS
-    assert harness.log_in(service("nullok", then="pam_deny.so"), account.name).result == Result.AUTH_ERR
-    assert harness.log_in(service("nullok=no", then=PERMIT), account.name, "123456").result == Result.AUTH_ERR
+    assert user.log_in(service("nullok", then=PERMIT)).result == Result.SUCCESS
+    assert user.log_in(service("nullok", then="pam_deny.so")).result == Result.AUTH_ERR
+    assert user.log_in(service("nullok=no", then=PERMIT), "123456").result == Result.AUTH_ERR
 
 
-def test_nullok_spares_no_enrolled_user(harness, enrolled, service):
+def test_nullok_spares_no_enrolled_user(user, service):
+    enrolled = user.enroll()
     name = service("nullok", then=PERMIT)
-    assert harness.log_in(name, enrolled.user, "", at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, "", at=START).result == Result.AUTH_ERR
     wrong = enrolled.authenticator.wrong_code(START)
-    assert harness.log_in(name, enrolled.user, wrong, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, wrong, at=START).result == Result.AUTH_ERR
 
 
-def test_a_conversation_that_fails_is_an_error_of_the_conversation(harness, enrolled, service, log):
+def test_a_conversation_that_fails_is_an_error_of_the_conversation(user, service, log):
+    enrolled = user.enroll()
     right = enrolled.authenticator.code_at(START).encode()
     name = service(then=PERMIT)
     for answer in (FAILURE, Answer("text-and-failure", right)):
-        assert harness.log_in(name, enrolled.user, answer, at=START).result == Result.CONV_ERR
+        assert user.log_in(name, answer, at=START).result == Result.CONV_ERR
     assert all("reason=no-reply" in message.text.split() for message in log.of_module(2))
-    assert harness.log_in(name, enrolled.user, right, at=START).result == Result.SUCCESS, "the code was used up"
+    assert user.log_in(name, right, at=START).result == Result.SUCCESS, "the code was used up"
 
 
-def test_a_user_changed_during_the_conversation_is_refused(harness, products, enrolled, new_account, service):
-    other = new_account()
+def test_a_user_changed_during_the_conversation_is_refused(harness, user, new_user, service):
+    enrolled = user.enroll()
+    other = new_user()
     right = enrolled.authenticator.code_at(START).encode()
     name = service(then=PERMIT)
     changes = [(enrolled.user, other.name), (other.name, enrolled.user), (enrolled.user, "nobody-of-this-name")]
@@ -131,34 +139,35 @@ def test_a_user_changed_during_the_conversation_is_refused(harness, products, en
         assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED), (user, become)
 
 
-def test_nothing_is_said_with_pam_silent(harness, enrolled_with_backup_codes, service):
-    enrolled = enrolled_with_backup_codes
+def test_nothing_is_said_with_pam_silent(user, service):
+    enrolled = user.enroll(backup_codes=10)
     name = service()
     code = enrolled.authenticator.code_at(START)
     silent = {"at": START, "flags": PAM_SILENT}
-    assert harness.log_in(name, enrolled.user, code, **silent).result == Result.SUCCESS
-    reused = harness.log_in(name, enrolled.user, code, **silent)
+    assert user.log_in(name, code, **silent).result == Result.SUCCESS
+    reused = user.log_in(name, code, **silent)
     assert (reused.result, reused.messages, len(reused.prompts)) == (Result.AUTH_ERR, [], 1)
-    backup = harness.log_in(name, enrolled.user, enrolled.backup_codes[0], **silent)
+    backup = user.log_in(name, enrolled.backup_codes[0], **silent)
     assert (backup.result, backup.messages) == (Result.SUCCESS, [])
     os.chmod(enrolled.credential, 0o666)
-    broken = harness.log_in(name, enrolled.user, code, **silent)
+    broken = user.log_in(name, code, **silent)
     assert (broken.result, broken.messages) == (Result.AUTHINFO_UNAVAIL, [])
 
 
-def test_a_message_that_cannot_be_shown_changes_nothing(harness, enrolled_with_backup_codes, service):
-    enrolled = enrolled_with_backup_codes
+def test_a_message_that_cannot_be_shown_changes_nothing(user, service):
+    enrolled = user.enroll(backup_codes=10)
     name = service()
     results = [
-        harness.log_in(name, enrolled.user, code, at=START, messages_fail=True).result
+        user.log_in(name, code, at=START, messages_fail=True).result
         for code in (enrolled.backup_codes[0], enrolled.backup_codes[0], enrolled.authenticator.code_at(START))
     ]
     assert results == [Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS]
 
 
-def test_files_that_cannot_be_trusted_are_told_to_user_and_log(harness, enrolled, service, log):
+def test_files_that_cannot_be_trusted_are_told_to_user_and_log(user, service, log):
+    enrolled = user.enroll()
     os.chmod(enrolled.credential, 0o666)
-    login = harness.log_in(name := service(), enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    login = user.log_in(name := service(), enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.AUTHINFO_UNAVAIL
     assert login.messages == ["Two-factor authentication could not be checked. Contact the administrator."]
     line = only_line(log, "authpriv.err")
@@ -167,7 +176,7 @@ def test_files_that_cannot_be_trusted_are_told_to_user_and_log(harness, enrolled
 
 
 @pytest.mark.parametrize("name", ["two words", "line\nbreak", "quote\"d", "back\\slash", "tab\there", "esc\x1b[31m", "=x"])
-def test_values_in_the_log_cannot_forge_a_line(harness, products, service, log, name):
+def test_values_in_the_log_cannot_forge_a_line(harness, service, log, name):
     harness.log_in(service(), name, "123456", at=START, rhost=f"{name} user=root")
     line = only_line(log, "authpriv.notice")
     assert "<" not in line, "a control character reached the log"
@@ -176,13 +185,13 @@ def test_values_in_the_log_cannot_forge_a_line(harness, products, service, log, 
     assert [field.partition("=")[0] for field in fields[1:]] == ["user", "rhost", "reason"]
 
 
-def test_a_secret_a_code_or_a_reply_is_never_logged(harness, enrolled_with_backup_codes, service, log):
-    enrolled = enrolled_with_backup_codes
+def test_a_secret_a_code_or_a_reply_is_never_logged(user, service, log):
+    enrolled = user.enroll(backup_codes=10)
     name = service("debug")
     right, wrong = enrolled.authenticator.code_at(START), enrolled.authenticator.wrong_code(START)
     replies = [wrong, right, right, "not-a-code", enrolled.backup_codes[0], enrolled.backup_codes[0]]
     for reply in replies:
-        harness.log_in(name, enrolled.user, reply, at=START)
+        user.log_in(name, reply, at=START)
     log.of_module(len(replies))
     text = "\n".join(log.lines())
     secret = enrolled.authenticator.secret

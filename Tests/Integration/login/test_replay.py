@@ -2,7 +2,6 @@
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
 
 ROUNDS = 20
@@ -13,30 +12,34 @@ def count(logins, result):
     return sum(login.result == result for login in logins)
 
 
-def test_a_code_is_accepted_once_within_its_window(harness, enrolled, service):
+def test_a_code_is_accepted_once_within_its_window(user, service):
+    enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at(START)
-    results = [harness.log_in(name, enrolled.user, code, at=START + late).result for late in (0, 1, 29, 31, 59)]
+    results = [user.log_in(name, code, at=START + late).result for late in (0, 1, 29, 31, 59)]
     assert results == [Result.SUCCESS] + [Result.AUTH_ERR] * 4
 
 
-def test_an_older_code_is_refused_after_a_newer_one(harness, enrolled, service):
+def test_an_older_code_is_refused_after_a_newer_one(user, service):
+    enrolled = user.enroll()
     name = service("window=3")
     code = enrolled.authenticator.code_at
-    assert harness.log_in(name, enrolled.user, code(START, steps=1), at=START).result == Result.SUCCESS
+    assert user.log_in(name, code(START, steps=1), at=START).result == Result.SUCCESS
     for steps in (1, 0, -1, -2, -3):
-        assert harness.log_in(name, enrolled.user, code(START, steps=steps), at=START).result == Result.AUTH_ERR
-    assert harness.log_in(name, enrolled.user, code(START, steps=2), at=START).result == Result.SUCCESS
+        assert user.log_in(name, code(START, steps=steps), at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, code(START, steps=2), at=START).result == Result.SUCCESS
 
 
-def test_a_code_used_in_one_service_is_used_in_all(harness, enrolled, service):
+def test_a_code_used_in_one_service_is_used_in_all(user, service):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
-    assert harness.log_in(service("window=10"), enrolled.user, code, at=START).result == Result.AUTH_ERR
+    assert user.log_in(service(), code, at=START).result == Result.SUCCESS
+    assert user.log_in(service("window=10"), code, at=START).result == Result.AUTH_ERR
 
 
 @pytest.mark.seconds(300)
-def test_of_many_sessions_with_one_code_exactly_one_is_let_in(harness, enrolled, service, log):
+def test_of_many_sessions_with_one_code_exactly_one_is_let_in(harness, user, service, log):
+    enrolled = user.enroll()
     name = service()
     for number in range(ROUNDS):
         now = START + 90 * number
@@ -50,26 +53,26 @@ def test_of_many_sessions_with_one_code_exactly_one_is_let_in(harness, enrolled,
 
 
 @pytest.mark.seconds(600)
-def test_of_many_sessions_with_one_backup_code_exactly_one_is_let_in(harness, products, account, service):
-    enrolled = enroll(account, backup_codes=ROUNDS)
+def test_of_many_sessions_with_one_backup_code_exactly_one_is_let_in(harness, user, service):
+    enrolled = user.enroll(backup_codes=ROUNDS)
     name = service()
     for number, code in enumerate(enrolled.backup_codes):
         now = START + 3600 * number
-        logins = harness.run(name, [(account.name, [code])], times=SESSIONS, at_once=True, at=now, timeout=120)
+        logins = harness.run(name, [(user.name, [code])], times=SESSIONS, at_once=True, at=now, timeout=120)
         assert count(logins, Result.SUCCESS) == 1, f"round {number}: {[login.result for login in logins]}"
 
 
-def test_of_many_sessions_with_one_counter_code_exactly_one_is_let_in(harness, products, account, service):
-    enrolled = enroll(account, "--type", "hotp")
+def test_of_many_sessions_with_one_counter_code_exactly_one_is_let_in(harness, user, service):
+    enrolled = user.enroll("--type", "hotp")
     name = service()
     for counter in range(5):
         code = enrolled.authenticator.code_for_counter(counter)
-        logins = harness.run(name, [(account.name, [code])], times=SESSIONS, at_once=True, at=START + counter)
+        logins = harness.run(name, [(user.name, [code])], times=SESSIONS, at_once=True, at=START + counter)
         assert count(logins, Result.SUCCESS) == 1, [login.result for login in logins]
 
 
-def test_a_code_and_a_backup_code_at_once_each_let_one_in(harness, enrolled_with_backup_codes, service):
-    enrolled = enrolled_with_backup_codes
+def test_a_code_and_a_backup_code_at_once_each_let_one_in(harness, user, service):
+    enrolled = user.enroll(backup_codes=10)
     code = enrolled.authenticator.code_at(START)
     pair = [(enrolled.user, [code]), (enrolled.user, [enrolled.backup_codes[0]])]
     logins = harness.run(service(), pair, times=10, at_once=True, at=START)
@@ -80,23 +83,23 @@ SLOW_DISK = ("strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "i
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code", "counter code"])
-def test_a_slow_disk_lets_nobody_in_between_check_and_mark(harness, products, account, service, kind):
+def test_a_slow_disk_lets_nobody_in_between_check_and_mark(harness, user, service, kind):
     # Each write begins a tenth of a second late: without a lock, long after others have read what it replaces.
-    enrolled = enroll(account, "--type", "hotp" if kind == "counter code" else "totp", backup_codes=1)
+    enrolled = user.enroll("--type", "hotp" if kind == "counter code" else "totp", backup_codes=1)
     codes = {
         "code": enrolled.authenticator.code_at(START),
         "backup code": enrolled.backup_codes[0],
         "counter code": enrolled.authenticator.code_for_counter(0),
     }
     logins = harness.run(
-        service(), [(account.name, [codes[kind]])], times=SESSIONS, at_once=True, at=START, under=SLOW_DISK
+        service(), [(user.name, [codes[kind]])], times=SESSIONS, at_once=True, at=START, under=SLOW_DISK
     )
     assert count(logins, Result.SUCCESS) == 1, [login.result for login in logins]
 
 
 @pytest.mark.seconds(180)
-def test_users_who_log_in_at_once_do_not_hinder_each_other(harness, products, new_account, service):
-    enrollments = [enroll(new_account()) for _ in range(12)]
+def test_users_who_log_in_at_once_do_not_hinder_each_other(harness, new_user, service):
+    enrollments = [new_user().enroll() for _ in range(12)]
     name = service()
     for number in range(5):
         now = START + 90 * number

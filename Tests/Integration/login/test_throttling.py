@@ -2,7 +2,7 @@
 
 import pytest
 from rig.clock import START
-from rig.enrollment import command, enroll, turn_into_scratch_code
+from rig.enrollment import turn_into_scratch_code, twofactor_json
 from rig.harness import Result
 
 
@@ -30,7 +30,8 @@ class Guessing:
 
 
 @pytest.fixture
-def guessing(harness, enrolled, service):
+def guessing(harness, user, service):
+    enrolled = user.enroll()
     return Guessing(harness, enrolled, service())
 
 
@@ -75,7 +76,8 @@ def test_a_success_forgets_the_failures(guessing):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 8])
-def test_the_number_of_free_failures_can_be_set(harness, enrolled, service, limit):
+def test_the_number_of_free_failures_can_be_set(harness, user, service, limit):
+    enrolled = user.enroll()
     guessing = Guessing(harness, enrolled, service(f"max_failures={limit}"))
     guessing.fail(limit)
     assert guessing.right().result == Result.MAXTRIES
@@ -90,8 +92,9 @@ def test_reused_codes_malformed_replies_and_silence_do_not_count(guessing):
     assert guessing.right().result == Result.SUCCESS
 
 
-def test_a_backup_code_works_while_others_wait(harness, enrolled_with_backup_codes, service):
-    guessing = Guessing(harness, enrolled_with_backup_codes, service())
+def test_a_backup_code_works_while_others_wait(harness, user, service):
+    enrolled = user.enroll(backup_codes=10)
+    guessing = Guessing(harness, enrolled, service())
     guessing.fail(5)
     assert guessing.right().result == Result.MAXTRIES
     assert guessing.answer(guessing.enrolled.backup_codes[0]).result == Result.SUCCESS
@@ -101,8 +104,9 @@ def test_a_backup_code_works_while_others_wait(harness, enrolled_with_backup_cod
 
 
 @pytest.mark.seconds(240)
-def test_a_hundred_failures_lock_the_codes_until_a_backup_code(harness, enrolled_with_backup_codes, service, log):
-    guessing = Guessing(harness, enrolled_with_backup_codes, service())
+def test_a_hundred_failures_lock_the_codes_until_a_backup_code(harness, user, service, log):
+    enrolled = user.enroll(backup_codes=10)
+    guessing = Guessing(harness, enrolled, service())
     for _ in range(100):
         guessing.fail(1)
         guessing.now += 901
@@ -116,16 +120,17 @@ def test_a_hundred_failures_lock_the_codes_until_a_backup_code(harness, enrolled
     assert guessing.right().result == Result.SUCCESS
 
 
-def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(harness, enrolled, service):
+def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(harness, user, service):
+    enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(START)
     logins = harness.run(service(), [(enrolled.user, [wrong])], times=30, at_once=True, at=START)
     results = [login.result for login in logins]
     assert (results.count(Result.AUTH_ERR), results.count(Result.MAXTRIES)) == (5, 25)
 
 
-def test_the_failures_of_one_user_are_not_those_of_another(guessing, harness, new_account, products):
+def test_the_failures_of_one_user_are_not_those_of_another(guessing, harness, new_user):
     guessing.fail(5)
-    other = Guessing(harness, enroll(new_account()), guessing.service)
+    other = Guessing(harness, new_user().enroll(), guessing.service)
     assert other.right().result == Result.SUCCESS
 
 
@@ -142,9 +147,9 @@ SCRATCH = "31415926"
 
 
 @pytest.fixture
-def imported(harness, products, account, service):
+def imported(harness, user, service):
     """An account with one eight-digit code of another program."""
-    enrolled = enroll(account, backup_codes=2)
+    enrolled = user.enroll(backup_codes=2)
     turn_into_scratch_code(enrolled, SCRATCH)
     return Guessing(harness, enrolled, service())
 
@@ -179,6 +184,6 @@ def test_eight_digits_are_guessed_a_hundred_times_and_no_more(harness, imported,
     assert imported.answer(imported.enrolled.backup_codes[1]).result == Result.SUCCESS
     imported.fail(5)
     harness.run(imported.service, guesses, at=START)
-    command("unlock", "--user", imported.enrolled.user)
+    twofactor_json("unlock", "--user", imported.enrolled.user)
     imported.fail(5)
     assert imported.answer(SCRATCH).result == Result.SUCCESS, "unlock does not forget the guesses"

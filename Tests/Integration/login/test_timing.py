@@ -4,7 +4,6 @@ import statistics
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
 
 ATTEMPTS = 500
@@ -30,8 +29,8 @@ def deciles(values: list[int], unit: int = 1) -> str:
 
 
 @pytest.mark.seconds(240)
-def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, products, new_account, service, figure):
-    enrolled, stranger = enroll(new_account()), new_account()
+def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, new_user, service, figure):
+    enrolled, stranger = new_user().enroll(), new_user()
     name = service("max_failures=100")
     wrong = enrolled.authenticator.wrong_code(START)
     fresh = enrolled.state.read_bytes()
@@ -50,7 +49,9 @@ def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, products, 
             answers[user].append(login.microseconds + login.delay)
     own = users[0]
     for user, who in zip(users, ("enrolled", "not enrolled", "unknown"), strict=True):
-        figure(f"{ATTEMPTS} wrong answers, {who}: {deciles(answers[user], 1000)} ms; work alone {deciles(work[user])} µs")
+        figure(
+            f"{ATTEMPTS} wrong answers, {who}: {deciles(answers[user], 1000)} ms; work alone {deciles(work[user])} µs"
+        )
     for other, who in zip(users[1:], ("not enrolled", "unknown"), strict=True):
         z = z_of_mann_and_whitney(answers[own], answers[other])
         figure(

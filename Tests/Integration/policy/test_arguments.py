@@ -48,55 +48,60 @@ def refused_as_configuration(log, count=1):
 
 
 @pytest.mark.parametrize("argument", WRONG, ids=lambda argument: argument[:24])
-def test_an_argument_that_is_not_understood_refuses(harness, products, account, enrolled, service, log, argument):
+def test_an_argument_that_is_not_understood_refuses(user, service, log, argument):
+    enrolled = user.enroll()
     name = service(f"[{argument}]", "nullok", then="pam_permit.so")
     code = enrolled.authenticator.code_at(START)
-    login = harness.log_in(name, enrolled.user, code, at=START)
+    login = user.log_in(name, code, at=START)
     assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
     assert refused_as_configuration(log)
 
 
 @pytest.mark.parametrize("arguments", [("window=1", "window=1"), ("nullok", "nullok=no")])
-def test_a_repeated_argument_refuses(harness, enrolled, service, log, arguments):
-    login = harness.log_in(service(*arguments), enrolled.user, "123456", at=START)
+def test_a_repeated_argument_refuses(user, service, log, arguments):
+    user.enroll()
+    login = user.log_in(service(*arguments), "123456", at=START)
     assert login.result == Result.SERVICE_ERR and refused_as_configuration(log)
 
 
-def test_a_thousand_arguments_refuse(harness, enrolled, service, log):
-    login = harness.log_in(service(*["window=1"] * 100), enrolled.user, "123456", at=START)
+def test_a_thousand_arguments_refuse(user, service, log):
+    user.enroll()
+    login = user.log_in(service(*["window=1"] * 100), "123456", at=START)
     assert login.result == Result.SERVICE_ERR and refused_as_configuration(log)
 
 
-def test_a_wrong_configuration_refuses_users_who_are_not_enrolled_too(harness, products, account, service, log):
+def test_a_wrong_configuration_refuses_users_who_are_not_enrolled_too(harness, user, service, log):
     name = service("nullok", "unknown", then="pam_permit.so")
-    assert harness.log_in(name, account.name, at=START).result == Result.SERVICE_ERR
+    assert user.log_in(name, at=START).result == Result.SERVICE_ERR
     assert harness.log_in(name, "nobody-of-this-name", at=START).result == Result.SERVICE_ERR
     assert refused_as_configuration(log, 2)
 
 
-def test_every_argument_of_this_version_is_understood(harness, enrolled, service):
+def test_every_argument_of_this_version_is_understood(user, service):
+    enrolled = user.enroll()
     arguments = "nullok window=2 look_ahead=20 max_failures=7 echo_code backup_codes=yes debug directory=~/.twofactor"
     name = service(*arguments.split(), "[prompt=Code: ]")
-    login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    login = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Code: "])
 
 
 @pytest.mark.parametrize("directory", ["~/.twofactor", "%h/.twofactor", "/home/%u/.twofactor"])
-def test_the_directory_is_found_by_its_pattern(harness, enrolled, service, directory):
-    login = harness.log_in(
-        service(f"directory={directory}"), enrolled.user, enrolled.authenticator.code_at(START), at=START
-    )
+def test_the_directory_is_found_by_its_pattern(user, service, directory):
+    enrolled = user.enroll()
+    login = user.log_in(service(f"directory={directory}"), enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.SUCCESS
 
 
-def test_another_directory_is_another_enrolment(harness, enrolled, service):
+def test_another_directory_is_another_enrolment(user, service):
+    enrolled = user.enroll()
     name = service("directory=%h/.elsewhere%%")
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, code, at=START).result == Result.AUTH_ERR
     enrolled.directory.rename(enrolled.directory.parent / ".elsewhere%")
-    assert harness.log_in(name, enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(name, code, at=START).result == Result.SUCCESS
 
 
-def test_setcred_succeeds(harness, enrolled, service):
+def test_setcred_succeeds(user, service):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(service(), enrolled.user, code, at=START, setcred=True).setcred == 0
+    assert user.log_in(service(), code, at=START, setcred=True).setcred == 0

@@ -1,11 +1,11 @@
 """Who is asked: groups, the day from which everybody is, and what nullok takes for proof."""
 
 import datetime
-import subprocess
 
 import pytest
 from rig.clock import START
 from rig.harness import PAM_SILENT, Result
+from rig.process import run
 
 PERMIT = "pam_permit.so"
 
@@ -14,19 +14,19 @@ PERMIT = "pam_permit.so"
 def groups(products):
     names = ("tokens", "robots")
     for name in names:
-        subprocess.run(["groupadd", name], check=True, timeout=20)
+        run("groupadd", name)
     yield names
     for name in names:
-        subprocess.run(["groupdel", "-f", name], check=True, timeout=20)
+        run("groupdel", "-f", name)
 
 
 def join(account, group: str, *, as_primary: bool = False) -> None:
     option = "--gid" if as_primary else "--groups"
-    subprocess.run(["usermod", option, group, account.name], check=True, timeout=20)
+    run("usermod", option, group, account.name)
 
 
 def number_of(group: str) -> str:
-    return subprocess.run(["getent", "group", group], capture_output=True, text=True, check=True).stdout.split(":")[2]
+    return run("getent", "group", group).stdout.split(":")[2]
 
 
 def is_asked(harness, service: str, user: str) -> bool:
@@ -37,8 +37,8 @@ def is_asked(harness, service: str, user: str) -> bool:
 
 
 @pytest.mark.parametrize("as_primary", [False, True], ids=["supplementary", "primary"])
-def test_only_members_are_asked(harness, groups, new_account, service, log, as_primary):
-    member, other = new_account(), new_account()
+def test_only_members_are_asked(harness, groups, new_user, service, log, as_primary):
+    member, other = new_user(), new_user()
     join(member, "tokens", as_primary=as_primary)
     for word in ("tokens", number_of("tokens"), "robots,tokens", " robots , tokens "):
         name = service(f"[only_groups={word}]", then=PERMIT)
@@ -48,8 +48,8 @@ def test_only_members_are_asked(harness, groups, new_account, service, log, as_p
 
 
 @pytest.mark.parametrize("as_primary", [False, True], ids=["supplementary", "primary"])
-def test_members_of_exempt_groups_are_not_asked(harness, groups, new_account, service, log, as_primary):
-    member, other = new_account(), new_account()
+def test_members_of_exempt_groups_are_not_asked(harness, groups, new_user, service, log, as_primary):
+    member, other = new_user(), new_user()
     join(member, "robots", as_primary=as_primary)
     for word in ("robots", number_of("robots"), "tokens,robots"):
         name = service(f"exempt_groups={word}", then=PERMIT)
@@ -58,8 +58,8 @@ def test_members_of_exempt_groups_are_not_asked(harness, groups, new_account, se
     assert log.of_module(6)[0].text.endswith(f"accepted user={member.name} rhost=- method=exempt")
 
 
-def test_an_exempt_group_wins_over_one_that_is_asked(harness, groups, new_account, service):
-    account = new_account()
+def test_an_exempt_group_wins_over_one_that_is_asked(harness, groups, new_user, service):
+    account = new_user()
     join(account, "tokens,robots")
     assert not is_asked(harness, service("only_groups=tokens", "exempt_groups=robots", then=PERMIT), account.name)
 
@@ -71,12 +71,10 @@ def test_a_user_who_does_not_exist_is_always_asked(harness, groups, service):
 
 @pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
 @pytest.mark.parametrize("list_", ["no-such-group", "tokens,no-such-group", "4000000", "tokens,99999999999999"])
-def test_a_group_that_does_not_exist_is_an_error_of_the_configuration(
-    harness, groups, new_account, service, log, option, list_
-):
-    account = new_account()
+def test_a_group_that_does_not_exist_is_an_error_of_the_configuration(groups, new_user, service, log, option, list_):
+    account = new_user()
     join(account, "tokens")
-    login = harness.log_in(service(f"{option}={list_}", "nullok", then=PERMIT), account.name, at=START)
+    login = account.log_in(service(f"{option}={list_}", "nullok", then=PERMIT), at=START)
     assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
     (message,) = log.of_module(1)
     assert message.priority == "authpriv.err" and " reason=configuration " in message.text
@@ -84,64 +82,65 @@ def test_a_group_that_does_not_exist_is_an_error_of_the_configuration(
 
 
 @pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
-def test_groups_that_cannot_be_read_let_nobody_in(harness, groups, new_account, service, log, option):
-    account = new_account()
+def test_groups_that_cannot_be_read_let_nobody_in(groups, new_user, service, log, option):
+    account = new_user()
     join(account, "tokens")
     under = ("strace", "-f", "-o", "/dev/null", "-P", "/etc/group", "-e", "inject=openat:error=EACCES")
     name = service(f"{option}=tokens", "nullok", then=PERMIT)
-    login = harness.log_in(name, account.name, at=START, under=under)
+    login = account.log_in(name, at=START, under=under)
     # The C library tells a group that it cannot read from one that is not there on some hosts only.
     assert login.result in (Result.AUTHINFO_UNAVAIL, Result.SERVICE_ERR) and login.prompts == []
     assert log.of_module(1)[0].priority == "authpriv.err"
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3, 4])
-def test_groups_that_cannot_be_read_once_let_no_member_in(harness, groups, new_account, service, turn):
-    account = new_account()
+def test_groups_that_cannot_be_read_once_let_no_member_in(groups, new_user, service, turn):
+    account = new_user()
     join(account, "tokens")
     inject = f"inject=openat:error=EMFILE:when={turn}"
     under = ("strace", "-f", "-o", "/dev/null", "-P", "/etc/group", "-e", inject)
-    login = harness.log_in(service("only_groups=tokens", then=PERMIT), account.name, "letters", at=START, under=under)
+    login = account.log_in(service("only_groups=tokens", then=PERMIT), "letters", at=START, under=under)
     assert login.result != Result.SUCCESS, "who cannot be found in the group was taken for no member"
 
 
-def test_an_exempt_user_is_no_pass_of_its_own(harness, groups, new_account, service):
-    account = new_account()
+def test_an_exempt_user_is_no_pass_of_its_own(groups, new_user, service):
+    account = new_user()
     join(account, "robots")
-    assert harness.log_in(service("exempt_groups=robots"), account.name).result == Result.NOBODY_DECIDED
+    assert account.log_in(service("exempt_groups=robots")).result == Result.NOBODY_DECIDED
 
 
 DAY = datetime.datetime.fromtimestamp(START, datetime.UTC).date()
 REMINDER = "Two-factor authentication will be required from {}. Switch it on with: twofactor enable"
 
 
-def test_before_the_day_an_unenrolled_user_passes_with_a_reminder(harness, products, account, service, log):
+def test_before_the_day_an_unenrolled_user_passes_with_a_reminder(user, service, log):
     name = service(f"required_from={DAY}", then=PERMIT)
-    login = harness.log_in(name, account.name, at=START - 1)
+    login = user.log_in(name, at=START - 1)
     assert (login.result, login.prompts, login.messages) == (Result.SUCCESS, [], [REMINDER.format(DAY)])
     (message,) = log.of_module(1)
-    assert message.text.endswith(f"accepted user={account.name} rhost=- method=exempt")
-    silent = harness.log_in(name, account.name, at=START - 1, flags=PAM_SILENT)
+    assert message.text.endswith(f"accepted user={user.name} rhost=- method=exempt")
+    silent = user.log_in(name, at=START - 1, flags=PAM_SILENT)
     assert (silent.result, silent.messages) == (Result.SUCCESS, [])
 
 
 @pytest.mark.parametrize("nullok", [(), ("nullok",)], ids=["", "nullok"])
-def test_from_the_day_on_an_unenrolled_user_is_refused(harness, products, account, service, nullok):
+def test_from_the_day_on_an_unenrolled_user_is_refused(user, service, nullok):
     name = service(f"required_from={DAY}", *nullok, then=PERMIT)
-    assert harness.log_in(name, account.name, at=START - 1).result == Result.SUCCESS
-    login = harness.log_in(name, account.name, "123456", at=START)
+    assert user.log_in(name, at=START - 1).result == Result.SUCCESS
+    login = user.log_in(name, "123456", at=START)
     assert (login.result, login.prompts, login.messages) == (Result.AUTH_ERR, ["Verification code: "], [])
 
 
-def test_before_the_day_an_enrolled_user_is_asked_and_not_reminded(harness, enrolled, service):
+def test_before_the_day_an_enrolled_user_is_asked_and_not_reminded(user, service):
+    enrolled = user.enroll()
     name = service(f"required_from={DAY}", then=PERMIT)
     at = START - 60
-    login = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(at), at=at)
+    login = user.log_in(name, enrolled.authenticator.code_at(at), at=at)
     assert (login.result, login.messages) == (Result.SUCCESS, [])
-    assert harness.log_in(name, enrolled.user, "", at=at).result == Result.AUTH_ERR
+    assert user.log_in(name, "", at=at).result == Result.AUTH_ERR
 
 
-def test_before_the_day_a_user_who_does_not_exist_is_asked(harness, products, service):
+def test_before_the_day_a_user_who_does_not_exist_is_asked(harness, service):
     login = harness.log_in(service(f"required_from={DAY}", then=PERMIT), "nobody-of-this-name", "1", at=START - 1)
     assert (login.result, len(login.prompts), login.messages) == (Result.AUTH_ERR, 1, [])
 
@@ -151,7 +150,7 @@ def home_is_missing(account):
 
 
 def home_is_somebody_elses(account):
-    subprocess.run(["chown", "1:1", account.home], check=True)
+    run("chown", "1:1", account.home)
 
 
 def home_is_closed(account):
@@ -167,7 +166,7 @@ def folder_is_a_dangling_link(account):
 
 
 def folder_is_empty(account):
-    subprocess.run(["install", "-d", "-m", "700", "-o", account.name, account.home / ".twofactor"], check=True)
+    run("install", "-d", "-m", "700", "-o", account.name, account.home / ".twofactor")
 
 
 
@@ -183,16 +182,16 @@ NO_PROOF = [
 
 @pytest.mark.parametrize("option", ["nullok", "required_from"])
 @pytest.mark.parametrize("damage", NO_PROOF, ids=lambda damage: damage.__name__)
-def test_what_is_no_proof_of_not_being_enrolled_is_no_pass(harness, products, account, service, log, damage, option):
-    damage(account)
+def test_what_is_no_proof_of_not_being_enrolled_is_no_pass(user, service, log, damage, option):
+    damage(user)
     argument = "nullok" if option == "nullok" else f"required_from={DAY}"
-    login = harness.log_in(service(argument, then=PERMIT), account.name, "123456", at=START - 60)
+    login = user.log_in(service(argument, then=PERMIT), "123456", at=START - 60)
     assert login.result in (Result.AUTH_ERR, Result.AUTHINFO_UNAVAIL), login
     assert not [message for message in log.of_module(1) if " accepted " in message.text]
 
 
-def test_nullok_is_said_in_the_log(harness, products, account, service, log):
-    assert harness.log_in(service("nullok", then=PERMIT), account.name).result == Result.SUCCESS
+def test_nullok_is_said_in_the_log(user, service, log):
+    assert user.log_in(service("nullok", then=PERMIT)).result == Result.SUCCESS
     (message,) = log.of_module(1)
     assert message.priority == "authpriv.info"
-    assert message.text.endswith(f"accepted user={account.name} rhost=- method=exempt")
+    assert message.text.endswith(f"accepted user={user.name} rhost=- method=exempt")

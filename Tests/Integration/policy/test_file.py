@@ -16,39 +16,45 @@ def detail_of(log) -> str:
     return detail.strip('"').replace("\\x22", '"')
 
 
-def test_the_lines_of_the_usual_file_hold(harness, enrolled, service, host_configuration):
+def test_the_lines_of_the_usual_file_hold(user, service, host_configuration):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     host_configuration("# of this host", "", "  echo_code=yes", 'prompt = "Code of the app: "', "window\t=\t0")
-    login = harness.log_in(service(), enrolled.user, enrolled.authenticator.code_at(START, steps=-1), at=START)
+    login = user.log_in(service(), enrolled.authenticator.code_at(START, steps=-1), at=START)
     assert (login.result, login.prompts, login.shown_prompts) == (Result.AUTH_ERR, ["Code of the app: "], 1)
-    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(service(), code, at=START).result == Result.SUCCESS
 
 
-def test_arguments_override_the_file(harness, enrolled, service, host_configuration):
+def test_arguments_override_the_file(user, service, host_configuration):
+    enrolled = user.enroll()
     early = enrolled.authenticator.code_at(START, steps=-1)
     host_configuration("window = 0", "prompt = from the file", "max_failures = 1", "nullok = yes")
-    login = harness.log_in(service("window=1", "nullok=no"), enrolled.user, early, at=START)
+    login = user.log_in(service("window=1", "nullok=no"), early, at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["from the file"])
 
 
-def test_nullok_of_the_file_holds_and_nullok_no_ends_it(harness, products, account, service, host_configuration):
+def test_nullok_of_the_file_holds_and_nullok_no_ends_it(user, service, host_configuration):
     host_configuration("nullok = yes")
-    assert harness.log_in(service(then="pam_permit.so"), account.name).result == Result.SUCCESS
-    assert harness.log_in(service("nullok=no", then="pam_permit.so"), account.name, "1").result == Result.AUTH_ERR
+    assert user.log_in(service(then="pam_permit.so")).result == Result.SUCCESS
+    assert user.log_in(service("nullok=no", then="pam_permit.so"), "1").result == Result.AUTH_ERR
 
 
-def test_another_file_takes_the_place_of_the_usual_one(harness, enrolled, service, host_configuration, tmp_path):
+def test_another_file_takes_the_place_of_the_usual_one(user, service, host_configuration, tmp_path):
+    user.enroll()
     host_configuration("prompt = usual")
     other = tmp_path / "other.conf"
     other.write_text("prompt = other")
-    login = harness.log_in(service(f"conf={other}"), enrolled.user, "", at=START)
+    login = user.log_in(service(f"conf={other}"), "", at=START)
     assert login.prompts == ["other"]
 
 
-def test_lines_for_the_setup_command_are_no_mistake(harness, enrolled, service, host_configuration):
-    host_configuration("issuer = Example", "require_password = yes", "allow_disable = no", "notify = /usr/sbin/sendmail")
+def test_lines_for_the_setup_command_are_no_mistake(user, service, host_configuration):
+    enrolled = user.enroll()
+    host_configuration(
+        "issuer = Example", "require_password = yes", "allow_disable = no", "notify = /usr/sbin/sendmail"
+    )
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(service(), code, at=START).result == Result.SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -69,31 +75,33 @@ def test_lines_for_the_setup_command_are_no_mistake(harness, enrolled, service, 
         ("window = 3\r", "window", ""),
     ],
 )
-def test_a_wrong_line_refuses_by_its_number_and_word(
-    harness, enrolled, service, log, host_configuration, line, word, problem
-):
+def test_a_wrong_line_refuses_by_its_number_and_word(user, service, log, host_configuration, line, word, problem):
+    enrolled = user.enroll()
     path = host_configuration("# a comment", "echo_code = no", "", "look_ahead = 5", line)
-    login = harness.log_in(service(then="pam_permit.so"), enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    login = user.log_in(service(then="pam_permit.so"), enrolled.authenticator.code_at(START), at=START)
     assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
     assert detail_of(log).startswith(f'{path}, line 5, "{word}": {problem}')
 
 
-def test_a_contradiction_refuses(harness, enrolled, service, log, host_configuration):
+def test_a_contradiction_refuses(user, service, log, host_configuration):
+    user.enroll()
     host_configuration("try_first_pass = yes")
-    assert harness.log_in(service("use_first_pass"), enrolled.user, at=START).result == Result.SERVICE_ERR
+    assert user.log_in(service("use_first_pass"), at=START).result == Result.SERVICE_ERR
     assert detail_of(log) == 'argument "use_first_pass": contradicts try_first_pass'
 
 
-def test_a_contradiction_within_the_file_is_named_by_its_line(harness, enrolled, service, log, host_configuration):
+def test_a_contradiction_within_the_file_is_named_by_its_line(user, service, log, host_configuration):
+    user.enroll()
     path = host_configuration("use_first_pass = yes", "", "try_first_pass = yes", "window = 2")
-    assert harness.log_in(service(), enrolled.user, at=START).result == Result.SERVICE_ERR
+    assert user.log_in(service(), at=START).result == Result.SERVICE_ERR
     assert detail_of(log) == f'{path}, line 3, "try_first_pass": contradicts use_first_pass'
 
 
-def test_without_the_usual_file_the_defaults_hold(harness, enrolled, service):
+def test_without_the_usual_file_the_defaults_hold(user, service):
+    enrolled = user.enroll()
     assert not os.path.lexists("/etc/security/twofactor.conf")
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(service(), enrolled.user, code, at=START).result == Result.SUCCESS
+    assert user.log_in(service(), code, at=START).result == Result.SUCCESS
 
 
 def missing(path):
@@ -154,38 +162,39 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("make", "problem"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_file_that_cannot_be_read_or_trusted_refuses(
-    harness, enrolled, new_account, service, log, tmp_path, make, problem
-):
+def test_a_file_that_cannot_be_read_or_trusted_refuses(harness, user, new_user, service, log, tmp_path, make, problem):
+    user.enroll()
     path = tmp_path / "host.conf"
     make(path)
     name = service("nullok", f"conf={path}", then="pam_permit.so")
-    login = harness.log_in(name, new_account().name, at=START, timeout=10)
+    login = harness.log_in(name, new_user().name, at=START, timeout=10)
     assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
     assert detail_of(log).startswith(str(path)) and problem in detail_of(log)
 
 
-def test_a_usual_file_that_is_not_roots_refuses(harness, enrolled, service, log, host_configuration):
+def test_a_usual_file_that_is_not_roots_refuses(user, service, log, host_configuration):
+    enrolled = user.enroll()
     os.chown(host_configuration("# nothing"), 1, 1)
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(service(then="pam_permit.so"), enrolled.user, code, at=START).result == Result.SERVICE_ERR
+    assert user.log_in(service(then="pam_permit.so"), code, at=START).result == Result.SERVICE_ERR
     assert "must be owned by root" in detail_of(log)
 
 
 def test_a_program_of_a_user_is_refused_where_only_root_may_read_the_file(
-    harness, products, account, service, host_configuration, log
+    harness, user, service, host_configuration, log
 ):
     host_configuration("nullok = yes").chmod(0o600)
     for folder in harness.program.parents:
         if folder.is_relative_to("/tmp/"):
             folder.chmod(folder.stat().st_mode | 0o055)
-    under = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
-    login = harness.log_in(service(then="pam_permit.so"), account.name, under=under)
+    under = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
+    login = user.log_in(service(then="pam_permit.so"), under=under)
     assert login.result == Result.SERVICE_ERR
     assert "cannot be opened: Permission denied" in detail_of(log)
 
 
-def test_the_user_is_told_that_it_could_not_be_checked(harness, enrolled, service, host_configuration):
+def test_the_user_is_told_that_it_could_not_be_checked(user, service, host_configuration):
+    user.enroll()
     host_configuration("unknown = 1")
-    login = harness.log_in(service(), enrolled.user, at=START)
+    login = user.log_in(service(), at=START)
     assert login.messages == ["Two-factor authentication could not be checked. Contact the administrator."]

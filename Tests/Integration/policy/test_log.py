@@ -8,7 +8,7 @@ from typing import Callable
 
 import pytest
 from rig.clock import START
-from rig.enrollment import Enrollment, enroll
+from rig.enrollment import Enrollment
 from rig.harness import FAILURE, NULL, PAM_SILENT, Harness, Result
 from rig.syslog import fresh_log
 
@@ -98,16 +98,12 @@ CASES = {
         reply=lambda enrolled: enrolled.backup_codes[1],
         messages=("2 backup codes left. Create new ones with: twofactor backup-codes",),
     ),
-    "a grace period": Case(
-        SUCCESS, "method=grace", INFO, arguments=("grace_period=60",), before=once, is_asked=False
-    ),
+    "a grace period": Case(SUCCESS, "method=grace", INFO, arguments=("grace_period=60",), before=once, is_asked=False),
     "a trusted network": Case(
         SUCCESS, "method=exempt", INFO, arguments=("trusted_networks=192.0.2.0/24",), is_asked=False
     ),
     "an exempt group": Case(SUCCESS, "method=exempt", INFO, arguments=("only_groups=root",), is_asked=False),
-    "nobody enrolled": Case(
-        SUCCESS, "method=exempt", INFO, arguments=("nullok",), is_enrolled=False, is_asked=False
-    ),
+    "nobody enrolled": Case(SUCCESS, "method=exempt", INFO, arguments=("nullok",), is_enrolled=False, is_asked=False),
     "nobody enrolled yet": Case(
         SUCCESS,
         "method=exempt",
@@ -183,10 +179,10 @@ CASES = {
 
 
 @pytest.fixture
-def stage(harness, products, new_account, service):
+def stage(harness, new_user, service):
     def make(case: Case) -> Stage:
-        account = new_account()
-        enrolled = enroll(account, *case.options, backup_codes=3)
+        account = new_user()
+        enrolled = account.enroll(*case.options, backup_codes=3)
         if not case.is_enrolled:
             enrolled.credential.unlink(), enrolled.state.unlink(), enrolled.directory.rmdir()
         made = Stage(harness, enrolled, service(*case.arguments, then="pam_permit.so"))
@@ -224,15 +220,15 @@ def test_a_silent_application_hears_nothing_and_the_log_everything(stage, name):
     check(case, stage(case), flags=PAM_SILENT)
 
 
-def test_the_reason_of_an_exemption_is_told_with_debug(harness, products, account, service, log):
+def test_the_reason_of_an_exemption_is_told_with_debug(user, service, log):
     reasons = {
         "trusted network": ("trusted_networks=192.0.2.0/24",),
-        "exempt group": (f"exempt_groups={account.gid}",),
+        "exempt group": (f"exempt_groups={user.gid}",),
         "not in the groups that are asked": ("only_groups=root",),
         "not enrolled": ("nullok",),
     }
     for reason, arguments in reasons.items():
-        harness.log_in(service(*arguments, "debug", then="pam_permit.so"), account.name, at=START, rhost=HERE)
+        user.log_in(service(*arguments, "debug", then="pam_permit.so"), at=START, rhost=HERE)
         line = log.line_with(f": debug exempt: {reason}")
         assert line.startswith("pam_twofactor(")
     assert [message.text.rpartition(" ")[2] for message in log.of_module(4)] == ["method=exempt"] * 4
@@ -252,7 +248,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_others_choose_stands_escaped_in_its_field(harness, products, service, log, name):
+def test_whatever_others_choose_stands_escaped_in_its_field(harness, service, log, name):
     here = service()
     harness.log_in(here, name, "123456", at=START, rhost=name)
     (message,) = log.of_module(1)

@@ -1,13 +1,12 @@
 """Where a login comes from: trusted networks, and the grace period of an address."""
 
 import json
-import subprocess
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
 from rig.harness import Result
 from rig.machine import COMMAND
+from rig.process import run
 
 PERMIT = "pam_permit.so"
 PERIOD = 3600
@@ -58,20 +57,20 @@ OUTSIDE = [
 ]
 
 
-def test_nobody_is_asked_from_a_trusted_network(harness, products, account, service, log):
+def test_nobody_is_asked_from_a_trusted_network(harness, user, service, log):
     for networks, rhost in INSIDE:
         name = service(f"[trusted_networks={networks}]", then=PERMIT)
-        assert not is_asked(harness, name, account.name, rhost), (networks, rhost)
-    assert log.of_module(len(INSIDE))[0].text.endswith(f"accepted user={account.name} rhost=192.0.2.255 method=exempt")
+        assert not is_asked(harness, name, user.name, rhost), (networks, rhost)
+    assert log.of_module(len(INSIDE))[0].text.endswith(f"accepted user={user.name} rhost=192.0.2.255 method=exempt")
 
 
-def test_everybody_is_asked_from_anywhere_else(harness, products, account, service):
+def test_everybody_is_asked_from_anywhere_else(harness, user, service):
     for networks, rhost in OUTSIDE:
         name = service(f"[trusted_networks={networks}]", then=PERMIT)
-        assert is_asked(harness, name, account.name, rhost), (networks, rhost)
+        assert is_asked(harness, name, user.name, rhost), (networks, rhost)
 
 
-def test_a_trusted_network_tells_nothing_of_who_exists(harness, products, service):
+def test_a_trusted_network_tells_nothing_of_who_exists(harness, service):
     name = service("trusted_networks=192.0.2.0/24", then=PERMIT)
     assert not is_asked(harness, name, "nobody-of-this-name", HERE)
 
@@ -95,7 +94,8 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(harness, enrolled, service) -> Visitor:
+def visitor(harness, user, service) -> Visitor:
+    enrolled = user.enroll()
     return Visitor(harness, enrolled, service(f"grace_period={PERIOD}"))
 
 
@@ -136,9 +136,9 @@ def test_a_service_without_a_grace_period_neither_begins_nor_uses_one(visitor, h
     assert not visitor.passes(START + 60, service=plain)
 
 
-def test_another_user_is_asked(visitor, harness, new_account):
+def test_another_user_is_asked(visitor, harness, new_user):
     visitor.log_in(START)
-    assert not Visitor(harness, enroll(new_account()), visitor.service).passes(START)
+    assert not Visitor(harness, new_user().enroll(), visitor.service).passes(START)
 
 
 def test_of_nine_addresses_the_one_used_longest_ago_is_asked(visitor):
@@ -196,9 +196,8 @@ def test_a_refused_code_begins_none(visitor, harness):
 
 
 def change(*arguments: str) -> None:
-    run = subprocess.run([COMMAND, *arguments, "--json"], capture_output=True, timeout=60)
-    assert run.returncode == 0, run.stderr
-    json.loads(run.stdout)
+    done = run(COMMAND, *arguments, "--json")
+    json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -241,9 +240,9 @@ def test_a_grace_that_cannot_be_written_lets_nobody_in(visitor, harness, log, ca
     assert " reason=io-error " in log.of_module(2)[-1].text
 
 
-def test_a_backup_code_begins_one_too(harness, account, service, products):
-    enrolled = enroll(account, backup_codes=1)
+def test_a_backup_code_begins_one_too(harness, user, service):
+    enrolled = user.enroll(backup_codes=1)
     visitor = Visitor(harness, enrolled, service(f"grace_period={PERIOD}"))
-    login = harness.log_in(visitor.service, enrolled.user, enrolled.backup_codes[0], at=START, rhost=HERE)
+    login = user.log_in(visitor.service, enrolled.backup_codes[0], at=START, rhost=HERE)
     assert login.result == Result.SUCCESS
     assert visitor.passes(START)

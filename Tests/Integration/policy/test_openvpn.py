@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rig.enrollment import enroll
+from rig.process import run
 
 PORT = "22991"
 COMMON = ("openvpn", "--dev", "tun", "--ca", "certificate", "--verb", "3")
@@ -63,7 +63,7 @@ class Server:
 @contextlib.contextmanager
 def serving(directory: Path, service: str):
     make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out certificate -subj /CN=server -days 3650"
-    subprocess.run(make.split(), cwd=directory, check=True, stderr=subprocess.DEVNULL, timeout=60)
+    run(*make.split(), cwd=directory)
     plugin = glob.glob("/usr/lib/*/openvpn/plugins/openvpn-plugin-auth-pam.so")[0]
     server = Server(directory)
     words = ("--mode", "server", "--tls-server", "--topology", "subnet", "--local", "127.0.0.1", "--port", PORT,
@@ -79,11 +79,10 @@ def serving(directory: Path, service: str):
         running.wait(timeout=10)
 
 
-def test_a_vpn_lets_in_by_password_and_code_in_one_field(system_service, new_account, password, tmp_path, log):
+def test_a_vpn_lets_in_by_password_and_code_in_one_field(system_service, user, password, tmp_path, log):
     if not has_tunnels():
         pytest.skip("this kernel has no tunnels (/dev/net/tun), without which no openvpn server starts")
-    account = new_account(password=password)
-    enrolled = enroll(account)
+    enrolled = user.enroll()
     service = system_service(
         "policy-vpn",
         "auth required pam_twofactor.so forward_pass",
@@ -92,9 +91,9 @@ def test_a_vpn_lets_in_by_password_and_code_in_one_field(system_service, new_acc
     )
     code = enrolled.authenticator.code_at(time.time())
     with serving(tmp_path, service) as server:
-        assert not server.lets_in(account.name, password + enrolled.authenticator.wrong_code(time.time()))
-        assert server.lets_in(account.name, password + code)
-        assert not server.lets_in(account.name, password + code)
+        assert not server.lets_in(user.name, password + enrolled.authenticator.wrong_code(time.time()))
+        assert server.lets_in(user.name, password + code)
+        assert not server.lets_in(user.name, password + code)
     outcomes = [message.text.partition("(policy-vpn:auth): ")[2].split()[-2:] for message in log.of_module(3)]
     assert outcomes == [
         ["reason=wrong-code", "failures=1"],

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 import pexpect
-import pytest
-from rig.enrollment import enroll
 from rig.harness import Result
+from rig.process import run
 
 PASSWORD = "[Pp]assword[^:]*: "
 CODE = "Verification code: "
@@ -23,11 +22,6 @@ STACK = (
     "account required pam_unix.so",
     "session required pam_permit.so",
 )
-
-
-@pytest.fixture
-def account(new_account, password):
-    return new_account(password=password)
 
 
 def now() -> float:
@@ -58,36 +52,36 @@ def rest(terminal: pexpect.spawn) -> str:
     return terminal.before
 
 
-def test_su_asks_for_the_code_of_the_user_it_becomes(system_service, account, new_account, log):
+def test_su_asks_for_the_code_of_the_user_it_becomes(system_service, user, new_user, log):
     system_service("su", "auth sufficient pam_rootok.so", *STACK)
-    enrolled = enroll(account)
-    other = new_account()
+    enrolled = user.enroll()
+    other = new_user()
     for code in (enrolled.authenticator.wrong_code(now()), enrolled.authenticator.code_at(now())):
-        terminal = at_terminal("su", account.name, "-c", "id -un", account=other)
-        answer(terminal, (PASSWORD, account.password), (CODE, code))
+        terminal = at_terminal("su", user.name, "-c", "id -un", account=other)
+        answer(terminal, (PASSWORD, user.password), (CODE, code))
         said = rest(terminal)
-    assert account.name in said
+    assert user.name in said
     first, second = log.of_module(2)
-    assert first.text.endswith(f"(su:auth): denied user={account.name} rhost=- reason=wrong-code failures=1")
-    assert second.text.endswith(f"(su:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}")
+    assert first.text.endswith(f"(su:auth): denied user={user.name} rhost=- reason=wrong-code failures=1")
+    assert second.text.endswith(f"(su:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}")
 
 
-def test_root_needs_no_code_for_su(system_service, account, log):
+def test_root_needs_no_code_for_su(system_service, user, log):
     system_service("su", "auth sufficient pam_rootok.so", *STACK)
-    enroll(account)
-    assert account.name in rest(at_terminal("su", account.name, "-c", "id -un"))
+    user.enroll()
+    assert user.name in rest(at_terminal("su", user.name, "-c", "id -un"))
     assert not log.of_module()
 
 
-def test_sudo_needs_no_second_code_within_its_timestamp(system_service, account, log):
+def test_sudo_needs_no_second_code_within_its_timestamp(system_service, user, log):
     system_service("sudo", *STACK)
-    enrolled = enroll(account)
+    enrolled = user.enroll()
     rules = Path("/etc/sudoers.d/policy")
-    rules.write_text(f"{account.name} ALL=(ALL) ALL\n")
+    rules.write_text(f"{user.name} ALL=(ALL) ALL\n")
     rules.chmod(0o440)
     try:
-        terminal = at_terminal("sh", "-c", "sudo id -un; sudo -n echo again; sudo -k; sudo -n echo third", account=account)
-        answer(terminal, (PASSWORD, account.password), (CODE, enrolled.authenticator.code_at(now())))
+        terminal = at_terminal("sh", "-c", "sudo id -un; sudo -n echo again; sudo -k; sudo -n echo third", account=user)
+        answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.code_at(now())))
         said = rest(terminal).split()
     finally:
         rules.unlink()
@@ -95,54 +89,54 @@ def test_sudo_needs_no_second_code_within_its_timestamp(system_service, account,
     assert len([message for message in log.of_module(1) if " accepted " in message.text]) == 1
 
 
-def test_login_asks_at_the_console(system_service, account, log):
+def test_login_asks_at_the_console(system_service, user, log):
     system_service("login", *STACK)
-    enrolled = enroll(account)
-    terminal = at_terminal("login", account.name)
-    answer(terminal, (PASSWORD, account.password), (CODE, enrolled.authenticator.code_at(now())))
+    enrolled = user.enroll()
+    terminal = at_terminal("login", user.name)
+    answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.code_at(now())))
     terminal.expect(r"\$ ")
     terminal.sendline("id -un; exit")
-    assert account.name in rest(terminal)
+    assert user.name in rest(terminal)
     assert log.of_module(1)[0].text.endswith(
-        f"(login:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}"
+        f"(login:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}"
     )
 
 
-def test_login_is_asked_for_the_name_by_the_module_that_comes_first(system_service, account, log):
+def test_login_is_asked_for_the_name_by_the_module_that_comes_first(system_service, user, log):
     system_service("login", "auth required pam_twofactor.so", *STACK[:1], *STACK[2:])
-    enrolled = enroll(account)
+    enrolled = user.enroll()
     terminal = at_terminal("login")
     code = enrolled.authenticator.code_at(now())
-    answer(terminal, ("login: ", account.name), (CODE, code), (PASSWORD, account.password))
+    answer(terminal, ("login: ", user.name), (CODE, code), (PASSWORD, user.password))
     terminal.expect(r"\$ ")
     terminal.sendline("id -un; exit")
-    assert account.name in rest(terminal)
-    assert log.of_module(1)[0].text.endswith(f"user={account.name} rhost=- method=totp device={enrolled.device}")
+    assert user.name in rest(terminal)
+    assert log.of_module(1)[0].text.endswith(f"user={user.name} rhost=- method=totp device={enrolled.device}")
 
 
-def test_login_refuses_a_wrong_code_and_asks_anew(system_service, account):
+def test_login_refuses_a_wrong_code_and_asks_anew(system_service, user):
     system_service("login", *STACK)
-    enrolled = enroll(account)
-    terminal = at_terminal("login", account.name)
-    answer(terminal, (PASSWORD, account.password), (CODE, enrolled.authenticator.wrong_code(now())))
+    enrolled = user.enroll()
+    terminal = at_terminal("login", user.name)
+    answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.wrong_code(now())))
     terminal.expect("Login incorrect")
     terminal.close(force=True)
 
 
-def test_a_screen_locker_without_roots_rights_checks_password_and_code(harness, account):
-    enrolled = enroll(account)
+def test_a_screen_locker_without_roots_rights_checks_password_and_code(harness, user):
+    enrolled = user.enroll()
     name = harness.service("locker", *STACK[:2])
     for folder in harness.program.parents:
         if folder.is_relative_to("/tmp/"):
             folder.chmod(folder.stat().st_mode | 0o055)
-    under = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+    under = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
     code = enrolled.authenticator.code_at(now())
     for password, code, result in (
         ("wrong", "123456", Result.AUTH_ERR),
-        (account.password, code, Result.SUCCESS),
-        (account.password, code, Result.AUTH_ERR),
+        (user.password, code, Result.SUCCESS),
+        (user.password, code, Result.AUTH_ERR),
     ):
-        login = harness.log_in(name, account.name, password, code, under=under)
+        login = user.log_in(name, password, code, under=under)
         assert login.result == result and len(login.prompts) == 2
 
 
@@ -158,53 +152,50 @@ def unlock(terminal: pexpect.spawn, account, code: str) -> None:
     answer(terminal, (f"{account.name}'s {PASSWORD}", account.password), (CODE, code))
 
 
-def test_vlock_opens_for_password_and_code(system_service, account, log):
+def test_vlock_opens_for_password_and_code(system_service, user, log):
     system_service("vlock", *STACK[:2])
-    enrolled = enroll(account)
-    terminal = locked(account, Path("/usr/sbin/vlock-main"))
-    unlock(terminal, account, enrolled.authenticator.code_at(now()))
+    enrolled = user.enroll()
+    terminal = locked(user, Path("/usr/sbin/vlock-main"))
+    unlock(terminal, user, enrolled.authenticator.code_at(now()))
     rest(terminal)
     assert terminal.exitstatus == 0
     assert log.of_module(1)[0].text.endswith(
-        f"(vlock:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}"
+        f"(vlock:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}"
     )
 
 
-def test_vlock_without_roots_rights_stays_locked_after_a_wrong_code(system_service, account, log):
+def test_vlock_without_roots_rights_stays_locked_after_a_wrong_code(system_service, user, log):
     system_service("vlock", *STACK[:2])
-    enrolled = enroll(account)
+    enrolled = user.enroll()
     # Debian's is setuid root; other distributions' is not.
-    locker = Path(shutil.copyfile("/usr/sbin/vlock-main", account.home / "vlock-main"))
+    locker = Path(shutil.copyfile("/usr/sbin/vlock-main", user.home / "vlock-main"))
     locker.chmod(0o755)
-    terminal = locked(account, locker)
-    unlock(terminal, account, enrolled.authenticator.wrong_code(now()))
+    terminal = locked(user, locker)
+    unlock(terminal, user, enrolled.authenticator.wrong_code(now()))
     # Root may open it too, by the same stack, but not with nothing.
     answer(terminal, (f"root's {PASSWORD}", ""), (CODE, ""), ("Locked", ""))
-    unlock(terminal, account, enrolled.authenticator.code_at(now()))
+    unlock(terminal, user, enrolled.authenticator.code_at(now()))
     rest(terminal)
     assert terminal.exitstatus == 0
     outcomes = [message.text.partition("(vlock:auth): ")[2] for message in log.of_module(3)]
-    assert outcomes[0] == f"denied user={account.name} rhost=- reason=wrong-code failures=1"
-    assert outcomes[-1] == f"accepted user={account.name} rhost=- method=totp device={enrolled.device}"
+    assert outcomes[0] == f"denied user={user.name} rhost=- reason=wrong-code failures=1"
+    assert outcomes[-1] == f"accepted user={user.name} rhost=- method=totp device={enrolled.device}"
 
 
-def test_polkits_helper_asks_for_password_and_code(system_service, account, log):
+def test_polkits_helper_asks_for_password_and_code(system_service, user, log):
     helper = next(path for path in map(Path, HELPERS) if path.exists())
     system_service("polkit-1", *STACK)
-    enrolled = enroll(account)
-    lines = ["a cookie of nobody", account.password, enrolled.authenticator.code_at(now())]
-    run = subprocess.run(
-        ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups", helper, account.name],
-        input="".join(line + "\n" for line in lines),
-        capture_output=True,
-        text=True,
-        timeout=20,
+    enrolled = user.enroll()
+    lines = ["a cookie of nobody", user.password, enrolled.authenticator.code_at(now())]
+    done = run(
+        "setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--init-groups", helper, user.name,
+        input="".join(line + "\n" for line in lines), status=None,
     )
-    asked = [line for line in run.stdout.splitlines() if line.startswith("PAM_PROMPT")]
+    asked = [line for line in done.stdout.splitlines() if line.startswith("PAM_PROMPT")]
     assert [line.split()[1] for line in asked] == ["Password:", "Verification"], run
     # There is no polkitd here that knows the cookie: what PAM said is in the log.
     assert log.of_module(1)[0].text.endswith(
-        f"(polkit-1:auth): accepted user={account.name} rhost=- method=totp device={enrolled.device}"
+        f"(polkit-1:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}"
     )
 
 
@@ -256,7 +247,7 @@ def ftp_logs_in(port: int, account, text: str) -> bool:
         return client.pwd() == pwd.getpwnam(account.name).pw_dir
 
 
-def test_ftp_sends_password_and_code_in_its_single_field(system_service, account, tmp_path, log):
+def test_ftp_sends_password_and_code_in_its_single_field(system_service, user, tmp_path, log):
     tmp_path.chmod(0o755)
     service = system_service(
         "policy-ftp",
@@ -264,14 +255,14 @@ def test_ftp_sends_password_and_code_in_its_single_field(system_service, account
         "auth required pam_unix.so nodelay use_first_pass",
         *STACK[2:],
     )
-    enrolled = enroll(account, backup_codes=1)
+    enrolled = user.enroll(backup_codes=1)
     with ftp_server(service, tmp_path) as port:
         code = enrolled.authenticator.code_at(now())
-        assert not ftp_logs_in(port, account, account.password)
-        assert ftp_logs_in(port, account, account.password + code)
-        assert not ftp_logs_in(port, account, account.password + code)
-        assert not ftp_logs_in(port, account, "wrong" + enrolled.authenticator.code_at(now(), steps=1))
-        assert ftp_logs_in(port, account, account.password + enrolled.backup_codes[0])
+        assert not ftp_logs_in(port, user, user.password)
+        assert ftp_logs_in(port, user, user.password + code)
+        assert not ftp_logs_in(port, user, user.password + code)
+        assert not ftp_logs_in(port, user, "wrong" + enrolled.authenticator.code_at(now(), steps=1))
+        assert ftp_logs_in(port, user, user.password + enrolled.backup_codes[0])
     outcomes = [message.text.split(" rhost=127.0.0.1 ")[1].split()[0] for message in log.of_module(5)]
     assert outcomes[0] in ("reason=malformed-reply", "reason=wrong-code")
     assert outcomes[1:] == ["method=totp", "reason=reused-code", "method=totp", "method=backup-code"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll, turn_into_scratch_code
+from rig.enrollment import turn_into_scratch_code
 from rig.harness import Result
 
 PASSWORD_TOO = "Password & verification code: "
@@ -14,8 +14,8 @@ CODE = "Verification code: "
 
 
 @pytest.fixture
-def account(new_account):
-    return new_account(password="correct horse 9")
+def user(new_user):
+    return new_user(password="correct horse 9")
 
 
 @pytest.fixture
@@ -31,102 +31,108 @@ def stack(products, harness):
     return make
 
 
-def test_use_first_pass_takes_the_code_from_the_password_and_asks_nobody(harness, account, enrolled, stack):
+def test_use_first_pass_takes_the_code_from_the_password_and_asks_nobody(user, stack):
+    enrolled = user.enroll()
     name = stack("use-first", "use_first_pass", before=True)
     code = enrolled.authenticator.code_at
-    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    login = user.log_in(name, user.password + code(START), at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
     wrong = enrolled.authenticator.wrong_code(START)
-    login = harness.log_in(name, enrolled.user, account.password + wrong, at=START)
+    login = user.log_in(name, user.password + wrong, at=START)
     assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Password: "])
 
 
-def test_use_first_pass_without_a_password_asks_nobody(harness, enrolled, stack, log):
-    login = harness.log_in(stack("use-first-alone", "use_first_pass"), enrolled.user, at=START)
+def test_use_first_pass_without_a_password_asks_nobody(user, stack, log):
+    user.enroll()
+    login = user.log_in(stack("use-first-alone", "use_first_pass"), at=START)
     assert (login.result, login.prompts) == (Result.AUTH_ERR, [])
     assert log.of_module(1)[0].text.endswith(" reason=no-reply")
 
 
-def test_try_first_pass_asks_where_there_is_no_right_code(harness, account, enrolled, stack, log):
+def test_try_first_pass_asks_where_there_is_no_right_code(user, stack, log):
+    enrolled = user.enroll()
     name = stack("try-first", "try_first_pass", before=True)
     code = enrolled.authenticator.code_at
-    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    login = user.log_in(name, user.password + code(START), at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
-    login = harness.log_in(name, enrolled.user, account.password, code(START + 60), at=START + 60)
+    login = user.log_in(name, user.password, code(START + 60), at=START + 60)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: ", CODE])
     wrong = enrolled.authenticator.wrong_code(START)
-    login = harness.log_in(name, enrolled.user, account.password + wrong, code(START + 120), at=START + 120)
+    login = user.log_in(name, user.password + wrong, code(START + 120), at=START + 120)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: ", CODE])
     assert len(log.of_module(3)) == 3, "one line for each attempt"
 
 
-def test_try_first_pass_asks_nobody_whose_files_cannot_be_trusted(harness, account, enrolled, stack, log):
+def test_try_first_pass_asks_nobody_whose_files_cannot_be_trusted(user, stack, log):
+    enrolled = user.enroll()
     enrolled.credential.chmod(0o666)
     name = stack("try-first-broken", "try_first_pass", before=True)
     code = enrolled.authenticator.code_at(START)
-    login = harness.log_in(name, enrolled.user, account.password + code, code, at=START)
+    login = user.log_in(name, user.password + code, code, at=START)
     assert (login.result, login.prompts) == (Result.AUTHINFO_UNAVAIL, ["Password: "])
     assert len(log.of_module(1)) == 1
 
 
-def test_try_first_pass_without_a_password_asks(harness, enrolled, stack):
-    login = harness.log_in(
-        stack("try-first-alone", "try_first_pass"), enrolled.user, enrolled.authenticator.code_at(START), at=START
-    )
+def test_try_first_pass_without_a_password_asks(user, stack):
+    enrolled = user.enroll()
+    login = user.log_in(stack("try-first-alone", "try_first_pass"), enrolled.authenticator.code_at(START), at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, [CODE])
 
 
-def test_forward_pass_asks_for_both_and_hands_the_password_on(harness, account, enrolled, stack):
+def test_forward_pass_asks_for_both_and_hands_the_password_on(user, stack):
+    enrolled = user.enroll()
     name = stack("forward", "forward_pass", after=True)
     code = enrolled.authenticator.code_at
-    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    login = user.log_in(name, user.password + code(START), at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, [PASSWORD_TOO])
-    login = harness.log_in(name, enrolled.user, "wrong" + code(START + 60), at=START + 60)
+    login = user.log_in(name, "wrong" + code(START + 60), at=START + 60)
     assert (login.result, login.prompts) == (Result.AUTH_ERR, [PASSWORD_TOO])
     wrong = enrolled.authenticator.wrong_code(START + 120)
-    assert harness.log_in(name, enrolled.user, account.password + wrong, at=START + 120).result == Result.AUTH_ERR
+    assert user.log_in(name, user.password + wrong, at=START + 120).result == Result.AUTH_ERR
 
 
 @pytest.mark.parametrize("argument", ["use_first_pass", "try_first_pass"])
-def test_an_earlier_password_is_split_and_handed_on(harness, account, enrolled, stack, argument):
+def test_an_earlier_password_is_split_and_handed_on(user, stack, argument):
+    enrolled = user.enroll()
     name = stack(f"{argument}-forward", argument, "forward_pass", before=True, after=True)
     code = enrolled.authenticator.code_at
-    login = harness.log_in(name, enrolled.user, account.password + code(START), at=START)
+    login = user.log_in(name, user.password + code(START), at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
 
 
-def test_a_prompt_of_its_own_replaces_the_question_for_both(harness, enrolled, stack):
-    login = harness.log_in(stack("forward-prompt", "forward_pass", "[prompt=All: ]", "echo_code"), enrolled.user, "", at=START)
+def test_a_prompt_of_its_own_replaces_the_question_for_both(user, stack):
+    user.enroll()
+    login = user.log_in(stack("forward-prompt", "forward_pass", "[prompt=All: ]", "echo_code"), "", at=START)
     assert (login.prompts, login.shown_prompts) == (["All: "], 0), "a password is never shown"
 
 
-def test_eight_digits_are_tried_for_a_device_that_has_eight(harness, account, stack, products):
-    enrolled = enroll(account, "--digits", "8")
+def test_eight_digits_are_tried_for_a_device_that_has_eight(user, stack):
+    enrolled = user.enroll("--digits", "8")
     name = stack("eight", "forward_pass", after=True)
     code = enrolled.authenticator.code_at(START)
-    assert harness.log_in(name, enrolled.user, account.password + code[2:], at=START).result == Result.AUTH_ERR
-    assert harness.log_in(name, enrolled.user, account.password + code, at=START).result == Result.SUCCESS
+    assert user.log_in(name, user.password + code[2:], at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, user.password + code, at=START).result == Result.SUCCESS
 
 
 @pytest.mark.parametrize("spelling", [str, lambda code: code.replace("-", ""), str.lower], ids=["dash", "plain", "lower"])
-def test_a_backup_code_stands_at_the_end_too(harness, account, stack, log, products, spelling):
-    enrolled = enroll(account, backup_codes=2)
+def test_a_backup_code_stands_at_the_end_too(user, stack, log, spelling):
+    enrolled = user.enroll(backup_codes=2)
     name = stack("backup", "forward_pass", after=True)
-    text = account.password + spelling(enrolled.backup_codes[0])
-    login = harness.log_in(name, enrolled.user, text, at=START)
+    text = user.password + spelling(enrolled.backup_codes[0])
+    login = user.log_in(name, text, at=START)
     assert login.result == Result.SUCCESS
     assert log.of_module(1)[0].text.endswith("method=backup-code backup_codes_left=1")
-    assert harness.log_in(name, enrolled.user, text, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, text, at=START).result == Result.AUTH_ERR
 
 
 @pytest.mark.parametrize("password", ["", "correct horse 9", "ends in 99", "12345678"])
-def test_an_imported_code_of_eight_digits_stands_at_the_end_too(harness, account, stack, log, products, password):
-    enrolled = enroll(account, backup_codes=2)
+def test_an_imported_code_of_eight_digits_stands_at_the_end_too(user, stack, log, password):
+    enrolled = user.enroll(backup_codes=2)
     turn_into_scratch_code(enrolled, "31415926")
     name = stack("imported", "forward_pass")
     answers = ["31415926", enrolled.authenticator.code_at(START), "31415926", enrolled.authenticator.wrong_code(START)]
     for answer in answers:
-        harness.log_in(name, enrolled.user, password + answer, at=START)
+        user.log_in(name, password + answer, at=START)
     said = [message.text.rpartition(" rhost=- ")[2] for message in log.of_module(4)]
     assert said == [
         "method=backup-code backup_codes_left=1",
@@ -136,55 +142,55 @@ def test_an_imported_code_of_eight_digits_stands_at_the_end_too(harness, account
     ]
 
 
-def test_backup_codes_may_be_switched_off_here_too(harness, account, stack, products):
-    enrolled = enroll(account, backup_codes=2)
+def test_backup_codes_may_be_switched_off_here_too(user, stack):
+    enrolled = user.enroll(backup_codes=2)
     name = stack("no-backup", "forward_pass", "backup_codes=no", after=True)
-    login = harness.log_in(name, enrolled.user, account.password + enrolled.backup_codes[0], at=START)
+    login = user.log_in(name, user.password + enrolled.backup_codes[0], at=START)
     assert login.result == Result.AUTH_ERR
 
 
 @pytest.mark.parametrize("password", ["", "correct horse 9", "abcdefghjk", "ends in 99", "12345678", "0123456789"])
 @pytest.mark.parametrize("argument", ["forward_pass", "use_first_pass"])
-def test_a_wrong_code_counts_once_whatever_stands_before_it(harness, account, stack, log, products, argument, password):
-    enrolled = enroll(account, backup_codes=2)
+def test_a_wrong_code_counts_once_whatever_stands_before_it(user, stack, log, argument, password):
+    enrolled = user.enroll(backup_codes=2)
     name = stack(f"once-{argument}", argument, before=argument == "use_first_pass")
     wrong = enrolled.authenticator.wrong_code(START)
     for failures in (1, 2):
-        assert harness.log_in(name, enrolled.user, password + wrong, at=START).result == Result.AUTH_ERR
+        assert user.log_in(name, password + wrong, at=START).result == Result.AUTH_ERR
         assert log.of_module(failures)[-1].text.endswith(f" reason=wrong-code failures={failures}")
 
 
 @pytest.mark.parametrize("password", ["", "correct horse 9", "abcdefghjk"])
-def test_a_used_code_is_said_to_be_used_whatever_stands_before_it(harness, account, stack, log, products, password):
-    enrolled = enroll(account, backup_codes=2)
+def test_a_used_code_is_said_to_be_used_whatever_stands_before_it(user, stack, log, password):
+    enrolled = user.enroll(backup_codes=2)
     name = stack("used", "forward_pass")
     text = password + enrolled.authenticator.code_at(START)
-    assert harness.log_in(name, enrolled.user, text, at=START).result == Result.SUCCESS
+    assert user.log_in(name, text, at=START).result == Result.SUCCESS
     for _ in range(2):
-        login = harness.log_in(name, enrolled.user, text, at=START)
+        login = user.log_in(name, text, at=START)
         assert login.messages == ["This code was already used. Wait for the next one."]
     assert [line.text.endswith(" reason=reused-code") for line in log.of_module(3)] == [False, True, True]
     wrong = enrolled.authenticator.wrong_code(START)
-    harness.log_in(name, enrolled.user, password + wrong, at=START)
+    user.log_in(name, password + wrong, at=START)
     assert log.of_module(4)[-1].text.endswith(" reason=wrong-code failures=1"), "a used code was counted"
 
 
 @pytest.mark.parametrize("password", ["", "abcdefghjk"])
-def test_a_code_of_another_time_is_named_and_counted_once(harness, account, stack, log, products, password):
-    enrolled = enroll(account, backup_codes=2)
+def test_a_code_of_another_time_is_named_and_counted_once(user, stack, log, password):
+    enrolled = user.enroll(backup_codes=2)
     name = stack("late", "forward_pass")
     late = enrolled.authenticator.code_at(START, steps=-4)
-    harness.log_in(name, enrolled.user, password + late, at=START)
+    user.log_in(name, password + late, at=START)
     assert " reason=outside-window offset_steps=-4" in log.of_module(1)[0].text
     wrong = enrolled.authenticator.wrong_code(START)
-    harness.log_in(name, enrolled.user, password + wrong, at=START)
+    user.log_in(name, password + wrong, at=START)
     assert log.of_module(2)[-1].text.endswith(" reason=wrong-code failures=2")
 
 
-def test_a_password_of_letters_is_not_counted_as_a_code_before_the_question(harness, new_account, stack, log, products):
+def test_a_password_of_letters_is_not_counted_as_a_code_before_the_question(harness, new_user, stack, log):
     # Its last ten letters could be a backup code.
-    account = new_account(password="correcthorsebattery")
-    enrolled = enroll(account, backup_codes=2)
+    account = new_user(password="correcthorsebattery")
+    enrolled = account.enroll(backup_codes=2)
     name = stack("letters", "try_first_pass", before=True)
     wrong = enrolled.authenticator.wrong_code(START)
     for failures in (1, 2, 3):
@@ -194,30 +200,30 @@ def test_a_password_of_letters_is_not_counted_as_a_code_before_the_question(harn
     assert harness.log_in(name, enrolled.user, account.password, code, at=START).result == Result.SUCCESS
 
 
-def test_a_code_that_is_tried_first_is_counted_whether_or_not_the_question_is_answered(
-    harness, account, enrolled, stack, log
-):
+def test_a_code_that_is_tried_first_is_counted_whether_or_not_the_question_is_answered(user, stack, log):
+    enrolled = user.enroll()
     name = stack("hang-up", "try_first_pass", before=True)
     wrong = enrolled.authenticator.wrong_code(START)
-    for password in ("", "abcd", account.password):
-        harness.log_in(name, enrolled.user, password + wrong, at=START)
-    harness.log_in(name, enrolled.user, "", wrong, at=START)
+    for password in ("", "abcd", user.password):
+        user.log_in(name, password + wrong, at=START)
+    user.log_in(name, "", wrong, at=START)
     assert log.of_module(4)[-1].text.endswith(" reason=wrong-code failures=4")
 
 
 @pytest.mark.parametrize("arguments", [("forward_pass",), ("use_first_pass",), ("try_first_pass", "forward_pass")])
-def test_users_who_are_not_enrolled_or_do_not_exist_get_the_same_questions(harness, account, stack, arguments, products):
+def test_users_who_are_not_enrolled_or_do_not_exist_get_the_same_questions(harness, user, stack, arguments):
     name = stack("strangers-" + "-".join(arguments), *arguments, before=arguments != ("forward_pass",), after=True)
     for text in ("letters", "correct horse 9123456", "", "\b\n\r\x7fINCORRECT"):
-        logins = [harness.log_in(name, user, text, text, at=START) for user in (account.name, "nobody-of-this-name")]
+        logins = [harness.log_in(name, user, text, text, at=START) for user in (user.name, "nobody-of-this-name")]
         assert logins[0].result != Result.SUCCESS and logins[1].result != Result.SUCCESS
         assert logins[0].prompts == logins[1].prompts and logins[0].messages == logins[1].messages
 
 
-def test_a_very_long_password_is_refused(harness, account, enrolled, stack):
+def test_a_very_long_password_is_refused(user, stack):
+    enrolled = user.enroll()
     name = stack("long", "forward_pass", after=True)
     text = "x" * 505 + enrolled.authenticator.code_at(START)
-    assert harness.log_in(name, enrolled.user, text, at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, text, at=START).result == Result.AUTH_ERR
 
 
 def google_secret(account, authenticator) -> None:
@@ -262,8 +268,9 @@ def compare(harness, account, enrolled, modules, second: str) -> dict[str, list[
     "arguments",
     ["use_first_pass", "try_first_pass", "forward_pass", "use_first_pass forward_pass", "try_first_pass forward_pass", ""],
 )
-def test_prompts_and_results_are_those_of_google_authenticator(harness, account, enrolled, products, arguments):
-    google_secret(account, enrolled.authenticator)
+def test_prompts_and_results_are_those_of_google_authenticator(harness, user, arguments):
+    enrolled = user.enroll()
+    google_secret(user, enrolled.authenticator)
     before = [] if arguments in ("", "forward_pass") else ["auth optional pam_unix.so nodelay"]
     after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in arguments else []
     modules = ("pam_twofactor", "pam_google_authenticator")
@@ -271,7 +278,7 @@ def test_prompts_and_results_are_those_of_google_authenticator(harness, account,
         harness.service(module, *before, f"auth required {module}.so {arguments}", *after)
     # Where password and code are asked for in one, so they are at a second question.
     second = "{password}{code}" if "forward" in arguments else "{code}"
-    for shape, outcomes in compare(harness, account, enrolled, modules, second).items():
+    for shape, outcomes in compare(harness, user, enrolled, modules, second).items():
         assert outcomes[0] == outcomes[1], shape
 
 
@@ -287,12 +294,13 @@ OATH = {
 
 
 @pytest.mark.parametrize("name", OATH)
-def test_prompts_and_results_are_those_of_pam_oath(harness, account, enrolled, products, name):
+def test_prompts_and_results_are_those_of_pam_oath(harness, user, name):
+    enrolled = user.enroll()
     its, ours, different = OATH[name]
-    oath_secret(account, enrolled.authenticator)
+    oath_secret(user, enrolled.authenticator)
     before = ["auth optional pam_unix.so nodelay"] if "first" in its else []
     after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in ours else []
     harness.service("pam_twofactor", *before, f"auth required pam_twofactor.so {ours}", *after)
     harness.service("pam_oath", *before, f"auth required pam_oath.so usersfile=/etc/users.oath window=1 {its}", *after)
-    found = compare(harness, account, enrolled, ("pam_twofactor", "pam_oath"), "{code}")
+    found = compare(harness, user, enrolled, ("pam_twofactor", "pam_oath"), "{code}")
     assert {shape for shape, outcomes in found.items() if outcomes[0] != outcomes[1]} == different, found

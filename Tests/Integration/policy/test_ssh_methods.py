@@ -4,17 +4,11 @@ import datetime
 import time
 
 import pytest
-from rig.enrollment import enroll
 from rig.ssh import Client, Server, make_key
 
 ACCOUNT = ("account required pam_unix.so", "session required pam_permit.so")
 WITH_PASSWORDS = "PasswordAuthentication yes"
 BOTH = "publickey,keyboard-interactive:pam"
-
-
-@pytest.fixture
-def account(new_account, password):
-    return new_account(password=password)
 
 
 @pytest.fixture
@@ -42,15 +36,15 @@ def now() -> float:
     return time.time()
 
 
-def test_a_key_alone_never_comes_to_pams_questions(server, account, scratch, log):
-    enroll(account)
+def test_a_key_alone_never_comes_to_pams_questions(server, user, scratch, log):
+    user.enroll()
     running = server("required pam_twofactor.so", methods="publickey")
-    assert running.connect(account, key=make_key(account, scratch)).is_let_in()
+    assert running.connect(user, key=make_key(user, scratch)).is_let_in()
     assert not log.of_module()
 
 
-def test_the_password_method_takes_password_and_code_in_one(server, account, log):
-    enrolled = enroll(account, backup_codes=1)
+def test_the_password_method_takes_password_and_code_in_one(server, user, log):
+    enrolled = user.enroll(backup_codes=1)
     running = server(
         "required pam_twofactor.so forward_pass",
         "required pam_unix.so nodelay use_first_pass",
@@ -60,143 +54,145 @@ def test_the_password_method_takes_password_and_code_in_one(server, account, log
     code = enrolled.authenticator.code_at(now())
     for text, let_in in (
         ("wrong" + enrolled.backup_codes[0], False),
-        (account.password + code, True),
-        (account.password + code, False),
+        (user.password + code, True),
+        (user.password + code, False),
     ):
-        client = running.connect(account)
+        client = running.connect(user)
         client.answer(Client.PASSWORD, text)
         assert client.is_let_in() == let_in, text
-    assert all(f" user={account.name} rhost=127.0.0.1 " in message.text for message in log.of_module(4))
+    assert all(f" user={user.name} rhost=127.0.0.1 " in message.text for message in log.of_module(4))
 
 
-def test_the_password_method_cannot_ask_a_second_question(server, account):
+def test_the_password_method_cannot_ask_a_second_question(server, user):
     # sshd answers every question of the stack with the one password that it was sent.
-    enrolled = enroll(account)
+    enrolled = user.enroll()
     running = server(
         "required pam_unix.so nodelay", "required pam_twofactor.so", methods="password", settings=WITH_PASSWORDS
     )
-    client = running.connect(account)
-    client.answer(Client.PASSWORD, account.password + enrolled.authenticator.code_at(now()))
+    client = running.connect(user)
+    client.answer(Client.PASSWORD, user.password + enrolled.authenticator.code_at(now()))
     assert not client.is_let_in()
 
 
-def test_a_key_and_then_the_code_as_the_password(server, account, scratch):
-    enrolled = enroll(account)
-    running = server(
-        "required pam_twofactor.so", methods="publickey,password", settings=WITH_PASSWORDS
-    )
-    key = make_key(account, scratch)
-    for code, let_in in ((enrolled.authenticator.wrong_code(now()), False), (enrolled.authenticator.code_at(now()), True)):
-        client = running.connect(account, key=key)
+def test_a_key_and_then_the_code_as_the_password(server, user, scratch):
+    enrolled = user.enroll()
+    running = server("required pam_twofactor.so", methods="publickey,password", settings=WITH_PASSWORDS)
+    key = make_key(user, scratch)
+    for code, let_in in (
+        (enrolled.authenticator.wrong_code(now()), False), (enrolled.authenticator.code_at(now()), True)
+    ):
+        client = running.connect(user, key=key)
         client.answer(Client.PASSWORD, code)
         assert client.is_let_in() == let_in
-    assert not running.connect(account).is_let_in()
+    assert not running.connect(user).is_let_in()
 
 
-def test_a_key_password_and_code(server, account, scratch):
-    enrolled = enroll(account)
+def test_a_key_password_and_code(server, user, scratch):
+    enrolled = user.enroll()
     running = server(
         "required pam_unix.so nodelay",
         "required pam_twofactor.so",
         methods=BOTH,
     )
-    client = running.connect(account, key=make_key(account, scratch))
-    client.answer(Client.PASSWORD, account.password)
+    client = running.connect(user, key=make_key(user, scratch))
+    client.answer(Client.PASSWORD, user.password)
     client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
     assert client.is_let_in()
 
 
-def test_the_code_first_and_then_a_key(server, account, scratch):
-    enrolled = enroll(account)
+def test_the_code_first_and_then_a_key(server, user, scratch):
+    enrolled = user.enroll()
     running = server("required pam_twofactor.so", methods="keyboard-interactive:pam,publickey")
-    key = make_key(account, scratch)
-    for code, let_in in ((enrolled.authenticator.wrong_code(now()), False), (enrolled.authenticator.code_at(now()), True)):
-        client = running.connect(account, key=key)
+    key = make_key(user, scratch)
+    for code, let_in in (
+        (enrolled.authenticator.wrong_code(now()), False), (enrolled.authenticator.code_at(now()), True)
+    ):
+        client = running.connect(user, key=key)
         client.answer(Client.CODE, code)
         assert client.is_let_in() == let_in
-    client = running.connect(account)
+    client = running.connect(user)
     client.answer(Client.CODE, enrolled.authenticator.code_at(now(), steps=1))
     assert not client.is_let_in(), "a code alone is half of it"
 
 
 @pytest.mark.parametrize("methods", ["publickey keyboard-interactive:pam", "any"])
-def test_a_key_or_else_password_and_code(server, account, scratch, methods, log):
-    enrolled = enroll(account)
+def test_a_key_or_else_password_and_code(server, user, scratch, methods, log):
+    enrolled = user.enroll()
     running = server("requisite pam_unix.so nodelay", "required pam_twofactor.so", methods=methods)
-    assert running.connect(account, key=make_key(account, scratch)).is_let_in()
+    assert running.connect(user, key=make_key(user, scratch)).is_let_in()
     assert not log.of_module()
-    client = running.connect(account)
-    client.answer(Client.PASSWORD, account.password)
+    client = running.connect(user)
+    client.answer(Client.PASSWORD, user.password)
     client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
     assert client.is_let_in()
 
 
-def test_a_wrong_password_that_is_requisite_asks_for_no_code(server, account, log):
-    enroll(account)
+def test_a_wrong_password_that_is_requisite_asks_for_no_code(server, user, log):
+    user.enroll()
     running = server("requisite pam_unix.so nodelay", "required pam_twofactor.so", methods="keyboard-interactive:pam")
-    client = running.connect(account)
+    client = running.connect(user)
     client.answer(Client.PASSWORD, "wrong")
     assert not client.is_let_in()
     assert not log.of_module(), "a stranger used up a try of the user"
 
 
-def test_who_came_with_a_key_is_not_asked_where_the_policy_says_so(server, account, scratch, log):
-    enrolled = enroll(account)
+def test_who_came_with_a_key_is_not_asked_where_the_policy_says_so(server, user, scratch, log):
+    enrolled = user.enroll()
     running = server(
         "required pam_twofactor.so skip_after=hostbased,publickey",
         "required pam_permit.so",
         methods=f"{BOTH} keyboard-interactive:pam",
         name="sshd",
     )
-    assert running.connect(account, key=make_key(account, scratch)).is_let_in()
+    assert running.connect(user, key=make_key(user, scratch)).is_let_in()
     assert log.of_module(1)[0].text == (
-        f"pam_twofactor(sshd:auth): accepted user={account.name} rhost=127.0.0.1 method=exempt"
+        f"pam_twofactor(sshd:auth): accepted user={user.name} rhost=127.0.0.1 method=exempt"
     )
-    client = running.connect(account)
+    client = running.connect(user)
     client.answer(Client.CODE, enrolled.authenticator.wrong_code(now()))
     assert not client.is_let_in()
-    client = running.connect(account)
+    client = running.connect(user)
     client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
     assert client.is_let_in()
 
 
-def test_another_service_does_not_believe_the_list_of_methods(server, account, scratch):
-    enrolled = enroll(account)
+def test_another_service_does_not_believe_the_list_of_methods(server, user, scratch):
+    enrolled = user.enroll()
     running = server("required pam_twofactor.so skip_after=publickey", "required pam_permit.so", methods=BOTH)
-    client = running.connect(account, key=make_key(account, scratch))
+    client = running.connect(user, key=make_key(user, scratch))
     client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
     assert client.is_let_in()
 
 
-def test_the_address_of_a_login_is_not_asked_again_within_the_grace_period(server, account, log):
-    enrolled = enroll(account)
+def test_the_address_of_a_login_is_not_asked_again_within_the_grace_period(server, user, log):
+    enrolled = user.enroll()
     running = server("required pam_unix.so nodelay", "required pam_twofactor.so grace_period=600",
                      methods="keyboard-interactive:pam")
-    client = running.connect(account)
-    client.answer(Client.PASSWORD, account.password)
+    client = running.connect(user)
+    client.answer(Client.PASSWORD, user.password)
     client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
     assert client.is_let_in()
-    client = running.connect(account)
-    client.answer(Client.PASSWORD, account.password)
+    client = running.connect(user)
+    client.answer(Client.PASSWORD, user.password)
     assert client.is_let_in()
     assert [message.text.split("method=")[1].split()[0] for message in log.of_module(2)] == ["totp", "grace"]
 
 
-def test_the_networks_that_are_trusted_are_those_that_sshd_sees(server, account, log):
-    enroll(account)
+def test_the_networks_that_are_trusted_are_those_that_sshd_sees(server, user, log):
+    user.enroll()
     running = server("required pam_unix.so nodelay", "required pam_twofactor.so trusted_networks=127.0.0.0/8",
                      methods="keyboard-interactive:pam")
-    client = running.connect(account)
-    client.answer(Client.PASSWORD, account.password)
+    client = running.connect(user)
+    client.answer(Client.PASSWORD, user.password)
     assert client.is_let_in()
     assert log.of_module(1)[0].text.endswith(" rhost=127.0.0.1 method=exempt")
 
 
-def test_the_reminder_reaches_the_terminal(server, account):
+def test_the_reminder_reaches_the_terminal(server, user):
     day = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=3)
     running = server("required pam_unix.so nodelay", f"required pam_twofactor.so required_from={day}",
                      methods="keyboard-interactive:pam")
-    client = running.connect(account)
-    client.answer(Client.PASSWORD, account.password)
+    client = running.connect(user)
+    client.answer(Client.PASSWORD, user.password)
     client.expect(f"Two-factor authentication will be required from {day}. Switch it on with: twofactor enable")
     assert client.is_let_in()

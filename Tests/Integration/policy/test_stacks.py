@@ -8,9 +8,10 @@ TWOFACTOR = "pam_twofactor.so"
 
 
 @pytest.fixture
-def outcome(harness, enrolled, new_account):
+def outcome(harness, user, new_user):
     """The results of a stack for a right code, a wrong one, and a user who is not enrolled."""
-    stranger = new_account()
+    enrolled = user.enroll()
+    stranger = new_user()
 
     def results(name: str, at: int = START) -> tuple[int, int, int]:
         wrong = enrolled.authenticator.wrong_code(at)
@@ -78,46 +79,52 @@ def test_a_stack_comes_to_what_its_controls_say(harness, outcome, stack):
 
 
 @pytest.mark.parametrize("control", ["required", "requisite", "sufficient", "optional"])
-def test_an_error_is_no_pass_under_any_control(harness, enrolled, control):
+def test_an_error_is_no_pass_under_any_control(harness, user, control):
+    user.enroll()
     name = harness.service("broken", f"auth {control} {TWOFACTOR} no-such-option", "auth required pam_deny.so")
-    assert harness.log_in(name, enrolled.user, at=START).result != Result.SUCCESS
+    assert user.log_in(name, at=START).result != Result.SUCCESS
     name = harness.service("silent", f"auth {control} {TWOFACTOR} nullok", "auth required pam_deny.so")
-    assert harness.log_in(name, enrolled.user, FAILURE, at=START).result != Result.SUCCESS
+    assert user.log_in(name, FAILURE, at=START).result != Result.SUCCESS
 
 
-def test_two_lines_of_one_stack_need_two_codes(harness, enrolled):
+def test_two_lines_of_one_stack_need_two_codes(harness, user):
+    enrolled = user.enroll()
     name = harness.service("twice", f"auth required {TWOFACTOR}", f"auth required {TWOFACTOR} [prompt=And the next: ]")
     code = enrolled.authenticator.code_at
-    assert harness.log_in(name, enrolled.user, code(START), code(START), at=START).result == AUTH_ERR
-    login = harness.log_in(name, enrolled.user, code(START + 60), code(START + 60, steps=1), at=START + 60)
+    assert user.log_in(name, code(START), code(START), at=START).result == AUTH_ERR
+    login = user.log_in(name, code(START + 60), code(START + 60, steps=1), at=START + 60)
     assert (login.result, login.prompts) == (SUCCESS, ["Verification code: ", "And the next: "])
 
 
 @pytest.mark.parametrize("type_", ["account", "password", "session"])
-def test_only_authentication_is_its_business(harness, enrolled, type_, log):
+def test_only_authentication_is_its_business(harness, user, type_, log):
+    user.enroll()
     harness.service("misplaced", "auth required pam_permit.so", f"{type_} required {TWOFACTOR}")
-    assert harness.log_in("misplaced", enrolled.user, at=START).result == SUCCESS
+    assert user.log_in("misplaced", at=START).result == SUCCESS
     assert not log.of_module()
 
 
-def test_a_failure_is_answered_late_and_a_pass_at_once(harness, enrolled, account, service):
+def test_a_failure_is_answered_late_and_a_pass_at_once(user, service):
+    enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
-    wrong = harness.log_in(name, enrolled.user, enrolled.authenticator.wrong_code(START), at=START)
+    wrong = user.log_in(name, enrolled.authenticator.wrong_code(START), at=START)
     # libpam spreads the delay by half in each direction.
     assert 1_000_000 <= wrong.delay <= 3_000_000
-    right = harness.log_in(name, enrolled.user, enrolled.authenticator.code_at(START), at=START)
+    right = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
     assert right.delay == 0
 
 
-def test_a_failure_of_a_later_module_is_answered_as_late(harness, enrolled, service):
+def test_a_failure_of_a_later_module_is_answered_as_late(user, service):
+    enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
-    login = harness.log_in(service(then="pam_deny.so"), enrolled.user, code, at=START)
+    login = user.log_in(service(then="pam_deny.so"), code, at=START)
     assert login.result == AUTH_ERR and login.delay >= 1_000_000
 
 
-def test_a_question_that_nobody_answers_is_answered_as_late(harness, enrolled, service):
+def test_a_question_that_nobody_answers_is_answered_as_late(user, service):
     # What is set before the question cannot tell what became of the answer.
-    login = harness.log_in(service(), enrolled.user, FAILURE, at=START)
+    user.enroll()
+    login = user.log_in(service(), FAILURE, at=START)
     assert login.result == Result.CONV_ERR and login.delay >= 1_000_000
 
 
@@ -138,9 +145,10 @@ def after_ssh(scratch, harness):
 
 
 @pytest.mark.parametrize("name", ["sshd", "login", "sshd-2", "sshd.twofactor"])
-def test_a_list_of_earlier_methods_is_believed_from_sshd_alone(harness, enrolled, after_ssh, log, name):
+def test_a_list_of_earlier_methods_is_believed_from_sshd_alone(user, after_ssh, log, name):
+    user.enroll()
     said = "publickey ssh-ed25519 AAAA|gssapi-with-mic alice@EXAMPLE.ORG|"
-    login = harness.log_in(after_ssh(name, said), enrolled.user, "letters", at=START)
+    login = user.log_in(after_ssh(name, said), "letters", at=START)
     assert (login.result, len(login.prompts)) == ((SUCCESS, 0) if name == "sshd" else (AUTH_ERR, 1))
     if name == "sshd":
         assert log.of_module(1)[0].text.endswith(" method=exempt")
@@ -164,13 +172,17 @@ def test_a_list_of_earlier_methods_is_believed_from_sshd_alone(harness, enrolled
         ("GSSAPI-WITH-MIC", True),
     ],
 )
-def test_only_the_first_word_of_a_line_is_a_method(harness, enrolled, after_ssh, said, is_asked):
+def test_only_the_first_word_of_a_line_is_a_method(user, after_ssh, said, is_asked):
+    user.enroll()
     name = after_ssh("sshd", said, methods="gssapi-with-mic,hostbased")
-    login = harness.log_in(name, enrolled.user, "letters", at=START)
+    login = user.log_in(name, "letters", at=START)
     assert bool(login.prompts) == is_asked and (login.result != SUCCESS) == is_asked
 
 
-def test_without_a_word_from_sshd_everybody_is_asked(harness, enrolled):
-    harness.service("sshd", f"auth required {TWOFACTOR} skip_after=publickey,password,none", "auth required pam_permit.so")
-    login = harness.log_in("sshd", enrolled.user, "letters", at=START, under=("env", "SSH_AUTH_INFO_0=publickey x"))
+def test_without_a_word_from_sshd_everybody_is_asked(harness, user):
+    user.enroll()
+    harness.service(
+        "sshd", f"auth required {TWOFACTOR} skip_after=publickey,password,none", "auth required pam_permit.so"
+    )
+    login = user.log_in("sshd", "letters", at=START, under=("env", "SSH_AUTH_INFO_0=publickey x"))
     assert (login.result, len(login.prompts)) == (AUTH_ERR, 1)

@@ -7,7 +7,7 @@ import subprocess
 from .clock import START, standing_at
 
 
-def run(program, *arguments, under=()) -> tuple[dict[int, int], list[tuple[int, int]]]:
+def run_endurance(program, *arguments, under=()) -> tuple[dict[int, int], list[tuple[int, int]]]:
     """How often each value was returned, and the kilobytes of own memory and of everything mapped."""
     ended = subprocess.run(
         [*under, program, *map(str, arguments)],

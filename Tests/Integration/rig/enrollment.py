@@ -1,4 +1,4 @@
-"""Enrolments made by the real setup command, as a provisioning script would make them."""
+"""The setup command, and enrollments that it makes without questions."""
 
 import ctypes
 import json
@@ -7,13 +7,15 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from .clock import standing_at
 from .machine import COMMAND, Account
 from .one_time_password import Authenticator
+from .process import run
 
 
 @dataclass(frozen=True)
 class Enrollment:
-    """What `twofactor enable --json` said."""
+    """An enrollment with one device."""
 
     user: str
     directory: Path
@@ -24,7 +26,7 @@ class Enrollment:
 
     @classmethod
     def of(cls, answer: dict) -> "Enrollment":
-        """What `enable --json` said."""
+        """Parses the JSON of `twofactor enable` and `twofactor device add`."""
         device = answer["device"]
         return cls(
             user=answer["user"],
@@ -49,31 +51,37 @@ class Enrollment:
         return self.directory / "state"
 
 
-def command(*arguments: str, answers: str = "", environment: dict[str, str] | None = None) -> dict:
-    """Runs the setup command as root and returns its JSON."""
-    run = subprocess.run(
-        [COMMAND, *arguments, "--json"],
-        input=answers.encode(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        timeout=60,
-    )
-    assert run.returncode == 0, f"twofactor {arguments[0]} ended with {run.returncode}: {run.stderr.decode()[-1000:]}"
-    return json.loads(run.stdout)
+def twofactor(
+    *arguments: str,
+    user: Account | None = None,
+    answers: str | bytes = "",
+    at: float | None = None,
+    environment: dict[str, str] | None = None,
+    **options,
+) -> subprocess.CompletedProcess[str]:
+    """Runs the setup command as a user, in the user's home, or as root; `options` as for `run`.
+
+    answers: standard input, one line for each question
+    at: the time of the clock; None for the time of this machine
+    """
+    environment = {**standing_at(at), **(environment or {})}
+    cwd = "/" if user is None else user.home
+    return run(COMMAND, *arguments, input=answers, user=user, environment=environment, **{"cwd": cwd, **options})
+
+
+def twofactor_json(*arguments: str, **options) -> dict:
+    return json.loads(twofactor(*arguments, "--json", **options).stdout)
 
 
 def enroll(account: Account, *options: str, backup_codes: int = 0, again: bool = False) -> Enrollment:
-    """Switches two-factor on for `account` without asking anyone anything."""
+    """Enrolls an account as root, without questions; `again` replaces an enrollment."""
     force = ("--force",) if again else ()
-    answer = command(
-        "enable", "--no-confirm", "--yes", "--user", account.name, "--backup-codes", str(backup_codes), *force, *options
-    )
-    return Enrollment.of(answer)
+    words = ("enable", "--no-confirm", "--yes", "--user", account.name, "--backup-codes", str(backup_codes))
+    return Enrollment.of(twofactor_json(*words, *force, *options))
 
 
 def turn_into_scratch_code(enrolled: Enrollment, code: str) -> None:
-    """Puts an eight-digit code of another program in the place of the first backup code."""
+    """Replaces the first backup code with an imported eight-digit code."""
     text = enrolled.credential.read_text()
     old = re.search(r"^backup-code (\S+)$", text, re.MULTILINE)
     crypt = ctypes.CDLL("libcrypt.so.1").crypt

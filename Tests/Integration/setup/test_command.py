@@ -10,19 +10,15 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from rig.enrollment import enroll
+from rig.enrollment import enroll, twofactor, twofactor_json
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
+from rig.process import run
 
 CONFIGURATION = Path("/etc/security/twofactor.conf")
 DONE, REFUSED, USAGE, UNUSABLE, NO_ACCOUNT, IO_ERROR, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 64, 65, 67, 74, 77, 78
 SKELETON = {path.name for path in Path("/etc/skel").iterdir()}
 PROVISION = ("enable", "--no-confirm", "--yes", "--json")
-
-
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
 
 
 @pytest.fixture
@@ -35,22 +31,6 @@ def configuration():
 
     yield write
     CONFIGURATION.unlink(missing_ok=True)
-
-
-def run(user, *arguments: str, answers: str = "", environment=None, umask: int = 0o022, **options):
-    """Runs the command with the rights of an account; as root for None."""
-    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run(
-        [COMMAND, *arguments],
-        input=None if "stdin" in options else answers.encode(),
-        env=environment or {},
-        cwd="/" if user is None else user.home,
-        umask=umask,
-        timeout=60,
-        **identity,
-        **options,
-    )
 
 
 def files(user) -> dict[str, bytes]:
@@ -74,13 +54,13 @@ def start(user, *arguments: str) -> subprocess.Popen:
     )
 
 
-def test_the_object_of_enable_has_what_an_app_and_a_script_need(products, account):
-    done = run(None, *PROVISION, "--user", account.name, "--issuer", "Big Corp")
+def test_the_object_of_enable_has_what_an_app_and_a_script_need(user):
+    done = twofactor(*PROVISION, "--user", user.name, "--issuer", "Big Corp", status=None)
     answer = json.loads(done.stdout)
-    assert (done.returncode, done.stderr) == (DONE, b"")
+    assert (done.returncode, done.stderr) == (DONE, "")
     assert list(answer) == ["user", "directory", "device", "secret", "uri", "backup_codes"]
-    assert answer["user"] == account.name
-    assert answer["directory"] == f"{account.home}/.twofactor"
+    assert answer["user"] == user.name
+    assert answer["directory"] == f"{user.home}/.twofactor"
     enabled_at = answer["device"].pop("enabled_at")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", enabled_at)
     assert answer["device"] == {
@@ -92,7 +72,7 @@ def test_the_object_of_enable_has_what_an_app_and_a_script_need(products, accoun
         "last_used_at": None,
     }
     assert len(set(answer["backup_codes"])) == 10
-    assert answer["uri"] == f"otpauth://totp/Big%20Corp:{account.name}?secret={answer['secret']}&issuer=Big%20Corp"
+    assert answer["uri"] == f"otpauth://totp/Big%20Corp:{user.name}?secret={answer['secret']}&issuer=Big%20Corp"
 
 
 @pytest.mark.parametrize(
@@ -105,8 +85,8 @@ def test_the_object_of_enable_has_what_an_app_and_a_script_need(products, accoun
         (("--name", "my tablet"), {"name": "my tablet"}, {}, 32),
     ],
 )
-def test_every_kind_of_device_has_its_uri(products, account, options, device, parameters, length):
-    answer = json.loads(run(None, *PROVISION, "--user", account.name, *options).stdout)
+def test_every_kind_of_device_has_its_uri(user, options, device, parameters, length):
+    answer = json.loads(twofactor(*PROVISION, "--user", user.name, *options).stdout)
     assert {key: answer["device"][key] for key in device} == device
     uri = urlsplit(answer["uri"])
     query = parse_qs(uri.query, strict_parsing=True)
@@ -117,12 +97,12 @@ def test_every_kind_of_device_has_its_uri(products, account, options, device, pa
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777])
-def test_files_are_the_users_alone_whatever_the_umask(products, account, umask):
-    assert run(None, *PROVISION, "--user", account.name, umask=umask).returncode == DONE
-    directory = account.home / ".twofactor"
+def test_files_are_the_users_alone_whatever_the_umask(user, umask):
+    twofactor(*PROVISION, "--user", user.name, umask=umask)
+    directory = user.home / ".twofactor"
     for path, mode in [(directory, 0o40700), (directory / "credential", 0o100600), (directory / "state", 0o100600)]:
         status = path.stat()
-        assert (status.st_mode, status.st_uid, status.st_gid) == (mode, account.uid, account.gid)
+        assert (status.st_mode, status.st_uid, status.st_gid) == (mode, user.uid, user.gid)
     assert sorted(path.name for path in directory.iterdir()) == ["credential", "state"]
 
 
@@ -137,7 +117,7 @@ def test_answers_are_read_a_line_for_a_question(user):
     assert (command.returncode, rest) == (DONE, "")
     questions = re.findall(r"^(Password: |Code from the app|Have you stored)", said, re.MULTILINE)
     assert questions == ["Password: ", "Code from the app", "Have you stored"]
-    assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+    assert user.status()["enabled"]
 
 
 @pytest.mark.parametrize("answers", [[], ["password"], ["password", "code"], ["password", "code", "no"]])
@@ -160,26 +140,26 @@ def test_the_end_of_the_answers_changes_nothing(user, answers):
 
 def test_the_last_line_of_the_answers_needs_no_line_feed(user):
     enroll(user, backup_codes=1)
-    done = run(user, "disable", answers=f"{user.password}\nwrong")
-    assert b"this is no code" in done.stderr
+    done = user.twofactor("disable", answers=f"{user.password}\nwrong")
+    assert "this is no code" in done.stderr
 
 
 def test_a_wrong_password_ends_the_command(user):
     for answers in ("wrong\n", "\n", "wr\0ng\n", "x" * 600 + "\n"):
-        done = run(user, "enable", answers=answers)
-        assert done.returncode == REFUSED, answers
+        user.twofactor("enable", answers=answers, status=REFUSED)
     assert not (user.home / ".twofactor").exists()
 
 
 def test_an_enrolment_is_replaced_only_by_force(user):
     enroll(user, backup_codes=2)
     before = files(user)
-    refused = run(None, *PROVISION, "--user", user.name)
-    assert refused.returncode == REFUSED and json.loads(refused.stderr)["hint"].endswith("--force")
+    refused = twofactor(*PROVISION, "--user", user.name, status=REFUSED)
+    assert json.loads(refused.stderr)["hint"].endswith("--force")
     assert files(user) == before
     new = enroll(user, again=True)
-    done = run(user, "disable", answers=f"{user.password}\n{new.authenticator.code_at(time.time())}\n")
-    assert done.returncode == DONE
+    user.twofactor(
+        "disable", answers=f"{user.password}\n{new.authenticator.code_at(time.time())}\n", status=None
+    )
 
 
 @pytest.mark.parametrize("json_option", [(), ("--json",)])
@@ -188,15 +168,14 @@ def test_what_cannot_be_written_out_is_not_put_in_force(user, command, json_opti
     enroll(user, backup_codes=2)
     before = files(user)
     with open("/dev/full", "wb") as full:
-        done = run(None, *command, *json_option, "--user", user.name, stdout=full)
-    assert done.returncode == IO_ERROR and b"cannot write to standard output" in done.stderr
+        done = twofactor(*command, *json_option, "--user", user.name, stdout=full, status=None)
+    assert done.returncode == IO_ERROR and "cannot write to standard output" in done.stderr
     line = ["sh", "-c", '"$@" >&-', "sh", COMMAND, *command, "--user", user.name]
-    closed = subprocess.run(line, stderr=subprocess.PIPE)
-    assert closed.returncode == IO_ERROR
+    run(*line, status=IO_ERROR)
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
-        assert run(None, *command, *json_option, "--user", user.name, stdout=pipe).returncode == IO_ERROR
+        twofactor(*command, *json_option, "--user", user.name, stdout=pipe, status=IO_ERROR)
     assert files(user) == before
 
 
@@ -219,15 +198,13 @@ SYSTEM_CALLS = {
 def test_each_failing_system_call_leaves_what_was_there(user, enrolled, call, scratch):
     command = ["enable", "--no-confirm", "--yes", "--force", "--backup-codes", "0", "--user", user.name, "--json"]
     if enrolled:
-        enroll(user, backup_codes=0)
+        user.enroll(backup_codes=0)
     before = files(user)
     for occurrence in itertools.count(1):
         trace = scratch / "trace"
         inject = f"inject={call}:error={SYSTEM_CALLS[call]}:when={occurrence}"
-        done = subprocess.run(
-            ["strace", "-qq", "-f", "-o", trace, "-e", f"trace={call}", "-e", inject, COMMAND, *command],
-            capture_output=True,
-            timeout=60,
+        done = run(
+            "strace", "-qq", "-f", "-o", trace, "-e", f"trace={call}", "-e", inject, COMMAND, *command, status=None
         )
         if "(INJECTED)" not in trace.read_text():
             assert done.returncode == DONE
@@ -238,19 +215,19 @@ def test_each_failing_system_call_leaves_what_was_there(user, enrolled, call, sc
             assert set(after) == {".twofactor/credential", ".twofactor/state"}, trace.read_text() + str(done)
             before = after
             if not enrolled:
-                run(None, "disable", "--user", user.name)
+                twofactor("disable", "--user", user.name)
                 before = files(user)
             continue
         assert done.returncode > 0, f"ended by signal {-done.returncode}"
         if call == "fsync" and enrolled and after != before:
             # The last flush of all: the new one is in its place by then, and whole.
-            assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+            assert user.status()["enabled"]
             before = after
             continue
         assert set(after) == set(before), (occurrence, trace.read_text())
         if enrolled:
             assert after[".twofactor/credential"] == before[".twofactor/credential"]
-            assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+            assert user.status()["enabled"]
             before = files(user)
 
 
@@ -260,20 +237,20 @@ def test_a_full_disk_leaves_the_old_enrolment(user):
     small = user.home / "small"
     small.mkdir()
     size = f"size=32k,mode=755,uid={user.uid},gid={user.gid}"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", small], check=True)
+    run("mount", "-t", "tmpfs", "-o", size, "none", small)
     try:
-        subprocess.run(["cp", "-a", user.home / ".twofactor", small], check=True)
-        subprocess.run(["usermod", "-d", small, user.name], check=True)
+        run("cp", "-a", user.home / ".twofactor", small)
+        run("usermod", "-d", small, user.name)
         (small / "filler").write_bytes(bytes(1 << 12))
         with open(small / "filler2", "wb", buffering=0) as filler, pytest.raises(OSError):
             while True:
                 filler.write(bytes(4096))
-        done = run(None, *PROVISION, "--force", "--user", user.name)
-        assert done.returncode == IO_ERROR and "No space left" in json.loads(done.stderr)["error"]
+        done = twofactor(*PROVISION, "--force", "--user", user.name, status=IO_ERROR)
+        assert "No space left" in json.loads(done.stderr)["error"]
         assert (small / ".twofactor/credential").read_bytes() == before[".twofactor/credential"]
-        assert json.loads(run(user, "status", "--json").stdout)["backup_codes_left"] == 1
+        assert user.status()["backup_codes_left"] == 1
     finally:
-        subprocess.run(["umount", small], check=True)
+        run("umount", small)
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "others", "open"])
@@ -290,10 +267,9 @@ def test_what_is_not_a_directory_of_the_users_own_is_left_alone(user, kind, scra
         path.mkdir()
         os.chown(path, 65534 if kind == "others" else user.uid, user.gid)
         path.chmod(0o777)
-    done = run(None, *PROVISION, "--force", "--user", user.name)
-    assert done.returncode == UNUSABLE, done.stderr
+    twofactor(*PROVISION, "--force", "--user", user.name, status=UNUSABLE)
     assert list(elsewhere.iterdir()) == []
-    assert run(user, "status").returncode == UNUSABLE
+    user.twofactor("status", status=UNUSABLE)
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage\n", None])
@@ -304,12 +280,12 @@ def test_files_that_no_login_can_use_are_replaced_by_force_and_removed_by_root(u
         credential.unlink()
     else:
         credential.write_bytes(damage)
-    assert run(user, "status").returncode == UNUSABLE
-    assert run(None, *PROVISION, "--user", user.name).returncode == UNUSABLE
-    assert run(None, *PROVISION, "--force", "--user", user.name).returncode == DONE
-    assert run(user, "status").returncode == DONE
+    user.twofactor("status", status=UNUSABLE)
+    twofactor(*PROVISION, "--user", user.name, status=UNUSABLE)
+    twofactor(*PROVISION, "--force", "--user", user.name)
+    user.twofactor("status")
     credential.write_bytes(b"garbage\n")
-    assert run(None, "disable", "--user", user.name).returncode == DONE
+    twofactor("disable", "--user", user.name)
     assert files(user) == {}
 
 
@@ -329,11 +305,11 @@ def test_files_that_no_login_can_use_are_replaced_by_force_and_removed_by_root(u
     ],
 )
 def test_mistakes_have_their_exit_status_and_are_json_where_that_was_asked_for(products, arguments, status):
-    plain = run(None, *arguments)
-    assert (plain.returncode, plain.stdout) == (status, b"")
-    assert plain.stderr.startswith(b"twofactor: ")
-    done = run(None, arguments[0], "--json", *arguments[1:])
-    assert (done.returncode, done.stdout) == (status, b"")
+    plain = twofactor(*arguments, status=status)
+    assert plain.stdout == ""
+    assert plain.stderr.startswith("twofactor: ")
+    done = twofactor(arguments[0], "--json", *arguments[1:], status=status)
+    assert done.stdout == ""
     assert list(json.loads(done.stderr)) == ["error", "hint"]
 
 
@@ -346,15 +322,15 @@ SUBCOMMANDS = [
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
 def test_json_is_json_whatever_goes_wrong(user, configuration, subcommand):
     def fails(who, *more: str, answers: str = "") -> None:
-        done = run(who, *subcommand.split(), *more, "--json", answers=answers)
+        done = twofactor(*subcommand.split(), *more, "--json", answers=answers, user=who, status=None)
         assert done.returncode != DONE, done.stdout
         if b'"valid"' in done.stdout:
             # What `verify` found out is no error.
             assert list(json.loads(done.stdout)) == ["valid", "method", "reason", "offset_steps"]
             return
-        said = done.stderr.decode().splitlines()[-1]
+        said = done.stderr.splitlines()[-1]
         assert list(json.loads(said)) == ["error", "hint"] and json.loads(said)["error"], said
-        assert done.stdout == b"" or json.loads(done.stdout)
+        assert done.stdout == "" or json.loads(done.stdout)
 
     fails(None, "--user", "no-one-of-that-name")
     fails(user, "--user", "root")
@@ -375,21 +351,20 @@ def test_json_is_json_whatever_goes_wrong(user, configuration, subcommand):
 
 @pytest.mark.parametrize("subcommand", ["enable", "disable", "status", "backup-codes"])
 def test_another_account_is_roots_to_name(user, subcommand):
-    done = run(user, subcommand, "--user", "root")
-    assert done.returncode == NOT_PERMITTED
-    assert run(user, subcommand, "--user", user.name).returncode == NOT_PERMITTED
-    assert run(None, subcommand, "--help").returncode == DONE
+    user.twofactor(subcommand, "--user", "root", status=NOT_PERMITTED)
+    user.twofactor(subcommand, "--user", user.name, status=NOT_PERMITTED)
+    twofactor(subcommand, "--help")
 
 
 def test_root_without_a_name_acts_for_root_and_is_told_so(products):
-    done = run(None, "status")
-    assert done.stdout.startswith(b"Two-factor is off for root")
-    assert done.stderr.startswith(b"twofactor: acting for root\nhint: ")
-    assert run(None, "status", "--json").stderr == b""
+    done = twofactor("status")
+    assert done.stdout.startswith("Two-factor is off for root")
+    assert done.stderr.startswith("twofactor: acting for root\nhint: ")
+    assert twofactor("status", "--json").stderr == ""
 
 
 def test_the_status_is_told_to_everybody_about_themselves(user):
-    done = run(user, "status", "--json")
+    done = user.twofactor("status", "--json")
     assert json.loads(done.stdout) == {
         "user": user.name,
         "enabled": False,
@@ -399,47 +374,47 @@ def test_the_status_is_told_to_everybody_about_themselves(user):
         "failures": 0,
         "locked_until": None,
     }
-    assert run(user, "status").stdout.startswith(f"Two-factor is off for {user.name}.\n".encode())
+    assert user.twofactor("status").stdout.startswith(f"Two-factor is off for {user.name}.\n")
     enroll(user, backup_codes=3)
     for answer in ("111-11111-11", "22222-22222"):
-        assert run(user, "backup-codes", answers=answer + "\n").returncode == REFUSED
-    status = json.loads(run(user, "status", "--json").stdout)
+        user.twofactor("backup-codes", answers=answer + "\n", status=REFUSED)
+    status = user.status()
     assert (status["enabled"], status["backup_codes_left"], status["failures"]) == (True, 3, 2)
     assert status["locked_until"] is None
     for _ in range(4):
-        run(user, "backup-codes", answers="22222-22222\n")
-    locked_until = json.loads(run(user, "status", "--json").stdout)["locked_until"]
+        user.twofactor("backup-codes", answers="22222-22222\n")
+    locked_until = user.status()["locked_until"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", locked_until)
-    done = run(user, "backup-codes", answers="123456\n")
-    assert done.returncode == REFUSED and b"too many failed codes" in done.stderr
+    done = user.twofactor("backup-codes", answers="123456\n", status=REFUSED)
+    assert "too many failed codes" in done.stderr
 
 
 def test_backup_codes_are_replaced_and_nothing_else(user):
     old = enroll(user, backup_codes=3)
     code = old.authenticator.code_at(time.time())
-    done = run(user, "backup-codes", "--json", answers=code + "\n")
+    done = user.twofactor("backup-codes", "--json", answers=code + "\n")
     answer = json.loads(done.stdout)
     assert list(answer) == ["user", "backup_codes"] and len(answer["backup_codes"]) == 10
     assert not set(answer["backup_codes"]) & set(old.backup_codes)
-    assert run(user, "backup-codes", answers=old.backup_codes[0] + "\n").returncode == REFUSED
-    reused = run(user, "backup-codes", answers=code + "\n")
-    assert reused.returncode == REFUSED and b"already used" in reused.stderr
+    user.twofactor("backup-codes", answers=old.backup_codes[0] + "\n", status=REFUSED)
+    reused = user.twofactor("backup-codes", answers=code + "\n", status=REFUSED)
+    assert "already used" in reused.stderr
     spelled = answer["backup_codes"][0].lower().replace("0", "o").replace("1", "l").replace("-", " ")
-    assert run(user, "backup-codes", answers=spelled + "\n").returncode == DONE
+    user.twofactor("backup-codes", answers=spelled + "\n")
 
 
 def test_backup_codes_go_to_a_file_that_is_the_owners_alone(user):
     path = user.home / "codes"
-    done = run(None, "enable", "--no-confirm", "--yes", "--user", user.name, "--backup-codes-file", str(path), umask=0)
+    done = twofactor("enable", "--no-confirm", "--yes", "--user", user.name, "--backup-codes-file", str(path), umask=0)
     codes = re.findall(rb"\b[0-9A-Z]{5}-[0-9A-Z]{5}\b", path.read_bytes())
     assert len(codes) == 10 and codes[0] not in done.stdout
     assert (path.stat().st_mode, path.stat().st_uid) == (0o100600, user.uid)
     before = files(user)
-    again = run(None, "backup-codes", "--user", user.name, "--backup-codes-file", str(path))
-    assert again.returncode == REFUSED and b"--force" in again.stderr
+    again = twofactor("backup-codes", "--user", user.name, "--backup-codes-file", str(path), status=REFUSED)
+    assert "--force" in again.stderr
     assert files(user) == before
-    forced = run(None, "backup-codes", "--user", user.name, "--backup-codes-file", str(path), "--force")
-    assert forced.returncode == DONE and codes[0] not in path.read_bytes()
+    twofactor("backup-codes", "--user", user.name, "--backup-codes-file", str(path), "--force")
+    assert codes[0] not in path.read_bytes()
     assert sorted(files(user)) == [".twofactor/credential", ".twofactor/state", "codes"]
 
 
@@ -449,14 +424,14 @@ def test_a_file_that_was_there_comes_back_where_nothing_was_switched_on(user):
     os.chown(path, user.uid, user.gid)
     with open("/dev/full", "wb") as full:
         options = ("--backup-codes-file", str(path), "--force")
-        done = run(None, "enable", "--no-confirm", "--yes", "--user", user.name, *options, stdout=full)
+        done = twofactor("enable", "--no-confirm", "--yes", "--user", user.name, *options, stdout=full, status=None)
     assert done.returncode == IO_ERROR
     assert files(user) == {"codes": b"old codes"}
 
 
 @pytest.mark.parametrize("home", ["/nonexistent", "relative", "/root", ""])
 def test_the_home_of_the_account_counts_and_not_the_environments(user, home):
-    done = run(user, "status", "--json", environment={"HOME": home, "USER": "root", "LOGNAME": "root"})
+    done = user.twofactor("status", "--json", environment={"HOME": home, "USER": "root", "LOGNAME": "root"})
     assert json.loads(done.stdout)["directory"] == f"{user.home}/.twofactor"
 
 
@@ -465,39 +440,39 @@ def test_without_its_pam_service_no_password_is_checked(user):
     text = service.read_text()
     service.unlink()
     try:
-        done = run(user, "enable", answers=user.password + "\n")
-        assert done.returncode == NOT_CONFIGURED and b"/etc/pam.d/twofactor" in done.stderr
-        assert run(None, *PROVISION, "--user", user.name).returncode == DONE
+        done = user.twofactor("enable", answers=user.password + "\n", status=NOT_CONFIGURED)
+        assert "/etc/pam.d/twofactor" in done.stderr
+        twofactor(*PROVISION, "--user", user.name)
     finally:
         service.write_text(text)
 
 
 def test_the_hosts_configuration_holds(user, configuration):
     configuration("require_password = no\nissuer = Example Ltd\n# a comment\nallow_disable = no\n")
-    done = run(user, *PROVISION)
-    assert done.returncode == DONE and "issuer=Example%20Ltd" in json.loads(done.stdout)["uri"]
+    done = user.twofactor(*PROVISION)
+    assert "issuer=Example%20Ltd" in json.loads(done.stdout)["uri"]
     code = json.loads(done.stdout)["backup_codes"][0]
-    refused = run(user, "disable", answers=code + "\n")
-    assert refused.returncode == NOT_PERMITTED and (user.home / ".twofactor").exists()
-    assert run(None, "disable", "--user", user.name).returncode == DONE
+    user.twofactor("disable", answers=code + "\n", status=NOT_PERMITTED)
+    assert (user.home / ".twofactor").exists()
+    twofactor("disable", "--user", user.name)
 
 
 def test_who_would_not_get_in_without_two_factor_cannot_switch_it_off(user, configuration):
     configuration("required_from = 2999-12-31\nrequire_password = no\n")
-    code = json.loads(run(user, *PROVISION).stdout)["backup_codes"][0]
-    assert run(user, "disable", answers=code + "\n").returncode == DONE
-    assert run(user, *PROVISION).returncode == DONE
+    code = json.loads(user.twofactor(*PROVISION).stdout)["backup_codes"][0]
+    user.twofactor("disable", answers=code + "\n")
+    user.twofactor(*PROVISION)
     configuration("required_from = 2020-01-01\nrequire_password = no\n")
-    refused = run(user, "disable")
-    assert refused.returncode == NOT_PERMITTED and b"does not allow" in refused.stderr
+    refused = user.twofactor("disable", status=NOT_PERMITTED)
+    assert "does not allow" in refused.stderr
     assert (user.home / ".twofactor").exists()
-    assert run(None, "disable", "--user", user.name).returncode == DONE
+    twofactor("disable", "--user", user.name)
 
 
 def test_a_host_that_accepts_no_backup_codes_gets_none(user, configuration):
     configuration("backup_codes = no\n")
-    assert json.loads(run(None, *PROVISION, "--user", user.name).stdout)["backup_codes"] == []
-    assert run(None, "backup-codes", "--user", user.name).returncode == REFUSED
+    assert json.loads(twofactor(*PROVISION, "--user", user.name).stdout)["backup_codes"] == []
+    twofactor("backup-codes", "--user", user.name, status=REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -506,21 +481,20 @@ def test_a_host_that_accepts_no_backup_codes_gets_none(user, configuration):
 )
 def test_a_configuration_that_cannot_be_trusted_or_understood_stops_everything(user, configuration, text, mode):
     configuration(text, mode)
-    done = run(user, *PROVISION)
-    assert done.returncode == NOT_CONFIGURED and json.loads(done.stderr)["error"].startswith(str(CONFIGURATION))
+    done = user.twofactor(*PROVISION, status=NOT_CONFIGURED)
+    assert json.loads(done.stderr)["error"].startswith(str(CONFIGURATION))
 
 
 def test_a_directory_outside_the_homes_is_roots(user, configuration, tmp_path):
     store = Path("/var/lib/twofactor")
     store.mkdir(mode=0o755, exist_ok=True)
     configuration("directory = /var/lib/twofactor/%u\n")
-    done = run(None, *PROVISION, "--user", user.name)
-    assert done.returncode == DONE, done.stderr
+    done = twofactor(*PROVISION, "--user", user.name)
     directory = Path(json.loads(done.stdout)["directory"])
     assert directory == store / user.name and directory.stat().st_uid == 0
     assert not (user.home / ".twofactor").exists()
-    assert run(user, "status").returncode == NOT_PERMITTED
-    assert json.loads(run(None, "disable", "--user", user.name, "--json").stdout)["enabled"] is False
+    user.twofactor("status", status=NOT_PERMITTED)
+    assert twofactor_json("disable", "--user", user.name)["enabled"] is False
 
 
 @pytest.mark.parametrize("milliseconds", range(0, 200, 20))
@@ -560,7 +534,7 @@ def test_two_commands_at_once_leave_one_whole_enrolment(user):
         credential = (user.home / ".twofactor/credential").read_text()
         assert sum(answer["secret"] in credential for answer in answers) == 1
         assert sorted(path.name for path in (user.home / ".twofactor").iterdir()) == ["credential", "state"]
-    assert run(user, "status").returncode == DONE
+    user.twofactor("status")
 
 
 def test_two_first_enrolments_at_once_leave_one(user):
@@ -574,14 +548,12 @@ def test_two_first_enrolments_at_once_leave_one(user):
 
 def test_nothing_that_is_secret_is_logged_or_given_to_other_programs(user, log, scratch):
     trace = scratch / "exec"
-    done = subprocess.run(
-        ["strace", "-qq", "-f", "-e", "trace=execve", "-o", trace, COMMAND, *PROVISION, "--user", user.name],
-        capture_output=True,
-        timeout=60,
+    done = run(
+        "strace", "-qq", "-f", "-e", "trace=execve", "-o", trace, COMMAND, *PROVISION, "--user", user.name, status=None
     )
     answer = json.loads(done.stdout)
     assert trace.read_text().count("execve(") == 1
-    run(user, "disable", answers=f"{user.password}\n{answer['backup_codes'][0]}\n")
+    user.twofactor("disable", answers=f"{user.password}\n{answer['backup_codes'][0]}\n")
     said = "\n".join(log.lines())
     for secret in (answer["secret"], user.password, *answer["backup_codes"]):
         assert secret not in said
@@ -591,7 +563,7 @@ def test_the_status_costs_little(user):
     enroll(user)
     before = os.times()
     for _ in range(10):
-        run(user, "status")
+        user.twofactor("status")
     after = os.times()
     spent = after.children_user - before.children_user + after.children_system - before.children_system
     # A fork of this interpreter is in the figure, and so is a build without optimisation.

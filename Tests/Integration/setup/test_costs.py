@@ -1,10 +1,10 @@
 """What a run of the setup command costs beside its work, as far as it can be counted: no times."""
 
 import re
-import subprocess
 
 import pytest
 from rig.machine import COMMAND
+from rig.process import run
 
 # A bound says what has been reached, and a little room for other compilers; it goes down, not up.
 MOST_SYSTEM_CALLS = 115
@@ -18,7 +18,7 @@ def installed(products):
 
 def test_a_run_makes_few_system_calls(tmp_path):
     calls = tmp_path / "calls"
-    subprocess.run(["strace", "-o", calls, COMMAND, "status", "--json"], check=True, capture_output=True, timeout=60)
+    run("strace", "-o", calls, COMMAND, "status", "--json")
     made = [line.partition("(")[0] for line in calls.read_text().splitlines() if "(" in line]
     assert "getuid" in made and len(made) <= MOST_SYSTEM_CALLS, " ".join(made)
 
@@ -26,8 +26,6 @@ def test_a_run_makes_few_system_calls(tmp_path):
 def test_a_run_takes_few_instructions():
     """Nearly all of them are the loader's and ArgumentParser's, which looks up what each type can."""
     under = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    run = subprocess.run(
-        [*under, COMMAND, "status", "--json"], capture_output=True, text=True, timeout=120, cwd="/", check=True
-    )
-    taken = int(re.search(r"I\s+refs:\s+([0-9,]+)", run.stderr)[1].replace(",", ""))
+    done = run(*under, COMMAND, "status", "--json", timeout=120)
+    taken = int(re.search(r"I\s+refs:\s+([0-9,]+)", done.stderr)[1].replace(",", ""))
     assert 1_000_000 < taken <= MOST_INSTRUCTIONS

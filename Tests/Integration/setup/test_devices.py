@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from rig.enrollment import enroll
+from rig.enrollment import enroll, twofactor
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
@@ -14,33 +14,12 @@ from rig.screen import Screen
 DONE, REFUSED, USAGE, NOT_PERMITTED = 0, 1, 64, 77
 
 
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
-
-
-def run(user, *arguments: str, answers: str = ""):
-    """Runs the command with the rights of an account; as root for None."""
-    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    line = [COMMAND, *arguments]
-    return subprocess.run(line, input=answers.encode(), capture_output=True, env={}, timeout=60, **identity)
-
-
 def answer(done) -> dict:
-    assert done.returncode == DONE, done.stderr
     return json.loads(done.stdout)
 
 
-def status(user) -> dict:
-    return answer(run(user, "status", "--json"))
-
-
-def names(user) -> list[str]:
-    return [device["name"] for device in status(user)["devices"]]
-
-
 def add(user, name: str, *options: str) -> Authenticator:
-    made = answer(run(None, "device", "add", name, "--no-confirm", "--json", "--user", user.name, *options))
+    made = answer(twofactor("device", "add", name, "--no-confirm", "--json", "--user", user.name, *options))
     device = made["device"]
     return Authenticator.from_base32(made["secret"], algorithm=device["algorithm"], digits=device["digits"])
 
@@ -54,72 +33,75 @@ def test_the_move_to_a_new_phone(user):
     screen.type(new.code_at(time.time()))
     assert screen.ends() == DONE
     assert "Codes from new phone are good for logins from now on." in screen.text
-    assert names(user) == ["phone", "new phone"]
+    assert user.devices() == ["phone", "new phone"]
 
-    done = run(user, "device", "remove", "phone", answers=new.code_at(time.time(), steps=1) + "\n")
-    assert done.returncode == DONE, done.stderr
-    assert names(user) == ["new phone"]
-    refused = run(user, "backup-codes", answers=old.authenticator.code_at(time.time(), steps=1) + "\n")
-    assert refused.returncode == REFUSED and b"wrong code" in refused.stderr
+    user.twofactor("device", "remove", "phone", answers=new.code_at(time.time(), steps=1) + "\n")
+    assert user.devices() == ["new phone"]
+    refused = user.twofactor(
+        "backup-codes", answers=old.authenticator.code_at(time.time(), steps=1) + "\n", status=REFUSED
+    )
+    assert "wrong code" in refused.stderr
 
 
 def test_adding_says_what_enabling_says(user):
     enroll(user, backup_codes=2)
-    made = answer(run(None, "device", "add", "token", "--type", "hotp", "--no-confirm", "--json", "--user", user.name))
+    made = answer(twofactor("device", "add", "token", "--type", "hotp", "--no-confirm", "--json", "--user", user.name))
     assert list(made) == ["user", "directory", "device", "secret", "uri"]
     assert made["device"]["type"] == "hotp" and "counter=0" in made["uri"]
-    assert status(user)["backup_codes_left"] == 2
+    assert user.status()["backup_codes_left"] == 2
 
 
 def test_the_last_device_and_unknown_ones_cannot_be_removed(user):
     old = enroll(user)
     code = old.authenticator.code_at(time.time()) + "\n"
-    for name, words in [("phone", b"only device"), ("tablet", b"no device named")]:
-        done = run(user, "device", "remove", name, answers=code)
-        assert done.returncode == REFUSED and words in done.stderr
+    for name, words in [("phone", "only device"), ("tablet", "no device named")]:
+        done = user.twofactor("device", "remove", name, answers=code, status=REFUSED)
+        assert words in done.stderr
     # The code was not used up by that.
-    assert run(user, "backup-codes", answers=code).returncode == DONE
+    user.twofactor("backup-codes", answers=code)
 
 
 def test_there_are_sixteen_devices_of_different_names_at_most(user):
     enroll(user)
     for number in range(15):
         add(user, f"device {number}")
-    full = run(None, "device", "add", "one more", "--no-confirm", "--user", user.name)
-    assert full.returncode == REFUSED and b"16 devices" in full.stderr
-    run(None, "device", "remove", "device 3", "--user", user.name)
-    twice = run(None, "device", "add", "phone", "--no-confirm", "--user", user.name)
-    assert twice.returncode == REFUSED and b"already" in twice.stderr
-    assert len(names(user)) == 15
+    full = twofactor("device", "add", "one more", "--no-confirm", "--user", user.name, status=REFUSED)
+    assert "16 devices" in full.stderr
+    twofactor("device", "remove", "device 3", "--user", user.name)
+    twice = twofactor("device", "add", "phone", "--no-confirm", "--user", user.name, status=REFUSED)
+    assert "already" in twice.stderr
+    assert len(user.devices()) == 15
 
 
 def test_a_wrong_code_adds_nothing(user):
     old = enroll(user)
-    done = run(user, "device", "add", "x", answers=old.authenticator.wrong_code(time.time()) + "\n")
-    assert done.returncode == REFUSED and names(user) == ["phone"] and b"secret=" not in done.stdout
+    done = user.twofactor(
+        "device", "add", "x", answers=old.authenticator.wrong_code(time.time()) + "\n", status=REFUSED
+    )
+    assert user.devices() == ["phone"] and "secret=" not in done.stdout
     answers = old.authenticator.code_at(time.time()) + "\n000000\n111111\n222222\n"
-    assert run(user, "device", "add", "x", answers=answers).returncode == REFUSED
-    assert names(user) == ["phone"]
+    user.twofactor("device", "add", "x", answers=answers, status=REFUSED)
+    assert user.devices() == ["phone"]
 
 
 def test_the_list_is_a_table(user):
     enroll(user)
     add(user, "tablet", "--algorithm", "sha256", "--digits", "8")
-    lines = run(user, "device", "list").stdout.decode().splitlines()
+    lines = user.twofactor("device", "list").stdout.splitlines()
     assert re.split(r"  +", lines[0]) == ["NAME", "CODES", "SINCE", "LAST USED"]
     assert lines[1].startswith("phone   time based                    ")
     assert re.split(r"  +", lines[2])[:2] == ["tablet", "time based, sha256, 8 digits"]
-    assert answer(run(user, "device", "list", "--json")) == status(user)
+    assert answer(user.twofactor("device", "list", "--json")) == user.status()
 
 
 def test_an_account_that_is_not_enrolled_has_no_list(user):
-    done = run(user, "device", "list")
-    assert (done.returncode, done.stdout) == (REFUSED, b"")
-    assert done.stderr.decode().splitlines() == [
+    done = user.twofactor("device", "list", status=REFUSED)
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
         f"twofactor: two-factor is not on for {user.name}", "hint: switch it on with: twofactor enable"
     ]
-    done = run(user, "device", "list", "--json")
-    assert (done.returncode, done.stdout) == (REFUSED, b"") and list(json.loads(done.stderr)) == ["error", "hint"]
+    done = user.twofactor("device", "list", "--json", status=REFUSED)
+    assert done.stdout == "" and list(json.loads(done.stderr)) == ["error", "hint"]
 
 
 def test_two_devices_added_at_once_are_both_there(user):
@@ -127,37 +109,37 @@ def test_two_devices_added_at_once_are_both_there(user):
     line = [COMMAND, "device", "add", "--no-confirm", "--user", user.name]
     commands = [subprocess.Popen([*line, f"device {n}"], stdout=subprocess.DEVNULL) for n in range(6)]
     assert [command.wait(30) for command in commands] == [DONE] * 6
-    assert sorted(names(user)) == sorted(["phone", *(f"device {n}" for n in range(6))])
+    assert sorted(user.devices()) == sorted(["phone", *(f"device {n}" for n in range(6))])
 
 
 def test_a_key_is_shown_again_for_password_and_code(user):
     old = enroll(user, "--algorithm", "sha512", "--digits", "8")
     code = old.authenticator.code_at(time.time())
-    shown = answer(run(user, "show", "--json", answers=f"{user.password}\n{code}\n"))
+    shown = answer(user.twofactor("show", "--json", answers=f"{user.password}\n{code}\n"))
     assert list(shown) == ["user", "directory", "device", "secret", "uri"]
     assert shown["uri"] == old.uri
-    assert run(user, "show", answers=f"wrong\n{code}\n").returncode == REFUSED
-    done = run(user, "show", answers=f"{user.password}\n{code}\n")
-    assert done.returncode == REFUSED and b"secret=" not in done.stdout
+    user.twofactor("show", answers=f"wrong\n{code}\n", status=REFUSED)
+    done = user.twofactor("show", answers=f"{user.password}\n{code}\n", status=REFUSED)
+    assert "secret=" not in done.stdout
 
 
 def test_one_of_several_devices_is_named_to_be_shown(user):
     enroll(user)
     add(user, "tablet")
-    assert run(None, "show", "--user", user.name).returncode == USAGE
-    assert run(None, "show", "--user", user.name, "--name", "watch").returncode == REFUSED
-    shown = answer(run(None, "show", "--user", user.name, "--name", "tablet", "--json"))
+    twofactor("show", "--user", user.name, status=USAGE)
+    twofactor("show", "--user", user.name, "--name", "watch", status=REFUSED)
+    shown = answer(twofactor("show", "--user", user.name, "--name", "tablet", "--json"))
     assert shown["device"]["name"] == "tablet"
 
 
 def test_the_counter_that_is_shown_is_the_next_one(user):
     made = enroll(user, "--type", "hotp", backup_codes=1)
-    run(user, "backup-codes", answers=made.authenticator.code_for_counter(4) + "\n")
-    assert "counter=5" in answer(run(None, "show", "--user", user.name, "--json"))["uri"]
+    user.twofactor("backup-codes", answers=made.authenticator.code_for_counter(4) + "\n")
+    assert "counter=5" in answer(twofactor("show", "--user", user.name, "--json"))["uri"]
 
 
 def verified(user, code: str) -> tuple[int, dict]:
-    done = run(user, "verify", "--json", answers=code + "\n")
+    done = user.twofactor("verify", "--json", answers=code + "\n", status=None)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -171,7 +153,7 @@ def test_a_code_is_verified_as_often_as_one_likes(user):
         DONE,
         {"valid": True, "method": "backup-code", "reason": None, "offset_steps": None},
     )
-    assert status(user)["failures"] == 0 and status(user)["backup_codes_left"] == 1
+    assert user.status()["failures"] == 0 and user.status()["backup_codes_left"] == 1
 
 
 @pytest.mark.parametrize("steps", [-20, -5, 5, 20])
@@ -180,7 +162,7 @@ def test_a_code_of_another_time_is_told_how_far_off_it_is(user, steps):
     ended, result = verified(user, made.authenticator.code_at(time.time(), steps))
     assert (ended, result["valid"], result["reason"]) == (REFUSED, False, "outside-window")
     assert abs(result["offset_steps"] - steps) <= 1
-    words = run(user, "verify", answers=made.authenticator.code_at(time.time(), steps) + "\n").stderr.decode()
+    words = user.twofactor("verify", answers=made.authenticator.code_at(time.time(), steps) + "\n").stderr
     assert ("late" if steps < 0 else "early") in words and "timedatectl" in words
 
 
@@ -196,7 +178,7 @@ def test_a_code_is_looked_for_twenty_steps_each_way_and_no_further(user, steps):
 def test_what_is_wrong_with_a_code_is_named_as_in_the_log(user):
     made = enroll(user, backup_codes=1)
     used = made.authenticator.code_at(time.time())
-    run(user, "backup-codes", answers=used + "\n")
+    user.twofactor("backup-codes", answers=used + "\n")
     for code, reason in [
         ("", "no-reply"),
         ("12345", "malformed-reply"),
@@ -206,32 +188,32 @@ def test_what_is_wrong_with_a_code_is_named_as_in_the_log(user):
     ]:
         ended, result = verified(user, code)
         assert (ended, result["valid"], result["method"], result["reason"]) == (REFUSED, False, None, reason)
-    assert status(user)["failures"] == 0
+    assert user.status()["failures"] == 0
 
 
 def test_root_ends_throttling(user):
     made = enroll(user)
     for _ in range(6):
-        run(user, "backup-codes", answers="22222-22222\n")
+        user.twofactor("backup-codes", answers="22222-22222\n")
     assert verified(user, made.authenticator.code_at(time.time()))[1]["reason"] == "throttled"
-    assert run(user, "unlock").returncode == NOT_PERMITTED
-    after = answer(run(None, "unlock", "--user", user.name, "--json"))
+    user.twofactor("unlock", status=NOT_PERMITTED)
+    after = answer(twofactor("unlock", "--user", user.name, "--json"))
     assert (after["failures"], after["locked_until"]) == (0, None)
     assert verified(user, made.authenticator.code_at(time.time()))[0] == DONE
 
 
-def test_all_accounts_that_may_log_in_are_listed(user, new_account):
-    other = new_account(shell="/usr/sbin/nologin")
-    damaged = new_account()
-    made = enroll(user, backup_codes=3)
-    enroll(damaged)
+def test_all_accounts_that_may_log_in_are_listed(user, new_user):
+    other = new_user(shell="/usr/sbin/nologin")
+    damaged = new_user()
+    made = user.enroll(backup_codes=3)
+    damaged.enroll()
     (damaged.home / ".twofactor/credential").write_text("garbage")
-    users = {entry["user"]: entry for entry in answer(run(None, "users", "--json"))["users"]}
-    assert users[user.name] == status(user) and users["root"]["enabled"] is False
+    users = {entry["user"]: entry for entry in answer(twofactor("users", "--json"))["users"]}
+    assert users[user.name] == user.status() and users["root"]["enabled"] is False
     assert other.name not in users and "daemon" not in users
-    assert set(users[damaged.name]) == {*status(user), "error"}
+    assert set(users[damaged.name]) == {*user.status(), "error"}
     assert users[damaged.name]["enabled"] is None and "is not a credential" in users[damaged.name]["error"]
-    table = run(None, "users").stdout.decode()
+    table = twofactor("users").stdout
     assert re.search(rf"^{user.name} +on +\d{{4}}-\d\d-\d\d +3 +never$", table, re.MULTILINE)
-    assert run(user, "users").returncode == NOT_PERMITTED
+    user.twofactor("users", status=NOT_PERMITTED)
     assert made.user == user.name

@@ -3,24 +3,19 @@
 import hashlib
 import json
 import re
-import subprocess
 from urllib.parse import unquote
 
 import pyotp
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
+from rig.enrollment import twofactor
 from rig.harness import Result
-from rig.imports import APP, BASE32, KEY, app_of, bring_in, google, google_file, run, status
+from rig.imports import APP, BASE32, KEY, app_of, bring_in, google, google_file
 from rig.one_time_password import Authenticator
+from rig.process import run
 
 DONE, REFUSED, NOT_PERMITTED = 0, 1, 77
 ACCEPTED, DENIED = Result.SUCCESS, Result.AUTH_ERR
-
-
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
 
 
 @pytest.fixture
@@ -39,9 +34,9 @@ def test_what_google_authenticator_made_and_used_goes_on_here(user, theirs, serv
         assert theirs.log_in("google", user.name, code, at=START).result == ACCEPTED
     before = path.read_bytes(), path.stat()
 
-    done = run(None, "import", "--user", user.name, str(path), at=START)
-    assert done.returncode == DONE and done.stderr == b""
-    said = done.stdout.decode()
+    done = twofactor("import", "--user", user.name, str(path), at=START)
+    assert done.stderr == ""
+    said = done.stdout
     assert "window = 8" in said and "max_failures = 3" in said and "4 backup codes of eight digits" in said
     assert path.read_bytes() == before[0] and path.stat().st_mtime_ns == before[1].st_mtime_ns
 
@@ -52,7 +47,7 @@ def test_what_google_authenticator_made_and_used_goes_on_here(user, theirs, serv
     for code in set(scratch_codes) - set(used):
         results = [theirs.log_in(name, user.name, code, at=START).result for _ in range(2)]
         assert results == [ACCEPTED, DENIED]
-    assert status(user)["backup_codes_left"] == 0
+    assert user.status()["backup_codes_left"] == 0
 
 
 def test_a_counter_of_google_authenticator_goes_on_where_it_was(user, theirs, service):
@@ -78,7 +73,7 @@ def test_what_was_used_here_is_not_good_again_by_another_import(user, theirs, se
     for code in used:
         assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
     bring_in(user, str(path), *FORCED, at=START)
-    assert status(user)["backup_codes_left"] == 1
+    assert user.status()["backup_codes_left"] == 1
     for code in used:
         assert theirs.log_in(name, user.name, code, at=START).result == DENIED
     for code in (APP.code_at(START, 1), "87654321"):
@@ -176,9 +171,9 @@ def test_each_of_several_tokens_goes_on_where_it_was(user, theirs, service, user
         assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
 
 
-def test_a_whole_users_file_comes_in_with_a_report(products, new_account, theirs, service, users_file):
-    good, two, seven, secret, enrolled = (new_account() for _ in range(5))
-    enroll(enrolled)
+def test_a_whole_users_file_comes_in_with_a_report(new_user, theirs, service, users_file):
+    good, two, seven, secret, enrolled = (new_user() for _ in range(5))
+    enrolled.enroll()
     path = users_file(
         "# comment",
         f"HOTP/T30/6 {good.name} - {KEY.hex()}",
@@ -189,21 +184,21 @@ def test_a_whole_users_file_comes_in_with_a_report(products, new_account, theirs
         f"HOTP {enrolled.name} - {KEY.hex()}",
         f"HOTP nobody-here - {KEY.hex()}",
     )
-    done = run(None, "import", "--all", str(path))
-    assert done.returncode == REFUSED and done.stderr == b""
-    lines = dict(line.split(": ", 1) for line in done.stdout.decode().splitlines()[:-1])
-    assert done.stdout.decode().splitlines()[-1] == "2 of 6 accounts imported."
+    done = twofactor("import", "--all", str(path), status=REFUSED)
+    assert done.stderr == ""
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines()[:-1])
+    assert done.stdout.splitlines()[-1] == "2 of 6 accounts imported."
     assert lines[good.name] == "imported (time based)"
     assert lines[two.name] == "imported (counter based, 8 digits; time based, 60 seconds, 8 digits)"
     assert "line 5" in lines[seven.name] and "seven digits" in lines[seven.name]
     assert "line 6" in lines[secret.name] and "password of its own" in lines[secret.name]
     assert "already" in lines[enrolled.name] and "no such account" in lines["nobody-here"]
-    assert KEY.hex() not in done.stdout.decode() and BASE32 not in done.stdout.decode()
+    assert KEY.hex() not in done.stdout and BASE32 not in done.stdout
     for user in (good, two):
         for file in (user.home / ".twofactor").iterdir():
             assert (file.stat().st_uid, file.stat().st_mode) == (user.uid, 0o100600)
-    assert [device["name"] for device in status(two)["devices"]] == ["phone", "phone 2"]
-    assert not status(seven)["enabled"] and not status(secret)["enabled"]
+    assert [device["name"] for device in two.status()["devices"]] == ["phone", "phone 2"]
+    assert not seven.status()["enabled"] and not secret.status()["enabled"]
     name = service()
     assert theirs.log_in(name, good.name, APP.code_at(START), at=START).result == ACCEPTED
     eight = Authenticator(KEY, digits=8)
@@ -211,12 +206,12 @@ def test_a_whole_users_file_comes_in_with_a_report(products, new_account, theirs
     other = Authenticator(KEY[::-1], digits=8, period=60)
     assert theirs.log_in(name, two.name, other.code_at(START), at=START).result == ACCEPTED
 
-    again = run(None, "import", "--all", "--force", "--json", str(path))
+    again = twofactor("import", "--all", "--force", "--json", str(path), status=None)
     report = {entry["user"]: entry for entry in json.loads(again.stdout)["users"]}
-    assert again.returncode == REFUSED and again.stderr == b"" and len(report) == 6
-    assert report[good.name]["imported"] and report[good.name]["devices"] == status(good)["devices"]
+    assert again.returncode == REFUSED and again.stderr == "" and len(report) == 6
+    assert report[good.name]["imported"] and report[good.name]["devices"] == good.status()["devices"]
     assert report[enrolled.name]["imported"] and report[seven.name]["error"].endswith("only of six and of eight")
-    assert run(good, "import", "--all", str(path)).returncode == NOT_PERMITTED
+    good.twofactor("import", "--all", str(path), status=NOT_PERMITTED)
 
 
 def test_a_uri_of_an_app_is_imported(user, harness, service):
@@ -239,9 +234,7 @@ def test_a_uri_of_an_app_is_imported(user, harness, service):
 def test_a_uri_of_google_authenticator_itself_is_imported(user, harness, service, kind):
     program = f"google-authenticator --force {kind} -u -w 3 --issuer='Big Corp' --qr-mode=ansi"
     # It asks for a code of the app, and -1 is none.
-    shown = subprocess.run(
-        ["runuser", "-l", user.name, "-c", program], input="-1\n", capture_output=True, text=True, timeout=20
-    ).stdout
+    shown = run("runuser", "-l", user.name, "-c", program, input="-1\n", status=None).stdout
     path = user.home / ".google_authenticator"
     answer = bring_in(user, answers=unquote(re.search(r"otpauth\S+", shown)[0]) + "\n")
     assert answer["secret"] == path.read_text().splitlines()[0] and "issuer=Big%20Corp" in answer["uri"]
@@ -271,29 +264,28 @@ def test_several_uris_are_several_devices_and_labels_can_be_given(user):
     assert answer["uri"] == f"otpauth://totp/I:a?secret={BASE32}&issuer=I"
     assert [entry["device"]["name"] for entry in answer["devices"]] == ["key", "key 2"]
     assert [entry["secret"] for entry in answer["devices"]] == [BASE32, BASE32 + "AAAA"]
-    assert [device["type"] for device in status(user)["devices"]] == ["totp", "hotp"]
+    assert [device["type"] for device in user.status()["devices"]] == ["totp", "hotp"]
 
 
-def test_what_enable_and_show_write_is_read_again(user, new_account):
-    made = enroll(new_account(), "--algorithm", "sha512", "--digits", "8", "--issuer", "A & B")
+def test_what_enable_and_show_write_is_read_again(user, new_user):
+    made = new_user().enroll("--algorithm", "sha512", "--digits", "8", "--issuer", "A & B")
     answer = bring_in(user, "--account", made.user, answers=made.uri)
     assert answer["uri"] == made.uri
 
 
 def test_a_user_imports_for_the_password(user, harness, service):
     path = google_file(user, '" TOTP_AUTH', "12345678")
-    assert run(user, "import", str(path), answers="wrong\n").returncode == REFUSED
-    assert not status(user)["enabled"]
-    assert run(user, "import", str(path), answers="").returncode == REFUSED
-    done = run(user, "import", str(path), answers=f"{user.password}\n")
-    assert done.returncode == DONE, done.stderr
-    assert b"Two-factor is on." in done.stdout and BASE32.encode() not in done.stdout + done.stderr
+    user.twofactor("import", str(path), answers="wrong\n", status=REFUSED)
+    assert not user.status()["enabled"]
+    user.twofactor("import", str(path), answers="", status=REFUSED)
+    done = user.twofactor("import", str(path), answers=f"{user.password}\n")
+    assert "Two-factor is on." in done.stdout and BASE32 not in done.stdout + done.stderr
     assert harness.log_in(service(), user.name, "12345678", at=START).result == ACCEPTED
 
-    again = run(user, "import", str(path), answers=f"{user.password}\n")
-    assert again.returncode == REFUSED and b"on already" in again.stderr
-    forced = run(user, "import", "--force", answers=f"{user.password}\notpauth://totp/x?secret={BASE32}")
-    assert forced.returncode == DONE and status(user)["backup_codes_left"] == 0
+    again = user.twofactor("import", str(path), answers=f"{user.password}\n", status=REFUSED)
+    assert "on already" in again.stderr
+    user.twofactor("import", "--force", answers=f"{user.password}\notpauth://totp/x?secret={BASE32}")
+    assert user.status()["backup_codes_left"] == 0
 
 
 def test_backup_codes_are_made_beside_scratch_codes_where_they_are_wanted(user, harness, service):
@@ -304,24 +296,24 @@ def test_backup_codes_are_made_beside_scratch_codes_where_they_are_wanted(user, 
     name = service()
     for code in ("12345678", answer["backup_codes"][1]):
         assert harness.log_in(name, user.name, code, at=START).result == ACCEPTED
-    assert status(user)["backup_codes_left"] == 1
-    done = run(
-        user, "import", "--force", "--yes", "--backup-codes", "3", "--backup-codes-file", str(kept), str(path),
+    assert user.status()["backup_codes_left"] == 1
+    user.twofactor("import", "--force", "--yes", "--backup-codes", "3", "--backup-codes-file", str(kept), str(path),
         answers=f"{user.password}\n",
     )
-    assert done.returncode == DONE and len(re.findall(r"^\w{5}-\w{5}$", kept.read_text(), re.MULTILINE)) == 3
+    assert len(re.findall(r"^\w{5}-\w{5}$", kept.read_text(), re.MULTILINE)) == 3
     # The scratch code stays used.
-    assert status(user)["backup_codes_left"] == 3
-    unanswered = run(user, "import", "--force", "--backup-codes", "3", str(path), answers=f"{user.password}\nno\n")
-    assert unanswered.returncode == REFUSED and status(user)["backup_codes_left"] == 3
+    assert user.status()["backup_codes_left"] == 3
+    user.twofactor(
+        "import", "--force", "--backup-codes", "3", str(path), answers=f"{user.password}\nno\n", status=REFUSED
+    )
+    assert user.status()["backup_codes_left"] == 3
 
 
 def test_a_clock_that_was_ahead_is_warned_about(user, harness, service):
     ahead = int(START) // 30 + 100
     path = google_file(user, '" TOTP_AUTH', f'" DISALLOW_REUSE {ahead}', '" TIME_SKEW 100')
-    done = run(None, "import", "--user", user.name, str(path), at=START)
-    assert done.returncode == DONE
-    assert b"is one of the future" in done.stdout and b"3000 seconds ahead" in done.stdout
+    done = twofactor("import", "--user", user.name, str(path), at=START)
+    assert "is one of the future" in done.stdout and "3000 seconds ahead" in done.stdout
     name = service()
     assert harness.log_in(name, user.name, APP.code_at(START), at=START).result == DENIED
     later = START + 101 * 30

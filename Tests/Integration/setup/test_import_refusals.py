@@ -6,19 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rig.enrollment import enroll
+from rig.enrollment import enroll, twofactor
 from rig.harness import Result
-from rig.imports import APP, BASE32, KEY, bring_in, google_file, run, status
+from rig.imports import APP, BASE32, KEY, bring_in, google_file
 from rig.machine import COMMAND
+from rig.process import run
 from rig.screen import Screen
 
 DONE, REFUSED, USAGE, UNUSABLE, NO_FILE, NO_ACCOUNT, IO_ERROR, NOT_PERMITTED = 0, 1, 64, 65, 66, 67, 74, 77
 ACCEPTED = Result.SUCCESS
-
-
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
 
 
 @pytest.mark.parametrize(
@@ -40,44 +36,44 @@ def user(products, new_account, password):
     ],
 )
 def test_what_cannot_be_used_is_refused_and_changes_nothing(user, text, options, ended, words):
-    done = run(None, "import", "--user", user.name, *options, answers=text)
-    assert done.returncode == ended and words in done.stderr.decode(), done.stderr
-    asked = run(None, "import", "--user", user.name, "--json", *options, answers=text)
-    assert asked.returncode == ended and set(json.loads(asked.stderr)) == {"error", "hint"} and asked.stdout == b""
-    assert BASE32 not in done.stderr.decode() and not (user.home / ".twofactor").exists()
+    done = twofactor("import", "--user", user.name, *options, answers=text, status=ended)
+    assert words in done.stderr, done.stderr
+    asked = twofactor("import", "--user", user.name, "--json", *options, answers=text, status=ended)
+    assert set(json.loads(asked.stderr)) == {"error", "hint"} and asked.stdout == ""
+    assert BASE32 not in done.stderr and not (user.home / ".twofactor").exists()
 
 
-def test_files_that_are_not_there_or_closed(user, new_account):
-    assert run(None, "import", "--user", user.name, "/nowhere").returncode == NO_FILE
-    assert run(None, "import", "--user", "nobody-here", "/nowhere").returncode == NO_ACCOUNT
-    assert run(None, "import", "--user", user.name, "/etc").returncode == UNUSABLE
-    assert run(user, "import", "--user", user.name, "/nowhere").returncode == NOT_PERMITTED
-    assert run(None, "import", "--all", "/nowhere").returncode == NO_FILE
-    assert run(user, "import", "/etc/shadow").returncode == NOT_PERMITTED
+def test_files_that_are_not_there_or_closed(user, new_user):
+    twofactor("import", "--user", user.name, "/nowhere", status=NO_FILE)
+    twofactor("import", "--user", "nobody-here", "/nowhere", status=NO_ACCOUNT)
+    twofactor("import", "--user", user.name, "/etc", status=UNUSABLE)
+    user.twofactor("import", "--user", user.name, "/nowhere", status=NOT_PERMITTED)
+    twofactor("import", "--all", "/nowhere", status=NO_FILE)
+    user.twofactor("import", "/etc/shadow", status=NOT_PERMITTED)
 
 
-def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_account, users_file, tmp_path):
+def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_user, users_file, tmp_path):
     """A file that the user can have chosen is opened with the user's rights alone."""
-    victim = new_account()
+    victim = new_user()
     path = google_file(victim, '" TOTP_AUTH')
     link = user.home / ".google_authenticator"
     link.symlink_to(path)
     for name in (link, path):
-        done = run(None, "import", "--user", user.name, str(name))
-        assert done.returncode == NOT_PERMITTED and not (user.home / ".twofactor").exists()
+        twofactor("import", "--user", user.name, str(name), status=NOT_PERMITTED)
+        assert not (user.home / ".twofactor").exists()
     link.unlink()
     # A link to root's own file, and root's file in a directory of the user's.
     mine = users_file(f"HOTP {user.name} - {KEY.hex()}")
     link.symlink_to(mine)
-    assert run(None, "import", "--user", user.name, str(link)).returncode == NOT_PERMITTED
+    twofactor("import", "--user", user.name, str(link), status=NOT_PERMITTED)
     link.unlink()
     planted = user.home / "planted"
     planted.write_bytes(mine.read_bytes())
     planted.chmod(0o600)
-    assert run(None, "import", "--user", user.name, str(planted)).returncode == NOT_PERMITTED
-    assert run(None, "import", "--all", str(planted)).returncode == NOT_PERMITTED
+    twofactor("import", "--user", user.name, str(planted), status=NOT_PERMITTED)
+    twofactor("import", "--all", str(planted), status=NOT_PERMITTED)
     mine.chmod(0o622)
-    assert run(None, "import", "--all", str(mine)).returncode == NOT_PERMITTED
+    twofactor("import", "--all", str(mine), status=NOT_PERMITTED)
     # In a directory where everybody may put something, only what is root's; elsewhere what root gave the user, too.
     shared, private = tmp_path / "shared", tmp_path / "private"
     for folder, mode in ((shared, 0o1777), (private, 0o700)):
@@ -89,15 +85,14 @@ def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_acco
         file.write_bytes(mine.read_bytes())
         os.chown(file, owner, owner)
         file.chmod(0o600)
-        done = run(None, "import", "--force", "--user", user.name, str(file))
-        assert done.returncode == ended, (folder, owner, done.stderr)
+        twofactor("import", "--force", "--user", user.name, str(file), status=ended)
         other = folder / "other name"
         other.hardlink_to(file)
-        assert run(None, "import", "--force", "--user", user.name, str(other)).returncode == NOT_PERMITTED
+        twofactor("import", "--force", "--user", user.name, str(other), status=NOT_PERMITTED)
         other.unlink()
-    run(None, "disable", "--user", user.name)
+    twofactor("disable", "--user", user.name)
     # Standard input was opened by root on purpose.
-    assert run(None, "import", "--user", user.name, answers=planted.read_bytes()).returncode == DONE
+    twofactor("import", "--user", user.name, answers=planted.read_bytes())
 
 
 def test_of_two_imports_at_once_one_is_made(user):
@@ -105,7 +100,7 @@ def test_of_two_imports_at_once_one_is_made(user):
     line = [COMMAND, "import", "--user", user.name, path]
     both = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, umask=0) for _ in range(2)]
     assert sorted(command.wait(30) for command in both) == [DONE, REFUSED]
-    assert status(user)["backup_codes_left"] == 8
+    assert user.status()["backup_codes_left"] == 8
     assert (user.home / ".twofactor/credential").stat().st_mode == 0o100600
 
 
@@ -115,15 +110,14 @@ def test_a_pipe_of_the_users_keeps_no_root_waiting(user):
     os.chown(pipe, user.uid, user.gid)
     # Somebody has it open to write, and writes nothing.
     writer = os.open(pipe, os.O_RDWR)
-    done = run(None, "import", "--user", user.name, str(pipe))
+    done = twofactor("import", "--user", user.name, str(pipe), status=None)
     os.close(writer)
-    assert done.returncode == UNUSABLE and b"is not a file" in done.stderr
+    assert done.returncode == UNUSABLE and "is not a file" in done.stderr
 
 
 def test_a_user_may_hand_over_what_another_program_writes(user):
     line = f"printf '%s\\n' '{user.password}' | {COMMAND} import <(printf 'otpauth://totp/x?secret={BASE32}')"
-    done = subprocess.run(["runuser", "-u", user.name, "--", "bash", "-c", line], capture_output=True, cwd="/", timeout=30)
-    assert done.returncode == DONE, done.stderr
+    run("runuser", "-u", user.name, "--", "bash", "-c", line)
 
 
 def test_what_is_typed_at_a_terminal_is_not_seen(user):
@@ -133,7 +127,7 @@ def test_what_is_typed_at_a_terminal_is_not_seen(user):
     screen.expect("Next line, or none: ").type("")
     assert screen.ends() == DONE
     assert "Two-factor is on." in screen.text and BASE32 not in screen.scrollback
-    assert [device["type"] for device in status(user)["devices"]] == ["totp"]
+    assert [device["type"] for device in user.status()["devices"]] == ["totp"]
 
 
 @pytest.mark.parametrize(("key", "ended"), [("\x03", 130), ("\x04", REFUSED)])
@@ -151,20 +145,19 @@ def test_giving_up_changes_nothing(user, key, ended):
 
 
 def test_directories_outside_the_homes_are_used_and_homes_are_entered_by_their_owners(
-    user, new_account, users_file, host_configuration, harness, service
+    user, new_user, users_file, host_configuration, service
 ):
     host_configuration("directory = /var/lib/imported/%u")
     Path("/var/lib/imported").mkdir(mode=0o755, exist_ok=True)
-    victim = new_account()
+    victim = new_user()
     theirs, own = google_file(victim, '" TOTP_AUTH'), google_file(user, '" TOTP_AUTH', key=BASE32 + "AAAA")
     link = user.home / "link"
     link.symlink_to(theirs)
-    assert run(None, "import", "--user", user.name, str(link)).returncode == NOT_PERMITTED
+    twofactor("import", "--user", user.name, str(link), status=NOT_PERMITTED)
     assert bring_in(user, str(own))["directory"] == f"/var/lib/imported/{user.name}"
-    done = run(None, "import", "--all", str(users_file(f"HOTP {victim.name} - {KEY.hex()}")))
-    assert done.returncode == DONE, done.stdout
+    twofactor("import", "--all", str(users_file(f"HOTP {victim.name} - {KEY.hex()}")))
     name = service("directory=/var/lib/imported/%u")
-    assert harness.log_in(name, victim.name, APP.code_for_counter(0)).result == ACCEPTED
+    assert victim.log_in(name, APP.code_for_counter(0)).result == ACCEPTED
 
 
 def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tmp_path):
@@ -175,7 +168,7 @@ def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tm
     program.write_text(f'#!/bin/sh\ncat >"{tmp_path}/mail-$2"\nid -un >>"{tmp_path}/mail-$2"\n')
     program.chmod(0o755)
     host_configuration(f"notify = {program}")
-    assert run(None, "import", "--all", str(users_file(f"HOTP {user.name} - {KEY.hex()}"))).returncode == DONE
+    twofactor("import", "--all", str(users_file(f"HOTP {user.name} - {KEY.hex()}")))
     mail = (tmp_path / f"mail-{user.name}").read_text()
     assert "switched on" in mail and mail.endswith(f"\n{user.name}\n") and BASE32 not in mail
 
@@ -195,28 +188,25 @@ def test_a_file_that_cannot_be_read_changes_nothing(user, call, error, ended):
     before = made.credential.read_bytes(), made.state.read_bytes()
     path = google_file(user, '" TOTP_AUTH')
     injection = ("-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1")
-    done = subprocess.run(
-        ["strace", "-o", "/dev/null", "-P", path, *injection, COMMAND, "import", "--force", "--user", user.name, path],
-        capture_output=True, timeout=30,
+    done = run(
+        "strace", "-o", "/dev/null", "-P", path, *injection, COMMAND, "import", "--force", "--user", user.name, path,
+        status=ended,
     )
-    assert done.returncode == ended, done.stderr
-    assert ended == DONE or done.stderr.startswith(b"twofactor: cannot ")
+    assert ended == DONE or done.stderr.startswith("twofactor: cannot ")
     assert ((made.credential.read_bytes(), made.state.read_bytes()) == before) == (ended != DONE)
 
 
-def test_an_import_of_all_that_was_killed_is_taken_up_again(products, new_account, users_file):
-    users = [new_account() for _ in range(4)]
+def test_an_import_of_all_that_was_killed_is_taken_up_again(new_user, users_file):
+    users = [new_user() for _ in range(4)]
     path = users_file(*(f"HOTP {user.name} - {KEY.hex()}" for user in users))
     # At the second line of the report; what the processes of the accounts write is not traced.
     kill = ("-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=2")
-    killed = subprocess.run(
-        ["strace", "-o", "/dev/null", *kill, COMMAND, "import", "--all", path], capture_output=True, timeout=30
-    )
+    killed = run("strace", "-o", "/dev/null", *kill, COMMAND, "import", "--all", path, status=None)
     assert killed.returncode != DONE
-    assert [status(user)["enabled"] for user in users] == [True, True, False, False]
-    again = run(None, "import", "--all", str(path))
-    assert again.returncode == REFUSED and again.stdout.endswith(b"2 of 4 accounts imported.\n")
-    assert all(status(user)["enabled"] for user in users)
+    assert [user.status()["enabled"] for user in users] == [True, True, False, False]
+    again = twofactor("import", "--all", str(path), status=REFUSED)
+    assert again.stdout.endswith("2 of 4 accounts imported.\n")
+    assert all(user.status()["enabled"] for user in users)
 
 
 def test_a_full_disk_changes_nothing(user):
@@ -224,9 +214,5 @@ def test_a_full_disk_changes_nothing(user):
     before = made.credential.read_bytes(), made.state.read_bytes()
     path = google_file(user, '" TOTP_AUTH')
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [COMMAND, "import", "--user", user.name, "--force", "--json", str(path)], stdout=full, stderr=subprocess.PIPE,
-            timeout=30,
-        )
-    assert done.returncode == IO_ERROR
+        run(COMMAND, "import", "--user", user.name, "--force", "--json", str(path), stdout=full, status=IO_ERROR)
     assert (made.credential.read_bytes(), made.state.read_bytes()) == before

@@ -4,15 +4,15 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rig.enrollment import command, enroll
+from rig.enrollment import enroll, twofactor_json
 from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
+from rig.process import run
 from rig.screen import Screen
 
 PASSWORD, CODE, NEW_CODE, STORED = "Password: ", "Current code, or a backup code: ", "Code from the app: ", "[y/N] "
@@ -57,11 +57,6 @@ def name(question: Question) -> str:
     return f"{question.command}: {question.text}".replace(FILES, "").replace(" ", "-")
 
 
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
-
-
 class Sitting:
     """A person at a terminal, up to one question of a command."""
 
@@ -73,7 +68,7 @@ class Sitting:
             shutil.chown(user.home / "key", user.name)
         elif question.command != f"enable {FILES}":
             self.codes = enroll(user, backup_codes=2).backup_codes
-            command("device", "add", "spare", "--no-confirm", "--user", user.name)
+            twofactor_json("device", "add", "spare", "--no-confirm", "--user", user.name)
         self.before = self.files()
 
     def sit_down(self, line: str = "trap : INT QUIT HUP TERM; {}; echo status $?; stty -a; echo the end") -> Screen:
@@ -220,15 +215,10 @@ def test_a_command_that_is_stopped_gives_the_terminal_back_and_asks_again_when_i
 def test_the_end_of_lines_from_a_program_changes_nothing(user, question):
     sitting = Sitting(user, question)
     answers = {PASSWORD: user.password, CODE: sitting.codes[0] if sitting.codes else ""}
-    done = subprocess.run(
-        ["runuser", "-u", user.name, "--", COMMAND, *question.command.split()],
-        input="".join(answers[text] + "\n" for text in question.before),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        cwd=user.home,
+    done = run(
+        "runuser", "-u", user.name, "--", COMMAND, *question.command.split(),
+        input="".join(answers[text] + "\n" for text in question.before), cwd=user.home, status=1,
     )
-    assert done.returncode == 1
     assert done.stderr == "twofactor: the input ended at a question, nothing was changed\n"
     assert question.text in done.stdout and "\x1b" not in done.stdout
     sitting.nothing_happened()

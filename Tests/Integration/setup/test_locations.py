@@ -4,23 +4,18 @@ import json
 import os
 import re
 import stat
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from rig.enrollment import enroll
+from rig.enrollment import enroll, twofactor, twofactor_json
 from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
+from rig.process import run
 from rig.screen import Screen
 
 DONE, REFUSED, NO_FILE, IO_ERROR, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 66, 74, 77, 78
 PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
-
-
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
 
 
 @pytest.fixture
@@ -29,21 +24,13 @@ def outside(host_configuration):
     host_configuration("directory = /var/lib/twofactor-of-tests/%u")
     path = Path("/var/lib/twofactor-of-tests")
     yield path
-    subprocess.run(["rm", "-rf", path], check=True)
-
-
-def run(user: Account | None, *arguments: str, answers: str = "", **options) -> subprocess.CompletedProcess:
-    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    options = {"env": {}, "cwd": "/" if user is None else user.home, **options}
-    line = [COMMAND, *arguments]
-    return subprocess.run(line, input=answers.encode(), capture_output=True, timeout=60, **identity, **options)
+    run("rm", "-rf", path)
 
 
 def test_the_directory_outside_the_homes_is_made_with_what_is_above_it(user, outside, harness, service):
     assert not outside.exists()
-    assert json.loads(run(None, "status", "--json", "--user", user.name).stdout)["enabled"] is False
-    done = run(None, *PROVISION, "--user", user.name)
-    assert done.returncode == DONE, done.stderr
+    assert twofactor_json("status", "--user", user.name)["enabled"] is False
+    done = twofactor(*PROVISION, "--user", user.name)
     for path in (outside, outside / user.name, outside / user.name / "credential"):
         status = path.stat()
         assert (status.st_uid, status.st_gid) == (0, 0) and stat.S_IMODE(status.st_mode) & 0o077 == 0
@@ -56,36 +43,35 @@ def test_a_user_is_asked_nothing_where_only_root_may_enrol(user, outside, is_the
     if is_there:
         outside.mkdir(mode=0o755)
     for line in (("enable",), ("enable", "--force"), ("import", "-")):
-        done = run(user, *line, answers=user.password + "\n")
-        assert (done.returncode, done.stdout) == (NOT_PERMITTED, b"")
-        assert done.stderr.decode() == (
-            f"twofactor: {outside}/{user.name} cannot be made: permission denied\n"
-            "hint: outside the homes that is root's to do: twofactor … --user NAME, as root\n"
+        done = user.twofactor(*line, answers=user.password + "\n", status=NOT_PERMITTED)
+        assert done.stdout == ""
+        assert done.stderr == (
+            f"twofactor: cannot create {outside}/{user.name}: permission denied\n"
+            "hint: only root can create it: run the command as root with --user NAME\n"
         )
 
 
 @pytest.mark.parametrize("line", [("enable",), (*PROVISION,)])
 def test_nothing_is_asked_in_a_home_that_cannot_be_written(user, line):
     user.home.chmod(0o555)
-    done = run(user, *line, answers=user.password + "\n")
-    assert (done.returncode, done.stdout) == (NOT_PERMITTED, b"")
-    assert f"{user.home}/.twofactor cannot be made: permission denied" in done.stderr.decode()
+    done = user.twofactor(*line, answers=user.password + "\n", status=NOT_PERMITTED)
+    assert done.stdout == ""
+    assert f"cannot create {user.home}/.twofactor: permission denied" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
 def test_files_for_the_user_are_the_users_where_root_keeps_the_enrolments(user, outside, option):
     path = user.home / "kept.svg"
-    done = run(None, *PROVISION, "--user", user.name, option, str(path))
-    assert done.returncode == DONE, done.stderr
+    twofactor(*PROVISION, "--user", user.name, option, str(path))
     assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode) == (user.uid, user.gid, 0o100600)
     # Replaced by force, and taken back where the change cannot be made.
     before = path.read_bytes()
-    assert run(None, *PROVISION, "--user", user.name, "--force", option, str(path)).returncode == DONE
+    twofactor(*PROVISION, "--user", user.name, "--force", option, str(path))
     assert path.read_bytes() != before and path.stat().st_uid == user.uid
     before = path.read_bytes()
     with open("/dev/full", "wb") as full:
         line = [COMMAND, *PROVISION, "--user", user.name, "--force", option, str(path)]
-        assert subprocess.run(line, stdout=full, stderr=subprocess.PIPE, timeout=30).returncode == IO_ERROR
+        run(*line, stdout=full, status=IO_ERROR)
     assert path.read_bytes() == before
     assert [name for name in os.listdir(user.home) if name.startswith("kept")] == ["kept.svg"]
 
@@ -106,8 +92,8 @@ def test_a_file_that_is_there_is_refused_before_anything_is_asked(user, line):
     path.write_text("mine")
     if not line.startswith(("enable", "import")):
         enroll(user)
-    done = run(user, *line.split(), str(path))
-    assert done.returncode == REFUSED and b"--force" in done.stderr, done
+    done = user.twofactor(*line.split(), str(path), status=REFUSED)
+    assert "--force" in done.stderr, done
     assert done.stdout == b"" and path.read_text() == "mine"
 
 
@@ -118,30 +104,31 @@ def test_nothing_of_roots_is_written_through_a_link_of_the_user(user, option, is
         request.getfixturevalue("outside")
     target = Path("/etc/target.svg")
     (user.home / "folder").symlink_to("/etc")
-    done = run(None, *PROVISION, "--user", user.name, option, str(user.home / "folder" / "target.svg"))
-    assert done.returncode == NOT_PERMITTED and not target.exists()
+    done = twofactor(
+        *PROVISION, "--user", user.name, option, str(user.home / "folder" / "target.svg"), status=NOT_PERMITTED
+    )
+    assert not target.exists()
     (user.home / "link.svg").symlink_to(target)
-    done = run(None, *PROVISION, "--user", user.name, option, str(user.home / "link.svg"))
-    assert done.returncode == REFUSED and not target.exists()
-    done = run(None, *PROVISION, "--user", user.name, "--force", option, str(user.home / "link.svg"))
-    assert done.returncode == REFUSED and (user.home / "link.svg").is_symlink()
-    assert json.loads(run(None, "status", "--user", user.name, "--json").stdout)["enabled"] is False
+    twofactor(*PROVISION, "--user", user.name, option, str(user.home / "link.svg"), status=REFUSED)
+    assert not target.exists()
+    twofactor(*PROVISION, "--user", user.name, "--force", option, str(user.home / "link.svg"), status=REFUSED)
+    assert (user.home / "link.svg").is_symlink()
+    assert twofactor_json("status", "--user", user.name)["enabled"] is False
 
 
 def test_a_folder_that_a_group_of_the_user_may_write_is_good_enough(user, outside):
-    subprocess.run(["groupadd", "writers"], check=True)
-    subprocess.run(["usermod", "-aG", "writers", user.name], check=True)
+    run("groupadd", "writers")
+    run("usermod", "-aG", "writers", user.name)
     folder = Path("/srv/kept")
     folder.mkdir(parents=True)
     try:
-        subprocess.run(["chgrp", "writers", folder], check=True)
+        run("chgrp", "writers", folder)
         folder.chmod(0o770)
-        done = run(None, *PROVISION, "--user", user.name, "--backup-codes-file", f"{folder}/codes")
-        assert done.returncode == DONE, done.stderr
+        twofactor(*PROVISION, "--user", user.name, "--backup-codes-file", f"{folder}/codes")
         assert (folder / "codes").stat().st_uid == user.uid
     finally:
-        subprocess.run(["rm", "-rf", folder], check=True)
-        subprocess.run(["groupdel", "writers"], check=True)
+        run("rm", "-rf", folder)
+        run("groupdel", "writers")
 
 
 @pytest.mark.parametrize(
@@ -149,36 +136,35 @@ def test_a_folder_that_a_group_of_the_user_may_write_is_good_enough(user, outsid
     [("missing/codes", NO_FILE), ("/proc/codes", NO_FILE), ("/codes", NOT_PERMITTED), ("", NO_FILE), (".", REFUSED)],
 )
 def test_a_file_that_cannot_be_made_stops_everything(user, path, status):
-    done = run(None, *PROVISION, "--user", user.name, "--backup-codes-file", path)
-    assert done.returncode == status, done.stderr
+    done = twofactor(*PROVISION, "--user", user.name, "--backup-codes-file", path, status=status)
     assert list(json.loads(done.stderr)) == ["error", "hint"]
     assert not (user.home / ".twofactor").exists()
 
 
 def test_a_home_that_is_read_only_is_an_error_of_the_disk(user):
-    subprocess.run(["mount", "--bind", user.home, user.home], check=True)
+    run("mount", "--bind", user.home, user.home)
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", user.home], check=True)
-        done = run(None, *PROVISION, "--user", user.name)
-        assert done.returncode == IO_ERROR and "ead-only file system" in json.loads(done.stderr)["error"]
+        run("mount", "-o", "remount,bind,ro", user.home)
+        done = twofactor(*PROVISION, "--user", user.name, status=IO_ERROR)
+        assert "ead-only file system" in json.loads(done.stderr)["error"]
     finally:
-        subprocess.run(["umount", user.home], check=True)
+        run("umount", user.home)
 
 
 def test_a_full_disk_keeps_neither_the_file_nor_half_an_enrolment(user):
     small = user.home / "small"
     small.mkdir()
     size = f"size=16k,mode=755,uid={user.uid},gid={user.gid}"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", small], check=True)
+    run("mount", "-t", "tmpfs", "-o", size, "none", small)
     try:
         with open(small / "filler", "wb", buffering=0) as filler, pytest.raises(OSError):
             while True:
                 filler.write(bytes(4096))
-        done = run(None, *PROVISION, "--user", user.name, "--backup-codes-file", str(small / "codes"))
-        assert done.returncode == IO_ERROR and "no space left" in json.loads(done.stderr)["error"]
+        done = twofactor(*PROVISION, "--user", user.name, "--backup-codes-file", str(small / "codes"), status=IO_ERROR)
+        assert "no space left" in json.loads(done.stderr)["error"]
         assert os.listdir(small) == ["filler"] and not (user.home / ".twofactor").exists()
     finally:
-        subprocess.run(["umount", small], check=True)
+        run("umount", small)
 
 
 def test_a_service_file_that_cannot_be_read_is_no_service(user):
@@ -186,15 +172,15 @@ def test_a_service_file_that_cannot_be_read_is_no_service(user):
     service = Path("/etc/pam.d/twofactor")
     service.chmod(0o600)
     try:
-        done = run(user, "enable", "--json", answers=user.password + "\n")
+        done = user.twofactor("enable", "--json", answers=user.password + "\n", status=None)
     finally:
         service.chmod(0o644)
     assert done.returncode == NOT_CONFIGURED
     assert json.loads(done.stderr.splitlines()[-1]) == {
         "error": "/etc/pam.d/twofactor cannot be read, so the password cannot be checked: permission denied",
-        "hint": "the administrator can open it to everybody with: chmod 644 /etc/pam.d/twofactor",
+        "hint": "the administrator can fix this with: chmod 644 /etc/pam.d/twofactor",
     }
-    assert b"Password" not in done.stderr
+    assert "Password" not in done.stderr
 
 
 ROOT = (
@@ -212,33 +198,32 @@ def test_root_by_sudo_and_su_acts_for_root_and_says_so(user, through):
         "sudo": ["runuser", "-l", user.name, "-c", f"sudo {COMMAND} enable --no-confirm --yes --qr none"],
         "su": ["runuser", "-u", user.name, "--", "sudo", "su", "-c", f"{COMMAND} enable --no-confirm --yes --qr none"],
     }[through]
-    subprocess.run(["chpasswd"], input=b"root:for-a-moment\n", check=True)
+    run("chpasswd", input="root:for-a-moment\n")
     try:
-        done = subprocess.run(line, input=b"for-a-moment\n", capture_output=True, timeout=30)
-        assert done.returncode == DONE, done.stderr
-        assert done.stderr.decode() == ROOT
-        assert b"Two-factor login for root" in done.stdout and enrolled.stat().st_uid == 0
+        done = run(*line, input="for-a-moment\n")
+        assert done.stderr == ROOT
+        assert "Two-factor login for root" in done.stdout and enrolled.stat().st_uid == 0
     finally:
-        subprocess.run([COMMAND, "disable", "--user", "root"], capture_output=True, timeout=30)
+        run(COMMAND, "disable", "--user", "root", status=None)
         Path("/etc/sudoers.d/enabling").unlink()
-        subprocess.run(["usermod", "-p", "*", "root"], check=True)
+        run("usermod", "-p", "*", "root")
     assert not enrolled.exists() and not (user.home / ".twofactor").exists()
 
 
-def test_su_to_another_account_acts_for_that_one(user, new_account):
-    other = new_account(password=user.password)
+def test_su_to_another_account_acts_for_that_one(user, new_user):
+    other = new_user(password=user.password)
     line = ["su", "-p", other.name, "-c", f"{COMMAND} status --json"]
-    done = subprocess.run(line, capture_output=True, env={"HOME": str(user.home)}, timeout=30)
+    done = run(*line, environment={"HOME": str(user.home)}, status=None)
     assert json.loads(done.stdout)["directory"] == f"{other.home}/.twofactor"
 
 
 @pytest.mark.parametrize("home", [None, "", "relative", "/nonexistent", "/root", "other"])
-def test_an_enrolment_goes_to_the_accounts_own_home_whatever_the_environment_says(user, new_account, home):
-    other = new_account()
+def test_an_enrolment_goes_to_the_accounts_own_home_whatever_the_environment_says(user, new_user, home):
+    other = new_user()
     environment = {} if home is None else {"HOME": str(other.home) if home == "other" else home}
-    done = run(None, *PROVISION, "--user", user.name, env=environment)
-    assert done.returncode == DONE and (user.home / ".twofactor/credential").exists()
-    done = run(user, "status", "--json", env=environment)
+    done = twofactor(*PROVISION, "--user", user.name, environment=environment)
+    assert (user.home / ".twofactor/credential").exists()
+    done = user.twofactor("status", "--json", environment=environment)
     assert json.loads(done.stdout)["enabled"]
     assert not (other.home / ".twofactor").exists() and not Path("/root/.twofactor").exists()
 
@@ -247,10 +232,10 @@ UNUSUAL = ["dotted.name", "with-dash", "machine$", "zoë", "user@example.org", "
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
-def test_accounts_with_unusual_names_enrol_at_a_terminal_and_log_in(products, harness, service, password, name):
-    subprocess.run(["useradd", "--badname", "-m", "-s", "/bin/sh", name], check=True, stderr=subprocess.DEVNULL)
+def test_accounts_with_unusual_names_enrol_at_a_terminal_and_log_in(harness, service, password, name):
+    run("useradd", "--badname", "-m", "-s", "/bin/sh", name)
     try:
-        subprocess.run(["chpasswd", "-c", "SHA512", "-s", "1000"], input=f"{name}:{password}".encode(), check=True)
+        run("chpasswd", "-c", "SHA512", "-s", "1000", input=f"{name}:{password}")
         screen = Screen(Account(name, password), "enable").expect("Password: ").type(password)
         screen.expect("Code from the app: ")
         assert f"Two-factor login for {name}" in screen.text
@@ -261,7 +246,7 @@ def test_accounts_with_unusual_names_enrol_at_a_terminal_and_log_in(products, ha
         assert screen.ends() == DONE
         assert harness.log_in(service(), name, code).result == 0
     finally:
-        subprocess.run(["userdel", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+        run("userdel", "--remove", name)
 
 
 def test_a_login_in_the_middle_of_each_subcommand_is_not_in_its_way(user, harness, service):
@@ -280,7 +265,7 @@ def test_a_login_in_the_middle_of_each_subcommand_is_not_in_its_way(user, harnes
     assert harness.log_in(name, user.name, code).result != 0
     assert harness.log_in(name, user.name, made.backup_codes[1]).result != 0
     assert harness.log_in(name, user.name, key.code_at(time.time(), steps=1)).result == 0
-    assert json.loads(run(user, "status", "--json").stdout)["backup_codes_left"] == 1
+    assert user.status()["backup_codes_left"] == 1
 
 
 def test_two_people_at_the_same_enrolment_leave_one_of_the_two(user):
@@ -295,4 +280,4 @@ def test_two_people_at_the_same_enrolment_leave_one_of_the_two(user):
         ended.append(screen.ends())
     assert ended == [DONE, REFUSED]
     assert "hint: another twofactor command may be running; look with: twofactor status" in screens[1].text
-    assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+    assert user.status()["enabled"]

@@ -2,19 +2,15 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pexpect
 import pytest
-from rig.machine import COMMAND, Account
+from rig.enrollment import twofactor, twofactor_json
+from rig.machine import COMMAND
+from rig.process import run
 
 PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
-
-
-@pytest.fixture
-def user(products, new_account):
-    return new_account()
 
 
 @pytest.fixture
@@ -35,20 +31,14 @@ def program(tmp_path):
     return make
 
 
-def run(user: Account | None, *arguments: str) -> subprocess.CompletedProcess:
-    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    environment = {"LD_PRELOAD": "", "SECRET": "of-the-environment"}
-    return subprocess.run([COMMAND, *arguments], capture_output=True, env=environment, timeout=60, cwd="/", **identity)
-
-
 def test_the_user_is_told_of_every_change(user, host_configuration, program):
     sendmail = program('{ id -un; echo "$@"; env; cat; } > MAILS/$(date +%s%N)\n')
     host_configuration(f"notify = {sendmail}", "require_password = no")
-    made = json.loads(run(user, *PROVISION).stdout)
-    added = json.loads(run(None, "device", "add", "tablet", "--no-confirm", "--json", "--user", user.name).stdout)
-    run(None, "device", "remove", "tablet", "--user", user.name)
-    new = json.loads(run(None, "backup-codes", "--json", "--user", user.name).stdout)
-    run(None, "disable", "--user", user.name)
+    made = json.loads(user.twofactor(*PROVISION).stdout)
+    added = twofactor_json("device", "add", "tablet", "--no-confirm", "--user", user.name)
+    twofactor("device", "remove", "tablet", "--user", user.name)
+    new = twofactor_json("backup-codes", "--user", user.name)
+    twofactor("disable", "--user", user.name)
     told = [path.read_text() for path in sorted(program.mails.iterdir())]
     assert [re.search("^Change: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [
         "switched on",
@@ -65,9 +55,9 @@ def test_the_user_is_told_of_every_change(user, host_configuration, program):
 
 
 FAILING = {
-    "exit 3\n": "ended with 3",
-    "kill -KILL $$\n": "ended with 137",
-    "exec 0<&-\nexit 1\n": "ended with 1",
+    "exit 3\n": "exit status 3",
+    "kill -KILL $$\n": "exit status 137",
+    "exec 0<&-\nexit 1\n": "exit status 1",
 }
 
 
@@ -75,10 +65,10 @@ FAILING = {
 def test_a_program_that_fails_is_warned_about_and_the_change_stands(user, host_configuration, program, text):
     sendmail = program(text)
     host_configuration(f"notify = {sendmail}", "require_password = no")
-    done = run(user, *PROVISION)
-    warning = f"twofactor: the change is made, but nobody was told of it: {sendmail}: {FAILING[text]}\n"
-    assert (done.returncode, done.stderr.decode()) == (0, warning)
-    assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+    done = user.twofactor(*PROVISION, status=None)
+    warning = f"twofactor: the change is made, but the notification failed: {sendmail}: {FAILING[text]}\n"
+    assert (done.returncode, done.stderr) == (0, warning)
+    assert user.status()["enabled"]
 
 
 @pytest.mark.parametrize(
@@ -86,18 +76,18 @@ def test_a_program_that_fails_is_warned_about_and_the_change_stands(user, host_c
 )
 def test_a_program_that_cannot_be_run_is_warned_about(user, host_configuration, path, words):
     host_configuration(f"notify = {path}", "require_password = no")
-    done = run(user, *PROVISION)
-    warning = f"twofactor: the change is made, but nobody was told of it: {path}: {words}\n"
-    assert (done.returncode, done.stderr.decode()) == (0, warning)
+    done = user.twofactor(*PROVISION, status=None)
+    warning = f"twofactor: the change is made, but the notification failed: {path}: {words}\n"
+    assert (done.returncode, done.stderr) == (0, warning)
 
 
 def test_a_program_that_does_not_end_is_ended_and_warned_about(user, host_configuration, program):
     sendmail = program("echo $$ > MAILS/process\nexec sleep 1000\n")
     host_configuration(f"notify = {sendmail}", "require_password = no")
-    done = run(user, *PROVISION)
-    warning = f"twofactor: the change is made, but nobody was told of it: {sendmail}: did not come to an end\n"
-    assert (done.returncode, done.stderr.decode()) == (0, warning)
-    assert json.loads(run(user, "status", "--json").stdout)["enabled"]
+    done = user.twofactor(*PROVISION, status=None)
+    warning = f"twofactor: the change is made, but the notification failed: {sendmail}: timed out\n"
+    assert (done.returncode, done.stderr) == (0, warning)
+    assert user.status()["enabled"]
     process = (program.mails / "process").read_text().strip()
     assert process.isdigit() and not Path("/proc", process).exists()
 
@@ -107,22 +97,24 @@ def test_the_program_runs_as_the_user_also_for_root(user, host_configuration, pr
     sendmail = program("{ id -u; id -G; id -ru; } > MAILS/who\ncat > /dev/null\n")
     outside = ["directory = /var/lib/notified/%u"] if is_outside else []
     host_configuration(f"notify = {sendmail}", *outside)
-    assert run(None, *PROVISION, "--user", user.name).returncode == 0
+    twofactor(*PROVISION, "--user", user.name)
     assert (program.mails / "who").read_text() == f"{user.uid}\n{user.gid}\n{user.uid}\n"
-    assert run(None, "disable", "--user", user.name).returncode == 0
+    twofactor("disable", "--user", user.name)
 
 
 def test_nothing_is_told_where_nothing_was_changed(user, host_configuration, program):
     sendmail = program("cat > MAILS/told\n")
     host_configuration(f"notify = {sendmail}", "require_password = no")
     for line in ("status", "device list", "disable", "backup-codes", "show", "verify"):
-        run(user, *line.split())
+        user.twofactor(*line.split())
     assert list(program.mails.iterdir()) == []
 
 
 def test_the_program_cannot_reach_the_terminal_of_root(user, host_configuration, program):
     # It runs as the user, who may take hold of it (ptrace(2)) and type into a terminal that it has (TIOCSTI).
-    sendmail = program("if ( : > /dev/tty ) 2> /dev/null; then echo has; else echo none; fi > MAILS/tty\ncat > /dev/null\n")
+    sendmail = program(
+        "if ( : > /dev/tty ) 2> /dev/null; then echo has; else echo none; fi > MAILS/tty\ncat > /dev/null\n"
+    )
     host_configuration(f"notify = {sendmail}")
     terminal = pexpect.spawn(str(COMMAND), [*PROVISION, "--user", user.name], cwd="/", timeout=60)
     terminal.expect(pexpect.EOF)
@@ -138,6 +130,6 @@ def test_the_program_gets_nothing_but_the_mail(user, host_configuration, program
     sendmail = program("find /proc/self/fd -lname 'pipe:*' > MAILS/pipes\ncat > /dev/null\n")
     host_configuration(f"notify = {sendmail}")
     with users.open() as text:
-        done = subprocess.run([COMMAND, "import", "--all"], stdin=text, capture_output=True, timeout=60, cwd="/")
+        done = run(COMMAND, "import", "--all", stdin=text, status=None)
     assert done.returncode == 0, done.stderr
     assert (program.mails / "pipes").read_text() == "/proc/self/fd/0\n"

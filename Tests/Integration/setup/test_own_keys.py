@@ -1,14 +1,12 @@
 """Devices that have a key already, as hardware tokens do: the key is typed, never an argument, and never shown."""
 
 import json
-import subprocess
 import time
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll
+from rig.enrollment import enroll, twofactor
 from rig.harness import Result
-from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
 
@@ -18,30 +16,12 @@ BASE32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 TOKEN = Authenticator(KEY)
 
 
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
-
-
-def run(user, *arguments: str, answers: str = ""):
-    """Runs the command with the rights of an account; as root for None."""
-    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    return subprocess.run(
-        [COMMAND, *arguments], input=answers.encode(), capture_output=True, env={}, cwd="/", timeout=60, **identity
-    )
-
-
-def names(user) -> list[str]:
-    return [device["name"] for device in json.loads(run(user, "status", "--json").stdout)["devices"]]
-
-
 def test_a_token_is_added_by_its_key_and_counter(user, harness, service):
     phone = enroll(user).authenticator
     answers = f"{phone.code_at(time.time())}\n{KEY.hex()}\n{TOKEN.code_for_counter(40)}\n"
     arguments = ["device", "add", "token", "--type", "hotp", "--counter", "37", "--ask-key"]
-    done = run(user, *arguments, answers=answers)
-    assert done.returncode == DONE, done.stderr
-    said = done.stdout.decode() + done.stderr.decode()
+    done = user.twofactor(*arguments, answers=answers)
+    said = done.stdout + done.stderr
     assert BASE32 not in said.replace(" ", "") and KEY.hex() not in said and "otpauth" not in said
     name = service()
     for counter, result in [(40, Result.AUTH_ERR), (39, Result.AUTH_ERR), (41, Result.SUCCESS)]:
@@ -62,10 +42,8 @@ def test_a_token_is_added_by_its_key_and_counter(user, harness, service):
     ],
 )
 def test_a_key_is_read_as_people_write_it(user, typed):
-    done = run(
-        None, "enable", "--ask-key", "--no-confirm", "--yes", "--json", "--user", user.name, answers=typed + "\n"
+    done = twofactor("enable", "--ask-key", "--no-confirm", "--yes", "--json", "--user", user.name, answers=typed + "\n"
     )
-    assert done.returncode == DONE, done.stderr
     assert json.loads(done.stdout)["secret"] == BASE32
 
 
@@ -73,8 +51,7 @@ def test_enabling_with_a_key_of_ones_own_leads_to_a_login(user, harness, service
     long = Authenticator(bytes(range(32)), algorithm="sha256", digits=8, period=60)
     options = ["--ask-key", "--algorithm", "sha256", "--digits", "8", "--period", "60", "--backup-codes", "0"]
     answers = f"{user.password}\n{bytes(range(32)).hex()}\n{long.code_at(time.time())}\n"
-    done = run(user, "enable", *options, answers=answers)
-    assert done.returncode == DONE, done.stderr
+    user.twofactor("enable", *options, answers=answers)
     assert harness.log_in(service(), user.name, long.code_at(START), at=START).result == Result.SUCCESS
 
 
@@ -85,7 +62,7 @@ def test_a_key_is_not_seen_at_a_terminal(user):
     screen.expect("Code from the device: ").type(TOKEN.code_for_counter(2))
     assert screen.ends() == DONE
     assert "GEZD" not in screen.scrollback and "otpauth" not in screen.scrollback
-    assert names(user) == ["phone"]
+    assert user.devices() == ["phone"]
 
 
 @pytest.mark.parametrize(
@@ -103,24 +80,25 @@ def test_a_key_is_not_seen_at_a_terminal(user):
 def test_what_is_no_key_changes_nothing(user, key, ended, words):
     phone = enroll(user).authenticator
     answers = f"{phone.code_at(time.time())}\n{key}\n"
-    done = run(user, "device", "add", "token", "--ask-key", "--type", "hotp", answers=answers)
-    assert done.returncode == ended and words in done.stderr.decode(), done.stderr
-    assert names(user) == ["phone"]
+    done = user.twofactor("device", "add", "token", "--ask-key", "--type", "hotp", answers=answers, status=ended)
+    assert words in done.stderr, done.stderr
+    assert user.devices() == ["phone"]
 
 
 def test_codes_of_another_key_change_nothing(user):
     answers = "\n".join([user.password, BASE32, *["755224", "287082", "359152"]]) + "\n"
-    done = run(user, "enable", "--ask-key", "--type", "hotp", "--counter", "5000", answers=answers)
-    assert done.returncode == REFUSED and b"look at the key" in done.stderr
+    done = user.twofactor("enable", "--ask-key", "--type", "hotp", "--counter", "5000", answers=answers, status=REFUSED)
+    assert "look at the key" in done.stderr
     assert not (user.home / ".twofactor").exists()
     # The end of the input at the question for the key.
-    assert run(user, "enable", "--ask-key", answers=f"{user.password}\n").returncode == REFUSED
-    assert run(user, "enable", "--counter", "1").returncode == USAGE
+    user.twofactor("enable", "--ask-key", answers=f"{user.password}\n", status=REFUSED)
+    user.twofactor("enable", "--counter", "1", status=USAGE)
 
 
 def test_the_key_of_another_device_is_refused(user):
     answers = f"{BASE32}\n"
-    enabled = run(None, "enable", "--ask-key", "--no-confirm", "--yes", "--user", user.name, answers=answers)
-    assert enabled.returncode == DONE
-    added = run(None, "device", "add", "twin", "--ask-key", "--no-confirm", "--user", user.name, answers=answers)
-    assert added.returncode != DONE and names(user) == ["phone"]
+    twofactor("enable", "--ask-key", "--no-confirm", "--yes", "--user", user.name, answers=answers)
+    added = twofactor(
+        "device", "add", "twin", "--ask-key", "--no-confirm", "--user", user.name, answers=answers, status=None
+    )
+    assert added.returncode != DONE and user.devices() == ["phone"]

@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import subprocess
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,11 +14,6 @@ from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.screen import DARK, LIGHT, SOLARIZED, Emulation, Screen, read_picture
 from rig.ssh import Server
-
-
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
 
 
 def at_code(screen: Screen, user) -> Screen:
@@ -85,7 +79,7 @@ def test_without_cursor_control_the_qr_code_is_drawn_without_colours(user, scrat
 @pytest.mark.parametrize("form", ["utf8", "ascii"])
 def test_a_form_that_was_asked_for_is_drawn_where_there_is_no_terminal(user, form, scratch):
     options = ["enable", "--user", user.name, "--no-confirm", "--yes", "--qr", form]
-    drawn = subprocess.run([COMMAND, *options], stdout=subprocess.PIPE, text=True, timeout=30).stdout
+    drawn = run(COMMAND, *options, status=None).stdout
     assert "\x1b" not in drawn
     # The dark modules are drawn in ASCII, as on paper, and the light ones in half blocks.
     emulation = Emulation(70, 120)
@@ -124,7 +118,7 @@ def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, alternat
     configuration = user.home / "tmux.conf"
     configuration.write_text(f"set -g alternate-screen {alternate_screen}\n")
     start = ["-f", str(configuration), "-u", "new-session", "-d", "-x", "80", "-y", "24", shell]
-    subprocess.run([*tmux, *start], check=True, timeout=20, cwd=user.home)
+    run(*tmux, *start, cwd=user.home)
     try:
         window = TmuxWindow(tmux)
         window.wait_for("ready>")
@@ -146,7 +140,7 @@ def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, alternat
         assert "Key:" not in everything and "otpauth" not in everything
         assert key not in everything.replace(" ", "").replace("\n", "") and "█" not in everything
     finally:
-        subprocess.run([*tmux, "kill-server"], timeout=20)
+        run(*tmux, "kill-server", status=None)
 
 
 class TmuxWindow:
@@ -156,12 +150,12 @@ class TmuxWindow:
         self._tmux = tmux
 
     def type(self, line: str) -> None:
-        subprocess.run([*self._tmux, "send-keys", "-l", line], check=True, timeout=20)
-        subprocess.run([*self._tmux, "send-keys", "Enter"], check=True, timeout=20)
+        run(*self._tmux, "send-keys", "-l", line)
+        run(*self._tmux, "send-keys", "Enter")
 
     def capture(self, *options: str) -> str:
         line = [*self._tmux, "capture-pane", "-p", *options]
-        return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, timeout=20).stdout.rstrip("\n")
+        return run(*line).stdout.rstrip("\n")
 
     def wait_for(self, text: str) -> None:
         while text not in self.capture():
@@ -229,4 +223,4 @@ def run_as_root(*arguments: str) -> str:
 
 
 def run(*line: str) -> str:
-    return subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, timeout=30).stdout.strip()
+    return run(*line).stdout.strip()

@@ -14,24 +14,13 @@ from pathlib import Path
 import pytest
 from rig import state_file
 from rig.clock import START
-from rig.enrollment import Enrollment, enroll
+from rig.enrollment import Enrollment, enroll, twofactor
 from rig.harness import Result
 from rig.machine import COMMAND, Account
+from rig.process import run
 from rig.screen import Screen
 
 DONE, REFUSED = 0, 1
-
-
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
-
-
-def run(user: Account | None, *arguments: str, answers: str = "") -> subprocess.CompletedProcess:
-    """Runs the command with the rights of an account; as root for None."""
-    identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-    line = [COMMAND, *arguments]
-    return subprocess.run(line, input=answers.encode(), capture_output=True, env={}, timeout=60, **identity)
 
 
 @pytest.fixture
@@ -51,14 +40,10 @@ def test_whoever_looks_does_not_wait_for_a_login_that_holds_the_lock(user, held:
     identity = {} if "--user" in line else {"user": user.uid, "group": user.gid, "extra_groups": []}
     answer = held.authenticator.code_at(time.time()) + "\n"
     trace = "/tmp/trace"
-    done = subprocess.run(
-        ["strace", "-qq", "-f", "-o", trace, "-e", "trace=nanosleep,clock_nanosleep,fcntl", *line],
-        input=answer.encode(),
-        capture_output=True,
-        timeout=60,
-        **({} if "--user" in line else {"preexec_fn": lambda: become(**identity)}),
+    done = run(
+        "strace", "-qq", "-f", "-o", trace, "-e", "trace=nanosleep,clock_nanosleep,fcntl", *line, input=answer,
+        **{} if "--user" in line else {"preexec_fn": lambda: become(**identity)},
     )
-    assert done.returncode == DONE, done.stderr
     told = json.loads(done.stdout)
     told = told["users"][0] if command == "users" else told
     if command in ("status", "device list", "users"):
@@ -83,8 +68,7 @@ def test_whoever_looks_while_it_changes_sees_it_whole(user):
     )
     looks = 0
     while changing.poll() is None:
-        done = run(user, "status", "--json")
-        assert done.returncode == DONE, done.stderr
+        done = user.twofactor("status", "--json")
         told = json.loads(done.stdout)
         assert told["enabled"] and told["backup_codes_left"] in (0, 1)
         looks += 1
@@ -94,25 +78,26 @@ def test_whoever_looks_while_it_changes_sees_it_whole(user):
 def test_the_lock_after_a_hundred_wrong_codes_has_no_end(user):
     made = enroll(user, backup_codes=1)
     state_file.change(made.state, failures=100, throttled_until=int(time.time()) + 900)
-    told = json.loads(run(user, "status", "--json").stdout)
+    told = user.status()
     assert (told["failures"], told["locked_until"]) == (100, "9999-12-31T23:59:59Z")
-    words = "Failed codes:  100, locked until a backup code is used or root unlocks them\n"
-    assert words in run(user, "status").stdout.decode()
-    refused = run(user, "device", "remove", "phone", answers=made.authenticator.code_at(time.time()) + "\n")
-    assert refused.returncode == REFUSED
-    assert run(user, "backup-codes", answers=made.backup_codes[0] + "\n").returncode == DONE
-    assert json.loads(run(user, "status", "--json").stdout)["locked_until"] is None
+    words = "Failed codes:  100, locked until a backup code is used or root runs twofactor unlock\n"
+    assert words in user.twofactor("status").stdout
+    user.twofactor(
+        "device", "remove", "phone", answers=made.authenticator.code_at(time.time()) + "\n", status=REFUSED
+    )
+    user.twofactor("backup-codes", answers=made.backup_codes[0] + "\n")
+    assert user.status()["locked_until"] is None
 
 
 def test_throttling_is_told_no_longer_than_it_lasts(user):
     # The clock was set back since: a login waits for no more than the delay of so many failures.
     made = enroll(user)
     state_file.change(made.state, failures=5, throttled_until=int(time.time()) + 10**6)
-    told = json.loads(run(user, "status", "--json").stdout)["locked_until"]
+    told = user.status()["locked_until"]
     moment = time.mktime(time.strptime(told, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
     assert 0 < moment - time.time() <= 31
     state_file.change(made.state, failures=5, throttled_until=int(time.time()) - 1)
-    assert json.loads(run(user, "status", "--json").stdout)["locked_until"] is None
+    assert user.status()["locked_until"] is None
 
 
 def test_the_status_at_a_terminal(user):
@@ -130,7 +115,7 @@ def test_the_status_at_a_terminal(user):
         "Device:        phone (time based, sha256), not used yet\n"
         "Backup codes:  2 of 2 left\n"
         "Last login:    never\n"
-        "Failed codes:  7, the next one is looked at in N seconds\n"
+        "Failed codes:  7, try again in N seconds\n"
         f"Files:         {user.home}/.twofactor"
     )
 
@@ -152,13 +137,13 @@ def at_a_terminal(columns: int, *arguments: str) -> list[str]:
     return said.decode().splitlines()
 
 
-def test_the_table_of_accounts_fits_the_terminal(products, new_account):
+def test_the_table_of_accounts_fits_the_terminal(new_user):
     long = Account("x" * 32, "")
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", "--user-group", long.name], check=True)
-    damaged = new_account()
-    enroll(damaged)
+    run("useradd", "--create-home", "--shell", "/bin/sh", "--user-group", long.name)
+    damaged = new_user()
+    damaged.enroll()
     (damaged.home / ".twofactor/credential").write_text("garbage")
-    made = enroll(long, backup_codes=3)
+    made = long.enroll(backup_codes=3)
     try:
         for columns in (80, 60, 30):
             lines = at_a_terminal(columns, "users")
@@ -171,11 +156,11 @@ def test_the_table_of_accounts_fits_the_terminal(products, new_account):
         row = next(line for line in at_80 if line.startswith(damaged.name + " "))
         assert re.fullmatch(rf"{damaged.name} +\?  +{damaged.home}/\.twofactor: .*~", row)
         # A program is told everything.
-        whole = run(None, "users").stdout.decode()
+        whole = twofactor("users").stdout
         assert long.name in whole and "credential" in whole and "~" not in whole
         assert made.user == long.name
     finally:
-        subprocess.run(["userdel", "--remove", long.name], check=True, stderr=subprocess.DEVNULL)
+        run("userdel", "--remove", long.name)
 
 
 def test_the_next_login_says_that_a_backup_code_was_used(user, harness, service):
@@ -183,7 +168,7 @@ def test_the_next_login_says_that_a_backup_code_was_used(user, harness, service)
     name, day = service(), time.strftime("%Y-%m-%d", time.gmtime(START))
     used = harness.log_in(name, user.name, made.backup_codes[0], at=START)
     assert used.messages == ["1 backup codes left. Create new ones with: twofactor backup-codes"]
-    assert run(user, "status").returncode == DONE
+    user.twofactor("status")
     told = harness.log_in(name, user.name, made.authenticator.code_at(START + 60), at=START + 60)
     assert (told.result, told.messages) == (Result.SUCCESS, [f"A backup code was used on {day}."])
     again = harness.log_in(name, user.name, made.authenticator.code_at(START + 120), at=START + 120)

@@ -14,11 +14,6 @@ BACKUP_CODE = r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b"
 DUMB = "TERM=dumb LC_ALL=C.UTF-8"
 
 
-@pytest.fixture
-def user(products, new_account, password):
-    return new_account(password=password)
-
-
 def secret(screen: Screen) -> str:
     return re.search(r"secret=([A-Z2-7]+)", screen.uri)[1]
 

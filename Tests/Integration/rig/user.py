@@ -1,0 +1,36 @@
+"""A user: an account, its enrollment, and the ways in."""
+
+import subprocess
+from dataclasses import dataclass
+
+from .enrollment import Enrollment, enroll, twofactor, twofactor_json
+from .harness import Harness, Login
+from .machine import Account
+
+
+@dataclass(frozen=True)
+class User(Account):
+    harness: Harness
+
+    @property
+    def directory(self):
+        """The directory of the enrollment, unless the policy names another one."""
+        return self.home / ".twofactor"
+
+    def enroll(self, *options: str, backup_codes: int = 0, again: bool = False) -> Enrollment:
+        return enroll(self, *options, backup_codes=backup_codes, again=again)
+
+    def log_in(self, service: str, *answers, **options) -> Login:
+        """One login through a PAM service; `options` as for Harness.run."""
+        return self.harness.log_in(service, self.name, *answers, **options)
+
+    def twofactor(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+        """Runs the setup command with the rights of the user."""
+        return twofactor(*arguments, user=self, **options)
+
+    def status(self) -> dict:
+        return twofactor_json("status", user=self)
+
+    def devices(self) -> list[str]:
+        """The names of the enrolled devices."""
+        return [device["name"] for device in self.status()["devices"]]
