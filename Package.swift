@@ -110,6 +110,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
+    // Writes the options of the policy into the pages, for scripts/option-tables.
+    .executableTarget(
+      name: "OptionTables", dependencies: ["FixedMemory", "LoginPolicy", "Verification"],
+      path: "Tests/OptionTables", swiftSettings: strict),
     .target(name: "FuzzMachine", path: "Tests/Fuzz/Machine"),
     .target(
       name: "FuzzTargets",

@@ -1,4 +1,5 @@
 import Glibc
+import HostAccess
 import Testing
 
 @testable import TwoFactorSetup

@@ -1,3 +1,4 @@
+import HostAccess
 import KeyFormats
 import Testing
 

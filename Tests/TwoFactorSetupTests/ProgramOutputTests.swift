@@ -1,3 +1,4 @@
+import HostAccess
 import Testing
 
 @testable import TwoFactorSetup

@@ -1,13 +1,10 @@
 import Enrollment
 import FixedMemory
 import Glibc
+import HostAccess
 
 extension SetupError {
-  /// What a failure of the files of an enrolment means for the person who runs the command.
-  ///
-  /// - Parameters:
-  ///   - failure: The failure.
-  ///   - directory: Where the enrolment lies.
+  /// The error for a failed access to an enrollment; `directory` is its directory or the template of it.
   init(_ failure: EnrollmentFailure, directory: String) {
     var text = ByteText(capacity: 255)
     failure.describe(into: &text)
@@ -16,15 +13,15 @@ extension SetupError {
     case .absent: self.init(.refused, "two-factor is not on", hint: "switch it on with: twofactor enable")
     case .gone: self.init(.refused, "two-factor was switched off meanwhile")
     case .insecure:
-      self.init(.unusableData, message, hint: "no login can use it as it is; look at the owner and the mode")
+      self.init(.unusableData, message, hint: "no login accepts it; check its owner and its mode")
     case .corrupt:
-      self.init(.unusableData, message, hint: "make a new enrolment with: twofactor enable --force")
+      self.init(.unusableData, message, hint: "create a new enrollment with: twofactor enable --force")
     case .configuration: self.init(.configuration, message, hint: "see directory in /etc/security/twofactor.conf")
     case .io:
-      switch failure.error {
+      switch failure.error?.rawValue {
       case EACCES, EPERM:
         self.init(
-          .notPermitted, message, hint: "a directory outside the home is root's: twofactor … --user NAME, as root")
+          .notPermitted, message, hint: "only root can change it: run the command as root with --user NAME")
       case EEXIST, ENOTEMPTY:
         self.init(.refused, message, hint: "another twofactor command may be running; look with: twofactor status")
       default: self.init(.inputOutput, message)
@@ -34,6 +31,18 @@ extension SetupError {
 }
 
 extension String {
-  /// The text with a small letter at the beginning.
+  /// The text with its first letter in lower case.
   fileprivate var loweredFirst: String { prefix(1).lowercased() + dropFirst() }
+}
+
+extension SetupError {
+  /// The lines for standard error.
+  var text: String {
+    var text = "twofactor: \(message.printable)\n"
+    if let hint { text += "hint: \(hint.printable)\n" }
+    return text
+  }
+
+  /// The object that `--json` writes to standard error.
+  var json: JSONValue { .object([("error", .string(message)), ("hint", .optional(hint))]) }
 }

@@ -1,17 +1,18 @@
 import CSetup
 import Glibc
+import HostAccess
 
-/// While it lives, Ctrl-C, Ctrl-Z, a hang-up and a request to terminate wait on a descriptor instead of
-/// ending the command in the middle of what it does.
+/// Blocks Ctrl-C, Ctrl-Z, hang-up and termination while it exists, and queues them on a descriptor.
 @safe
 struct Interruptions: ~Copyable {
-  /// Readable when a signal has come.
+  /// Readable when a signal is pending.
   let descriptor: Int32
   private var mask: sigset_t
 
-  /// Begins to watch; with `andResizing`, for a change of the window's size (SIGWINCH) as well.
+  /// Blocks the signals; with `andResizing` SIGWINCH too.
   init(andResizing: Bool = false) throws {
     mask = sigset_t()
+    // SAFETY: the mask is written before the call returns.
     descriptor = unsafe csetup_watch_interruptions(andResizing ? 1 : 0, &mask)
     guard descriptor >= 0 else {
       throw SetupError(.inputOutput, "cannot watch for signals: \(SystemError.current.text)")
@@ -21,25 +22,28 @@ struct Interruptions: ~Copyable {
   deinit {
     close(descriptor)
     var mask = mask
+    // SAFETY: the mask is only read.
     unsafe sigprocmask(SIG_SETMASK, &mask, nil)
   }
 
-  /// The number of a signal that came, or nil.
+  /// Returns the number of the next pending signal, or nil.
   func next() -> Int32? {
     let number = csetup_next_interruption(descriptor)
     return number == 0 ? nil : number
   }
 
-  /// Lets a signal do to this process what it does to a program that knows nothing of it. Returns where the
-  /// process goes on: it was stopped and continued, or the signal is ignored.
-  static func deliver(_ signal: Int32) {
-    csetup_deliver(signal)
-  }
+  /// Raises a signal with its default action. Returns if the process was stopped and continued, or ignores the signal.
+  static func deliver(_ signal: Int32) { csetup_deliver(signal) }
 
-  /// Runs `body` to its end, whatever signals come meanwhile: what it does takes moments, and is done whole.
+  /// Runs `body` with signals blocked, and discards those that arrive: the change it makes takes moments.
   static func held<Result>(while body: () throws -> Result) throws -> Result {
     let interruptions = try Interruptions()
     defer { while interruptions.next() != nil {} }
     return try body()
   }
+}
+
+/// A signal asked the command to stop. The command unwinds, undoes its changes, and then dies of that signal.
+struct Interruption: Error {
+  let signal: Int32
 }

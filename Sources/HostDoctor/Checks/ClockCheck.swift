@@ -1,11 +1,13 @@
-import CSetup
+internal import CSetup
 import Enrollment
 import Glibc
+import HostAccess
+internal import SystemFiles
 
 /// Looks whether the clock is kept right: codes change every 30 seconds.
-enum ClockCheck {
+package enum ClockCheck {
   /// What to do about a clock that is wrong.
-  static let remedy = "switch on a time service, as: systemctl enable --now systemd-timesyncd, or chrony"
+  package static let remedy = "switch on a time service, as: systemctl enable --now systemd-timesyncd, or chrony"
 
   private static let name = "clock"
 
@@ -13,7 +15,7 @@ enum ClockCheck {
   /// synchronisation and shutdown, and by the installation.
   private static let witnesses = [
     "/var/lib/systemd/timesync/clock", "/var/lib/chrony/drift", "/var/lib/chrony/chrony.drift",
-    "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift", "/etc/pam.d/\(PasswordCheck.service)",
+    "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift", "/etc/pam.d/\(HostSettings.passwordService)",
   ]
 
   /// A file that is this much ahead of the clock, in seconds, shows that the clock is behind.

@@ -1,5 +1,6 @@
-import CSetup
+internal import CSetup
 import Glibc
+import HostAccess
 
 /// Looks at the file of the module: there, root's, for this processor, and loadable.
 struct ModuleFileCheck {

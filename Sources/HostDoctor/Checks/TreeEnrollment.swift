@@ -1,17 +1,18 @@
 import Enrollment
 import FixedMemory
 import Glibc
+package import HostAccess
 
 /// Looks at the enrolments in a tree: owner, mode and format of what lies there, with nothing opened but the
 /// credential.
-struct TreeEnrollment {
+package struct TreeEnrollment {
   /// Something that no login gets past, and how to take it out of the way.
-  struct Obstacle {
-    let text: String
+  package struct Obstacle {
+    package let text: String
     /// The command that mends it.
-    let remedy: String
+    package let remedy: String
 
-    init(_ text: String, remedy: String) {
+    package init(_ text: String, remedy: String) {
       self.text = text
       self.remedy = remedy
     }
@@ -20,7 +21,12 @@ struct TreeEnrollment {
   let tree: HostTree
   let settings: HostSettings
 
-  func findings(of accounts: [TreeAccount]) -> [Finding] {
+  package init(tree: HostTree, settings: HostSettings) {
+    self.tree = tree
+    self.settings = settings
+  }
+
+  package func findings(of accounts: [TreeAccount]) -> [Finding] {
     var findings: [Finding] = []
     var enrolled: [EnrolledDirectory] = []
     for account in accounts {
@@ -46,7 +52,7 @@ struct TreeEnrollment {
   }
 
   /// What no login of an account gets past in its enrolment.
-  func obstacles(of account: TreeAccount) -> [Obstacle] {
+  package func obstacles(of account: TreeAccount) -> [Obstacle] {
     let directory = directory(of: account)
     return tree.ownStatus(of: directory).map { obstacles(directory, $0, account) } ?? []
   }
@@ -71,7 +77,7 @@ struct TreeEnrollment {
   }
 
   /// What no login of an account gets past in its home; nil where there is nothing.
-  func homeObstacle(_ account: TreeAccount) -> Obstacle? {
+  package func homeObstacle(_ account: TreeAccount) -> Obstacle? {
     let home = account.home
     guard let status = tree.status(of: home) else {
       let disk = unmountedDisk(of: home)
@@ -167,7 +173,7 @@ struct TreeEnrollment {
   }
 
   /// What stands in the way of writing in a directory of this host; nil where nothing does.
-  static func diskProblem(_ directory: String) -> (text: String, isFatal: Bool)? {
+  package static func diskProblem(_ directory: String) -> (text: String, isFatal: Bool)? {
     var disk = statvfs()
     guard unsafe statvfs(directory, &disk) == 0 else { return nil }
     if disk.f_flag & UInt(ST_RDONLY) != 0 { return ("is on a file system that is mounted read-only", true) }
@@ -179,12 +185,12 @@ struct TreeEnrollment {
 
 extension Finding {
   /// Somebody whose enrolment no login can use.
-  static func enrollment(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
+  package static func enrollment(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
     .failed("enrollment", "\(name) cannot log in: \(obstacle.text)", remedy: obstacle.remedy)
   }
 
   /// Somebody whose home says nothing. That is not proof of anything, so it is a refusal.
-  static func home(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
+  package static func home(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
     .warning("home", "\(name) cannot log in, enrolled or not: \(obstacle.text)", remedy: obstacle.remedy)
   }
 }

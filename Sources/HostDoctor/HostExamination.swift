@@ -1,15 +1,21 @@
 import Enrollment
 import Glibc
+package import HostAccess
 
 /// Everything that `doctor` looks at, in the order in which it is told.
-struct HostExamination {
+package struct HostExamination {
   let tree: HostTree
   /// The account that it is about; nil for all of them.
   let account: TreeAccount?
-  /// Whose enrolments are looked at.
-  let names: [String]
+  /// The settings of the host; the defaults if the file cannot be used.
+  package var settings: HostSettings { SettingsCheck(tree: tree, rules: []).settings }
 
-  var findings: [Finding] {
+  package init(tree: HostTree, account: TreeAccount?) {
+    self.tree = tree
+    self.account = account
+  }
+
+  package var findings: [Finding] {
     let configuration = PAMConfiguration(tree: tree)
     let stacks = configuration.names.compactMap(configuration.stack(of:))
     let naming = stacks.filter { !$0.twoFactorRules.isEmpty || !$0.misplaced.isEmpty }
@@ -24,12 +30,6 @@ struct HostExamination {
     findings += self.findings(of: naming, in: configuration, ssh: ssh)
     findings += ssh.findings(stack: stacks.first { $0.service == ssh.service })
     findings.append(ClockCheck.finding(of: tree))
-    if tree.isThisHost {
-      findings += EnrollmentCheck(settings: settings.settings).findings(of: names)
-    } else {
-      let accounts = TreeAccount.all(in: tree).filter { names.contains($0.name) }
-      findings += TreeEnrollment(tree: tree, settings: settings.settings).findings(of: accounts)
-    }
     return findings.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
   }
 
@@ -37,7 +37,7 @@ struct HostExamination {
   private func findings(of naming: [PAMStack], in configuration: PAMConfiguration, ssh: SSHExamination) -> [Finding] {
     let name = "pam_stacks"
     let included = naming.reduce(into: Set<String>()) { $0.formUnion(configuration.included(by: $1.service)) }
-    let services = naming.filter { !included.contains($0.service) && $0.service != PasswordCheck.service }
+    let services = naming.filter { !included.contains($0.service) && $0.service != HostSettings.passwordService }
     guard !services.isEmpty else {
       return [
         .warning(

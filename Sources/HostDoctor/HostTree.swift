@@ -1,20 +1,21 @@
-import CSetup
-import CSystem
-import Glibc
+internal import CSetup
+internal import CSystem
+package import Glibc
+import HostAccess
 
 /// The files of a host: this one, or a tree in which another one lies. In a tree every path, and every link on
 /// the way, stays inside.
-struct HostTree {
+package struct HostTree {
   /// What stands in front of every path; empty for this host.
-  let root: String
+  package let root: String
 
   /// Who must own what only the administrator may change.
-  let administrator: uid_t
+  package let administrator: uid_t
 
   private static let longestFile = 1 << 20
 
   /// This host.
-  init() {
+  package init() {
     root = ""
     administrator = 0
   }
@@ -22,7 +23,7 @@ struct HostTree {
   /// The tree below a directory.
   ///
   /// - Throws: ``SetupError`` with ``ExitStatus/noSuchFile`` where there is no such directory.
-  init(root path: String, administrator: uid_t = 0) throws {
+  package init(root path: String, administrator: uid_t = 0) throws {
     guard let resolved = unsafe realpath(path, nil) else {
       throw SetupError(.noSuchFile, "\(path): \(SystemError.current.text)")
     }
@@ -36,7 +37,7 @@ struct HostTree {
     self.administrator = administrator
   }
 
-  var isThisHost: Bool { root.isEmpty }
+  package var isThisHost: Bool { root.isEmpty }
 
   /// Where a file of the host lies for this process. Nil where a link leads nowhere.
   func place(of path: String) -> String? {
@@ -62,7 +63,7 @@ struct HostTree {
   }
 
   /// What a path is, links followed; nil where it is not there.
-  func status(of path: String) -> stat? {
+  package func status(of path: String) -> stat? {
     var status = stat()
     if isThisHost { return unsafe stat(path, &status) == 0 ? status : nil }
     let descriptor = open(path, csystem_o_path)
@@ -72,7 +73,7 @@ struct HostTree {
   }
 
   /// What a path is itself, also where it is a link; nil where it is not there.
-  func ownStatus(of path: String) -> stat? {
+  package func ownStatus(of path: String) -> stat? {
     let parts = path.split(separator: "/")
     guard let last = parts.last, let folder = place(of: "/" + parts.dropLast().joined(separator: "/")) else {
       return nil

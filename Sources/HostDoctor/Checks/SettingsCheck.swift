@@ -1,5 +1,6 @@
 import FixedMemory
 import Glibc
+import HostAccess
 import LoginPolicy
 
 /// Looks at the configuration that module and command follow: `twofactor.conf`, the module's arguments, and the
@@ -136,19 +137,19 @@ struct SettingsCheck {
 
   private var service: Finding {
     let name = "password_service"
-    let place = PAMConfiguration.folders.map { "\($0)/\(PasswordCheck.service)" }.first { tree.exists($0) }
+    let place = PAMConfiguration.folders.map { "\($0)/\(HostSettings.passwordService)" }.first { tree.exists($0) }
     guard let place else {
       guard settings.requiresPassword else {
-        return .ok(name, "there is no service \(PasswordCheck.service), and no password is asked for")
+        return .ok(name, "there is no service \(HostSettings.passwordService), and no password is asked for")
       }
       return .warning(
         name,
-        "/etc/pam.d/\(PasswordCheck.service) is missing: users cannot switch two-factor on, for their password cannot "
+        "/etc/pam.d/\(HostSettings.passwordService) is missing: users cannot switch two-factor on, for their password cannot "
           + "be checked",
         remedy:
-          "printf 'auth required pam_unix.so\\naccount required pam_unix.so\\n' >/etc/pam.d/\(PasswordCheck.service)")
+          "printf 'auth required pam_unix.so\\naccount required pam_unix.so\\n' >/etc/pam.d/\(HostSettings.passwordService)")
     }
-    let stack = PAMConfiguration(tree: tree).stack(of: PasswordCheck.service)
+    let stack = PAMConfiguration(tree: tree).stack(of: HostSettings.passwordService)
     guard let stack, !stack.rules.isEmpty else {
       return .warning(
         name, "\(place) has no auth line: no password is right",

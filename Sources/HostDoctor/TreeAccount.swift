@@ -1,20 +1,19 @@
 import Enrollment
-import Glibc
+package import Glibc
+package import HostAccess
 
 /// An account in the files of a host, `/etc/passwd` and `/etc/group`.
-struct TreeAccount: Equatable {
-  let name: String
+package struct TreeAccount: Equatable {
+  package let name: String
   let userID: uid_t
   let home: String
   /// Whether the shell lets it log in.
-  let mayLogIn: Bool
+  package let mayLogIn: Bool
   /// The names of its groups.
   let groups: [String]
 
-  private static let closed: Set<String> = ["nologin", "false", "sync", "halt", "shutdown"]
-
   /// An account of this host, wherever it is kept.
-  init(_ account: UserAccount) {
+  package init(_ account: UserAccount) {
     self.init(name: account.nameText, userID: account.userID, home: account.homeText, mayLogIn: true, groups: [])
   }
 
@@ -27,14 +26,14 @@ struct TreeAccount: Equatable {
   }
 
   /// All accounts of a host's files, in their order.
-  static func all(in tree: HostTree) -> [TreeAccount] {
+  package static func all(in tree: HostTree) -> [TreeAccount] {
     let groups = fields(tree.text(of: "/etc/group"), count: 4)
     return fields(tree.text(of: "/etc/passwd"), count: 7).compactMap { entry in
       guard let userID = uid_t(entry[2]) else { return nil }
       let own = groups.filter { $0[2] == entry[3] || $0[3].split(separator: ",").contains(Substring(entry[0])) }
       let shell = entry[6].split(separator: "/").last.map(String.init) ?? "sh"
       return TreeAccount(
-        name: entry[0], userID: userID, home: entry[5], mayLogIn: !closed.contains(shell), groups: own.map { $0[0] })
+        name: entry[0], userID: userID, home: entry[5], mayLogIn: !UserAccount.closedShells.contains(shell), groups: own.map { $0[0] })
     }
   }
 

@@ -1,4 +1,5 @@
 import Glibc
+import HostAccess
 
 /// What sshd itself says that is in force: `sshd -T`.
 enum EffectiveSSHSettings {

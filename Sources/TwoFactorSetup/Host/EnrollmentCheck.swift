@@ -1,6 +1,9 @@
 import Enrollment
 import FixedMemory
 import Glibc
+import HostAccess
+import HostDoctor
+import SystemFiles
 
 /// Looks at the enrolments on this host, as a login of each account would.
 struct EnrollmentCheck {

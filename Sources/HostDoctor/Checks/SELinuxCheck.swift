@@ -1,14 +1,17 @@
-import CSetup
+internal import CSetup
 import Glibc
+import HostAccess
 
 /// Looks at SELinux: whether the policy knows the files of an enrolment, and whether they have their label.
-struct SELinuxCheck {
+package struct SELinuxCheck {
   /// What the host does about its policy.
   private enum Mode: String {
     case enforcing, permissive
   }
 
   let tree: HostTree
+
+  package init(tree: HostTree) { self.tree = tree }
 
   /// The type of the policy module.
   private static let type = "twofactor_home_t"
@@ -17,7 +20,7 @@ struct SELinuxCheck {
   private static let module = "doc/twofactor/examples/selinux/twofactor.cil"
 
   /// What there is to say of the policy, and of the directories of enrolments.
-  func findings(of directories: [EnrolledDirectory]) -> [Finding] {
+  package func findings(of directories: [EnrolledDirectory]) -> [Finding] {
     guard let mode else { return [.skipped(Self.policyName, "there is no SELinux here")] }
     if contexts("file_contexts.local").contains(where: { $0.contains("twofactor") && !$0.contains(Self.type) }) {
       return [.skipped(Self.policyName, "the labels of enrolments are the administrator's own")]

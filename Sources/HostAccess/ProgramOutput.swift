@@ -1,15 +1,15 @@
-import CSetup
+internal import CSetup
 import Glibc
 
 /// What a program of the host wrote, both streams together, and how it ended.
-struct ProgramOutput {
-  let status: Int32
-  let text: String
+package struct ProgramOutput {
+  package let status: Int32
+  package let text: String
 
   private static let longest = 1 << 20
 
   /// Runs the program to its end, with nothing to read and an environment of its own. Nil where it cannot be run.
-  init?(_ program: String, _ arguments: [String]) {
+  package init?(_ program: String, _ arguments: [String]) {
     var ends: [Int32] = [-1, -1]
     guard unsafe csetup_pipe(&ends) == 0 else { return nil }
     defer { close(ends[0]) }

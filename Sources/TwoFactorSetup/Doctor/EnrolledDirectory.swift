@@ -1,5 +1,0 @@
-/// Where the enrolment of an account lies.
-struct EnrolledDirectory {
-  let account: String
-  let path: String
-}
