@@ -5,7 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -41,7 +41,7 @@ class Account:
     """An account of the sandbox; its password is as thrown away as the rest."""
 
     name: str
-    password: str
+    password: str = field(repr=False)
 
     @property
     def home(self) -> Path:

@@ -30,7 +30,8 @@ def run(
         timeout=timeout,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": "/", **options},
     )
-    stdout, stderr = (data and data.decode("utf-8", "backslashreplace") for data in (done.stdout, done.stderr))
+    stdout, stderr = ((data or b"").decode("utf-8", "backslashreplace") for data in (done.stdout, done.stderr))
     words = " ".join(map(str, command))[:500]
-    assert status is None or done.returncode == status, f"{words} ended with {done.returncode}: {stdout} {stderr}"[-4000:]
-    return subprocess.CompletedProcess(words, done.returncode, stdout or "", stderr or "")
+    ended = f"{words} ended with {done.returncode}: {stdout[-2000:]} {stderr[-2000:]}"
+    assert status is None or done.returncode == status, ended
+    return subprocess.CompletedProcess(words, done.returncode, stdout, stderr)

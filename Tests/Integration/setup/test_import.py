@@ -188,10 +188,10 @@ def test_a_whole_users_file_comes_in_with_a_report(new_user, theirs, service, us
     assert done.stderr == ""
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines()[:-1])
     assert done.stdout.splitlines()[-1] == "2 of 6 accounts imported."
-    assert lines[good.name] == "imported (time based)"
-    assert lines[two.name] == "imported (counter based, 8 digits; time based, 60 seconds, 8 digits)"
-    assert "line 5" in lines[seven.name] and "seven digits" in lines[seven.name]
-    assert "line 6" in lines[secret.name] and "password of its own" in lines[secret.name]
+    assert lines[good.name] == "imported (time-based)"
+    assert lines[two.name] == "imported (counter-based, 8 digits; time-based, 60 seconds, 8 digits)"
+    assert "line 5" in lines[seven.name] and "seven-digit" in lines[seven.name]
+    assert "line 6" in lines[secret.name] and "password of their own" in lines[secret.name]
     assert "already" in lines[enrolled.name] and "no such account" in lines["nobody-here"]
     assert KEY.hex() not in done.stdout and BASE32 not in done.stdout
     for user in (good, two):
@@ -210,7 +210,7 @@ def test_a_whole_users_file_comes_in_with_a_report(new_user, theirs, service, us
     report = {entry["user"]: entry for entry in json.loads(again.stdout)["users"]}
     assert again.returncode == REFUSED and again.stderr == "" and len(report) == 6
     assert report[good.name]["imported"] and report[good.name]["devices"] == good.status()["devices"]
-    assert report[enrolled.name]["imported"] and report[seven.name]["error"].endswith("only of six and of eight")
+    assert report[enrolled.name]["imported"] and report[seven.name]["error"].endswith("only six and eight digits")
     good.twofactor("import", "--all", str(path), status=NOT_PERMITTED)
 
 
@@ -283,7 +283,7 @@ def test_a_user_imports_for_the_password(user, harness, service):
     assert harness.log_in(service(), user.name, "12345678", at=START).result == ACCEPTED
 
     again = user.twofactor("import", str(path), answers=f"{user.password}\n", status=REFUSED)
-    assert "on already" in again.stderr
+    assert "already on" in again.stderr
     user.twofactor("import", "--force", answers=f"{user.password}\notpauth://totp/x?secret={BASE32}")
     assert user.status()["backup_codes_left"] == 0
 
@@ -313,7 +313,7 @@ def test_a_clock_that_was_ahead_is_warned_about(user, harness, service):
     ahead = int(START) // 30 + 100
     path = google_file(user, '" TOTP_AUTH', f'" DISALLOW_REUSE {ahead}', '" TIME_SKEW 100')
     done = twofactor("import", "--user", user.name, str(path), at=START)
-    assert "is one of the future" in done.stdout and "3000 seconds ahead" in done.stdout
+    assert "is from the future" in done.stdout and "3000 seconds ahead" in done.stdout
     name = service()
     assert harness.log_in(name, user.name, APP.code_at(START), at=START).result == DENIED
     later = START + 101 * 30

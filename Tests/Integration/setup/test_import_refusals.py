@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rig.enrollment import enroll, twofactor
+from rig.enrollment import twofactor
 from rig.harness import Result
 from rig.imports import APP, BASE32, KEY, bring_in, google_file
 from rig.machine import COMMAND
@@ -23,9 +23,9 @@ ACCEPTED = Result.SUCCESS
         ("", (), UNUSABLE, "neither a google-authenticator file nor"),
         (f"{BASE32}\n", ("--from", "google-authenticator"), UNUSABLE, "neither TOTP_AUTH nor HOTP_COUNTER"),
         (f'{BASE32}\n" TOTP_AUTH\nx\n', (), UNUSABLE, "line 3: "),
-        (f"HOTP/T30 somebody - {KEY.hex()}\n", (), UNUSABLE, "no line of "),
+        (f"HOTP/T30 somebody - {KEY.hex()}\n", (), UNUSABLE, "no token of "),
         ("otpauth://totp/x?secret=1\n", (), UNUSABLE, "line 1: the key is not Base32"),
-        ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "export of several accounts"),
+        ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "exports of several accounts"),
         (f"otpauth://totp/x?secret={BASE32}\n" * 2, (), UNUSABLE, "the same key"),
         ("".join(f"otpauth://totp/x?secret={BASE32}AAA{letter}\n" for letter in "ABCDEFGHIJKLMNOPQ"), (), UNUSABLE, "17 devices"),
         ("\0" * 100, (), UNUSABLE, ""),
@@ -112,7 +112,7 @@ def test_a_pipe_of_the_users_keeps_no_root_waiting(user):
     writer = os.open(pipe, os.O_RDWR)
     done = twofactor("import", "--user", user.name, str(pipe), status=None)
     os.close(writer)
-    assert done.returncode == UNUSABLE and "is not a file" in done.stderr
+    assert done.returncode == UNUSABLE and "not a regular file" in done.stderr
 
 
 def test_a_user_may_hand_over_what_another_program_writes(user):
@@ -184,7 +184,7 @@ def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tm
     ],
 )
 def test_a_file_that_cannot_be_read_changes_nothing(user, call, error, ended):
-    made = enroll(user)
+    made = user.enroll()
     before = made.credential.read_bytes(), made.state.read_bytes()
     path = google_file(user, '" TOTP_AUTH')
     injection = ("-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1")
@@ -210,7 +210,7 @@ def test_an_import_of_all_that_was_killed_is_taken_up_again(new_user, users_file
 
 
 def test_a_full_disk_changes_nothing(user):
-    made = enroll(user)
+    made = user.enroll()
     before = made.credential.read_bytes(), made.state.read_bytes()
     path = google_file(user, '" TOTP_AUTH')
     with open("/dev/full", "wb") as full:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rig.enrollment import enroll, twofactor_json
+from rig.enrollment import twofactor_json
 from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.process import run
@@ -67,7 +67,7 @@ class Sitting:
             (user.home / "key").write_text(KEY)
             shutil.chown(user.home / "key", user.name)
         elif question.command != f"enable {FILES}":
-            self.codes = enroll(user, backup_codes=2).backup_codes
+            self.codes = user.enroll(backup_codes=2).backup_codes
             twofactor_json("device", "add", "spare", "--no-confirm", "--user", user.name)
         self.before = self.files()
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rig.enrollment import enroll, twofactor, twofactor_json
+from rig.enrollment import twofactor, twofactor_json
 from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.process import run
@@ -91,10 +91,10 @@ def test_a_file_that_is_there_is_refused_before_anything_is_asked(user, line):
     path = user.home / "kept.svg"
     path.write_text("mine")
     if not line.startswith(("enable", "import")):
-        enroll(user)
+        user.enroll()
     done = user.twofactor(*line.split(), str(path), status=REFUSED)
     assert "--force" in done.stderr, done
-    assert done.stdout == b"" and path.read_text() == "mine"
+    assert done.stdout == "" and path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
@@ -104,7 +104,7 @@ def test_nothing_of_roots_is_written_through_a_link_of_the_user(user, option, is
         request.getfixturevalue("outside")
     target = Path("/etc/target.svg")
     (user.home / "folder").symlink_to("/etc")
-    done = twofactor(
+    twofactor(
         *PROVISION, "--user", user.name, option, str(user.home / "folder" / "target.svg"), status=NOT_PERMITTED
     )
     assert not target.exists()
@@ -250,7 +250,7 @@ def test_accounts_with_unusual_names_enrol_at_a_terminal_and_log_in(harness, ser
 
 
 def test_a_login_in_the_middle_of_each_subcommand_is_not_in_its_way(user, harness, service):
-    made = enroll(user, backup_codes=3)
+    made = user.enroll(backup_codes=3)
     name = service()
     # While the question for the code of a new device is open, somebody logs in.
     screen = Screen(user, "device", "add", "tablet").expect("backup code: ").type(made.backup_codes[0])

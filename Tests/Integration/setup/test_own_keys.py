@@ -5,7 +5,7 @@ import time
 
 import pytest
 from rig.clock import START
-from rig.enrollment import enroll, twofactor
+from rig.enrollment import twofactor
 from rig.harness import Result
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
@@ -17,7 +17,7 @@ TOKEN = Authenticator(KEY)
 
 
 def test_a_token_is_added_by_its_key_and_counter(user, harness, service):
-    phone = enroll(user).authenticator
+    phone = user.enroll().authenticator
     answers = f"{phone.code_at(time.time())}\n{KEY.hex()}\n{TOKEN.code_for_counter(40)}\n"
     arguments = ["device", "add", "token", "--type", "hotp", "--counter", "37", "--ask-key"]
     done = user.twofactor(*arguments, answers=answers)
@@ -68,17 +68,17 @@ def test_a_key_is_not_seen_at_a_terminal(user):
 @pytest.mark.parametrize(
     ("key", "ended", "words"),
     [
-        ("", UNUSABLE, "there is no key"),
+        ("", UNUSABLE, "the key is empty"),
         ("not a key!", UNUSABLE, "neither Base32 nor hexadecimal"),
         ("3132", UNUSABLE, "too short"),
         ("313", UNUSABLE, ""),
-        ("2222222222222222", UNUSABLE, "hint: say which it is"),
+        ("2222222222222222", UNUSABLE, "hint: type base32: or hex:"),
         ("Q" * 300, UNUSABLE, "longer than 128 bytes"),
         ("A" * 600, REFUSED, "too long"),
     ],
 )
 def test_what_is_no_key_changes_nothing(user, key, ended, words):
-    phone = enroll(user).authenticator
+    phone = user.enroll().authenticator
     answers = f"{phone.code_at(time.time())}\n{key}\n"
     done = user.twofactor("device", "add", "token", "--ask-key", "--type", "hotp", answers=answers, status=ended)
     assert words in done.stderr, done.stderr

@@ -1,6 +1,5 @@
 """The QR code of `twofactor` as a camera sees it, and the URI in it as other programs read it."""
 
-import json
 import re
 import socket
 import time
@@ -10,8 +9,10 @@ from xml.etree import ElementTree
 import passlib.totp
 import pyotp
 import pytest
-from rig.machine import COMMAND, Account
+from rig.enrollment import twofactor, twofactor_json
+from rig.machine import Account
 from rig.one_time_password import Authenticator
+from rig.process import run
 from rig.screen import DARK, LIGHT, SOLARIZED, Emulation, Screen, read_picture
 from rig.ssh import Server
 
@@ -79,7 +80,7 @@ def test_without_cursor_control_the_qr_code_is_drawn_without_colours(user, scrat
 @pytest.mark.parametrize("form", ["utf8", "ascii"])
 def test_a_form_that_was_asked_for_is_drawn_where_there_is_no_terminal(user, form, scratch):
     options = ["enable", "--user", user.name, "--no-confirm", "--yes", "--qr", form]
-    drawn = run(COMMAND, *options, status=None).stdout
+    drawn = twofactor(*options).stdout
     assert "\x1b" not in drawn
     # The dark modules are drawn in ASCII, as on paper, and the light ones in half blocks.
     emulation = Emulation(70, 120)
@@ -184,7 +185,7 @@ READERS = {
 
 @pytest.mark.parametrize("options", READERS.values(), ids=READERS)
 def test_other_programs_read_the_uri_as_it_was_meant(user, options):
-    made = json.loads(run_as_root("enable", "--user", user.name, "--no-confirm", "--yes", "--json", *options))
+    made = twofactor_json("enable", "--user", user.name, "--no-confirm", "--yes", *options)
     device, uri = made["device"], made["uri"]
     wanted = dict(zip(options[::2], options[1::2]))
     issuer, account = wanted.get("--issuer", socket.gethostname()), wanted.get("--account", user.name)
@@ -200,7 +201,7 @@ def test_other_programs_read_the_uri_as_it_was_meant(user, options):
     line = ["oathtool", "--base32", f"--digits={device['digits']}"]
     line += ["--hotp", "--counter=0"] if device["type"] == "hotp" else [f"--totp={device['algorithm']}"]
     line += [] if device["type"] == "hotp" else [f"--now=@{now}", f"--time-step-size={device['period']}s"]
-    assert run(*line, made["secret"]) == code
+    assert run(*line, made["secret"]).stdout.strip() == code
 
     if device["type"] == "totp":
         # Passlib, the library of many web services.
@@ -213,14 +214,6 @@ def test_other_programs_read_the_uri_as_it_was_meant(user, options):
 def test_a_uri_with_every_sign_in_it_reads(user):
     # PyOTP takes escapes away before it takes the URI apart, so it is not asked.
     names = ("--issuer", "a&b=c?d#e%20/ü", "--account", "f&g=h?i#j%25/é@k")
-    made = json.loads(run_as_root("enable", "--user", user.name, "--no-confirm", "--yes", "--json", *names))
+    made = twofactor_json("enable", "--user", user.name, "--no-confirm", "--yes", *names)
     read = passlib.totp.TOTP.from_uri(made["uri"])
     assert (read.issuer, read.label) == (names[1], names[3])
-
-
-def run_as_root(*arguments: str) -> str:
-    return run(str(COMMAND), *arguments)
-
-
-def run(*line: str) -> str:
-    return run(*line).stdout.strip()

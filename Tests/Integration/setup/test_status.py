@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rig import state_file
 from rig.clock import START
-from rig.enrollment import Enrollment, enroll, twofactor
+from rig.enrollment import Enrollment, twofactor
 from rig.harness import Result
 from rig.machine import COMMAND, Account
 from rig.process import run
@@ -26,7 +26,7 @@ DONE, REFUSED = 0, 1
 @pytest.fixture
 def held(user):
     """An enrolment whose lock somebody holds, as a login that was stopped does."""
-    made = enroll(user, backup_codes=2)
+    made = user.enroll(backup_codes=2)
     with open(made.state, "r+b") as file:
         whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)
@@ -61,7 +61,7 @@ def become(user: int, group: int, extra_groups: list[int]) -> None:
 
 
 def test_whoever_looks_while_it_changes_sees_it_whole(user):
-    enroll(user)
+    user.enroll()
     replace = [COMMAND, "backup-codes", "--backup-codes", "1", "--user", user.name]
     changing = subprocess.Popen(
         ["sh", "-c", 'for n in $(seq 12); do "$@" || exit 1; done', "sh", *replace], stdout=subprocess.DEVNULL
@@ -76,7 +76,7 @@ def test_whoever_looks_while_it_changes_sees_it_whole(user):
 
 
 def test_the_lock_after_a_hundred_wrong_codes_has_no_end(user):
-    made = enroll(user, backup_codes=1)
+    made = user.enroll(backup_codes=1)
     state_file.change(made.state, failures=100, throttled_until=int(time.time()) + 900)
     told = user.status()
     assert (told["failures"], told["locked_until"]) == (100, "9999-12-31T23:59:59Z")
@@ -91,7 +91,7 @@ def test_the_lock_after_a_hundred_wrong_codes_has_no_end(user):
 
 def test_throttling_is_told_no_longer_than_it_lasts(user):
     # The clock was set back since: a login waits for no more than the delay of so many failures.
-    made = enroll(user)
+    made = user.enroll()
     state_file.change(made.state, failures=5, throttled_until=int(time.time()) + 10**6)
     told = user.status()["locked_until"]
     moment = time.mktime(time.strptime(told, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
@@ -104,7 +104,7 @@ def test_the_status_at_a_terminal(user):
     screen = Screen(user, "status")
     assert screen.ends() == DONE
     assert screen.text == f"Two-factor is off for {user.name}.\nSwitch it on with: twofactor enable"
-    made = enroll(user, "--algorithm", "sha256", backup_codes=2)
+    made = user.enroll("--algorithm", "sha256", backup_codes=2)
     state_file.change(made.state, failures=7, throttled_until=int(time.time()) + 1000)
     screen = Screen(user, "status")
     assert screen.ends() == DONE
@@ -112,7 +112,7 @@ def test_the_status_at_a_terminal(user):
     assert re.sub(r"in \d+ seconds", "in N seconds", text) == (
         f"Two-factor is on for {user.name} since DATE.\n"
         "\n"
-        "Device:        phone (time based, sha256), not used yet\n"
+        "Device:        phone (time-based, sha256), not used yet\n"
         "Backup codes:  2 of 2 left\n"
         "Last login:    never\n"
         "Failed codes:  7, try again in N seconds\n"
@@ -164,7 +164,7 @@ def test_the_table_of_accounts_fits_the_terminal(new_user):
 
 
 def test_the_next_login_says_that_a_backup_code_was_used(user, harness, service):
-    made = enroll(user, backup_codes=2)
+    made = user.enroll(backup_codes=2)
     name, day = service(), time.strftime("%Y-%m-%d", time.gmtime(START))
     used = harness.log_in(name, user.name, made.backup_codes[0], at=START)
     assert used.messages == ["1 backup codes left. Create new ones with: twofactor backup-codes"]

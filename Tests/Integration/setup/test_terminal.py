@@ -5,7 +5,6 @@ import subprocess
 import time
 
 import pytest
-from rig.enrollment import enroll
 from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.screen import DARK, LIGHT, Screen
@@ -33,7 +32,7 @@ def transcript_of_key(user, heading: str) -> tuple[str, ...]:
         "Type the key into an app for one-time codes.",
         "Apps: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.",
         "",
-        f"Key: {KEY} (time based)",
+        f"Key: {KEY} (time-based)",
         f"URI: otpauth://totp/Example:{user.name}?secret={SECRET}&issuer=Example",
     )
 
@@ -71,7 +70,7 @@ CODES = (
     "",
     *(f"  {row:2}  BBBBB-BBBBB      {row + 5:2}  BBBBB-BBBBB" for row in range(1, 6)),
     "",
-    "Keep them where you find them without this computer. They are not shown again.",
+    "Keep them somewhere you can reach without this computer. They are not shown again.",
     "Have you stored the backup codes in a safe place? [y/N] y",
     "",
     "Two-factor is on. The next login asks for a code after the password.",
@@ -90,7 +89,7 @@ def page_at_80_by_24(name: str, heading: str, *notice: str) -> str:
         "Authenticator, a password manager.",
         "",
         "Key: KKKK KKKK KKKK KKKK KKKK KKKK",
-        "KKKK KKKK (time based)",
+        "KKKK KKKK (time-based)",
         *(["", *notice] if notice else []),
     ]
     beside += [""] * (21 - len(beside))
@@ -122,7 +121,7 @@ def test_the_screens_of_an_enrolment_in_a_large_window(user):
         "Scan the QR code with an app for one-time codes, or type the key into it.",
         "Apps: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.",
         "",
-        f"Key: {KEY} (time based)",
+        f"Key: {KEY} (time-based)",
         f"URI: otpauth://totp/Example:{user.name}?secret={SECRET}&issuer=Example",
         "",
         # A quiet zone of four modules around its 37, where there is room for it.
@@ -177,7 +176,7 @@ def test_a_transcript_is_plain_when_it_is_piped(user):
 
 
 def test_the_screens_of_a_new_device(user):
-    old = enroll(user, backup_codes=1)
+    old = user.enroll(backup_codes=1)
     screen = Screen(user, "device", "add", "new phone", "--issuer", "Example").expect("backup code: ")
     code = old.authenticator.code_at(time.time())
     screen.type(code).expect("Code from the app: ")
@@ -190,7 +189,7 @@ def test_the_screens_of_a_new_device(user):
     assert screen.text == lines(
         f"Current code, or a backup code: {code}",
         "",
-        "Codes from new phone are good for logins from now on.",
+        "Logins now accept codes from new phone.",
         "To undo it: twofactor device remove 'new phone'",
     )
 
@@ -214,7 +213,7 @@ def test_root_is_asked_for_nobodys_secrets(user):
 
 
 def test_a_key_that_was_asked_for_stays_on_the_screen(user):
-    old = enroll(user, "--issuer", "Example", backup_codes=1)
+    old = user.enroll("--issuer", "Example", backup_codes=1)
     options = ("--issuer", "Example", "--qr", "none")
     screen = Screen(user, "show", *options, columns=100).expect("Password: ").type(user.password)
     code = old.authenticator.code_at(time.time())
@@ -269,7 +268,7 @@ def test_a_code_may_be_tried_three_times(user, rows):
         "Password:",
         "twofactor: no code was right, so nothing was changed; the last one: wrong code",
         "hint: delete the new entry in the app before you start again; this host's clock",
-        "says HH:MM:SS UTC, and the phone's must say the same",
+        "says HH:MM:SS UTC; the phone's clock must agree",
     )
     assert not (user.home / ".twofactor").exists()
 
@@ -284,9 +283,8 @@ def test_a_late_code_is_told_how_late_it_is_and_what_to_do_about_the_clock(user)
         "This code is right, but 3 minutes",
         "late. Type a code as soon as it is",
         "shown; if that does not help, set the",
-        "clock of the phone to automatic, and",
-        "look at this host's with:",
-        "timedatectl.",
+        "phone's clock to automatic and check",
+        "this host's clock with: timedatectl.",
     )
     assert masked(screen.picture, key) == page
     screen.type(authenticator(screen).code_at(time.time()))
@@ -304,7 +302,7 @@ def test_backup_codes_that_are_not_stored_switch_nothing_on(user):
         "\nHave you stored the backup codes in a safe place? [y/N] perhaps\n"
         "Please answer yes or no.\n"
         "Have you stored the backup codes in a safe place? [y/N]\n"
-        "twofactor: the backup codes are not stored, so nothing was switched on\n"
+        "twofactor: the backup codes are not stored, so two-factor was not enabled\n"
         "hint: start again with: twofactor enable"
     )
     assert not (user.home / ".twofactor").exists()
