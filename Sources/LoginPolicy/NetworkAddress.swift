@@ -1,15 +1,15 @@
 internal import CSystem
 internal import FixedMemory
 
-/// The numeric address of a host, IPv4 or IPv6. A name is none: whoever answers for a name could say anything.
+/// A numeric IPv4 or IPv6 address. Host names are rejected: whoever controls their DNS chooses the address.
 public struct NetworkAddress: Equatable, Sendable {
-  /// The 16 bytes of an IPv6 address; an IPv4 address is mapped into them (RFC 4291 section 2.5.5.2).
+  /// The bytes of an IPv6 address, or of an IPv4-mapped one (RFC 4291 section 2.5.5.2).
   public private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
 
-  /// Whether the address was given with a zone (RFC 4007), and so means something on one link alone.
+  /// Whether the address has a zone (RFC 4007), and so is unique on one link only.
   public private(set) var hasZone = false
 
-  /// Whether it is an IPv4 address, mapped or not.
+  /// Whether it is an IPv4 or an IPv4-mapped address.
   public var isIPv4: Bool {
     var index = 0
     while index < 10 {
@@ -19,7 +19,7 @@ public struct NetworkAddress: Equatable, Sendable {
     return bytes.span.byte(at: 10) == 0xff && bytes.span.byte(at: 11) == 0xff
   }
 
-  /// The address that a text spells (inet_pton(3)); nil where it spells none.
+  /// Parses an address (inet_pton(3)), with or without a zone. Returns nil if it is invalid.
   public init?(_ text: Span<UInt8>) {
     let zone = text.firstIndex(of: UInt8(ascii: "%"))
     if let zone {
@@ -27,7 +27,7 @@ public struct NetworkAddress: Equatable, Sendable {
       guard zone &+ 1 < text.count else { return nil }
     }
     var isAddress = false
-    // SAFETY: nothing takes the text out of the closure.
+    // SAFETY: `address` does not outlive the closure.
     unsafe ByteText.onStack(capacity: 63) { address in
       address.append(text.slice(from: 0, to: zone ?? text.count))
       guard !address.isTruncated, address.count > 0, address.bytes.firstIndex(of: 0) == nil else { return }
@@ -37,6 +37,7 @@ public struct NetworkAddress: Equatable, Sendable {
   }
 
   private mutating func read(_ address: borrowing ByteText) -> Bool {
+    // SAFETY: the text is NUL-terminated. inet_pton() writes 16 bytes for IPv6, and 4 bytes for IPv4; there are 16.
     if address.bytes.firstIndex(of: UInt8(ascii: ":")) != nil {
       return unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
         unsafe address.withCString { unsafe inet_pton(AF_INET6, $0, bytes.baseAddress) }
@@ -46,13 +47,12 @@ public struct NetworkAddress: Equatable, Sendable {
     let result = unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
       unsafe address.withCString { unsafe inet_pton(AF_INET, $0, bytes.baseAddress.map { unsafe $0 + 12 }) }
     }
-    // SAFETY: the array has 16 bytes.
     unsafe bytes[unchecked: 10] = 0xff
     unsafe bytes[unchecked: 11] = 0xff
     return result == 1
   }
 
-  /// Whether both are the same address.
+  /// Whether address and presence of a zone are equal.
   public static func == (left: NetworkAddress, right: NetworkAddress) -> Bool {
     left.hasZone == right.hasZone && left.bytes.span.isEqualInConstantTime(to: right.bytes.span)
   }
@@ -62,11 +62,10 @@ public struct NetworkAddress: Equatable, Sendable {
 public struct Network: Sendable {
   private let address: NetworkAddress
 
-  /// How many bits of the 128 count.
+  /// The prefix length, 0 to 128.
   private let length: Int
 
-  /// The network that a text spells; nil where it spells none, or where bits behind its length are set, which is
-  /// a slip of the pen.
+  /// Parses a network. Returns nil if it is invalid, or has bits set after its prefix, which is a typing error.
   public init?(_ text: Span<UInt8>) {
     let slash = text.firstIndex(of: UInt8(ascii: "/"))
     let addressText = text.slice(from: 0, to: slash ?? text.count)
@@ -79,10 +78,10 @@ public struct Network: Sendable {
       length = 128
     }
     self.address = address
-    guard hasNothingBehindItsLength else { return nil }
+    guard hasOnlyPrefixBits else { return nil }
   }
 
-  /// Whether an address lies in the network. A network of IPv6 holds no address of IPv4, however short it is.
+  /// Whether the network contains an address. An IPv6 network contains no IPv4 address, however short its prefix.
   public func contains(_ other: NetworkAddress) -> Bool {
     guard length >= 96 || !other.isIPv4 else { return false }
     var index = 0
@@ -96,7 +95,7 @@ public struct Network: Sendable {
     return true
   }
 
-  private var hasNothingBehindItsLength: Bool {
+  private var hasOnlyPrefixBits: Bool {
     var index = 0
     while index < 16 {
       guard let byte = address.bytes.span.byte(at: index), byte & ~mask(at: index) == 0 else { return false }
@@ -105,7 +104,7 @@ public struct Network: Sendable {
     return true
   }
 
-  /// The bits of the byte at `index` that count.
+  /// The prefix bits of the byte at `index`.
   private func mask(at index: Int) -> UInt8 {
     let bits = length &- 8 &* index
     if bits >= 8 { return 0xff }

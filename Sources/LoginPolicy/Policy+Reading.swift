@@ -1,27 +1,28 @@
 internal import CSystem
 internal import Enrollment
 public import FixedMemory
+internal import SystemFiles
 internal import Verification
 
-/// How far reading a policy has come.
+/// The progress of reading a policy.
 struct PolicyReading {
-  /// The options that the source being read has given so far.
+  /// A bit for each option that the file, or the arguments, have set so far.
   fileprivate var seen: UInt32 = 0
 
-  /// The line of the file that is being read; 0 for arguments.
+  /// The current line of the file; 0 for arguments.
   fileprivate var line: UInt32 = 0
 
-  /// The one of `try_first_pass` and `use_first_pass` that was switched on last, and its line.
+  /// Which of `try_first_pass` and `use_first_pass` was set last, and its line.
   fileprivate var passOption = PolicyOption.useFirstPass
   fileprivate var passLine: UInt32 = 0
 }
 
-/// Reads `twofactor.conf` and arguments. The file comes first; arguments override it.
+/// Parses the file and then the arguments, which override it. Anything unknown or ambiguous is an error.
 extension Policy {
-  /// Reads the lines of a file: `name = value`, comments that begin with `#`, and empty lines.
+  /// Parses a file: lines `name = value`, comment lines that begin with `#`, and empty lines.
   ///
   /// - Parameter text: The bytes of the file.
-  /// - Throws: What is wrong, and in which line.
+  /// - Throws: The first error and its line.
   public mutating func read(file text: borrowing SecretBuffer) throws(PolicyProblem) {
     reading.seen = 0
     reading.line = 0
@@ -40,14 +41,14 @@ extension Policy {
     }
   }
 
-  /// Reads one argument: `NAME` or `NAME=VALUE`.
+  /// Parses one argument: `NAME` or `NAME=VALUE`.
   ///
   /// - Parameter argument: The argument.
-  /// - Throws: What is wrong with it: unknown, malformed, out of range, given before, or not for arguments.
+  /// - Throws: The error: unknown, malformed, out of range, set before, or not allowed as an argument.
   public mutating func read(_ argument: Span<UInt8>) throws(PolicyProblem) {
     let equals = argument.firstIndex(of: UInt8(ascii: "="))
     let option = try option(argument.slice(from: 0, to: equals ?? argument.count), word: argument)
-    guard option.place != .file else { throw problem("belongs into twofactor.conf", argument) }
+    guard option.place != .file else { throw problem("belongs in twofactor.conf", argument) }
     guard let equals else {
       guard option.kind == .flag else { throw problem("needs a value", argument) }
       set(option, flag: true)
@@ -56,9 +57,9 @@ extension Policy {
     try read(option, argument.slice(from: equals &+ 1), word: argument)
   }
 
-  /// Looks at what has been read as a whole, when everything has been read.
+  /// Checks the policy for contradictions after file and arguments have been read.
   ///
-  /// - Throws: What contradicts what.
+  /// - Throws: The contradiction.
   public func check() throws(PolicyProblem) {
     if password.isTriedFirst, password.isUsedAlone {
       let isUse = reading.passOption == .useFirstPass
@@ -189,7 +190,7 @@ extension Policy {
     PolicyProblem(problem, word, line: reading.line)
   }
 
-  /// The text without a pair of quotes around it, for values with blanks at their ends.
+  /// Removes a pair of quotes, which keep blanks at the ends of a value.
   @_lifetime(copy text)
   private func unquoted(_ text: Span<UInt8>) -> Span<UInt8> {
     let quote = UInt8(ascii: "\"")
@@ -199,7 +200,7 @@ extension Policy {
 }
 
 extension Span where Element == UInt8 {
-  /// Whether there is a control character of ASCII among the bytes.
+  /// Whether the bytes contain an ASCII control character.
   var hasControlCharacters: Bool {
     var indices = Counter(to: count)
     while let index = indices.next() {

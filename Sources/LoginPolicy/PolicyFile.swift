@@ -1,22 +1,22 @@
 public import FixedMemory
 public import SystemFiles
 
-/// The host's configuration file, `twofactor.conf`.
+/// The configuration file, twofactor.conf(5).
 public enum PolicyFile {
-  /// Where it lies unless the module's arguments say otherwise.
+  /// The default path, which `conf=` overrides.
   public static var usualPath: Literal { "/etc/security/twofactor.conf" }
 
-  /// The longest file in bytes.
+  /// The longest accepted file in bytes.
   public static var maximumLength: Int { 65_536 }
 
   /// Reads the file.
   ///
   /// - Parameters:
-  ///   - path: Its path, NUL-terminated.
-  ///   - isOptional: Whether it may be missing.
-  ///   - owner: Who must own it, and alone be able to write it.
-  /// - Returns: Its bytes; nothing where it is missing and may be.
-  /// - Throws: Why it cannot be read or trusted.
+  ///   - path: The path, NUL-terminated.
+  ///   - isOptional: Whether a missing file counts as empty.
+  ///   - owner: The required owner; no other account may be able to write the file.
+  /// - Returns: The bytes of the file.
+  /// - Throws: The reason if the file cannot be read or trusted.
   public static func read(
     _ path: UnsafePointer<CChar>, isOptional: Bool, owner: UserID = .root
   ) throws(PolicyProblem) -> SecretBuffer {

@@ -1,6 +1,6 @@
 public import FixedMemory
 
-/// The options of the policy: the one table of their names, kinds, ranges and places.
+/// The options of the policy, with their names, types, ranges and places.
 public enum PolicyOption: UInt8, Sendable {
   case nullok
   case directory
@@ -26,52 +26,52 @@ public enum PolicyOption: UInt8, Sendable {
   case allowDisable
   case notify
 
-  /// How many options there are; their raw values count from 0.
+  /// The number of options; raw values are 0 ..< `count`.
   public static var count: UInt8 { 23 }
 
-  /// What the value of an option is.
+  /// The type of a value.
   public enum Kind: Equatable, Sendable {
-    /// `yes` or `no`; as an argument alone, yes.
+    /// `yes` or `no`; an argument without a value means yes.
     case flag
 
-    /// A number within a range.
+    /// A number in this range.
     case number(ClosedRange<UInt64>)
 
-    /// So many bytes without control characters.
+    /// Text of this many bytes, without control characters.
     case text(ClosedRange<Int>)
 
-    /// So many bytes without control characters or colons, as an otpauth URI allows.
+    /// Text of this many bytes, without control characters and colons, which an otpauth URI does not allow.
     case label(ClosedRange<Int>)
 
-    /// The template of a directory.
+    /// A directory template; see ``EnrollmentPath``.
     case directory
 
     /// The absolute path of a file.
     case file
 
-    /// Networks in CIDR notation, with commas between them.
+    /// Comma-separated networks in CIDR notation.
     case networks
 
-    /// Names or numbers of groups, or other words, with commas between them.
+    /// Comma-separated words, such as group names; see ``ListWords``.
     case words
 
-    /// A day, as 2026-01-31.
+    /// A day, such as 2026-01-31.
     case day
   }
 
-  /// Where an option may stand.
+  /// Where an option may be set.
   public enum Place: Equatable, Sendable {
-    /// In the arguments of the module and in the file.
+    /// In an argument of the module and in the file.
     case anywhere
 
-    /// In the arguments of the module alone.
+    /// Only in an argument of the module.
     case arguments
 
-    /// In the file alone, where the setup command reads it.
+    /// Only in the file, where the setup command reads it.
     case file
   }
 
-  /// The name.
+  /// The name in arguments and in the file.
   public var name: Literal {
     switch self {
     case .nullok: "nullok"
@@ -100,7 +100,7 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
-  /// What its value is.
+  /// The type and range of the value.
   public var kind: Kind {
     switch self {
     case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .backupCodes, .debug, .requirePassword,
@@ -119,7 +119,7 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
-  /// What is wrong with a value that is no number in the range of ``kind``.
+  /// The problem with a value outside the range of ``kind``.
   var rangeProblem: Literal {
     switch self {
     case .window: "is not a number from 0 to 10"
@@ -128,7 +128,7 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
-  /// Where it may stand.
+  /// Where the option may be set.
   public var place: Place {
     switch self {
     case .conf: .arguments
@@ -137,7 +137,7 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
-  /// The option of this name, or nil.
+  /// Returns the option with this name, or nil.
   public static func named(_ name: Span<UInt8>) -> PolicyOption? {
     var values = Counter(to: Int(count))
     while let value = values.next() {

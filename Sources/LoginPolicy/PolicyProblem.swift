@@ -1,32 +1,31 @@
 public import FixedMemory
 public import SystemFiles
 
-/// Why the configuration is refused. What cannot be understood is never guessed.
+/// A configuration error.
 public struct PolicyProblem: Error {
-  /// What is wrong.
+  /// What is wrong, as the end of a sentence.
   public let problem: Literal
 
-  /// The argument, or the word of the file, that it is about; of a long one the beginning, and nothing for the file
-  /// itself.
+  // The argument, or the name in the line. Truncated; empty for the file as a whole.
   private var letters = InlineArray<95, UInt8>(repeating: 0)
   private var letterCount = 0
 
-  /// Whether it is about `twofactor.conf` or what stands in it.
+  /// Whether the error is in `twofactor.conf` rather than in an argument.
   public let isInFile: Bool
 
-  /// The line of the file, counted from 1; 0 for an argument or the file itself.
+  /// The line of the file, from 1; 0 for an argument or the file as a whole.
   public let line: UInt32
 
   /// The error of the system call that failed, if one did.
   public let error: Errno?
 
-  /// A problem with an argument, or with a word of a line.
+  /// An error in an argument (`line` 0) or in a line of the file.
   @inline(never)
   init(_ problem: Literal, _ word: Span<UInt8>, line: UInt32) {
     self.problem = problem
     var indices = Counter(to: letters.count)
     while let index = indices.next(), let letter = word.byte(at: index) {
-      // SAFETY: the index is below the length of the array.
+      // SAFETY: the counter ends at the length of the array.
       unsafe letters[unchecked: index] = letter
       letterCount = index &+ 1
     }
@@ -35,7 +34,7 @@ public struct PolicyProblem: Error {
     error = nil
   }
 
-  /// A problem with the file as a whole.
+  /// An error of the file as a whole.
   @inline(never)
   init(inFile problem: Literal, error: Errno? = nil) {
     self.problem = problem
@@ -44,11 +43,11 @@ public struct PolicyProblem: Error {
     isInFile = true
   }
 
-  /// Adds a description for the log, as `argument "windows=3": there is no such option` or
+  /// Appends a description for the log: `argument "windows=3": there is no such option` or
   /// `/etc/security/twofactor.conf, line 3, "windows": there is no such option`.
   ///
   /// - Parameters:
-  ///   - text: Where it is added.
+  ///   - text: The text to append to.
   ///   - path: The path of the file.
   public func describe(into text: inout ByteText, path: Span<UInt8>) {
     if !isInFile {
@@ -73,11 +72,11 @@ public struct PolicyProblem: Error {
     }
   }
 
-  /// Adds the argument, or the word of the file, that it is about; of a long one the beginning.
+  /// Appends the argument, or the name in the line; truncated if it is long.
   public func appendWord(to text: inout ByteText) {
     var indices = Counter(to: letterCount)
     while let index = indices.next() {
-      // SAFETY: no more letters are counted than there are.
+      // SAFETY: `letterCount` is at most the length of the array.
       text.append(unsafe letters[unchecked: index])
     }
   }

@@ -1,6 +1,7 @@
 internal import Enrollment
 internal import FixedMemory
 internal import LoginPolicy
+internal import OneTimePassword
 internal import SystemFiles
 internal import Verification
 

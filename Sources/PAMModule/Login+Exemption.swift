@@ -5,10 +5,11 @@ internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
 
-/// Who is not asked for a code.
+/// Users and logins that the policy does not ask for a code.
 extension Login {
-  /// Whether policy alone lets a user pass, or stops the attempt, before anything is asked. Nil where the user is
-  /// to be asked.
+  /// Decides before the prompt: exemptions of the policy, a grace period, users who are not enrolled.
+  ///
+  /// - Returns: The outcome; nil to prompt for a code.
   mutating func outcomeBeforeQuestion(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
     if policy.trustedNetworks.count > 0, isRemoteHostTrusted(policy) { return .exempt(why: "trusted network") }
     if policy.skippedMethods.count > 0, hasPassedSkippedMethod(policy) {
@@ -44,9 +45,8 @@ extension Login {
     return false
   }
 
-  /// Whether sshd says that the login passed one of the methods already. It says so in the PAM environment
-  /// (sshd_config(5), ExposeAuthInfo), one method a line; other services do not, and whoever could set it for them
-  /// is not to be believed.
+  /// Whether sshd reports that the login passed one of the methods, one a line in the PAM environment (sshd_config(5),
+  /// ExposeAuthInfo). Of any other service the variable cannot be trusted.
   private func hasPassedSkippedMethod(_ policy: borrowing Policy) -> Bool {
     guard transaction.service.isEqual(to: "sshd") else { return false }
     let passed = transaction.environment("SSH_AUTH_INFO_0")
@@ -64,19 +64,20 @@ extension Login {
     return false
   }
 
-  /// Whether an account is in one of the groups of a list.
+  /// The result of looking for an account in a list of groups.
   private enum Membership {
     case yes
     case no
 
-    /// A group does not exist, or the data cannot be read: neither means "no".
+    /// A group does not exist, or a lookup failed. Neither means `no`.
     case unknown(Outcome)
   }
 
-  /// Whether an account is in one of the groups, by name or number.
+  /// Looks for an account in the groups of a list, by name or number.
   private mutating func membership(of account: borrowing Account, in list: Span<UInt8>) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
     let primary = account.groupID.rawValue
+    // SAFETY: the array has `count` groups, and is freed on return. Names are NUL-terminated and lent for the calls.
     let count = unsafe account.name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
     guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }
@@ -84,9 +85,7 @@ extension Login {
     var words = ListWords()
     while let word = words.next(in: list) {
       var text = ByteText(capacity: 255)
-      guard text.hasMemory else {
-        return .unknown(Outcome(EnrollmentFailure(.io, "groups", "out of memory")))
-      }
+      guard text.hasMemory else { return .unknown(Outcome(EnrollmentFailure(.io, "groups", "out of memory"))) }
       text.append(word)
       var group: gid_t = 0
       var listsAccount: Int32 = 0
@@ -98,7 +97,6 @@ extension Login {
       if listsAccount != 0 { isMember = true }
       var indices = Counter(to: Int(count))
       while let index = indices.next() {
-        // SAFETY: the array has this many groups.
         if unsafe groups[index] == group { isMember = true }
       }
     }

@@ -4,9 +4,9 @@ internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
 
-/// Asking for the code, and what becomes of the answer.
+/// The prompt, and the password of an earlier module in its place.
 extension Login {
-  /// Asks, or takes the code from the end of an earlier password, and decides.
+  /// Prompts for a code, or looks for it at the end of an earlier password, and verifies it.
   mutating func outcomeOfQuestion(
     _ account: borrowing Account, _ user: borrowing ByteText, _ policy: borrowing Policy
   ) -> Outcome {
@@ -16,11 +16,10 @@ extension Login {
     }
     do throws(PAMTransaction.ConversationFailure) {
       let isForwarding = policy.password.isForwarded
-      let answer = try unsafe transaction.ask(
+      let answer = try transaction.ask(
         prompt(policy), echoes: policy.echoesCode && !isForwarding,
         limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
-      // An application may change the user while it asks; the code would then be for somebody else. A name that was cut
-      // is nobody's, and stays so.
+      // An application may change PAM_USER during the conversation; the code must be that of the user who passes.
       let known = transaction.knownUser
       let comparable = user.isTruncated ? known.slice(from: 0, to: user.count) : known
       guard comparable.isEqualInConstantTime(to: user.bytes) else {
@@ -35,11 +34,13 @@ extension Login {
     }
   }
 
-  /// What the user is asked with, NUL-terminated. It lives as long as the policy.
-  private func prompt(_ policy: borrowing Policy) -> UnsafePointer<CChar> {
-    if let prompt = unsafe policy.promptString { return unsafe prompt }
-    let usual: Literal = policy.password.isForwarded ? "Password & verification code: " : "Verification code: "
-    return unsafe usual.cString
+  private func prompt(_ policy: borrowing Policy) -> ByteText {
+    var prompt = ByteText(capacity: 128)
+    prompt.append(policy.prompt)
+    if prompt.count == 0 {
+      prompt.append(policy.password.isForwarded ? "Password & verification code: " : "Verification code: ")
+    }
+    return prompt
   }
 
   /// Verifies the password that an earlier module asked for.

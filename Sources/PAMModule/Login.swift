@@ -6,26 +6,24 @@ internal import OneTimePassword
 internal import SystemFiles
 internal import Verification
 
-/// One call of pam_authenticate(3), from the arguments to the answer. The way has no return: policy, account,
-/// question, files, verdict, log.
+/// One call of pam_authenticate(3): policy, account, exemption, prompt, verification, log, message, PAM status.
 struct Login: ~Copyable {
   let transaction: PAMTransaction
   let arguments: ModuleArguments
 
-  /// What the log says beside the outcome.
+  /// Text for the log beside the outcome.
   var words = ByteText()
 
-  /// When the user last got in, where that was by a backup code, in seconds since the epoch; else 0.
+  /// The time of the previous login in seconds since the epoch if it used a backup code; else 0.
   var backupCodeUsedAt: Int64 = 0
 
-  /// Begins.
   @_optimize(speed)
   init(transaction: PAMTransaction, arguments: ModuleArguments) {
     self.transaction = transaction
     self.arguments = arguments
   }
 
-  /// Decides, logs, tells the user, and answers.
+  /// Authenticates the user, logs the outcome and shows the message.
   @_optimize(speed)
   mutating func run() -> PAMStatus {
     var user = ByteText(capacity: 255)
@@ -36,9 +34,9 @@ struct Login: ~Copyable {
   }
 
   private func log(_ outcome: Outcome, _ user: borrowing ByteText) {
-    // SAFETY: nothing takes the text out of the closure.
+    // SAFETY: `line` does not outlive the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
-      // Where it was not come so far as to ask for the user, it is the one that the application has set.
+      // An early failure leaves `user` empty.
       let user = user.count > 0 ? user.bytes : transaction.knownUser
       outcome.appendLogLine(to: &line, user: user, remoteHost: transaction.remoteHost, words: words)
       transaction.log(outcome.priority, line)
@@ -46,7 +44,7 @@ struct Login: ~Copyable {
   }
 
   private func tell(_ outcome: Outcome) {
-    // SAFETY: nothing takes the text out of the closure.
+    // SAFETY: `message` does not outlive the closure.
     unsafe ByteText.onStack(capacity: 255) { message in
       outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
       if message.count > 0 { transaction.tell(message, isError: outcome.isDenial) }
@@ -61,7 +59,6 @@ struct Login: ~Copyable {
       words = ByteText(capacity: Outcome.wordsCapacity)
       guard words.hasMemory else { return .denied(.outOfMemory) }
       error.describe(into: &words, path: arguments.policyFilePath)
-      // A host that is short of memory is not one that is configured wrongly.
       return .denied(error.error == .outOfMemory ? .outOfMemory : .configuration)
     }
   }
@@ -80,17 +77,15 @@ struct Login: ~Copyable {
       if policy.isDebugging, case .exempt(let why) = outcome { logReason(why) }
       return outcome
     }
-    // Failures are answered late, whichever module of the stack they come from (pam_fail_delay(3)), and so much later
-    // than two seconds as nobody can foresee: libpam varies the delay by the second in which a login began, which
-    // is no secret. What the time of an answer would tell about who is enrolled is lost in it.
+    // The delay hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies it by the
+    // second in which the login began, which an attacker knows; the random part cannot be predicted.
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
     SharedSecret.prepareLibrary()
     return outcomeOfQuestion(account, user, policy)
   }
 
-  /// With `debug`: why the user is not asked.
   private func logReason(_ why: Literal) {
-    // SAFETY: nothing takes the text out of the closure.
+    // SAFETY: `line` does not outlive the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
       line.append("debug exempt: ")
       line.append(why)
@@ -98,9 +93,9 @@ struct Login: ~Copyable {
     }
   }
 
-  /// With `debug`: what the attempt is judged by. Nothing that a user keeps secret is known yet.
+  /// Logs the policy and the account. No secret has been read yet.
   private func logDetails(_ policy: borrowing Policy, _ account: borrowing Account) {
-    // SAFETY: nothing takes the text out of the closure.
+    // SAFETY: `line` does not outlive the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
       line.append("debug window=")
       line.append(decimal: policy.limits.window)

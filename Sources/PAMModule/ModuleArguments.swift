@@ -1,36 +1,75 @@
 internal import CSystem
 internal import FixedMemory
+internal import LoginPolicy
 
-/// The arguments of the module's line in the PAM configuration, as libpam hands them over.
+/// The arguments of the module in the PAM rule.
 @safe
 struct ModuleArguments {
   private let values: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+  private let count: Int
 
-  /// How many there are.
-  let count: Int
-
+  /// - Parameters:
+  ///   - count: The number of arguments.
+  ///   - values: As many NUL-terminated strings, which live as long as the call to the module.
   init(count: Int32, values: UnsafeMutablePointer<UnsafePointer<CChar>?>?) {
+    // SAFETY: the accessors check every index against the count.
     unsafe self.values = values
     self.count = unsafe values == nil ? 0 : Int(count)
   }
 
-  /// The argument at `index`; empty where there is none.
-  @_lifetime(borrow self)
-  func argument(at index: Int) -> Span<UInt8> {
-    guard let text = unsafe text(at: index) else { return Literal("").bytes }
-    return unsafe span(of: text)
+  /// Reads the policy: the lines of `twofactor.conf`, overridden by the arguments.
+  @_optimize(speed)
+  func policy() throws(PolicyProblem) -> Policy {
+    var policy = Policy()
+    // SAFETY: both paths are NUL-terminated.
+    if let path = unsafe namedFile {
+      try policy.read(file: unsafe PolicyFile.read(path, isOptional: false))
+    } else {
+      try policy.read(file: unsafe PolicyFile.read(PolicyFile.usualPath.cString, isOptional: true))
+    }
+    var indices = Counter(to: count)
+    while let index = indices.next() {
+      // SAFETY: the argument is NUL-terminated.
+      try policy.read(unsafe span(of: text(at: index)))
+    }
+    try policy.check()
+    return policy
   }
 
-  /// The argument at `index` as libpam has it, NUL-terminated; nil where there is none.
-  func text(at index: Int) -> UnsafePointer<CChar>? {
+  /// The path of the configuration file.
+  var policyFilePath: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      // SAFETY: the argument lives as long as the call to the module, the literal as long as the program.
+      if let path = unsafe namedFile { return unsafe span(of: path) }
+      return unsafe _overrideLifetime(PolicyFile.usualPath.bytes, borrowing: self)
+    }
+  }
+
+  /// The path of the last `conf=` argument, NUL-terminated; nil if there is none. The file must exist.
+  private var namedFile: UnsafePointer<CChar>? {
+    var path: UnsafePointer<CChar>?
+    let name: Literal = "conf="
+    var indices = Counter(to: count)
+    while let index = indices.next() {
+      // SAFETY: the argument is NUL-terminated, and longer than the name.
+      guard let text = unsafe text(at: index), unsafe span(of: text).starts(with: "conf=/") else { continue }
+      unsafe path = text + name.byteCount
+    }
+    return unsafe path
+  }
+
+  private func text(at index: Int) -> UnsafePointer<CChar>? {
     guard index >= 0, index < count, let values = unsafe values else { return nil }
-    // SAFETY: libpam hands over `count` strings, which live as long as the call.
+    // SAFETY: the index is less than the count.
     return unsafe values[index]
   }
 
-  /// The bytes of an argument, or of its end.
+  /// The bytes of a NUL-terminated argument, or of its end; empty for nil.
   @_lifetime(borrow self)
-  func span(of text: UnsafePointer<CChar>) -> Span<UInt8> {
+  private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
+    guard let text = unsafe text else { return Literal("").bytes }
+    // SAFETY: the argument ends with NUL, and lives as long as the call to the module.
     let start = unsafe UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
     return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: strlen(text)).span, borrowing: self)
   }

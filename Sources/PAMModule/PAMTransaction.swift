@@ -2,182 +2,199 @@ internal import CPAM
 internal import CSystem
 internal import FixedMemory
 
-/// The transaction of an application with libpam, as far as this module takes part in it.
+/// A PAM transaction (pam(3)): its items, its conversation and its log.
+///
+/// The texts belong to libpam. None is valid after the next prompt, at which an application may set other ones.
 @safe
 struct PAMTransaction {
   private let handle: OpaquePointer
 
-  /// The longest answer that is looked at, in bytes: PAM_MAX_RESP_SIZE of Linux-PAM.
+  /// The longest accepted reply in bytes: PAM_MAX_RESP_SIZE of Linux-PAM.
   static var maximumAnswer: Int { 512 }
 
   /// Whether the application wants no messages (PAM_SILENT).
   let isSilent: Bool
 
   init(handle: OpaquePointer, isSilent: Bool) {
+    // SAFETY: libpam's handle is valid for the call to the module.
     unsafe self.handle = handle
     self.isSilent = isSilent
   }
 
-  /// Finds out the name of the user, asked for where the application has not said it (pam_get_user(3)).
+  /// Reads the user name; prompts for it if the application has not set it (pam_get_user(3)).
   ///
-  /// - Parameter text: Where the name is put, as it is now.
-  /// - Returns: False where it cannot be had.
+  /// - Parameter text: Set to the name.
+  /// - Returns: False if there is none.
   func readUser(into text: inout ByteText) -> Bool {
     var name: UnsafePointer<CChar>?
+    // SAFETY: libpam returns a NUL-terminated string that outlives the copy.
     guard unsafe pam_get_user(handle, &name, nil) == PAM_SUCCESS, let name = unsafe name else { return false }
     text.removeAll()
     unsafe text.append(cString: name)
     return true
   }
 
-  /// The name of the user as it is set, without asking. Empty where it is not.
-  ///
-  /// It is libpam's own copy, as are the texts below: none outlives the next question, at which an application may
-  /// set another one.
+  /// The user name, without a prompt; empty if it is not set.
   var knownUser: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_USER) }
   }
 
-  /// Where the login comes from, as the application has it. Empty where it says nothing.
+  /// The remote host as the application names it; empty if it is not set.
   var remoteHost: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_RHOST) }
   }
 
-  /// The name of the service.
+  /// The service name.
   var service: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_SERVICE) }
   }
 
-  /// A variable of the PAM environment (pam_getenv(3)), which the application sets; not of the process's.
+  /// A variable of the PAM environment (pam_getenv(3)), which the application sets. Not one of the process.
   @_lifetime(borrow self)
   func environment(_ name: Literal) -> Span<UInt8> {
-    // SAFETY: libpam owns the string.
+    // SAFETY: libpam returns a NUL-terminated string or NULL, and keeps it until the variable is set again.
     unsafe span(of: UnsafePointer(pam_getenv(handle, name.cString)))
   }
 
-  /// Asks libpam to answer a failure no sooner than about this (pam_fail_delay(3)).
-  func delayFailure(microseconds: UInt32) { _ = unsafe pam_fail_delay(handle, microseconds) }
+  /// Asks libpam to delay the result of a failure by about this long (pam_fail_delay(3)).
+  func delayFailure(microseconds: UInt32) {
+    // SAFETY: takes no pointer but the handle.
+    _ = unsafe pam_fail_delay(handle, microseconds)
+  }
 
-  /// The password that an earlier module asked for (PAM_AUTHTOK); nil where there is none, or it is too long.
+  /// The password that an earlier module asked for (PAM_AUTHTOK); nil if there is none, or it is longer than `limit`.
   func password(limit: Int) -> SecretBuffer? {
-    var value: UnsafeRawPointer?
-    guard unsafe pam_get_item(handle, PAM_AUTHTOK, &value) == PAM_SUCCESS,
-      let password = unsafe value?.assumingMemoryBound(to: CChar.self), var copy = SecretBuffer(capacity: limit)
-    else { return nil }
-    // SAFETY: the item is a string, which libpam owns.
-    var index = 0
-    while unsafe password[index] != 0 {
-      guard unsafe copy.append(UInt8(bitPattern: password[index])) else { return nil }
-      index &+= 1
-    }
+    let password = text(of: PAM_AUTHTOK)
+    guard password.count > 0, var copy = SecretBuffer(capacity: limit), copy.append(password) else { return nil }
     return copy
   }
 
-  /// Hands a password on to the modules that follow (PAM_AUTHTOK). False where libpam refuses.
+  /// Hands a password to the modules that follow (PAM_AUTHTOK). Returns false if libpam refuses.
   func setPassword(_ password: Span<UInt8>) -> Bool {
     guard var copy = SecretBuffer(capacity: password.count &+ 1), copy.append(password), copy.append(0) else {
       return false
     }
+    // SAFETY: the item is a string, which the zero byte ends; libpam copies it.
     return unsafe copy.withMemory { unsafe pam_set_item(handle, PAM_AUTHTOK, $0) } == PAM_SUCCESS
+  }
+
+  private func value(of item: Int32) -> UnsafeRawPointer? {
+    var value: UnsafeRawPointer?
+    // SAFETY: libpam sets the pointer to its own copy, or leaves it.
+    return unsafe pam_get_item(handle, item, &value) == PAM_SUCCESS ? value : nil
   }
 
   @_lifetime(borrow self)
   private func text(of item: Int32) -> Span<UInt8> {
-    var value: UnsafeRawPointer?
-    let status = unsafe pam_get_item(handle, item, &value)
-    // SAFETY: these items are strings, which libpam owns.
-    return unsafe span(of: status == PAM_SUCCESS ? value?.assumingMemoryBound(to: CChar.self) : nil)
+    // SAFETY: the callers ask for items that are NUL-terminated strings.
+    unsafe span(of: value(of: item)?.assumingMemoryBound(to: CChar.self))
   }
 
-  /// The bytes of a NUL-terminated string of libpam's; none for nil.
+  /// The bytes of a NUL-terminated string of libpam; empty for nil.
   @_lifetime(borrow self)
   private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
+    // SAFETY: the string ends with NUL, and libpam keeps it while the transaction lasts.
     let start = unsafe text.map { unsafe UnsafeRawPointer($0).assumingMemoryBound(to: UInt8.self) }
     let count = unsafe text.map { unsafe Int(strlen($0)) } ?? 0
     return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: count).span, borrowing: self)
   }
 
-  /// Writes a line to the system's log under the module's name (pam_syslog(3)).
+  /// Writes a line to syslog under the name of the module (pam_syslog(3)).
   func log(_ priority: LogPriority, _ line: borrowing ByteText) {
+    // SAFETY: the line is NUL-terminated, and copied by syslog.
     unsafe line.withCString { unsafe cpam_syslog(handle, priority.rawValue, $0) }
   }
 
-  /// Why a question has no answer.
+  /// Why a prompt has no reply.
   enum ConversationFailure: Error {
-    /// The application cannot ask, or says that asking failed.
+    /// The application has no conversation function, or it failed.
     case failed
 
-    /// There is no memory for the answer.
     case outOfMemory
   }
 
-  /// Asks the user for a code.
+  /// Prompts the user.
   ///
-  /// The conversation is called directly: pam_get_authtok(3) would hand over an earlier password unasked, or keep
-  /// the code for the modules that follow.
+  /// Calls the conversation function itself: pam_get_authtok(3) would return an earlier password without a prompt, or
+  /// keep the code for the modules that follow.
   ///
   /// - Parameters:
-  ///   - prompt: What the user is asked with, NUL-terminated.
-  ///   - echoes: Whether the answer is shown as it is typed.
-  ///   - limit: One byte more than this is kept of an answer that is longer.
-  /// - Returns: The answer; empty where there is none.
-  /// - Throws: Why there is no answer.
+  ///   - prompt: The prompt.
+  ///   - echoes: Whether the reply is shown as it is typed.
+  ///   - limit: The longest accepted reply; a longer one is truncated to one byte more.
+  /// - Returns: The reply; empty if the application returned none.
+  /// - Throws: The reason if there is no reply.
   func ask(
-    _ prompt: UnsafePointer<CChar>, echoes: Bool, limit: Int
+    _ prompt: borrowing ByteText, echoes: Bool, limit: Int
   ) throws(ConversationFailure) -> SecretBuffer {
-    guard var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
+    guard prompt.hasMemory, var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
     var response: UnsafeMutablePointer<pam_response>?
     let status = unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, prompt, &response)
-    guard let response = unsafe response else {
-      guard status == PAM_SUCCESS else { throw .failed }
-      return answer
+    // SAFETY: a response contains a NUL-terminated string or NULL.
+    if let text = unsafe response?.pointee.resp {
+      _ = unsafe answer.append(Span(_unsafeBytes: UnsafeRawBufferPointer(start: text, count: strlen(text))))
     }
-    // SAFETY: the answer and its array are the module's to free (pam_conv(3)), whatever the status.
-    if let text = unsafe response.pointee.resp {
-      let length = unsafe strlen(text)
-      _ = unsafe answer.append(Span(_unsafeBytes: UnsafeRawBufferPointer(start: text, count: length)))
-      unsafe explicit_bzero(text, length)
-      unsafe free(text)
-    }
-    unsafe explicit_bzero(response, MemoryLayout<pam_response>.size)
     unsafe free(response)
     guard status == PAM_SUCCESS else { throw .failed }
     return answer
   }
 
-  /// Tells the user something, unless the application wants no messages.
+  /// Shows the user a message, unless the application wants none.
   func tell(_ text: borrowing ByteText, isError: Bool) {
     guard !isSilent else { return }
     var response: UnsafeMutablePointer<pam_response>?
-    _ = unsafe text.withCString { text in
-      unsafe converse(isError ? PAM_ERROR_MSG : PAM_TEXT_INFO, text, &response)
-    }
-    guard let response = unsafe response else { return }
-    unsafe free(response.pointee.resp)
+    // SAFETY: the response is freed before it goes out of scope.
+    _ = unsafe converse(isError ? PAM_ERROR_MSG : PAM_TEXT_INFO, text, &response)
     unsafe free(response)
   }
 
-  /// Sends one message through the application's conversation function (pam_conv(3)).
+  /// Wipes and frees a response, which belongs to the module whatever the status (pam_conv(3)).
+  private func free(_ response: UnsafeMutablePointer<pam_response>?) {
+    guard let response = unsafe response else { return }
+    // SAFETY: the application allocated both with malloc, and the string ends with NUL.
+    if let text = unsafe response.pointee.resp {
+      unsafe explicit_bzero(text, strlen(text))
+      unsafe CSystem.free(text)
+    }
+    unsafe explicit_bzero(response, MemoryLayout<pam_response>.size)
+    unsafe CSystem.free(response)
+  }
+
+  /// Sends one message through the conversation function of the application (pam_conv(3)).
   private func converse(
-    _ style: Int32, _ text: UnsafePointer<CChar>, _ response: inout UnsafeMutablePointer<pam_response>?
+    _ style: Int32, _ text: borrowing ByteText, _ response: inout UnsafeMutablePointer<pam_response>?
   ) -> Int32 {
-    var item: UnsafeRawPointer?
-    guard unsafe pam_get_item(handle, PAM_CONV, &item) == PAM_SUCCESS,
-      let conversation = unsafe item?.assumingMemoryBound(to: pam_conv.self).pointee,
+    // SAFETY: the item is a pam_conv, which libpam keeps during the call. The message and its text outlive the call.
+    guard let conversation = unsafe value(of: PAM_CONV)?.assumingMemoryBound(to: pam_conv.self).pointee,
       let function = unsafe conversation.conv
     else { return PAM_CONV_ERR }
-    var message = unsafe pam_message(msg_style: style, msg: text)
-    return unsafe withUnsafePointer(to: &message) { message in
-      var first: UnsafePointer<pam_message>? = unsafe message
-      return unsafe function(1, &first, &response, conversation.appdata_ptr)
+    return unsafe text.withCString { text in
+      var message = unsafe pam_message(msg_style: style, msg: text)
+      return unsafe withUnsafePointer(to: &message) { message in
+        var first: UnsafePointer<pam_message>? = unsafe message
+        return unsafe function(1, &first, &response, conversation.appdata_ptr)
+      }
     }
   }
 }
 
-/// How much a line of the log matters (syslog(3)).
+/// A return value of a module (pam(3), "Return values").
+struct PAMStatus: RawRepresentable, Equatable, Sendable {
+  let rawValue: Int32
+
+  static var success: PAMStatus { PAMStatus(rawValue: PAM_SUCCESS) }
+  static var ignore: PAMStatus { PAMStatus(rawValue: PAM_IGNORE) }
+  static var authenticationError: PAMStatus { PAMStatus(rawValue: PAM_AUTH_ERR) }
+  static var maximumTries: PAMStatus { PAMStatus(rawValue: PAM_MAXTRIES) }
+  static var informationUnavailable: PAMStatus { PAMStatus(rawValue: PAM_AUTHINFO_UNAVAIL) }
+  static var conversationError: PAMStatus { PAMStatus(rawValue: PAM_CONV_ERR) }
+  static var serviceError: PAMStatus { PAMStatus(rawValue: PAM_SERVICE_ERR) }
+}
+
+/// A priority of the log (syslog(3)).
 struct LogPriority: RawRepresentable, Equatable {
   let rawValue: Int32
 
