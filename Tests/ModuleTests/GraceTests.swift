@@ -17,7 +17,7 @@ import Testing
 
   private var state: LoginState { LoginState(generation: sampleGeneration) }
 
-  @Test func anAddressIsRememberedForItsService() {
+  @Test func aGracePeriodIsBoundToAddressAndService() {
     var state = state
     state.beginGrace(key(1), now: now)
     #expect(uses(&state, key(1), now: now, period: 60))
@@ -28,14 +28,14 @@ import Testing
     #expect(!uses(&state, key(1), now: now, period: 0))
   }
 
-  @Test func usingItDoesNotLengthenIt() {
+  @Test func useDoesNotExtendAGracePeriod() {
     var state = state
     state.beginGrace(key(1), now: now)
     for later in 1..<60 { #expect(uses(&state, key(1), now: now + Int64(later), period: 60)) }
     #expect(!uses(&state, key(1), now: now + 60, period: 60))
   }
 
-  @Test func aClockSetBackEndsIt() {
+  @Test func settingTheClockBackEndsAGracePeriod() {
     var state = state
     state.beginGrace(key(1), now: now)
     #expect(!uses(&state, key(1), now: now - 1, period: 60))
@@ -46,7 +46,7 @@ import Testing
     #expect(!dropsAgain)
   }
 
-  @Test func ofNineAddressesTheOneUsedLongestAgoLeaves() {
+  @Test func aNinthAddressReplacesTheOneUsedLongestAgo() {
     var state = state
     for number in UInt8(1)...8 { state.beginGrace(key(number), now: now) }
     #expect(uses(&state, key(1), now: now, period: 60))
@@ -55,19 +55,19 @@ import Testing
     for number in [1, 3, 4, 5, 6, 7, 8, 9] as [UInt8] { #expect(uses(&state, key(number), now: now, period: 60)) }
   }
 
-  @Test func anAddressStandsInItOnce() {
+  @Test func anAddressIsStoredOnce() {
     var state = state
     for second in 0..<20 { state.beginGrace(key(1), now: now + Int64(second)) }
     let before = (0..<8).filter { state.grace(at: $0).passedAt != 0 }.count
     #expect(before == 1)
     state.beginGrace(key(2), now: now)
-    // The twenty logins were later than the last one, so their address is dropped as one from the future.
+    // The last login is earlier than the others, whose address is dropped because its time is in the future.
     let entries = (0..<8).filter { state.grace(at: $0).passedAt != 0 }.count
     #expect(entries == 1)
     #expect(uses(&state, key(2), now: now, period: 60))
   }
 
-  @Test func itIsKeptInTheRecord() throws {
+  @Test func gracePeriodsAreStoredInTheRecord() throws {
     var state = state
     for number in UInt8(1)...8 { state.beginGrace(key(number), now: now) }
     var again = try #require(read(record: bytes(of: state, sequence: 1))).state

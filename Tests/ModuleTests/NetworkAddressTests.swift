@@ -22,7 +22,7 @@ import Testing
       ("2001:db8::/33", "2001:db8:7fff::", true), ("2001:db8::/33", "2001:db8:8000::", false),
       ("fe80::/10", "fe80::1%eth0", true), ("::1", "::1", true), ("::1", "127.0.0.1", false),
     ])
-  func aNetworkHoldsItsAddresses(network: String, address: String, expected: Bool) {
+  func aNetworkContainsItsAddresses(network: String, address: String, expected: Bool) {
     #expect(contains(network, address) == expected)
   }
 
@@ -32,13 +32,13 @@ import Testing
       "192.0.2.1 ", "::1%", "192.0.2.1%eth0", ":::", "2001:db8::1::", "192.0.2.1\u{0}", "fe80::1/64", "[::1]",
       String(repeating: "1", count: 100), "192.0.2.1.example.org",
     ])
-  func aNameIsNoAddress(text: String) {
+  func anInvalidAddressIsRejected(text: String) {
     #expect(address(text) == nil)
   }
 
   private func address(_ text: String) -> NetworkAddress? { NetworkAddress(Array(text.utf8).span) }
 
-  @Test func aMappedAddressIsTheSameAddress() throws {
+  @Test func anIPv4MappedAddressEqualsTheIPv4Address() throws {
     let plain = try #require(address("192.0.2.1"))
     let mapped = try #require(address("::ffff:192.0.2.1"))
     let zoned = try #require(address("fe80::1%2"))
@@ -49,10 +49,10 @@ import Testing
     #expect(zoned.hasZone)
   }
 
-  @Test func aListIsReadWordByWord() {
+  @Test func aListIsSplitAtCommas() {
     for (list, expected) in [
       ("a", ["a"]), ("a,b", ["a", "b"]), (" a , b ", ["a", "b"]), ("", []), ("a,,b", ["a", "", "b"]),
-      (",a", ["", "a"]),
+      (",a", ["", "a"]), ("a,", ["a"]), (",", [""]), ("wheel, domain users ,1000", ["wheel", "domain users", "1000"]),
     ] {
       let bytes = Array(list.utf8)
       var words = ListWords()

@@ -11,10 +11,9 @@ import Testing
     .denied(.failure(EnrollmentFailure(reason, "credential", "is \"odd\"\n")))
   }
 
-  /// The words of every outcome of the table.
   private static let words = "my \"phone\"\n"
 
-  /// For each outcome: the number, the importance, the end of the line of the log, and what the user is told.
+  /// For each outcome: PAM status, log priority, end of the log line, message to the user.
   private static let table: [(Outcome, Int32, LogPriority, String, String)] = [
     (.accepted(.totp), PAM_SUCCESS, .info, "method=totp device=my\\x20\\x22phone\\x22\\x0a", ""),
     (.accepted(.hotp), PAM_SUCCESS, .info, "method=hotp device=my\\x20\\x22phone\\x22\\x0a", ""),
@@ -81,7 +80,7 @@ import Testing
     return line.string
   }
 
-  @Test func theDayOfABackupCodeIsToldAtTheNextLoginAlone() {
+  @Test func theUseOfABackupCodeIsReportedAtTheNextLogin() {
     for (outcome, number, _, _, message) in Self.table {
       var told = ByteText(capacity: 255)
       outcome.appendMessage(to: &told, backupCodeUsedAt: 1_767_225_599)
@@ -92,7 +91,7 @@ import Testing
     }
   }
 
-  @Test func everyOutcomeHasItsNumberItsLineAndItsMessage() {
+  @Test func everyOutcomeHasItsStatusLogLineAndMessage() {
     for (outcome, number, priority, line, message) in Self.table {
       #expect(outcome.status.rawValue == number)
       #expect(outcome.priority == priority)
@@ -105,25 +104,25 @@ import Testing
     }
   }
 
-  @Test func whatOthersChoseIsEscaped() {
+  @Test func untrustedValuesAreEscaped() {
     let line = logLine(.denied(.unknownUser), "a b\n\u{1b}[2J\"\\ü", "")
     #expect(
       line == "denied user=a\\x20b\\x0a\\x1b[2J\\x22\\x5c\\xc3\\xbc rhost=- reason=unknown-user")
   }
 
-  @Test func nobodysNamePushesTheReasonOutOfTheLine() {
+  @Test func aLongNameDoesNotPushTheReasonOutOfTheLine() {
     let long = String(repeating: "\n", count: 255)
     let escapes = String(repeating: "\\x0a", count: 64)
     let words = String(repeating: "d", count: 255)
     #expect(
       logLine(.denied(.configuration), long, long, words: words)
         == "denied user=\(escapes) rhost=\(escapes) reason=configuration detail=\"\(words)\"")
-    // The longest name that DNS has (RFC 1035 section 2.3.4), and the longest that Linux has for a user, are whole.
+    // The longest DNS name (RFC 1035 section 2.3.4) and the longest Linux user name fit.
     let host = String(repeating: "h", count: 253)
     #expect(logLine(.denied(.refused(.locked)), host, host) == "denied user=\(host) rhost=\(host) reason=locked")
   }
 
-  @Test func aFailureOfTheFilesIsNeverAPass() {
+  @Test func aFailureOfTheFilesNeverPasses() {
     for (reason, number) in [
       (.insecure, PAM_AUTHINFO_UNAVAIL), (.corrupt, PAM_AUTHINFO_UNAVAIL), (.io, PAM_AUTHINFO_UNAVAIL),
       (.absent, PAM_AUTH_ERR), (.gone, PAM_AUTH_ERR), (.configuration, PAM_SERVICE_ERR),

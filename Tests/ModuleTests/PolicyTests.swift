@@ -5,7 +5,7 @@ import Verification
 @testable import LoginPolicy
 
 @Suite struct PolicyTests {
-  /// For each option: arguments that are read, with what they do, and arguments that are refused.
+  /// For each option: valid arguments and their effects, and invalid arguments.
   private static let table: [PolicyOption: (good: [(String, @Sendable (borrowing Policy) -> Bool)], bad: [String])] = [
     .nullok: (
       [
@@ -123,7 +123,7 @@ import Verification
     }
   }
 
-  /// The options that stand in the file alone: lines that are read, with what they do, and lines that are refused.
+  /// For each option of the file alone: valid lines and their effects, and invalid lines.
   private static let fileTable:
     [PolicyOption: (good: [(String, @Sendable (borrowing Policy) -> Bool)], bad: [String])] = [
       .issuer: (
@@ -146,7 +146,7 @@ import Verification
     #expect(Set(options.map { text($0.name) }).count == options.count)
   }
 
-  @Test func everyOptionDoesWhatItSays() throws {
+  @Test func everyOptionHasItsEffect() throws {
     for (option, rows) in Self.table {
       for (argument, holds) in rows.good {
         #expect(argument.hasPrefix(text(option.name)))
@@ -155,7 +155,7 @@ import Verification
     }
   }
 
-  @Test func everythingElseIsRefused() {
+  @Test func invalidArgumentsAreRejected() {
     for argument in Self.table.values.flatMap(\.bad) { #expect(problem([argument]) != nil, "\(argument)") }
     for argument in ["", "=", "=yes", "unknown", "unknown=1", "debug\u{0}", "sufficient", "null", "nullokay", "\u{ff}"]
     {
@@ -163,11 +163,11 @@ import Verification
     }
   }
 
-  @Test func everyOptionButTheFilesOwnPathStandsInTheFile() throws {
+  @Test func everyOptionExceptConfIsAllowedInTheFile() throws {
     for (option, rows) in Self.table where option.place == .anywhere {
       for (argument, holds) in rows.good {
         let line = argument.contains("=") ? argument.replacing("=", with: " = ", maxReplacements: 1) : argument + "=yes"
-        // A blank at the end of a value needs quotes there.
+        // In the file, quotes keep the blank at the end of a value.
         let quoted = line.hasSuffix(" ") ? line.replacing("= ", with: "= \"", maxReplacements: 1) + "\"" : line
         #expect(try holds(policy(file: "# a comment\n\n\(quoted)\n")), "\(quoted)")
       }
@@ -178,11 +178,11 @@ import Verification
     #expect(throws: PolicyProblem.self) { _ = try policy(file: "conf = /etc/other.conf") }
   }
 
-  @Test func whatIsForTheCommandAloneStandsInTheFileAlone() throws {
+  @Test func optionsOfTheCommandAreAllowedOnlyInTheFile() throws {
     for rows in Self.fileTable.values {
       for (line, holds) in rows.good {
         #expect(try holds(policy(file: line)), "\(line)")
-        #expect(problem([line.replacing(" = ", with: "=")])?.problem.string == "belongs into twofactor.conf")
+        #expect(problem([line.replacing(" = ", with: "=")])?.problem.string == "belongs in twofactor.conf")
       }
       for line in rows.bad { #expect(throws: PolicyProblem.self, "\(line)") { _ = try policy(file: line) } }
     }
@@ -200,7 +200,7 @@ import Verification
     #expect(limits.maximumFailures == 9)
   }
 
-  @Test func contradictionsAreRefused() {
+  @Test func contradictionsAreRejected() {
     #expect(problem(["try_first_pass", "use_first_pass"])?.problem.string == "contradicts try_first_pass")
     #expect(problem(["try_first_pass", "use_first_pass=no"]) == nil)
     #expect(throws: PolicyProblem.self) { _ = try policy(file: "try_first_pass = yes\nuse_first_pass = yes") }
@@ -218,7 +218,7 @@ import Verification
       ("use_first_pass = yes", ["try_first_pass"], "argument \"try_first_pass\": contradicts use_first_pass"),
       ("", ["try_first_pass", "use_first_pass"], "argument \"use_first_pass\": contradicts try_first_pass"),
     ] as [(String, [String], String)])
-  func aContradictionIsNamedWhereItBegan(file: String, arguments: [String], expected: String) throws {
+  func aContradictionIsReportedAtItsLastLine(file: String, arguments: [String], expected: String) throws {
     var policy = Policy()
     try policy.read(file: buffer(file))
     for argument in arguments { try policy.read(Array(argument.utf8).span) }
@@ -231,7 +231,7 @@ import Verification
     #expect(description.string == expected)
   }
 
-  @Test func whatAnArgumentSwitchesOffContradictsNothing() throws {
+  @Test func anOptionThatAnArgumentTurnsOffContradictsNothing() throws {
     var policy = Policy()
     try policy.read(file: buffer("try_first_pass = yes"))
     for argument in ["use_first_pass", "try_first_pass=no"] { try policy.read(Array(argument.utf8).span) }
@@ -245,11 +245,11 @@ import Verification
       "window", "window 3", "= 3", "window = 3 # steps", "window = 3\nwindow = 3", "windows = 3", "window = 3\r",
       "window = 3\u{0}", "\u{feff}window = 3", "nullok = \"yes", "[module]", "window = 03",
     ])
-  func aFileThatCannotBeUnderstoodIsRefused(text: String) {
+  func anInvalidFileIsRejected(text: String) {
     #expect(throws: PolicyProblem.self) { _ = try policy(file: "debug = yes\n" + text) }
   }
 
-  @Test func theProblemNamesFileLineAndWord() throws {
+  @Test func theProblemNamesFileLineAndOption() throws {
     do {
       _ = try policy(file: "# first\ndebug = yes\nwindw = 3\n")
       Issue.record("accepted")
@@ -260,7 +260,7 @@ import Verification
     }
   }
 
-  @Test func aListThatIsTooLongIsRefused() throws {
+  @Test func aListThatIsTooLongIsRejected() throws {
     let list = Array(repeating: "192.0.2.1", count: 102).joined(separator: ",")
     #expect(list.utf8.count == 1019)
     #expect(problem(["trusted_networks=\(list),::1"]) == nil)
@@ -287,7 +287,7 @@ import Verification
     #expect([issuer, notifier] == alone.map(\.1))
   }
 
-  @Test func anOptionGivenTwiceIsRefused() {
+  @Test func anOptionSetTwiceIsRejected() {
     for rows in Self.table.values {
       guard let argument = rows.good.first?.0 else { continue }
       #expect(problem([argument, argument])?.problem.string == "was given before")
@@ -295,7 +295,7 @@ import Verification
     #expect(problem(["nullok", "nullok=no"])?.problem.string == "was given before")
   }
 
-  @Test func withoutArgumentsTheDefaultsHold() throws {
+  @Test func withoutArgumentsTheDefaultsApply() throws {
     let policy = try policy([])
     let (passes, echoes, debugs) = (policy.passesUnenrolled, policy.echoesCode, policy.isDebugging)
     #expect(!passes && !echoes && !debugs)
@@ -327,7 +327,7 @@ import Verification
 }
 
 extension String {
-  /// The text with a character added until it has so many.
+  /// The text, padded with a character to a length.
   fileprivate func appending(_ character: Character, until count: Int) -> String {
     self + String(repeating: character, count: Swift.max(count - self.count, 0))
   }

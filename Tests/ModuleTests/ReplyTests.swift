@@ -4,7 +4,7 @@ import Testing
 import Verification
 
 @Suite struct ReplyTests {
-  /// A reply as it was read.
+  /// A parsed reply.
   private struct Read: Equatable {
     var digits: CodeDigits?
     var value: UInt32?
@@ -26,11 +26,11 @@ import Verification
   }
 
   @Test(arguments: ["123456", "123 456", " 123456 ", "1 2 3 4 5 6", "\t123456", "12 34 56\t"])
-  func blanksInACodeDoNotCount(typed: String) {
+  func blanksInACodeAreIgnored(typed: String) {
     #expect(read(typed) == Read(digits: .six, value: 123_456))
   }
 
-  @Test func leadingZerosCount() {
+  @Test func leadingZerosAreSignificant() {
     #expect(read("000123") == Read(digits: .six, value: 123))
     #expect(read("123").problem == .malformed)
     #expect(read("00000000") == Read(digits: .eight, value: 0, backupCode: "00000000"))
@@ -41,16 +41,16 @@ import Verification
     arguments: [
       "ABCDE-FGHJK", "abcde-fghjk", "ABCDEFGHJK", "abcde fghjk", " a b c d e f g h j k ", "AbCdE--FgHjK-",
     ])
-  func aBackupCodeIsReadInAnyForm(typed: String) {
+  func aBackupCodeIsAcceptedInAnyForm(typed: String) {
     #expect(read(typed) == Read(backupCode: "ABCDEFGHJK"))
   }
 
-  @Test func lettersThatLookLikeDigitsAreDigits() {
+  @Test func lettersThatLookLikeDigitsAreReadAsDigits() {
     #expect(read("OoIiLl-0101") == Read(backupCode: "0011110101"))
     #expect(read("0123456789") == Read(backupCode: "0123456789"))
   }
 
-  @Test(arguments: ["", " ", "\t \t"]) func nothingIsNoReply(typed: String) {
+  @Test(arguments: ["", " ", "\t \t"]) func anEmptyReplyIsNoReply(typed: String) {
     #expect(read(typed).problem == .empty)
   }
 
@@ -61,11 +61,11 @@ import Verification
       "+123456",
       "123456.0", "0x1234", String(repeating: " ", count: 65), String(repeating: "1", count: 4096), "ABCDE_FGHJK",
     ])
-  func everythingElseIsNoCode(typed: String) {
+  func anythingElseIsMalformed(typed: String) {
     #expect(read(typed).problem == .malformed)
   }
 
-  /// How the end of a password is read: as six digits, eight digits, a backup code, and how long that is.
+  /// The end of a password as six digits, eight digits and backup code, and the length of the backup code.
   private func end(_ password: String, hasScratchCodes: Bool = false) -> String {
     do throws(Reply.Problem) {
       let reply = try Reply(endOf: Array(password.utf8).span, hasScratchCodes: hasScratchCodes)
@@ -76,7 +76,7 @@ import Verification
     }
   }
 
-  @Test func theEndOfAPasswordIsReadInEveryWay() {
+  @Test func theEndOfAPasswordIsReadAsEveryKindOfCode() {
     #expect(end("secret!123456") == "123456 -  0 false")
     #expect(end("se!cret123456") == "123456 - CRET123456 10 false")
     #expect(end("secret!!12345678") == "345678 12345678  0 false")
@@ -90,7 +90,7 @@ import Verification
     }
   }
 
-  @Test func noBytesMakeItTrap() {
+  @Test func noReplyTraps() {
     for length in 0..<66 {
       for byte in UInt8.min ... .max {
         let bytes = [UInt8](repeating: byte, count: length)

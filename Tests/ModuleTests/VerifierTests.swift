@@ -5,10 +5,10 @@ import Testing
 
 @testable import Verification
 
-/// A moment in the middle of a step of 30 seconds.
+/// A moment in the middle of a time step of 30 seconds.
 private let now: Int64 = 1_700_000_010
 
-/// One enrolment and its state, tried with one reply after the other.
+/// An enrollment against which replies are checked one after the other.
 private struct Trial: ~Copyable {
   let credential: Credential
   var state: LoginState
@@ -19,7 +19,7 @@ private struct Trial: ~Copyable {
     state = LoginState(generation: sampleGeneration)
   }
 
-  /// What becomes of a reply at a moment; the state goes on.
+  /// Verifies a reply, and keeps the new state.
   mutating func check(_ typed: String, at time: Int64 = now, hash: String = "") throws -> Verdict {
     let reply = try Reply(Array(typed.utf8).span)
     return try verify(
@@ -27,7 +27,7 @@ private struct Trial: ~Copyable {
   }
 }
 
-/// The code of the RFC's secret at a moving factor.
+/// The code of the RFC's secret for a moving factor.
 private func code(
   _ factor: UInt64, digits: CodeDigits = .six, algorithm: HashAlgorithm = .sha1,
   secret: [UInt8] = Array("12345678901234567890".utf8)
@@ -37,17 +37,17 @@ private func code(
   return String(repeating: "0", count: Int(digits.rawValue) - number.count) + number
 }
 
-/// The code so many steps of 30 seconds from now.
+/// The code `steps` time steps of 30 seconds from `time`.
 private func code(steps: Int64, at time: Int64 = now) -> String { code(UInt64(time / 30 + steps)) }
 
-/// A code that no step near now has.
+/// A code that no time step near `time` has.
 private func wrongCode(at time: Int64 = now) -> String {
   let near = Set((-40...40).map { code(steps: $0, at: time) })
   return (0..<1000).map { String(900_000 + $0) }.first { !near.contains($0) } ?? ""
 }
 
 @Suite struct VerifierTests {
-  @Test(arguments: [0, 1, 2, 10] as [UInt64]) func theWindowReachesAsFarAsItSays(window: UInt64) throws {
+  @Test(arguments: [0, 1, 2, 10] as [UInt64]) func codesInTheWindowAreAccepted(window: UInt64) throws {
     for steps in Int64(-25)...25 {
       var trial = try Trial()
       trial.limits.window = window
@@ -71,8 +71,8 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(failures == 0)
   }
 
-  /// One secret in a million has one code for two steps in a row, for as long as they are near.
-  @Test func aCodeThatTwoStepsHaveIsAcceptedOnce() throws {
+  /// One secret in a million has the same code for two time steps in a row.
+  @Test func aCodeOfTwoTimeStepsIsAcceptedOnce() throws {
     let secret = "MNXWY3DJONUW63RAGAYDAMBTGM4DOOJU"
     let typed = code(UInt64(now / 30), secret: Array("collision 0000338794".utf8))
     #expect(typed == code(UInt64(now / 30) + 1, secret: Array("collision 0000338794".utf8)))
@@ -86,7 +86,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     }
   }
 
-  @Test func aCodeThatTwoCountersHaveIsAcceptedOnce() throws {
+  @Test func aCodeOfTwoCountersIsAcceptedOnce() throws {
     let secret = Array("collision 0000736268".utf8)
     let typed = code(5, secret: secret)
     #expect(typed == code(6, secret: secret))
@@ -98,7 +98,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     }
   }
 
-  @Test func afterAStepNoEarlierOneIsAccepted() throws {
+  @Test func noTimeStepBeforeTheLastAcceptedOneIsAccepted() throws {
     var trial = try Trial()
     #expect(try trial.check(code(steps: 1)) == .acceptedCode(device: 0))
     #expect(try trial.check(code(steps: 0)) == .refused(.reusedCode))
@@ -106,7 +106,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check(code(steps: 2), at: now + 30) == .acceptedCode(device: 0))
   }
 
-  @Test func aClockSetBackGivesNoCodeAgain() throws {
+  @Test func settingTheClockBackDoesNotAllowReplay() throws {
     var trial = try Trial()
     #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
     for back in [30, 60, 3600] as [Int64] {
@@ -116,19 +116,19 @@ private func wrongCode(at time: Int64 = now) -> String {
   }
 
   @Test(arguments: [0, 59, 2_147_483_640, 2_147_483_700, 4_294_967_290, 4_294_967_400, Int64.max] as [Int64])
-  func theYearDoesNotMatter(time: Int64) throws {
+  func codesAreAcceptedInAnyYear(time: Int64) throws {
     var trial = try Trial()
     #expect(try trial.check(code(UInt64(time / 30)), at: time) == .acceptedCode(device: 0))
     #expect(try trial.check(code(UInt64(time / 30)), at: time) == .refused(.reusedCode))
   }
 
-  @Test func beforeTheEpochNoCodeIsRight() throws {
+  @Test func noCodeIsAcceptedBeforeTheEpoch() throws {
     var trial = try Trial()
     #expect(try trial.check(code(0), at: -1) == .refused(.wrongCode(failures: 1)))
     #expect(try trial.check(code(0), at: Int64.min) == .refused(.wrongCode(failures: 2)))
   }
 
-  @Test(arguments: ["sha1", "sha256", "sha512"]) func everyKindOfClockBasedCodeIsAccepted(name: String) throws {
+  @Test(arguments: ["sha1", "sha256", "sha512"]) func everyKindOfTOTPCodeIsAccepted(name: String) throws {
     let algorithm: HashAlgorithm = name == "sha1" ? .sha1 : name == "sha256" ? .sha256 : .sha512
     for digits in [CodeDigits.six, .eight] {
       for period in [15, 30, 60, 299, 300] {
@@ -148,7 +148,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try eight.check(code(steps: 0)) == .refused(.wrongCode(failures: 1)))
   }
 
-  @Test func eachDeviceHasItsOwnCodesAndItsOwnUse() throws {
+  @Test func eachDeviceHasItsOwnCodesAndItsOwnState() throws {
     var trial = try Trial(devices: [totpDevice(), hotpDevice(counter: 5, secret: secret(2))])
     func other(_ counter: UInt64) -> String { code(counter, secret: [UInt8](repeating: 0, count: 19) + [2]) }
     #expect(try trial.check(other(5)) == .acceptedCode(device: 1))
@@ -161,7 +161,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(second.lastUsedAt == now)
   }
 
-  @Test func aCounterIsAcceptedSoFarAheadAndNeverBack() throws {
+  @Test func aCounterIsAcceptedWithinTheLookAheadAndNeverAgain() throws {
     for ahead in UInt64(0)...32 {
       var trial = try Trial(devices: [hotpDevice(counter: 100)])
       let verdict = try trial.check(code(100 + ahead))
@@ -177,7 +177,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check(code(109)) == .acceptedCode(device: 0))
   }
 
-  @Test func theLastCounterIsTheEnd() throws {
+  @Test func noCodeIsAcceptedAfterTheLastCounter() throws {
     let last = LoginState.highestCounter
     var trial = try Trial(devices: [hotpDevice(counter: last)])
     #expect(try trial.check(code(last)) == .acceptedCode(device: 0))
@@ -195,13 +195,13 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check("AAAAA-AAAAA") == .refused(.wrongCode(failures: 2)))
   }
 
-  @Test func withoutBackupCodesNoneIsAccepted() throws {
+  @Test func aPolicyWithoutBackupCodesRejectsThem() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
     trial.limits.acceptsBackupCodes = false
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .refused(.wrongCode(failures: 1)))
   }
 
-  @Test func anEightDigitCodeIsABackupCodeOnlyWhereItWasImported() throws {
+  @Test func eightDigitsAreABackupCodeOnlyIfImportedAsScratchCode() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
     #expect(try trial.check("12345678", hash: hash("a")) == .refused(.wrongCode(failures: 1)))
     #expect(try trial.check("12345678", hash: hash("b")) == .acceptedBackupCode(index: 1))
@@ -210,7 +210,7 @@ private func wrongCode(at time: Int64 = now) -> String {
 }
 
 @Suite struct ThrottleTests {
-  @Test func afterFiveFailuresTheDelayDoublesUpToAQuarterOfAnHour() throws {
+  @Test func afterFiveFailuresTheDelayDoublesUpTo15Minutes() throws {
     var trial = try Trial()
     var time = now
     let wrong = (0..<1000).map { String(format: 900_000 + $0) }
@@ -232,7 +232,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(until == 0)
   }
 
-  @Test func atAHundredFailuresCodesAreLocked() throws {
+  @Test func after100FailuresCodesAreLocked() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
     var time = now
     for failures in 1...100 {
@@ -247,7 +247,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check(code(steps: 0, at: time), at: time) == .acceptedCode(device: 0))
   }
 
-  @Test func whatIsReusedOrRefusedUnseenDoesNotCount() throws {
+  @Test func reusedAndThrottledCodesDoNotCount() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
     #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
     for _ in 0..<20 { #expect(try trial.check(code(steps: 0)) == .refused(.reusedCode)) }
@@ -259,7 +259,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
   }
 
-  @Test func anEightDigitBackupCodeIsTriedWhileCodesAreRefused() throws {
+  @Test func aScratchCodeIsAcceptedDuringThrottling() throws {
     for failures in [5, 99, 100, 5000] as [UInt32] {
       var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
       trial.state.failures = failures
@@ -272,7 +272,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     }
   }
 
-  @Test(arguments: [5, 100] as [UInt32]) func aHundredEightDigitGuessesAreTriedWhileCodesAreRefused(
+  @Test(arguments: [5, 100] as [UInt32]) func oneHundredScratchCodesAreTriedDuringThrottling(
     failures: UInt32
   ) throws {
     var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))", "backup-code \(hash("b"))"])
@@ -287,7 +287,7 @@ private func wrongCode(at time: Int64 = now) -> String {
       #expect(failuresThen == failures, "a guess locked the codes of the owner")
       #expect(until == now + 30)
     }
-    // From then on eight digits wait like the code of a device.
+    // After that, scratch codes are throttled too.
     for _ in 0..<3 { #expect(try trial.check("12345678", hash: hash("a")) == refused) }
     if failures < 100 {
       var patient = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
@@ -299,13 +299,13 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(guesses == 0)
   }
 
-  @Test func onlyAGuessOfAnEightDigitBackupCodeIsCountedAsOne() throws {
+  @Test func onlyAGuessAtAScratchCodeCountsAsGuess() throws {
     var trial = try Trial(backupCodes: ["scratch-code \(hash("a"))"])
-    // Not refused: it counts as every wrong code does.
+    // Without throttling it counts as a wrong code.
     #expect(try trial.check("12345678", hash: hash("x")) == .refused(.wrongCode(failures: 1)))
     trial.state.failures = 5
     trial.state.throttledUntil = now + 30
-    // Not hashed, since nobody has such a code; of ten characters; of a device; spent.
+    // No guesses: a reply without a hash, ten characters, a code of a device, a spent scratch code.
     _ = try trial.check("12345678")
     _ = try trial.check("AAAAA-AAAAA", hash: hash("x"))
     _ = try trial.check(wrongCode())
@@ -315,7 +315,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(guesses == 0)
   }
 
-  @Test func aServiceThatAllowsMoreDoesNotShortenTheWait() throws {
+  @Test func aServiceThatAllowsMoreFailuresDoesNotShortenTheWait() throws {
     var trial = try Trial()
     for _ in 1...8 {
       trial.state.throttledUntil = 0
@@ -329,13 +329,13 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(untilThen == until)
   }
 
-  @Test func aCodeThatIsOffByTimeCounts() throws {
+  @Test func aCodeOutsideTheWindowCounts() throws {
     var trial = try Trial()
     for _ in 0..<5 { #expect(try trial.check(code(steps: 5)) == .refused(.outsideWindow(steps: 5))) }
     #expect(try trial.check(code(steps: 0)) == .refused(.throttled(seconds: 30)))
   }
 
-  @Test func aClockSetBackDoesNotLengthenTheWait() throws {
+  @Test func settingTheClockBackDoesNotLengthenTheWait() throws {
     var trial = try Trial()
     for failures in 1...6 {
       #expect(
@@ -348,7 +348,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check(code(steps: 0, at: past + 60), at: past + 60) == .acceptedCode(device: 0))
   }
 
-  @Test(arguments: [1, 2, 100] as [UInt32]) func asManyFailuresAreAllowedAsThePolicySays(allowed: UInt32) throws {
+  @Test(arguments: [1, 2, 100] as [UInt32]) func thePolicyLimitsFailures(allowed: UInt32) throws {
     var trial = try Trial()
     trial.limits.maximumFailures = allowed
     for failures in 1...allowed { #expect(try trial.check(wrongCode()) == .refused(.wrongCode(failures: failures))) }
@@ -356,7 +356,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(next == (allowed == 100 ? .refused(.locked) : .refused(.throttled(seconds: 30))))
   }
 
-  @Test func noNumbersInTheStateMakeItTrap() throws {
+  @Test func noStateTraps() throws {
     for failures in [0, 4, 5, 99, 100, UInt32.max] as [UInt32] {
       for until in [Int64.min, -1, 0, now, now + 30, Int64.max] as [Int64] {
         for time in [Int64.min, -1, 0, now, Int64.max] as [Int64] {
@@ -369,7 +369,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     }
   }
 
-  @Test func onlyWhatChangesTheStateIsSaved() {
+  @Test func onlyAChangedStateIsSaved() {
     let state = LoginState(generation: sampleGeneration)
     var cut = state
     cut.throttledUntil = 1
