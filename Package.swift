@@ -48,9 +48,7 @@ let package = Package(
     .target(
       name: "COpenSSL",
       cSettings: [
-        .define("SHARED", .when(traits: ["SharedCrypto"])),
-        // See copenssl_look_at_processor(), which the command calls as well.
-        .unsafeFlags(["-fno-plt"]),
+        .define("SHARED", .when(traits: ["SharedCrypto"]))
       ],
       // The shared library first: where there is one, it answers for everything, and nothing is taken out of the
       // archive behind it. scripts/check-module --shared-crypto sees to it.
@@ -108,6 +106,8 @@ let package = Package(
         "SystemFiles", "Verification",
       ],
       swiftSettings: strict),
+    .testTarget(name: "HostAccessTests", dependencies: ["HostAccess", "LoginPolicy"], swiftSettings: strict),
+    .testTarget(name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor"], swiftSettings: strict),
     .testTarget(
       name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
     // Writes the options of the policy into the pages, for scripts/option-tables.

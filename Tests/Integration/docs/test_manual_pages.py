@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from rig.documentation import help_of, options_of_the_policy, subcommands
+from rig.documentation import help_of, subcommands
 from rig.machine import CHECKOUT, PRODUCT
 from rig.process import run
 
@@ -53,20 +53,6 @@ def test_the_page_names_nothing_that_is_not_there():
     listed = source.partition(".Ss Subcommands")[2].partition(".Ss ")[0]
     named = re.findall(r"^\.It Cm ([a-z-]+(?: [a-z-]+)?)(?: (?:Op )?Ar .*)?$", listed, re.MULTILINE)
     assert named and {tuple(name.split()) for name in named} <= {tuple(words) for words in found}
-
-
-# Options that stand in the one place alone.
-ARGUMENTS_ALONE = {"conf"}
-FILE_ALONE = {"issuer", "require_password", "allow_disable", "notify"}
-
-
-@pytest.mark.parametrize("name,elsewhere", [("pam_twofactor.8", FILE_ALONE), ("twofactor.conf.5", ARGUMENTS_ALONE)])
-def test_every_option_of_the_policy_is_in_its_page_and_nothing_else(name, elsewhere):
-    options = set(options_of_the_policy())
-    assert len(options) >= 23 and ARGUMENTS_ALONE | FILE_ALONE <= options
-    source = PAGES[name].read_text().partition(".Sh RESULTS")[0].partition(".Sh FILES")[0]
-    tagged = re.findall(r"^\.It Cm ([a-z_]+)", source, re.MULTILINE)
-    assert sorted(tagged) == sorted(options - elsewhere)
 
 
 def test_every_message_to_the_user_is_in_the_modules_page():

@@ -155,7 +155,7 @@ def test_no_moment_is_without_the_module(tmp_path):
 # What scripts/test and scripts/virtual-machine do not know is pytest's.
 @pytest.mark.parametrize(
     "script",
-    "benchmark build check-module clean-root demo dependencies install package sandbox uninstall".split(),
+    "benchmark build check-module clean-root demo dependencies install option-tables package sandbox uninstall".split(),
 )
 def test_help_is_there_and_a_wrong_option_is_a_usage_error_of_one_line(script):
     assert run_script(script, "--help").stdout.startswith(f"Usage: scripts/{script}")
