@@ -1,7 +1,7 @@
 internal import CSystem
 internal import FixedMemory
 
-/// A numeric IPv4 or IPv6 address. Host names are rejected: whoever controls their DNS chooses the address.
+/// A numeric IPv4 or IPv6 address. Host names are rejected: their DNS zone chooses the address.
 public struct NetworkAddress: Equatable, Sendable {
   /// The bytes of an IPv6 address, or of an IPv4-mapped one (RFC 4291 section 2.5.5.2).
   public private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)

@@ -136,7 +136,7 @@ extension Login {
     _ policy: borrowing Policy, isTrial: Bool
   ) throws(EnrollmentFailure) -> Outcome {
     codeLength = reply.usualLength
-    // Many passwords end in ten characters that could be a backup code, which nobody can guess. In a trial they do not
+    // Many passwords end in ten characters that could be a backup code, which cannot be guessed. In a trial they do not
     // count against the owner of such a password.
     let check = try CodeCheck(
       reply, in: directory, limits: policy.limits, graceKey: graceKey(policy),

@@ -48,11 +48,11 @@ struct ModuleArguments {
 
   /// The path of the last `conf=` argument, NUL-terminated; nil if there is none. The file must exist.
   private var namedFile: UnsafePointer<CChar>? {
+    // SAFETY: every argument is NUL-terminated, and the found ones are longer than the name.
     var path: UnsafePointer<CChar>?
     let name: Literal = "conf="
     var indices = Counter(to: count)
     while let index = indices.next() {
-      // SAFETY: the argument is NUL-terminated, and longer than the name.
       guard let text = unsafe text(at: index), unsafe span(of: text).starts(with: "conf=/") else { continue }
       unsafe path = text + name.byteCount
     }
@@ -60,16 +60,16 @@ struct ModuleArguments {
   }
 
   private func text(at index: Int) -> UnsafePointer<CChar>? {
-    guard index >= 0, index < count, let values = unsafe values else { return nil }
     // SAFETY: the index is less than the count.
+    guard index >= 0, index < count, let values = unsafe values else { return nil }
     return unsafe values[index]
   }
 
   /// The bytes of a NUL-terminated argument, or of its end; empty for nil.
   @_lifetime(borrow self)
   private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
-    guard let text = unsafe text else { return Literal("").bytes }
     // SAFETY: the argument ends with NUL, and lives as long as the call to the module.
+    guard let text = unsafe text else { return Literal("").bytes }
     let start = unsafe UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
     return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: strlen(text)).span, borrowing: self)
   }

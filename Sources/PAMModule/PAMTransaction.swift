@@ -131,9 +131,9 @@ struct PAMTransaction {
     _ prompt: borrowing ByteText, echoes: Bool, limit: Int
   ) throws(ConversationFailure) -> SecretBuffer {
     guard prompt.hasMemory, var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
+    // SAFETY: a response contains a NUL-terminated string or NULL, and is freed after the string was copied.
     var response: UnsafeMutablePointer<pam_response>?
     let status = unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, prompt, &response)
-    // SAFETY: a response contains a NUL-terminated string or NULL.
     if let text = unsafe response?.pointee.resp {
       _ = unsafe answer.append(Span(_unsafeBytes: UnsafeRawBufferPointer(start: text, count: strlen(text))))
     }
@@ -153,8 +153,8 @@ struct PAMTransaction {
 
   /// Wipes and frees a response, which belongs to the module whatever the status (pam_conv(3)).
   private func free(_ response: UnsafeMutablePointer<pam_response>?) {
-    guard let response = unsafe response else { return }
     // SAFETY: the application allocated both with malloc, and the string ends with NUL.
+    guard let response = unsafe response else { return }
     if let text = unsafe response.pointee.resp {
       unsafe explicit_bzero(text, strlen(text))
       unsafe CSystem.free(text)

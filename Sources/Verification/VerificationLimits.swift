@@ -12,8 +12,8 @@ public struct VerificationLimits: Equatable, Sendable {
   /// Whether backup codes are accepted.
   public var acceptsBackupCodes = true
 
-  /// Failures assumed if the state was lost. It leaves one guess before throttling, so that nobody gains guesses by
-  /// losing the state.
+  /// Failures assumed if the state was lost. One guess is left before throttling, so losing the state gains no
+  /// guesses.
   public var failuresAfterLoss: UInt32 { maximumFailures &- 1 }
 
   /// The default limits.
