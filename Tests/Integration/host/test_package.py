@@ -147,6 +147,16 @@ def test_lintian_has_nothing_to_say(package):
     run("lintian", "--allow-root", "--fail-on", "error,warning", package, timeout=100)
 
 
+def test_the_package_the_command_and_the_changelog_have_one_version(package):
+    of_package = run("dpkg-deb", "-f", package, "Version").stdout.strip()
+    of_command = run(PRODUCT / "twofactor", "--version").stdout.strip()
+    headings = re.findall(r"(?m)^## (.*)$", (CHECKOUT / ".github/CHANGELOG.md").read_text())
+    assert of_package == of_command
+    assert headings[0] == "[Unreleased]" and re.fullmatch(
+        rf"\[{re.escape(of_command)}\] - \d{{4}}-\d\d-\d\d", headings[1]
+    )
+
+
 def test_it_needs_no_more_than_it_says(package):
     """And no less: what the command loads by itself is among it."""
     fields = run("dpkg-deb", "-f", package, "Depends", status=None).stdout
