@@ -41,7 +41,7 @@ def test_a_module_that_is_right_passes(tmp_path, declarations):
 
 
 WRONG = {
-    "a trap that is called": (TRAP, "trap()", [], "can trap, which kills its host, in 1 places"),
+    "a trap that is called": (TRAP, "trap()", [], "can trap, which kills the host program, in 1 places"),
     "a trap behind a pointer": (TRAP + "int (*volatile call)(void) = trap;", "call()", [], "can trap"),
     "another export": ("int another(void) { return 1; }", "1", [], "exports 'another pam_sm_authenticate"),
     "the environment": ("", "getenv(*v) != 0", [], "calls getenv"),
