@@ -1,19 +1,21 @@
-/// Why a text of another program cannot be used. Nothing of the text itself is in it: it may be secret.
+/// Why an imported text cannot be used. It quotes nothing of the text, which may be secret.
 package struct FormatProblem: Error, Equatable {
-  /// The line, counted from 1; nil where it is about no line.
+  /// The line, counted from 1; nil if the problem concerns no single line.
   package var line: Int?
-  /// What is wrong: lower case, no full stop.
+  /// Lower case, no full stop.
   package let message: String
-  /// What to do about it, or nil.
   package let hint: String?
 
-  /// A problem in a line.
   package init(line: Int? = nil, _ message: String, hint: String? = nil) {
     self.line = line
     self.message = message
     self.hint = hint
   }
 
-  /// The problem in one line: `line 3: the key is not Base32`.
+  /// The problem with its line: `line 3: the key is not Base32`.
   package var text: String { line.map { "line \($0): \(message)" } ?? message }
+
+  static let sevenDigits = FormatProblem("seven-digit codes are not supported, only six and eight digits")
+  static let counterOutOfRange = FormatProblem("the counter is out of range")
+  static let outOfMemory = FormatProblem("out of memory")
 }

@@ -2,27 +2,26 @@ import Enrollment
 import FixedMemory
 import OneTimePassword
 
-/// What a file `.google_authenticator` of google-authenticator's PAM module says: the key in the first line, then
-/// options, each in a line that begins with `" `, and scratch codes. (The module's own description is its file
-/// `FILEFORMAT`; what it does not say was seen with the module.)
+/// A parsed `.google_authenticator` file: the key in the first line, then scratch codes and options, which begin with
+/// `" `. Source: `FILEFORMAT` of google-authenticator-libpam, and tests with the module.
 package struct GoogleAuthenticatorFile {
   package let key: SharedKey
-  /// A counter where there is one, else the clock.
+  /// HOTP if the file contains a counter.
   package private(set) var kind = Device.Kind.totp(period: 30)
-  /// The time steps whose codes were used, as `DISALLOW_REUSE` has them.
+  /// The time steps of used codes, from `DISALLOW_REUSE`.
   package private(set) var usedSteps: [UInt64] = []
-  /// The scratch codes: eight digits each.
+  /// Eight digits each.
   package private(set) var scratchCodes: [String] = []
-  /// How many codes `WINDOW_SIZE` accepts at a time; nil where it is not there.
+  /// The number of codes that `WINDOW_SIZE` accepts at a time.
   package private(set) var windowSize: Int?
-  /// How many logins `RATE_LIMIT` allows, and in how many seconds; nil where it is not there.
+  /// The number of logins that `RATE_LIMIT` allows in a number of seconds.
   package private(set) var rateLimit: (logins: Int, seconds: Int)?
-  /// By how many steps `TIME_SKEW` has the phone's clock be ahead.
+  /// The steps by which the phone's clock is ahead, from `TIME_SKEW`.
   package private(set) var timeSkew: Int64 = 0
-  /// The names of the other options that are there, each once, in their order; nil for one that has no name.
+  /// The names of the other options, in order without repetition; nil for an option without a name.
   package private(set) var otherOptions: [String?] = []
 
-  /// Options that are gathered one by one before it is known what they come to.
+  /// The options that decide ``kind``.
   private struct Options {
     var hasClock = false
     var step: Int64 = 30
@@ -30,12 +29,11 @@ package struct GoogleAuthenticatorFile {
     var seen: Set<String> = []
   }
 
-  /// Reads the bytes of a file.
+  /// Parses a file.
   ///
-  /// - Throws: What is wrong and in which line: what the module itself would stumble over, and what no login here
-  ///   could use.
+  /// - Throws: A problem for text that google-authenticator's module rejects, or that no login here could use.
   package init(parsing text: Span<UInt8>) throws(FormatProblem) {
-    guard text.firstIndex(of: 0) == nil else { throw FormatProblem("there is a NUL in it") }
+    guard text.firstIndex(of: 0) == nil else { throw FormatProblem("it contains a NUL byte") }
     var lines = TextLines()
     guard let first = lines.next(in: text) else { throw FormatProblem("it is empty") }
     do throws(FormatProblem) {
@@ -54,19 +52,19 @@ package struct GoogleAuthenticatorFile {
     try decideKind(options)
   }
 
-  /// A counter goes before the clock, and without either the module accepts scratch codes alone.
+  /// A counter overrides TOTP_AUTH. Without either, google-authenticator's module accepts only scratch codes.
   private mutating func decideKind(_ options: Options) throws(FormatProblem) {
     if options.counter > 0 {
       kind = .hotp(counter: options.counter)
     } else if options.hasClock {
       guard TimeStep.periods.contains(options.step) else {
-        throw FormatProblem("codes that last \(options.step) seconds are not supported: 15 is the least")
+        throw FormatProblem("a period of \(options.step) seconds is not supported; the minimum is 15")
       }
       kind = .totp(period: options.step)
     } else {
       throw FormatProblem(
-        "there is neither TOTP_AUTH nor HOTP_COUNTER in it, so no code of an app is good",
-        hint: #"for codes that change with the clock, a copy with the line: " TOTP_AUTH"#)
+        "it contains neither TOTP_AUTH nor HOTP_COUNTER, so app codes are off",
+        hint: #"for time-based codes, add this line to a copy of the file: " TOTP_AUTH"#)
     }
   }
 
@@ -75,13 +73,12 @@ package struct GoogleAuthenticatorFile {
   ) throws(FormatProblem) {
     guard let first = words.first else { return }
     guard text[line.range.lowerBound] == UInt8(ascii: "\"") else { return try readScratchCode(words, of: text) }
-    // Another program's line may begin with a quote and go on with anything.
     guard first.count == 1, words.count > 1, let name = text.text(words[1]), Self.isName(name) else {
       if !otherOptions.contains(nil) { otherOptions.append(nil) }
       return
     }
     let values = Array(words.dropFirst(2))
-    // The module takes the first of two; used codes are used wherever they stand.
+    // The module uses the first of repeated options; DISALLOW_REUSE accumulates.
     guard options.seen.insert(name).inserted || name == "DISALLOW_REUSE" else { return }
     switch name {
     case "TOTP_AUTH": options.hasClock = true
@@ -121,7 +118,7 @@ package struct GoogleAuthenticatorFile {
   ) throws(FormatProblem) -> UInt64 {
     guard values.indices.contains(index), let number = text.text(values[index]).flatMap(UInt64.init),
       range.contains(number)
-    else { throw FormatProblem("\(name) is not followed by numbers of \(range.lowerBound) to \(range.upperBound)") }
+    else { throw FormatProblem("\(name) needs numbers from \(range.lowerBound) to \(range.upperBound)") }
     return number
   }
 
@@ -133,17 +130,14 @@ package struct GoogleAuthenticatorFile {
     guard let number = values.first.flatMap({ text.text($0) }).flatMap(Int64.init),
       (-1_000_000...1_000_000).contains(number)
     else {
-      throw FormatProblem("TIME_SKEW is not followed by a number")
+      throw FormatProblem("TIME_SKEW needs a number from -1000000 to 1000000")
     }
     return number
   }
 
-  /// The device, with what was used of it.
-  ///
-  /// - Parameter now: Seconds since the epoch.
-  /// - Returns: The device.
-  package func device(now: Int64) -> ImportedDevice {
-    var device = ImportedDevice(kind: kind, key: key)
+  /// The device with its used codes. `now` is in seconds since the epoch.
+  package func device(now: Int64) -> DeviceDraft {
+    var device = DeviceDraft(key: key, kind: kind)
     if case .totp(let period) = kind, let last = usedSteps.max() {
       device.nextStep = last + 1
       device.lastUsedAt = min(now, Int64(last) * period)

@@ -1,30 +1,28 @@
 import Enrollment
 import FixedMemory
+import Glibc
 import OneTimePassword
 
-/// What a users file of pam_oath says: a line for each token, `TYPE USER PASSWORD KEY [COUNTER [CODE [TIME]]]`. Lines
-/// that begin with anything but a type are comments (liboath, `usersfile.c`; its `oath_authenticate_usersfile`).
+/// A parsed users file of pam_oath: one token a line, `TYPE USER PASSWORD KEY [COUNTER [CODE [TIME]]]`. Lines without
+/// a type are comments. Source: `oath_authenticate_usersfile` in `usersfile.c` of liboath.
 package struct OATHUsersFile {
-  /// One line that has a type.
+  /// One token line.
   package struct Entry {
-    /// The line, counted from 1.
+    /// Counted from 1.
     package let line: Int
-    /// Whose it is.
     package let user: String
-    /// The token, or why it cannot be used.
     package let token: Result<OATHToken, FormatProblem>
   }
 
-  /// The lines, in their order.
   package let entries: [Entry]
 
-  /// All users of the file, each once, in their order.
+  /// The users in the order of the file, without repetition.
   package let users: [String]
 
-  /// By the bytes of the name: to a String, two ways to write an accented letter are one, and they are two accounts.
+  /// Keyed by bytes: as Strings, two Unicode spellings of a name are equal, but they are two accounts.
   private let entriesOfUsers: [[UInt8]: [Entry]]
 
-  /// Reads the bytes of a file. What is wrong with one line is said there, so that it is no other user's trouble.
+  /// Parses a file. A problem stays in its entry and does not affect other users.
   package init(parsing text: Span<UInt8>) {
     var lines = TextLines()
     var entries: [Entry] = []
@@ -47,22 +45,170 @@ package struct OATHUsersFile {
     entriesOfUsers = Dictionary(grouping: entries) { Array($0.user.utf8) }
   }
 
-  /// The tokens of a user, in their order.
+  /// The tokens of a user, in the order of the file.
   ///
-  /// - Throws: What is wrong with the first line that cannot be used: a token that the user has is not left out.
+  /// - Throws: The first problem in the user's lines.
   package func tokens(of user: String) throws(FormatProblem) -> [OATHToken] {
     var tokens: [OATHToken] = []
     for entry in entriesOfUsers[Array(user.utf8)] ?? [] {
       let token = try entry.token.get()
       guard !tokens.contains(where: { $0.key.isEqual(to: token.key) }) else {
-        throw FormatProblem(line: entry.line, "the key is that of another line of this user")
+        throw FormatProblem(line: entry.line, "another line of this user has the same key")
       }
       tokens.append(token)
     }
     return tokens
   }
 
-  /// Whether a line that begins with this word is meant to be a token: of a type that pam_oath knows, or of one like
-  /// it.
+  /// Whether the word is a token type, possibly an unknown one.
   static func isType(_ word: Span<UInt8>) -> Bool { word.isEqual(to: "HOTP") || word.starts(with: "HOTP/") }
+}
+
+/// One token of a users file of pam_oath.
+package struct OATHToken {
+  package let kind: Device.Kind
+  package let digits: CodeDigits
+  package let key: SharedKey
+  /// The last used code; nil if the line has none.
+  package let lastCode: (value: UInt32, digits: CodeDigits)?
+  /// When ``lastCode`` was used, in seconds since the epoch; nil if the line has no time.
+  package let lastUsedAt: Int64?
+
+  /// Parses the words of a line.
+  init(_ words: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) {
+    let (period, typeDigits) = try Self.type(text.text(words[0]) ?? "")
+    guard words.count > 3 else { throw FormatProblem("the line is truncated; expected TYPE USER PASSWORD KEY") }
+    // - means no password, + one that another module checks.
+    guard ["-", "+"].contains(text.text(words[2])) else {
+      throw FormatProblem(
+        "tokens with a password of their own are not supported",
+        hint: "make it the password of the account, and replace it with - in a copy of the file")
+    }
+    key = try SharedKey(hexadecimal: text.slice(words[3]))
+    let counter = try words.count > 4 ? Self.counter(text.text(words[4])) : 0
+    lastCode = try words.count > 5 ? Self.code(text.text(words[5])) : nil
+    lastUsedAt = try words.count > 6 ? Self.time(text.text(words[6])) : nil
+    // pam_oath's module argument overrides the digits of the type, so the last used code decides.
+    digits = lastCode?.digits ?? typeDigits
+    kind = period.map { .totp(period: $0) } ?? .hotp(counter: counter)
+  }
+
+  /// The period in seconds (nil for HOTP) and the digits of a type.
+  private static func type(_ name: String) throws(FormatProblem) -> (Int64?, CodeDigits) {
+    var parts = name.split(separator: "/", omittingEmptySubsequences: false)[...]
+    parts = parts.dropFirst()
+    let period: Int64?
+    switch parts.popFirst() {
+    case nil, "E": period = nil
+    case "T30": period = 30
+    case "T60": period = 60
+    default:
+      throw FormatProblem("unknown token type", hint: "known types: HOTP, HOTP/E, HOTP/T30, HOTP/T60")
+    }
+    let digits: CodeDigits
+    switch parts.popFirst() {
+    case nil, "6": digits = .six
+    case "8": digits = .eight
+    case "7": throw .sevenDigits
+    default: throw FormatProblem("the number of digits in the token type must be 6 or 8")
+    }
+    guard parts.isEmpty else { throw FormatProblem("unexpected text after the number of digits in the token type") }
+    return (period, digits)
+  }
+
+  private static func counter(_ word: String?) throws(FormatProblem) -> UInt64 {
+    guard let counter = word.flatMap(UInt64.init), counter < LoginState.highestCounter else {
+      throw .counterOutOfRange
+    }
+    return counter
+  }
+
+  private static func code(_ word: String?) throws(FormatProblem) -> (UInt32, CodeDigits)? {
+    guard let word, word != "-" else { return nil }
+    if word.utf8.count == 7 { throw .sevenDigits }
+    guard let digits = UInt8(exactly: word.utf8.count).flatMap(CodeDigits.init),
+      word.utf8.allSatisfy({ $0.decimalDigit != nil }), let value = UInt32(word)
+    else { throw FormatProblem("the last code must have six or eight digits") }
+    return (value, digits)
+  }
+
+  /// Parses local time: `2026-01-31T12:00:00L`.
+  private static func time(_ word: String?) throws(FormatProblem) -> Int64 {
+    let problem = FormatProblem("the time of the last code must have the form 2026-01-31T12:00:00L")
+    let form = "0000-00-00T00:00:00L"
+    guard let word, word.utf8.count == form.utf8.count,
+      zip(word.utf8, form.utf8).allSatisfy({ $1 == UInt8(ascii: "0") ? $0.decimalDigit != nil : $0 == $1 })
+    else { throw problem }
+    let digits = word.utf8.map { Int32($0) - 0x30 }
+    func number(_ range: Range<Int>) -> Int32 { range.reduce(0) { $0 * 10 + digits[$1] } }
+    // SAFETY: mktime(3) accesses only the structure, and ignores its one pointer, tm_zone.
+    var time = unsafe tm()
+    unsafe (time.tm_year, time.tm_mon, time.tm_mday) = (number(0..<4) - 1900, number(5..<7) - 1, number(8..<10))
+    unsafe (time.tm_hour, time.tm_min, time.tm_sec) = (number(11..<13), number(14..<16), number(17..<19))
+    unsafe time.tm_isdst = -1
+    let seconds = unsafe mktime(&time)
+    guard seconds >= 0 else { throw problem }
+    return Int64(seconds)
+  }
+}
+
+extension OATHToken {
+  /// The number of counters after the noted one among which the last code is searched.
+  private static var counters: UInt64 { 1000 }
+
+  /// The number of time steps around the noted time among which the last code is searched; pam_oath's window is
+  /// configurable.
+  private static var steps: UInt64 { 100 }
+
+  /// The number of steps ahead of now that a login accepts with the largest window, plus one.
+  private static var furthestStep: UInt64 { 11 }
+
+  /// The device, on which the last code counts as used. `now` is in seconds since the epoch.
+  package func device(now: Int64) throws(FormatProblem) -> DeviceDraft {
+    guard let secret = key.sharedSecret(.sha1) else { throw .outOfMemory }
+    var kind = kind
+    var nextStep: UInt64 = 0
+    switch kind {
+    case .hotp(let counter): kind = .hotp(counter: next(counter, secret))
+    case .totp(let period): nextStep = next(period, secret, now: now)
+    }
+    var device = DeviceDraft(key: key, kind: kind, digits: digits)
+    device.nextStep = nextStep
+    if lastCode != nil, let lastUsedAt { device.lastUsedAt = min(lastUsedAt, now) }
+    return device
+  }
+
+  private func isLast(_ factor: UInt64, _ secret: borrowing SharedSecret) -> Bool {
+    guard let lastCode else { return false }
+    return secret.code(at: factor, digits: lastCode.digits) == lastCode.value
+  }
+
+  /// The counter after the last code. pam_oath notes the counter of the code itself.
+  private func next(_ counter: UInt64, _ secret: borrowing SharedSecret) -> UInt64 {
+    guard lastCode != nil else { return counter }
+    for distance in 0..<Self.counters where counter < LoginState.highestCounter - distance {
+      if isLast(counter + distance, secret) { return counter + distance + 1 }
+    }
+    return counter
+  }
+
+  /// The step after the last code, searched around the noted time and around now.
+  private func next(_ period: Int64, _ secret: borrowing SharedSecret, now: Int64) -> UInt64 {
+    guard lastCode != nil, let current = TimeStep(at: now, period: period)?.rawValue else { return 0 }
+    var next: UInt64 = 0
+    if let lastUsedAt, let noted = TimeStep(at: lastUsedAt, period: period)?.rawValue {
+      for distance in 0...Self.steps {
+        let earlier = noted - min(distance, noted)
+        // Of two matches at the same distance, the later one is the safe choice.
+        if isLast(noted + distance, secret) { next = noted + distance + 1 }
+        if next == 0, isLast(earlier, secret) { next = earlier + 1 }
+        if next > 0 { break }
+      }
+    }
+    // The time zone may have changed since the time was noted; the last code must not pass in any case.
+    for step in current - min(Self.furthestStep, current)...current + Self.furthestStep where step >= next {
+      if isLast(step, secret) { next = step + 1 }
+    }
+    return next
+  }
 }

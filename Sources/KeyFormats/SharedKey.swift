@@ -1,28 +1,24 @@
 import FixedMemory
 import OneTimePassword
 
-/// The shared secret of a device as it was found in the text of another program: its bytes, wiped when nobody
-/// needs them any more.
+/// The bytes of a shared secret, wiped with the last reference.
 package final class SharedKey {
   private let buffer: SecretBuffer
 
-  private init(_ buffer: consuming SecretBuffer) throws(FormatProblem) {
-    guard buffer.count > 0 else { throw FormatProblem("there is no key") }
-    guard buffer.count >= SharedSecret.lengths.lowerBound else {
+  /// Checks the length.
+  package init(_ buffer: consuming SecretBuffer) throws(FormatProblem) {
+    guard buffer.count > 0 else { throw FormatProblem("the key is empty") }
+    let shortest = SharedSecret.lengths.lowerBound
+    guard buffer.count >= shortest else {
       throw FormatProblem(
-        "the key has \(buffer.count) bytes, which is too short to be safe: \(SharedSecret.lengths.lowerBound) is the least"
-      )
+        "the key has \(buffer.count) bytes, which is too short to be safe; the minimum is \(shortest)")
     }
     self.buffer = buffer
   }
 
-  /// Reads Base32 as people and programs write it: in any case, with blanks and dashes between the characters and
-  /// with `=` at the end. Bits that make no whole byte do not count, whatever they are.
-  ///
-  /// - Parameters:
-  ///   - text: The key.
-  ///   - readsDigitsAsLetters: Whether 0, 1 and 8 are read as O, L and B, as google-authenticator's module does.
-  /// - Throws: What is wrong with it.
+  /// Parses Base32 in any case, with blanks and dashes between the characters and `=` at the end. Trailing bits that
+  /// do not fill a byte are ignored. With `readsDigitsAsLetters`, 0, 1 and 8 mean O, L and B, as in
+  /// google-authenticator's module.
   package convenience init(base32 text: Span<UInt8>, readsDigitsAsLetters: Bool = false) throws(FormatProblem) {
     var buffer = try Self.room()
     var bits: UInt32 = 0
@@ -48,17 +44,14 @@ package final class SharedKey {
     try self.init(buffer)
   }
 
-  /// Reads hexadecimal digits, in any case, with blanks, dashes and colons between them.
-  ///
-  /// - Parameter text: The key.
-  /// - Throws: What is wrong with it.
+  /// Parses hexadecimal digits in any case, with blanks, dashes and colons between them.
   package convenience init(hexadecimal text: Span<UInt8>) throws(FormatProblem) {
     var buffer = try Self.room()
     var high: UInt8?
     for index in text.indices {
       let byte = text[index]
       if byte.isBlank || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ":") { continue }
-      guard let value = Self.lowered(byte).hexDigit else { throw FormatProblem("the key is not hexadecimal") }
+      guard let value = byte.lowercased.hexDigit else { throw FormatProblem("the key is not hexadecimal") }
       if let first = high {
         try Self.add(first << 4 | value, to: &buffer)
         high = nil
@@ -70,17 +63,13 @@ package final class SharedKey {
     try self.init(buffer)
   }
 
-  /// Reads a key that a person typed, in Base32 or in hexadecimal, whichever it can be.
-  ///
-  /// - Parameter text: The key; `base32:` or `hex:` before it says what it is, and so does `0x`.
-  /// - Returns: The key.
-  /// - Throws: What is wrong with it.
+  /// Parses a typed key in Base32 or hexadecimal. A prefix `base32:`, `hex:` or `0x` names the encoding.
   package static func typed(_ text: Span<UInt8>) throws(FormatProblem) -> SharedKey {
-    for prefix in ["hex:", "0x"] where begins(text, prefix) {
+    for prefix in ["hex:", "0x"] where text.begins(with: prefix) {
       return try SharedKey(hexadecimal: text.slice(from: prefix.utf8.count))
     }
     let prefix = "base32:"
-    if begins(text, prefix) { return try SharedKey(base32: text.slice(from: prefix.utf8.count)) }
+    if text.begins(with: prefix) { return try SharedKey(base32: text.slice(from: prefix.utf8.count)) }
 
     var isBase32 = true
     var isHexadecimal = true
@@ -88,32 +77,42 @@ package final class SharedKey {
       let byte = text[index]
       if byte.isBlank || byte == UInt8(ascii: "-") { continue }
       isBase32 = isBase32 && (byte == UInt8(ascii: "=") || base32Value(byte, false) != nil)
-      isHexadecimal = isHexadecimal && (byte == UInt8(ascii: ":") || lowered(byte).hexDigit != nil)
+      isHexadecimal = isHexadecimal && (byte == UInt8(ascii: ":") || byte.lowercased.hexDigit != nil)
     }
     switch (isBase32, isHexadecimal) {
     case (true, true) where text.count > 0:
       throw FormatProblem(
-        "the key can be read as Base32 and as hexadecimal", hint: "say which it is: base32: or hex: before the key")
+        "the key is valid both as Base32 and as hexadecimal", hint: "type base32: or hex: before the key")
     case (false, false): throw FormatProblem("the key is neither Base32 nor hexadecimal")
     case (false, true): return try SharedKey(hexadecimal: text)
     default: return try SharedKey(base32: text)
     }
   }
 
-  /// The key ready for codes; nil where there is no memory.
-  package func sharedSecret(_ algorithm: HashAlgorithm) -> SharedSecret? {
-    buffer.sharedSecret(algorithm)
+  package func withBytes<Result: ~Copyable>(_ body: (Span<UInt8>) throws -> Result) rethrows -> Result {
+    try buffer.withBytes(body)
   }
 
-  /// The key in Base32, the way the project writes it.
-  package var base32: String { buffer.base32 }
+  /// The HMAC key; nil if out of memory.
+  package func sharedSecret(_ algorithm: HashAlgorithm) -> SharedSecret? {
+    withBytes { SharedSecret($0, algorithm: algorithm) }
+  }
 
-  /// Whether two devices would have the same key.
-  package func isEqual(to other: SharedKey) -> Bool { other.buffer.withBytes { buffer.isEqual($0) } }
+  /// The key in upper-case Base32 without padding.
+  package var base32: String {
+    withBytes { bytes in
+      guard var text = SecretBuffer(capacity: 2 * bytes.count), Base32.encode(bytes, into: &text) else { return "" }
+      return text.withBytes { $0.text(0..<$0.count) ?? "" }
+    }
+  }
+
+  package func isEqual(to other: SharedKey) -> Bool { other.withBytes { isEqual(to: $0) } }
+
+  package func isEqual(to other: Span<UInt8>) -> Bool { withBytes { $0.isEqualInConstantTime(to: other) } }
 
   private static func room() throws(FormatProblem) -> SecretBuffer {
     guard let buffer = SecretBuffer(capacity: SharedSecret.lengths.upperBound) else {
-      throw FormatProblem("out of memory")
+      throw .outOfMemory
     }
     return buffer
   }
@@ -125,7 +124,7 @@ package final class SharedKey {
   }
 
   private static func base32Value(_ byte: UInt8, _ readsDigitsAsLetters: Bool) -> UInt32? {
-    switch lowered(byte) {
+    switch byte.lowercased {
     case let letter where letter >= UInt8(ascii: "a") && letter <= UInt8(ascii: "z"):
       UInt32(letter - UInt8(ascii: "a"))
     case let digit where digit >= UInt8(ascii: "2") && digit <= UInt8(ascii: "7"):
@@ -136,29 +135,10 @@ package final class SharedKey {
     default: nil
     }
   }
-
-  private static func begins(_ text: Span<UInt8>, _ prefix: String) -> Bool {
-    guard text.count >= prefix.utf8.count else { return false }
-    for (index, byte) in prefix.utf8.enumerated() where lowered(text[index]) != byte { return false }
-    return true
-  }
-
-  private static func lowered(_ byte: UInt8) -> UInt8 {
-    byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
-  }
 }
 
 extension SecretBuffer {
-  fileprivate borrowing func sharedSecret(_ algorithm: HashAlgorithm) -> SharedSecret? {
-    SharedSecret(bytes, algorithm: algorithm)
-  }
-
-  fileprivate var base32: String {
-    guard var text = SecretBuffer(capacity: 2 * count), Base32.encode(bytes, into: &text) else { return "" }
-    return unsafe text.bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
-  }
-
-  fileprivate borrowing func withBytes<Result>(_ body: (Span<UInt8>) -> Result) -> Result { body(bytes) }
-
-  fileprivate borrowing func isEqual(_ other: Span<UInt8>) -> Bool { bytes.isEqualInConstantTime(to: other) }
+  fileprivate borrowing func withBytes<Result: ~Copyable>(
+    _ body: (Span<UInt8>) throws -> Result
+  ) rethrows -> Result { try body(bytes) }
 }

@@ -1,6 +1,7 @@
+import FixedMemory
+
 extension String {
-  /// The text with everything that a terminal could take for a command written as an escape: control
-  /// characters, and the marks that turn the direction of writing.
+  /// The text with every control character and direction mark escaped, so that a terminal cannot interpret it.
   package var printable: String {
     var result = ""
     for scalar in unicodeScalars {
@@ -14,9 +15,15 @@ extension String {
     return result
   }
 
-  /// Whether the text is safe to keep in one line of a file and to show: not empty, no control characters,
-  /// and no more than `limit` bytes of UTF-8.
+  /// Whether the text is not empty, contains no control characters and has at most `limit` bytes of UTF-8.
   package func isOneLine(upTo limit: Int) -> Bool {
     !isEmpty && utf8.count <= limit && printable == self
+  }
+}
+
+extension Literal {
+  /// The text as a string.
+  package var description: String {
+    String(decoding: (0..<byteCount).compactMap { byte(at: $0) }, as: UTF8.self)
   }
 }

@@ -1,12 +1,12 @@
 import FixedMemory
 
-/// A line of a text: where it stands, without its end.
+/// A line of a text, without its line ending.
 struct TextLine {
   /// Counted from 1.
   let number: Int
   let range: Range<Int>
 
-  /// Where the words are: what blanks divide.
+  /// The ranges of the words, which blanks separate.
   func words(in text: Span<UInt8>) -> [Range<Int>] {
     var words: [Range<Int>] = []
     var start: Int?
@@ -23,13 +23,11 @@ struct TextLine {
   }
 }
 
-/// Reads a text line by line; a line ends with a line feed, with a carriage return before it or not, and the last
-/// one may end with the text.
+/// Splits a text into lines that end with LF, CR LF or the end of the text.
 struct TextLines {
   private var position = 0
   private var number = 0
 
-  /// The next line, or nil at the end.
   mutating func next(in text: Span<UInt8>) -> TextLine? {
     guard position < text.count else { return nil }
     let end = text.firstIndex(of: UInt8(ascii: "\n"), from: position) ?? text.count
@@ -41,12 +39,21 @@ struct TextLines {
 }
 
 extension Span where Element == UInt8 {
-  /// The bytes of a range as text; nil where they are not UTF-8.
+  /// The bytes of a range as text; nil if they are not UTF-8.
   func text(_ range: Range<Int>) -> String? {
     String(validating: range.map { self[$0] }, as: UTF8.self)
   }
 
-  /// The bytes of a range.
   @_lifetime(copy self)
   func slice(_ range: Range<Int>) -> Span<UInt8> { slice(from: range.lowerBound, to: range.upperBound) }
+
+  /// Compares without case; the prefix is in lower case.
+  func begins(with prefix: String) -> Bool {
+    count >= prefix.utf8.count && prefix.utf8.enumerated().allSatisfy { self[$0.offset].lowercased == $0.element }
+  }
+}
+
+extension UInt8 {
+  /// The letter in lower case; other bytes unchanged.
+  var lowercased: UInt8 { self >= UInt8(ascii: "A") && self <= UInt8(ascii: "Z") ? self | 0x20 : self }
 }

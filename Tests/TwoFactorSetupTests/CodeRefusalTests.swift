@@ -6,13 +6,13 @@ import Verification
 @Suite struct CodeRefusalTests {
   @Test(
     arguments: [
-      (.noReply, "no code was typed"), (.malformedReply, "this is no code"),
+      (.noReply, "no code was typed"), (.malformedReply, "this is not a code"),
       (.wrongCode(failures: 1), "wrong code"),
       (.outsideWindow(steps: -3), "this code is right, but 90 seconds late"),
       (.outsideWindow(steps: 20), "this code is right, but 10 minutes early"),
       (.reusedCode, "this code was already used"),
       (.throttled(seconds: 30), "too many failed codes"),
-      (.locked, "too many failed codes, no more are looked at"),
+      (.locked, "too many failed codes; app codes are locked"),
     ] as [(Refusal, String)])
   func aRefusalIsDescribed(refusal: Refusal, message: String) {
     let refusal = CodeRefusal(refusal, period: 30)
@@ -22,11 +22,11 @@ import Verification
 
   @Test func aCounterIsAheadInCodesAndNotInTime() {
     let refusal = CodeRefusal(.outsideWindow(steps: 12), period: nil)
-    #expect(refusal.message == "this code is 12 ahead of the one expected")
+    #expect(refusal.message == "this code is 12 counters ahead of the expected one")
   }
 
   @Test func aLineOfTheTranscriptConsistsOfSentences() {
     let refusal = CodeRefusal(.reusedCode, period: 30)
-    #expect(refusal.line == "This code was already used. Wait for the next one; a backup code is good once.")
+    #expect(refusal.line == "This code was already used. Wait for the next one; a backup code works only once.")
   }
 }

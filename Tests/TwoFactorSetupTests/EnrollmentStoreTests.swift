@@ -1,13 +1,15 @@
 import Enrollment
 import FixedMemory
 import Glibc
+import HostAccess
 import KeyFormats
+import SystemFiles
 import Testing
 import Verification
 
 @testable import TwoFactorSetup
 
-/// An enrolment of the user who runs the tests, in a folder of its own.
+/// The store of the user who runs the tests, in a temporary folder.
 @Suite final class EnrollmentStoreTests {
   private let folder: String
   private let store: EnrollmentStore
@@ -27,9 +29,8 @@ import Verification
     unsafe rmdir(folder)
   }
 
-  private func draft(key: String? = nil, codes: [String] = []) -> CredentialDraft {
-    let parameters = DeviceParameters(name: "phone", kind: .totp(period: 30), algorithm: .sha1, digits: .six)
-    let device = CredentialDraft.Device(parameters: parameters, enabledAt: 1_000_000, key: key ?? self.key)
+  private func draft(key: String? = nil, codes: [String] = []) throws -> CredentialDraft {
+    let device = try device(named: "phone", key: key ?? self.key, .totp(period: 30), enabledAt: 1_000_000)
     return CredentialDraft(enabledAt: 1_000_000, devices: [device], backupCodeHashes: codes)
   }
 
@@ -43,18 +44,18 @@ import Verification
     #expect(status.enabledAt == nil && status.devices.isEmpty)
   }
 
-  @Test func anEnrolmentIsReadBackAsItWasMade() throws {
+  @Test func anEnrollmentIsReadBackUnchanged() throws {
     let codes = try BackupCodes(count: 2)
     try switchOn(draft(codes: codes.hashes()))
     let status = try store.status(now: 2_000_000)
     #expect(status.enabledAt == 1_000_000)
-    #expect(status.devices.map(\.parameters.name) == ["phone"])
+    #expect(status.devices.map(\.name) == ["phone"])
     #expect(status.devices.allSatisfy { $0.lastUsedAt == nil && $0.enabledAt == 1_000_000 })
     #expect(status.backupCodesLeft == 2)
     #expect(status.json.text.contains(#""enabled": true"#))
   }
 
-  @Test func aCodeIsUsedUpByAQuestionForIt() throws {
+  @Test func aCodeIsAcceptedOnce() throws {
     try switchOn(draft())
     let code = try typed(currentCode(key: key))
     #expect(try store.useUp(code) == nil)
@@ -69,14 +70,14 @@ import Verification
     #expect(try store.status(now: SystemClock.now).failures == 1)
   }
 
-  @Test func aBackupCodeIsGoodForOneQuestion() throws {
+  @Test func aBackupCodeIsAcceptedOnce() throws {
     let codes = try BackupCodes(count: 2)
     try switchOn(draft(codes: codes.hashes()))
     #expect(try store.useUp(typed(codes.codes[1].lowercased())) == 1)
     #expect(throws: SetupError.self) { try store.useUp(typed(codes.codes[1])) }
   }
 
-  @Test func newBackupCodesReplaceAllOldOnesAndNothingElse() throws {
+  @Test func newBackupCodesReplaceOnlyTheOldOnes() throws {
     let old = try BackupCodes(count: 3)
     try switchOn(draft(codes: old.hashes()))
     let code = try typed(currentCode(key: key))
@@ -92,14 +93,17 @@ import Verification
     #expect(try store.status(now: SystemClock.now).enabledAt == 1_000_000)
   }
 
-  private func device(named name: String, key: String) -> CredentialDraft.Device {
-    let parameters = DeviceParameters(name: name, kind: .totp(period: 60), algorithm: .sha256, digits: .eight)
-    return CredentialDraft.Device(parameters: parameters, enabledAt: 2_000_000, key: key)
+  private func device(
+    named name: String, key: String, _ kind: Device.Kind = .totp(period: 60), enabledAt: Int64 = 2_000_000
+  ) throws -> DeviceDraft {
+    var device = try DeviceDraft(name: name, key: SharedKey(base32: key.utf8.span), kind: kind)
+    device.enabledAt = enabledAt
+    return device
   }
 
-  private func names() throws -> [String] { try store.status(now: 0).devices.map(\.parameters.name) }
+  private func names() throws -> [String] { try store.status(now: 0).devices.map(\.name) }
 
-  @Test func devicesComeAndGoAndWhatIsUsedUpStaysSo() throws {
+  @Test func usedCodesStayUsedUpWhenDevicesAreAddedAndRemoved() throws {
     let codes = try BackupCodes(count: 2)
     try switchOn(draft(codes: codes.hashes()))
     let code = try typed(currentCode(key: key))
@@ -120,12 +124,10 @@ import Verification
     #expect(try store.useUp(typed(codes.codes[1])) == 0)
   }
 
-  @Test func whatADeviceUsedUpMovesWithIt() throws {
+  @Test func theUsedCodesOfADeviceMoveWithIt() throws {
     try switchOn(draft(key: "ABCDEFGHABCDEFGHABCDEFGHABCDEFGH"))
-    let second = CredentialDraft.Device(
-      parameters: DeviceParameters(name: "second", kind: .totp(period: 30), algorithm: .sha1, digits: .six),
-      enabledAt: 0, key: key)
-    try store.addDevice(second, state: LoginState(generation: .random())[device: 0])
+    let fresh = try LoginState(generation: .random())[device: 0]
+    try store.addDevice(device(named: "second", key: key, .totp(period: 30)), state: fresh)
     let code = try typed(currentCode(key: key))
     _ = try store.useUp(code)
     try store.removeDevice(named: "phone")
@@ -134,7 +136,7 @@ import Verification
     #expect(error?.message == "this code was already used")
   }
 
-  @Test func theLastDeviceStays() throws {
+  @Test func theLastDeviceCannotBeRemoved() throws {
     try switchOn(draft())
     let error = #expect(throws: SetupError.self) { try store.removeDevice(named: "phone") }
     #expect(error?.message == "phone is the only device")
@@ -142,7 +144,7 @@ import Verification
     #expect(try names() == ["phone"])
   }
 
-  @Test func aDeviceOfANameThatIsThereIsNotAdded() throws {
+  @Test func aSecondDeviceOfTheSameNameIsRejected() throws {
     try switchOn(draft())
     let fresh = try LoginState(generation: .random())[device: 0]
     #expect(throws: SetupError.self) { try store.addDevice(device(named: "phone", key: key), state: fresh) }
@@ -150,7 +152,7 @@ import Verification
     #expect(try store.useUp(typed(currentCode(key: key))) == nil)
   }
 
-  @Test func aCodeIsExaminedWithoutBeingUsedUpOrCounted() throws {
+  @Test func examiningACodeNeitherUsesItUpNorCountsIt() throws {
     let codes = try BackupCodes(count: 1)
     try switchOn(draft(codes: codes.hashes()))
     for _ in 0..<2 {
@@ -165,7 +167,7 @@ import Verification
     #expect(try store.status(now: 0).failures == 0)
   }
 
-  @Test func failuresAreForgotten() throws {
+  @Test func failuresCanBeReset() throws {
     try switchOn(draft())
     for _ in 0..<6 { _ = try? store.useUp(typed("00000-00000")) }
     #expect(try store.examine(typed("00000-00000")).reason == "throttled")
@@ -174,13 +176,13 @@ import Verification
     #expect(try store.useUp(typed(currentCode(key: key))) == nil)
   }
 
-  @Test func anotherEnrolmentTakesThePlaceOfTheOld() throws {
+  @Test func anEnrollmentReplacesTheOldOne() throws {
     try switchOn(draft())
     try switchOn(draft(key: "ABCDEFGHABCDEFGHABCDEFGHABCDEFGH"))
     #expect(throws: SetupError.self) { try store.useUp(typed(currentCode(key: key))) }
   }
 
-  @Test func whatNoLoginCanUseIsReplacedToo() throws {
+  @Test func anUnusableEnrollmentIsReplaced() throws {
     try switchOn(draft())
     unsafe truncate("\(store.directory)/credential", 10)
     guard case .unusable = try store.standing() else { throw Missing(what: "the expected case") }
@@ -189,15 +191,15 @@ import Verification
     #expect(try store.useUp(typed(currentCode(key: key))) == nil)
   }
 
-  @Test func switchedOffNothingIsLeft() throws {
+  @Test func switchingOffLeavesNoFiles() throws {
     try switchOn(draft())
     try store.switchOff()
     guard case .absent = try store.standing() else { throw Missing(what: "the expected case") }
-    #expect(unsafe rmdir(folder) == 0, "the folder is empty")
+    #expect(unsafe rmdir(folder) == 0, "the directory is empty")
     #expect(unsafe mkdir(folder, 0o700) == 0)
   }
 
-  @Test func filesAreTheUsersAloneWhateverTheMask() throws {
+  @Test func theUmaskDoesNotWidenTheModes() throws {
     let before = umask(0)
     defer { umask(before) }
     try switchOn(draft())

@@ -11,8 +11,7 @@ import Verification
   private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
   private func trial(_ kind: Device.Kind) throws -> EnrollmentTrial {
-    let parameters = DeviceParameters(name: "phone", kind: kind, algorithm: .sha1, digits: .six)
-    let device = CredentialDraft.Device(parameters: parameters, enabledAt: 0, key: key)
+    let device = try DeviceDraft(name: "phone", key: SharedKey(base32: key.utf8.span), kind: kind)
     return try EnrollmentTrial(
       CredentialDraft(enabledAt: 0, devices: [device]), generation: .random(), limits: VerificationLimits())
   }

@@ -21,7 +21,7 @@ import Verification
     }
   }
 
-  @Test func everythingThatTheProgramWritesIsRead() throws {
+  @Test func allOptionsOfTheProgramAreParsed() throws {
     let file = try file(
       "\" RATE_LIMIT 3 30 1700000000 1700000003", "\" WINDOW_SIZE 17", "\" DISALLOW_REUSE 56666670 56666667",
       "\" TOTP_AUTH", "\" STEP_SIZE 60", "\" TIME_SKEW -2", "\" RESETTING_TIME_SKEW 56666666-3",
@@ -38,52 +38,52 @@ import Verification
     #expect(device.nextStep == 56_666_671 && device.lastUsedAt == 56_666_670 * 60)
   }
 
-  @Test func aCounterGoesBeforeTheClock() throws {
+  @Test func aCounterOverridesTheClock() throws {
     #expect(try file("\" HOTP_COUNTER 7", "\" TOTP_AUTH").kind == .hotp(counter: 7))
     #expect(try file("\" HOTP_COUNTER 0", "\" TOTP_AUTH").kind == .totp(period: 30))
     #expect(try file("\" HOTP_COUNTER 7", "\" DISALLOW_REUSE 99").device(now: 1).nextStep == 0)
   }
 
-  @Test func linesEndAsTheyLike() throws {
+  @Test func allLineEndingsAreAccepted() throws {
     let text = "\(key)\r\n\" TOTP_AUTH\r\n\r\n\n12345678\r\n12345678"
     let file = try GoogleAuthenticatorFile(parsing: text.utf8.span)
     #expect(file.kind == .totp(period: 30) && file.scratchCodes == ["12345678"])
   }
 
-  @Test func theFirstOfTwoOptionsHoldsAndEveryUsedCode() throws {
+  @Test func theFirstOfRepeatedOptionsCountsAndUsedCodesAccumulate() throws {
     let file = try file(
       "\" WINDOW_SIZE 5", "\" WINDOW_SIZE 9", "\" DISALLOW_REUSE 1", "\" DISALLOW_REUSE 2", "\" TOTP_AUTH")
     #expect(file.windowSize == 5 && file.usedSteps == [1, 2])
   }
 
   @Test(arguments: [
-    ("", "it is empty"), ("\n\" TOTP_AUTH", "line 1: there is no key"),
+    ("", "it is empty"), ("\n\" TOTP_AUTH", "line 1: the key is empty"),
     ("\" TOTP_AUTH\n", "line 1: the key is not Base32"),
-    ("short\n\" TOTP_AUTH", "line 1: the key has 3 bytes, which is too short to be safe: 10 is the least"),
-    ("KEY", "there is neither TOTP_AUTH nor HOTP_COUNTER in it, so no code of an app is good"),
-    ("KEY\n\" TOTP_AUTH\n\" STEP_SIZE 10", "codes that last 10 seconds are not supported: 15 is the least"),
-    ("KEY\n\" TOTP_AUTH\n\" STEP_SIZE 61", "line 3: STEP_SIZE is not followed by numbers of 1 to 60"),
-    ("KEY\n\" STEP_SIZE\n\" TOTP_AUTH", "line 2: STEP_SIZE is not followed by numbers of 1 to 60"),
-    ("KEY\n\" WINDOW_SIZE 0", "line 2: WINDOW_SIZE is not followed by numbers of 1 to 100"),
-    ("KEY\n\" RATE_LIMIT 3", "line 2: RATE_LIMIT is not followed by numbers of 1 to 3600"),
-    ("KEY\n\" DISALLOW_REUSE 12 x", "line 2: DISALLOW_REUSE is not followed by numbers of 0 to 4294967295"),
+    ("short\n\" TOTP_AUTH", "line 1: the key has 3 bytes, which is too short to be safe; the minimum is 10"),
+    ("KEY", "it contains neither TOTP_AUTH nor HOTP_COUNTER, so app codes are off"),
+    ("KEY\n\" TOTP_AUTH\n\" STEP_SIZE 10", "a period of 10 seconds is not supported; the minimum is 15"),
+    ("KEY\n\" TOTP_AUTH\n\" STEP_SIZE 61", "line 3: STEP_SIZE needs numbers from 1 to 60"),
+    ("KEY\n\" STEP_SIZE\n\" TOTP_AUTH", "line 2: STEP_SIZE needs numbers from 1 to 60"),
+    ("KEY\n\" WINDOW_SIZE 0", "line 2: WINDOW_SIZE needs numbers from 1 to 100"),
+    ("KEY\n\" RATE_LIMIT 3", "line 2: RATE_LIMIT needs numbers from 1 to 3600"),
+    ("KEY\n\" DISALLOW_REUSE 12 x", "line 2: DISALLOW_REUSE needs numbers from 0 to 4294967295"),
     (
       "KEY\n\" DISALLOW_REUSE 18446744073709551615",
-      "line 2: DISALLOW_REUSE is not followed by numbers of 0 to 4294967295"
+      "line 2: DISALLOW_REUSE needs numbers from 0 to 4294967295"
     ),
-    ("KEY\n\" HOTP_COUNTER many", "line 2: HOTP_COUNTER is not followed by numbers of 0 to 9223372036854775807"),
-    ("KEY\n\" TIME_SKEW -9223372036854775808", "line 2: TIME_SKEW is not followed by a number"),
+    ("KEY\n\" HOTP_COUNTER many", "line 2: HOTP_COUNTER needs numbers from 0 to 9223372036854775807"),
+    ("KEY\n\" TIME_SKEW -9223372036854775808", "line 2: TIME_SKEW needs a number from -1000000 to 1000000"),
     ("KEY\n\" TOTP_AUTH\n1234567", "line 3: it is neither an option nor a scratch code of eight digits"),
     ("KEY\n\" TOTP_AUTH\n02345678", "line 3: it is neither an option nor a scratch code of eight digits"),
     ("KEY\n\" TOTP_AUTH\n12345678 x", "line 3: it is neither an option nor a scratch code of eight digits"),
     ("KEY\n\" TOTP_AUTH\nKEY", "line 3: it is neither an option nor a scratch code of eight digits"),
-    ("KEY\n\" TOTP_AUTH\0", "there is a NUL in it"),
+    ("KEY\n\" TOTP_AUTH\0", "it contains a NUL byte"),
   ])
-  func whatCannotBeUsedIsNamedWithItsLine(text: String, words: String) {
+  func invalidFilesAreRejectedWithTheLine(text: String, words: String) {
     #expect(problem(text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: key)) == words)
   }
 
-  @Test func whatThePolicyHoldsIsNamedWithItsLine() throws {
+  @Test func settingsOfThePolicyAreListedWithTheirLine() throws {
     let limits = VerificationLimits()
     let clock = try file(
       "\" WINDOW_SIZE 17", "\" RATE_LIMIT 4 30", "\" TOTP_AUTH", "\" LAST3 ::1 1", "\" NEW_OPTION 1", "\"nonsense",
@@ -91,29 +91,29 @@ import Verification
     let remarks = clock.remarks(limits: limits)
     #expect(remarks.map(\.setting) == ["window = 8", "max_failures = 4", "grace_period = SECONDS", nil, nil])
     #expect(
-      remarks[0].line == "WINDOW_SIZE 17 is the host's to decide; the line for /etc/security/twofactor.conf: window = 8"
-    )
+      remarks[0].line == "WINDOW_SIZE 17 is decided by the host's policy; "
+        + "the line for /etc/security/twofactor.conf: window = 8")
     #expect(remarks[0].lines.last == "    window = 8")
-    #expect(remarks[3].lines == ["  NEW_OPTION: not known, and left out."])
-    #expect(remarks[4].text.contains("no option"))
+    #expect(remarks[3].lines == ["  NEW_OPTION: unknown, ignored."])
+    #expect(remarks[4].text.contains("names no option"))
     #expect(remarks.flatMap(\.lines).allSatisfy { $0.count <= 80 })
 
     let counter = try file("\" WINDOW_SIZE 17", "\" HOTP_COUNTER 1").remarks(limits: limits)
     #expect(counter.map(\.setting) == ["look_ahead = 16"])
     let wide = try file("\" WINDOW_SIZE 100", "\" TOTP_AUTH").remarks(limits: limits)
-    #expect(wide[0].line.hasSuffix(": window = 10 (the nearest that there is)"))
+    #expect(wide[0].line.hasSuffix(": window = 10 (the nearest allowed value)"))
     let same = try file("\" WINDOW_SIZE 3", "\" TOTP_AUTH").remarks(limits: limits)
-    #expect(same[0].lines.last == "    window = 1  (as it is)")
+    #expect(same[0].lines.last == "    window = 1  (already in effect)")
   }
 
   @Test(arguments: [(1, "30 seconds ahead", false), (-4, "120 seconds behind", true)])
-  func aClockThatIsOffIsWarnedAbout(steps: Int, words: String, isRefused: Bool) throws {
+  func aClockOffsetIsReported(steps: Int, words: String, isRefused: Bool) throws {
     let remarks = try file("\" TOTP_AUTH", "\" TIME_SKEW \(steps)").remarks(limits: VerificationLimits())
     #expect(remarks.count == 1 && remarks[0].text.contains(words))
     #expect(remarks[0].text.contains("codes are refused") == isRefused)
   }
 
-  @Test func nothingIsRemarkedWhereThereIsNothing() throws {
+  @Test func aPlainFileHasNoRemarks() throws {
     #expect(try file("\" TOTP_AUTH", "\" DISALLOW_REUSE", "12345678").remarks(limits: VerificationLimits()).isEmpty)
   }
 }

@@ -48,13 +48,13 @@ import Testing
     ("HOTP/T30/8", .totp(period: 30), .eight), ("HOTP/T60", .totp(period: 60), .six),
     ("HOTP/T60/6", .totp(period: 60), .six), ("HOTP/T60/8", .totp(period: 60), .eight),
   ])
-  func everyTypeIsRead(type: String, kind: Device.Kind, digits: CodeDigits) throws {
+  func everyTypeIsParsed(type: String, kind: Device.Kind, digits: CodeDigits) throws {
     let token = try token("\(type) alice - \(Self.hexadecimal)\n")
     #expect(token.kind == kind && token.digits == digits && token.lastCode == nil && token.lastUsedAt == nil)
     #expect(token.key.base32 == "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
   }
 
-  @Test func linesOfOthersAndCommentsAreNoTrouble() throws {
+  @Test func otherUsersAndCommentsDoNotMatter() throws {
     let text = """
       # HOTP alice - 00
       anything goes
@@ -72,32 +72,35 @@ import Testing
   }
 
   @Test(arguments: [
-    ("HOTP alice -", "it ends early: TYPE USER PASSWORD KEY are needed"),
-    ("HOTP alice", "it ends early: TYPE USER PASSWORD KEY are needed"),
-    ("HOTP/T45 alice - KEY", "the type is not one that pam_oath knows"),
-    ("HOTP/ alice - KEY", "the type is not one that pam_oath knows"),
-    ("HOTP/T30/9 alice - KEY", "the type names a number of digits that pam_oath does not know"),
-    ("HOTP/T30/6/6 alice - KEY", "the type goes on after the number of digits"),
-    ("HOTP/E/7 alice - KEY", "codes of seven digits are not supported, only of six and of eight"),
-    ("HOTP alice - KEY 0 1234567", "codes of seven digits are not supported, only of six and of eight"),
-    ("HOTP alice pw KEY", "it has a password of its own, and there is none here beside that of the account"),
+    ("HOTP alice -", "the line is truncated; expected TYPE USER PASSWORD KEY"),
+    ("HOTP alice", "the line is truncated; expected TYPE USER PASSWORD KEY"),
+    ("HOTP/T45 alice - KEY", "unknown token type"),
+    ("HOTP/ alice - KEY", "unknown token type"),
+    ("HOTP/T30/9 alice - KEY", "the number of digits in the token type must be 6 or 8"),
+    ("HOTP/T30/6/6 alice - KEY", "unexpected text after the number of digits in the token type"),
+    ("HOTP/E/7 alice - KEY", "seven-digit codes are not supported, only six and eight digits"),
+    ("HOTP alice - KEY 0 1234567", "seven-digit codes are not supported, only six and eight digits"),
+    ("HOTP alice pw KEY", "tokens with a password of their own are not supported"),
     ("HOTP alice - 3132x", "the key is not hexadecimal"),
     ("HOTP alice - 313", "the key has an odd number of hexadecimal digits"),
-    ("HOTP alice - 31323334", "the key has 4 bytes, which is too short to be safe: 10 is the least"),
-    ("HOTP alice - KEY -1", "the counter is not a number that a counter can have"),
-    ("HOTP alice - KEY 18446744073709551614", "the counter is not a number that a counter can have"),
-    ("HOTP alice - KEY 0 12345x", "the last code is not one of six or eight digits"),
-    ("HOTP alice - KEY 0 123456 yesterday", "the time of the last code is not one, as 2026-01-31T12:00:00L"),
-    ("HOTP alice - KEY 0 123456 2026-01-31T12:00:00Z", "the time of the last code is not one, as 2026-01-31T12:00:00L"),
-    ("HOTP alice - KEY\nHOTP/T30 alice - KEY", "line 2: the key is that of another line of this user"),
+    ("HOTP alice - 31323334", "the key has 4 bytes, which is too short to be safe; the minimum is 10"),
+    ("HOTP alice - KEY -1", "the counter is out of range"),
+    ("HOTP alice - KEY 18446744073709551614", "the counter is out of range"),
+    ("HOTP alice - KEY 0 12345x", "the last code must have six or eight digits"),
+    ("HOTP alice - KEY 0 123456 yesterday", "the time of the last code must have the form 2026-01-31T12:00:00L"),
+    (
+      "HOTP alice - KEY 0 123456 2026-01-31T12:00:00Z",
+      "the time of the last code must have the form 2026-01-31T12:00:00L"
+    ),
+    ("HOTP alice - KEY\nHOTP/T30 alice - KEY", "line 2: another line of this user has the same key"),
   ])
-  func whatCannotBeUsedIsNamedWithItsLine(text: String, words: String) {
+  func invalidLinesAreRejectedWithTheirLine(text: String, words: String) {
     let text = text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: Self.hexadecimal)
     #expect(problem(text) == (words.hasPrefix("line ") ? words : "line 1: " + words))
   }
 
-  /// "é" as one character, and as a letter with an accent: two accounts to the user database.
-  @Test func namesAreWhatTheirBytesAre() throws {
+  /// "é" as one code point and as two: two accounts in the user database.
+  @Test func namesAreComparedByBytes() throws {
     let names = ["jos\u{E9}", "jose\u{301}"]
     let keys = [Self.hexadecimal, String(Self.hexadecimal.reversed())]
     let file = OATHUsersFile(parsing: zip(names, keys).map { "HOTP \($0) - \($1)\n" }.joined().utf8.span)
@@ -105,7 +108,7 @@ import Testing
     for name in names { #expect(try file.tokens(of: name).count == 1) }
   }
 
-  @Test func theLastCodeOfACounterIsUsed() throws {
+  @Test func theLastCodeOfACounterCountsAsUsed() throws {
     let now: Int64 = 1_700_000_000
     // pam_oath notes the counter of the code itself; look-ahead may have moved it.
     for (noted, used, next) in [(7, 7, 8), (0, 0, 1), (7, 12, 13)] as [(UInt64, UInt64, UInt64)] {
@@ -118,7 +121,7 @@ import Testing
   }
 
   @Test(arguments: [-3, -1, 0, 1, 4] as [Int64])
-  func theLastCodeOfAClockIsUsedAndEveryOneBeforeIt(steps: Int64) throws {
+  func theLastCodeOfAClockAndAllBeforeCountAsUsed(steps: Int64) throws {
     let now: Int64 = 1_700_000_000
     let used = UInt64(now / 30 + steps)
     // The time is when it was typed, and the code was early or late then.
@@ -129,7 +132,7 @@ import Testing
     #expect(try token("HOTP/T30 alice - \(Self.hexadecimal) 0 \(code(used))").device(now: now).nextStep == used + 1)
   }
 
-  @Test func aCodeOfLongAgoKeepsNobodyWaiting() throws {
+  @Test func anOldLastCodeDoesNotDelayTheNext() throws {
     let now: Int64 = 1_700_000_000
     let used = UInt64(now / 60 - 5000)
     let line = "HOTP/T60/8 alice - \(Self.hexadecimal) 0 \(try code(used, .eight)) \(local(now - 300_000))"
@@ -137,7 +140,7 @@ import Testing
     #expect(device.nextStep == used + 1 && device.lastUsedAt == now - 300_000)
   }
 
-  @Test func aCodeThatWasAcceptedProvesItsLength() throws {
+  @Test func theLastCodeDecidesTheNumberOfDigits() throws {
     let token = try token("HOTP/T30 alice - \(Self.hexadecimal) 0 \(code(1, .eight)) 2026-01-31T12:00:00L")
     #expect(token.digits == .eight)
   }

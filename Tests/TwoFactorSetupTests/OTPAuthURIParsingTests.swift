@@ -4,11 +4,11 @@ import OneTimePassword
 import Testing
 
 @Suite struct OTPAuthURIParsingTests {
-  private func parse(_ text: String) throws -> ParsedOTPAuthURI { try OTPAuthURI.parse(text.utf8.span) }
+  private func parse(_ text: String) throws -> OTPAuthURI { try OTPAuthURI(parsing: text.utf8.span) }
 
   private func problem(_ text: String) -> String? {
     do {
-      _ = try OTPAuthURI.parse(text.utf8.span)
+      _ = try OTPAuthURI(parsing: text.utf8.span)
       return nil
     } catch {
       return error.message
@@ -16,14 +16,13 @@ import Testing
   }
 
   @Test(arguments: [Device.Kind.totp(period: 30), .totp(period: 60), .hotp(counter: 0), .hotp(counter: 77)])
-  func whatIsWrittenIsReadAsItWas(kind: Device.Kind) throws {
+  func aRenderedURIParsesToTheSameDevice(kind: Device.Kind) throws {
     for algorithm in [HashAlgorithm.sha1, .sha256, .sha512] {
       for digits in [CodeDigits.six, .eight] {
-        let parameters = DeviceParameters(name: "x", kind: kind, algorithm: algorithm, digits: digits)
-        let text = OTPAuthURI(
-          device: parameters, key: "GEZDGNBVGY3TQOJQ", issuer: "Big Corp & Söhne", account: "al/ice@x?y#z%+"
-        ).text
-        let parsed = try parse(text)
+        let key = try SharedKey(base32: "GEZDGNBVGY3TQOJQ".utf8.span)
+        var device = DeviceDraft(key: key, kind: kind, algorithm: algorithm, digits: digits)
+        (device.issuer, device.account) = ("Big Corp & Söhne", "al/ice@x?y#z%+")
+        let parsed = try parse(device.uri)
         #expect(parsed.device.kind == kind && parsed.device.algorithm == algorithm && parsed.device.digits == digits)
         #expect(parsed.device.key.base32 == "GEZDGNBVGY3TQOJQ" && parsed.otherParameters.isEmpty)
         #expect(parsed.device.issuer == "Big Corp & Söhne" && parsed.device.account == "al/ice@x?y#z%+")
@@ -42,7 +41,7 @@ import Testing
     ("otpauth://totp/a:%CC%81b%20?secret=KEY", "a", "\u{301}b"),
     ("otpauth://totp/%00:%E2%80%AE?secret=KEY&issuer=%0A", nil, nil),
   ])
-  func theLabelIsReadAsAppsDo(text: String, issuer: String?, account: String?) throws {
+  func theLabelIsParsedAsInApps(text: String, issuer: String?, account: String?) throws {
     let device = try parse(
       text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: "GEZDGNBVGY3TQOJQ")
     ).device
@@ -55,11 +54,11 @@ import Testing
     "&&secret=GEZDGNBVGY3TQOJQ===&", "algorithm=HmacSHA1&digits=6&period=30&counter=x&secret=GEZDGNBVGY3TQOJQ",
     "secret=%47EZDGNBVGY3TQOJQ#fragment?secret=x",
   ])
-  func theKeyIsReadAsAppsWriteIt(query: String) throws {
+  func theKeyIsParsedAsAppsWriteIt(query: String) throws {
     #expect(try parse("otpauth://totp/x?\(query)").device.key.base32 == "GEZDGNBVGY3TQOJQ")
   }
 
-  @Test func parametersThatSayNothingHereAreNamed() throws {
+  @Test func ignoredParametersAreListed() throws {
     let parsed = try parse("otpauth://totp/x?image=http%3A%2F%2Fx&secret=GEZDGNBVGY3TQOJQ&lock=1&lock=2&a%0A=1&=&x")
     #expect(parsed.otherParameters == ["image", "lock", "x"])
   }
@@ -67,39 +66,39 @@ import Testing
   @Test(arguments: [
     ("", "it is not an otpauth URI"), ("otpauth://", "it is not an otpauth URI"),
     ("http://x", "it is not an otpauth URI"),
-    ("otpauth-migration://offline?data=x", "it is an app's export of several accounts"),
-    ("otpauth://steam/x?secret=KEY", "the URI is neither otpauth://totp/ nor otpauth://hotp/"),
-    ("otpauth://totp/x", "the URI has no secret"), ("otpauth://totp/x?secret=", "there is no key"),
-    ("otpauth://totp/x?secret=KEY&secret=KEY", "the parameter secret is there twice"),
+    ("otpauth-migration://offline?data=x", "exports of several accounts are not supported"),
+    ("otpauth://steam/x?secret=KEY", "the URI must begin with otpauth://totp/ or otpauth://hotp/"),
+    ("otpauth://totp/x", "the URI has no secret"), ("otpauth://totp/x?secret=", "the key is empty"),
+    ("otpauth://totp/x?secret=KEY&secret=KEY", "the parameter secret is repeated"),
     ("otpauth://totp/x?secret=KEY0", "the key is not Base32"),
-    ("otpauth://totp/x?secret=KEY%4", "a % is not followed by two hexadecimal digits"),
-    ("otpauth://totp/%zz?secret=KEY", "a % is not followed by two hexadecimal digits"),
+    ("otpauth://totp/x?secret=KEY%4", "invalid percent-encoding"),
+    ("otpauth://totp/%zz?secret=KEY", "invalid percent-encoding"),
     ("otpauth://totp/%ff?secret=KEY", "the label is not UTF-8"),
     ("otpauth://totp/x?secret=KEY&issuer=%ff", "the parameter issuer is not UTF-8"),
-    ("otpauth://totp/x?secret=KEY&digits=7", "codes of seven digits are not supported, only of six and of eight"),
-    ("otpauth://totp/x?secret=KEY&digits=-6", "codes of so many digits are not supported, only of six and of eight"),
-    ("otpauth://totp/x?secret=KEY&algorithm=MD5", "the algorithm is none of SHA1, SHA256 and SHA512"),
-    ("otpauth://totp/x?secret=KEY&period=10", "the period is not 15 to 300 seconds"),
-    ("otpauth://totp/x?secret=KEY&period=99999999999999999999", "the period is not 15 to 300 seconds"),
-    ("otpauth://hotp/x?secret=KEY&counter=-1", "the counter is not a number that a counter can have"),
+    ("otpauth://totp/x?secret=KEY&digits=7", "seven-digit codes are not supported, only six and eight digits"),
+    ("otpauth://totp/x?secret=KEY&digits=-6", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&algorithm=MD5", "the algorithm must be SHA1, SHA256 or SHA512"),
+    ("otpauth://totp/x?secret=KEY&period=10", "the period must be 15 to 300 seconds"),
+    ("otpauth://totp/x?secret=KEY&period=99999999999999999999", "the period must be 15 to 300 seconds"),
+    ("otpauth://hotp/x?secret=KEY&counter=-1", "the counter is out of range"),
     (
       "otpauth://hotp/x?secret=KEY&counter=18446744073709551615",
-      "the counter is not a number that a counter can have"
+      "the counter is out of range"
     ),
   ])
-  func whatCannotBeUsedIsNamed(text: String, words: String) {
+  func invalidURIsAreRejectedWithAReason(text: String, words: String) {
     let text = text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: "GEZDGNBVGY3TQOJQ")
     #expect(problem(text) == words)
   }
 
-  @Test func aCounterThatIsNotNamedBeginsAtZero() throws {
+  @Test func aMissingCounterIsZero() throws {
     let parsed = try parse("otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQ")
     #expect(parsed.lacksCounter && parsed.device.kind == .hotp(counter: 0))
     #expect(try !parse("otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQ&counter=0").lacksCounter)
     #expect(try !parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ").lacksCounter)
   }
 
-  @Test func severalStandALineEach() throws {
+  @Test func severalURIsAreParsedLineByLine() throws {
     let text = """
       # my accounts
 
@@ -108,7 +107,7 @@ import Testing
       """
     #expect(try OTPAuthURI.parse(lines: text.utf8.span).map(\.device.account) == ["a", "b"])
     for (text, words) in [
-      ("", "there is no URI in it"), ("#\n\n", "there is no URI in it"),
+      ("", "it contains no URI"), ("#\n\n", "it contains no URI"),
       ("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ\nx", "line 2: it is not an otpauth URI"),
     ] {
       let error = #expect(throws: FormatProblem.self) { try OTPAuthURI.parse(lines: text.utf8.span) }
@@ -127,7 +126,7 @@ import Testing
     ("\n\n", nil), ("HOTP/T30 alice", nil),
     ("\nGEZDGNBVGY3TQOJQ", nil), ("twofactor-credential 1\n", nil), ("{\"secret\": 1}", nil), ("\0", nil),
   ])
-  func aFormatIsKnownByItsLooks(text: String, format: KeyFileFormat?) {
+  func theFormatIsDetected(text: String, format: KeyFileFormat?) {
     #expect(KeyFileFormat(of: text.utf8.span) == format)
   }
 }

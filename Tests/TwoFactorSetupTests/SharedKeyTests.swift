@@ -17,28 +17,28 @@ import Testing
     "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "gezdgnbvgy3tqojqgezdgnbvgy3tqojq", "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ",
     "gezd-gnbv-gy3t-qojq-gezd-gnbv-gy3t-qojq", "\tGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ ====",
   ])
-  func base32IsReadAsPeopleWriteIt(text: String) throws {
+  func base32IsParsedAsPeopleWriteIt(text: String) throws {
     #expect(try SharedKey(base32: text.utf8.span).base32 == canonical)
   }
 
-  @Test func bitsThatMakeNoByteDoNotCount() throws {
+  @Test func trailingBitsAreIgnored() throws {
     // 26 characters are 16 bytes and two bits, which some programs fill.
     #expect(try SharedKey(base32: "ABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8.span).base32 == "ABCDEFGHIJKLMNOPQRSTUVWXYY")
   }
 
-  @Test func digitsAreReadAsLettersOnlyWhereTheirProgramDoes() throws {
+  @Test func digitsAreReadAsLettersOnlyOnRequest() throws {
     let text = "018018018018018018018018".utf8.span
     #expect(try SharedKey(base32: text, readsDigitsAsLetters: true).base32 == "OLBOLBOLBOLBOLBOLBOLBOLB")
     #expect(problem { try SharedKey(base32: "018018018018018018018018".utf8.span) } == "the key is not Base32")
   }
 
   @Test(arguments: [
-    ("", "there is no key"), ("====", "there is no key"), ("AB=CDEFGHIJKLMNOPQ", "the key is not Base32"),
+    ("", "the key is empty"), ("====", "the key is empty"), ("AB=CDEFGHIJKLMNOPQ", "the key is not Base32"),
     ("ABCDEFGHIJKLMN!P", "the key is not Base32"), ("ÄBCDEFGHIJKLMNOP", "the key is not Base32"),
-    ("ABCDEFGHIJKLMNO", "the key has 9 bytes, which is too short to be safe: 10 is the least"),
+    ("ABCDEFGHIJKLMNO", "the key has 9 bytes, which is too short to be safe; the minimum is 10"),
     (String(repeating: "A", count: 207), "the key is longer than 128 bytes"),
   ])
-  func whatIsNoBase32KeyIsRefused(text: String, words: String) {
+  func invalidBase32IsRejected(text: String, words: String) {
     #expect(problem { try SharedKey(base32: text.utf8.span) } == words)
   }
 
@@ -46,17 +46,17 @@ import Testing
     "3132333435363738393031323334353637383930", "31:32:33:34:35:36:37:38:39:30:31:32:33:34:35:36:37:38:39:30",
     "3132333435 3637383930 3132333435 3637383930",
   ])
-  func hexadecimalIsReadAsPeopleWriteIt(text: String) throws {
+  func hexadecimalIsParsedAsPeopleWriteIt(text: String) throws {
     #expect(try SharedKey(hexadecimal: text.utf8.span).base32 == canonical)
   }
 
   @Test(arguments: [
-    ("", "there is no key"), ("313", "the key has an odd number of hexadecimal digits"),
+    ("", "the key is empty"), ("313", "the key has an odd number of hexadecimal digits"),
     ("31323334353637383g30", "the key is not hexadecimal"),
-    ("313233", "the key has 3 bytes, which is too short to be safe: 10 is the least"),
+    ("313233", "the key has 3 bytes, which is too short to be safe; the minimum is 10"),
     (String(repeating: "0", count: 258), "the key is longer than 128 bytes"),
   ])
-  func whatIsNoHexadecimalKeyIsRefused(text: String, words: String) {
+  func invalidHexadecimalIsRejected(text: String, words: String) {
     #expect(problem { try SharedKey(hexadecimal: text.utf8.span) } == words)
   }
 
@@ -66,20 +66,20 @@ import Testing
     ("gezd gnbv gy3t qojq gezd gnbv gy3t qojq", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
     ("HEX:2222222222222222222222", "EIRCEIRCEIRCEIRCEI"), ("base32:2222222222222222", "2222222222222222"),
   ])
-  func aTypedKeyIsReadAsWhatItCanBe(text: String, key: String) throws {
+  func theEncodingOfATypedKeyIsDetected(text: String, key: String) throws {
     #expect(try SharedKey.typed(text.utf8.span).base32 == key)
   }
 
   @Test(arguments: [
-    ("2222222222222222", "the key can be read as Base32 and as hexadecimal"),
-    ("0G", "the key is neither Base32 nor hexadecimal"), ("", "there is no key"),
-    ("hex:", "there is no key"), ("base32:0x", "the key is not Base32"),
+    ("2222222222222222", "the key is valid both as Base32 and as hexadecimal"),
+    ("0G", "the key is neither Base32 nor hexadecimal"), ("", "the key is empty"),
+    ("hex:", "the key is empty"), ("base32:0x", "the key is not Base32"),
   ])
-  func aTypedKeyThatIsNoneOrTwoIsRefused(text: String, words: String) {
+  func anAmbiguousOrInvalidTypedKeyIsRejected(text: String, words: String) {
     #expect(problem { try SharedKey.typed(text.utf8.span) } == words)
   }
 
-  @Test func noKeyIsEverShownInAProblem() {
+  @Test func problemsDoNotQuoteTheKey() {
     for text in ["ABCDEFGHIJKLMN!P", "SECRET0", "hex:313233g", String(repeating: "Q", count: 300)] {
       let words = problem { try SharedKey.typed(text.utf8.span) } ?? ""
       #expect(!words.isEmpty && !words.contains("SECRET") && !words.contains("ABC") && !words.contains("QQQ"))

@@ -1,16 +1,17 @@
 import ArgumentParser
+import HostAccess
 
 /// `twofactor backup-codes`.
 struct BackupCodesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backup-codes",
-    abstract: "Replace all backup codes by new ones.",
+    abstract: "Replace all backup codes.",
     discussion: """
-      Asks for a code, from the app or one of the backup codes, and shows new backup codes. The old ones \
-      stop working at the moment when the new ones are stored.
+      Asks for a code from the app or a backup code, and shows new backup codes. The old ones stop working as \
+      soon as the new ones are stored.
       """)
 
-  @Option(help: ArgumentHelp("How many backup codes to make, 0 to 32.", valueName: "n"))
+  @Option(help: ArgumentHelp("The number of backup codes, 0 to 32.", valueName: "n"))
   var backupCodes = BackupCodes.defaultCount
 
   @Option(
@@ -18,20 +19,16 @@ struct BackupCodesCommand: ParsableCommand {
     completion: .file())
   var backupCodesFile: String?
 
-  @Flag(help: ArgumentHelp("Accepted for scripts; there is no yes/no question here.", visibility: .hidden))
+  @Flag(help: ArgumentHelp("Accepted for scripts; this subcommand asks no yes/no question.", visibility: .hidden))
   var yes = false
 
-  @Flag(help: "Replace a file that is there already.")
+  @Flag(help: "Replace an existing file.")
   var force = false
 
   @OptionGroup(title: "Common options")
   var common: CommonOptions
 
-  mutating func validate() throws {
-    guard BackupCodes.counts.contains(backupCodes) else {
-      throw ValidationError("--backup-codes is 0 to 32.")
-    }
-  }
+  mutating func validate() throws { try BackupCodes.validate(count: backupCodes) }
 
   func run() throws {
     let session = try Session(common, subcommand: "backup-codes")
@@ -54,7 +51,7 @@ struct BackupCodesCommand: ParsableCommand {
     }
     defer { session.tell(.newBackupCodes) }
     if !session.wantsJSON {
-      try session.show("The new backup codes are in force, and the old ones do not work any more.\n")
+      try session.show("The new backup codes are valid; the old ones no longer work.\n")
     }
   }
 

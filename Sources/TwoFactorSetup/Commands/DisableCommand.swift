@@ -1,20 +1,21 @@
 import ArgumentParser
 import Enrollment
+import HostAccess
+import SystemFiles
 
 /// `twofactor disable`.
 struct DisableCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "disable",
-    abstract: "Switch two-factor off.",
+    abstract: "Disable two-factor login.",
     discussion: """
-      Asks for your password and for a code, from the app or a backup code, and then erases the keys and \
-      the backup codes. From then on the password alone is enough. Where the host's policy enforces \
-      two-factor, it refuses.
+      Asks for your password and a code from the app or a backup code, then erases the keys and the backup \
+      codes. From then on the password alone is enough. It refuses if the host's policy enforces two-factor.
 
-      Without phone and backup codes, ask root, who is asked nothing: twofactor disable --user NAME
+      Without phone and backup codes, ask the administrator to run: twofactor disable --user NAME
       """)
 
-  @Flag(help: ArgumentHelp("Accepted for scripts; there is no yes/no question here.", visibility: .hidden))
+  @Flag(help: ArgumentHelp("Accepted for scripts; this subcommand asks no yes/no question.", visibility: .hidden))
   var yes = false
 
   @OptionGroup(title: "Common options")
@@ -25,7 +26,7 @@ struct DisableCommand: ParsableCommand {
     try session.requireEnrollment()
     guard session.subject.isManagedByRoot || !session.settings.enforcesTwoFactor(now: SystemClock.now) else {
       throw SetupError(
-        .notPermitted, "this host does not allow its users to switch two-factor off",
+        .notPermitted, "this host does not allow users to disable two-factor",
         hint: "for a new phone: twofactor enable --force; otherwise ask the administrator")
     }
     try session.checkPassword()

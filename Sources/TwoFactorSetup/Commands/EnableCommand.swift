@@ -1,24 +1,25 @@
 import ArgumentParser
 import Enrollment
+import HostAccess
+import SystemFiles
 
 /// `twofactor enable`.
 struct EnableCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "enable",
-    abstract: "Switch two-factor on.",
+    abstract: "Enable two-factor login.",
     discussion: """
       Asks for your password, shows a QR code for the app on your phone, asks for a code from the app to \
-      prove that it works, and gives you backup codes for the day when the phone is not at hand. Only then \
-      is two-factor switched on: stopping at any point before, as with Ctrl-C, leaves everything as it \
-      was.
+      prove that it works, and creates backup codes for when the phone is not at hand. Only then is \
+      two-factor enabled: Ctrl-C at any earlier point leaves everything as it was.
 
-      Any app for one-time codes will do: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
+      Any app for one-time codes works: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
 
-      For a token that has its key already: twofactor enable --type hotp --ask-key
+      For a token that already has a key: twofactor enable --type hotp --ask-key
       For provisioning, as root: twofactor enable --user NAME --no-confirm --yes --json
       """)
 
-  @Option(help: ArgumentHelp("What the device is called.", valueName: "name"))
+  @Option(help: ArgumentHelp("The name of the device.", valueName: "name"))
   var name = "phone"
 
   @OptionGroup(title: "Code options")
@@ -27,7 +28,7 @@ struct EnableCommand: ParsableCommand {
   @OptionGroup(title: "Key options")
   var key: KeyOptions
 
-  @Option(help: ArgumentHelp("How many backup codes to make, 0 to 32.", valueName: "n"))
+  @Option(help: ArgumentHelp("The number of backup codes, 0 to 32.", valueName: "n"))
   var backupCodes = BackupCodes.defaultCount
 
   @Option(
@@ -38,10 +39,10 @@ struct EnableCommand: ParsableCommand {
   @Flag(help: "Do not ask for a code from the app, for provisioning.")
   var noConfirm = false
 
-  @Flag(help: "Answer yes to the yes/no questions. A password or a code is still asked for.")
+  @Flag(help: "Answer yes/no questions with yes. Passwords and codes are still asked for.")
   var yes = false
 
-  @Flag(help: "Replace an enrolment, and files, that are there already.")
+  @Flag(help: "Replace an existing enrollment and existing files.")
   var force = false
 
   @OptionGroup(title: "Common options")
@@ -49,13 +50,43 @@ struct EnableCommand: ParsableCommand {
 
   mutating func validate() throws {
     try DeviceName.validate(name)
-    guard BackupCodes.counts.contains(backupCodes) else {
-      throw ValidationError("--backup-codes is 0 to 32.")
-    }
+    try BackupCodes.validate(count: backupCodes)
   }
 
   func run() throws {
     let session = try Session(common, subcommand: "enable")
-    try Enabling(session: session, options: self).run()
+    let standing = try session.store.standing()
+    try session.requireFree(standing, force: force)
+    try KeptFiles.requireAbsent(key.qrFile, backupCodesFile, unless: force, for: session.account)
+    try session.checkPassword()
+    // Nothing is enabled before the last step, and an error or a signal removes the files written so far.
+    try KeptFiles.keeping(for: session.account) { files in try enable(session, over: standing, &files) }
+    if !session.wantsJSON {
+      try session.show(
+        "\nTwo-factor is on. The next login asks for a code after the password."
+          + "\nTo undo it: twofactor disable\(session.userOption)\n")
+    }
+    session.tell(.switchedOn)
+  }
+
+  private func enable(_ session: Session, over standing: EnrollmentStore.Standing, _ files: inout KeptFiles) throws {
+    let now = SystemClock.now
+    let device = try session.newDevice(named: name, code, key, now: now)
+    let codes = try session.newBackupCodes(count: backupCodes)
+    let presentation = KeyPresentation(
+      device, heading: "Two-factor login for \(session.accountName)", options: key, session: session, force: force,
+      isKnown: code.askKey)
+    try presentation.writeFile(&files)
+    // Reported before the prompt, so that a program can compute the code.
+    if session.wantsJSON { try session.report(session.json(of: device, backupCodes: codes)) }
+    let state = try presentation.handOver(confirming: !noConfirm)
+    let handover = BackupCodesHandover(
+      session: session, codes: codes, file: backupCodesFile, issuer: device.issuer ?? session.hostIssuer, force: force,
+      asks: !yes, command: "twofactor enable")
+    try handover.run(&files)
+    let draft = CredentialDraft(enabledAt: now, devices: [device], backupCodeHashes: try codes.hashes())
+    try OutputStream.standardOutput.flush()
+    try files.checkForInterruption()
+    try session.store.switchOn(draft, state: state, over: standing)
   }
 }

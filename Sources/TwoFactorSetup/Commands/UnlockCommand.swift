@@ -1,15 +1,17 @@
 import ArgumentParser
 import Enrollment
 import Glibc
+import HostAccess
+import SystemFiles
 
 /// `twofactor unlock`.
 struct UnlockCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unlock",
-    abstract: "Forget the failed codes of an account. Root only.",
+    abstract: "Clear the failed codes of an account. Root only.",
     discussion: """
-      After too many failed codes no more are looked at for a while, and after a hundred none at all until a \
-      backup code is used. This ends that for the account that --user names.
+      After too many failed codes, app codes are refused for a while, and after a hundred until a backup code \
+      is used. This subcommand unlocks the account that --user names.
       """)
 
   @OptionGroup(title: "Common options")
@@ -18,12 +20,12 @@ struct UnlockCommand: ParsableCommand {
   func run() throws {
     guard getuid() == 0 else {
       throw SetupError(
-        .notPermitted, "only root may unlock an account", hint: "a backup code unlocks it too, at the next login")
+        .notPermitted, "only root may unlock an account", hint: "a backup code at the next login unlocks it too")
     }
     let session = try Session(common, subcommand: "unlock")
     try session.requireEnrollment()
     try session.store.forgetFailures()
     if session.wantsJSON { return try session.report(session.store.status(now: SystemClock.now).json) }
-    try session.show("Codes of \(session.accountName) are looked at again.\n")
+    try session.show("\(session.accountName) is unlocked; codes are accepted again.\n")
   }
 }

@@ -1,4 +1,11 @@
 import ArgumentParser
+import Enrollment
+import FixedMemory
+import HostAccess
+import KeyFormats
+import OneTimePassword
+import SystemFiles
+import Verification
 
 /// `twofactor verify`.
 struct VerifyCommand: ParsableCommand {
@@ -6,9 +13,9 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Check a code without using it up.",
     discussion: """
-      Asks for a code and says whether a login would accept it now, and if not, why: how far off a late or \
-      early code is, whether it was used, whether codes are not looked at for a while. Nothing is counted \
-      and nothing used up. The exit status is 1 where a login would refuse the code.
+      Asks for a code and says whether a login would accept it now, and if not, why: how late or early it is, \
+      whether it was already used, whether codes are throttled. The code is not used up, and a wrong one does \
+      not count. The exit status is 1 if a login would refuse the code.
       """)
 
   @OptionGroup(title: "Common options")
@@ -26,5 +33,107 @@ struct VerifyCommand: ParsableCommand {
     }
     if let refusal = result.refusal { throw refusal.error }
     try session.show(result.text + "\n")
+  }
+}
+
+/// The verdict of a login on a code, for `verify`.
+struct CodeVerification {
+  /// `totp`, `hotp` or `backup-code`; nil if refused.
+  var method: String?
+  /// The name of the device whose code it is.
+  var device: String?
+  /// The reason in the log; nil if accepted.
+  var reason: String?
+  /// The distance from the expected step or counter, negative for a late code; nil if unknown.
+  var offset: Int64?
+  var refusal: CodeRefusal?
+
+  var json: JSONValue {
+    .object([
+      ("valid", .bool(refusal == nil)), ("method", .optional(method)), ("reason", .optional(reason)),
+      ("offset_steps", offset.map(JSONValue.number) ?? .null),
+    ])
+  }
+
+  /// The sentences for an accepted code.
+  var text: String {
+    guard let device else { return "The backup code is right. It was not used up." }
+    let distance =
+      switch offset ?? 0 {
+      case 0: ""
+      case let steps where steps < 0: " It is \(-steps) late, which is allowed; check the clocks."
+      case let steps: " It is \(steps) early, which is allowed."
+      }
+    return "The code is right: \(device.printable).\(distance) It was not used up."
+  }
+
+  init(_ problem: Reply.Problem) {
+    refusal = CodeRefusal(problem)
+    reason = (problem.refusal ?? .malformedReply).consequences.reason.description
+  }
+
+  init(
+    _ verdict: Verdict, credential: borrowing Credential, before: LoginState, after: LoginState, now: Int64
+  ) {
+    switch verdict {
+    case .acceptedCode(let index):
+      guard let accepted = credential.device(at: index) else { return }
+      method = accepted.kind.name
+      device = String(decoding: credential.name(ofDeviceAt: index))
+      let used = after[device: index].nextFactor &- 1
+      switch accepted.kind {
+      case .totp(let period):
+        offset = TimeStep(at: now, period: period).map { Int64(truncatingIfNeeded: used &- $0.rawValue) }
+      case .hotp(let counter):
+        offset = Int64(truncatingIfNeeded: used &- max(counter, before[device: index].nextFactor))
+      }
+    case .acceptedBackupCode: method = "backup-code"
+    case .refused(let refused):
+      refusal = CodeRefusal(refused, period: credential.commonPeriod)
+      reason = refused.consequences.reason.description
+      if case .outsideWindow(let steps) = refused { offset = steps }
+    }
+  }
+}
+
+extension EnrollmentStore {
+  /// Verifies a reply as a login would, and changes nothing.
+  func examine(_ line: borrowing SecretBuffer) throws -> CodeVerification {
+    let reply: Reply
+    do throws(Reply.Problem) {
+      reply = try Reply(line.bytes)
+    } catch {
+      return CodeVerification(error)
+    }
+    // Hashed before the enrollment is read, as at a login: yescrypt is slow.
+    let setting = try read { credential, _ in String(decoding: credential.backupCodeSetting()) }
+    guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1) else {
+      throw SetupError.outOfMemory
+    }
+    if reply.backupCode.bytes.count > 0, !setting.isEmpty {
+      guard BackupCodeHash.make(reply.backupCode.bytes, setting: setting.utf8.span, into: &hash) else {
+        throw BackupCodes.cannotHash
+      }
+    }
+    return try verdict(on: reply, hash: hash, now: SystemClock.now)
+  }
+
+  private func verdict(
+    on reply: borrowing Reply, hash: borrowing SecretBuffer, now: Int64
+  ) throws -> CodeVerification {
+    try read { credential, state in
+      var after = state
+      let verdict = try verify(
+        reply, hash: hash.bytes, credential: credential, state: &after, limits: settings.limits, now: now)
+      return CodeVerification(verdict, credential: credential, before: state, after: after, now: now)
+    }
+  }
+}
+
+extension Credential {
+  /// The period of all devices in seconds; nil if they differ, or for HOTP.
+  var commonPeriod: Int64? {
+    let first = device(at: 0)?.kind.period
+    return (0..<deviceCount).allSatisfy { device(at: $0)?.kind.period == first } ? first : nil
   }
 }

@@ -1,25 +1,25 @@
 import CSetup
 import CSystem
 import FixedMemory
+import HostAccess
 
-/// New backup codes: what the user keeps, and what the host keeps to know them by.
+/// New backup codes, and their hashes for the credential.
 struct BackupCodes {
-  /// How many may be asked for.
   static let counts = 0...32
-  /// How many there are unless asked otherwise.
   static let defaultCount = 10
 
-  /// Crockford's base32: no I, L, O and U, so that nothing is misread or spells a word.
+  /// Crockford's Base32 alphabet, without the ambiguous I, L, O and U.
   static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
-  /// The length of a code: ten characters of five bits are a chance of one in 10^15.
+  /// 10 characters contain 50 random bits.
   static let length = 10
 
-  /// The codes as they are shown: `XXXXX-XXXXX`.
+  static let cannotHash = SetupError(
+    .configuration, "this system cannot hash with yescrypt", hint: "install libcrypt 4.4 or later (libxcrypt)")
+
+  /// Formatted as `XXXXX-XXXXX`.
   let codes: [String]
 
-  /// Makes `count` different codes.
-  ///
-  /// - Throws: ``SetupError`` where there is no randomness.
+  /// Makes `count` random codes without repetition.
   init(count: Int) throws {
     var codes: [String] = []
     while codes.count < count {
@@ -35,27 +35,23 @@ struct BackupCodes {
     self.codes = codes
   }
 
-  /// The codes hashed with yescrypt (crypt(5)), as the host stores passwords, all under one new salt: a login
-  /// hashes what was typed once and compares it with all.
-  ///
-  /// - Throws: ``SetupError`` where the host's libcrypt cannot.
   func hashes() throws -> [String] { try Self.hashes(of: codes) }
 
-  /// Codes of this program or of another one hashed likewise.
+  /// Hashes codes with yescrypt (crypt(5)) under one new salt: a login hashes the reply once and compares it with all.
   static func hashes(of codes: [String]) throws -> [String] {
     if codes.isEmpty { return [] }
-    let failure = SetupError(
-      .configuration, "this system cannot hash with yescrypt", hint: "install libcrypt 4.4 or later (libxcrypt)")
     let random = try Randomness.bytes(count: 16)
     var setting = [CChar](repeating: 0, count: Int(CRYPT_GENSALT_OUTPUT_SIZE))
+    // SAFETY: the callee gets the length of the random bytes, and the buffer has the size that it requires.
     let salted = unsafe random.bytes.withUnsafeBufferPointer { bytes in
       unsafe csetup_new_salt(bytes.baseAddress, Int32(bytes.count), &setting)
     }
-    guard salted == 0 else { throw failure }
+    guard salted == 0 else { throw cannotHash }
     return try codes.map { code in
       var hash = [CChar](repeating: 0, count: Int(CRYPT_OUTPUT_SIZE))
       let phrase = code.filter { $0 != "-" }
-      guard unsafe csystem_crypt(phrase, setting, &hash, hash.count) == 0 else { throw failure }
+      // SAFETY: both strings are NUL-terminated, and the callee gets the size of the buffer.
+      guard unsafe csystem_crypt(phrase, setting, &hash, hash.count) == 0 else { throw cannotHash }
       return String(terminated: hash)
     }
   }
@@ -73,20 +69,53 @@ struct BackupCodes {
     return text
   }
 
-  /// What a person is shown.
+  /// The text for the terminal.
   var page: String {
     """
     Backup codes, each good for one login when the phone is not at hand:
 
     \(columns)
-    Keep them where you find them without this computer. They are not shown again.
+    Keep them somewhere you can reach without this computer. They are not shown again.
 
     """
   }
 
-  /// What is written to a file.
   func fileContents(account: String, issuer: String) -> String {
     let heading = "Backup codes of \(account.printable) at \(issuer.printable), each good for one login:\n\n"
     return heading + codes.joined(separator: "\n") + "\n"
+  }
+}
+
+/// Gives new backup codes to the user before the enrollment is enabled.
+struct BackupCodesHandover {
+  let session: Session
+  let codes: BackupCodes
+  /// The file for the codes; nil for the screen.
+  let file: String?
+  /// The issuer named in the file.
+  let issuer: String
+  /// Whether an existing file may be replaced.
+  let force: Bool
+  /// Whether to ask if the codes are stored.
+  let asks: Bool
+  /// The command that starts again, for the hint.
+  let command: String
+
+  /// - Throws: ``SetupError`` if the codes cannot be written, or the user did not store them.
+  func run(_ files: inout KeptFiles) throws {
+    guard !codes.codes.isEmpty else { return }
+    if let file {
+      let contents = codes.fileContents(account: session.account.nameText, issuer: issuer)
+      try files.write(file, contents: Array(contents.utf8), force: force)
+      try session.show("\nThe backup codes are in \(file.printable)\n")
+    } else if !session.wantsJSON {
+      try session.show("\n" + codes.page)
+    }
+    guard asks, !session.subject.isManagedByRoot else { return }
+    guard try session.terminal.confirm("Have you stored the backup codes in a safe place?") else {
+      throw SetupError(
+        .refused, "the backup codes are not stored, so two-factor was not enabled", hint: "start again with: \(command)"
+      )
+    }
   }
 }

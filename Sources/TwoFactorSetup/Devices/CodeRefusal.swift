@@ -1,48 +1,41 @@
-import Enrollment
 import HostAccess
 import Verification
 
-/// Why a code was not accepted, in words.
+/// A refusal in words, for the person at the terminal.
 struct CodeRefusal {
   /// Lower case, no full stop.
   let message: String
-  /// What to do about it, or nil.
   private(set) var hint: String?
 
-  /// Describes a refusal.
-  ///
-  /// - Parameters:
-  ///   - refusal: The refusal.
-  ///   - period: The period of the device in seconds; nil if it counts, or is not known.
+  /// `period` is that of the device in seconds; nil for HOTP, or if unknown.
   init(_ refusal: Refusal, period: Int64?) {
     switch refusal {
-    case .noReply: (message, hint) = ("no code was typed", nil)
+    case .noReply: message = "no code was typed"
     case .malformedReply:
-      (message, hint) = ("this is no code", "a code has 6 or 8 digits, a backup code 10 characters")
-    case .wrongCode: (message, hint) = ("wrong code", nil)
+      (message, hint) = ("this is not a code", "a code has 6 or 8 digits, a backup code 10 characters")
+    case .wrongCode: message = "wrong code"
     case .outsideWindow(let steps): (message, hint) = Self.outsideWindow(steps, period: period)
     case .reusedCode:
-      message = "this code was already used"
-      hint = "wait for the next one; a backup code is good once"
+      (message, hint) = ("this code was already used", "wait for the next one; a backup code works only once")
     case .throttled(let seconds):
       (message, hint) = ("too many failed codes", "try again in \(seconds) seconds, or use a backup code")
     case .locked:
-      message = "too many failed codes, no more are looked at"
-      hint = "use a backup code, or ask root for: twofactor unlock --user NAME"
+      message = "too many failed codes; app codes are locked"
+      hint = "use a backup code, or ask the administrator to run: twofactor unlock --user NAME"
     }
   }
 
-  /// Describes a reply that is not a code.
   init(_ problem: Reply.Problem) {
     if let refusal = problem.refusal {
       self.init(refusal, period: nil)
     } else {
-      (message, hint) = ("out of memory", nil)
+      self.init(SetupError.outOfMemory.message)
     }
   }
 
-  /// The same with another hint.
-  func advising(_ hint: String) -> CodeRefusal {
+  private init(_ message: String) { self.message = message }
+
+  func withHint(_ hint: String) -> CodeRefusal {
     var refusal = self
     refusal.hint = hint
     return refusal
@@ -50,25 +43,27 @@ struct CodeRefusal {
 
   private static func outsideWindow(_ steps: Int64, period: Int64?) -> (String, String?) {
     guard let period else {
-      let distance = steps < 0 ? "\(-steps) behind" : "\(steps) ahead of"
-      return ("this code is \(distance) the one expected", "type the next code that the device shows")
+      let direction = steps < 0 ? "behind" : "ahead of"
+      return (
+        "this code is \(steps.magnitude) counters \(direction) the expected one",
+        "type the next code that the device shows"
+      )
     }
     let seconds = Int64(steps.magnitude) * period
     let span = seconds < 120 ? "\(seconds) seconds" : "\((seconds + 30) / 60) minutes"
     return (
       "this code is right, but \(span) \(steps < 0 ? "late" : "early")",
-      "type a code as soon as it is shown; if that does not help, set the clock of the phone to automatic, and look at "
-        + "this host's with: timedatectl"
+      "type a code as soon as it is shown; if that does not help, set the phone's clock to automatic and check this "
+        + "host's clock with: timedatectl"
     )
   }
 
-  /// A line of the transcript, where another try follows.
+  /// The refusal as sentences, shown before the next prompt.
   var line: String {
     let text = message.prefix(1).uppercased() + message.dropFirst() + "."
     guard let hint else { return text }
     return text + " " + hint.prefix(1).uppercased() + hint.dropFirst() + "."
   }
 
-  /// The end of the command.
   var error: SetupError { SetupError(.refused, message, hint: hint) }
 }

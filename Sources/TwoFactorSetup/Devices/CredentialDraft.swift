@@ -1,76 +1,109 @@
 import Enrollment
 import FixedMemory
+import HostAccess
 import KeyFormats
 import OneTimePassword
 
-/// A credential as the command puts it together, before it gets its generation and is written.
+/// A new credential before it is written.
 struct CredentialDraft {
-  /// One device with its key.
-  struct Device {
-    let parameters: DeviceParameters
-    /// When it was enrolled, in seconds since the epoch.
-    let enabledAt: Int64
-    /// The key in Base32.
-    let key: String
-
-    /// The key as bytes.
-    func secret() throws -> SecretBuffer {
-      guard var secret = SecretBuffer(capacity: key.utf8.count), Base32.decode(key.utf8.span, into: &secret) else {
-        throw CredentialDraft.failure
-      }
-      return secret
-    }
-  }
-
-  /// When two-factor was switched on, in seconds since the epoch.
+  /// Seconds since the epoch.
   let enabledAt: Int64
-  let devices: [Device]
-  /// The hashes of the backup codes, all under one salt.
+  let devices: [DeviceDraft]
+  /// The hashes of the backup codes, under one salt.
   var backupCodeHashes: [String] = []
-  /// The hashes of eight-digit codes of another program, under the same salt.
+  /// The hashes of imported scratch codes, under the same salt.
   var scratchCodeHashes: [String] = []
+
+  static var failure: SetupError { SetupError(.inputOutput, "cannot encode the credential") }
 
   /// The text of the credential.
   func encoded(generation: Generation) throws -> SecretBuffer {
     guard var encoder = CredentialEncoder(generation: generation, enabledAt: enabledAt) else { throw Self.failure }
-    for device in devices {
-      let secret = try device.secret()
-      encoder.addDevice(
-        kind: device.parameters.kind, algorithm: device.parameters.algorithm, digits: device.parameters.digits,
-        enabledAt: device.enabledAt, secret: secret.bytes, name: device.parameters.name.utf8.span)
-    }
+    for device in devices { encoder.add(device) }
     for hash in scratchCodeHashes { encoder.addBackupCode(hash.utf8.span, isScratchCode: true) }
     for hash in backupCodeHashes { encoder.addBackupCode(hash.utf8.span) }
     return try encoder.finishReadable()
   }
+}
 
-  /// Reads a text as a login will.
-  fileprivate static func checkReadable(_ text: borrowing SecretBuffer) throws {
-    guard var copy = SecretBuffer(capacity: text.capacity), copy.append(text.bytes) else { throw failure }
-    do throws(EnrollmentFailure) {
-      _ = try Credential(parsing: copy)
-    } catch {
-      throw failure
+extension CredentialDraft {
+  /// The number of steps ahead of now up to which used steps are kept. A wrong clock used the steps beyond, and a new
+  /// enrollment ends their effect.
+  private static let furthestStep: UInt64 = 11
+
+  /// The first state if the draft replaces an enrollment: used codes of the same keys and scratch codes stay used,
+  /// except those that only count as used because a state was lost.
+  ///
+  /// - Parameters:
+  ///   - state: The first state otherwise.
+  ///   - old: The replaced enrollment.
+  ///   - scratchCodes: The codes of ``scratchCodeHashes``.
+  ///   - now: Seconds since the epoch.
+  /// - Returns: The first state.
+  /// - Throws: ``SetupError`` if out of memory, or if libcrypt cannot hash.
+  func state(
+    _ state: LoginState, over old: borrowing LockedEnrollment, scratchCodes: [String], now: Int64
+  ) throws -> LoginState {
+    var state = state
+    for (index, device) in devices.enumerated() {
+      for other in 0..<old.credential.deviceCount {
+        guard let kind = old.credential.device(at: other)?.kind,
+          device.key.isEqual(to: old.credential.secret(ofDeviceAt: other))
+        else { continue }
+        let next = old.state[device: other].nextFactor
+        let used = Self.usedFactor(next, of: kind, asOne: device.kind, now: now)
+        state[device: index].nextFactor = max(state[device: index].nextFactor, used)
+      }
+    }
+    try spend(scratchCodes, of: old, in: &state)
+    return state
+  }
+
+  /// The lowest unused factor of a device, given the one of another device with the same key; 0 if unknown.
+  private static func usedFactor(
+    _ next: UInt64, of old: Device.Kind, asOne new: Device.Kind, now: Int64
+  ) -> UInt64 {
+    switch (old, new) {
+    case (.totp(let period), .totp(let newPeriod)):
+      guard period == newPeriod, let step = TimeStep(at: now, period: period) else { return 0 }
+      return min(next, step.rawValue + furthestStep)
+    case (.hotp, .hotp): return next <= LoginState.highestCounter ? next : 0
+    default: return 0
     }
   }
 
-  static var failure: SetupError { SetupError(.inputOutput, "the credential cannot be put together") }
+  private func spend(_ codes: [String], of old: borrowing LockedEnrollment, in state: inout LoginState) throws {
+    let setting = old.credential.backupCodeSetting()
+    // After the loss of a state all codes count as spent.
+    guard setting.count > 0, old.state.spentBackupCodes != UInt32.max else { return }
+    for (index, code) in codes.enumerated() {
+      guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1),
+        BackupCodeHash.make(code.utf8.span, setting: setting, into: &hash)
+      else { throw Self.failure }
+      for other in 0..<old.credential.backupCodeCount where old.state.isSpent(backupCodeAt: other) {
+        guard old.credential.backupCodeHash(at: other).isEqualInConstantTime(to: hash.bytes) else { continue }
+        state.spend(backupCodeAt: index)
+      }
+    }
+  }
 }
 
 extension CredentialEncoder {
-  /// Ends the credential, and reads it as a login will: what cannot be read is never written.
-  ///
-  /// - Returns: Its text.
-  /// - Throws: ``SetupError`` where something did not fit or was not allowed.
+  /// Finishes the credential, and parses it as a login will: an invalid credential is never written.
   consuming func finishReadable() throws -> SecretBuffer {
-    guard let text = finish() else { throw CredentialDraft.failure }
-    try CredentialDraft.checkReadable(text)
+    guard let text = finish(), var copy = SecretBuffer(capacity: text.capacity), copy.append(text.bytes) else {
+      throw CredentialDraft.failure
+    }
+    do throws(EnrollmentFailure) {
+      _ = try Credential(parsing: copy)
+    } catch {
+      throw CredentialDraft.failure
+    }
     return text
   }
 }
 
 extension Generation {
-  /// A new name for a version of a credential.
   static func random() throws -> Generation {
     let random = try Randomness.bytes(count: length)
     var bytes = InlineArray<16, UInt8>(repeating: 0)

@@ -1,26 +1,24 @@
 import Enrollment
 import FixedMemory
 import HostAccess
+import KeyFormats
 import Verification
 
-/// A code from the app checked against an enrolment that is not on the disk yet, by the same decision as a
-/// login's.
+/// Verifies a code of a device that is not enrolled yet, as a login would.
 struct EnrollmentTrial: ~Copyable {
   private let credential: Credential
   private let limits: VerificationLimits
   private let period: Int64?
 
-  /// What came of a try.
   enum Result {
-    /// The code is right; it is used up in this state.
+    /// The code is right, and used up in this state.
     case right(LoginState)
     case wrong(CodeRefusal)
   }
 
-  /// Prepares for codes of a credential that is yet to be written.
   init(_ draft: CredentialDraft, generation: Generation, limits: VerificationLimits) throws {
     self.limits = limits
-    period = draft.devices.first?.parameters.kind.period
+    period = draft.devices.first?.kind.period
     let text = try draft.encoded(generation: generation)
     do throws(EnrollmentFailure) {
       credential = try Credential(parsing: text)
@@ -29,13 +27,7 @@ struct EnrollmentTrial: ~Copyable {
     }
   }
 
-  /// Checks what was typed.
-  ///
-  /// - Parameters:
-  ///   - line: The line as it was typed.
-  ///   - now: Seconds since the epoch.
-  /// - Returns: Whether it is right.
-  /// - Throws: ``SetupError`` where there is no memory.
+  /// Verifies a reply. `now` is in seconds since the epoch.
   func check(_ line: borrowing SecretBuffer, now: Int64) throws -> Result {
     let reply: Reply
     do throws(Reply.Problem) {
@@ -50,12 +42,12 @@ struct EnrollmentTrial: ~Copyable {
         reply, hash: none.span, credential: credential, state: &state, limits: limits, now: now)
       if let refused = verdict.refusal {
         let refusal = CodeRefusal(refused, period: period)
-        // A clock that is far off shows as a wrong code, and the user cannot know this host's.
+        // A clock that is far off makes every code wrong, so show this host's time.
         guard case .wrongCode = refused, period != nil else { return .wrong(refusal) }
         let clock = Timestamp(seconds: now).clock
-        return .wrong(refusal.advising("this host's clock says \(clock), and the phone's must say the same"))
+        return .wrong(refusal.withHint("this host's clock says \(clock); the phone's clock must agree"))
       }
-      // Nobody logged in with it yet.
+      // The trial is not a login.
       state.lastUsedAt = 0
       for index in 0..<credential.deviceCount { state[device: index].lastUsedAt = 0 }
       return .right(state)

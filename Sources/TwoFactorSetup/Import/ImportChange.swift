@@ -1,48 +1,48 @@
 import Enrollment
+import HostAccess
 import KeyFormats
 
-/// Two-factor switched on for one account with what was imported.
+/// Enables two-factor for one account with imported devices.
 struct ImportChange {
   let session: Session
   let options: ImportCommand
   let imported: ImportedEnrollment
 
-  /// Makes the change, and says so.
+  /// Enables two-factor, and reports it.
   ///
-  /// - Parameter standing: What there was before.
-  /// - Throws: ``SetupError``, ``Interruption``; then everything is as it was.
+  /// - Throws: ``SetupError``, ``Interruption``; then nothing changed.
   func make(over standing: EnrollmentStore.Standing) throws {
     try KeptFiles.keeping(for: session.account) { files in try switchOn(over: standing, &files) }
     if !session.wantsJSON { try session.show(farewell) }
     session.tell(.switchedOn)
   }
 
-  /// Makes the change for a report that somebody else writes: nothing is shown, and there are no new backup codes.
+  /// Enables two-factor without output and without new backup codes.
   func makeSilently(over standing: EnrollmentStore.Standing) throws {
     let generation = try Generation.random()
-    let draft = try draft(deviceKeys(), BackupCodes(count: 0))
+    let draft = try draft(labeledDevices(), BackupCodes(count: 0))
     try session.store.switchOn(
       draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
     session.tell(.switchedOn)
   }
 
   private func switchOn(over standing: EnrollmentStore.Standing, _ files: inout KeptFiles) throws {
-    let devices = try deviceKeys()
-    try tellWhatIsImported(devices)
+    let devices = try labeledDevices()
+    try summarize(devices)
     let codes = try newBackupCodes()
     guard devices.count == 1 || options.key.qrFile == nil else {
-      throw SetupError(.usage, "--qr-file is for one device, and there are \(devices.count)")
+      throw SetupError(.usage, "--qr-file is for one device; the import has \(devices.count)")
     }
     for device in devices where options.key.chosenQR != nil || options.key.qrFile != nil {
       let presentation = KeyPresentation(
-        device, heading: device.parameters.name.printable, options: options.key, session: session,
+        device, heading: device.name.printable, options: options.key, session: session,
         force: options.force)
       try presentation.writeFile(&files)
       if options.key.chosenQR != nil, !session.wantsJSON { try presentation.show() }
     }
     if session.wantsJSON { try session.report(json(devices, codes)) }
     let handover = BackupCodesHandover(
-      session: session, codes: codes, file: options.backupCodesFile, issuer: session.issuer(options.key),
+      session: session, codes: codes, file: options.backupCodesFile, issuer: options.key.issuer ?? session.hostIssuer,
       force: options.force, asks: !options.yes, command: "twofactor import")
     try handover.run(&files)
 
@@ -54,25 +54,22 @@ struct ImportChange {
       draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
   }
 
-  private func deviceKeys() throws -> [DeviceKey] {
-    try zip(imported.devices, imported.statuses(name: options.name)).map { device, status in
-      guard DeviceName.isValid(status.parameters.name.utf8.span) else {
-        throw SetupError(.usage, "--name is too long to be numbered")
+  private func labeledDevices() throws -> [DeviceDraft] {
+    try imported.devices.map { device in
+      guard DeviceName.isValid(device.name.utf8.span) else {
+        throw SetupError(.usage, "--name is too long to add a number to it")
       }
-      var label = options.key
-      label.issuer = label.issuer ?? device.issuer
-      label.account = label.account ?? device.account
-      return DeviceKey(status, key: device.key.base32, options: label, session: session)
+      return session.labeled(device, options.key)
     }
   }
 
-  /// What is in use from the beginning: what logins used up elsewhere.
+  /// The first state: codes used elsewhere stay used.
   private func state(_ generation: Generation) -> LoginState {
     var state = LoginState(generation: generation)
     for (index, device) in imported.devices.enumerated() {
       state[device: index].nextFactor = device.nextStep
-      state[device: index].lastUsedAt = device.lastUsedAt
-      state.lastUsedAt = max(state.lastUsedAt, device.lastUsedAt)
+      state[device: index].lastUsedAt = device.lastUsedAt ?? 0
+      state.lastUsedAt = max(state.lastUsedAt, device.lastUsedAt ?? 0)
     }
     return state
   }
@@ -81,29 +78,29 @@ struct ImportChange {
     let room = Credential.maximumBackupCodes - imported.scratchCodes.count
     guard options.backupCodes <= room else {
       throw SetupError(
-        .refused, "\(imported.scratchCodes.count) scratch codes are imported, so there is room for \(room) backup codes"
-      )
+        .refused,
+        "with \(imported.scratchCodes.count) imported scratch codes, at most \(room) backup codes are possible")
     }
     return try session.newBackupCodes(count: options.backupCodes)
   }
 
-  private func draft(_ devices: [DeviceKey], _ codes: BackupCodes) throws -> CredentialDraft {
-    // All under one salt, so that a login hashes what was typed once.
+  private func draft(_ devices: [DeviceDraft], _ codes: BackupCodes) throws -> CredentialDraft {
+    // One salt for all, so that a login hashes the typed code once.
     let hashes = try BackupCodes.hashes(of: imported.scratchCodes + codes.codes)
-    var draft = CredentialDraft(enabledAt: imported.moment, devices: devices.map(\.draft))
+    var draft = CredentialDraft(enabledAt: imported.moment, devices: devices)
     draft.scratchCodeHashes = Array(hashes.prefix(imported.scratchCodes.count))
     draft.backupCodeHashes = Array(hashes.dropFirst(imported.scratchCodes.count))
     return draft
   }
 
-  private func json(_ devices: [DeviceKey], _ codes: BackupCodes) -> JSONValue {
+  private func json(_ devices: [DeviceDraft], _ codes: BackupCodes) -> JSONValue {
     guard let first = devices.first,
-      case .object(var members) = first.json(session, backupCodes: codes.codes.isEmpty ? nil : codes)
+      case .object(var members) = session.json(of: first, backupCodes: codes.codes.isEmpty ? nil : codes)
     else { return .null }
     if devices.count > 1 {
       let all = devices.map { device in
         JSONValue.object([
-          ("device", device.status.json), ("secret", .string(device.key)), ("uri", .string(device.uri.text)),
+          ("device", DeviceStatus(device).json), ("secret", .string(device.key.base32)), ("uri", .string(device.uri)),
         ])
       }
       members.append(("devices", .array(all)))
@@ -111,15 +108,15 @@ struct ImportChange {
     return .object(members)
   }
 
-  /// A program has it all in the object, but for what only a person can do something about.
-  private func tellWhatIsImported(_ devices: [DeviceKey]) throws {
+  /// Shows the devices and remarks; with `--json` the remarks alone, to standard error.
+  private func summarize(_ devices: [DeviceDraft]) throws {
     if session.wantsJSON {
       return try OutputStream.standardError.write(
         imported.remarks.map { "twofactor: \($0.line.printable)\n" }.joined())
     }
     var text = "From \(options.source), for \(session.accountName):\n"
     for device in devices {
-      text += "  \(device.parameters.name.printable): \(device.status.description)\(counter(device))\n"
+      text += "  \(device.name.printable): \(DeviceStatus(device).description)\(counter(device))\n"
     }
     let count = imported.scratchCodes.count
     if count > 0 { text += "  \(count) backup code\(count == 1 ? "" : "s") of eight digits\n" }
@@ -129,8 +126,8 @@ struct ImportChange {
     try session.show(text + imported.remarks.flatMap(\.lines).map { $0.printable + "\n" }.joined())
   }
 
-  private func counter(_ device: DeviceKey) -> String {
-    guard case .hotp(let counter) = device.parameters.kind else { return "" }
+  private func counter(_ device: DeviceDraft) -> String {
+    guard case .hotp(let counter) = device.kind else { return "" }
     return ", the next counter is \(counter)"
   }
 
@@ -145,7 +142,7 @@ struct ImportChange {
     if imported.scratchCodes.isEmpty, options.backupCodes == 0, session.settings.limits.acceptsBackupCodes {
       text += "There are no backup codes yet. Create some with: twofactor backup-codes\(session.userOption)\n"
     }
-    if let path = options.path { text += "\(path.printable) still has the key; it is not needed any more.\n" }
+    if let path = options.path { text += "\(path.printable) still contains the key; it is no longer needed.\n" }
     return text
   }
 }

@@ -1,6 +1,10 @@
 import ArgumentParser
 import Enrollment
+import FixedMemory
+import Glibc
+import HostAccess
 import KeyFormats
+import SystemFiles
 
 extension KeyFileFormat: ExpressibleByArgument {}
 
@@ -8,36 +12,36 @@ extension KeyFileFormat: ExpressibleByArgument {}
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
-    abstract: "Switch two-factor on with the keys of another program.",
+    abstract: "Enable two-factor with the keys of another program.",
     discussion: """
       Reads the file .google_authenticator of google-authenticator, a users file of pam_oath, or otpauth:// \
-      URIs, one a line, and enrols the account with what is in it: the app or the token goes on working as it \
-      is. Codes that were used stay used, and eight-digit scratch codes go on working as backup codes. What \
-      the file says that the host's policy decides here is named, with the line for twofactor.conf. The file \
-      is left as it is. The key is shown only with --qr or --json.
+      URIs, one a line, and enrolls the account with the keys found: the app or token keeps working. Used \
+      codes stay used, and eight-digit scratch codes keep working as backup codes. Settings that the host's \
+      policy decides are listed with the line for twofactor.conf. The file is left as it is. The key is \
+      shown only with --qr or --json.
 
-      Without a file the text comes from standard input: first the answer to each question, one a line, then \
-      the text up to its end.
+      Without a file, standard input is read: first the answer to each question, one a line, then the text \
+      up to its end.
 
       For a whole users file, as root: twofactor import --all /etc/users.oath
       """)
 
-  @Argument(help: "The file; standard input where there is none, or for -.", completion: .file())
+  @Argument(help: "The file; standard input if omitted or -.", completion: .file())
   var file: String?
 
-  @Option(help: ArgumentHelp("The format. (default: whichever it is)", valueName: "format"))
+  @Option(help: ArgumentHelp("The format. (default: detected)", valueName: "format"))
   var from: KeyFileFormat?
 
   @Flag(help: "Import every account of a users file. Root only.")
   var all = false
 
-  @Option(help: ArgumentHelp("What the device is called; more than one are numbered.", valueName: "name"))
+  @Option(help: ArgumentHelp("The name of the device; further devices are numbered.", valueName: "name"))
   var name = "phone"
 
   @OptionGroup(title: "Key options")
   var key: KeyOptions
 
-  @Option(help: ArgumentHelp("How many new backup codes to make, 0 to 32.", valueName: "n"))
+  @Option(help: ArgumentHelp("The number of new backup codes, 0 to 32.", valueName: "n"))
   var backupCodes = 0
 
   @Option(
@@ -45,13 +49,13 @@ struct ImportCommand: ParsableCommand {
     completion: .file())
   var backupCodesFile: String?
 
-  @Flag(help: ArgumentHelp("Accepted for scripts; no code from the app is asked for here.", visibility: .hidden))
+  @Flag(help: ArgumentHelp("Accepted for scripts; this subcommand asks for no code from the app.", visibility: .hidden))
   var noConfirm = false
 
-  @Flag(help: "Answer yes to the yes/no questions. A password is still asked for.")
+  @Flag(help: "Answer yes/no questions with yes. Passwords are still asked for.")
   var yes = false
 
-  @Flag(help: "Replace an enrolment, and files, that are there already.")
+  @Flag(help: "Replace an existing enrollment and existing files.")
   var force = false
 
   @OptionGroup(title: "Common options")
@@ -59,34 +63,74 @@ struct ImportCommand: ParsableCommand {
 
   mutating func validate() throws {
     try DeviceName.validate(name)
-    guard BackupCodes.counts.contains(backupCodes) else { throw ValidationError("--backup-codes is 0 to 32.") }
+    try BackupCodes.validate(count: backupCodes)
     guard backupCodesFile == nil || backupCodes > 0 else {
-      throw ValidationError("--backup-codes-file needs --backup-codes: how many to make.")
+      throw ValidationError("--backup-codes-file requires --backup-codes with a number.")
     }
     guard all else { return }
-    guard common.user == nil else { throw ValidationError("--all is for every account, --user for one.") }
-    guard from ?? .oath == .oath else { throw ValidationError("--all is for a users file: --from oath.") }
+    guard common.user == nil else { throw ValidationError("--all and --user exclude each other.") }
+    guard from ?? .oath == .oath else { throw ValidationError("--all requires a users file: --from oath.") }
     guard backupCodes == 0, key.qrFile == nil, key.chosenQR == nil else {
-      throw ValidationError("--all shows no keys and makes no backup codes: that is for each account.")
+      throw ValidationError("--all shows no keys and makes no backup codes; import single accounts for that.")
     }
   }
 
   func run() throws {
-    if all {
-      try ImportOfAll(options: self).run()
+    if all { return try ImportOfAll(options: self).run() }
+    let early = try readBeforeIdentityChange()
+    let session = try Session(common, subcommand: "import")
+    let standing = try session.store.standing()
+    try session.requireFree(standing, force: force)
+    try KeptFiles.requireAbsent(key.qrFile, backupCodesFile, unless: force, for: session.account)
+    let imported: ImportedEnrollment
+    if let early {
+      imported = try parse(early, session)
+    } else if let path {
+      imported = try parse(ImportSource.readFile(path, of: session.subject), session)
+      try session.checkPassword()
     } else {
-      try ImportOfOne(options: self).run()
+      try checkPasswordBeforeText(session)
+      imported = try parse(ImportSource.readStandardInput(session.terminal), session)
+    }
+    // No code from the app is asked for: the app was used before, so a code proves nothing new.
+    try ImportChange(session: session, options: self, imported: imported).make(over: standing)
+  }
+
+  /// The file; nil for standard input.
+  var path: String? { file == "-" ? nil : file }
+
+  /// The name of the source in messages.
+  var source: String { path?.printable ?? "standard input" }
+
+  /// The error for text that cannot be imported.
+  func unusable(_ problem: FormatProblem) -> SetupError {
+    SetupError(.unusableData, "\(source): \(problem.text)", hint: problem.hint)
+  }
+
+  /// Reads a file of root, which the session could not read after it has assumed the identity of `--user`.
+  private func readBeforeIdentityChange() throws -> SecretBuffer? {
+    guard let user = common.user, let path, getuid() == 0, geteuid() == 0 else { return nil }
+    return try ImportSource.readRootFile(path, orOwnedBy: UserAccount.existing(named: user).entry.userID)
+  }
+
+  private func parse(_ text: borrowing SecretBuffer, _ session: Session) throws -> ImportedEnrollment {
+    do throws(FormatProblem) {
+      return try ImportedEnrollment(
+        parsing: text.bytes, format: from, name: name, user: session.account.nameText,
+        limits: session.settings.limits, now: SystemClock.now)
+    } catch {
+      throw unusable(error)
     }
   }
 
-  /// What standard input is called as a file.
-  var path: String? { file == "-" ? nil : file }
-
-  /// Where the text comes from, for a person.
-  var source: String { path?.printable ?? "standard input" }
-
-  /// Says in an error where the text comes from that cannot be used.
-  func unusable(_ problem: FormatProblem) -> SetupError {
-    SetupError(.unusableData, "\(source): \(problem.text)", hint: problem.hint)
+  private func checkPasswordBeforeText(_ session: Session) throws {
+    do {
+      try session.checkPassword()
+    } catch let error as SetupError where error.status == .refused && !session.terminal.isInteractive {
+      throw SetupError(
+        error.status, error.message,
+        hint: "the first line of standard input must be the password, followed by the text; or name the file: "
+          + "twofactor import FILE")
+    }
   }
 }

@@ -2,10 +2,12 @@ import ArgumentParser
 import Enrollment
 import FixedMemory
 import Glibc
+import HostAccess
 import KeyFormats
+import SystemFiles
 
-/// `twofactor import --all`: every account of a users file, each in a process of its own that has the account's
-/// rights and no others, and a report.
+/// `twofactor import --all`: imports every account of a users file, each in a child process with the account's
+/// permissions.
 struct ImportOfAll {
   let options: ImportCommand
 
@@ -18,7 +20,7 @@ struct ImportOfAll {
     let file = try parse(readText())
     let entries = try file.users.map { user in
       let entry = ImportReport(
-        user: user, name: options.name, outcome: importAccount(user, of: file, settings), settings: settings)
+        user: user, outcome: importAccount(user, of: file, settings), settings: settings)
       if !options.common.json { try OutputStream.standardOutput.write(entry.line + "\n") }
       return entry
     }
@@ -32,27 +34,27 @@ struct ImportOfAll {
     if imported < entries.count { throw ExitCode(ExitStatus.refused.rawValue) }
   }
 
-  /// Whoever can write the file chooses the keys of all accounts.
+  /// Reads only a file that root alone can write: it decides the keys of all accounts.
   private func readText() throws -> SecretBuffer {
     guard let path = options.path else { return try ImportSource.readStandardInput(Terminal(json: true)) }
-    if let text = try ImportSource.readFileOfRoot(path) { return text }
-    var status = stat()
-    guard unsafe stat(path, &status) == 0 else {
-      throw SetupError(
-        SystemError.current == .noSuchFile ? .noSuchFile : .inputOutput,
-        "cannot open \(path): \(SystemError.current.text)")
+    if let text = try ImportSource.readRootFile(path) { return text }
+    do throws(Errno) {
+      // SAFETY: the string is NUL-terminated and lives for the call.
+      _ = try unsafe OpenFile.following(path, for: .status)
+    } catch {
+      throw SetupError(error == .noSuchFile ? .noSuchFile : .inputOutput, "cannot open \(path): \(error.text)")
     }
     throw SetupError(
-      .notPermitted, "\(path): it, or a directory on the way to it, is not root's alone",
-      hint: "whoever can change it chooses everybody's keys; if that is right: twofactor import --all < FILE")
+      .notPermitted, "\(path): others than root can write the file or a directory of its path",
+      hint: "they could choose every user's key; if you trust them: twofactor import --all < FILE")
   }
 
   private func parse(_ text: borrowing SecretBuffer) throws -> OATHUsersFile {
     guard options.from != nil || KeyFileFormat(of: text.bytes) == .oath else {
-      throw options.unusable(FormatProblem("it is not a users file of pam_oath"))
+      throw options.unusable(FormatProblem("not a users file of pam_oath"))
     }
     let file = OATHUsersFile(parsing: text.bytes)
-    guard !file.entries.isEmpty else { throw options.unusable(FormatProblem("there is no token in it")) }
+    guard !file.entries.isEmpty else { throw options.unusable(FormatProblem("it contains no token")) }
     return file
   }
 
@@ -61,7 +63,8 @@ struct ImportOfAll {
   ) -> Result<ImportedEnrollment, SetupError> {
     let imported: ImportedEnrollment
     do throws(FormatProblem) {
-      imported = try ImportedEnrollment(tokens: file.tokens(of: user), limits: settings.limits, now: SystemClock.now)
+      imported = try ImportedEnrollment(
+        tokens: file.tokens(of: user), name: options.name, limits: settings.limits, now: SystemClock.now)
     } catch {
       return .failure(options.unusable(error))
     }
@@ -75,10 +78,9 @@ struct ImportOfAll {
   }
 }
 
-/// What became of one account.
+/// The result for one account.
 private struct ImportReport {
   let user: String
-  let name: String
   let outcome: Result<ImportedEnrollment, SetupError>
   let settings: HostSettings
 
@@ -87,7 +89,7 @@ private struct ImportReport {
   var line: String {
     switch outcome {
     case .success(let imported):
-      let kinds = imported.statuses(name: name).map(\.description).joined(separator: "; ")
+      let kinds = imported.devices.map { DeviceStatus($0).description }.joined(separator: "; ")
       return "\(user.printable): imported (\(kinds))" + imported.remarks.map { "; \($0.line.printable)" }.joined()
     case .failure(let error): return "\(user.printable): not imported: \(error.message.printable)"
     }
@@ -100,7 +102,7 @@ private struct ImportReport {
     ]
     switch outcome {
     case .success(let imported):
-      members.append(("devices", .array(imported.statuses(name: name).map(\.json))))
+      members.append(("devices", .array(imported.devices.map { DeviceStatus($0).json })))
       members.append(("warnings", .array(imported.remarks.map { .string($0.line) })))
       members += [("error", .null), ("hint", .null)]
     case .failure(let error):

@@ -1,10 +1,13 @@
-/// What somebody ought to know of a text that was imported: that something is said elsewhere here, or not at all.
+import KeyFormats
+import Verification
+
+/// A setting of an import that is handled elsewhere here, or not at all.
 struct ImportRemark: Equatable {
   /// A sentence without a full stop.
   let text: String
-  /// The line of `twofactor.conf` that does the same; nil where there is none.
+  /// The line of `twofactor.conf` with the same effect.
   var setting: String?
-  /// What there is to say of that line; nil for nothing.
+  /// A note on ``setting``.
   var note: String?
 
   /// The remark in one line.
@@ -13,10 +16,86 @@ struct ImportRemark: Equatable {
     return "\(text): \(setting)" + (note.map { " (\($0))" } ?? "")
   }
 
-  /// The remark for a page that is as wide as most are, the setting in a line of its own.
+  /// The remark in indented lines of up to 78 columns, with the setting in its own line.
   var lines: [String] {
     var lines = PageText.wrapped(text + (setting == nil ? "." : ":"), columns: 76)
     if let setting { lines.append("  " + setting + (note.map { "  (\($0))" } ?? "")) }
     return lines.map { "  " + $0 }
+  }
+}
+
+extension GoogleAuthenticatorFile {
+  /// The settings that are not imported. `limits` is the host's policy.
+  func remarks(limits: VerificationLimits) -> [ImportRemark] {
+    var remarks: [ImportRemark] = []
+    if let windowSize {
+      switch kind {
+      case .totp:
+        // WINDOW_SIZE counts the steps on both sides; of an even number, one more follows the current step.
+        remarks.append(Self.setting("WINDOW_SIZE \(windowSize)", "window", windowSize / 2, 0...10, limits.window))
+      case .hotp:
+        remarks.append(
+          Self.setting("WINDOW_SIZE \(windowSize)", "look_ahead", windowSize - 1, 1...100, limits.lookAhead))
+      }
+    }
+    if let rateLimit {
+      remarks.append(
+        Self.setting(
+          "RATE_LIMIT \(rateLimit.logins) \(rateLimit.seconds)", "max_failures", rateLimit.logins, 1...100,
+          UInt64(limits.maximumFailures), of: ", which limits wrong codes instead of logins"))
+    }
+    if timeSkew != 0, case .totp(let period) = kind {
+      let seconds = timeSkew.magnitude * UInt64(period)
+      let isRefused = timeSkew.magnitude > limits.window
+      remarks.append(
+        ImportRemark(
+          text: "TIME_SKEW \(timeSkew): the phone's clock is \(seconds) seconds \(timeSkew > 0 ? "ahead" : "behind"), "
+            + "and clock offsets are not imported: set the phone's clock to automatic"
+            + (isRefused ? ", or its codes are refused; to check: twofactor verify" : "")))
+    }
+    return remarks + otherRemarks
+  }
+
+  private var otherRemarks: [ImportRemark] {
+    let names = otherOptions.compactMap(\.self)
+    var remarks: [ImportRemark] = []
+    if names.contains(where: Self.isGrace) {
+      remarks.append(
+        ImportRemark(
+          text: "LAST0 to LAST9: logins from these addresses need a code again; for a grace period, in "
+            + "/etc/security/twofactor.conf", setting: "grace_period = SECONDS"))
+    }
+    if names.contains("OTP_DISABLED") {
+      remarks.append(ImportRemark(text: "OTP_DISABLED is ignored: codes are asked for"))
+    }
+    let known = ["OTP_DISABLED", "RESETTING_TIME_SKEW"]
+    let unknown = names.filter { !known.contains($0) && !Self.isGrace($0) }
+    if !unknown.isEmpty {
+      remarks.append(ImportRemark(text: "\(unknown.joined(separator: ", ")): unknown, ignored"))
+    }
+    if otherOptions.contains(nil) {
+      remarks.append(ImportRemark(text: "A line that begins with a quote but names no option is ignored"))
+    }
+    return remarks
+  }
+
+  private static func isGrace(_ name: String) -> Bool {
+    name.hasPrefix("LAST") && name.count == 5 && name.last?.isNumber == true
+  }
+
+  private static func setting(
+    _ option: String, _ name: String, _ value: Int, _ range: ClosedRange<Int>, _ current: UInt64,
+    of addition: String = ""
+  ) -> ImportRemark {
+    let possible = min(max(value, range.lowerBound), range.upperBound)
+    var remark = ImportRemark(
+      text: "\(option) is decided by the host's policy\(addition); the line for /etc/security/twofactor.conf",
+      setting: "\(name) = \(possible)")
+    if possible != value {
+      remark.note = "the nearest allowed value"
+    } else if UInt64(possible) == current {
+      remark.note = "already in effect"
+    }
+    return remark
   }
 }

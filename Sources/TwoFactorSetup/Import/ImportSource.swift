@@ -1,63 +1,55 @@
 import Enrollment
 import FixedMemory
 import Glibc
+import HostAccess
+import SystemFiles
 
-/// The text that is imported, read whole.
+/// Reads the whole text to import.
 enum ImportSource {
-  /// The longest text, in bytes: a users file of a hundred thousand accounts has ten million.
+  /// The maximum length in bytes. A users file of 100,000 accounts has 10 million.
   static let longest = 1 << 26
 
-  /// Reads a file that root alone can have put where it is, as root: what a user cannot read is imported for that
-  /// user only where the user cannot have chosen it, by a link or otherwise.
-  ///
-  /// - Parameters:
-  ///   - path: The file.
-  ///   - owner: Who may own the file beside root.
-  /// - Returns: The text; nil where the file, or a directory on the way, is not root's alone.
-  /// - Throws: ``SetupError`` where it cannot be read.
-  static func readFileOfRoot(_ path: String, orOwnedBy owner: uid_t = 0) throws -> SecretBuffer? {
-    guard let descriptor = RootsFile.open(path, orOwnedBy: owner) else { return nil }
-    defer { close(descriptor) }
-    return try read(descriptor, path)
+  /// Reads a file as root if only root can have put it there. Otherwise a symlink could lead root to a file that the
+  /// user cannot read. Returns nil if another user than root could have put it there, or owns it and is not `owner`.
+  static func readRootFile(_ path: String, orOwnedBy owner: UserID = .root) throws -> SecretBuffer? {
+    guard let file = try? openRootFile(path, orOwnedBy: owner) else { return nil }
+    return try read(file.descriptor, path)
   }
 
-  /// Reads a file with the rights of an account. For its owner that may be a pipe; root is not kept waiting by what
-  /// somebody else made.
-  ///
-  /// - Parameters:
-  ///   - path: The file.
-  ///   - subject: Whose rights.
-  /// - Returns: The text.
-  /// - Throws: ``SetupError``: ``ExitStatus/noSuchFile``, ``ExitStatus/notPermitted``.
+  /// Reads a file with the permissions of an account, which may name a pipe; root reads only regular files, because a
+  /// pipe of the user could block it.
   static func readFile(_ path: String, of subject: Subject) throws -> SecretBuffer {
     let account = subject.account
     var identity = FileSystemIdentity()
     if geteuid() != account.userID {
-      do throws(EnrollmentFailure) {
+      do throws(Errno) {
         try identity.assume(account.entry)
       } catch {
         throw SetupError(.notPermitted, "cannot act as \(account.nameText)")
       }
       _ = identity.addSupplementaryGroups(of: account.entry)
     }
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-    guard descriptor >= 0 else { throw failure(path, .current, subject) }
-    defer { close(descriptor) }
+    let file: OpenFile
+    do throws(Errno) {
+      // SAFETY: the string is NUL-terminated and lives for the call.
+      file = try unsafe OpenFile.following(path, for: .read)
+    } catch {
+      throw failure(path, error, subject)
+    }
     if subject.isManagedByRoot {
-      var status = stat()
-      guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-        throw SetupError(.unusableData, "\(path): is not a file")
+      guard (try? file.status())?.isRegularFile == true else {
+        throw SetupError(.unusableData, "\(path): not a regular file")
       }
     } else {
-      _ = fcntl(descriptor, F_SETFL, 0)
+      _ = fcntl(file.descriptor, F_SETFL, 0)
     }
-    return try read(descriptor, path)
+    return try read(file.descriptor, path)
   }
 
-  /// Reads standard input to its end. At a terminal lines are asked for, up to an empty one, and not shown.
+  /// Reads standard input to its end. A terminal is asked for lines, without echo, until an empty one.
   static func readStandardInput(_ terminal: Terminal) throws -> SecretBuffer {
     guard terminal.isInteractive else { return try read(STDIN_FILENO, "standard input") }
-    guard var text = SecretBuffer(capacity: 1 << 16) else { throw outOfMemory }
+    guard var text = SecretBuffer(capacity: 1 << 16) else { throw SetupError.outOfMemory }
     var question = "otpauth URI, or the first line of the file: "
     while true {
       let line = try terminal.ask(question, echo: false)
@@ -68,43 +60,82 @@ enum ImportSource {
   }
 
   private static func read(_ descriptor: Int32, _ name: String) throws -> SecretBuffer {
-    var status = stat()
-    let size = unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : 0
-    guard size <= longest else { throw tooLong(name) }
-    guard var text = SecretBuffer(capacity: max(size, 4096) + 1) else { throw outOfMemory }
+    guard var text = SecretBuffer(capacity: 4096) else { throw SetupError.outOfMemory }
     while true {
       if text.count == text.capacity {
-        guard text.capacity <= longest else { throw tooLong(name) }
+        guard text.capacity < longest else { throw tooLong(name) }
         guard var larger = SecretBuffer(capacity: 2 * text.capacity), larger.append(text.bytes) else {
-          throw outOfMemory
+          throw SetupError.outOfMemory
         }
         text = larger
       }
+      // SAFETY: read(2) gets the size of the free memory.
       let count = unsafe text.fill { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
       if count == 0 { return text }
-      if count < 0, SystemError.current != .interrupted {
-        throw SystemError.current.rawValue == EISDIR
+      if count < 0, Errno.current != .interrupted {
+        throw Errno.current == .isDirectory
           ? SetupError(.unusableData, "\(name): is a directory")
-          : SetupError(.inputOutput, "cannot read \(name): \(SystemError.current.text)")
+          : SetupError(.inputOutput, "cannot read \(name): \(Errno.current.text)")
       }
     }
   }
 
-  private static func failure(_ path: String, _ error: SystemError, _ subject: Subject) -> SetupError {
+  private static func failure(_ path: String, _ error: Errno, _ subject: Subject) -> SetupError {
     switch error.rawValue {
     case ENOENT, ENOTDIR: SetupError(.noSuchFile, "\(path): no such file")
     case EACCES, EPERM:
       SetupError(
         .notPermitted, "cannot open \(path): \(error.text)",
         hint: subject.isManagedByRoot
-          ? "it is opened with the rights of that user, unless root alone can have put it there; "
-            + "to open it yourself: twofactor import --user \(subject.account.nameText) < FILE"
+          ? "the file is opened with that user's permissions, because others than root can write to its path; "
+            + "to read it as root: twofactor import --user \(subject.account.nameText) < FILE"
           : nil)
     default: SetupError(.inputOutput, "cannot open \(path): \(error.text)")
     }
   }
 
-  private static func tooLong(_ name: String) -> SetupError { SetupError(.unusableData, "\(name): is too long") }
+  private static func tooLong(_ name: String) -> SetupError { SetupError(.unusableData, "\(name): too long") }
+}
 
-  private static var outOfMemory: SetupError { SetupError(.inputOutput, "out of memory") }
+extension ImportSource {
+  /// Opens a file whose path contains no symlink and only directories that root alone can write. Root owns the file, or
+  /// `owner` does and the directory is not a sticky one such as /tmp. Otherwise throws ``Errno/accessDenied``.
+  private static func openRootFile(_ path: String, orOwnedBy owner: UserID) throws(Errno) -> OpenFile {
+    guard let path = absolute(path) else { throw .current }
+    let parts = path.split(separator: "/").filter { $0 != "." }
+    guard let name = parts.last, !parts.contains("..") else { throw .accessDenied }
+    // SAFETY: a literal is NUL-terminated.
+    var directory = try unsafe OpenFile.following("/", for: .directory)
+    let rule = TrustRule.directory(of: .root, allowsSticky: true)
+    var status = try directory.status()
+    for part in parts.dropLast() where rule.violation(of: status) == nil {
+      directory = try directory.open(byteText(part), for: .directory)
+      status = try directory.status()
+    }
+    guard rule.violation(of: status) == nil else { throw .accessDenied }
+    let file = try directory.open(byteText(name), for: .read)
+    // A hard link can be a name that another user gave the file.
+    let fileRule = TrustRule.file(of: .root, or: status.isWritableByOthers ? nil : owner, allowsHardLinks: false)
+    guard try fileRule.violation(of: file.status()) == nil else { throw .accessDenied }
+    return file
+  }
+
+  private static func absolute(_ path: String) -> String? {
+    if path.hasPrefix("/") { return path }
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    // SAFETY: getcwd(3) gets the size of the buffer.
+    guard unsafe getcwd(&buffer, buffer.count) != nil else { return nil }
+    return String(terminated: buffer) + "/" + path
+  }
+
+  private static func byteText(_ part: Substring) throws(Errno) -> ByteText {
+    var text = ByteText(capacity: 255)
+    text.append(String(part).utf8.span)
+    guard !text.isTruncated else { throw Errno(rawValue: ENAMETOOLONG) }
+    return text
+  }
+}
+
+extension SetupError {
+  static var outOfMemory: SetupError { SetupError(.inputOutput, "out of memory") }
 }

@@ -1,35 +1,36 @@
 import Enrollment
 import FixedMemory
+import HostAccess
 import KeyFormats
 import OneTimePassword
 import Verification
 
-/// What is imported for one account, whatever it was read from.
+/// The devices and scratch codes imported for one account.
 struct ImportedEnrollment {
-  let devices: [ImportedDevice]
-  /// Eight-digit codes that go on working as backup codes.
-  var scratchCodes: [String] = []
-  /// When it was read, in seconds since the epoch.
+  private(set) var devices: [DeviceDraft]
+  private(set) var scratchCodes: [String] = []
+  /// The time of the import, in seconds since the epoch.
   let moment: Int64
-  /// What the person who runs the command ought to know.
-  var remarks: [ImportRemark] = []
+  private(set) var remarks: [ImportRemark] = []
 
-  /// Reads a text.
+  /// Parses a text.
   ///
   /// - Parameters:
-  ///   - text: The text, whole.
-  ///   - format: Its format; nil for whichever it is.
-  ///   - user: Whose tokens are taken of a users file.
-  ///   - limits: What the host's policy says now.
+  ///   - text: The whole text.
+  ///   - format: The format; detected if nil.
+  ///   - name: The name of the first device; the others are numbered.
+  ///   - user: The user whose tokens of a users file are imported.
+  ///   - limits: The host's policy.
   ///   - now: Seconds since the epoch.
-  /// - Throws: ``FormatProblem``.
+  /// - Throws: ``FormatProblem`` if the text is invalid, or no credential can contain it.
   init(
-    parsing text: Span<UInt8>, format: KeyFileFormat?, user: String, limits: VerificationLimits, now: Int64
+    parsing text: Span<UInt8>, format: KeyFileFormat?, name: String, user: String, limits: VerificationLimits,
+    now: Int64
   ) throws(FormatProblem) {
     guard let format = format ?? KeyFileFormat(of: text) else {
       throw FormatProblem(
-        "it is neither a google-authenticator file nor a users file nor otpauth URIs",
-        hint: "name the format to see what is wrong: --from google-authenticator, oath or uri")
+        "unknown format: neither a google-authenticator file nor a users file nor otpauth URIs",
+        hint: "to see why, name the format: --from google-authenticator, --from oath or --from uri")
     }
     switch format {
     case .googleAuthenticator:
@@ -39,57 +40,46 @@ struct ImportedEnrollment {
       remarks = file.remarks(limits: limits)
     case .oath:
       devices = try Self.devices(OATHUsersFile(parsing: text).tokens(of: user), now: now)
-      guard !devices.isEmpty else { throw FormatProblem("there is no line of \(user) in it") }
+      guard !devices.isEmpty else { throw FormatProblem("it contains no token of \(user)") }
     case .uri:
       let uris = try OTPAuthURI.parse(lines: text)
       devices = uris.map(\.device)
       let others = uris.flatMap(\.otherParameters).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
       if uris.contains(where: \.lacksCounter) {
-        remarks.append(ImportRemark(text: "A counter whose URI does not say where it is: taken to begin at 0"))
+        remarks.append(ImportRemark(text: "An otpauth://hotp/ URI has no counter; the counter starts at 0"))
       }
       if !others.isEmpty {
-        remarks.append(ImportRemark(text: "\(others.joined(separator: ", ")): not known, and left out"))
+        remarks.append(ImportRemark(text: "\(others.joined(separator: ", ")): unknown, ignored"))
       }
     }
     moment = now
-    try check(limits: limits)
+    try check(name: name, limits: limits)
   }
 
-  /// The tokens of a users file.
-  init(tokens: [OATHToken], limits: VerificationLimits, now: Int64) throws(FormatProblem) {
+  /// Imports the tokens of a users file.
+  init(tokens: [OATHToken], name: String, limits: VerificationLimits, now: Int64) throws(FormatProblem) {
     devices = try Self.devices(tokens, now: now)
     moment = now
-    try check(limits: limits)
+    try check(name: name, limits: limits)
   }
 
-  private static func devices(_ tokens: [OATHToken], now: Int64) throws(FormatProblem) -> [ImportedDevice] {
-    var devices: [ImportedDevice] = []
+  private static func devices(_ tokens: [OATHToken], now: Int64) throws(FormatProblem) -> [DeviceDraft] {
+    var devices: [DeviceDraft] = []
     for token in tokens { devices.append(try token.device(now: now)) }
     return devices
   }
 
-  /// The devices as the status shows them.
-  ///
-  /// - Parameter name: What the first one is called; the others are numbered.
-  /// - Returns: One for each device.
-  func statuses(name: String) -> [DeviceStatus] {
-    devices.enumerated().map { index, device in
-      DeviceStatus(
-        parameters: DeviceParameters(
-          name: index == 0 ? name : "\(name) \(index + 1)", kind: device.kind, algorithm: device.algorithm,
-          digits: device.digits),
-        enabledAt: moment, lastUsedAt: device.lastUsedAt > 0 ? device.lastUsedAt : nil)
-    }
-  }
-
-  /// Refuses what no credential can hold, and says where codes wait for the clock.
-  private mutating func check(limits: VerificationLimits) throws(FormatProblem) {
+  /// Names the devices, and rejects those that no credential can contain.
+  private mutating func check(name: String, limits: VerificationLimits) throws(FormatProblem) {
     guard devices.count <= Credential.maximumDevices else {
-      throw FormatProblem("there are \(devices.count) devices in it, and \(Credential.maximumDevices) are the most")
+      throw FormatProblem("it contains \(devices.count) devices; the maximum is \(Credential.maximumDevices)")
     }
-    for (index, device) in devices.enumerated() {
+    for index in devices.indices {
+      devices[index].name = index == 0 ? name : "\(name) \(index + 1)"
+      devices[index].enabledAt = moment
+      let device = devices[index]
       if devices[..<index].contains(where: { $0.key.isEqual(to: device.key) }) {
-        throw FormatProblem("two of its devices have the same key")
+        throw FormatProblem("two devices have the same key")
       }
       guard case .totp(let period) = device.kind, let step = TimeStep(at: moment, period: period),
         device.nextStep > step.rawValue + limits.window + 1
@@ -98,13 +88,13 @@ struct ImportedEnrollment {
       let again = overflow ? "never" : Timestamp(seconds: moment).readable
       remarks.append(
         ImportRemark(
-          text: "The last code that was used is one of the future, so codes are good again from: \(again); look at the "
-            + "clocks of the phone and of this host"))
+          text: "The last used code is from the future, so codes are refused until: \(again); check the clocks of "
+            + "the phone and of this host"))
     }
     if scratchCodes.count > Credential.maximumBackupCodes {
       let tooMany = scratchCodes.count - Credential.maximumBackupCodes
       remarks.append(
-        ImportRemark(text: "\(tooMany) scratch codes are left out: \(Credential.maximumBackupCodes) are the most"))
+        ImportRemark(text: "\(tooMany) scratch codes are left out; the maximum is \(Credential.maximumBackupCodes)"))
       scratchCodes.removeLast(tooMany)
     }
   }

@@ -1,0 +1,81 @@
+import Enrollment
+import FixedMemory
+import Glibc
+import HostAccess
+import KeyFormats
+import OneTimePassword
+
+extension DeviceDraft {
+  /// The device at `index` of a credential, with the next counter of HOTP; nil if there is no such device.
+  init?(of credential: borrowing Credential, at index: Int, state: LoginState) throws {
+    guard let status = DeviceStatus(of: credential, at: index, state: state) else { return nil }
+    let secret = credential.secret(ofDeviceAt: index)
+    guard var bytes = SecretBuffer(capacity: secret.count), bytes.append(secret) else { throw SetupError.outOfMemory }
+    var kind = status.kind
+    if case .hotp(let counter) = kind { kind = .hotp(counter: max(counter, state[device: index].nextFactor)) }
+    self.init(
+      name: status.name, key: try SharedKey(bytes), kind: kind, algorithm: status.algorithm, digits: status.digits)
+    enabledAt = status.enabledAt
+    lastUsedAt = status.lastUsedAt
+  }
+
+  /// The Base32 key in groups of four characters.
+  var groupedKey: String {
+    var text = ""
+    for (index, character) in key.base32.enumerated() {
+      if index > 0, index % 4 == 0 { text += " " }
+      text.append(character)
+    }
+    return text
+  }
+}
+
+extension Session {
+  /// A device to enroll, with a random key or with the one that `--ask-key` asks for.
+  /// An invalid key throws ``ExitStatus/unusableData``. `now` is in seconds since the epoch.
+  func newDevice(named name: String, _ code: CodeOptions, _ key: KeyOptions, now: Int64) throws -> DeviceDraft {
+    let secret: SharedKey
+    do {
+      if code.askKey {
+        let line = try terminal.ask("Key of the device, in Base32 or hexadecimal: ", echo: false)
+        secret = try SharedKey.typed(line.bytes)
+      } else {
+        // As long as the hash (RFC 4226 section 4, RFC 6238 section 5.1).
+        secret = try SharedKey(Randomness.bytes(count: code.hashAlgorithm.digestLength))
+      }
+    } catch let problem as FormatProblem {
+      throw SetupError(.unusableData, problem.message, hint: problem.hint)
+    }
+    var device = code.draft(name: name, key: secret)
+    device.enabledAt = now
+    return labeled(device, key)
+  }
+
+  /// The device with issuer and account label; the options override the imported ones.
+  func labeled(_ device: DeviceDraft, _ options: KeyOptions) -> DeviceDraft {
+    var device = device
+    device.issuer = options.issuer ?? device.issuer ?? hostIssuer
+    device.account = options.account ?? device.account ?? OTPAuthURI.labelPart(account.nameText)
+    return device
+  }
+
+  /// The object of `enable --json`.
+  func json(of device: DeviceDraft, backupCodes: BackupCodes? = nil) -> JSONValue {
+    var members: [(String, JSONValue)] = [
+      ("user", .string(account.nameText)), ("directory", .string(store.directory)),
+      ("device", DeviceStatus(device).json), ("secret", .string(device.key.base32)), ("uri", .string(device.uri)),
+    ]
+    if let backupCodes { members.append(("backup_codes", .array(backupCodes.codes.map(JSONValue.string)))) }
+    return .object(members)
+  }
+
+  /// The issuer without `--issuer`: from twofactor.conf, else the host name.
+  var hostIssuer: String { settings.issuer ?? OTPAuthURI.labelPart(Self.hostName) }
+
+  static var hostName: String {
+    var name = [CChar](repeating: 0, count: 256)
+    // SAFETY: gethostname writes at most the given length, and the last byte stays NUL.
+    guard unsafe gethostname(&name, name.count - 1) == 0, name[0] != 0 else { return "localhost" }
+    return String(terminated: name)
+  }
+}
