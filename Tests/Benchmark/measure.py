@@ -1,4 +1,4 @@
-"""Measures, inside scripts/sandbox, and prints what it found as one JSON object. Run scripts/benchmark instead.
+"""Measures inside scripts/sandbox and prints one JSON object. Run scripts/benchmark instead.
 
 Usage: measure.py [--quick] [--users N]
 """
@@ -22,7 +22,7 @@ SHARED = machine.CHECKOUT / ".build/shared-crypto/pam_twofactor.so"
 SCRATCH = Path("/tmp/benchmark")
 SERVICES = SCRATCH / "pam.d"
 
-# Where the homes are: in memory, where a flush costs nothing, and on a disk with a journal.
+# The homes: in memory, where flushing costs nothing, and on a journaled disk.
 PLACES = {"memory": Path("/run/homes"), "journaled disk": Path("/home")}
 
 
@@ -55,7 +55,7 @@ def enroll(everyone: list, base: Path, infix: str) -> None:
 
 
 def counted(hosts: dict, everyone: list) -> dict:
-    """What is the same each time: sizes, system calls, instructions."""
+    """Counts that are equal on every run: sizes, system calls, instructions."""
     found = {}
     program = hosts["bare host"]
     for contender in everyone:
@@ -88,7 +88,7 @@ def logins_of_every_kind(hosts: dict, everyone: list, rounds: int) -> dict:
         found[label] = {}
         for kind in ("right", "wrong"):
             with programs.Host(hosts[host_name], SERVICES) as host:
-                # A wrong code takes some of them so long that fewer rounds say as much.
+                # A wrong code takes some of them so long that half the rounds must do.
                 found[label][kind] = cases.logins(host, how, everyone, kind, rounds if kind == "right" else rounds // 2)
     return found
 

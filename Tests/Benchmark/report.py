@@ -1,4 +1,4 @@
-"""Turns what measure.py found into tables and a plot.
+"""Turns the JSON of measure.py into tables and a plot.
 
 Usage: report.py JSON SVG
 
@@ -93,7 +93,7 @@ def not_asked(found: dict) -> str:
     return table(["", "median, µs", "system calls", "opened of the host's and the user's files"], rows)
 
 
-# ---- The plot: bars of the medians in each case, those of one case beside each other.
+# ---- The plot: the medians as bars, grouped by case.
 
 COLOURS = ["#2a6fdb", "#8fb7f2", "#555555", "#e07b39", "#f2c19c", "#7a9e4d", "#c9c9c9"]
 BAR, GAP, HEIGHT, LEFT, TOP = 16, 28, 260, 60, 60
@@ -107,7 +107,7 @@ def plot(found: dict) -> str:
         if host != "file_system"
     ]
     names = list(cases[0][2])
-    # Whoever takes several times as long as everybody else is cut off, with the figure on the bar.
+    # A bar several times longer than the others is cut off and labeled with its value.
     top = 1.6 * max(median(results[name]) for _, _, results in cases for name in (OURS, PEER))
     width = LEFT + len(cases) * (len(names) * BAR + GAP) + 20
     shapes = []

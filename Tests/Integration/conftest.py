@@ -1,4 +1,4 @@
-"""What every integration test stands on: the sandbox, the products in it, accounts and the harness."""
+"""Fixtures of the integration tests: the sandbox, the products, users and the harness."""
 
 import contextlib
 import itertools
@@ -38,7 +38,7 @@ FIGURES: list[str] = []
 
 @pytest.fixture
 def figure():
-    """Says what was measured, in the summary at the end, whether the test passes or not."""
+    """Adds a line of measurements to the summary at the end, whether the test passes or fails."""
     return FIGURES.append
 
 
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 @contextlib.contextmanager
 def deadline(seconds: int):
-    """Fails whatever is still waiting after so many seconds."""
+    """Raises TimeoutError after so many seconds."""
 
     def too_late(*_):
         raise TimeoutError(f"still waiting after {seconds} seconds")
@@ -73,7 +73,7 @@ def pytest_runtest_call(item):
 
 @pytest.fixture(scope="session")
 def products() -> None:
-    """The module and the command, installed in the sandbox."""
+    """Installs the module and the command in the sandbox."""
     machine.install()
 
 
@@ -102,7 +102,7 @@ def log() -> SystemLog:
     return SystemLog()
 
 
-# The names are equally long in every order of the tests, so that compared screens are equally wide.
+# Equally long names in every order of the tests, so that compared screens are equally wide.
 NUMBERS = itertools.count(1001)
 
 
@@ -127,7 +127,7 @@ def user(new_user) -> User:
 
 @pytest.fixture
 def service(products, harness, request):
-    """Makes a PAM service of the module alone, with the given arguments, and returns its name."""
+    """Writes a PAM service of the module alone, with the given arguments, and returns its name."""
     numbers = itertools.count(1)
 
     def make(*arguments: str, then: str | None = None) -> str:
@@ -167,7 +167,7 @@ def users_file():
 
 @pytest.fixture(scope="module")
 def system_service(products):
-    """Writes services of the sandbox's /etc/pam.d, which are as they were when the tests of the file are over."""
+    """Writes services in /etc/pam.d of the sandbox, and restores them after the tests of the file."""
     kept: dict[Path, bytes | None] = {}
 
     def write(name: str, *lines: str) -> str:

@@ -1,4 +1,4 @@
-"""Machines under one policy and another, each booted when the first test asks for it."""
+"""Virtual machines with different security policies, each booted on first use."""
 
 import secrets
 import sys
@@ -14,14 +14,14 @@ from guest import Guest, Person  # noqa: E402
 
 @pytest.fixture(scope="module")
 def machine(request):
-    """The machine of a file of tests, which says with which words its kernel starts."""
+    """The machine of a test file; KERNEL holds its kernel arguments."""
     with Guest(request.module.KERNEL) as guest:
         yield guest
 
 
 @pytest.fixture(scope="module")
 def person(machine):
-    """Makes accounts, or takes those that the disk has, with a new password, not enrolled."""
+    """Adds an account, or reuses one of the disk image, with a new password and no enrollment."""
 
     def make(name: str) -> Person:
         password = secrets.token_urlsafe(9)

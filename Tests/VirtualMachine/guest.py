@@ -1,4 +1,4 @@
-"""A virtual machine under QEMU: root's commands over SSH, and people who log in by SSH and at its console."""
+"""A virtual machine under QEMU: commands of root over SSH, and logins over SSH and at the console."""
 
 import json
 import shlex
@@ -16,12 +16,12 @@ from rig.ssh import Client
 
 FOLDER = CHECKOUT / ".build/machine"
 
-# The processor is emulated: what takes half a second on a machine takes ten here when it is busy.
+# The processor is emulated and may take ten seconds for what hardware does in half a second.
 PATIENCE = 120
 
 
 class Guest:
-    """A machine that lives from the beginning to the end of a `with`; what is written to its disk is forgotten."""
+    """A machine that runs inside a `with` block; writes to its disk are discarded."""
 
     def __init__(self, kernel_arguments: str) -> None:
         with socket.socket() as free:
@@ -53,7 +53,7 @@ class Guest:
         self._record = (FOLDER / "console.log").open("a")
         self.console.logfile_read = self._record
         self.console.expect("login: ", timeout=300)
-        # One connection of root's stays, so that a command costs no handshake.
+        # One connection of root stays open, so that a command needs no handshake.
         for _ in range(20):
             if self._ssh("-M", "-N", "-f", "root@127.0.0.1").returncode == 0:
                 return self
@@ -81,22 +81,22 @@ class Guest:
         )
 
     def run(self, *words: str, expect: int | None = 0, given: str | None = None) -> str:
-        """Runs a command as root and returns what it wrote, both streams together."""
+        """Runs a command as root and returns both output streams together."""
         done = self._ssh("root@127.0.0.1", shlex.join(words), given=given)
         assert expect is None or done.returncode == expect, (words, done.returncode, done.stdout)
         return done.stdout
 
     def log(self, *words: str) -> str:
-        """The journal since the machine started, or a part of it."""
+        """The journal since the boot, or a part of it."""
         return self.run("journalctl", "--boot", "--no-pager", "--output=cat", *words)
 
     def denials(self) -> list[str]:
-        """What the kernel's policy refused that has to do with an enrolment or with our programs."""
+        """The denials of the kernel's policy that concern twofactor."""
         lines = self.run("grep", "-hE", "denied|DENIED", "/var/log/audit/audit.log", expect=None).splitlines()
         return [line for line in lines if "twofactor" in line]
 
     def doctor(self, *arguments: str, expect: int | None = None) -> dict[str, set[str]]:
-        """What doctor says: statuses by the name of the check."""
+        """The statuses in the output of doctor, by check."""
         found: dict[str, set[str]] = {}
         for check in json.loads(self.run("twofactor", "doctor", "--json", *arguments, expect=expect))["checks"]:
             found.setdefault(check["name"], set()).add(check["status"])
@@ -105,7 +105,7 @@ class Guest:
 
 @dataclass
 class Person:
-    """Somebody with an account of the machine."""
+    """A person with an account of the machine."""
 
     guest: Guest
     name: str
@@ -122,9 +122,9 @@ class Person:
         self.backup_codes = answer["backup_codes"]
 
     def fresh_code(self) -> str:
-        """A code that was not used yet: of this step, or the next; else the step after is waited for.
+        """A code that was not used before: of this time step or the next; otherwise waits for the step after.
 
-        Of the machine's clock, which falls behind when the emulation has not enough of the processor.
+        Uses the clock of the machine, which falls behind on a busy host.
         """
         while True:
             step = self.authenticator.step(int(self.guest.run("date", "+%s")))
@@ -152,14 +152,14 @@ class Person:
         return client.is_let_in()
 
     def is_refused_before_the_code(self) -> bool:
-        """Whether an SSH login with the right password ends without a question for a code, refused."""
+        """Whether an SSH login with the correct password is denied before the prompt for a code."""
         client = self.ssh()
         client.answer(client.PASSWORD, self.password)
         assert client.expect(client.CODE, client.REFUSED) == client.REFUSED
         return not client.terminal.expect([pexpect.EOF])
 
     def shell(self, code: str | None) -> pexpect.spawn:
-        """A shell over SSH, at its first prompt; without a code where none is asked."""
+        """A shell over SSH, at its first prompt; None as `code` if none is asked for."""
         client = self.ssh("PS1='ready> ' exec bash --norc --noprofile")
         client.answer(client.PASSWORD, self.password)
         if code is not None:
@@ -168,7 +168,7 @@ class Person:
         return client.terminal
 
     def logs_in_at_the_console(self, code: str) -> bool:
-        """Types at the machine's serial console, and logs out again."""
+        """Logs in at the serial console, and logs out again."""
         console = self.guest.console
         console.sendline(self.name)
         console.expect("[Pp]assword: ")
@@ -180,7 +180,7 @@ class Person:
             console.sendline("tty; exit")
             console.expect("/dev/ttyS0")
         else:
-            # login(1) would ask again, for a minute.
+            # login(1) would ask again for a minute.
             self.guest.run("systemctl", "restart", "serial-getty@ttyS0")
         console.expect("machine ttyS0.*login: ")
         return let_in

@@ -1,4 +1,4 @@
-"""sshd confined by AppArmor, with the rules that pam/hosts.md gives, and without them."""
+"""sshd confined by AppArmor, with and without the rules of pam/hosts.md."""
 
 import re
 
@@ -7,7 +7,7 @@ from rig.machine import CHECKOUT
 
 KERNEL = "apparmor=1 security=apparmor"
 
-# Everything that sshd does but for what lies in the homes.
+# Everything that sshd does, except for files in the homes.
 PROFILE = """\
 abi <abi/3.0>,
 include <tunables/global>
@@ -45,15 +45,15 @@ def confine(machine, rules: str) -> None:
     assert "confined-sshd (enforce)" in machine.run("sh", "-c", "cat /proc/$(systemctl show -P MainPID ssh)/attr/current")
 
 
-def test_without_rules_for_the_files_a_confined_login_is_refused(machine, alice):
+def test_without_rules_for_the_files_a_confined_login_is_denied(machine, alice):
     confine(machine, "")
-    # To look whether there is an enrolment takes no right that AppArmor minds; to read it does.
+    # AppArmor mediates reading the enrollment, but not checking whether it exists.
     assert not alice.logs_in_by_ssh(alice.fresh_code())
     assert "denied user=alice rhost=10.0.2.2 reason=io-error" in machine.log()
     assert any('apparmor="DENIED"' in line and "/home/alice/.twofactor" in line for line in machine.denials())
 
 
-def test_with_the_rules_of_the_page_it_goes_through_and_nothing_is_refused(machine, alice):
+def test_with_the_rules_of_the_page_logins_work_without_denials(machine, alice):
     confine(machine, rules_of_the_page())
     before = machine.denials()
     code = alice.fresh_code()

@@ -1,4 +1,6 @@
-"""Debian's policy with twofactor's module, enforcing: people enrol, log in every way, and no more is allowed than that takes."""
+"""Debian's SELinux policy with twofactor's module, enforcing: enrollment and every login work, with no more permissions
+than they need.
+"""
 
 import re
 
@@ -7,13 +9,13 @@ from rig.one_time_password import Authenticator
 
 KERNEL = "security=selinux selinux=1 enforcing=1"
 
-# What a login does to ~/.twofactor and to the files in it.
+# The accesses of a login to ~/.twofactor and its files.
 LOGIN = {"dir": {"getattr", "search"}, "file": {"getattr", "lock", "open", "read", "write"}}
-# Display managers have a domain as well, xdm_t, but Debian's policy lets that do everything to every file.
+# Display managers have the domain xdm_t, to which Debian's policy allows everything.
 LOGIN_DOMAINS = ("sshd_t", "local_login_t", "remote_login_t")
 
 
-# Where the policy puts each after a login: it confines bob and carol, and alice no more than anybody by Debian's default.
+# The domains after a login: the policy confines bob and carol; alice is unconfined, as by Debian's default.
 DOMAINS = {"alice": "unconfined_t", "bob": "staff_t", "carol": "user_t"}
 
 
@@ -28,7 +30,7 @@ def somebody(people, request):
 
 
 def types(machine, directory: str) -> dict[str, str]:
-    """The type of a directory and of what is in it."""
+    """The types of a directory and its files."""
     listed = machine.run("find", directory, "-exec", "stat", "--format", "%n %C", "{}", "+")
     return {line.split()[0]: line.split()[1].split(":")[2] for line in listed.splitlines()}
 
@@ -40,7 +42,7 @@ def assert_labelled(machine, person) -> None:
 
 
 def enroll_at_a_terminal(person) -> None:
-    """Switches two-factor on as its user, with all its questions, over SSH."""
+    """Enrolls as the user, with all questions, over SSH."""
     terminal = person.shell(None)
     terminal.sendline("twofactor enable --qr none")
     terminal.expect("[Pp]assword.*: ")
@@ -59,32 +61,32 @@ def enroll_at_a_terminal(person) -> None:
     terminal.close()
 
 
-def test_the_policy_is_in_force_and_knows_the_type(machine):
+def test_the_policy_is_enforced_and_knows_the_type(machine):
     assert machine.run("getenforce").strip() == "Enforcing"
     assert "twofactor" in machine.run("semodule", "-l").split()
     assert ":sshd_t:" in machine.run("ps", "-eZ")
     assert machine.run("matchpathcon", "-n", "/home/alice/.twofactor/state").strip().endswith(":twofactor_home_t:s0")
 
 
-def test_somebody_enrols_and_what_is_made_is_labelled(machine, somebody):
+def test_a_user_enrolls_and_the_files_are_labeled(machine, somebody):
     enroll_at_a_terminal(somebody)
     assert_labelled(machine, somebody)
 
 
-def test_ssh_takes_a_code_once(machine, somebody):
+def test_ssh_accepts_a_code_once(machine, somebody):
     code = somebody.fresh_code()
     assert somebody.logs_in_by_ssh(code)
     assert not somebody.logs_in_by_ssh(code)
     assert f"denied user={somebody.name} rhost=10.0.2.2 reason=reused-code" in machine.log()
 
 
-def test_the_console_takes_a_code_once(somebody):
+def test_the_console_accepts_a_code_once(somebody):
     code = somebody.fresh_code()
     assert somebody.logs_in_at_the_console(code)
     assert not somebody.logs_in_at_the_console(code)
 
 
-def test_a_backup_code_is_taken_once_by_ssh_and_at_the_console(somebody):
+def test_a_backup_code_is_accepted_once_by_ssh_and_at_the_console(somebody):
     first, second = somebody.backup_codes[:2]
     assert somebody.logs_in_by_ssh(first)
     assert not somebody.logs_in_at_the_console(first)
@@ -121,12 +123,12 @@ def test_later_changes_keep_the_labels(machine, somebody):
     assert_labelled(machine, somebody)
 
 
-def test_nothing_of_this_was_refused_by_the_policy(machine):
+def test_the_policy_denied_nothing_of_this(machine):
     assert machine.denials() == []
 
 
 def allowed(machine, domain: str, kind: str) -> set[str]:
-    """What the policy in force lets a domain do to twofactor's files, as the kernel works it out."""
+    """The permissions of a domain on twofactor's files, as the kernel computes them."""
     program = f"""
 import os
 number = int(open("/sys/fs/selinux/class/{kind}/index").read())
@@ -141,16 +143,16 @@ print(*(name for bit, name in names.items() if vector >> (bit - 1) & 1))
 
 @pytest.mark.parametrize("domain", LOGIN_DOMAINS)
 @pytest.mark.parametrize("kind", LOGIN)
-def test_a_login_program_may_do_what_a_login_does_and_no_more(machine, domain, kind):
+def test_a_login_program_has_exactly_the_permissions_of_a_login(machine, domain, kind):
     assert allowed(machine, domain, kind) == LOGIN[kind]
 
 
 @pytest.mark.parametrize("domain", ["httpd_t", "postfix_local_t", "named_t", "cupsd_t"])
-def test_programs_that_have_nothing_to_do_with_logins_may_not_read_it(machine, domain):
+def test_other_programs_cannot_read_the_files(machine, domain):
     assert not allowed(machine, domain, "file") & {"open", "read", "write"}
 
 
-def test_without_its_label_a_login_is_refused_and_doctor_says_what_to_do(machine, people):
+def test_without_its_label_a_login_is_denied_and_doctor_names_the_remedy(machine, people):
     alice = people["alice"]
     machine.run("chcon", "-R", "-t", "user_home_t", "/home/alice/.twofactor")
     assert alice.is_refused_before_the_code()
@@ -161,7 +163,7 @@ def test_without_its_label_a_login_is_refused_and_doctor_says_what_to_do(machine
     assert alice.logs_in_by_ssh(alice.fresh_code())
 
 
-def test_without_the_policy_module_a_login_is_refused_and_doctor_says_so(machine, people):
+def test_without_the_policy_module_a_login_is_denied_and_doctor_says_so(machine, people):
     alice = people["alice"]
     machine.run("semodule", "-r", "twofactor")
     machine.run("restorecon", "-RF", "/home/alice/.twofactor")

@@ -1,4 +1,4 @@
-"""A login in a unit that systemd sandboxes: what pam/hosts.md says of each setting."""
+"""Logins in a sandboxed systemd unit: the effect of each setting in pam/hosts.md."""
 
 import json
 
@@ -7,7 +7,7 @@ from rig.machine import CHECKOUT
 
 KERNEL = "apparmor=1 security=apparmor"
 
-# What each setting does to a login of somebody whose enrolment lies in the home.
+# The effect of each setting on a login with the enrollment in the home.
 SETTINGS = {
     "": True,
     "ProtectHome=yes": False,
@@ -32,7 +32,7 @@ def alice(person):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_login_in_a_sandboxed_unit_ends_as_the_page_says(machine, alice, setting):
+def test_a_login_in_a_sandboxed_unit_has_the_documented_result(machine, alice, setting):
     page = (CHECKOUT / "pam/hosts.md").read_text()
     name = setting.partition("=")[0]
     assert not name or f"`{name}=" in page

@@ -1,1 +1,1 @@
-"""Measures the module and the setup command beside others of their kind; see scripts/benchmark."""
+"""Measures the module and the setup command beside similar programs; see scripts/benchmark."""

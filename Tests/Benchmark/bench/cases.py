@@ -1,4 +1,4 @@
-"""The cases: each logs everyone in, in turn, and returns what it found as plain data."""
+"""The benchmark cases: each logs all contenders in, in turn, and returns plain data."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from .programs import Host
 
 SUCCESS = 0
 
-# What is compared with each other: both make an enrolment, and hash nothing.
+# The two compared runs: both enroll, and neither hashes.
 ENABLE = "twofactor enable, no backup codes"
 GOOGLE = "google-authenticator, no scratch codes"
 
@@ -33,12 +33,12 @@ def summary(values: list[float]) -> dict:
 
 
 def logins(host: Host, how: str, everyone: list[Contender], kind: str, rounds: int) -> dict:
-    """Everyone in turn, `rounds` times; the files are put back before each login."""
+    """All contenders in turn, `rounds` times; their files are restored before each login."""
     found: dict = {contender.name: [] for contender in everyone}
     everyone = list(everyone)
     order = random.Random(1)
     for number in range(rounds + 1):
-        # Nobody is always the one after the fastest, or after the one that leaves the caches cold.
+        # Random order: none always follows the fastest one, or the one that leaves the caches cold.
         order.shuffle(everyone)
         for contender in everyone:
             contender.reset()
@@ -56,10 +56,10 @@ def logins(host: Host, how: str, everyone: list[Contender], kind: str, rounds: i
 
 
 def memory(program: Path, services: Path, everyone: list[Contender]) -> dict:
-    """By how many KiB a host that was forked for the login has grown at the end of pam_authenticate.
+    """How many KiB a host that was forked for the login has grown by at the end of pam_authenticate.
 
-    Each time in a host that was started anew: where its libraries lie is drawn then, and decides how many pages the
-    kernel maps around one that is touched.
+    Each sample uses a new host process: address randomization places its libraries anew, which decides how many pages
+    the kernel maps around a touched one.
     """
     found: dict = {contender.name: [] for contender in everyone}
     for _ in range(60):
@@ -71,10 +71,10 @@ def memory(program: Path, services: Path, everyone: list[Contender]) -> dict:
 
 
 def growth(host: Host, crowds: dict[int, list[Contender]], rounds: int) -> dict:
-    """The time of a login against the number of users that are enrolled: a crowd of each size, all in turn."""
+    """The time of a login against the number of enrolled users."""
     found: dict = {contender.name: {count: [] for count in crowds} for contender in next(iter(crowds.values()))}
     everyone = [(count, contender) for count, crowd in crowds.items() for contender in crowd]
-    # Whoever comes after one that reads a large file finds the caches cold: each is that as often as the others.
+    # A contender that reads a large file leaves the caches cold; each follows it equally often.
     order = random.Random(1)
     for number in range(rounds + 1):
         order.shuffle(everyone)
@@ -89,7 +89,7 @@ def growth(host: Host, crowds: dict[int, list[Contender]], rounds: int) -> dict:
 
 
 def backup_codes(host: Host, contender: Contender, rounds: int) -> dict:
-    """The time of a login with a code of the app against the number of backup codes of the user."""
+    """The time of a login with an app code against the number of the user's backup codes."""
     original = contender.credential.read_text()
     lines = original.splitlines(keepends=True)
     codes = [line for line in lines if line.startswith("backup-code ")]
@@ -108,7 +108,7 @@ def backup_codes(host: Host, contender: Contender, rounds: int) -> dict:
 
 
 def not_asked(host: Host, services: Path, permit: Contender, base: Path, scratch: Path, rounds: int) -> dict:
-    """Logins of users who are not asked for a code: the time, the system calls, and what is opened for them."""
+    """Logins of exempt users: the time, the system calls and the opened files."""
     user = make_account("unenrolled", base)
     lines = {
         "twofactor, nullok": "pam_twofactor.so nullok",
@@ -119,7 +119,7 @@ def not_asked(host: Host, services: Path, permit: Contender, base: Path, scratch
     orders = {}
     for name, line in lines.items():
         service = "notasked" + "".join(letter for letter in name if letter.isalpha())
-        # A module that ignores a user leaves the decision to others.
+        # A module that ignores a user leaves the decision to the others.
         (services / service).write_text(f"auth required {line}\nauth required {permit.module}\n")
         orders[name] = service
     found: dict = {name: {"elapsed": []} for name in lines}
@@ -142,7 +142,7 @@ def not_asked(host: Host, services: Path, permit: Contender, base: Path, scratch
 
 
 def devices(host: Host, contender: Contender, rounds: int) -> dict:
-    """The time of a login against the number of authenticators of the user, with the code of the last one."""
+    """The time of a login against the number of the user's devices, with the code of the last one."""
     found = {}
     original = contender.credential.read_text()
     lines = original.splitlines(keepends=True)
@@ -171,7 +171,7 @@ def _with_other_secret(line: str, index: int) -> str:
 
 
 def parallel(host: Host, everyone: list[Contender], counts: list[int], rounds: int, base: Path) -> dict:
-    """Logins of different users at once: how many a second, and whether each right one was let in."""
+    """Logins of different users at once: logins a second, and whether every correct code was accepted."""
     most = max(counts)
     users = [make_account(f"many{number}", base) for number in range(most)]
     for contender in everyone:
@@ -180,7 +180,8 @@ def parallel(host: Host, everyone: list[Contender], counts: list[int], rounds: i
     for count in counts:
         rates: dict = {contender.name: [] for contender in everyone}
         refused = {contender.name: 0 for contender in everyone}
-        # Of a few logins each round says less. In random order, since what one leaves to be written the next finds.
+        # A round of few logins says less, so it runs more often. The order is random, because each contender pays for
+        # unflushed writes of the one before.
         for _ in range(rounds * max(1, 16 // count)):
             for contender in random.sample(everyone, len(everyone)):
                 contender.reset_all(users[:count])
@@ -195,7 +196,7 @@ def parallel(host: Host, everyone: list[Contender], counts: list[int], rounds: i
 
 
 def backup_code(host: Host, contender: Contender) -> dict:
-    """What a login with a backup code takes: processor and memory, on purpose."""
+    """The processor time and the memory of a login with a backup code, which are high on purpose."""
     processor, grown = [], []
     for number in range(5):
         contender.reset()
@@ -207,7 +208,7 @@ def backup_code(host: Host, contender: Contender) -> dict:
 
 
 def _peak(host: Host, contender: Contender, code: str) -> float:
-    """The largest that the process of one login ever was, in KiB."""
+    """The peak memory of a process that runs one login, in KiB."""
     order = f"here {contender.service} {contender.user} {code}\n"
     run = subprocess.Popen([host.program, host.services], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     run.stdin.write(order)
@@ -217,7 +218,7 @@ def _peak(host: Host, contender: Contender, code: str) -> float:
 
 
 def setup_command(base: Path, rounds: int) -> dict:
-    """The command beside google-authenticator. Ours acts for the user by itself; theirs is run as the user."""
+    """The command beside google-authenticator: `twofactor --user` runs as root, google-authenticator as the user."""
     user = make_account("settingup", base)
     enable = [COMMAND, "enable", "--no-confirm", "--yes", "--json", "--force", "--user", user.name]
     google = "google-authenticator -t -d -f -q -r 3 -R 30 -w 3 -e".split()
@@ -260,7 +261,7 @@ def setup_command(base: Path, rounds: int) -> dict:
 
 
 def users_command(count: int, source: Path) -> dict | None:
-    """`twofactor users` with so many accounts, one in ten of them enrolled; None where there is no such command."""
+    """`twofactor users` with so many accounts, one in ten enrolled; None if there is no such command."""
     base = Path("/run/homes/crowd")
     with open("/etc/passwd", "a") as passwd:
         for number in range(count):

@@ -1,4 +1,4 @@
-"""Who is measured: each with its line in the PAM configuration, its files, and the way back to where it began."""
+"""The contenders: each with its PAM rule, its files, and how to restore them."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ BASE32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 
 def put(path: Path, content: bytes, owner: Account | None = None, mode: int = 0o600, flushes: bool = True) -> None:
-    """Writes a file, on the disk when this returns, so that nobody else's flush pays for it."""
+    """Writes and flushes a file, so that no later flush pays for it."""
     with open(path, "wb") as file:
         file.write(content)
         file.flush()
@@ -31,10 +31,10 @@ class Contender:
     name = ""
     module = ""
 
-    #: Whether it looks at the code.
+    #: Whether it checks the code.
     answer_counts = True
 
-    #: What tells the services of two of a kind apart: letters.
+    #: Letters that tell apart the services of two contenders of one kind.
     suffix = ""
 
     def __init__(self) -> None:
@@ -43,26 +43,26 @@ class Contender:
 
     @property
     def service(self) -> str:
-        """The name of its PAM service: lower-case letters, to which libpam brings any name."""
+        """The name of its PAM service, in lower case as libpam converts it."""
         return "".join(letter for letter in self.name.lower() if letter.isalpha()) + self.suffix
 
     def line(self) -> str:
-        """Its line in the PAM configuration."""
+        """Its PAM rule."""
         return f"auth required {self.module}"
 
     def enroll(self, account: Account) -> None:
-        """Makes its files for an account."""
+        """Creates its files for an account."""
 
     def spread(self, accounts: list[Account]) -> None:
-        """Enrols more accounts, all with one secret."""
+        """Enrolls more accounts, all with one secret."""
         for account in accounts:
             self.reset_one(account)
 
     def reset(self) -> None:
-        """Puts its files back to what they were before the login."""
+        """Restores its files to the state before the login."""
 
     def reset_one(self, account: Account) -> None:
-        """Likewise for an account of ``spread``, without waiting for the disk."""
+        """Likewise for an account of ``spread``, without flushing."""
 
     def reset_all(self, accounts: list[Account]) -> None:
         for account in accounts:
@@ -72,7 +72,7 @@ class Contender:
         return self.authenticator.code_at(time.time())
 
     def wrong(self) -> str:
-        """A code of no step near now; searched for once in a few minutes, since that takes a while."""
+        """A code of no time step near now; cached for minutes, because the search is slow."""
         now = time.time()
         if now - self._wrong[0] > 300:
             self._wrong = (now, self.authenticator.wrong_code(now))
@@ -80,7 +80,7 @@ class Contender:
 
 
 class Permit(Contender):
-    """Nothing but libpam itself."""
+    """libpam alone."""
 
     name = "pam_permit"
     module = "pam_permit.so"
@@ -88,7 +88,7 @@ class Permit(Contender):
 
 
 class Floor(Contender):
-    """The least that a module with these duties can do; see floor.c."""
+    """The least work that a module with these duties can do; see floor.c."""
 
     name = "C floor"
     module = "pam_floor.so"
@@ -117,7 +117,7 @@ class TwoFactor(Contender):
         self.content = self.file.read_bytes()
 
     def reset(self) -> None:
-        # In place, as a login writes it.
+        # Writes in place, as a login does.
         with open(self.file, "r+b") as file:
             file.write(self.content)
             file.flush()
@@ -139,7 +139,7 @@ class SharedTwoFactor(TwoFactor):
 
 
 class GoogleAuthenticator(Contender):
-    """With the protection against reuse that this project has always."""
+    """With reuse protection, which twofactor always has."""
 
     name = "google-authenticator"
     module = "pam_google_authenticator.so"
@@ -162,7 +162,7 @@ class GoogleAuthenticator(Contender):
 
 
 class ReusingGoogleAuthenticator(GoogleAuthenticator):
-    """As it is without that protection: a code is good as often as it is sent, and nothing is written."""
+    """Without reuse protection, as shipped: a code is accepted again and again, and nothing is written."""
 
     name = "google-authenticator, reuse allowed"
     options = '" WINDOW_SIZE 3\n" TOTP_AUTH\n'
@@ -197,13 +197,13 @@ class Oath(Contender):
 
 
 def contenders(with_shared: bool) -> list[Contender]:
-    """Everyone, ourselves first."""
+    """All contenders, twofactor first."""
     everyone = [TwoFactor(), Floor(), GoogleAuthenticator(), ReusingGoogleAuthenticator(), Oath(), Permit()]
     return [everyone[0], SharedTwoFactor(), *everyone[1:]] if with_shared else everyone
 
 
 def make_account(name: str, base: Path) -> Account:
-    """An account with a home below `base`, by hand: useradd would take a minute for some hundreds."""
+    """An account with a home below `base`, without useradd, which would take a minute for hundreds."""
     home = base / name
     home.mkdir(parents=True, mode=0o755)
     number = 20000 + sum(1 for _ in open("/etc/passwd"))
@@ -215,7 +215,7 @@ def make_account(name: str, base: Path) -> Account:
 
 
 def link(source: Path, target: Path) -> None:
-    """A folder with the files of another, under more names: for those who are there and never log in."""
+    """A folder whose files are hard links to another's: for users who never log in."""
     target.mkdir(parents=True, mode=0o700)
     for path in source.iterdir():
         os.link(path, target / path.name)

@@ -1,18 +1,18 @@
-"""What can be counted of a login, and is the same each time: instructions and system calls."""
+"""Counts of a login that are equal on every run: instructions and system calls."""
 
 import re
 import subprocess
 from collections import Counter
 from pathlib import Path
 
-# What a login waits for the disk with; counted apart.
+# Calls that wait for the disk; counted apart.
 FLUSHES = {"fsync", "fdatasync"}
 
 MARKS = ("login begins", "login ends")
 
 
 def instructions(callgrind_output: str) -> Counter:
-    """Instructions by object file, each counted where it was executed, from what callgrind wrote."""
+    """Parses callgrind's output: instructions by the object file that executed them."""
     names: dict[str, str] = {}
     found: Counter = Counter()
     current, follows_call = "", False
@@ -22,7 +22,7 @@ def instructions(callgrind_output: str) -> Counter:
         elif match := re.match(r"cob=(\(\d+\)) (.*)", line):
             names[match[1]] = match[2]
         elif line.startswith("calls="):
-            # The line after it says what the callee cost, which is counted there.
+            # The next line holds the cost of the callee, which is counted there.
             follows_call = True
         elif match := re.match(r"(?:\+|-|\*|0x)?\w* (\d+)$", line):
             if not follows_call:
@@ -32,7 +32,7 @@ def instructions(callgrind_output: str) -> Counter:
 
 
 def instructions_of_login(program: Path, services: Path, module: Path, order: str, scratch: Path) -> int:
-    """How many instructions of the module itself a login executes, its own copy of SHA included."""
+    """How many instructions of the module a login executes, including its own copy of SHA."""
     output = scratch / "callgrind.out"
     under = ("valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={output}")
     run = subprocess.run(
@@ -44,38 +44,37 @@ def instructions_of_login(program: Path, services: Path, module: Path, order: st
 
 
 def _lines_of_last_login(trace: str) -> list[str]:
-    """What the last login in a trace of a host by strace called."""
+    """The lines of the last login in an strace trace of a host."""
     lines = trace.splitlines()
     begin, end = (max(n for n, line in enumerate(lines) if f'"{mark}"' in line) for mark in MARKS)
     return lines[begin + 1 : end]
 
 
 def system_calls(trace: str) -> list[str]:
-    """The names of the calls of the last login in a trace of a host by strace."""
+    """The names of the system calls of the last login in a trace."""
     lines = _lines_of_last_login(trace)
-    # How many blocks the user database has, which is read until the user is found, is the host's matter.
+    # The number of blocks read from the user database depends on the host.
     lines = [line for before, line in zip(["", *lines], lines) if not (_is_block(before) and line.startswith("read("))]
     names = [match[1] for line in lines if (match := re.match(r"(\w+)\(", line))]
-    # The clock of the processor is the host's own question.
+    # So does clock_gettime, which is a system call on some processors.
     return [name for name in names if name != "clock_gettime"]
 
 
 def _is_block(line: str) -> bool:
-    """Whether a whole block of a file was read, behind which there may be more."""
+    """Whether a whole block was read, so that more may follow."""
     return line.startswith("read(") and line.endswith("= 4096")
 
 
 def opened_files(trace: str) -> list[str]:
-    """The paths that the last login in a trace opened: as they were given, relative ones included."""
+    """The paths that the last login opened, as passed to the call."""
     opened = r'open(?:at)?\((?:\w+, )?"([^"]*)".*= \d+$'
     return [match[1] for line in _lines_of_last_login(trace) if (match := re.match(opened, line))]
 
 
 def trace_of_login(program: Path, services: Path, first: str, order: str, scratch: Path) -> str:
-    """What strace saw of a login.
+    """An strace trace of a login.
 
-    It comes after another in the same process, which has found out what the C library keeps: accounts may come from
-    many places, and the time zone from a file.
+    A login in the same process comes before it, so that the C library has cached the account sources and the time zone.
     """
     output = scratch / "strace.out"
     under = ["strace", "-o", output, program, services]
@@ -84,5 +83,5 @@ def trace_of_login(program: Path, services: Path, first: str, order: str, scratc
 
 
 def system_calls_of_login(program: Path, services: Path, first: str, order: str, scratch: Path) -> list[str]:
-    """The system calls from pam_start to pam_end of a login, which comes after another one."""
+    """The system calls from pam_start to pam_end of a login that follows another one."""
     return system_calls(trace_of_login(program, services, first, order, scratch))

@@ -1,4 +1,4 @@
-"""Many enrolled users: the same modules, with the files of everybody in one place."""
+"""Many enrolled users: the same modules, with all files in one folder."""
 
 import os
 import shutil
@@ -12,8 +12,8 @@ from .contenders import Contender, Floor, GoogleAuthenticator, Oath, TwoFactor, 
 class _Crowd:
     """Members who are enrolled and never log in, beside the user who does.
 
-    Each has a folder and names of files as the user has; the files behind the names are one for all of them, or a
-    hundred thousand would take gigabytes of memory.
+    Each has a folder and file names of its own; the files are hard links to one inode, since separate ones would take
+    gigabytes of memory.
     """
 
     def prepare(self, folder: Path) -> None:
@@ -23,7 +23,7 @@ class _Crowd:
         folder.mkdir(mode=0o755)
 
     def grow(self, count: int) -> None:
-        """Enrols members until there are `count` users in all."""
+        """Enrolls members until there are `count` users in all."""
         while self.members < count - 1:
             self.add_member(f"member{self.members}")
             self.members += 1
@@ -81,9 +81,9 @@ class CrowdedOath(_Crowd, Oath):
 
 class CrowdedFloor(_Crowd, Floor):
     def add_member(self, name: str) -> None:
-        """It has its file in a home; there is nothing that could grow."""
+        """Its file is in the home: nothing grows."""
 
 
 def crowded() -> list[Contender]:
-    """Those whose work could depend on how many are enrolled."""
+    """The contenders whose work could depend on the number of enrolled users."""
     return [CrowdedTwoFactor(), CrowdedFloor(), CrowdedGoogleAuthenticator(), CrowdedOath()]

@@ -1,4 +1,4 @@
-"""The C programs of the benchmark: built, and driven."""
+"""Builds and drives the C programs of the benchmark."""
 
 import subprocess
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ SOURCES = Path(__file__).parent.parent
 
 WARNINGS = ("-O2", "-Wall", "-Wextra", "-Werror")
 
-# As the module itself is linked.
+# The linker options of the module itself.
 MODULE = (
     "-shared",
     "-fPIC",
@@ -17,7 +17,7 @@ MODULE = (
 
 
 def build_hosts(folder: Path) -> dict[str, Path]:
-    """A host that uses libcrypto, as sshd does, and a bare one, as login, su and sudo are."""
+    """A host that uses libcrypto, like sshd, and a bare one, like login, su and sudo."""
     hosts = {"sshd-like host": ("-DWITH_LIBCRYPTO", "-lcrypto"), "bare host": ()}
     programs = {}
     for number, (name, flags) in enumerate(hosts.items()):
@@ -36,7 +36,7 @@ def _compile(*arguments) -> None:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one login cost: the time from pam_start to pam_end, and that of the processor, in microseconds."""
+    """The cost of one login, from pam_start to pam_end: elapsed and processor time in microseconds."""
 
     status: int
     elapsed: float
@@ -44,7 +44,7 @@ class Measured:
 
 
 class Host:
-    """A running host; see host.c for what it is told."""
+    """A running host; host.c describes its orders."""
 
     def __init__(self, program: Path, services: Path, under: tuple[str, ...] = ()) -> None:
         self.program, self.services = program, services
@@ -60,17 +60,17 @@ class Host:
         self._process.wait(timeout=60)
 
     def log_in(self, how: str, service: str, user: str, answer: str) -> Measured:
-        """A login, `how` being `fork` or `here`."""
+        """A login; `how` is `fork` or `here`."""
         status, elapsed, processor = self._ask(f"{how} {service} {user} {answer}")
         return Measured(int(status), int(elapsed) / 1000, int(processor) / 1000)
 
     def weigh(self, service: str, user: str, answer: str) -> tuple[int, int]:
-        """The status of a login, and by how many KiB it made the host grow."""
+        """The status of a login, and by how many KiB the host grew."""
         status, kibibytes = self._ask(f"weigh {service} {user} {answer}")
         return int(status), int(kibibytes)
 
     def log_in_together(self, service: str, logins: list[tuple[str, str]]) -> tuple[int, float]:
-        """How many of the logins, released at once, were let in, and the microseconds until the last was through."""
+        """How many of the logins, released at once, succeeded, and the microseconds until the last one returned."""
         lines = [f"together {service} {len(logins)}", *(f"{user} {answer}" for user, answer in logins)]
         accepted, elapsed = self._ask("\n".join(lines))
         return int(accepted), int(elapsed) / 1000

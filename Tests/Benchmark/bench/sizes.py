@@ -1,4 +1,4 @@
-"""What takes the room in the module: bytes of code by the part of the program that they come from."""
+"""The size of the module: bytes of code by part of the program."""
 
 import re
 import subprocess
@@ -16,13 +16,13 @@ PARTS = {
 
 
 def parts(unstripped: Path, stripped: Path) -> dict[str, int]:
-    """Bytes by part; what is not code of a part is the last one."""
+    """Bytes by part; the last part is what belongs to none of the others."""
     symbols = subprocess.run(["nm", "-S", unstripped], capture_output=True, text=True, check=True).stdout
     found = dict.fromkeys(PARTS, 0)
     counted = set()
     for line in symbols.splitlines():
         match = re.fullmatch(r"([0-9a-f]+) ([0-9a-f]+) [tT] (\S+)", line)
-        # Functions of one code stand at one address under several names.
+        # Identical functions share one address under several names.
         if not match or match[1] in counted:
             continue
         counted.add(match[1])

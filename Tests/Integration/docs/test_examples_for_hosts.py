@@ -15,24 +15,24 @@ FILTER = CHECKOUT / "pam/fail2ban/twofactor.conf"
 
 
 def combinations() -> list[str]:
-    """The drop-in with each of its numbered combinations taken out of the comments."""
+    """The drop-in, and the drop-in with each numbered combination uncommented."""
     head, *parts = re.split(r"(?m)^# (?=\d\.)", DROP_IN.read_text())
     assert len(parts) == 5
     return [head, *(head + re.sub(r"(?m)^#(?=[A-Z]|    [A-Z])", "", "# " + part) for part in parts)]
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_sshd_takes_every_combination_of_the_drop_in(tmp_path, number):
+def test_sshd_accepts_every_combination_of_the_drop_in(tmp_path, number):
     settings = tmp_path / "sshd_config"
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key")
     settings.write_text(f"HostKey {tmp_path}/key\n" + combinations()[number])
     Path("/run/sshd").mkdir(exist_ok=True)
     run("/usr/sbin/sshd", "-t", "-f", settings)
-    # A release may not know an option of a later one; it may not misread any.
+    # A release may not know an option of a later one, but must not misread any.
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_doctor_is_content_with_every_combination(tmp_path, number):
+def test_doctor_accepts_every_combination_of_the_drop_in(tmp_path, number):
     files = {**host_trees.good(), "etc/ssh/sshd_config.d/10-twofactor.conf": combinations()[number]}
     root = host_trees.build(tmp_path / "host", files)
     words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
@@ -48,20 +48,20 @@ OTHERS = [
     LOG + "denied user=alice rhost=192.0.2.7 reason=outside-window offset_steps=3",
     LOG + "accepted user=alice rhost=192.0.2.7 method=totp device=phone",
     LOG + "denied user=alice rhost=- reason=wrong-code failures=1",
-    # A name that pretends to be a line of the log is one word in it.
+    # A user name that imitates a log line stays one escaped word.
     LOG + "accepted user=denied<20>user=x<20>rhost=192.0.2.9<20>reason=wrong-code rhost=192.0.2.7 method=totp",
 ]
 
 
-def test_the_profile_is_off_and_behind_the_password():
+def test_the_profile_is_off_by_default_and_follows_the_password():
     profile = (CHECKOUT / "pam/pam-configs/twofactor").read_text()
     assert "Default: no\n" in profile and "Auth-Type: Additional\n" in profile
     assert profile.endswith("\trequired\tpam_twofactor.so nullok\n")
 
 
 @pytest.mark.parametrize("page", ["pam_twofactor.8"])
-def test_the_examples_of_the_manual_are_right(tmp_path, page):
-    """Every stack among the examples, in front of doctor."""
+def test_doctor_accepts_the_examples_of_the_manual(tmp_path, page):
+    """Every stack among the examples."""
     examples = (CHECKOUT / "pam/man" / page).read_text().partition(".Sh EXAMPLES")[2].partition(".Sh ")[0]
     blocks = re.findall(r"\.Bd -literal[^\n]*\n(.*?)\.Ed", examples, re.DOTALL)
     assert len(blocks) == 3
@@ -73,7 +73,7 @@ def test_the_examples_of_the_manual_are_right(tmp_path, page):
 
 
 def authselect_blocks() -> list[str]:
-    """The stacks of the file for authselect, with and without the feature being what authselect makes of the braces."""
+    """The stacks in the authselect feature, with braces that authselect expands."""
     text = (CHECKOUT / "pam/authselect/with-twofactor").read_text()
     blocks = re.findall(r"((?:^#   auth .*\n)+)", text, re.MULTILINE)
     assert len(blocks) == 2
@@ -82,7 +82,7 @@ def authselect_blocks() -> list[str]:
 
 @pytest.mark.parametrize("number", range(2))
 @pytest.mark.parametrize("how", ["include", "substack"])
-def test_doctor_is_content_with_what_authselect_makes(tmp_path, number, how):
+def test_doctor_accepts_the_stacks_that_authselect_generates(tmp_path, number, how):
     block = re.sub(r"\{[^}]*:([a-z]+)\}", r"\1", authselect_blocks()[number])
     stack = "auth required pam_env.so\n" + re.sub(r"\s*\{include if [^}]*\}", "", block)
     files = {
@@ -95,7 +95,7 @@ def test_doctor_is_content_with_what_authselect_makes(tmp_path, number, how):
     root = host_trees.build(tmp_path / "host", files)
     words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
     run(*words)
-    # Without the feature nobody is asked.
+    # Without the feature, the stack asks for no code.
     (root / "etc/pam.d/password-auth").write_text(
         "".join(re.findall(r"(?m)^(?!.*with-twofactor).*\n", "auth required pam_env.so\n" + block))
     )
@@ -106,7 +106,7 @@ def test_doctor_is_content_with_what_authselect_makes(tmp_path, number, how):
 SNIPPET = CHECKOUT / "pam/service/sshd-snippet"
 
 
-def test_doctor_is_content_with_every_snippet_for_other_hosts(tmp_path):
+def test_doctor_accepts_every_snippet_for_other_hosts(tmp_path):
     blocks = re.findall(r"((?:^#\s{6}\S.*\n)+)", SNIPPET.read_text(), re.MULTILINE)
     stacks = [re.sub(r"(?m)^#\s+", "", block) for block in blocks if "pam_twofactor" in block]
     assert len(stacks) == 4
@@ -120,15 +120,15 @@ def test_doctor_is_content_with_every_snippet_for_other_hosts(tmp_path):
         run(*words)
 
 
-def test_the_policy_of_selinux_gives_logins_five_rights_and_no_more():
-    """What the text says; that it holds under a policy in force is tried by scripts/virtual-machine."""
+def test_the_selinux_policy_grants_logins_five_permissions():
+    """Checks the text; scripts/virtual-machine tests it under an enforcing policy."""
     text = re.sub(r"(?m)^;.*", "", (CHECKOUT / "pam/selinux/twofactor.cil").read_text())
     assert text.count("(") == text.count(")")
     rules = re.findall(r"\(allow twofactor_login_domain twofactor_home_t \((\w+) \(([a-z ]+)\)\)\)", text)
     assert rules == [("dir", "search getattr"), ("file", "open read write getattr lock")]
     domains = set(re.findall(r"\(optional \w+ \(typeattributeset twofactor_login_domain \((\w+)\)\)\)", text))
     assert {"sshd_t", "local_login_t", "sudodomain"} <= domains
-    # Nobody else but whose files they are, and userdel.
+    # Only the owner of the files, and userdel, have access too.
     assert set(re.findall(r"\(allow (\w+)", text)) == {"twofactor_login_domain", "useradd_t", "userdomain"}
 
 

@@ -1,4 +1,4 @@
-"""The EXAMPLES of the manual pages, run as they stand there."""
+"""Runs the EXAMPLES of the manual pages."""
 
 import datetime
 import json
@@ -30,7 +30,7 @@ def displays(name: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """The command lines of twofactor(1), with the prompt of who types them."""
+    """The command lines of twofactor(1), with their shell prompts."""
     lines = re.findall(r"^(?:\.Dl )?([$#] twofactor .*)$", examples("twofactor.1"), re.MULTILINE)
     assert len(lines) >= 7
     return lines
@@ -38,14 +38,14 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def alice(products):
-    """The user of the pages, who has a password; the accounts of other tests are called otherwise."""
+    """The user of the manual pages; no other test uses this name."""
     account = machine.add_account("alice", "correct horse")
     yield account
     run("userdel", "--remove", "alice", status=None)
 
 
 def type_line(line: str, account, answers: list[tuple[str, str]] | None = None) -> str:
-    """Runs a line as its prompt says, at a terminal, and returns what was shown; it must end well."""
+    """Runs a line at a terminal, as the user or as root by its shell prompt, and returns the output; it must succeed."""
     words = shlex.split(line[2:])
     if line.startswith("$"):
         words = ["runuser", "-l", account.name, "-c", f"exec {line[2:]}"]
@@ -122,7 +122,7 @@ def disables(line: str, account) -> None:
 
 def examines(line: str, account) -> None:
     shown = run(*shlex.split(line[2:]), status=None)
-    # What it finds in the sandbox, where other tests have been, is theirs.
+    # Other tests may have left findings in the sandbox.
     assert shown.returncode in (0, 78) and "module:" in shown.stdout
 
 
@@ -159,7 +159,7 @@ def status(account) -> dict:
 
 
 @pytest.mark.parametrize("line", commands())
-def test_a_command_of_the_page_does_what_it_says(alice, line):
+def test_a_command_of_the_page_works(alice, line):
     RUN[line](line, alice)
 
 
@@ -187,7 +187,7 @@ def test_a_stack_of_the_page_asks_for_password_and_code(alice, system_service, n
         configuration.unlink(missing_ok=True)
 
 
-def test_the_configuration_of_the_page_holds(alice):
+def test_the_configuration_of_the_page_takes_effect(alice):
     text, _ = displays("twofactor.conf.5")
     forget(alice)
     path = Path("/etc/security/twofactor.conf")
@@ -202,7 +202,7 @@ def test_the_configuration_of_the_page_holds(alice):
         forget(alice)
 
 
-def test_the_way_to_codes_for_everybody_holds(harness, new_user, service, host_configuration):
+def test_the_rollout_of_the_page_works(harness, new_user, service, host_configuration):
     _, text = displays("twofactor.conf.5")
     host_configuration(*text.splitlines())
     name = service(then="pam_permit.so")

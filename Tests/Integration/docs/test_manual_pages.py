@@ -1,4 +1,4 @@
-"""The manual pages: clean, and with every option of the command and of the module in them and in the completions."""
+"""The manual pages: valid, and complete like the completions."""
 
 import re
 
@@ -17,9 +17,9 @@ def text(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_clean(name):
+def test_a_page_has_no_mandoc_warnings(name):
     lint = run("mandoc", "-T", "lint", PAGES[name], status=None)
-    # A page of this project, or of a machine without manuals, is not found on this machine.
+    # Other pages of this project, or missing manuals of this machine, are not found.
     words = [line for line in lint.stdout.splitlines() if "referenced manual not found" not in line]
     unknown = [line for line in lint.stdout.splitlines() if "manual not found" in line and not re.search(OWN, line)]
     assert words == [], lint.stdout
@@ -45,7 +45,7 @@ def test_every_subcommand_and_option_is_in_the_page_and_in_the_completions():
     assert missing == []
 
 
-def test_the_page_names_nothing_that_is_not_there():
+def test_the_page_names_only_existing_subcommands_and_options():
     source = PAGES["twofactor.1"].read_text()
     found = subcommands()
     options = {option for words in found for option in re.findall(r"--([a-z-]+)", help_of(*words))} | {"help", "version"}
@@ -55,7 +55,7 @@ def test_the_page_names_nothing_that_is_not_there():
     assert named and {tuple(name.split()) for name in named} <= {tuple(words) for words in found}
 
 
-def test_every_message_to_the_user_is_in_the_modules_page():
+def test_every_message_to_the_user_is_in_the_page_of_the_module():
     outcomes = (CHECKOUT / "Sources/PAMModule/Outcome.swift").read_text().partition("func appendMessage")[2]
     refusals = (CHECKOUT / "Sources/Verification/Refusal.swift").read_text()
     pieces = re.findall(r'text\.append\("([^"]+)"\)', outcomes.partition("\n  }")[0])

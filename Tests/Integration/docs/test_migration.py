@@ -1,4 +1,4 @@
-"""The page for users of other modules: every option of theirs is on it, and what it names here is there."""
+"""The migration page: every option of the other modules is on it, and its names exist here."""
 
 import base64
 import gzip
@@ -28,7 +28,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def names(cell: str) -> list[str]:
-    """The options that a cell names, without their values."""
+    """The options in a cell, without their values."""
     return [re.match(r"[A-Za-z_]+", span)[0] for span in re.findall(r"`([^`]+)`", cell)]
 
 
@@ -37,7 +37,7 @@ def mapped(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", [GOOGLE, OATH])
-def test_what_the_page_names_here_is_there(module):
+def test_the_page_names_only_existing_options(module):
     options = set(options_of_the_policy())
     for there, here, why in rows(f"Options of {module}"):
         assert here == "none" or names(here), there
@@ -47,7 +47,7 @@ def test_what_the_page_names_here_is_there(module):
             assert name in options | mapped(module), (there, name)
 
 
-def test_every_command_of_the_page_is_one(products):
+def test_the_page_names_only_existing_subcommands(products):
     commands = re.findall(r"^ +twofactor (\S+)|`twofactor ([a-z-]+)", PAGE, re.MULTILINE)
     known = {words[0] for words in subcommands()}
     assert {one or other for one, other in commands} <= known and commands
@@ -59,7 +59,7 @@ def put_in_order(path: Path, account, text: str) -> None:
     path.chmod(0o600)
 
 
-def test_the_way_that_the_page_shows_takes_a_phone_over_and_no_used_code(harness, user, service, log):
+def test_the_migration_keeps_the_device_and_the_used_codes(harness, user, service, log):
     phone = Authenticator(os.urandom(20))
     secret = base64.b32encode(phone.secret).decode()
     file = user.home / ".google_authenticator"
@@ -82,7 +82,7 @@ def test_the_way_that_the_page_shows_takes_a_phone_over_and_no_used_code(harness
 
 
 def document(path: str) -> str:
-    """What a package of the distribution says; small images leave that out."""
+    """A document of a Debian package; skips the test if a small image left it out."""
     file = Path("/usr/share") / path
     if not file.exists():
         pytest.skip(f"{file} was left out when its package was installed here")
@@ -113,7 +113,7 @@ def test_every_option_of_pam_oath_is_on_the_page():
 
 @pytest.fixture
 def others(harness, user):
-    """What the two modules come to for an account, each with its arguments."""
+    """The results of both modules for a user, each with its arguments."""
     users = Path("/etc/users.oath")
     users.write_text("HOTP/T30/6 somebody-else - 00\n")
     users.chmod(0o600)
@@ -127,11 +127,11 @@ def others(harness, user):
     users.unlink()
 
 
-# <security/_pam_types.h>; the harness names only what twofactor answers.
+# From <security/_pam_types.h>; the harness names only the results of twofactor.
 USER_UNKNOWN = 10
 
 
-def test_the_others_answer_in_the_stack_as_the_page_says(others, user):
+def test_the_other_modules_return_what_the_page_says(others, user):
     assert others() == [Result.AUTH_ERR, USER_UNKNOWN], "not enrolled"
     assert others(google="nullok")[0] == Result.SUCCESS, "not enrolled, with nullok"
     secret = user.home / ".google_authenticator"
@@ -153,14 +153,14 @@ LATER = {"debug_syslog", "no_usersfile_okay", "ignore_userfile_password", "allow
 
 
 @pytest.mark.parametrize("module", [GOOGLE, OATH])
-def test_the_page_names_no_option_that_the_module_does_not_have(module):
+def test_the_page_names_only_options_that_the_other_module_has(module):
     binary = (Path(modules_directory()) / module).read_bytes()
     for name in mapped(module) - LATER:
         assert re.search(name.encode() + rb"[ =\0]", binary), name
 
 
 @pytest.mark.parametrize("argument", ["secret=~/.2fa", "authtok_prompt=Code:", "usersfile=/etc/users.oath", "noskewadj", "digits=6"])
-def test_an_option_of_the_old_module_refuses_by_its_name(user, service, log, argument):
+def test_an_option_of_the_other_module_is_rejected_by_name(user, service, log, argument):
     user.enroll()
     login = user.log_in(service(argument, then="pam_permit.so"), at=START)
     assert login.result == Result.SERVICE_ERR

@@ -1,4 +1,4 @@
-"""The page on security: every test that it names is there."""
+"""The security page names only tests that exist."""
 
 import re
 
@@ -13,7 +13,7 @@ ROWS = [line.split(" | ") for line in PAGE.partition("| elsewhere |")[2].splitli
 
 
 def suites() -> set[str]:
-    """The names of the unit tests' suites."""
+    """The names of the suites of unit tests."""
     sources = [*(CHECKOUT / "Tests/ModuleTests").glob("*.swift"), *(CHECKOUT / "Tests/TwoFactorSetupTests").glob("*.swift")]
     return {name for path in sources for name in re.findall(r"@Suite(?:\(.*\))? struct (\w+)", path.read_text())}
 
@@ -31,15 +31,15 @@ def exists(name: str) -> bool:
     return name in suites() | fuzz_targets()
 
 
-def test_the_tables_rows_are_found():
+def test_the_rows_of_the_table_are_found():
     assert len(ROWS) >= 24 and all(len(row) == 3 for row in ROWS), ROWS
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip("| ")[:40])
-def test_what_a_row_names_is_there(row):
+def test_a_row_names_existing_tests(row):
     names = re.findall(r"`([^`]+)`", row[2])
     assert names and [name for name in names if not exists(name)] == []
 
 
-def test_a_name_that_is_not_there_is_found():
+def test_a_missing_test_is_noticed():
     assert not any(map(exists, ("login/test_nothing", "scripts/nothing", "NothingTests", "nothing")))

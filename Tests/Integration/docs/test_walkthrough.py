@@ -1,4 +1,4 @@
-"""The set-up and the removal that the README describes, done word for word in a clean root."""
+"""The set-up and the removal that the README describes, done literally in a clean root."""
 
 import json
 import re

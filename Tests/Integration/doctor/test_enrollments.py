@@ -1,4 +1,4 @@
-"""`twofactor doctor` on enrolments: files that no login can use, homes that prove nothing, labels of SELinux."""
+"""`twofactor doctor` on enrollments: unusable files, untrusted homes, SELinux labels."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ ENROLLMENTS = {
 
 @pytest.fixture
 def tree_with_enrolment(tmp_path, user):
-    """A good host on which alice is enrolled."""
+    """A host without findings on which alice is enrolled."""
     enrolled = user.enroll(backup_codes=10)
     root = build(tmp_path / "host", good())
     home = root / "home/alice"
@@ -28,14 +28,14 @@ def tree_with_enrolment(tmp_path, user):
     return root
 
 
-def test_an_enrolment_that_is_right_is_counted(tree_with_enrolment):
+def test_a_correct_enrollment_is_counted(tree_with_enrolment):
     status, checks = doctor(tree_with_enrolment, "--strict")
     assert (found(checks), status) == (set(), 0)
     assert any(check["detail"].startswith("1 of 2 accounts") for check in checks)
 
 
 @pytest.mark.parametrize("what", ENROLLMENTS)
-def test_an_enrolment_that_no_login_can_use_is_found(tree_with_enrolment, what):
+def test_an_enrollment_that_no_login_can_use_is_found(tree_with_enrolment, what):
     name, mode, owner, words, remedy = ENROLLMENTS[what]
     change(tree_with_enrolment, f"home/alice/.twofactor/{name}", mode=mode, owner=owner)
     status, checks = doctor(tree_with_enrolment)
@@ -69,7 +69,7 @@ def test_a_credential_that_no_login_can_read_is_found(tree_with_enrolment, what)
     assert check["remedy"] == "twofactor enable --force --user alice"
 
 
-def test_a_credential_with_another_name_is_found(tree_with_enrolment):
+def test_a_credential_with_a_second_hard_link_is_found(tree_with_enrolment):
     path = tree_with_enrolment / "home/alice/.twofactor/credential"
     os.link(path, tree_with_enrolment / "home/alice/other")
     check = only(doctor(tree_with_enrolment)[1], "failed")
@@ -79,14 +79,14 @@ def test_a_credential_with_another_name_is_found(tree_with_enrolment):
 @pytest.mark.parametrize(
     "mode,owner,remedy", [(0o777, 4201, "chmod go-w /home/alice"), (0o755, 4202, "chown alice /home/alice")]
 )
-def test_a_home_that_is_no_proof_of_anything_is_found(tree_with_enrolment, mode, owner, remedy):
+def test_a_home_that_others_can_write_or_own_is_found(tree_with_enrolment, mode, owner, remedy):
     change(tree_with_enrolment, "home/alice", mode=mode, owner=owner)
     check = only(doctor(tree_with_enrolment)[1], "warning")
     assert (check["name"], check["remedy"]) == ("home", remedy)
 
 
 def with_selinux(root: Path, mode: str, *contexts: str, local: str = "") -> None:
-    """SELinux as a host has it: the mode, and what its policy says about paths."""
+    """Configures SELinux: the mode, and the file contexts of its policy."""
     folder = root / "etc/selinux/default/contexts/files"
     folder.mkdir(parents=True)
     (root / "etc/selinux/config").write_text(f"# SELINUX=disabled\nSELINUX={mode}\nSELINUXTYPE=default\n")
@@ -105,7 +105,7 @@ CONTEXT = r"/home/[^/]+/\.twofactor(/.*)?\tunconfined_u:object_r:twofactor_home_
 
 
 @pytest.mark.parametrize("mode,status,code", [("enforcing", "failed", 78), ("permissive", "warning", 0)])
-def test_a_policy_that_does_not_know_the_files_is_found(tree_with_enrolment, mode, status, code):
+def test_a_policy_without_rules_for_the_files_is_found(tree_with_enrolment, mode, status, code):
     with_selinux(tree_with_enrolment, mode)
     ended, checks = doctor(tree_with_enrolment)
     check = only(checks, status)
@@ -115,7 +115,7 @@ def test_a_policy_that_does_not_know_the_files_is_found(tree_with_enrolment, mod
 
 @pytest.mark.parametrize("mode,status", [("enforcing", "failed"), ("permissive", "warning")])
 @pytest.mark.parametrize("name", [".", "credential", "state"])
-def test_a_file_with_another_label_is_found(tree_with_enrolment, mode, status, name):
+def test_a_file_with_a_wrong_label_is_found(tree_with_enrolment, mode, status, name):
     with_selinux(tree_with_enrolment, mode, CONTEXT)
     label(tree_with_enrolment, "twofactor_home_t")
     assert doctor(tree_with_enrolment, "--strict")[0] == 0
@@ -130,13 +130,13 @@ def test_files_without_a_label_are_found(tree_with_enrolment):
     assert "has no label" in only(doctor(tree_with_enrolment)[1], "failed")["detail"]
 
 
-def test_labels_that_the_administrator_chose_are_left_alone(tree_with_enrolment):
+def test_labels_of_the_local_policy_are_accepted(tree_with_enrolment):
     with_selinux(
         tree_with_enrolment, "enforcing", local=r"/home/[^/]+/\.twofactor(/.*)? system_u:object_r:auth_home_t:s0" "\n"
     )
     assert found(doctor(tree_with_enrolment)[1]) == set()
 
 
-def test_a_disabled_selinux_is_none(tree_with_enrolment):
+def test_a_disabled_selinux_is_ignored(tree_with_enrolment):
     with_selinux(tree_with_enrolment, "disabled")
     assert found(doctor(tree_with_enrolment)[1]) == set()

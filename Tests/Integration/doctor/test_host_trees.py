@@ -1,4 +1,4 @@
-"""`twofactor doctor` on trees of hosts, good and broken: what it finds, how bad that is, and what it says to do."""
+"""`twofactor doctor` on host trees, correct and broken: finding, severity and remedy."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ def with_sshd(text: str, **more: str) -> dict[str, str | None]:
 
 
 def in_sshd(line: str) -> dict[str, str | None]:
-    """Debian with a line of the module behind the password."""
+    """Debian's sshd with a line after the password."""
     return with_sshd(after(DEBIAN_12[SSHD], "@include common-auth", line + "\n"))
 
 
@@ -88,21 +88,21 @@ GOOD = {
 
 
 @pytest.mark.parametrize("host", GOOD)
-def test_a_host_on_which_all_is_well_has_no_findings(tmp_path, host):
+def test_a_correct_host_has_no_findings(tmp_path, host):
     status, checks = doctor(build(tmp_path / "host", GOOD[host]), "--strict")
     assert (found(checks), status) == (set(), 0)
     assert any(check["name"] == "pam_stacks" and "sshd" in check["detail"] for check in checks)
 
 
 @pytest.mark.parametrize("host", STOCK)
-def test_a_host_as_it_is_shipped_is_told_that_nobody_is_asked_for_a_code(tmp_path, host):
+def test_a_host_as_shipped_is_told_that_no_login_asks_for_a_code(tmp_path, host):
     status, checks = doctor(build(tmp_path / "host", STOCK[host], installed=False))
     assert found(checks) == {("module", "warning"), ("password_service", "warning"), ("pam_stacks", "warning")}
     assert status == 0
     assert doctor(tmp_path / "host", "--strict")[0] == 1
 
 
-# What is wrong: the tree, what is found, and a part of what is said to do about it.
+# Broken hosts: the tree, the finding, and a part of the remedy.
 BROKEN = {
     "sufficient after the password": (
         in_sshd("auth sufficient pam_twofactor.so"),
@@ -294,7 +294,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_wrong_is_found_once_and_the_change_is_named(tmp_path, what):
+def test_a_mistake_is_found_once_with_its_remedy(tmp_path, what):
     files, expected, remedy = BROKEN[what]
     status, checks = doctor(build(tmp_path / "host", files))
     assert found(checks) == {expected}
@@ -307,7 +307,7 @@ EDIT = re.compile(r"in (/[^,]+), (?:(remove|before|behind) )?line (\d+): (.*)")
 
 
 def apply(root: Path, remedy: str) -> int:
-    """Does what a remedy says, line by line, the last line of a file first; returns how many lines it names."""
+    """Applies the lines of a remedy, from the end of each file; returns how many lines it has."""
     for source, target in re.findall(r"(?m)^cp /(\S+) /(\S+)$", remedy):
         (root / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / source, root / target)
@@ -324,7 +324,7 @@ def apply(root: Path, remedy: str) -> int:
             case "before":
                 lines.insert(index, text)
             case "behind":
-                # What is to stand behind the same line stands there in the order of the remedy.
+                # Lines after the same line keep the order of the remedy.
                 inserted[name, index] = inserted.get((name, index), 0) + 1
                 lines.insert(index + inserted[name, index], text)
             case None:
@@ -335,12 +335,12 @@ def apply(root: Path, remedy: str) -> int:
     return len(edits)
 
 
-# What is not mended by changing a line that is there.
+# Findings that no change of an existing line fixes.
 OTHERWISE = {"no service for the command": "printf 'auth required pam_unix.so"}
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_the_lines_that_are_named_mend_what_was_found(tmp_path, what):
+def test_the_remedy_fixes_the_finding(tmp_path, what):
     root = build(tmp_path / "host", BROKEN[what][0])
     for _ in range(4):
         wrong = [check for check in doctor(root)[1] if check["status"] in ("warning", "failed")]
@@ -353,7 +353,7 @@ def test_the_lines_that_are_named_mend_what_was_found(tmp_path, what):
     assert wrong == []
 
 
-# Every check that a tree can be asked about, but for those of enrolments: test_doctor_enrolments.
+# Every check that runs on a tree, except those of enrollments: test_enrollments.
 CHECKS = {
     "module_arguments", "configuration", "password_service", "pam_syntax", "pam_facility", "pam_control", "pam_bypass",
     "pam_condition", "pam_alternative", "pam_dead_end", "pam_code_alone", "pam_order", "pam_requisite", "pam_twice",
@@ -362,7 +362,7 @@ CHECKS = {
 }
 
 
-def test_the_corpus_is_large_enough_and_has_every_check():
+def test_every_check_is_covered():
     assert len(GOOD) + len(STOCK) + len(BROKEN) >= 69
     assert {name for _, (name, _), _ in BROKEN.values()} == CHECKS
 
@@ -378,7 +378,7 @@ def test_the_corpus_is_large_enough_and_has_every_check():
     }.items(),
     ids=lambda item: item[0],
 )
-def test_a_module_that_is_not_as_it_should_be_is_found_by_its(tmp_path, what):
+def test_a_wrong_module_file_is_found_by_its(tmp_path, what):
     root = build(tmp_path / "host", good())
     what[1](root)
     status, checks = doctor(root)
@@ -391,7 +391,7 @@ def patch(path: Path, offset: int, data: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_a_configuration_that_others_may_write_is_refused(tmp_path):
+def test_a_configuration_that_others_can_write_is_rejected(tmp_path):
     root = build(tmp_path / "host", {**good(), CONF: "window = 2\n"})
     change(root, CONF, mode=0o664)
     assert found(doctor(root)[1]) == {("configuration", "failed")}
@@ -399,8 +399,8 @@ def test_a_configuration_that_others_may_write_is_refused(tmp_path):
     assert found(doctor(root)[1]) == {("configuration", "failed")}
 
 
-def test_what_changes_in_a_tree_leads_nobody_out_of_it(tmp_path):
-    # A container that runs in it may put a link in the place of a file between a look at it and its opening.
+def test_doctor_never_opens_a_file_outside_the_tree(tmp_path):
+    # A container that runs in the tree could replace a file with a symlink between check and open.
     root = build(tmp_path / "tree", good())
     trace = tmp_path / "trace"
     words = ["strace", "-qq", "-o", trace, "-e", "trace=open,openat,openat2", PRODUCT / "twofactor", "doctor", "--root", root]
@@ -412,7 +412,7 @@ def test_what_changes_in_a_tree_leads_nobody_out_of_it(tmp_path):
     assert not [line for line in lines if f"{root}/" in line]
 
 
-def test_links_in_a_tree_stay_in_the_tree(tmp_path):
+def test_symlinks_in_a_tree_resolve_inside_it(tmp_path):
     root = build(tmp_path / "host", good())
     (root / "etc/pam.d/sshd").rename(root / "etc/stack")
     (root / "etc/pam.d/sshd").symlink_to("/etc/stack")
@@ -422,14 +422,14 @@ def test_links_in_a_tree_stay_in_the_tree(tmp_path):
     assert (found(checks), status) == (set(), 0)
 
 
-def test_match_blocks_are_followed_for_a_user(tmp_path):
+def test_match_blocks_are_evaluated_for_a_user(tmp_path):
     settings = SSHD_SETTINGS[DROP_IN] + "Match Group staff User !root,*\n  PasswordAuthentication yes\n"
     root = build(tmp_path / "host", with_settings(settings))
     assert found(doctor(root, "--user", "alice")[1]) == {("ssh_password_authentication", "warning")}
     assert found(doctor(root, "--user", "root")[1]) == set()
 
 
-def test_what_a_person_reads_names_the_line_to_change(tmp_path):
+def test_the_plain_output_names_the_line_to_change(tmp_path):
     root = build(tmp_path / "host", BROKEN["sufficient after the password"][0])
     words = [PRODUCT / "twofactor", "doctor", "--root", root]
     done = run(*words, status=78)
@@ -439,7 +439,7 @@ def test_what_a_person_reads_names_the_line_to_change(tmp_path):
     assert done.stdout.endswith("\n1 failed, 0 warnings.\n")
 
 
-def test_a_root_that_is_not_there_is_named(tmp_path):
+def test_a_missing_root_is_named(tmp_path):
     words = [PRODUCT / "twofactor", "doctor", "--root", tmp_path / "nothing"]
     done = run(*words, status=66)
     assert "nothing" in done.stderr

@@ -1,4 +1,4 @@
-"""`twofactor doctor` and `twofactor test` on a host that runs: the sandbox, with its own sshd and accounts."""
+"""`twofactor doctor` and `twofactor test` on a running host: the sandbox, with its sshd and accounts."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ def statuses(checks: list[dict], name: str) -> set[str]:
 
 @pytest.fixture
 def host(products):
-    """This host with the module in front of its sshd, as the manual says."""
+    """This host, with the module in sshd's stack as the manual says."""
     before = STACK.read_text()
     STACK.write_text(
         before.replace("@include common-auth\n", "@include common-auth\nauth required pam_twofactor.so nullok\n")
@@ -43,19 +43,19 @@ def host(products):
     SSHD_SETTINGS.unlink()
 
 
-def test_a_host_that_is_set_up_has_nothing_wrong(host, user):
+def test_a_correct_host_has_no_findings(host, user):
     user.enroll(backup_codes=10)
-    # Of the other accounts here, other tests have broken the files.
+    # Other tests have damaged the files of other accounts.
     status, checks = doctor("--user", user.name)
     wrong = [check for check in checks if check["status"] in ("warning", "failed")]
-    # The clock is that of the machine that runs the tests.
+    # The clock is that of the test machine.
     assert {check["name"] for check in wrong} <= {"clock"}, wrong
     assert status == 0
     assert any("can be loaded" in check["detail"] for check in checks if check["name"] == "module")
     assert statuses(checks, "ssh_keyboard_interactive") == {"ok"}
 
 
-def test_it_is_sshd_itself_that_says_what_is_in_force(host):
+def test_doctor_asks_sshd_for_the_effective_settings(host):
     SSHD_SETTINGS.write_text("KbdInteractiveAuthentication perhaps\n")
     status, checks = doctor()
     assert status == 78 and "sshd refuses" in next(check["detail"] for check in checks if check["name"] == "ssh")
@@ -76,7 +76,7 @@ def test_a_module_that_cannot_be_loaded_is_found(host):
     assert status == 78 and statuses(checks, "module") == {"failed"}
 
 
-def test_the_homes_and_files_of_users_are_looked_at(host, new_user):
+def test_the_homes_and_files_of_all_users_are_checked(host, new_user):
     names = {}
     for name in ("right", "writable", "open"):
         account = new_user()
@@ -96,7 +96,7 @@ def test_the_homes_and_files_of_users_are_looked_at(host, new_user):
 
 
 def test_files_in_a_home_are_opened_with_the_rights_of_its_owner(host, user, tmp_path):
-    # The owner may put something else in the place of a file between the look at it and its opening.
+    # The owner could replace a file between check and open.
     user.enroll()
     credential = user.home / ".twofactor/credential"
     credential.write_bytes(credential.read_bytes().replace(b"\nend\n", b"\nfin\n"))
@@ -125,7 +125,7 @@ def test_a_read_only_home_is_found(host, user):
 
 
 def one(checks: list[dict], name: str, status: str) -> dict:
-    """The check of that name and status; there is one."""
+    """The only check of that name and status."""
     matching = [check for check in checks if (check["name"], check["status"]) == (name, status)]
     assert len(matching) == 1, checks
     return matching[0]
@@ -149,7 +149,7 @@ def test_a_full_file_system_is_found(host, user):
         run("umount", directory)
 
 
-def test_a_home_that_is_not_mounted_is_found_and_the_disk_named(host, user):
+def test_an_unmounted_home_is_found_with_its_disk(host, user):
     away = user.home.with_name(user.name + ".away")
     fstab = Path("/etc/fstab")
     before = fstab.read_text() if fstab.exists() else None
@@ -167,7 +167,7 @@ def test_a_home_that_is_not_mounted_is_found_and_the_disk_named(host, user):
         fstab.write_text(before) if before is not None else fstab.unlink()
 
 
-def test_a_locked_account_is_found(host, user, service):
+def test_a_locked_enrollment_is_found(host, user, service):
     enrolled = user.enroll()
     name = service("max_failures=1")
     for hours in range(100, 0, -1):
@@ -178,7 +178,7 @@ def test_a_locked_account_is_found(host, user, service):
 
 
 def clocked(offset: str, *arguments: str) -> list[dict]:
-    """What doctor says under a clock that is off; files have the times that they have."""
+    """The checks under a shifted clock; files keep their real times."""
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     done = run(
         COMMAND, "doctor", "--json", *arguments,
@@ -190,12 +190,12 @@ def clocked(offset: str, *arguments: str) -> list[dict]:
 
 def test_a_clock_that_is_far_behind_is_found(host):
     assert not any("wrong by" in check["detail"] for check in clocked("+0s"))
-    # Accounts of other tests have logged in at times that have not come yet, which is another finding.
+    # Accounts of other tests have logged in with future times, which is a different finding.
     check = one([check for check in clocked("-2h") if "wrong by" in check["detail"]], "clock", "failed")
     assert "systemd-timesyncd" in check["remedy"]
 
 
-def test_a_clock_that_was_set_back_behind_a_login_is_found(host, user, service):
+def test_a_clock_that_was_set_back_after_a_login_is_found(host, user, service):
     enrolled = user.enroll()
     later = time.time() + 3600
     code = enrolled.authenticator.code_at(later)
@@ -204,7 +204,7 @@ def test_a_clock_that_was_set_back_behind_a_login_is_found(host, user, service):
     assert user.name in check["detail"] and "set back" in check["detail"]
 
 
-def test_a_user_without_roots_rights_sees_the_own_enrolment_alone(host, user, new_user):
+def test_a_user_sees_only_the_own_enrollment(host, user, new_user):
     user.enroll()
     new_user().enroll()
     status, checks = doctor(user=user.name)
@@ -234,12 +234,12 @@ def run_test(service: str, user: str, *answers: str) -> tuple[int, str]:
     return terminal.exitstatus, text
 
 
-def test_a_stack_is_tried_without_logging_out(tryout, user, password):
+def test_a_stack_is_tested_without_logging_out(tryout, user, password):
     authenticator = user.enroll().authenticator
     code = authenticator.code_at(time.time())
     status, text = run_test(tryout, user.name, password, code)
     assert (status, "The login would succeed." in text) == (0, True), text
-    # The log is shown as it is written, and what each module answered.
+    # The output includes the log lines and the answer of each module.
     assert "pam_twofactor(tryout:auth): accepted user=" in text
     assert answers(text) == [
         ["pam_unix.so", "auth", "Success"],
@@ -259,7 +259,7 @@ def answers(text: str) -> list[list[str]]:
     return [line.split(maxsplit=2) for line in text.replace("\r", "").splitlines() if line.startswith("pam_") and ".so " in line]
 
 
-def test_what_every_module_of_a_longer_stack_answers_is_shown(system_service, user, password):
+def test_the_answer_of_every_module_is_shown(system_service, user, password):
     code = user.enroll().authenticator.code_at(time.time())
     system_service(
         "inner", "auth [success=1 default=ignore] pam_unix.so", "auth requisite pam_deny.so",
@@ -278,13 +278,13 @@ def test_what_every_module_of_a_longer_stack_answers_is_shown(system_service, us
     ]
 
 
-def test_a_wrong_password_is_refused_before_a_code_is_asked_for(tryout, user):
+def test_a_wrong_password_is_denied_before_the_code(tryout, user):
     user.enroll()
     status, text = run_test(tryout, user.name, "wrong")
     assert status == 1 and "Verification code" not in text
 
 
-def test_test_writes_json_and_takes_its_answers_from_standard_input(tryout, user, password):
+def test_test_writes_json_and_reads_answers_from_standard_input(tryout, user, password):
     code = user.enroll().authenticator.code_at(time.time())
     done = run(COMMAND, "test", "--service", tryout, "--user", user.name, "--json", input=f"{password}\n{code}\n")
     result = json.loads(done.stdout)
@@ -296,7 +296,7 @@ def test_test_writes_json_and_takes_its_answers_from_standard_input(tryout, user
     ]
 
 
-def test_test_is_roots_and_knows_its_services(user):
+def test_test_needs_root_and_an_existing_service(user):
     missing = run(COMMAND, "test", "--service", "no-such", status=78)
     assert "no-such" in missing.stderr
     run(COMMAND, "test", "--service", "../x", status=64)

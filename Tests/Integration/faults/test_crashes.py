@@ -1,6 +1,6 @@
-"""Killed at every system call: what was there before or what was to come, whole, and nothing in anybody's way.
+"""A process killed at any system call leaves the old state or the new one, whole, and blocks no later run.
 
-The calls are found by tracing, so that one that is added is tested too.
+The calls come from a trace, so new ones are tested too.
 """
 
 import base64
@@ -23,7 +23,7 @@ WIDE = ("window=10", "max_failures=100")
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_killed_at_any_call_loses_nothing_and_lets_nobody_in_twice(harness, user, service, tmp_path, kind):
+def test_a_login_killed_at_any_call_loses_nothing_and_accepts_no_code_twice(harness, user, service, tmp_path, kind):
     enrolled = user.enroll(backup_codes=2)
     name = service(*WIDE)
     code = enrolled.authenticator.code_at
@@ -44,7 +44,7 @@ def test_a_login_killed_at_any_call_loses_nothing_and_lets_nobody_in_twice(harne
         assert not killed, f"not killed at {call}"
         replies = [used, answer, answer, following, following]
         after = [login.result for login in harness.run(name, [(enrolled.user, [reply]) for reply in replies], at=START)]
-        # The second of two is the first again where the killed login had used the code up.
+        # If the killed login used up the code, the second of each pair equals the first.
         assert after[0] == Result.AUTH_ERR, f"a used code works again after {call}"
         assert after[1] in (Result.SUCCESS, Result.AUTH_ERR), f"{after} after {call}"
         came_through += after[1] == Result.AUTH_ERR
@@ -61,7 +61,7 @@ def run_subcommand(*arguments: str, user: str, under: tuple[str, ...] = ()) -> s
 
 
 class Logins:
-    """What the codes of enrolments are worth now."""
+    """The results of logins with the codes of enrollments."""
 
     def __init__(self, harness, service, account) -> None:
         self.harness = harness
@@ -74,14 +74,14 @@ class Logins:
         return [login.result for login in self.harness.run(self.strict, logins, at=START)]
 
     def is_enrolled(self) -> bool:
-        """Asserts that it is whole or not there, too."""
+        """Also asserts that the enrollment is complete or absent."""
         result = self.harness.log_in(self.lenient, self.user, "letters", at=START).result
         assert result in (Result.NOBODY_DECIDED, Result.AUTH_ERR)
         return result == Result.AUTH_ERR
 
 
 def new_enrollment(output: bytes) -> Enrollment | None:
-    """What the command said before it was killed; None where that was not all of it."""
+    """The enrollment that a killed command printed; None if the output is incomplete."""
     try:
         return Enrollment.of(json.loads(output))
     except json.JSONDecodeError:
@@ -89,7 +89,7 @@ def new_enrollment(output: bytes) -> Enrollment | None:
 
 
 def assert_nothing_is_in_the_way(logins, account, directory):
-    """Where more is left than an enrolment has, the next start is a fresh one all the same."""
+    """Leftover files do not prevent a new enrollment."""
     if {path.name for path in directory.iterdir()} != {"credential", "state"}:
         assert_a_fresh_start_works(logins, account)
 
@@ -104,7 +104,7 @@ def calls_of(arguments, account, before, tmp_path):
 
 
 def assert_a_fresh_start_works(logins, account):
-    """What a killed command left is in nobody's way, and is erased once no command can be at it any more."""
+    """Leftover files block nothing, and the next command erases them once they are old."""
     for path in account.home.glob(".twofactor.*"):
         os.utime(path, (time.time() - 3600,) * 2)
     fresh = enroll(account, again=True)
@@ -116,7 +116,7 @@ def assert_a_fresh_start_works(logins, account):
 
 
 @pytest.mark.seconds(240)
-def test_enabling_killed_at_any_call_leaves_all_or_nothing(harness, user, service, tmp_path):
+def test_enabling_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
     before = Snapshot(user, tmp_path)
     logins = Logins(harness, service, user)
     enabled = 0
@@ -139,7 +139,7 @@ def test_enabling_killed_at_any_call_leaves_all_or_nothing(harness, user, servic
 
 
 @pytest.mark.seconds(240)
-def test_importing_killed_at_any_call_leaves_all_or_nothing(harness, user, service, tmp_path):
+def test_importing_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
     app = Authenticator(b"12345678901234567890")
     file = user.home / ".google_authenticator"
     key = base64.b32encode(app.secret).decode()
@@ -166,7 +166,7 @@ def test_importing_killed_at_any_call_leaves_all_or_nothing(harness, user, servi
 
 
 @pytest.mark.seconds(240)
-def test_replacing_killed_at_any_call_leaves_the_old_or_the_new(harness, user, service, tmp_path):
+def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(harness, user, service, tmp_path):
     old = user.enroll(backup_codes=1)
     logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
@@ -192,7 +192,7 @@ def test_replacing_killed_at_any_call_leaves_the_old_or_the_new(harness, user, s
 
 
 @pytest.mark.seconds(240)
-def test_new_backup_codes_killed_at_any_call_are_all_the_old_or_all_the_new(harness, user, service, tmp_path):
+def test_new_backup_codes_killed_at_any_call_leave_all_old_or_all_new_ones(harness, user, service, tmp_path):
     old = user.enroll(backup_codes=2)
     logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
@@ -214,7 +214,7 @@ def test_new_backup_codes_killed_at_any_call_are_all_the_old_or_all_the_new(harn
 
 
 @pytest.mark.seconds(240)
-def test_disabling_killed_at_any_call_leaves_it_on_or_off(harness, user, service, tmp_path):
+def test_disabling_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
     old = user.enroll(backup_codes=1)
     logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
@@ -235,7 +235,7 @@ def test_disabling_killed_at_any_call_leaves_it_on_or_off(harness, user, service
 
 
 @pytest.mark.seconds(240)
-def test_adding_a_device_killed_at_any_call_adds_it_or_does_not(harness, user, service, tmp_path):
+def test_adding_a_device_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
     old = user.enroll(backup_codes=1)
     logins = Logins(harness, service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
@@ -254,7 +254,7 @@ def test_adding_a_device_killed_at_any_call_adds_it_or_does_not(harness, user, s
             assert new is not None, f"added before the key was told, killed at {call}"
             code_of_new = new.authenticator.code_at(START)
             assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
-        # The device that was there, what it used up and the backup codes are as they were.
+        # The first device, its used codes and the backup codes are unchanged.
         results = logins.results(used, code, code, old.backup_codes[0])
         assert results == [Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS], f"{results} after {call}"
         assert_nothing_is_in_the_way(logins, user, old.directory)
@@ -262,7 +262,7 @@ def test_adding_a_device_killed_at_any_call_adds_it_or_does_not(harness, user, s
 
 
 @pytest.mark.seconds(240)
-def test_removing_a_device_killed_at_any_call_removes_it_or_does_not(harness, user, service, tmp_path):
+def test_removing_a_device_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
     old = user.enroll(backup_codes=1)
     other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)).authenticator
     logins = Logins(harness, service, user)
@@ -270,7 +270,7 @@ def test_removing_a_device_killed_at_any_call_removes_it_or_does_not(harness, us
     used_of_other, code_of_other = (other.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used, used_of_other) == [Result.SUCCESS] * 2
     before = Snapshot(user, tmp_path)
-    # The one that goes stands before the one that stays, whose state is moved.
+    # The removed device comes first, so the state of the other one moves.
     arguments = ("device", "remove", "phone")
     removed = 0
     for call in calls_of(arguments, user, before, tmp_path):
@@ -285,7 +285,7 @@ def test_removing_a_device_killed_at_any_call_removes_it_or_does_not(harness, us
     assert removed > 0
 
 
-def test_unlocking_killed_at_any_call_unlocks_or_does_not(harness, user, service, tmp_path):
+def test_unlocking_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
     old = user.enroll(backup_codes=1)
     name = service("max_failures=1")
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))

@@ -1,7 +1,7 @@
-"""A lost or damaged state costs one window of time and the backup codes, and lets no code be used again.
+"""A lost or damaged state costs one window and the backup codes, and makes no used code valid.
 
-The login that finds the damage is refused and mends it: every step up to the end of the window
-counts as used, and every backup code as spent.
+The login that finds the damage is denied and repairs it: every time step up to the end of the window counts as used,
+and every backup code as spent.
 """
 
 import pytest
@@ -17,7 +17,7 @@ def use_up(harness, enrolled, name):
 
 
 def assert_mended(harness, enrolled, name, log, lines=1):
-    """What follows damage that a login at START is the first to meet."""
+    """Checks the logins after damage that a login at START finds first."""
     code = enrolled.authenticator.code_at
     login = harness.log_in(name, enrolled.user, code(START), at=START)
     assert (login.result, login.killed_by) == (Result.AUTHINFO_UNAVAIL, None)
@@ -49,7 +49,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_mended_at_the_cost_of_a_window(harness, user, service, log, damage):
+def test_damage_is_repaired_at_the_cost_of_one_window(harness, user, service, log, damage):
     enrolled = user.enroll()
     name = service()
     use_up(harness, enrolled, name)
@@ -57,7 +57,7 @@ def test_damage_is_mended_at_the_cost_of_a_window(harness, user, service, log, d
     assert_mended(harness, enrolled, name, log, lines=2)
 
 
-def test_a_lost_state_is_mended_at_the_cost_of_a_window(harness, user, service, log):
+def test_a_lost_state_is_repaired_at_the_cost_of_one_window(harness, user, service, log):
     enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
     use_up(harness, enrolled, name)
@@ -68,7 +68,7 @@ def test_a_lost_state_is_mended_at_the_cost_of_a_window(harness, user, service, 
 
 
 @pytest.mark.seconds(240)
-def test_a_state_cut_short_anywhere_lets_nobody_in(harness, endurance, user, service):
+def test_a_truncated_state_accepts_no_code(harness, endurance, user, service):
     enrolled = user.enroll()
     name = service()
     code = use_up(harness, enrolled, name)
@@ -83,7 +83,7 @@ def test_a_state_cut_short_anywhere_lets_nobody_in(harness, endurance, user, ser
     assert user.log_in(name, enrolled.authenticator.code_at(later), at=later).result == Result.SUCCESS
 
 
-def test_after_damage_no_backup_code_works_until_new_ones_are_made(user, service):
+def test_after_damage_backup_codes_are_spent(user, service):
     enrolled = user.enroll(backup_codes=10)
     name = service("max_failures=100")
     assert user.log_in(name, enrolled.backup_codes[0], at=START).result == Result.SUCCESS
@@ -95,7 +95,7 @@ def test_after_damage_no_backup_code_works_until_new_ones_are_made(user, service
     assert user.log_in(name, code, at=later).result == Result.SUCCESS
 
 
-def test_after_damage_a_counter_device_has_to_be_added_again(user, service):
+def test_after_damage_a_counter_device_must_be_added_again(user, service):
     enrolled = user.enroll("--type", "hotp")
     name = service("max_failures=100")
     code = enrolled.authenticator.code_for_counter
@@ -108,7 +108,7 @@ def test_after_damage_a_counter_device_has_to_be_added_again(user, service):
     assert login.result == Result.SUCCESS
 
 
-def test_a_state_of_an_earlier_enrolment_is_no_state(harness, user, service):
+def test_a_state_of_an_earlier_enrollment_is_rejected(harness, user, service):
     first = user.enroll()
     name = service()
     use_up(harness, first, name)
@@ -120,8 +120,8 @@ def test_a_state_of_an_earlier_enrolment_is_no_state(harness, user, service):
     assert user.log_in(name, code, at=START).result == Result.AUTH_ERR
 
 
-def test_a_state_put_back_from_a_copy_is_the_limit_of_what_can_be_known(harness, user, service):
-    # Documented, not desired: whoever can write the owner's files can turn its clock back.
+def test_a_state_restored_from_a_copy_is_accepted(harness, user, service):
+    # A documented limit: who can write the owner's files can restore an old state.
     enrolled = user.enroll()
     name = service()
     fresh = enrolled.state.read_bytes()
@@ -130,7 +130,7 @@ def test_a_state_put_back_from_a_copy_is_the_limit_of_what_can_be_known(harness,
     assert user.log_in(name, code, at=START).result == Result.SUCCESS
 
 
-# Where each of the two copies of each of the two slots begins.
+# The offsets of both copies in each of the two slots.
 COPIES = ((0, 1024), (4096, 5120))
 BITS = 1024 * 8
 
@@ -145,20 +145,20 @@ BITS = 1024 * 8
     ],
     ids=lambda value: "+".join(map(str, value)) if isinstance(value, tuple) else None,
 )
-def test_each_bit_changed_in_turn_brings_no_code_back(harness, endurance, user, service, changed, expected):
+def test_a_changed_bit_makes_no_used_code_valid(harness, endurance, user, service, changed, expected):
     enrolled = user.enroll(backup_codes=10)
     name = service("max_failures=100", "window=10")
     code = enrolled.authenticator.code_at
     used = [code(START), enrolled.backup_codes[0]]
-    # Twice, so that both slots know of both.
+    # Two more logins, so that both slots contain both used codes.
     for reply in (*used, code(START, steps=1)):
         assert user.log_in(name, reply, at=START).result == Result.SUCCESS
-    # One copy is enough to know everything; where both are damaged, what the slot said is lost.
+    # One copy is enough. If both copies are damaged, the slot is lost.
     results, _ = run_endurance(
         *(endurance, "flip", BITS, harness.services, name, enrolled.user, used[0], enrolled.state, *changed), under=QUIET
     )
     assert results == {expected: BITS}
-    # What stands there now was made or kept by the last of these logins.
+    # The last of these logins kept or repaired the current state.
     for reply in used:
         assert user.log_in(name, reply, at=START).result == Result.AUTH_ERR
     fresh = user.log_in(name, code(START, steps=5), at=START).result

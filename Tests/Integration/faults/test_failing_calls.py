@@ -1,7 +1,7 @@
-"""Every system call and every allocation fails in turn: nobody passes whose code is not used up on the disk, nothing
-crashes, the log says why, and what was enrolled stays enrolled.
+"""With every system call and allocation failing in turn, no code is accepted that is not marked as used on disk,
+nothing crashes, the log has the reason, and the enrollment survives.
 
-The calls are found by tracing, so that one that is added is tested too.
+The calls come from a trace, so new ones are tested too.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from rig.tracing import calls, faults, tracing
 WIDE = ("window=10", "max_failures=100")
 ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
 
-# A process that cannot get its own identity back is ended: whatever it did next would be done as somebody else.
+# The process exits if it cannot restore its own identity: it must not go on as another user.
 IDENTITY = {"setfsuid", "setfsgid", "setgroups"}
 
 MEMORY = {"brk", "mmap", "mprotect", "munmap"}
 
 
 class Attempts:
-    """Logins with one answer, each from the same state of the enrolment, while something fails."""
+    """Logins with one reply, each from the same state of the enrollment, while something fails."""
 
     def __init__(self, harness, account, name, answer, used, following, folder) -> None:
         self.harness, self.account, self.name = harness, account, name
@@ -45,7 +45,7 @@ class Attempts:
         return login.result
 
     def fail(self, what, under, *, may_end=False, has_log=True) -> None:
-        """One login under `under`, and what must hold after it."""
+        """Runs one login under `under` and checks the result."""
         self.before.restore()
         log = SystemLog()
         self.number += 1
@@ -78,7 +78,7 @@ def attempts(harness, user, service, tmp_path):
         return Attempts(
             harness,
             user,
-            # With `nullok` and a module that lets everybody in behind it, "not asked" would be a pass.
+            # With `nullok` and pam_permit, an exemption would be a pass.
             service("nullok", *WIDE, *arguments, then="pam_permit.so"),
             code(START) if kind == "code" else enrolled.backup_codes[0],
             code(START, steps=-1),
@@ -91,16 +91,16 @@ def attempts(harness, user, service, tmp_path):
 
 @pytest.mark.seconds(400)
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_with_a_failing_system_call_passes_only_with_its_code_used_up(attempts, harness, tmp_path, kind):
+def test_a_login_with_a_failing_system_call_accepts_only_a_code_marked_as_used(attempts, harness, tmp_path, kind):
     attempts = attempts(kind)
     trace = tmp_path / "trace"
     user = attempts.account.name
     harness.log_in(attempts.name, user, attempts.answer, at=START, marks=True, under=tracing(trace))
-    # When all is decided, libpam tells the kernel's audit system, and has reasons of its own to fail.
+    # After the decision, libpam writes to the audit system and may fail by itself.
     found = calls(trace, str(attempts.account.home), "NETLINK_AUDIT|login returns")
     assert len(found) > 40
     for call, error in faults(found):
-        # libpam itself gives up with PAM_BUF_ERR where the C library has no memory for it.
+        # libpam itself returns PAM_BUF_ERR if it runs out of memory.
         talks = call.name in ("sendto", "connect", "socket", "brk", "mmap") or "/dev/log" in call.text
         attempts.fail(f"{error} of {call}", call.failing(error), may_end=call.name in IDENTITY, has_log=not talks)
     assert attempts.passes > 5 and attempts.refusals > 40
@@ -109,7 +109,7 @@ def test_a_login_with_a_failing_system_call_passes_only_with_its_code_used_up(at
 @pytest.mark.parametrize(
     "kind, arguments", [("code", ()), ("backup code", ()), ("code", ("directory=/home/%u/.twofactor", "prompt=Code:"))]
 )
-def test_a_login_with_a_failing_allocation_is_refused(attempts, scratch, tmp_path, kind, arguments):
+def test_a_login_with_a_failing_allocation_is_denied(attempts, scratch, tmp_path, kind, arguments):
     attempts = attempts(kind, *arguments)
     shim = build([SOURCES / "starved.c"], scratch / "starved.so", "-shared", "-fPIC")
     counts = tmp_path / "allocations"
@@ -130,7 +130,7 @@ def test_a_login_with_a_failing_allocation_is_refused(attempts, scratch, tmp_pat
     assert attempts.refusals == 2 * made, "a login went on without memory"
 
 
-# Subcommands whose answer is one sentence, when all is done; how it stands in a trace.
+# Subcommands that print one sentence at the end, and how a trace shows it.
 LAST_WORDS = {"disable": "Two-factor is off", "unlock": '"Codes of ', "device remove": "is removed"}
 
 
@@ -138,7 +138,7 @@ IMPORTED = "otpauth://totp/user?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 
 def name_of(arguments) -> str:
-    """The subcommand, with that of `device`."""
+    """The subcommand, including that of `device`."""
     return " ".join(arguments[:2]) if arguments[0] == "device" else arguments[0]
 
 
@@ -148,17 +148,17 @@ def run_subcommand(arguments, user: str, under: tuple[str, ...] = ()) -> subproc
 
 
 def explains(ended: subprocess.CompletedProcess) -> bool:
-    """Whether the command said what is wrong, in words or as JSON."""
+    """Whether the command printed an error, as text or as JSON."""
     return ended.stderr.startswith(("twofactor: ", '{"error": "'))
 
 
 def assert_no_crash(ended: subprocess.CompletedProcess, call, what: str) -> None:
-    """Swift's own library ends a program that is out of memory; that is for the command alone, not for the module."""
+    """Swift's runtime traps if it runs out of memory; that is allowed for the command, not for the module."""
     assert call.name in MEMORY or 0 <= ended.returncode < 128, f"{ended.returncode} after {what}"
 
 
 class Changes:
-    """A subcommand, each time from the same enrolment: two devices, of which one code is used, and a backup code."""
+    """A subcommand, always from the same enrollment: two devices, one with a used code, and a backup code."""
 
     def __init__(self, harness, service, account, arguments, folder) -> None:
         self.harness, self.account = harness, account
@@ -167,7 +167,7 @@ class Changes:
         other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
         used, code = (self.old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
         assert self.results(used) == [ACCEPTED]
-        # What is imported, in the home like everything else that is put back.
+        # The file to import is in the home, so that it is restored too.
         file = account.home / "uri"
         file.write_text(IMPORTED + "\n")
         file.chmod(0o600)
@@ -184,7 +184,7 @@ class Changes:
         self.before.restore()
         return run_subcommand(self.arguments, self.account.name, under)
 
-    # What the used code, the next one, the backup code and the other device's code are worth, before and after.
+    # The results for the used code, the next code, the backup code and the other device's code, before and after.
     UNCHANGED = [REFUSED, ACCEPTED, ACCEPTED, ACCEPTED]
     CHANGED = {
         "enable": [REFUSED] * 4,
@@ -200,7 +200,7 @@ class Changes:
         return self.results(*self.replies) == self.UNCHANGED
 
     def is_done(self, output: bytes) -> bool:
-        """Whether everything is as the subcommand was to make it, and what it told works."""
+        """Whether the subcommand did all of its work, and the printed codes are accepted."""
         if self.results(*self.replies) != self.CHANGED[name_of(self.arguments)]:
             return False
         if name_of(self.arguments) in LAST_WORDS:
@@ -234,7 +234,7 @@ def test_a_subcommand_with_a_failing_system_call_does_all_or_nothing(changes, tm
     trace = tmp_path / "trace"
     assert changes.run(tracing(trace)).returncode == 0
     failed = 0
-    # Where all is done and telling it fails, that is an error too, and changes nothing.
+    # If printing the result fails, the command fails and changes nothing.
     found = calls(trace, str(changes.account.home), LAST_WORDS.get(name_of(arguments)))
     for call, error in faults(found):
         what = f"{error} of {call}"
@@ -248,29 +248,29 @@ def test_a_subcommand_with_a_failing_system_call_does_all_or_nothing(changes, tm
             assert explains(ended), f"{ended.stderr} after {what}"
             assert changes.is_unchanged(), f"the old enrolment is gone after {what}"
         else:
-            # A program that was ended may have done its work already.
+            # A terminated program may have finished its work.
             results = changes.results(*changes.replies)
             assert results in (changes.UNCHANGED, changes.CHANGED[name_of(arguments)]), f"{results} after {what}"
     assert failed > 20
 
 
 class CutShort:
-    """Reads and writes of the files of an enrolment that transfer one byte, as the system may choose."""
+    """Reads and writes of enrollment files that transfer one byte, as read(2) and write(2) may."""
 
     def __init__(self, folder, count: Path) -> None:
         self.library = build([SOURCES / "short.c"], folder / "short.so", "-shared", "-fPIC")
-        # The user that a program becomes counts too.
+        # Processes with the user's IDs write it too.
         self.count = count
         self.count.touch()
         self.count.chmod(0o666)
 
     def at(self, number: int) -> tuple[str, ...]:
-        """What is put before a program so that this one is cut short; each of them for 0."""
+        """The prefix of a program whose call with this number is short; every call for 0."""
         preloaded = ["sh", "-c", f'LD_PRELOAD="{self.library}:$LD_PRELOAD" exec "$@"', "sh"]
         return ("env", "SHORT_PATH=twofactor", f"SHORT_AT={number}", f"SHORT_COUNT={self.count}", *preloaded)
 
     def counted(self) -> int:
-        """How many there were since the last time."""
+        """The number of calls since the last time."""
         counted = self.count.stat().st_size
         os.truncate(self.count, 0)
         return counted
@@ -284,14 +284,14 @@ def short(scratch):
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_whose_reads_and_writes_are_cut_short_goes_on(attempts, short, kind):
+def test_a_login_continues_short_reads_and_writes(attempts, short, kind):
     attempts = attempts(kind)
     attempts.fail("everything cut short", short.at(0))
-    # Byte by byte: two slots are read, and one is written.
+    # Byte by byte: reads two slots and writes one.
     assert short.counted() > 5000
     attempts.fail("nothing cut short", short.at(-1))
     made = short.counted()
-    # The credential, the state, and what is written of it.
+    # The credential, the state, and the write to the state.
     assert 2 < made < 20
     for number in range(1, made + 1):
         attempts.fail(f"call {number} cut short", short.at(number))
@@ -299,7 +299,7 @@ def test_a_login_whose_reads_and_writes_are_cut_short_goes_on(attempts, short, k
 
 
 @pytest.mark.parametrize("arguments", SUBCOMMANDS, ids=name_of)
-def test_a_subcommand_whose_reads_and_writes_are_cut_short_goes_on(changes, short, arguments):
+def test_a_subcommand_continues_short_reads_and_writes(changes, short, arguments):
     changes = changes(arguments)
 
     def count_of_run(number: int) -> int:
@@ -339,7 +339,7 @@ def test_enabling_with_a_failing_system_call_does_all_or_nothing(user, service, 
 
 @contextlib.contextmanager
 def full_disk(account):
-    """No room on the file system of the homes, for root neither."""
+    """No space on the file system of the homes, not even for root."""
     filling = account.home.parent / "filling"
     with filling.open("wb") as file, contextlib.suppress(OSError):
         while True:
@@ -353,7 +353,7 @@ def full_disk(account):
         filling.unlink()
 
 
-def test_on_a_full_disk_logins_work_and_codes_are_good_once(harness, user, service):
+def test_on_a_full_disk_a_code_is_accepted_once(harness, user, service):
     enrolled = user.enroll(backup_codes=1)
     name = service()
     code = enrolled.authenticator.code_at(START)
@@ -370,7 +370,7 @@ def test_on_a_full_disk_logins_work_and_codes_are_good_once(harness, user, servi
     assert after.result == ACCEPTED, "a replacement that failed took the enrolment along"
 
 
-def test_on_a_read_only_disk_logins_are_refused_and_told_why(user, service, log):
+def test_on_a_read_only_disk_logins_are_denied_with_the_reason(user, service, log):
     enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
     remount = ["mount", "-o", "remount,ro", user.home.parent]

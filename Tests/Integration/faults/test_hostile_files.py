@@ -1,6 +1,6 @@
-"""Homes that were made to deceive: no login, no hang, no crash, and the log says why.
+"""Hostile homes: no login, no hang, no crash, and the log has the reason.
 
-Nothing here is proof that a user is not enrolled, so `nullok` lets none of it pass.
+None of them proves that the user is not enrolled, so `nullok` exempts nobody here.
 """
 
 import os
@@ -18,7 +18,7 @@ PERMIT = "pam_permit.so"
 
 
 def replace(path: Path) -> None:
-    """Takes away whatever is at the path."""
+    """Removes the file or directory at the path."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -163,7 +163,7 @@ CASES = [
 
 @pytest.mark.parametrize("arguments", [(), ("nullok",)], ids=["strict", "nullok"])
 @pytest.mark.parametrize("target, attack, reasons", CASES, ids=lambda value: getattr(value, "__name__", None))
-def test_it_is_refused(user, service, log, tmp_path, target, attack, reasons, arguments):
+def test_a_hostile_file_is_denied(user, service, log, tmp_path, target, attack, reasons, arguments):
     enrolled = user.enroll()
     tmp_path.chmod(0o755)
     paths = {"home": user.home, "directory": enrolled.directory}
@@ -184,7 +184,7 @@ def test_it_is_refused(user, service, log, tmp_path, target, attack, reasons, ar
 
 @pytest.mark.parametrize("arguments", [(), ("nullok",)], ids=["strict", "nullok"])
 @pytest.mark.parametrize("file", ["credential", "state"])
-def test_a_hard_link_of_another_users_file_is_refused(user, new_user, service, log, file, arguments):
+def test_a_hard_link_to_a_file_of_another_user_is_rejected(user, new_user, service, log, file, arguments):
     enrolled = user.enroll()
     victim = new_user().enroll()
     path = enrolled.directory / file
@@ -200,7 +200,7 @@ def test_a_hard_link_of_another_users_file_is_refused(user, new_user, service, l
 
 
 @pytest.mark.seconds(300)
-def test_a_credential_cut_short_anywhere_is_refused(user, service, log):
+def test_a_truncated_credential_is_rejected(user, service, log):
     enrolled = user.enroll(backup_codes=10)
     content = enrolled.credential.read_bytes()
     names = [service(then=PERMIT), service("nullok", then=PERMIT)]
@@ -215,13 +215,13 @@ def test_a_credential_cut_short_anywhere_is_refused(user, service, log):
     assert user.log_in(names[0], code, at=START).result == Result.SUCCESS
 
 
-def test_a_home_of_root_is_not_proof_that_nobody_is_enrolled(user, service):
+def test_a_home_owned_by_root_does_not_prove_that_the_user_is_not_enrolled(user, service):
     os.chown(user.home, 0, 0)
     login = user.log_in(service("nullok", then=PERMIT), "123456", at=START)
     assert login.result == Result.AUTHINFO_UNAVAIL
 
 
-def test_an_empty_folder_of_ours_is_not_proof_that_nobody_is_enrolled(user, service):
+def test_an_empty_directory_does_not_prove_that_the_user_is_not_enrolled(user, service):
     folder = user.home / ".twofactor"
     folder.mkdir(mode=0o700)
     os.chown(folder, user.uid, user.gid)
@@ -229,7 +229,7 @@ def test_an_empty_folder_of_ours_is_not_proof_that_nobody_is_enrolled(user, serv
     assert login.result == Result.AUTHINFO_UNAVAIL
 
 
-def test_a_home_that_is_a_link_of_roots_is_an_ordinary_home(user, service, tmp_path):
+def test_a_home_that_is_a_symlink_of_root_is_accepted(user, service, tmp_path):
     enrolled = user.enroll()
     tmp_path.chmod(0o755)
     for folder in tmp_path.parents:
@@ -244,14 +244,14 @@ def test_a_home_that_is_a_link_of_roots_is_an_ordinary_home(user, service, tmp_p
     assert login.result == Result.SUCCESS
 
 
-def test_a_home_that_only_its_owner_may_enter_is_no_obstacle(user, service):
+def test_a_home_that_only_its_owner_can_enter_is_accepted(user, service):
     enrolled = user.enroll()
     user.home.chmod(0o700)
     login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.SUCCESS
 
 
-def test_files_keep_their_owner_and_mode_through_logins(user, service):
+def test_logins_keep_the_owner_and_mode_of_the_files(user, service):
     enrolled = user.enroll()
     user.log_in(service(), enrolled.authenticator.code_at(START), at=START)
     expected = {enrolled.directory: 0o700, enrolled.credential: 0o600, enrolled.state: 0o600}

@@ -1,7 +1,6 @@
-"""Limits that whoever starts su(1) chooses for it: they get nobody past a code, and bring no used code back.
+"""Resource limits that the caller of su(1) sets: they bypass no code, and make no used code valid.
 
-A limit outlives the switch to root that a set-user-ID program begins with. With `nullok`, and a module that lets
-everybody in behind it, "not asked" would be a pass.
+Limits survive the switch to root of a set-user-ID program. With `nullok` and pam_permit, an exemption would be a pass.
 """
 
 
@@ -29,7 +28,7 @@ LIMITS = {
 
 @pytest.fixture
 def limited(harness):
-    """One login under a limit; its result, or None where the process was ended."""
+    """One login under a limit; its result, or None if the process was terminated."""
 
     def log_in(limit: str, value: int, service: str, user: str, *answers: str) -> int | None:
         under = ("prlimit", f"--{limit}={value}", "--")
@@ -43,7 +42,7 @@ def limited(harness):
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_no_limit_lets_anybody_in_without_a_code(limited, user, service, limit):
+def test_no_limit_bypasses_the_code(limited, user, service, limit):
     enrolled = user.enroll(backup_codes=1)
     run("groupadd", "--force", "asked")
     run("usermod", "--append", "--groups", "asked", user.name)
@@ -54,7 +53,7 @@ def test_no_limit_lets_anybody_in_without_a_code(limited, user, service, limit):
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_code_that_passes_under_a_limit_is_used_up(limited, user, service, limit):
+def test_a_code_accepted_under_a_limit_is_used(limited, user, service, limit):
     enrolled = user.enroll()
     name = service("window=10")
     fresh = enrolled.state.read_bytes()
@@ -68,7 +67,7 @@ def test_a_code_that_passes_under_a_limit_is_used_up(limited, user, service, lim
             passed += 1
             assert again == Result.AUTH_ERR, f"accepted twice, {limit} {value}"
         else:
-            # Refused is not used up, unless the process was ended with the state on the disk already.
+            # A denied code stays valid, unless the process was terminated after it had flushed the state.
             assert again == Result.SUCCESS or (result is None and again == Result.AUTH_ERR), f"{again}, {limit} {value}"
         following = enrolled.authenticator.code_at(START, steps=1)
         assert user.log_in(name, following, at=START).result == Result.SUCCESS

@@ -1,7 +1,7 @@
-"""The power goes at any moment: what is on the disk then is what was there before or what was to come.
+"""After a power loss at any moment, the disk has the old state or the new one.
 
-Every block that an update writes is recorded, and the disk is put together as it would be after each of them, with the
-last one torn, and without what was not flushed. What somebody was told before the power went is there in each.
+Every block that an update writes is recorded. The disk is rebuilt as of each write, with the last write torn, and
+without unflushed writes. A result that was reported before the power loss is on all of them.
 """
 
 import json
@@ -19,7 +19,7 @@ ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
 
 
 class Cuts:
-    """A change of an enrolment on a recorded disk, and logins after each moment at which the power can go."""
+    """A change of an enrollment on a recorded disk, and logins after a power loss at each moment."""
 
     def __init__(self, harness, service, account, folder, figure) -> None:
         self.harness, self.account, self.figure = harness, account, figure
@@ -38,7 +38,7 @@ class Cuts:
         return [login.result for login in self.harness.run(self.name, logins, at=START)]
 
     def after_each(self, name, change):
-        """Makes the change, and goes through the moments; the disk is mounted as it was left."""
+        """Makes the change, and yields each power loss with the resulting disk mounted."""
         writes = self.disk.record(change)
         assert any(write.is_flush for write in writes[: self.disk.answered]), "nothing was flushed before the answer"
         number = 0
@@ -62,7 +62,7 @@ def cuts(harness, user, service, tmp_path, figure):
 
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_cut_off_anywhere_lets_nobody_in_twice(cuts, kind):
+def test_a_login_that_loses_power_accepts_no_code_twice(cuts, kind):
     old = cuts.old
     code = old.authenticator.code_at
     used, following = code(START, steps=-1), code(START, steps=1)
@@ -77,7 +77,7 @@ def test_a_login_cut_off_anywhere_lets_nobody_in_twice(cuts, kind):
         assert results[0] != ACCEPTED, f"a used code works again {cut.what}"
         assert results[2] != ACCEPTED, f"accepted twice {cut.what}"
         if cut.is_scrambled and results[0] == Result.AUTHINFO_UNAVAIL:
-            # No disk is known to do that within one block; it may cost a window, and brings nothing back.
+            # No known disk reorders sectors within a block; if one did, it may cost a window.
             assert results[1:3] == [REFUSED, REFUSED], f"{results} {cut.what}"
             continue
         assert results[3:] == [ACCEPTED, REFUSED], f"{results} {cut.what}"
@@ -95,7 +95,7 @@ BACKUP_CODES = ("backup-codes", "--backup-codes", "1")
 
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("arguments", [ENABLE, BACKUP_CODES, ("disable",)], ids=lambda arguments: arguments[0])
-def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
+def test_a_subcommand_that_loses_power_does_all_or_nothing(cuts, arguments):
     old, told = cuts.old, {}
     kept = cuts.account.home / "kept"
     if arguments == ENABLE:
@@ -131,7 +131,7 @@ def test_a_subcommand_cut_off_anywhere_has_done_all_or_nothing(cuts, arguments):
     assert done == {True, False}, "the moments do not lie on both sides of the change"
 
 
-def test_a_file_that_is_to_be_kept_has_its_name_on_the_disk_before_anything_is_switched_on(user, tmp_path):
+def test_a_backup_codes_file_is_flushed_before_the_enrollment_is_enabled(user, tmp_path):
     trace = tmp_path / "trace"
     kept = user.home / "kept"
     arguments = (*ENABLE, "--backup-codes-file", str(kept), "--user", user.name, "--json")

@@ -1,8 +1,8 @@
-"""The ordinary build of the module and the command under sanitizers, which the Embedded one cannot have.
+"""The ordinary build of the module and the command under sanitizers, which Embedded Swift does not support.
 
-scripts/test builds it twice: for address and, in all that is C, undefined behaviour; and for threads. Swift has no
-sanitizer for undefined behaviour: what would be it elsewhere is defined there, ends the program, or is marked `unsafe`
-and watched by that for addresses. A sanitized module needs a host that is sanitized by the same compiler.
+scripts/test builds it with the address sanitizer, plus the undefined-behavior sanitizer for C, and with the thread
+sanitizer. Swift needs no undefined-behavior sanitizer: such code traps, or is marked `unsafe` and checked for
+addresses. A sanitized module needs a host that the same compiler sanitized.
 """
 
 import json
@@ -41,8 +41,8 @@ LIBRARIES = TOOLCHAIN / "lib/swift/linux"
 
 
 def compile(source: Path, program: Path, sanitizer: str, *flags: str) -> Path:
-    """Builds a sanitized program with the compiler that came with Swift; its thread sanitizer wants Swift's libraries."""
-    # The module asks for them, and nothing in the host would bring them in.
+    """Builds a sanitized program with Swift's clang; its thread sanitizer needs Swift's libraries."""
+    # The module refers to these symbols, and nothing in the host does.
     wanted = [f"-Wl,-u,__tsan_external_{name}" for name in ("read", "write", "assign_tag", "register_tag")]
     linking = (
         *(wanted if sanitizer == "thread" else ()), "-rdynamic", "-fuse-ld=lld", f"-L{LIBRARIES}", "-ldispatch",
@@ -115,7 +115,7 @@ def test_the_sanitizer_finds_nothing_in_the_subcommands(user):
     whom = ("--user", user.name)
 
     def succeeds(*arguments: str, answers: str = "") -> dict:
-        # Who has given up the rights of root cannot look for leaks; nor is there a need to, in a program that ends.
+        # After dropping root, the leak check cannot run; a short process does not need it.
         ended = run_sanitized(command, *arguments, *whom, "--json", leaks=False, answers=answers)
         assert ended.returncode == 0 and is_clean(ended), f"{arguments}: {ended.stderr[:4000]}"
         return json.loads(ended.stdout)

@@ -1,4 +1,4 @@
-"""What a login costs, as far as it can be counted and is the same on every machine: no times."""
+"""The cost of a login in counts that are equal on every machine; no times."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ sys.path.insert(0, str(machine.CHECKOUT / "Tests/Benchmark"))
 
 from bench import counts, programs  # noqa: E402
 
-# A bound says what has been reached, and a little room for other compilers; it goes down, not up.
+# Bounds are just above the current counts, with room for other compilers; lower them, never raise them.
 MOST_SYSTEM_CALLS = 72
 MOST_SYSTEM_CALLS_OF_A_PASS = 58
 MOST_INSTRUCTIONS = {"right": 18_000, "wrong": 100_000}
@@ -26,7 +26,7 @@ def host(tmp_path_factory):
 
 @pytest.fixture
 def orders(user, service):
-    """What the host is told for a login with a right and one with a wrong code."""
+    """The host's orders for a login with a correct and with a wrong code."""
     enrolled = user.enroll(backup_codes=10)
     enrolled, name = enrolled, service()
     now = time.time()
@@ -44,18 +44,18 @@ def test_a_login_makes_few_system_calls(host, harness, orders, tmp_path, kind):
 def test_a_login_executes_few_instructions(host, harness, orders, tmp_path, kind):
     module = machine.modules_directory() / "pam_twofactor.so"
     found = counts.instructions_of_login(host, harness.services, module, orders[kind], tmp_path)
-    # Less than the hashes alone would be that something was not counted.
+    # Fewer than the hashes alone means that something was not counted.
     has_avx2 = " avx2 " in Path("/proc/cpuinfo").read_text()
     assert 8_000 < found <= MOST_INSTRUCTIONS[kind] * (1 if has_avx2 else WITHOUT_AVX2)
 
 
-def test_more_devices_are_no_more_system_calls(host, harness, service, new_user, tmp_path):
+def test_more_devices_need_no_more_system_calls(host, harness, service, new_user, tmp_path):
     found = []
     for devices in (1, 8):
         enrolled, name = new_user().enroll(), service()
         text = enrolled.credential.read_text().splitlines(keepends=True)
         (line,) = (line for line in text if line.startswith("device "))
-        # Each with a secret of its own: the first letter is another.
+        # Each with its own secret: the first letter differs.
         first = line.partition(" secret=")[2][0]
         letters = [letter for letter in "ABCDEFGHI" if letter != first][: devices - 1]
         others = [
@@ -71,8 +71,8 @@ def test_more_devices_are_no_more_system_calls(host, harness, service, new_user,
     assert found[0] == found[1]
 
 
-def test_whoever_is_not_enrolled_costs_no_look_into_files(host, harness, service, new_user, tmp_path):
-    """A pass by nullok looks whether there is an enrolment, and opens nothing else for it."""
+def test_a_user_who_is_not_enrolled_opens_no_file(host, harness, service, new_user, tmp_path):
+    """nullok checks whether an enrollment exists, and opens nothing else."""
     user = new_user()
     name = service("nullok")
     order = f"here {name} {user.name} 123456"
@@ -82,7 +82,7 @@ def test_whoever_is_not_enrolled_costs_no_look_into_files(host, harness, service
     assert len(calls) <= MOST_SYSTEM_CALLS_OF_A_PASS and not {"fdatasync", "pread64", "pwrite64"} & set(calls)
 
 
-def test_whoever_is_exempt_costs_no_look_into_the_home(host, harness, service, new_user, tmp_path):
+def test_an_exempt_user_opens_nothing_in_the_home(host, harness, service, new_user, tmp_path):
     user = new_user()
     name = service(f"exempt_groups={user.gid}")
     order = f"here {name} {user.name} 123456"
@@ -93,6 +93,6 @@ def test_whoever_is_exempt_costs_no_look_into_the_home(host, harness, service, n
 
 
 def _beside_libpam(opened: list[str], service) -> list[str]:
-    """What the module itself has opened: neither a library, nor what libpam and the C library read for every login."""
+    """The paths that the module itself opened, without libraries and files that libpam and the C library read."""
     usual = {str(service), str(service.parent / "other"), "/etc/passwd", "/etc/login.defs", "/etc/nsswitch.conf"}
     return [path for path in opened if path not in usual and ".so" not in path]

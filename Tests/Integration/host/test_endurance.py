@@ -1,4 +1,4 @@
-"""The module in a host that lives long: loaded again and again, used by many threads, forked, and never larger."""
+"""The module in a long-lived host: loaded repeatedly, used by threads, forked, and never growing."""
 
 import pytest
 from rig import machine
@@ -8,19 +8,19 @@ from rig.harness import Result
 
 
 def assert_flat(memory) -> str:
-    """Nothing is kept of what came after the first tenth; the allocator may have moved a page or two."""
+    """Memory after the first tenth equals memory at the end, except for a page or two of the allocator."""
     (own, mapped), (own_later, mapped_later) = memory
     text = f"{own} kB of its own and {mapped} kB mapped after a tenth, {own_later} and {mapped_later} kB at the end"
     assert own_later - own <= 16 and mapped_later - mapped <= 16, text
     return text
 
 
-def test_a_thousand_loads_and_unloads_leave_nothing(endurance):
+def test_a_thousand_loads_and_unloads_leak_nothing(endurance):
     _, memory = run_endurance(endurance, "cycles", 1000, machine.modules_directory() / "pam_twofactor.so")
     assert_flat(memory)
 
 
-def test_eight_threads_with_two_handles_each_get_their_answers(endurance, harness, user, service):
+def test_eight_threads_with_two_handles_each_get_their_results(endurance, harness, user, service):
     enrolled = user.enroll()
     name = service("max_failures=100")
     right = enrolled.authenticator.code_at(START)
@@ -45,10 +45,10 @@ def test_ten_thousand_logins_do_not_grow_the_process(endurance, harness, user, s
         "backup code": (enrolled.backup_codes[0], Result.SUCCESS),
         "unknown": (code, Result.AUTH_ERR),
     }[kind]
-    # A hash for each: two hundred of them are five seconds.
+    # Each login hashes; two hundred take five seconds.
     times = 200 if kind == "backup code" else 10_000
     user = "nobody-of-this-name" if kind == "unknown" else enrolled.user
-    # The same state before each login, or only the first would be what it is to be.
+    # The state is restored before each login, so that every login has the same result.
     state = () if kind in ("locked", "unknown") else (enrolled.state,)
     results, memory = run_endurance(
         endurance, "repeat", times, harness.services, name, user, answer, *state, under=QUIET
@@ -60,7 +60,7 @@ def test_ten_thousand_logins_do_not_grow_the_process(endurance, harness, user, s
     figure(f"{times} logins of one process, {kind}: {assert_flat(memory)}")
 
 
-def test_valgrind_finds_no_error_and_nothing_lost(endurance, harness, user, service, tmp_path):
+def test_valgrind_finds_no_error_and_no_leak(endurance, harness, user, service, tmp_path):
     enrolled = user.enroll(backup_codes=1)
     name = service()
     report = tmp_path / "valgrind"

@@ -1,4 +1,4 @@
-"""scripts/install and scripts/uninstall: on the host, below another root, and over files that are in use."""
+"""scripts/install and scripts/uninstall: on the host, below another root, and over files in use."""
 
 import subprocess
 import threading
@@ -48,7 +48,7 @@ def with_module(root: Path, folder: str, name: str = "pam_unix.so") -> Path:
 
 @pytest.mark.parametrize("folder", ["usr/lib/x86_64-linux-gnu/security", "usr/lib64/security", "usr/lib/security"])
 @pytest.mark.parametrize("neighbour", ["pam_unix.so", "pam_permit.so"])
-def test_the_module_goes_where_the_modules_of_the_tree_are(tmp_path, folder, neighbour):
+def test_the_module_is_installed_beside_the_modules_of_the_tree(tmp_path, folder, neighbour):
     root = with_module(tmp_path, folder, neighbour)
     printed = quietly("install", "--destdir", root)
     module = root / folder / "pam_twofactor.so"
@@ -60,7 +60,7 @@ def test_the_module_goes_where_the_modules_of_the_tree_are(tmp_path, folder, nei
     assert files(root) == {f"{folder}/{neighbour}"}
 
 
-def test_modules_of_another_processor_are_passed_over(tmp_path):
+def test_modules_of_another_processor_are_ignored(tmp_path):
     other = with_module(tmp_path, "usr/lib/other-linux-gnu/security") / "usr/lib/other-linux-gnu/security/pam_unix.so"
     elf = bytearray(other.read_bytes())
     elf[18:20] = b"\x28\x00"
@@ -70,14 +70,14 @@ def test_modules_of_another_processor_are_passed_over(tmp_path):
     assert (root / "usr/lib/security/pam_twofactor.so").exists()
 
 
-def test_an_empty_tree_gets_the_module_where_this_host_has_its_modules(tmp_path):
+def test_an_empty_tree_gets_the_modules_folder_of_this_host(tmp_path):
     quietly("install", "--destdir", tmp_path)
     assert [path.parent.name for path in tmp_path.rglob("pam_twofactor.so")] == ["security"]
     quietly("uninstall", "--destdir", tmp_path)
     assert files(tmp_path) == set()
 
 
-def test_the_host_is_left_as_it_was_after_install_and_uninstall(products, request):
+def test_uninstalling_restores_the_host(products, request):
     request.addfinalizer(machine.install)  # the other tests go on with it
     assert quietly("uninstall")[0].startswith("removed: ")
     roots = [Path(name) for name in ("/etc", "/usr/local", "/usr/share/pam-configs", str(modules_directory()))]
@@ -94,7 +94,7 @@ def test_the_host_is_left_as_it_was_after_install_and_uninstall(products, reques
     assert quietly("uninstall") == ["nothing to remove: twofactor is not installed"]
 
 
-def test_what_the_administrator_changed_stays_and_is_named(tmp_path):
+def test_files_that_the_administrator_changed_stay_and_are_named(tmp_path):
     quietly("install", "--destdir", tmp_path)
     service = tmp_path / "etc/pam.d/twofactor"
     service.write_text("auth required pam_sss.so\n")
@@ -114,7 +114,7 @@ STACKS = {
 
 
 @pytest.mark.parametrize("how", STACKS)
-def test_uninstall_refuses_while_a_stack_names_the_module(tmp_path, how):
+def test_uninstalling_is_refused_while_a_stack_names_the_module(tmp_path, how):
     quietly("install", "--destdir", tmp_path)
     stack = tmp_path / "etc/pam.d/sshd"
     stack.write_text("#%PAM-1.0\n" + STACKS[how])
@@ -128,8 +128,8 @@ def test_uninstall_refuses_while_a_stack_names_the_module(tmp_path, how):
     quietly("uninstall", "--destdir", tmp_path)
 
 
-def test_no_moment_is_without_the_module(tmp_path):
-    """Somebody who opens the module again and again while it is replaced finds a whole one each time."""
+def test_the_module_is_never_missing_during_an_install(tmp_path):
+    """A reader that opens the module while it is replaced always finds a complete one."""
     quietly("install", "--destdir", tmp_path)
     module = next(tmp_path.rglob("pam_twofactor.so"))
     whole = (PRODUCT / "pam_twofactor.so").read_bytes()
@@ -152,12 +152,12 @@ def test_no_moment_is_without_the_module(tmp_path):
     assert broken == []
 
 
-# What scripts/test and scripts/virtual-machine do not know is pytest's.
+# scripts/test and scripts/virtual-machine pass unknown options to pytest.
 @pytest.mark.parametrize(
     "script",
     "benchmark build check-module clean-root demo dependencies install option-tables package sandbox uninstall".split(),
 )
-def test_help_is_there_and_a_wrong_option_is_a_usage_error_of_one_line(script):
+def test_a_script_has_help_and_rejects_a_wrong_option_in_one_line(script):
     assert run_script(script, "--help").stdout.startswith(f"Usage: scripts/{script}")
     wrong = run_script(script, "--wrong")
     assert (wrong.returncode, wrong.stdout) == (64, "")
@@ -165,14 +165,14 @@ def test_help_is_there_and_a_wrong_option_is_a_usage_error_of_one_line(script):
 
 
 @pytest.mark.parametrize("script", ["clean-root", "dependencies", "sandbox"])
-def test_what_is_to_be_done_has_to_be_said(script):
+def test_a_script_without_arguments_is_a_usage_error(script):
     nothing = run_script(script)
     assert (nothing.returncode, len(nothing.stderr.splitlines())) == (64, 1)
     assert nothing.stderr.endswith(f" was given: see scripts/{script} --help\n")
 
 
 @pytest.mark.parametrize("shell,check", [("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n"])])
-def test_completions_can_be_read_by_their_shell(shell, check):
+def test_the_shell_parses_its_completions(shell, check):
     script = PRODUCT / "completions" / f"twofactor.{shell}"
     assert "backup-codes" in script.read_text()
     if run("which", check[0], status=None).returncode != 0:

@@ -1,4 +1,4 @@
-"""The tests' own tools: that they work, and that they can find what they look for."""
+"""The tests' own tools work, and find the mistakes that they look for."""
 
 import os
 import time
@@ -35,21 +35,21 @@ def test_the_reference_agrees_with_rfc_6238(algorithm, length, codes):
     assert [authenticator.code_at(time) for time in times] == codes.split()
 
 
-def test_the_sandbox_is_a_copy_that_others_do_not_see(user):
+def test_the_sandbox_is_isolated(user):
     assert os.getpid() != 1 and Path("/run/sandbox/syslog").exists()
     assert user.home.is_dir()
     listening = run("ip", "-o", "link", status=None).stdout
     assert listening.count("\n") == 1, "a network beyond loopback"
 
 
-def test_homes_are_on_a_journaled_file_system_where_there_is_one():
+def test_homes_are_on_a_journaled_file_system_if_possible():
     if not Path("/sys/block/loop0").exists():
         pytest.skip("no loop device on this machine: races between logins are harder to see")
     mounts = Path("/proc/mounts").read_text().splitlines()
     assert [line.split()[2] for line in mounts if line.split()[1] == "/home"] == ["ext4"]
 
 
-def test_the_log_is_caught(log):
+def test_log_messages_are_caught(log):
     run("logger", "--priority", "authpriv.notice", "--tag", "someone", "one\ttwo")
     for _ in range(100):
         if log.messages():
@@ -58,13 +58,13 @@ def test_the_log_is_caught(log):
     assert [str(message) for message in log.messages()] == ["authpriv.notice someone: one<09>two"]
 
 
-def test_the_harness_tells_return_values_apart(harness):
+def test_the_harness_distinguishes_results(harness):
     assert harness.log_in(harness.service("permit", "auth required pam_permit.so"), "root").result == Result.SUCCESS
     assert harness.log_in(harness.service("deny", "auth required pam_deny.so"), "root").result == Result.AUTH_ERR
     assert harness.log_in("no-such-service", "root").result == Result.AUTH_ERR
 
 
-def test_a_stack_in_which_nobody_decided_is_refused(harness):
+def test_a_stack_in_which_every_module_ignores_is_denied(harness):
     ignoring = "auth required pam_debug.so auth=ignore"
     alone = harness.service("ignored", ignoring)
     followed = harness.service("ignored-then", ignoring, "auth required pam_permit.so")
@@ -72,7 +72,7 @@ def test_a_stack_in_which_nobody_decided_is_refused(harness):
     assert harness.log_in(followed, "root").result == Result.SUCCESS
 
 
-def test_the_harness_answers_as_written(harness, user, password):
+def test_the_harness_replies_as_scripted(harness, user, password):
     service = harness.service("unix", "auth required pam_unix.so")
     right = user.log_in(service, password, setcred=True)
     assert (right.result, right.setcred, right.prompts) == (Result.SUCCESS, 0, ["Password: "])
@@ -89,13 +89,13 @@ def test_the_harness_reports_the_delay_instead_of_sleeping(harness, user):
     assert login.delay > 0 and time.monotonic() - started < 1.5
 
 
-def test_the_clock_stands_where_it_is_put():
+def test_the_clock_stands_still():
     for time_in_2106 in (4294967296, 4294967355):
         date = run("/bin/date", "+%s", environment=standing_at(time_in_2106), status=None)
         assert date.stdout == "%d\n" % time_in_2106
 
 
-def test_a_module_without_a_lock_is_caught_by_the_race(harness, user, scratch):
+def test_the_race_catches_a_module_without_a_lock(harness, user, scratch):
     module = build([SOURCES / "unlocked.c"], scratch / "unlocked.so", "-shared", "-fPIC", "-lpam")
     file = user.home / "used"
     service = harness.service("unlocked", f"auth required {module} {file}")

@@ -1,4 +1,4 @@
-"""After a login neither the shared secret nor what was typed is in the memory of the process."""
+"""After a login, neither the shared secret nor the reply is in the memory of the process."""
 
 import base64
 import os
@@ -16,20 +16,20 @@ def searching(scratch):
 
 
 def swapped(data: bytes) -> bytes:
-    """The bytes of each 32-bit word turned round, as a hash keeps them while it works."""
+    """The bytes of each 32-bit word reversed, as a hash stores them."""
     return b"".join(data[at : at + 4][::-1] for at in range(0, len(data), 4))
 
 
 def needles(secret: bytes, codes: list[str]) -> dict[str, bytes]:
-    """Every form in which the secret or a code may have been left."""
+    """Every form in which the secret or a code could remain."""
     forms = {"secret": secret, "base32": base64.b32encode(secret)}
     for name, pad in (("inner-pad", 0x36), ("outer-pad", 0x5C)):
         forms[name] = bytes(byte ^ pad for byte in secret)
     forms |= {name + "-swapped": swapped(form) for name, form in forms.items() if name != "base32"}
-    # The names are in memory as they stand.
+    # Names must not match: the search program has them in memory.
     found = {f"answer-{number}": code.encode() for number, code in enumerate(codes)}
     for name, form in forms.items():
-        # Any eight bytes of it are too many.
+        # No eight bytes of it may remain.
         for at in range(0, len(form) - 7, 4):
             found[f"{name}[{at}:{at + 8}]"] = form[at : at + 8]
     return found
@@ -40,9 +40,9 @@ def rotated(word: int, by: int, width: int) -> int:
 
 
 def schedule(algorithm: str, block: bytes) -> tuple[list[int], int]:
-    """The words that a hash makes of its first block (FIPS 180-4 section 6), and how many bits each has.
+    """The message schedule of the first block (FIPS 180-4 section 6), and the bits of a word.
 
-    The last sixteen of them, and so any sixteen in a row, give back the block.
+    Any sixteen words in a row reveal the block.
     """
     width, rounds = {"sha1": (32, 80), "sha256": (32, 64), "sha512": (64, 80)}[algorithm]
     size = width // 8
@@ -60,12 +60,12 @@ def schedule(algorithm: str, block: bytes) -> tuple[list[int], int]:
 
 
 def schedules(algorithm: str, secret: bytes) -> dict[str, bytes]:
-    """What a hash may leave of the padded key: eight bytes of its words, as the processor keeps them."""
+    """The schedule of the padded key: eight bytes each, in the byte order of the processor."""
     length = 128 if algorithm == "sha512" else 64
     found = {}
     for pad in (0x36, 0x5C):
         words, width = schedule(algorithm, bytes(byte ^ pad for byte in secret.ljust(length, b"\0")))
-        # What any key has is no secret.
+        # Words that every key has are no secret.
         common, _ = schedule(algorithm, bytes([pad]) * length)
         at_once = 64 // width
         for t in range(0, len(words) - at_once + 1):
@@ -89,7 +89,7 @@ def search(
     return int(first.split()[1]), found
 
 
-def test_the_search_finds_what_is_there(searching, harness, user, service):
+def test_the_search_finds_planted_data(searching, harness, user, service):
     enrolled = user.enroll()
     secret = enrolled.authenticator.secret
     wanted = needles(secret, ["123456"])
@@ -103,7 +103,7 @@ CASES += [("sha256", "right code"), ("sha512", "right code")]
 
 
 @pytest.mark.parametrize("algorithm, kind", CASES)
-def test_nothing_secret_is_left_in_memory(searching, harness, user, service, kind, algorithm):
+def test_nothing_secret_remains_in_memory(searching, harness, user, service, kind, algorithm):
     enrolled = user.enroll("--algorithm", algorithm, backup_codes=2)
     name = service()
     code = enrolled.authenticator.code_at(START)
@@ -128,14 +128,13 @@ def test_nothing_secret_is_left_in_memory(searching, harness, user, service, kin
     assert not found, "\n".join(found)
 
 
-# As many processors are, without the instructions for SHA, which keep all in registers: what the C library says of the
-# processor is what the module goes by.
+# Many processors lack SHA instructions, which keep everything in registers. The module asks the C library.
 WITHOUT_SHA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-SSSE3"}
 
 
 @pytest.mark.parametrize("processor", [{}, WITHOUT_SHA], ids=["with what it has", "without SHA"])
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
-def test_nothing_that_a_hash_made_of_the_key_is_left(searching, harness, user, service, algorithm, processor):
+def test_nothing_of_the_hash_of_the_key_remains(searching, harness, user, service, algorithm, processor):
     enrolled = user.enroll("--algorithm", algorithm)
     wanted = needles(enrolled.authenticator.secret, []) | schedules(algorithm, enrolled.authenticator.secret)
     name = service()

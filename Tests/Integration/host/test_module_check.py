@@ -1,4 +1,4 @@
-"""scripts/check-module: that it passes what is right, and finds each thing that it looks for."""
+"""scripts/check-module: accepts a correct module, and finds each mistake that it looks for."""
 
 import subprocess
 from pathlib import Path
@@ -27,7 +27,7 @@ BIG = "static const char big[170000] = {1};"
 
 
 def check(folder: Path, declarations: str = "", answer: str = "1", *flags: str) -> subprocess.CompletedProcess:
-    """Builds a module that is right but for what is given, and has it checked."""
+    """Builds a module that is correct except for the given parts, and checks it."""
     source = folder / "module.c"
     source.write_text(SOURCE % (declarations, answer))
     module = build([source], folder / "module.so", *HARDENED, *flags)
@@ -35,7 +35,7 @@ def check(folder: Path, declarations: str = "", answer: str = "1", *flags: str) 
 
 
 @pytest.mark.parametrize("declarations", ["", TRAP], ids=["plain", "with a trap out of reach"])
-def test_a_module_that_is_right_passes(tmp_path, declarations):
+def test_a_correct_module_is_accepted(tmp_path, declarations):
     found = check(tmp_path, declarations)
     assert found.returncode == 0, found.stderr
 
@@ -56,13 +56,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_a_module_is_refused_for(tmp_path, what):
+def test_a_module_is_rejected_for(tmp_path, what):
     declarations, answer, flags, complaint = WRONG[what]
     found = check(tmp_path, declarations, answer, *flags)
     assert found.returncode != 0 and complaint in found.stderr, found.stdout + found.stderr
 
 
-def test_a_module_that_may_be_unloaded_is_refused(tmp_path):
+def test_a_module_that_can_be_unloaded_is_rejected(tmp_path):
     source = tmp_path / "module.c"
     source.write_text(SOURCE % ("", "1"))
     module = build([source], tmp_path / "module.so", "-shared", "-fPIC", "-Wl,-z,now", "-lpam")
@@ -70,7 +70,7 @@ def test_a_module_that_may_be_unloaded_is_refused(tmp_path):
     assert found.returncode != 0 and "may be unloaded" in found.stderr
 
 
-def test_a_module_that_is_not_there_is_named(tmp_path):
+def test_a_missing_module_is_named(tmp_path):
     script = CHECKOUT / "scripts/check-module"
     found = run(script, tmp_path / "none.so", status=None)
     assert found.returncode != 0 and "run scripts/build first" in found.stderr

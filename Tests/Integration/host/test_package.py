@@ -1,4 +1,4 @@
-"""The Debian package in clean roots: installed, switched on, logged in through, upgraded, removed, purged."""
+"""The Debian package in clean roots: install, enable, log in, upgrade, remove, purge."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def package() -> Path:
 
 @pytest.fixture(scope="module", params=RELEASES)
 def root(request, tmp_path_factory):
-    """One life of a root; the tests below are its chapters."""
+    """One root; the tests below use it one after the other."""
     if not (ROOTS / f"{request.param}.tar").exists():
         reason = f"no clean root of {request.param}: scripts/clean-root could not reach the archive of Debian"
         if request.config.getoption("--clean-roots"):
@@ -36,7 +36,7 @@ def root(request, tmp_path_factory):
         yield root
 
 
-def test_installing_it_changes_no_login(root, package):
+def test_installing_changes_no_login(root, package):
     root.install(package)
     assert root.text("etc/pam.d/common-auth") == root.stack_before
     found = root.doctor()
@@ -44,11 +44,11 @@ def test_installing_it_changes_no_login(root, package):
     assert root.run("dpkg", "--verify", "twofactor") == ""
 
 
-def test_it_is_switched_on_for_all_services_by_one_command(root):
+def test_one_command_enables_it_for_all_services(root):
     root.run("pam-auth-update", "--enable", "twofactor")
     auth = [line.split() for line in root.text("etc/pam.d/common-auth").splitlines() if line.startswith("auth")]
     assert ["auth", "required", "pam_twofactor.so", "nullok"] in auth
-    # sshd as it ships asks no questions: doctor says which line to change.
+    # sshd as shipped has keyboard-interactive off: doctor names the line to change.
     assert root.doctor(expect=78)["ssh_keyboard_interactive"] == {"failed"}
     drop_in = root.text("usr/share/doc/twofactor/examples/sshd_config.d/twofactor.conf")
     (root.path / "etc/ssh/sshd_config.d/twofactor.conf").write_text(drop_in)
@@ -57,7 +57,7 @@ def test_it_is_switched_on_for_all_services_by_one_command(root):
     assert not any("failed" in statuses for statuses in found.values())
 
 
-def test_a_user_enrols_and_logs_in_with_password_and_code(root, password):
+def test_a_user_enrolls_and_logs_in_with_password_and_code(root, password):
     root.start_server()
     alice = root.add_account("alice", password)
     authenticator = root.enroll(alice)
@@ -70,7 +70,7 @@ def test_a_user_enrols_and_logs_in_with_password_and_code(root, password):
 
 
 def upgraded(package: Path, folder: Path) -> Path:
-    """The same package under a higher version."""
+    """The same package with a higher version."""
     run("dpkg-deb", "-R", package, folder / "tree")
     control = folder / "tree/DEBIAN/control"
     control.write_text(re.sub(r"(?m)^Version: .*", r"\g<0>+later", control.read_text()))
@@ -78,8 +78,8 @@ def upgraded(package: Path, folder: Path) -> Path:
     return folder / "later.deb"
 
 
-def test_an_upgrade_while_logins_run_refuses_nobody(root, package, tmp_path, password):
-    """One user who is not enrolled, and one who is: each login takes another backup code."""
+def test_an_upgrade_denies_no_login(root, package, tmp_path, password):
+    """bob is not enrolled; carol is, and each login uses another backup code."""
     bob, carol = (root.add_account(name, password) for name in ("bob", "carol"))
     words = ["twofactor", "enable", "--user", "carol", "--no-confirm", "--yes", "--json", "--backup-codes", "32"]
     codes = json.loads(root.run(*words))["backup_codes"]
@@ -117,13 +117,13 @@ def wait_for(condition) -> None:
     raise TimeoutError
 
 
-def test_it_is_not_removed_while_a_stack_of_the_administrators_names_it(root):
+def test_removing_is_refused_while_a_stack_of_the_administrator_names_the_module(root):
     stack = root.path / "etc/pam.d/su"
     before = stack.read_text()
     stack.write_text(before + "auth required pam_twofactor.so\n")
     said = root.run("dpkg", "--remove", "twofactor", expect=1)
     assert "/etc/pam.d/su:auth required pam_twofactor.so" in said
-    # Nothing was taken away: the profile is on, and the module there.
+    # Nothing was removed: the profile is on, and the module exists.
     assert "pam_twofactor.so" in root.text("etc/pam.d/common-auth")
     assert next(root.path.glob("usr/lib/*/security/pam_twofactor.so")).exists()
     stack.write_text(before)
@@ -134,14 +134,14 @@ def test_a_purge_leaves_nothing(root):
     root.run("dpkg", "--purge", "twofactor")
     assert root.text("etc/pam.d/common-auth") == root.stack_before
     (root.path / "etc/ssh/sshd_config.d/twofactor.conf").unlink()
-    # What the host wrote meanwhile: accounts, the keys of its sshd, letters.
+    # Written by the host itself: accounts, host keys, mail.
     hosts = r"etc/(passwd|group|shadow|gshadow|subuid|subgid)-|etc/\.pwd\.lock|etc/ssh/ssh_host_.*|var/(spool/)?mail/.*"
     left = {path for path in set(root.files()) - set(root.before) if not re.fullmatch(hosts, path)}
     assert left == set()
     assert "twofactor" not in root.run("find", "/var/lib/pam", "-type", "f", "-exec", "cat", "{}", "+")
 
 
-def test_lintian_has_nothing_to_say(package):
+def test_lintian_reports_nothing(package):
     if run("which", "lintian", status=None).returncode != 0:
         pytest.fail("lintian is not installed: run scripts/dependencies test")
     run("lintian", "--allow-root", "--fail-on", "error,warning", package, timeout=100)
@@ -157,31 +157,31 @@ def test_the_package_the_command_and_the_changelog_have_one_version(package):
     )
 
 
-def test_it_needs_no_more_than_it_says(package):
-    """And no less: what the command loads by itself is among it."""
+def test_the_dependencies_are_complete_and_minimal(package):
+    """Including the libraries that the command loads at run time."""
     fields = run("dpkg-deb", "-f", package, "Depends", status=None).stdout
     assert {field.split()[0] for field in fields.split(",")} == NEEDED
 
 
-def test_the_command_starts_with_the_c_library_alone():
-    """Each library that is loaded at the start costs every run what it costs the one that needs it."""
+def test_the_command_links_only_the_c_library():
+    """Every run would pay for a linked library; optional ones are loaded on demand."""
     line = ["readelf", "--wide", "--dynamic", PRODUCT / "twofactor"]
     dynamic = run(*line, status=None).stdout
     named = set(re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic))
     assert {name for name in named if not name.startswith("ld-linux")} == {"libc.so.6", "libm.so.6"}
 
 
-def test_the_command_is_no_longer_than_promised():
+def test_the_command_is_not_larger_than_promised():
     assert (PRODUCT / "twofactor").stat().st_size <= 15_000_000
 
 
 @pytest.mark.parametrize("name", ["pam_twofactor.so", "twofactor"])
-def test_what_it_needs_on_other_distributions_is_written_down(name):
-    """The row of the page: the version of glibc, and the libraries."""
+def test_the_requirements_on_other_distributions_are_documented(name):
+    """Compares the row of the page: the glibc version and the libraries."""
     row = re.search(rf"(?m)^\| `{re.escape(name)}` \| (.*) \|$", (CHECKOUT / "pam/hosts.md").read_text())[1]
     symbols = run("objdump", "-p", PRODUCT / name, status=None).stdout
     versions = {tuple(map(int, version.split("."))) for version in re.findall(r"GLIBC_([0-9.]+)", symbols)}
-    # Packed relocations came with this version.
+    # Packed relocations need this version.
     if "GLIBC_ABI_DT_RELR" in symbols or re.search(r"(?m)^\s+(RELR|0x0*24)\b", symbols):
         versions.add((2, 36))
     needed = set(re.findall(r"NEEDED\s+(\S+)", symbols)) - {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}

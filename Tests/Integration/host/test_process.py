@@ -1,4 +1,4 @@
-"""The program that loads the module: nothing about it is changed, and little of its time is taken."""
+"""The program that loads the module: unchanged, and hardly delayed."""
 
 import os
 import re
@@ -15,12 +15,12 @@ MARKS = ("answer begins", "login returns")
 FLUSHES = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
 
 
-def test_the_module_brings_only_what_it_may(products):
+def test_check_module_accepts_the_module(products):
     run(machine.CHECKOUT / "scripts/check-module")
 
 
 def logins_of_every_outcome(harness, account, enrolled, service):
-    """(outcome, login) pairs, made so that each outcome is reached in a process of its own."""
+    """Yields (outcome, login), with each login in its own process."""
     right = enrolled.authenticator.code_at(START)
     wrong = enrolled.authenticator.wrong_code(START)
     states = {"at": START, "states": True}
@@ -88,8 +88,8 @@ def test_no_outcome_changes_the_process(harness, user, service, log):
     assert len(said) == len(outcomes) and all(" harness[" in line for line in said)
 
 
-def test_groups_and_umask_of_a_host_survive(user, service):
-    # A host with groups, a mask and a folder of its own, as a session manager may be.
+def test_the_groups_and_umask_of_the_host_are_restored(user, service):
+    # A host with its own groups, umask and working directory, like a session manager.
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     under = ("setpriv", "--groups=4,24,27", "sh", "-c", 'umask 027; cd /usr; exec "$@"', "sh")
@@ -106,7 +106,7 @@ HOSTS = pytest.mark.parametrize("host", [WITH_GROUPS, WITHOUT_GROUPS], ids=["wit
 
 @HOSTS
 @pytest.mark.parametrize("needs_groups", [False, True], ids=["open", "for a group"])
-def test_the_home_is_touched_with_the_users_groups_alone(user, service, tmp_path, host, needs_groups):
+def test_the_home_is_accessed_with_only_the_groups_of_the_user(user, service, tmp_path, host, needs_groups):
     enrolled = user.enroll()
     if needs_groups:
         move_behind_a_group(enrolled.user)
@@ -126,7 +126,7 @@ def test_the_home_is_touched_with_the_users_groups_alone(user, service, tmp_path
 
 
 def move_behind_a_group(user: str) -> None:
-    """Moves the home of a user into a folder that none but a group of the user's may pass."""
+    """Moves a user's home into a folder that only a group of the user can enter."""
     folder, group = f"/home/of-{user}", f"g{user}"
     os.mkdir(folder)
     run("groupadd", group)
@@ -138,29 +138,29 @@ def move_behind_a_group(user: str) -> None:
 
 @HOSTS
 @pytest.mark.parametrize("call", ["getgroups", "setgroups", "setfsgid", "setfsuid"])
-def test_a_host_that_may_not_become_the_user_touches_no_home(harness, user, service, tmp_path, host, call):
+def test_a_host_that_cannot_become_the_user_opens_no_home(harness, user, service, tmp_path, host, call):
     enrolled = user.enroll()
     trace = tmp_path / "trace"
-    # The first setfsuid asks who it is.
+    # The first setfsuid only reads the identity.
     fault = f"inject={call}:error=EPERM:when={2 if call == 'setfsuid' else 1}"
     logins = harness.run(
         *(service("nullok", then="pam_permit.so"), [(enrolled.user, [enrolled.authenticator.code_at(START)])]),
         **dict(at=START, states=True, under=(*host, "strace", "-f", "-o", str(trace), "-e", fault), may_die=True),
     )
     if host == WITHOUT_GROUPS and call == "setgroups":
-        # There is nothing to give up, and nobody asks for it.
+        # There are no groups to drop, and the module does not try.
         assert "EPERM (Operation not permitted) (INJECTED)" not in trace.read_text()
         assert logins[0].result == Result.SUCCESS
         return
     assert "(INJECTED)" in trace.read_text() and ".twofactor" not in trace.read_text()
-    # Ended where it cannot say whose identity it would go back to.
+    # The process exits if it cannot restore its identity.
     assert logins or call == "setfsgid"
     for login in logins:
         assert login.result == Result.AUTHINFO_UNAVAIL and login.states["after"] == login.states["before"]
 
 
 def as_account(harness, account, groups: str = "") -> tuple[str, ...]:
-    """What is put before the harness so that it runs as the account; at the time of this machine."""
+    """The prefix that runs the harness as the account; only with the real clock."""
     for folder in harness.program.parents:
         if folder.is_relative_to("/tmp/"):
             folder.chmod(folder.stat().st_mode | 0o055)
@@ -168,7 +168,7 @@ def as_account(harness, account, groups: str = "") -> tuple[str, ...]:
     return ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", groups)
 
 
-def test_a_program_of_the_user_itself_can_ask(harness, user, service):
+def test_a_process_of_the_user_itself_can_authenticate(harness, user, service):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
     login = user.log_in(service(), code, states=True, under=as_account(harness, user))
@@ -178,7 +178,7 @@ def test_a_program_of_the_user_itself_can_ask(harness, user, service):
 
 
 @pytest.mark.parametrize("groups", ["", "4,24,27"], ids=["without groups", "with groups"])
-def test_a_program_of_another_user_can_not(harness, user, new_user, service, groups):
+def test_a_process_of_another_user_cannot_authenticate(harness, user, new_user, service, groups):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
     login = user.log_in(service("nullok"), code, under=as_account(harness, new_user(), groups))
@@ -186,7 +186,7 @@ def test_a_program_of_another_user_can_not(harness, user, new_user, service, gro
 
 
 @pytest.mark.parametrize("variable", ["HOME", "TZ", "XDG_CONFIG_HOME", "OPENSSL_CONF", "OPENSSL_ia32cap", "LANG"])
-def test_no_environment_variable_makes_a_difference(user, service, variable):
+def test_environment_variables_change_nothing(user, service, variable):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     under = ("env", f"{variable}=/nonexistent")
@@ -194,7 +194,7 @@ def test_no_environment_variable_makes_a_difference(user, service, variable):
 
 
 @pytest.mark.seconds(240)
-def test_one_process_can_log_in_many_times(harness, user, service):
+def test_one_process_logs_in_many_times(harness, user, service):
     enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(START)
     logins = [(enrolled.user, [answer]) for answer in (enrolled.authenticator.code_at(START), wrong, "letters", "")]
@@ -206,7 +206,7 @@ def test_one_process_can_log_in_many_times(harness, user, service):
 
 
 def calls_of_an_answer(harness, service, enrolled, answer, trace, at=START) -> list[str]:
-    """Names of the system calls between the application's answer and the return to it, without the flush."""
+    """Names of the system calls between reply and return, without flushes."""
     under = ("strace", "-f", "-o", str(trace))
     login = harness.log_in(service, enrolled.user, answer, at=at, marks=True, under=under)
     assert login.result is not None
@@ -217,7 +217,7 @@ def calls_of_an_answer(harness, service, enrolled, answer, trace, at=START) -> l
 
 
 @pytest.mark.parametrize("kind", ["right", "wrong", "reused"])
-def test_an_answer_costs_at_most_sixty_system_calls(harness, user, service, tmp_path, kind):
+def test_a_reply_costs_at_most_sixty_system_calls(harness, user, service, tmp_path, kind):
     enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at(START)
@@ -228,7 +228,7 @@ def test_an_answer_costs_at_most_sixty_system_calls(harness, user, service, tmp_
     assert 0 < len(calls) <= 60, " ".join(calls)
 
 
-def test_a_code_is_on_disk_before_it_is_accepted(user, service, tmp_path):
+def test_a_code_is_flushed_before_it_is_accepted(user, service, tmp_path):
     enrolled = user.enroll()
     trace = tmp_path / "trace"
     under = ("strace", "-f", "-y", "-o", str(trace))
@@ -241,7 +241,7 @@ def test_a_code_is_on_disk_before_it_is_accepted(user, service, tmp_path):
     assert written < flushed < answered
 
 
-def test_no_descriptor_is_open_to_a_program_that_is_started(user, service, tmp_path):
+def test_every_descriptor_is_closed_on_exec(user, service, tmp_path):
     enrolled = user.enroll()
     trace = tmp_path / "trace"
     user.log_in(
@@ -255,7 +255,7 @@ def test_no_descriptor_is_open_to_a_program_that_is_started(user, service, tmp_p
     assert opened and all("O_CLOEXEC" in line for line in opened), opened
 
 
-def test_the_users_files_are_only_touched_as_the_user(user, service, tmp_path):
+def test_files_of_the_user_are_opened_only_as_the_user(user, service, tmp_path):
     enrolled = user.enroll()
     trace = tmp_path / "trace"
     user.log_in(service(), enrolled.authenticator.code_at(START), at=START, under=("strace", "-f", "-o", str(trace)))
@@ -267,7 +267,7 @@ def test_the_users_files_are_only_touched_as_the_user(user, service, tmp_path):
     assert not [line for line in lines if re.search(r"\bset(res|re)?uid\(", line)]
 
 
-def test_a_killed_login_blocks_nobody(user, service):
+def test_a_killed_login_blocks_no_other(user, service):
     enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at(START)
@@ -281,7 +281,7 @@ def test_a_killed_login_blocks_nobody(user, service):
 
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EDQUOT", "EROFS"])
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
-def test_a_state_that_cannot_be_written_lets_nobody_in(user, service, log, call, error):
+def test_a_failed_write_of_the_state_denies_the_login(user, service, log, call, error):
     enrolled = user.enroll(backup_codes=1)
     name = service("nullok", then="pam_permit.so")
     inject = ("strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:error={error}")

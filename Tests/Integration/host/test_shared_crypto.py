@@ -39,7 +39,7 @@ def either_service(request, harness, products, shared_module):
 
 
 def give_secret(enrolled, secret: bytes) -> None:
-    """Puts a secret in the place of that of the only device."""
+    """Replaces the secret of the only device."""
     spelled = base64.b32encode(secret).decode().rstrip("=")
     enrolled.credential.write_text(re.sub(r"secret=\S+", f"secret={spelled}", enrolled.credential.read_text()))
 
@@ -71,10 +71,10 @@ def test_a_login_through_libcrypto_changes_nothing_in_its_host(harness, user, sh
     assert all(login.states["after"] == login.states["before"] for login in logins)
 
 
-def test_a_libcrypto_that_refuses_lets_nobody_in_and_counts_no_failure(harness, user, shared_module, log, tmp_path):
+def test_a_libcrypto_that_fails_denies_the_login_and_counts_no_failure(harness, user, shared_module, log, tmp_path):
     enrolled = user.enroll()
     service = harness.service("shared", f"auth required {shared_module}")
-    # A host whose rules ask for a validated provider, which is not there. The user cannot read them.
+    # An OpenSSL configuration that requires a FIPS provider, which is missing. The user cannot read it.
     configured = tmp_path / "openssl.cnf"
     configured.write_text("openssl_conf = all\n[all]\nalg_section = rules\n[rules]\ndefault_properties = fips=yes\n")
     code = enrolled.authenticator.code_at(START)
@@ -85,7 +85,7 @@ def test_a_libcrypto_that_refuses_lets_nobody_in_and_counts_no_failure(harness, 
     assert user.log_in(service, code, at=START).result == Result.SUCCESS
 
 
-def test_the_check_of_the_module_knows_both(products, shared_module):
+def test_check_module_knows_both_builds(products, shared_module):
     check = machine.CHECKOUT / "scripts/check-module"
 
     def complaint(*arguments) -> str:

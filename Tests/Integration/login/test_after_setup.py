@@ -1,4 +1,4 @@
-"""From the setup command to the login: what one of them writes, the other finds, at every moment."""
+"""The login finds what the setup command writes, and the command what the login writes."""
 
 import re
 import subprocess
@@ -38,7 +38,7 @@ def test_enabling_at_a_terminal_leads_to_a_login(user, service):
     assert user.log_in(name, codes[4], at=START).result == Result.SUCCESS
 
 
-def test_status_tells_failures_and_throttling(user, service):
+def test_status_shows_failures_and_throttling(user, service):
     enrolled = user.enroll()
     name = service()
     for _ in range(5):
@@ -47,13 +47,13 @@ def test_status_tells_failures_and_throttling(user, service):
     assert status["failures"] == 5 and status["locked_until"] is not None
 
 
-def test_disabling_takes_a_backup_code_too(user):
+def test_disabling_accepts_a_backup_code(user):
     enrolled = user.enroll(backup_codes=1)
     user.twofactor("disable", answers=f"{user.password}\n{enrolled.backup_codes[0]}\n")
     assert not enrolled.directory.exists()
 
 
-def test_a_code_that_a_subcommand_took_opens_no_login(user, service):
+def test_a_code_used_by_a_subcommand_is_rejected_at_the_login(user, service):
     enrolled = user.enroll(backup_codes=2)
     code = enrolled.authenticator.code_at(time.time())
     user.twofactor("backup-codes", "--json", answers=code + "\n")
@@ -71,7 +71,7 @@ def test_new_backup_codes_replace_the_old_ones(user, service):
     assert login.result == Result.SUCCESS, "the device goes on working"
 
 
-def test_new_backup_codes_bring_no_used_code_back(user, service):
+def test_new_backup_codes_make_no_used_code_valid(user, service):
     enrolled = user.enroll(backup_codes=3)
     name = service()
     code = enrolled.authenticator.code_at(START)
@@ -80,7 +80,7 @@ def test_new_backup_codes_bring_no_used_code_back(user, service):
     assert user.log_in(name, code, at=START).result == Result.AUTH_ERR
 
 
-def test_a_user_who_switched_it_off_is_not_enrolled(user, service):
+def test_after_disabling_the_user_is_not_enrolled(user, service):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
     user.twofactor("disable", answers=f"{user.password}\n{code}\n")
@@ -88,7 +88,7 @@ def test_a_user_who_switched_it_off_is_not_enrolled(user, service):
     assert user.log_in(service(), code).result == Result.AUTH_ERR
 
 
-def test_an_enrolment_that_is_replaced_takes_its_codes_along(user, service):
+def test_replacing_an_enrollment_invalidates_its_codes(user, service):
     old = user.enroll()
     new = user.enroll(again=True)
     name = service()
@@ -96,7 +96,7 @@ def test_an_enrolment_that_is_replaced_takes_its_codes_along(user, service):
     assert user.log_in(name, new.authenticator.code_at(START), at=START).result == Result.SUCCESS
 
 
-def test_guesses_at_a_subcommand_are_guesses_at_the_login(user, service):
+def test_failures_of_a_subcommand_throttle_the_login(user, service):
     enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(time.time())
     for _ in range(5):
@@ -104,8 +104,8 @@ def test_guesses_at_a_subcommand_are_guesses_at_the_login(user, service):
     assert user.log_in(service(), enrolled.authenticator.code_at(time.time())).result == Result.MAXTRIES
 
 
-def test_logins_during_a_replacement_find_one_whole_enrolment(user, harness, service):
-    # Whatever the moment, a login meets the old enrolment or the new one, and no file that is half of each.
+def test_logins_during_a_replacement_find_a_complete_enrollment(user, harness, service):
+    # A login finds the old enrollment or the new one, never a mixture.
     user.enroll()
     name = service()
     replace = [COMMAND, "enable", "--no-confirm", "--yes", "--force", "--backup-codes", "0", "--user", user.name]

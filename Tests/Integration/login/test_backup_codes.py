@@ -1,4 +1,4 @@
-"""Backup codes: each opens one login, ever, however it is typed."""
+"""Each backup code is accepted once, in every spelling."""
 
 import pytest
 from rig.clock import START
@@ -18,7 +18,7 @@ def test_a_backup_code_is_accepted_once_and_the_rest_counted(user, service, log)
     assert again.result == Result.AUTH_ERR
 
 
-def test_every_backup_code_works_in_any_order_and_none_twice(user, service):
+def test_every_backup_code_works_once_in_any_order(user, service):
     enrolled = user.enroll(backup_codes=10)
     assert len(set(enrolled.backup_codes)) == 10
     name = service("max_failures=100")
@@ -40,14 +40,14 @@ def test_every_backup_code_works_in_any_order_and_none_twice(user, service):
     ],
     ids=["lower case", "no dash", "a blank for the dash", "blanks around", "O and I", "o and l"],
 )
-def test_a_backup_code_is_read_as_people_write_it(user, service, typed):
-    # Among thirty-two codes of ten characters there is as good as always one with both 0 and 1.
+def test_a_backup_code_is_accepted_in_every_spelling(user, service, typed):
+    # Of 32 codes with ten characters, one almost certainly has both 0 and 1.
     codes = user.enroll(backup_codes=32).backup_codes
     code = max(codes, key=lambda candidate: ("0" in candidate) + ("1" in candidate))
     assert user.log_in(service(), typed(code), at=START).result == Result.SUCCESS
 
 
-def test_backup_codes_have_the_shape_that_is_promised(user):
+def test_backup_codes_have_the_documented_form(user):
     enrolled = user.enroll(backup_codes=10)
     for code in enrolled.backup_codes:
         assert len(code) == 11 and code[5] == "-"
@@ -73,7 +73,7 @@ def test_backup_codes_can_be_forbidden(user, service):
     assert user.log_in(service("backup_codes=yes"), code, at=START).result == Result.SUCCESS
 
 
-def test_backup_codes_of_another_enrolment_do_not_work(user, service):
+def test_backup_codes_of_a_replaced_enrollment_are_rejected(user, service):
     old = user.enroll(backup_codes=3)
     new = user.enroll(backup_codes=3, again=True)
     name = service()
@@ -81,7 +81,7 @@ def test_backup_codes_of_another_enrolment_do_not_work(user, service):
     assert user.log_in(name, new.backup_codes[0], at=START).result == Result.SUCCESS
 
 
-def test_backup_codes_are_stored_as_hashes_under_one_salt(user):
+def test_backup_codes_are_stored_as_hashes_with_one_salt(user):
     enrolled = user.enroll(backup_codes=10)
     text = enrolled.credential.read_text()
     hashes = [word for word in text.replace("=", " ").split() if word.startswith("$y$")]

@@ -1,4 +1,4 @@
-"""Time: the window, clocks that are off or set back, and the years in which counters of seconds overflow."""
+"""The window, wrong clocks, clocks set back, and the years in which counters of seconds overflow."""
 
 import pytest
 from rig.clock import START
@@ -7,7 +7,7 @@ from rig.harness import Result
 
 @pytest.mark.parametrize("window", [0, 1, 2, 3])
 @pytest.mark.parametrize("steps", range(-3, 4))
-def test_a_code_is_accepted_within_the_window_and_nowhere_else(user, service, log, window, steps):
+def test_a_code_is_accepted_only_within_the_window(user, service, log, window, steps):
     enrolled = user.enroll()
     now = START + 17
     code = enrolled.authenticator.code_at(now, steps=steps)
@@ -28,14 +28,14 @@ def test_the_widest_window_ends_at_ten_steps(user, service, steps, accepted):
 
 
 @pytest.mark.parametrize("second, steps, accepted", [(0, -1, True), (29, 1, True), (0, -2, False), (29, 2, False)])
-def test_steps_begin_and_end_on_the_second(user, service, second, steps, accepted):
+def test_time_steps_begin_and_end_on_the_second(user, service, second, steps, accepted):
     enrolled = user.enroll()
     now = START + second
     login = user.log_in(service(), enrolled.authenticator.code_at(now, steps=steps), at=now)
     assert (login.result == Result.SUCCESS) == accepted
 
 
-def test_a_clock_that_is_set_back_brings_no_code_back(user, service):
+def test_a_clock_set_back_makes_no_used_code_valid(user, service):
     enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at
@@ -48,7 +48,7 @@ def test_a_clock_that_is_set_back_brings_no_code_back(user, service):
 
 
 @pytest.mark.parametrize("overflow", [1 << 31, 1 << 32], ids=["2038", "2106"])
-def test_the_end_of_a_counter_of_seconds_is_a_moment_like_any_other(user, service, overflow):
+def test_codes_work_when_a_counter_of_seconds_overflows(user, service, overflow):
     enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at
@@ -67,8 +67,8 @@ def test_codes_before_and_after_2038_keep_their_order(user, service):
 
 
 @pytest.mark.parametrize("moment", [59, 1_111_111_109])
-def test_a_clock_that_was_never_set_is_no_reason_to_fail(user, service, moment):
-    # A machine without a battery starts in 1970; the first step has no step before it.
+def test_codes_work_in_1970(user, service, moment):
+    # A machine without a clock battery starts in 1970; the first time step has no predecessor.
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(moment)
     login = user.log_in(service("window=10"), code, at=moment)

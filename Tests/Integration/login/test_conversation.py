@@ -1,4 +1,4 @@
-"""Replies of every shape: which of them are a code, and which are refused without counting."""
+"""Replies of every form: codes, and malformed replies that do not count as failures."""
 
 import pytest
 from rig.clock import START
@@ -7,7 +7,7 @@ from rig.one_time_password import Authenticator
 
 
 def moment_with_code(authenticator: Authenticator, wanted) -> int:
-    """A moment from START on whose code is as wanted."""
+    """The first time from START on whose code matches."""
     return next(
         moment for step in range(100_000) if wanted(
             authenticator.code_at(moment := START + step * authenticator.period)
@@ -20,14 +20,14 @@ def moment_with_code(authenticator: Authenticator, wanted) -> int:
     ["{0}{1}", "{0} {1}", " {0}{1}", "{0}{1} ", "  {0}  {1}  "],
     ids=["plain", "blank-inside", "blank-before", "blank-after", "blanks-everywhere"],
 )
-def test_blanks_in_a_code_are_overlooked(user, service, reply):
+def test_blanks_in_a_code_are_ignored(user, service, reply):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     reply = reply.format(code[:3], code[3:])
     assert user.log_in(service(), reply, at=START).result == Result.SUCCESS
 
 
-def test_leading_zeros_belong_to_the_code(user, service):
+def test_leading_zeros_are_part_of_the_code(user, service):
     enrolled = user.enroll()
     moment = moment_with_code(enrolled.authenticator, lambda code: code.startswith("0") and not code.startswith("00"))
     code = enrolled.authenticator.code_at(moment)
@@ -60,7 +60,7 @@ def shapes(code: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("shape", shapes("123456"))
-def test_a_reply_that_is_no_code_is_refused_and_not_counted(user, service, log, shape):
+def test_a_malformed_reply_is_rejected_and_not_counted(user, service, log, shape):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     name = service()
@@ -73,7 +73,7 @@ def test_a_reply_that_is_no_code_is_refused_and_not_counted(user, service, log, 
 
 
 @pytest.mark.parametrize("reply", ["", NULL, NO_ARRAY], ids=["empty", "null", "no array"])
-def test_no_reply_is_refused_and_not_counted(user, service, log, reply):
+def test_an_empty_reply_is_rejected_and_not_counted(user, service, log, reply):
     enrolled = user.enroll()
     name = service()
     for _ in range(6):
@@ -85,19 +85,19 @@ def test_no_reply_is_refused_and_not_counted(user, service, log, reply):
     assert user.log_in(name, code, at=START).result == Result.SUCCESS
 
 
-def test_the_prompt_is_the_one_of_the_configuration(user, service):
+def test_the_prompt_is_configurable(user, service):
     user.enroll()
     login = user.log_in(service("[prompt=Code, please: ]"), "", at=START)
     assert (login.prompts, login.shown_prompts) == (["Code, please: "], 0)
 
 
-def test_the_code_is_shown_while_typed_only_where_it_is_wished(user, service):
+def test_the_code_is_echoed_only_if_configured(user, service):
     user.enroll()
     assert user.log_in(service("echo_code"), "", at=START).shown_prompts == 1
     assert user.log_in(service("echo_code=no"), "", at=START).shown_prompts == 0
 
 
-def test_one_login_asks_once(user, service):
+def test_a_login_prompts_once(user, service):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     wrong = enrolled.authenticator.wrong_code(START)

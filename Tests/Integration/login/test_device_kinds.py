@@ -1,4 +1,4 @@
-"""Every kind of authenticator the setup command can make, and several of them together."""
+"""Every kind of device that the setup command creates, alone and combined."""
 
 import base64
 import os
@@ -28,7 +28,7 @@ def test_codes_of_every_algorithm_length_and_period(user, service, algorithm, di
 
 
 @pytest.mark.parametrize("arguments", [("--period", "14"), ("--period", "301"), ("--digits", "7"), ("--algorithm", "md5")])
-def test_no_other_kind_can_be_made(user, arguments):
+def test_other_kinds_are_rejected(user, arguments):
     with pytest.raises(AssertionError, match="ended with 64"):
         user.enroll(*arguments)
     assert not (user.home / ".twofactor").exists()
@@ -59,7 +59,7 @@ def test_the_look_ahead_of_a_counter_is_ten(user, service, counter, accepted):
 
 
 def add_device(enrolled, name: str, kind: str, authenticator: Authenticator) -> None:
-    """A further device, written into the credential as its format is documented."""
+    """Writes another device into the credential, in the documented format."""
     secret = base64.b32encode(authenticator.secret).decode().rstrip("=")
     line = (
         f"device type={kind} algorithm={authenticator.algorithm} digits={authenticator.digits} "
@@ -71,7 +71,7 @@ def add_device(enrolled, name: str, kind: str, authenticator: Authenticator) -> 
     enrolled.credential.write_text(text.replace("\nend\n", f"\n{line}end\n"))
 
 
-def test_each_of_several_devices_is_accepted_and_keeps_its_own_count(user, service, log):
+def test_each_of_several_devices_is_accepted_and_has_its_own_counter(user, service, log):
     enrolled = user.enroll("--name", "phone")
     tablet = Authenticator(os.urandom(32), algorithm="sha256", digits=8, period=60)
     token = Authenticator(os.urandom(20))
@@ -90,7 +90,7 @@ def test_each_of_several_devices_is_accepted_and_keeps_its_own_count(user, servi
     assert [text.rpartition(" method=")[2] for text in accepted] == named * 2
 
 
-def test_the_sixteenth_device_is_like_the_first(user, service):
+def test_sixteen_devices_work_and_seventeen_do_not(user, service):
     enrolled = user.enroll("--name", "first")
     others = [Authenticator(os.urandom(20)) for _ in range(15)]
     for number, other in enumerate(others):

@@ -1,6 +1,6 @@
-"""Guessing as an attack: ten thousand guesses over many days, from parallel sessions, with every trick that costs nothing.
+"""A guessing attack: ten thousand guesses over many days, from parallel sessions, with every free trick.
 
-What counts is how many codes were tried against the secret. NIST SP 800-63B section 5.2.2 allows 100 in a row.
+The count is that of codes compared with the secret. NIST SP 800-63B section 5.2.2 allows 100 in a row.
 """
 
 import os
@@ -37,7 +37,7 @@ def test_ten_thousand_guesses_are_a_hundred_tries(harness, user, new_user, servi
         if not found and locked_after is None:
             locked_after = now - START
         now += hours * 3600
-    # A window of three steps and six digits: each try is right with this chance.
+    # A window of three time steps and six digits: the chance of each try.
     chance = total * 3 / 10**6
     figure(
         f"{GUESSES} guesses from {SESSIONS} sessions at once over {(now - START) // 86400} days: {total} tried, chance {chance:.4%}"
@@ -50,7 +50,7 @@ def test_ten_thousand_guesses_are_a_hundred_tries(harness, user, new_user, servi
     assert user.log_in(name, enrolled.backup_codes[0], at=now).result == Result.SUCCESS
 
 
-def test_leaving_at_the_prompt_buys_no_guess(user, service):
+def test_leaving_at_the_prompt_gains_no_guess(user, service):
     enrolled = user.enroll()
     name = service()
     wrong = enrolled.authenticator.wrong_code(START)
@@ -60,8 +60,8 @@ def test_leaving_at_the_prompt_buys_no_guess(user, service):
     assert user.log_in(name, wrong, at=START).result == Result.MAXTRIES
 
 
-def test_killing_the_login_buys_no_answer(harness, user, service, tmp_path):
-    # A guess whose answer was seen is a guess that was counted: the state is flushed before anybody is told.
+def test_killing_the_login_gains_no_answer(harness, user, service, tmp_path):
+    # A visible answer means a counted failure: the state is flushed before the answer.
     enrolled = user.enroll()
     name = service("max_failures=100")
     wrong = enrolled.authenticator.wrong_code(START)
@@ -86,7 +86,7 @@ def test_killing_the_login_buys_no_answer(harness, user, service, tmp_path):
 
 
 @pytest.mark.parametrize("jump", [-365 * 86400, -3600, -31, 0])
-def test_a_clock_that_is_set_back_buys_no_guess(user, service, jump):
+def test_a_clock_set_back_gains_no_guess(user, service, jump):
     enrolled = user.enroll()
     name = service()
     wrong = enrolled.authenticator.wrong_code(START)
@@ -98,8 +98,8 @@ def test_a_clock_that_is_set_back_buys_no_guess(user, service, jump):
         assert login.result == Result.MAXTRIES, f"{seconds} s after the clock was set back"
 
 
-def test_a_clock_that_goes_forth_and_back_buys_one_guess_a_jump_at_most(user, service):
-    # Whoever sets the clock can make the time pass; what it cannot do is to forget the failures.
+def test_a_clock_that_jumps_gains_at_most_one_guess_a_jump(user, service):
+    # Setting the clock can end a delay, but not reset the failures.
     enrolled = user.enroll()
     name = service()
     total = 0

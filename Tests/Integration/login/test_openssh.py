@@ -1,4 +1,4 @@
-"""Whole logins: OpenSSH's own server and client, passwords from the shadow file, codes from the module."""
+"""Complete logins: OpenSSH's server and client, passwords from the shadow file, codes from the module."""
 
 import time
 from pathlib import Path
@@ -44,7 +44,7 @@ def with_keys(products, scratch):
 
 
 def is_let_in(running: Server, account: Account, code: str | None) -> bool:
-    """Logs in by password and code; `code` None where no code should be asked."""
+    """Logs in with password and code; None as `code` if no prompt for it may appear."""
     client = running.connect(account)
     client.answer(Client.PASSWORD, account.password)
     if code is not None:
@@ -53,14 +53,14 @@ def is_let_in(running: Server, account: Account, code: str | None) -> bool:
 
 
 def outcomes(log: SystemLog, count: int) -> list[str]:
-    """The outcome words of the module's log lines, and that each names the client's address."""
+    """The results in the module's log lines; asserts that each has the client's address."""
     messages = log.of_module(count)
     assert all(message.program == "sshd" or "sshd" in message.program for message in messages)
     assert all(" rhost=127.0.0.1 " in message.text for message in messages)
     return [message.text.split(" rhost=127.0.0.1 ")[1] for message in messages]
 
 
-def test_password_and_code_let_in_and_the_same_code_does_not(strict, user, log):
+def test_password_and_code_are_accepted_once(strict, user, log):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
     assert is_let_in(strict, user, code)
@@ -72,13 +72,13 @@ def test_password_and_code_let_in_and_the_same_code_does_not(strict, user, log):
     )
 
 
-def test_a_wrong_code_is_refused(strict, user, log):
+def test_a_wrong_code_is_denied(strict, user, log):
     enrolled = user.enroll()
     assert not is_let_in(strict, user, enrolled.authenticator.wrong_code(time.time()))
     assert outcomes(log, 1) == ["reason=wrong-code failures=1"]
 
 
-def test_a_right_code_does_not_replace_the_password(strict, user):
+def test_a_correct_code_does_not_replace_the_password(strict, user):
     enrolled = user.enroll()
     client = strict.connect(user)
     client.answer(Client.PASSWORD, "wrong")
@@ -86,7 +86,7 @@ def test_a_right_code_does_not_replace_the_password(strict, user):
     assert not client.is_let_in()
 
 
-def test_a_backup_code_lets_in_once(strict, user, log):
+def test_a_backup_code_is_accepted_once(strict, user, log):
     enrolled = user.enroll(backup_codes=2)
     client = strict.connect(user)
     client.answer(Client.PASSWORD, user.password)
@@ -99,7 +99,7 @@ def test_a_backup_code_lets_in_once(strict, user, log):
     assert second.startswith("reason=")
 
 
-def test_a_key_and_a_code_let_in_and_a_key_alone_does_not(with_keys, user, scratch):
+def test_a_key_needs_a_code(with_keys, user, scratch):
     enrolled = user.enroll()
     key = make_key(user, scratch)
     client = with_keys.connect(user, key=key)
@@ -111,12 +111,12 @@ def test_a_key_and_a_code_let_in_and_a_key_alone_does_not(with_keys, user, scrat
     assert not with_keys.connect(user).is_let_in()
 
 
-def test_a_user_who_is_not_enrolled_is_asked_and_refused(strict, user, log):
+def test_a_user_who_is_not_enrolled_is_prompted_and_denied(strict, user, log):
     assert not is_let_in(strict, user, "123456")
     assert outcomes(log, 1) == ["reason=not-enrolled"]
 
 
-def test_with_nullok_a_user_who_is_not_enrolled_needs_the_password_alone(lenient, user):
+def test_with_nullok_a_user_who_is_not_enrolled_needs_only_the_password(lenient, user):
     assert is_let_in(lenient, user, None)
 
 
@@ -126,7 +126,7 @@ def test_with_nullok_an_enrolled_user_needs_the_code(lenient, user):
     assert is_let_in(lenient, user, enrolled.authenticator.code_at(time.time()))
 
 
-def test_a_user_who_does_not_exist_is_asked_the_same_questions(strict, log):
+def test_an_unknown_user_gets_the_same_prompts(strict, log):
     assert not is_let_in(strict, Account("nobody-of-this-name", "secret"), "123456")
     assert outcomes(log, 1) == ["reason=unknown-user"]
 
@@ -142,7 +142,7 @@ def test_the_reason_for_a_refusal_reaches_the_terminal(strict, user):
     assert not client.is_let_in()
 
 
-def test_clients_at_once_with_one_code_are_let_in_once(strict, user):
+def test_one_of_several_clients_with_one_code_is_accepted(strict, user):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
     clients = [strict.connect(user) for _ in range(6)]

@@ -1,4 +1,4 @@
-"""What a login comes to: the return value, the log line and the words to the user, for every outcome."""
+"""The result, log line and message of every outcome of a login."""
 
 import os
 import time
@@ -12,13 +12,13 @@ REUSED = "This code was already used. Wait for the next one."
 
 
 def only_line(log, priority):
-    """The text of the one line that the module logged, after the ident; asserts its priority."""
+    """The text of the only line that the module logged; asserts its priority."""
     (message,) = log.of_module(1)
     assert message.priority == priority and message.program == "harness"
     return message.text
 
 
-def test_a_right_code_is_accepted(user, service, log):
+def test_a_correct_code_is_accepted(user, service, log):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     login = user.log_in(name := service(), code, at=START, rhost="192.0.2.7", setcred=True)
@@ -29,13 +29,13 @@ def test_a_right_code_is_accepted(user, service, log):
     )
 
 
-def test_a_right_code_is_accepted_at_the_time_of_this_machine(user, service):
+def test_a_correct_code_is_accepted_with_the_real_clock(user, service):
     enrolled = user.enroll()
     login = user.log_in(service(), enrolled.authenticator.code_at(time.time()))
     assert login.result == Result.SUCCESS
 
 
-def test_a_wrong_code_is_refused_and_counted(user, service, log):
+def test_a_wrong_code_is_rejected_and_counted(user, service, log):
     enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(START)
     name = service()
@@ -48,7 +48,7 @@ def test_a_wrong_code_is_refused_and_counted(user, service, log):
     assert {message.priority for message in log.of_module()} == {"authpriv.notice"}
 
 
-def test_a_reused_code_is_refused_and_the_user_told(user, service, log):
+def test_a_reused_code_is_rejected_with_a_message(user, service, log):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     name = service()
@@ -60,7 +60,7 @@ def test_a_reused_code_is_refused_and_the_user_told(user, service, log):
     )
 
 
-def test_a_code_of_another_time_is_named_as_such(user, service, log):
+def test_a_code_outside_the_window_is_logged_as_such(user, service, log):
     enrolled = user.enroll()
     late = enrolled.authenticator.code_at(START, steps=-4)
     assert user.log_in(name := service(), late, at=START).result == Result.AUTH_ERR
@@ -69,7 +69,7 @@ def test_a_code_of_another_time_is_named_as_such(user, service, log):
     assert "offset_steps=-4" in line.split()
 
 
-def test_a_user_who_is_not_enrolled_is_asked_all_the_same(user, service, log):
+def test_a_user_who_is_not_enrolled_is_prompted(user, service, log):
     login = user.log_in(name := service(), "123456", at=START)
     assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Verification code: "])
     assert only_line(log, "authpriv.notice") == (
@@ -77,7 +77,7 @@ def test_a_user_who_is_not_enrolled_is_asked_all_the_same(user, service, log):
     )
 
 
-def test_a_user_who_does_not_exist_is_asked_all_the_same(harness, service, log):
+def test_an_unknown_user_is_prompted(harness, service, log):
     for arguments in ((), ("nullok",)):
         login = harness.log_in(service(*arguments), "nobody-of-this-name", "123456", at=START)
         assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Verification code: "])
@@ -85,14 +85,14 @@ def test_a_user_who_does_not_exist_is_asked_all_the_same(harness, service, log):
 
 
 @pytest.mark.parametrize("length", [255, 256, 300, 1000])
-def test_a_name_longer_than_any_is_that_of_an_unknown_user(harness, service, log, length):
+def test_a_very_long_name_is_an_unknown_user(harness, service, log, length):
     login = harness.log_in(service(), "u" * length, "123456", at=START)
     assert (login.result, login.messages) == (Result.AUTH_ERR, [])
     line = only_line(log, "authpriv.notice")
     assert line.endswith(" rhost=- reason=unknown-user") and "u" * 90 in line
 
 
-def test_unknown_and_unenrolled_users_get_the_same_answer_to_every_reply(harness, user, service):
+def test_unknown_and_unenrolled_users_get_the_same_answers(harness, user, service):
     name = service()
     for reply in ("123456", "", "abcdef", "A1B2C-D3E4F", NULL, FAILURE):
         unenrolled = user.log_in(name, reply, at=START)
@@ -110,7 +110,7 @@ def test_nullok_leaves_an_unenrolled_user_to_the_rest_of_the_stack(user, service
     assert user.log_in(service("nullok=no", then=PERMIT), "123456").result == Result.AUTH_ERR
 
 
-def test_nullok_spares_no_enrolled_user(user, service):
+def test_nullok_exempts_no_enrolled_user(user, service):
     enrolled = user.enroll()
     name = service("nullok", then=PERMIT)
     assert user.log_in(name, "", at=START).result == Result.AUTH_ERR
@@ -118,7 +118,7 @@ def test_nullok_spares_no_enrolled_user(user, service):
     assert user.log_in(name, wrong, at=START).result == Result.AUTH_ERR
 
 
-def test_a_conversation_that_fails_is_an_error_of_the_conversation(user, service, log):
+def test_a_failed_conversation_is_a_conversation_error(user, service, log):
     enrolled = user.enroll()
     right = enrolled.authenticator.code_at(START).encode()
     name = service(then=PERMIT)
@@ -128,7 +128,7 @@ def test_a_conversation_that_fails_is_an_error_of_the_conversation(user, service
     assert user.log_in(name, right, at=START).result == Result.SUCCESS, "the code was used up"
 
 
-def test_a_user_changed_during_the_conversation_is_refused(harness, user, new_user, service):
+def test_a_user_changed_during_the_conversation_is_denied(harness, user, new_user, service):
     enrolled = user.enroll()
     other = new_user()
     right = enrolled.authenticator.code_at(START).encode()
@@ -139,7 +139,7 @@ def test_a_user_changed_during_the_conversation_is_refused(harness, user, new_us
         assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED), (user, become)
 
 
-def test_nothing_is_said_with_pam_silent(user, service):
+def test_pam_silent_suppresses_messages(user, service):
     enrolled = user.enroll(backup_codes=10)
     name = service()
     code = enrolled.authenticator.code_at(START)
@@ -154,7 +154,7 @@ def test_nothing_is_said_with_pam_silent(user, service):
     assert (broken.result, broken.messages) == (Result.AUTHINFO_UNAVAIL, [])
 
 
-def test_a_message_that_cannot_be_shown_changes_nothing(user, service):
+def test_a_message_that_fails_changes_nothing(user, service):
     enrolled = user.enroll(backup_codes=10)
     name = service()
     results = [
@@ -164,7 +164,7 @@ def test_a_message_that_cannot_be_shown_changes_nothing(user, service):
     assert results == [Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS]
 
 
-def test_files_that_cannot_be_trusted_are_told_to_user_and_log(user, service, log):
+def test_untrusted_files_are_reported_to_user_and_log(user, service, log):
     enrolled = user.enroll()
     os.chmod(enrolled.credential, 0o666)
     login = user.log_in(name := service(), enrolled.authenticator.code_at(START), at=START)
@@ -185,7 +185,7 @@ def test_values_in_the_log_cannot_forge_a_line(harness, service, log, name):
     assert [field.partition("=")[0] for field in fields[1:]] == ["user", "rhost", "reason"]
 
 
-def test_a_secret_a_code_or_a_reply_is_never_logged(user, service, log):
+def test_secrets_codes_and_replies_are_never_logged(user, service, log):
     enrolled = user.enroll(backup_codes=10)
     name = service("debug")
     right, wrong = enrolled.authenticator.code_at(START), enrolled.authenticator.wrong_code(START)

@@ -1,4 +1,4 @@
-"""Each code opens one login, whoever asks, in whatever order, and however many ask at once."""
+"""Each code is accepted once, in any order, and from any number of sessions."""
 
 import pytest
 from rig.clock import START
@@ -20,7 +20,7 @@ def test_a_code_is_accepted_once_within_its_window(user, service):
     assert results == [Result.SUCCESS] + [Result.AUTH_ERR] * 4
 
 
-def test_an_older_code_is_refused_after_a_newer_one(user, service):
+def test_an_older_code_is_rejected_after_a_newer_one(user, service):
     enrolled = user.enroll()
     name = service("window=3")
     code = enrolled.authenticator.code_at
@@ -38,7 +38,7 @@ def test_a_code_used_in_one_service_is_used_in_all(user, service):
 
 
 @pytest.mark.seconds(300)
-def test_of_many_sessions_with_one_code_exactly_one_is_let_in(harness, user, service, log):
+def test_one_of_many_sessions_with_one_code_is_accepted(harness, user, service, log):
     enrolled = user.enroll()
     name = service()
     for number in range(ROUNDS):
@@ -53,7 +53,7 @@ def test_of_many_sessions_with_one_code_exactly_one_is_let_in(harness, user, ser
 
 
 @pytest.mark.seconds(600)
-def test_of_many_sessions_with_one_backup_code_exactly_one_is_let_in(harness, user, service):
+def test_one_of_many_sessions_with_one_backup_code_is_accepted(harness, user, service):
     enrolled = user.enroll(backup_codes=ROUNDS)
     name = service()
     for number, code in enumerate(enrolled.backup_codes):
@@ -62,7 +62,7 @@ def test_of_many_sessions_with_one_backup_code_exactly_one_is_let_in(harness, us
         assert count(logins, Result.SUCCESS) == 1, f"round {number}: {[login.result for login in logins]}"
 
 
-def test_of_many_sessions_with_one_counter_code_exactly_one_is_let_in(harness, user, service):
+def test_one_of_many_sessions_with_one_counter_code_is_accepted(harness, user, service):
     enrolled = user.enroll("--type", "hotp")
     name = service()
     for counter in range(5):
@@ -71,7 +71,7 @@ def test_of_many_sessions_with_one_counter_code_exactly_one_is_let_in(harness, u
         assert count(logins, Result.SUCCESS) == 1, [login.result for login in logins]
 
 
-def test_a_code_and_a_backup_code_at_once_each_let_one_in(harness, user, service):
+def test_a_code_and_a_backup_code_at_once_are_both_accepted(harness, user, service):
     enrolled = user.enroll(backup_codes=10)
     code = enrolled.authenticator.code_at(START)
     pair = [(enrolled.user, [code]), (enrolled.user, [enrolled.backup_codes[0]])]
@@ -83,8 +83,8 @@ SLOW_DISK = ("strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "i
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code", "counter code"])
-def test_a_slow_disk_lets_nobody_in_between_check_and_mark(harness, user, service, kind):
-    # Each write begins a tenth of a second late: without a lock, long after others have read what it replaces.
+def test_a_slow_disk_opens_no_gap_between_check_and_update(harness, user, service, kind):
+    # Each write is delayed by 0.1 s: without the lock, others would read the old state.
     enrolled = user.enroll("--type", "hotp" if kind == "counter code" else "totp", backup_codes=1)
     codes = {
         "code": enrolled.authenticator.code_at(START),
@@ -98,7 +98,7 @@ def test_a_slow_disk_lets_nobody_in_between_check_and_mark(harness, user, servic
 
 
 @pytest.mark.seconds(180)
-def test_users_who_log_in_at_once_do_not_hinder_each_other(harness, new_user, service):
+def test_users_who_log_in_at_once_do_not_block_each_other(harness, new_user, service):
     enrollments = [new_user().enroll() for _ in range(12)]
     name = service()
     for number in range(5):

@@ -1,4 +1,4 @@
-"""Guessing: failures are counted, guesses are slowed down, and the owner can still get in."""
+"""Failures are counted, guesses throttled, and the owner still gets in."""
 
 import pytest
 from rig.clock import START
@@ -7,7 +7,7 @@ from rig.harness import Result
 
 
 class Guessing:
-    """Guesses at one account's code, one service, at moments of the test's choice."""
+    """Guesses at the code of one user, at chosen times."""
 
     def __init__(self, harness, enrolled, service: str) -> None:
         self.harness = harness
@@ -35,7 +35,7 @@ def guessing(harness, user, service):
     return Guessing(harness, enrolled, service())
 
 
-def test_after_five_failures_even_the_right_code_has_to_wait(guessing, log):
+def test_after_five_failures_even_the_correct_code_has_to_wait(guessing, log):
     guessing.fail(5)
     login = guessing.right()
     assert (login.result, len(login.prompts)) == (Result.MAXTRIES, 1)
@@ -49,7 +49,7 @@ def test_after_five_failures_even_the_right_code_has_to_wait(guessing, log):
     assert guessing.right().result == Result.SUCCESS
 
 
-def test_the_wait_doubles_up_to_fifteen_minutes(guessing):
+def test_the_delay_doubles_up_to_fifteen_minutes(guessing):
     guessing.fail(5)
     for wait in (30, 60, 120, 240, 480, 900, 900):
         guessing.now += wait - 1
@@ -58,7 +58,7 @@ def test_the_wait_doubles_up_to_fifteen_minutes(guessing):
         guessing.fail(1)
 
 
-def test_guesses_while_waiting_do_not_make_it_longer(guessing):
+def test_guesses_during_the_delay_do_not_extend_it(guessing):
     guessing.fail(5)
     for _ in range(10):
         guessing.now += 2
@@ -67,7 +67,7 @@ def test_guesses_while_waiting_do_not_make_it_longer(guessing):
     assert guessing.right().result == Result.SUCCESS
 
 
-def test_a_success_forgets_the_failures(guessing):
+def test_a_success_resets_the_failures(guessing):
     guessing.fail(4)
     assert guessing.right().result == Result.SUCCESS
     guessing.now += 60
@@ -76,14 +76,14 @@ def test_a_success_forgets_the_failures(guessing):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 8])
-def test_the_number_of_free_failures_can_be_set(harness, user, service, limit):
+def test_the_number_of_free_failures_is_configurable(harness, user, service, limit):
     enrolled = user.enroll()
     guessing = Guessing(harness, enrolled, service(f"max_failures={limit}"))
     guessing.fail(limit)
     assert guessing.right().result == Result.MAXTRIES
 
 
-def test_reused_codes_malformed_replies_and_silence_do_not_count(guessing):
+def test_reused_codes_malformed_and_empty_replies_do_not_count(guessing):
     assert guessing.right().result == Result.SUCCESS
     used = guessing.enrolled.authenticator.code_at(guessing.now)
     for reply in [used, "letters", ""] * 5:
@@ -92,7 +92,7 @@ def test_reused_codes_malformed_replies_and_silence_do_not_count(guessing):
     assert guessing.right().result == Result.SUCCESS
 
 
-def test_a_backup_code_works_while_others_wait(harness, user, service):
+def test_a_backup_code_works_during_throttling(harness, user, service):
     enrolled = user.enroll(backup_codes=10)
     guessing = Guessing(harness, enrolled, service())
     guessing.fail(5)
@@ -104,7 +104,7 @@ def test_a_backup_code_works_while_others_wait(harness, user, service):
 
 
 @pytest.mark.seconds(240)
-def test_a_hundred_failures_lock_the_codes_until_a_backup_code(harness, user, service, log):
+def test_a_hundred_failures_lock_the_devices_until_a_backup_code(harness, user, service, log):
     enrolled = user.enroll(backup_codes=10)
     guessing = Guessing(harness, enrolled, service())
     for _ in range(100):
@@ -128,13 +128,13 @@ def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(harness, user, s
     assert (results.count(Result.AUTH_ERR), results.count(Result.MAXTRIES)) == (5, 25)
 
 
-def test_the_failures_of_one_user_are_not_those_of_another(guessing, harness, new_user):
+def test_failures_of_one_user_do_not_throttle_another(guessing, harness, new_user):
     guessing.fail(5)
     other = Guessing(harness, new_user().enroll(), guessing.service)
     assert other.right().result == Result.SUCCESS
 
 
-def test_a_clock_that_was_ahead_does_not_lock_for_years(guessing):
+def test_a_clock_that_was_ahead_does_not_throttle_for_years(guessing):
     guessing.now = START + 20 * 365 * 86400
     guessing.fail(5)
     guessing.now = START
@@ -148,13 +148,13 @@ SCRATCH = "31415926"
 
 @pytest.fixture
 def imported(harness, user, service):
-    """An account with one eight-digit code of another program."""
+    """A user with one imported scratch code."""
     enrolled = user.enroll(backup_codes=2)
     turn_into_scratch_code(enrolled, SCRATCH)
     return Guessing(harness, enrolled, service())
 
 
-def test_an_imported_backup_code_works_while_others_wait(imported, log):
+def test_a_scratch_code_works_during_throttling(imported, log):
     imported.fail(5)
     assert imported.right().result == Result.MAXTRIES
     assert imported.answer("27182818").result == Result.MAXTRIES
@@ -164,7 +164,7 @@ def test_an_imported_backup_code_works_while_others_wait(imported, log):
     assert imported.right().result == Result.SUCCESS
 
 
-def test_an_imported_backup_code_ends_a_lock(harness, imported, service):
+def test_a_scratch_code_ends_a_lockout(harness, imported, service):
     imported.service = service("max_failures=100")
     wrong = imported.enrolled.authenticator.wrong_code(START)
     harness.run(imported.service, [(imported.enrolled.user, [wrong])], times=100, at=START)
@@ -175,7 +175,7 @@ def test_an_imported_backup_code_ends_a_lock(harness, imported, service):
 
 
 @pytest.mark.seconds(240)
-def test_eight_digits_are_guessed_a_hundred_times_and_no_more(harness, imported, log):
+def test_scratch_codes_allow_a_hundred_guesses(harness, imported, log):
     imported.fail(5)
     guesses = [(imported.enrolled.user, [f"{number:08}"]) for number in range(101)]
     assert {login.result for login in harness.run(imported.service, guesses, at=START)} == {Result.MAXTRIES}

@@ -1,4 +1,4 @@
-"""Whether somebody who guesses learns from the time of the answer who is enrolled."""
+"""The time of an answer does not reveal who is enrolled."""
 
 import statistics
 
@@ -11,7 +11,7 @@ IN_A_ROW = 50
 
 
 def z_of_mann_and_whitney(left: list[int], right: list[int]) -> float:
-    """How far the two are apart, in standard deviations of what chance alone would do."""
+    """The Mann-Whitney U statistic, in standard deviations from chance."""
     ranks: dict[int, float] = {}
     ordered = sorted(left + right)
     for value in set(ordered):
@@ -23,13 +23,13 @@ def z_of_mann_and_whitney(left: list[int], right: list[int]) -> float:
 
 
 def deciles(values: list[int], unit: int = 1) -> str:
-    """A distribution in eleven numbers, from the least to the greatest."""
+    """A distribution as eleven numbers, from minimum to maximum."""
     inner = statistics.quantiles(values, n=10)
     return " ".join(f"{value / unit:.0f}" for value in (min(values), *inner, max(values)))
 
 
 @pytest.mark.seconds(240)
-def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, new_user, service, figure):
+def test_the_time_of_an_answer_does_not_reveal_who_is_enrolled(harness, new_user, service, figure):
     enrolled, stranger = new_user().enroll(), new_user()
     name = service("max_failures=100")
     wrong = enrolled.authenticator.wrong_code(START)
@@ -45,7 +45,7 @@ def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, new_user, 
         for login in logins:
             user = users[login.number % len(users)]
             work[user].append(login.microseconds)
-            # The harness is told the delay of a failure instead of waiting for it.
+            # The harness reports the delay of a failure instead of waiting.
             answers[user].append(login.microseconds + login.delay)
     own = users[0]
     for user, who in zip(users, ("enrolled", "not enrolled", "unknown"), strict=True):
@@ -59,5 +59,5 @@ def test_the_time_of_an_answer_does_not_tell_who_is_enrolled(harness, new_user, 
             f" {z_of_mann_and_whitney(work[own], work[other]):.1f} for the work without the delay"
         )
         assert abs(z) < 4, "by chance this happens once in 15,000 runs"
-    # At one moment libpam itself would make the delay the same for everybody.
+    # libpam itself makes the delay random.
     assert len(set(answers[own])) > ATTEMPTS // 2 and min(answers[own]) > 900_000

@@ -1,4 +1,4 @@
-"""Arguments and twofactor.conf: what is not understood refuses, and says so in the log."""
+"""Invalid arguments deny every login, and the log says why."""
 
 import pytest
 from rig.clock import START
@@ -48,7 +48,7 @@ def refused_as_configuration(log, count=1):
 
 
 @pytest.mark.parametrize("argument", WRONG, ids=lambda argument: argument[:24])
-def test_an_argument_that_is_not_understood_refuses(user, service, log, argument):
+def test_an_invalid_argument_denies_the_login(user, service, log, argument):
     enrolled = user.enroll()
     name = service(f"[{argument}]", "nullok", then="pam_permit.so")
     code = enrolled.authenticator.code_at(START)
@@ -58,26 +58,26 @@ def test_an_argument_that_is_not_understood_refuses(user, service, log, argument
 
 
 @pytest.mark.parametrize("arguments", [("window=1", "window=1"), ("nullok", "nullok=no")])
-def test_a_repeated_argument_refuses(user, service, log, arguments):
+def test_a_repeated_argument_denies_the_login(user, service, log, arguments):
     user.enroll()
     login = user.log_in(service(*arguments), "123456", at=START)
     assert login.result == Result.SERVICE_ERR and refused_as_configuration(log)
 
 
-def test_a_thousand_arguments_refuse(user, service, log):
+def test_too_many_arguments_deny_the_login(user, service, log):
     user.enroll()
     login = user.log_in(service(*["window=1"] * 100), "123456", at=START)
     assert login.result == Result.SERVICE_ERR and refused_as_configuration(log)
 
 
-def test_a_wrong_configuration_refuses_users_who_are_not_enrolled_too(harness, user, service, log):
+def test_a_wrong_configuration_denies_users_who_are_not_enrolled_too(harness, user, service, log):
     name = service("nullok", "unknown", then="pam_permit.so")
     assert user.log_in(name, at=START).result == Result.SERVICE_ERR
     assert harness.log_in(name, "nobody-of-this-name", at=START).result == Result.SERVICE_ERR
     assert refused_as_configuration(log, 2)
 
 
-def test_every_argument_of_this_version_is_understood(user, service):
+def test_every_argument_of_this_version_is_accepted(user, service):
     enrolled = user.enroll()
     arguments = "nullok window=2 look_ahead=20 max_failures=7 echo_code backup_codes=yes debug directory=~/.twofactor"
     name = service(*arguments.split(), "[prompt=Code: ]")
@@ -86,13 +86,13 @@ def test_every_argument_of_this_version_is_understood(user, service):
 
 
 @pytest.mark.parametrize("directory", ["~/.twofactor", "%h/.twofactor", "/home/%u/.twofactor"])
-def test_the_directory_is_found_by_its_pattern(user, service, directory):
+def test_the_directory_template_is_expanded(user, service, directory):
     enrolled = user.enroll()
     login = user.log_in(service(f"directory={directory}"), enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.SUCCESS
 
 
-def test_another_directory_is_another_enrolment(user, service):
+def test_another_directory_is_another_enrollment(user, service):
     enrolled = user.enroll()
     name = service("directory=%h/.elsewhere%%")
     code = enrolled.authenticator.code_at(START)

@@ -1,4 +1,4 @@
-"""Who is asked: groups, the day from which everybody is, and what nullok takes for proof."""
+"""Who needs a code: groups, the start date, and when nullok exempts a user."""
 
 import datetime
 
@@ -30,14 +30,14 @@ def number_of(group: str) -> str:
 
 
 def is_asked(harness, service: str, user: str) -> bool:
-    """Whether a code is asked for; asserts that the login comes to the end that belongs to that."""
+    """Whether a prompt appears; asserts the matching result."""
     login = harness.log_in(service, user, "letters", at=START)
     assert (login.result, len(login.prompts)) in ((Result.AUTH_ERR, 1), (Result.SUCCESS, 0))
     return login.result != Result.SUCCESS
 
 
 @pytest.mark.parametrize("as_primary", [False, True], ids=["supplementary", "primary"])
-def test_only_members_are_asked(harness, groups, new_user, service, log, as_primary):
+def test_only_members_are_prompted(harness, groups, new_user, service, log, as_primary):
     member, other = new_user(), new_user()
     join(member, "tokens", as_primary=as_primary)
     for word in ("tokens", number_of("tokens"), "robots,tokens", " robots , tokens "):
@@ -48,7 +48,7 @@ def test_only_members_are_asked(harness, groups, new_user, service, log, as_prim
 
 
 @pytest.mark.parametrize("as_primary", [False, True], ids=["supplementary", "primary"])
-def test_members_of_exempt_groups_are_not_asked(harness, groups, new_user, service, log, as_primary):
+def test_members_of_exempt_groups_are_not_prompted(harness, groups, new_user, service, log, as_primary):
     member, other = new_user(), new_user()
     join(member, "robots", as_primary=as_primary)
     for word in ("robots", number_of("robots"), "tokens,robots"):
@@ -58,20 +58,20 @@ def test_members_of_exempt_groups_are_not_asked(harness, groups, new_user, servi
     assert log.of_module(6)[0].text.endswith(f"accepted user={member.name} rhost=- method=exempt")
 
 
-def test_an_exempt_group_wins_over_one_that_is_asked(harness, groups, new_user, service):
+def test_an_exempt_group_overrides_only_groups(harness, groups, new_user, service):
     account = new_user()
     join(account, "tokens,robots")
     assert not is_asked(harness, service("only_groups=tokens", "exempt_groups=robots", then=PERMIT), account.name)
 
 
-def test_a_user_who_does_not_exist_is_always_asked(harness, groups, service):
+def test_an_unknown_user_is_always_prompted(harness, groups, service):
     name = service("only_groups=tokens", "exempt_groups=robots", "nullok", then=PERMIT)
     assert is_asked(harness, name, "nobody-of-this-name")
 
 
 @pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
 @pytest.mark.parametrize("list_", ["no-such-group", "tokens,no-such-group", "4000000", "tokens,99999999999999"])
-def test_a_group_that_does_not_exist_is_an_error_of_the_configuration(groups, new_user, service, log, option, list_):
+def test_a_group_that_does_not_exist_is_a_configuration_error(groups, new_user, service, log, option, list_):
     account = new_user()
     join(account, "tokens")
     login = account.log_in(service(f"{option}={list_}", "nullok", then=PERMIT), at=START)
@@ -82,19 +82,19 @@ def test_a_group_that_does_not_exist_is_an_error_of_the_configuration(groups, ne
 
 
 @pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
-def test_groups_that_cannot_be_read_let_nobody_in(groups, new_user, service, log, option):
+def test_unreadable_groups_deny_the_login(groups, new_user, service, log, option):
     account = new_user()
     join(account, "tokens")
     under = ("strace", "-f", "-o", "/dev/null", "-P", "/etc/group", "-e", "inject=openat:error=EACCES")
     name = service(f"{option}=tokens", "nullok", then=PERMIT)
     login = account.log_in(name, at=START, under=under)
-    # The C library tells a group that it cannot read from one that is not there on some hosts only.
+    # Only on some hosts does the C library tell an unreadable group from a missing one.
     assert login.result in (Result.AUTHINFO_UNAVAIL, Result.SERVICE_ERR) and login.prompts == []
     assert log.of_module(1)[0].priority == "authpriv.err"
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3, 4])
-def test_groups_that_cannot_be_read_once_let_no_member_in(groups, new_user, service, turn):
+def test_groups_that_fail_once_exempt_no_member(groups, new_user, service, turn):
     account = new_user()
     join(account, "tokens")
     inject = f"inject=openat:error=EMFILE:when={turn}"
@@ -103,7 +103,7 @@ def test_groups_that_cannot_be_read_once_let_no_member_in(groups, new_user, serv
     assert login.result != Result.SUCCESS, "who cannot be found in the group was taken for no member"
 
 
-def test_an_exempt_user_is_no_pass_of_its_own(groups, new_user, service):
+def test_an_exemption_alone_is_not_a_pass(groups, new_user, service):
     account = new_user()
     join(account, "robots")
     assert account.log_in(service("exempt_groups=robots")).result == Result.NOBODY_DECIDED
@@ -113,7 +113,7 @@ DAY = datetime.datetime.fromtimestamp(START, datetime.UTC).date()
 REMINDER = "Two-factor authentication will be required from {}. Switch it on with: twofactor enable"
 
 
-def test_before_the_day_an_unenrolled_user_passes_with_a_reminder(user, service, log):
+def test_before_the_date_an_unenrolled_user_passes_with_a_reminder(user, service, log):
     name = service(f"required_from={DAY}", then=PERMIT)
     login = user.log_in(name, at=START - 1)
     assert (login.result, login.prompts, login.messages) == (Result.SUCCESS, [], [REMINDER.format(DAY)])
@@ -124,14 +124,14 @@ def test_before_the_day_an_unenrolled_user_passes_with_a_reminder(user, service,
 
 
 @pytest.mark.parametrize("nullok", [(), ("nullok",)], ids=["", "nullok"])
-def test_from_the_day_on_an_unenrolled_user_is_refused(user, service, nullok):
+def test_from_the_date_on_an_unenrolled_user_is_denied(user, service, nullok):
     name = service(f"required_from={DAY}", *nullok, then=PERMIT)
     assert user.log_in(name, at=START - 1).result == Result.SUCCESS
     login = user.log_in(name, "123456", at=START)
     assert (login.result, login.prompts, login.messages) == (Result.AUTH_ERR, ["Verification code: "], [])
 
 
-def test_before_the_day_an_enrolled_user_is_asked_and_not_reminded(user, service):
+def test_before_the_date_an_enrolled_user_is_prompted_without_a_reminder(user, service):
     enrolled = user.enroll()
     name = service(f"required_from={DAY}", then=PERMIT)
     at = START - 60
@@ -140,7 +140,7 @@ def test_before_the_day_an_enrolled_user_is_asked_and_not_reminded(user, service
     assert user.log_in(name, "", at=at).result == Result.AUTH_ERR
 
 
-def test_before_the_day_a_user_who_does_not_exist_is_asked(harness, service):
+def test_before_the_date_an_unknown_user_is_prompted(harness, service):
     login = harness.log_in(service(f"required_from={DAY}", then=PERMIT), "nobody-of-this-name", "1", at=START - 1)
     assert (login.result, len(login.prompts), login.messages) == (Result.AUTH_ERR, 1, [])
 
@@ -182,7 +182,7 @@ NO_PROOF = [
 
 @pytest.mark.parametrize("option", ["nullok", "required_from"])
 @pytest.mark.parametrize("damage", NO_PROOF, ids=lambda damage: damage.__name__)
-def test_what_is_no_proof_of_not_being_enrolled_is_no_pass(user, service, log, damage, option):
+def test_a_user_who_may_be_enrolled_is_not_exempt(user, service, log, damage, option):
     damage(user)
     argument = "nullok" if option == "nullok" else f"required_from={DAY}"
     login = user.log_in(service(argument, then=PERMIT), "123456", at=START - 60)
@@ -190,7 +190,7 @@ def test_what_is_no_proof_of_not_being_enrolled_is_no_pass(user, service, log, d
     assert not [message for message in log.of_module(1) if " accepted " in message.text]
 
 
-def test_nullok_is_said_in_the_log(user, service, log):
+def test_a_nullok_exemption_is_logged(user, service, log):
     assert user.log_in(service("nullok", then=PERMIT)).result == Result.SUCCESS
     (message,) = log.of_module(1)
     assert message.priority == "authpriv.info"

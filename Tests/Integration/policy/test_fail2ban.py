@@ -1,4 +1,4 @@
-"""The fail2ban filter finds the addresses in what the module logs, and nothing in anything else."""
+"""The fail2ban filter finds exactly the addresses of refusals."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def found(lines: list[str], path: Path) -> list[str]:
     return done.stdout.split()
 
 
-def test_every_refusal_that_is_logged_is_found_with_its_address(harness, user, service, log, tmp_path):
+def test_every_logged_refusal_is_found_with_its_address(harness, user, service, log, tmp_path):
     enrolled = user.enroll()
     name = service("max_failures=3")
     code = enrolled.authenticator.code_at
@@ -54,7 +54,7 @@ def test_every_refusal_that_is_logged_is_found_with_its_address(harness, user, s
     assert found(lines, tmp_path / "log") == addresses
 
 
-def test_a_used_code_is_found(user, service, log, tmp_path):
+def test_a_reused_code_is_found(user, service, log, tmp_path):
     enrolled = user.enroll()
     name = service()
     for _ in range(2):
@@ -62,7 +62,7 @@ def test_a_used_code_is_found(user, service, log, tmp_path):
     assert found([message.text for message in log.of_module(2)], tmp_path / "log") == ["192.0.2.9"]
 
 
-def test_what_is_nobodys_attack_is_not_found(user, service, log, tmp_path):
+def test_lines_that_are_no_attack_are_not_found(user, service, log, tmp_path):
     enrolled = user.enroll()
     name = service()
     for rhost in (None, "host.example.com", "localhost"):
@@ -77,7 +77,7 @@ def test_what_is_nobodys_attack_is_not_found(user, service, log, tmp_path):
     assert found([*lines, accepted], tmp_path / "log") == []
 
 
-def test_no_name_makes_another_address_be_found(harness, service, log, tmp_path):
+def test_no_user_name_forges_an_address(harness, service, log, tmp_path):
     name = service()
     forged = "x rhost=203.0.113.1 reason=wrong-code failures=1"
     harness.log_in(name, forged, "123456", at=START, rhost="192.0.2.9")
@@ -85,7 +85,7 @@ def test_no_name_makes_another_address_be_found(harness, service, log, tmp_path)
     assert found([message.text for message in log.of_module(2)], tmp_path / "log") == ["192.0.2.9"]
 
 
-def test_fail2ban_takes_the_example_of_a_jail(tmp_path):
+def test_fail2ban_accepts_the_example_jail(tmp_path):
     Path("/var/log/auth.log").touch()
     done = run("fail2ban-client", "-d")
     assert "['start', 'twofactor']" in done.stdout and "ERROR" not in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""twofactor.conf on a host: where it lies, whose it must be, and what is said when it is not understood."""
+"""twofactor.conf: its path, its owner and mode, and the errors in its lines."""
 
 import os
 
@@ -8,7 +8,7 @@ from rig.harness import Result
 
 
 def detail_of(log) -> str:
-    """What the only line of the log says in `detail=`, with its quotes put back; asserts that it is about configuration."""
+    """The unescaped `detail=` of the only log line; asserts that the reason is the configuration."""
     (message,) = log.of_module(1)
     assert message.priority == "authpriv.err"
     before, _, detail = message.text.partition(" detail=")
@@ -16,7 +16,7 @@ def detail_of(log) -> str:
     return detail.strip('"').replace("\\x22", '"')
 
 
-def test_the_lines_of_the_usual_file_hold(user, service, host_configuration):
+def test_the_lines_of_the_file_take_effect(user, service, host_configuration):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     host_configuration("# of this host", "", "  echo_code=yes", 'prompt = "Code of the app: "', "window\t=\t0")
@@ -33,13 +33,13 @@ def test_arguments_override_the_file(user, service, host_configuration):
     assert (login.result, login.prompts) == (Result.SUCCESS, ["from the file"])
 
 
-def test_nullok_of_the_file_holds_and_nullok_no_ends_it(user, service, host_configuration):
+def test_nullok_of_the_file_works_and_an_argument_overrides_it(user, service, host_configuration):
     host_configuration("nullok = yes")
     assert user.log_in(service(then="pam_permit.so")).result == Result.SUCCESS
     assert user.log_in(service("nullok=no", then="pam_permit.so"), "1").result == Result.AUTH_ERR
 
 
-def test_another_file_takes_the_place_of_the_usual_one(user, service, host_configuration, tmp_path):
+def test_conf_names_another_file(user, service, host_configuration, tmp_path):
     user.enroll()
     host_configuration("prompt = usual")
     other = tmp_path / "other.conf"
@@ -48,7 +48,7 @@ def test_another_file_takes_the_place_of_the_usual_one(user, service, host_confi
     assert login.prompts == ["other"]
 
 
-def test_lines_for_the_setup_command_are_no_mistake(user, service, host_configuration):
+def test_options_of_the_setup_command_are_accepted(user, service, host_configuration):
     enrolled = user.enroll()
     host_configuration(
         "issuer = Example", "require_password = yes", "allow_disable = no", "notify = /usr/sbin/sendmail"
@@ -75,7 +75,7 @@ def test_lines_for_the_setup_command_are_no_mistake(user, service, host_configur
         ("window = 3\r", "window", ""),
     ],
 )
-def test_a_wrong_line_refuses_by_its_number_and_word(user, service, log, host_configuration, line, word, problem):
+def test_a_wrong_line_denies_the_login_and_is_named(user, service, log, host_configuration, line, word, problem):
     enrolled = user.enroll()
     path = host_configuration("# a comment", "echo_code = no", "", "look_ahead = 5", line)
     login = user.log_in(service(then="pam_permit.so"), enrolled.authenticator.code_at(START), at=START)
@@ -83,7 +83,7 @@ def test_a_wrong_line_refuses_by_its_number_and_word(user, service, log, host_co
     assert detail_of(log).startswith(f'{path}, line 5, "{word}": {problem}')
 
 
-def test_a_contradiction_refuses(user, service, log, host_configuration):
+def test_a_contradiction_denies_the_login(user, service, log, host_configuration):
     user.enroll()
     host_configuration("try_first_pass = yes")
     assert user.log_in(service("use_first_pass"), at=START).result == Result.SERVICE_ERR
@@ -97,7 +97,7 @@ def test_a_contradiction_within_the_file_is_named_by_its_line(user, service, log
     assert detail_of(log) == f'{path}, line 3, "try_first_pass": contradicts use_first_pass'
 
 
-def test_without_the_usual_file_the_defaults_hold(user, service):
+def test_without_the_file_the_defaults_apply(user, service):
     enrolled = user.enroll()
     assert not os.path.lexists("/etc/security/twofactor.conf")
     code = enrolled.authenticator.code_at(START)
@@ -162,7 +162,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("make", "problem"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_file_that_cannot_be_read_or_trusted_refuses(harness, user, new_user, service, log, tmp_path, make, problem):
+def test_an_unreadable_or_untrusted_file_denies_the_login(harness, user, new_user, service, log, tmp_path, make, problem):
     user.enroll()
     path = tmp_path / "host.conf"
     make(path)
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_read_or_trusted_refuses(harness, user, new_user, 
     assert detail_of(log).startswith(str(path)) and problem in detail_of(log)
 
 
-def test_a_usual_file_that_is_not_roots_refuses(user, service, log, host_configuration):
+def test_a_file_that_root_does_not_own_denies_the_login(user, service, log, host_configuration):
     enrolled = user.enroll()
     os.chown(host_configuration("# nothing"), 1, 1)
     code = enrolled.authenticator.code_at(START)
@@ -180,7 +180,7 @@ def test_a_usual_file_that_is_not_roots_refuses(user, service, log, host_configu
     assert "must be owned by root" in detail_of(log)
 
 
-def test_a_program_of_a_user_is_refused_where_only_root_may_read_the_file(
+def test_a_user_process_is_denied_if_only_root_can_read_the_file(
     harness, user, service, host_configuration, log
 ):
     host_configuration("nullok = yes").chmod(0o600)
@@ -193,7 +193,7 @@ def test_a_program_of_a_user_is_refused_where_only_root_may_read_the_file(
     assert "cannot be opened: Permission denied" in detail_of(log)
 
 
-def test_the_user_is_told_that_it_could_not_be_checked(user, service, host_configuration):
+def test_the_user_is_told_that_the_check_failed(user, service, host_configuration):
     user.enroll()
     host_configuration("unknown = 1")
     login = user.log_in(service(), at=START)

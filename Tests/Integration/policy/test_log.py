@@ -1,4 +1,4 @@
-"""What the log and the user are told: every line and every message to the byte, as /dev/log receives them."""
+"""Every log line and message, byte for byte, as /dev/log receives them."""
 
 import datetime
 import os
@@ -21,7 +21,7 @@ SUCCESS, AUTH_ERR, UNAVAILABLE = Result.SUCCESS, Result.AUTH_ERR, Result.AUTHINF
 
 @dataclass
 class Stage:
-    """One account, a service, and what happened there before the login that counts."""
+    """A user, a service, and the logins before the tested one."""
 
     harness: Harness
     enrolled: Enrollment
@@ -37,7 +37,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Case:
-    """What is typed, and what comes of it: `line` is what stands behind the user and the host."""
+    """A reply and its outcome; `line` follows the user and the host."""
 
     result: Result
     line: str
@@ -209,18 +209,18 @@ def check(case: Case, stage: Stage, flags: int = 0) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_line_and_message_is_as_promised(stage, name):
+def test_every_log_line_and_message(stage, name):
     case = CASES[name]
     check(case, stage(case))
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.messages])
-def test_a_silent_application_hears_nothing_and_the_log_everything(stage, name):
+def test_pam_silent_suppresses_messages_but_not_the_log(stage, name):
     case = CASES[name]
     check(case, stage(case), flags=PAM_SILENT)
 
 
-def test_the_reason_of_an_exemption_is_told_with_debug(user, service, log):
+def test_debug_logs_the_reason_of_an_exemption(user, service, log):
     reasons = {
         "trusted network": ("trusted_networks=192.0.2.0/24",),
         "exempt group": (f"exempt_groups={user.gid}",),
@@ -248,7 +248,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_others_choose_stands_escaped_in_its_field(harness, service, log, name):
+def test_names_and_hosts_are_escaped(harness, service, log, name):
     here = service()
     harness.log_in(here, name, "123456", at=START, rhost=name)
     (message,) = log.of_module(1)

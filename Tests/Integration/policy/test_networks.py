@@ -1,4 +1,4 @@
-"""Where a login comes from: trusted networks, and the grace period of an address."""
+"""The source of a login: trusted networks, and the grace period of an address."""
 
 import json
 
@@ -39,7 +39,7 @@ OUTSIDE = [
     ("::/0", "::ffff:192.0.2.1"),
     ("0.0.0.0/0", "2001:db8::1"),
     ("0.0.0.0/0", "::1"),
-    # What is no numeric address is never trusted.
+    # Only numeric addresses are ever trusted.
     ("0.0.0.0/0", None),
     ("127.0.0.0/8", "localhost"),
     ("192.0.2.0/24", "192.0.2.7.example.com"),
@@ -57,32 +57,32 @@ OUTSIDE = [
 ]
 
 
-def test_nobody_is_asked_from_a_trusted_network(harness, user, service, log):
+def test_a_trusted_network_is_not_prompted(harness, user, service, log):
     for networks, rhost in INSIDE:
         name = service(f"[trusted_networks={networks}]", then=PERMIT)
         assert not is_asked(harness, name, user.name, rhost), (networks, rhost)
     assert log.of_module(len(INSIDE))[0].text.endswith(f"accepted user={user.name} rhost=192.0.2.255 method=exempt")
 
 
-def test_everybody_is_asked_from_anywhere_else(harness, user, service):
+def test_every_other_address_is_prompted(harness, user, service):
     for networks, rhost in OUTSIDE:
         name = service(f"[trusted_networks={networks}]", then=PERMIT)
         assert is_asked(harness, name, user.name, rhost), (networks, rhost)
 
 
-def test_a_trusted_network_tells_nothing_of_who_exists(harness, service):
+def test_a_trusted_network_does_not_reveal_who_exists(harness, service):
     name = service("trusted_networks=192.0.2.0/24", then=PERMIT)
     assert not is_asked(harness, name, "nobody-of-this-name", HERE)
 
 
 class Visitor:
-    """Logs one user in at moments of its choice."""
+    """Logs one user in at chosen times."""
 
     def __init__(self, harness, enrolled, service: str) -> None:
         self.harness, self.enrolled, self.service = harness, enrolled, service
 
     def passes(self, at: float, rhost: str | None = HERE, service: str | None = None) -> bool:
-        """Whether no code is asked; where one is, none is given."""
+        """Whether no prompt appears; replies to none."""
         login = self.harness.log_in(service or self.service, self.enrolled.user, "", at=at, rhost=rhost)
         assert (login.result, len(login.prompts)) in ((Result.AUTH_ERR, 1), (Result.SUCCESS, 0)), login
         return login.result == Result.SUCCESS
@@ -99,7 +99,7 @@ def visitor(harness, user, service) -> Visitor:
     return Visitor(harness, enrolled, service(f"grace_period={PERIOD}"))
 
 
-def test_after_a_code_the_address_is_not_asked_for_the_period(visitor, log):
+def test_after_a_code_the_address_is_not_prompted_for_the_period(visitor, log):
     assert not visitor.passes(START)
     visitor.log_in(START)
     assert visitor.passes(START) and visitor.passes(START + PERIOD - 1)
@@ -107,7 +107,7 @@ def test_after_a_code_the_address_is_not_asked_for_the_period(visitor, log):
     assert log.of_module(4)[2].text.endswith(f" accepted user={visitor.enrolled.user} rhost={HERE} method=grace")
 
 
-def test_another_address_is_asked(visitor):
+def test_another_address_is_prompted(visitor):
     visitor.log_in(START)
     for other in ("192.0.2.8", "2001:db8::1", None, "localhost", f"{HERE}.example.com", f"{HERE}%eth0"):
         assert not visitor.passes(START + 1, other), other
@@ -115,12 +115,12 @@ def test_another_address_is_asked(visitor):
 
 
 @pytest.mark.parametrize("rhost", [None, "localhost", "host.example.com", "fe80::1%eth0"])
-def test_what_is_no_numeric_address_of_its_own_is_never_remembered(visitor, rhost):
+def test_only_a_numeric_address_is_remembered(visitor, rhost):
     visitor.log_in(START, rhost)
     assert not visitor.passes(START, rhost)
 
 
-def test_another_service_is_asked(visitor, service):
+def test_another_service_is_prompted(visitor, service):
     visitor.log_in(START)
     assert not visitor.passes(START, service=service(f"grace_period={PERIOD}"))
 
@@ -136,12 +136,12 @@ def test_a_service_without_a_grace_period_neither_begins_nor_uses_one(visitor, h
     assert not visitor.passes(START + 60, service=plain)
 
 
-def test_another_user_is_asked(visitor, harness, new_user):
+def test_another_user_is_prompted(visitor, harness, new_user):
     visitor.log_in(START)
     assert not Visitor(harness, new_user().enroll(), visitor.service).passes(START)
 
 
-def test_of_nine_addresses_the_one_used_longest_ago_is_asked(visitor):
+def test_of_nine_addresses_the_least_recently_used_is_prompted(visitor):
     addresses = [f"192.0.2.{number}" for number in range(1, 10)]
     for number, address in enumerate(addresses[:8]):
         visitor.log_in(START + 30 * number, address)
@@ -151,7 +151,7 @@ def test_of_nine_addresses_the_one_used_longest_ago_is_asked(visitor):
     assert [address for address in addresses if not visitor.passes(now, address)] == [addresses[1]]
 
 
-def test_who_is_throttled_is_not_graced(visitor, harness, service):
+def test_throttling_suspends_the_grace_period(visitor, harness, service):
     visitor.log_in(START)
     wrong = visitor.enrolled.authenticator.wrong_code(START)
     for _ in range(5):
@@ -161,7 +161,7 @@ def test_who_is_throttled_is_not_graced(visitor, harness, service):
     assert visitor.passes(START + 31)
 
 
-def test_who_is_locked_is_not_graced_however_long_ago_that_was(visitor, harness, service):
+def test_a_lockout_suspends_the_grace_period(visitor, harness, service):
     visitor.log_in(START)
     wrong = visitor.enrolled.authenticator.wrong_code(START)
     patient = service("max_failures=100")
@@ -170,25 +170,25 @@ def test_who_is_locked_is_not_graced_however_long_ago_that_was(visitor, harness,
     assert (login.result, len(login.prompts)) == (Result.MAXTRIES, 1)
 
 
-def test_a_clock_set_back_ends_it(visitor):
+def test_a_clock_set_back_ends_the_grace_period(visitor):
     visitor.log_in(START)
     assert not visitor.passes(START - 1)
     assert not visitor.passes(START), "the clock came back, and so did the grace"
 
 
-def test_a_clock_set_forward_ends_it(visitor):
+def test_a_clock_set_forward_ends_the_grace_period(visitor):
     visitor.log_in(START)
     assert not visitor.passes(START + 10 * PERIOD)
 
 
-def test_a_grace_of_a_clock_that_ran_ahead_is_not_kept(visitor):
+def test_a_grace_period_of_a_clock_that_was_ahead_ends(visitor):
     ahead = START + 100 * PERIOD
     visitor.log_in(ahead)
     assert not visitor.passes(START)
     assert not visitor.passes(ahead)
 
 
-def test_a_refused_code_begins_none(visitor, harness):
+def test_a_rejected_code_begins_no_grace_period(visitor, harness):
     code = visitor.enrolled.authenticator.code_at(START)
     visitor.log_in(START, "203.0.113.9")
     assert harness.log_in(visitor.service, visitor.enrolled.user, code, at=START, rhost=HERE).result == Result.AUTH_ERR
@@ -210,7 +210,7 @@ def change(*arguments: str) -> None:
     ],
     ids=["backup-codes", "device remove", "enable --force", "disable and enable"],
 )
-def test_a_change_of_the_enrolment_ends_it(visitor, commands):
+def test_a_change_of_the_enrollment_ends_the_grace_period(visitor, commands):
     visitor.log_in(START)
     assert visitor.passes(START)
     for command in commands:
@@ -218,12 +218,12 @@ def test_a_change_of_the_enrolment_ends_it(visitor, commands):
     assert not visitor.passes(START)
 
 
-def test_unlocking_lets_nobody_in_who_was_not(visitor):
+def test_unlocking_begins_no_grace_period(visitor):
     change("unlock", "--user", visitor.enrolled.user)
     assert not visitor.passes(START)
 
 
-def test_a_damaged_state_ends_it(visitor):
+def test_a_damaged_state_ends_the_grace_period(visitor):
     visitor.log_in(START)
     visitor.enrolled.state.write_bytes(bytes(len(visitor.enrolled.state.read_bytes())))
     login = visitor.harness.log_in(visitor.service, visitor.enrolled.user, "", at=START + 1, rhost=HERE)
@@ -232,7 +232,7 @@ def test_a_damaged_state_ends_it(visitor):
 
 
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
-def test_a_grace_that_cannot_be_written_lets_nobody_in(visitor, harness, log, call):
+def test_a_grace_period_that_cannot_be_written_denies_the_login(visitor, harness, log, call):
     visitor.log_in(START)
     under = ("strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:error=EIO")
     login = harness.log_in(visitor.service, visitor.enrolled.user, at=START + 1, rhost=HERE, under=under)
@@ -240,7 +240,7 @@ def test_a_grace_that_cannot_be_written_lets_nobody_in(visitor, harness, log, ca
     assert " reason=io-error " in log.of_module(2)[-1].text
 
 
-def test_a_backup_code_begins_one_too(harness, user, service):
+def test_a_backup_code_begins_a_grace_period(harness, user, service):
     enrolled = user.enroll(backup_codes=1)
     visitor = Visitor(harness, enrolled, service(f"grace_period={PERIOD}"))
     login = user.log_in(visitor.service, enrolled.backup_codes[0], at=START, rhost=HERE)

@@ -1,4 +1,4 @@
-"""OpenVPN on loopback: its PAM plugin sends one password, which holds the code too."""
+"""OpenVPN on loopback: its PAM plugin sends a single password that contains the code."""
 
 import contextlib
 import glob
@@ -16,7 +16,7 @@ COMMON = ("openvpn", "--dev", "tun", "--ca", "certificate", "--verb", "3")
 
 
 def has_tunnels() -> bool:
-    """Whether the kernel of this machine makes tunnels; the sandbox's /dev gets the node."""
+    """Whether this kernel supports tunnels; creates the device node in the sandbox."""
     device = Path("/dev/net/tun")
     device.parent.mkdir(exist_ok=True)
     if not device.exists():
@@ -29,14 +29,14 @@ def has_tunnels() -> bool:
 
 
 class Server:
-    """A server in a folder, and the clients that come to it."""
+    """A server in a folder, and clients that connect to it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.log = directory / "server.log"
 
     def said(self, *texts: str) -> str:
-        """Waits for one of the texts in the server's log, which is then empty."""
+        """Waits for one of the texts in the server's log, and truncates the log."""
         for _ in range(300):
             content = self.log.read_text(errors="replace")
             for text in texts:
@@ -79,7 +79,7 @@ def serving(directory: Path, service: str):
         running.wait(timeout=10)
 
 
-def test_a_vpn_lets_in_by_password_and_code_in_one_field(system_service, user, password, tmp_path, log):
+def test_a_vpn_accepts_password_and_code_in_one_field(system_service, user, password, tmp_path, log):
     if not has_tunnels():
         pytest.skip("this kernel has no tunnels (/dev/net/tun), without which no openvpn server starts")
     enrolled = user.enroll()

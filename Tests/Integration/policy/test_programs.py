@@ -1,4 +1,4 @@
-"""Programs of Debian that ask PAM: su, sudo, login, vsftpd, polkit's helper, and one without root's rights."""
+"""PAM programs of Debian: su, sudo, login, vlock, vsftpd, polkit's helper, and one that is not root."""
 
 import contextlib
 import ftplib
@@ -25,7 +25,7 @@ STACK = (
 
 
 def now() -> float:
-    """The time, at a moment at which a code does not end while it is typed."""
+    """The time; waits if the current code is about to expire."""
     left = 30 - time.time() % 30
     if left < 3:
         time.sleep(left)
@@ -33,7 +33,7 @@ def now() -> float:
 
 
 def at_terminal(*command: str | Path, account=None) -> pexpect.spawn:
-    """A program at a terminal of its own, of root or of an account."""
+    """A program at its own terminal, as root or as a user."""
     before = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups") if account else ()
     words = [str(word) for word in (*before, *command)]
     return pexpect.spawn(words[0], words[1:], timeout=20, encoding="utf-8", env={**os.environ, "TERM": "xterm"})
@@ -46,13 +46,13 @@ def answer(terminal: pexpect.spawn, *dialogue: tuple[str, str]) -> None:
 
 
 def rest(terminal: pexpect.spawn) -> str:
-    """What else a program says until it ends."""
+    """The remaining output of a program until it exits."""
     terminal.expect(pexpect.EOF)
     terminal.close()
     return terminal.before
 
 
-def test_su_asks_for_the_code_of_the_user_it_becomes(system_service, user, new_user, log):
+def test_su_asks_for_the_code_of_the_target_user(system_service, user, new_user, log):
     system_service("su", "auth sufficient pam_rootok.so", *STACK)
     enrolled = user.enroll()
     other = new_user()
@@ -102,7 +102,7 @@ def test_login_asks_at_the_console(system_service, user, log):
     )
 
 
-def test_login_is_asked_for_the_name_by_the_module_that_comes_first(system_service, user, log):
+def test_the_first_module_asks_for_the_user_name(system_service, user, log):
     system_service("login", "auth required pam_twofactor.so", *STACK[:1], *STACK[2:])
     enrolled = user.enroll()
     terminal = at_terminal("login")
@@ -114,7 +114,7 @@ def test_login_is_asked_for_the_name_by_the_module_that_comes_first(system_servi
     assert log.of_module(1)[0].text.endswith(f"user={user.name} rhost=- method=totp device={enrolled.device}")
 
 
-def test_login_refuses_a_wrong_code_and_asks_anew(system_service, user):
+def test_login_denies_a_wrong_code_and_asks_again(system_service, user):
     system_service("login", *STACK)
     enrolled = user.enroll()
     terminal = at_terminal("login", user.name)
@@ -123,7 +123,7 @@ def test_login_refuses_a_wrong_code_and_asks_anew(system_service, user):
     terminal.close(force=True)
 
 
-def test_a_screen_locker_without_roots_rights_checks_password_and_code(harness, user):
+def test_a_screen_locker_that_is_not_root_checks_password_and_code(harness, user):
     enrolled = user.enroll()
     name = harness.service("locker", *STACK[:2])
     for folder in harness.program.parents:
@@ -141,7 +141,7 @@ def test_a_screen_locker_without_roots_rights_checks_password_and_code(harness, 
 
 
 def locked(account, locker: Path) -> pexpect.spawn:
-    """A terminal that its user has locked by vlock, at the question for the password."""
+    """A terminal that its user has locked with vlock, at the password prompt."""
     terminal = at_terminal("env", "VLOCK_MESSAGE=Locked", locker, account=account)
     terminal.expect("Locked")
     terminal.send("\r")
@@ -152,7 +152,7 @@ def unlock(terminal: pexpect.spawn, account, code: str) -> None:
     answer(terminal, (f"{account.name}'s {PASSWORD}", account.password), (CODE, code))
 
 
-def test_vlock_opens_for_password_and_code(system_service, user, log):
+def test_vlock_accepts_password_and_code(system_service, user, log):
     system_service("vlock", *STACK[:2])
     enrolled = user.enroll()
     terminal = locked(user, Path("/usr/sbin/vlock-main"))
@@ -164,15 +164,15 @@ def test_vlock_opens_for_password_and_code(system_service, user, log):
     )
 
 
-def test_vlock_without_roots_rights_stays_locked_after_a_wrong_code(system_service, user, log):
+def test_vlock_that_is_not_root_stays_locked_after_a_wrong_code(system_service, user, log):
     system_service("vlock", *STACK[:2])
     enrolled = user.enroll()
-    # Debian's is setuid root; other distributions' is not.
+    # vlock is set-user-ID root on Debian, but not on other distributions.
     locker = Path(shutil.copyfile("/usr/sbin/vlock-main", user.home / "vlock-main"))
     locker.chmod(0o755)
     terminal = locked(user, locker)
     unlock(terminal, user, enrolled.authenticator.wrong_code(now()))
-    # Root may open it too, by the same stack, but not with nothing.
+    # Root can unlock too, through the same stack, but not with empty replies.
     answer(terminal, (f"root's {PASSWORD}", ""), (CODE, ""), ("Locked", ""))
     unlock(terminal, user, enrolled.authenticator.code_at(now()))
     rest(terminal)
@@ -193,7 +193,7 @@ def test_polkits_helper_asks_for_password_and_code(system_service, user, log):
     )
     asked = [line for line in done.stdout.splitlines() if line.startswith("PAM_PROMPT")]
     assert [line.split()[1] for line in asked] == ["Password:", "Verification"], run
-    # There is no polkitd here that knows the cookie: what PAM said is in the log.
+    # No polkitd accepts the cookie here; the log has the result of PAM.
     assert log.of_module(1)[0].text.endswith(
         f"(polkit-1:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}"
     )
@@ -247,7 +247,7 @@ def ftp_logs_in(port: int, account, text: str) -> bool:
         return client.pwd() == pwd.getpwnam(account.name).pw_dir
 
 
-def test_ftp_sends_password_and_code_in_its_single_field(system_service, user, tmp_path, log):
+def test_ftp_accepts_password_and_code_in_its_single_field(system_service, user, tmp_path, log):
     tmp_path.chmod(0o755)
     service = system_service(
         "policy-ftp",

@@ -1,4 +1,4 @@
-"""Clients with a single field: the code at the end of the password, as the existing modules take it."""
+"""Clients with a single field: the code at the end of the password, as in the other modules."""
 
 import base64
 import os
@@ -20,7 +20,7 @@ def user(new_user):
 
 @pytest.fixture
 def stack(products, harness):
-    """Makes a service of pam_unix's question, our module, and, where wanted, pam_unix again with what is left."""
+    """Writes a service of the module, with pam_unix before it and after it if requested."""
 
     def make(name: str, *arguments: str, before: bool = False, after: bool = False) -> str:
         lines = ["auth optional pam_unix.so nodelay"] if before else []
@@ -31,7 +31,7 @@ def stack(products, harness):
     return make
 
 
-def test_use_first_pass_takes_the_code_from_the_password_and_asks_nobody(user, stack):
+def test_use_first_pass_takes_the_code_from_the_password_without_a_prompt(user, stack):
     enrolled = user.enroll()
     name = stack("use-first", "use_first_pass", before=True)
     code = enrolled.authenticator.code_at
@@ -42,14 +42,14 @@ def test_use_first_pass_takes_the_code_from_the_password_and_asks_nobody(user, s
     assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Password: "])
 
 
-def test_use_first_pass_without_a_password_asks_nobody(user, stack, log):
+def test_use_first_pass_without_a_password_does_not_prompt(user, stack, log):
     user.enroll()
     login = user.log_in(stack("use-first-alone", "use_first_pass"), at=START)
     assert (login.result, login.prompts) == (Result.AUTH_ERR, [])
     assert log.of_module(1)[0].text.endswith(" reason=no-reply")
 
 
-def test_try_first_pass_asks_where_there_is_no_right_code(user, stack, log):
+def test_try_first_pass_prompts_without_a_correct_code(user, stack, log):
     enrolled = user.enroll()
     name = stack("try-first", "try_first_pass", before=True)
     code = enrolled.authenticator.code_at
@@ -63,7 +63,7 @@ def test_try_first_pass_asks_where_there_is_no_right_code(user, stack, log):
     assert len(log.of_module(3)) == 3, "one line for each attempt"
 
 
-def test_try_first_pass_asks_nobody_whose_files_cannot_be_trusted(user, stack, log):
+def test_try_first_pass_does_not_prompt_if_files_are_untrusted(user, stack, log):
     enrolled = user.enroll()
     enrolled.credential.chmod(0o666)
     name = stack("try-first-broken", "try_first_pass", before=True)
@@ -73,13 +73,13 @@ def test_try_first_pass_asks_nobody_whose_files_cannot_be_trusted(user, stack, l
     assert len(log.of_module(1)) == 1
 
 
-def test_try_first_pass_without_a_password_asks(user, stack):
+def test_try_first_pass_without_a_password_prompts(user, stack):
     enrolled = user.enroll()
     login = user.log_in(stack("try-first-alone", "try_first_pass"), enrolled.authenticator.code_at(START), at=START)
     assert (login.result, login.prompts) == (Result.SUCCESS, [CODE])
 
 
-def test_forward_pass_asks_for_both_and_hands_the_password_on(user, stack):
+def test_forward_pass_asks_for_both_and_forwards_the_password(user, stack):
     enrolled = user.enroll()
     name = stack("forward", "forward_pass", after=True)
     code = enrolled.authenticator.code_at
@@ -92,7 +92,7 @@ def test_forward_pass_asks_for_both_and_hands_the_password_on(user, stack):
 
 
 @pytest.mark.parametrize("argument", ["use_first_pass", "try_first_pass"])
-def test_an_earlier_password_is_split_and_handed_on(user, stack, argument):
+def test_an_earlier_password_is_split_and_forwarded(user, stack, argument):
     enrolled = user.enroll()
     name = stack(f"{argument}-forward", argument, "forward_pass", before=True, after=True)
     code = enrolled.authenticator.code_at
@@ -100,13 +100,13 @@ def test_an_earlier_password_is_split_and_handed_on(user, stack, argument):
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
 
 
-def test_a_prompt_of_its_own_replaces_the_question_for_both(user, stack):
+def test_a_configured_prompt_replaces_the_prompt_for_both(user, stack):
     user.enroll()
     login = user.log_in(stack("forward-prompt", "forward_pass", "[prompt=All: ]", "echo_code"), "", at=START)
     assert (login.prompts, login.shown_prompts) == (["All: "], 0), "a password is never shown"
 
 
-def test_eight_digits_are_tried_for_a_device_that_has_eight(user, stack):
+def test_eight_digits_are_tried_for_a_device_with_eight(user, stack):
     enrolled = user.enroll("--digits", "8")
     name = stack("eight", "forward_pass", after=True)
     code = enrolled.authenticator.code_at(START)
@@ -115,7 +115,7 @@ def test_eight_digits_are_tried_for_a_device_that_has_eight(user, stack):
 
 
 @pytest.mark.parametrize("spelling", [str, lambda code: code.replace("-", ""), str.lower], ids=["dash", "plain", "lower"])
-def test_a_backup_code_stands_at_the_end_too(user, stack, log, spelling):
+def test_a_backup_code_works_at_the_end(user, stack, log, spelling):
     enrolled = user.enroll(backup_codes=2)
     name = stack("backup", "forward_pass", after=True)
     text = user.password + spelling(enrolled.backup_codes[0])
@@ -126,7 +126,7 @@ def test_a_backup_code_stands_at_the_end_too(user, stack, log, spelling):
 
 
 @pytest.mark.parametrize("password", ["", "correct horse 9", "ends in 99", "12345678"])
-def test_an_imported_code_of_eight_digits_stands_at_the_end_too(user, stack, log, password):
+def test_a_scratch_code_works_at_the_end(user, stack, log, password):
     enrolled = user.enroll(backup_codes=2)
     turn_into_scratch_code(enrolled, "31415926")
     name = stack("imported", "forward_pass")
@@ -142,7 +142,7 @@ def test_an_imported_code_of_eight_digits_stands_at_the_end_too(user, stack, log
     ]
 
 
-def test_backup_codes_may_be_switched_off_here_too(user, stack):
+def test_backup_codes_can_be_forbidden(user, stack):
     enrolled = user.enroll(backup_codes=2)
     name = stack("no-backup", "forward_pass", "backup_codes=no", after=True)
     login = user.log_in(name, user.password + enrolled.backup_codes[0], at=START)
@@ -151,7 +151,7 @@ def test_backup_codes_may_be_switched_off_here_too(user, stack):
 
 @pytest.mark.parametrize("password", ["", "correct horse 9", "abcdefghjk", "ends in 99", "12345678", "0123456789"])
 @pytest.mark.parametrize("argument", ["forward_pass", "use_first_pass"])
-def test_a_wrong_code_counts_once_whatever_stands_before_it(user, stack, log, argument, password):
+def test_a_wrong_code_counts_once_after_any_password(user, stack, log, argument, password):
     enrolled = user.enroll(backup_codes=2)
     name = stack(f"once-{argument}", argument, before=argument == "use_first_pass")
     wrong = enrolled.authenticator.wrong_code(START)
@@ -161,7 +161,7 @@ def test_a_wrong_code_counts_once_whatever_stands_before_it(user, stack, log, ar
 
 
 @pytest.mark.parametrize("password", ["", "correct horse 9", "abcdefghjk"])
-def test_a_used_code_is_said_to_be_used_whatever_stands_before_it(user, stack, log, password):
+def test_a_reused_code_is_reported_after_any_password(user, stack, log, password):
     enrolled = user.enroll(backup_codes=2)
     name = stack("used", "forward_pass")
     text = password + enrolled.authenticator.code_at(START)
@@ -176,7 +176,7 @@ def test_a_used_code_is_said_to_be_used_whatever_stands_before_it(user, stack, l
 
 
 @pytest.mark.parametrize("password", ["", "abcdefghjk"])
-def test_a_code_of_another_time_is_named_and_counted_once(user, stack, log, password):
+def test_a_code_outside_the_window_is_reported_and_counted_once(user, stack, log, password):
     enrolled = user.enroll(backup_codes=2)
     name = stack("late", "forward_pass")
     late = enrolled.authenticator.code_at(START, steps=-4)
@@ -187,8 +187,8 @@ def test_a_code_of_another_time_is_named_and_counted_once(user, stack, log, pass
     assert log.of_module(2)[-1].text.endswith(" reason=wrong-code failures=2")
 
 
-def test_a_password_of_letters_is_not_counted_as_a_code_before_the_question(harness, new_user, stack, log):
-    # Its last ten letters could be a backup code.
+def test_a_password_of_letters_does_not_count_as_a_wrong_code(harness, new_user, stack, log):
+    # Its last ten letters have the form of a backup code.
     account = new_user(password="correcthorsebattery")
     enrolled = account.enroll(backup_codes=2)
     name = stack("letters", "try_first_pass", before=True)
@@ -200,7 +200,7 @@ def test_a_password_of_letters_is_not_counted_as_a_code_before_the_question(harn
     assert harness.log_in(name, enrolled.user, account.password, code, at=START).result == Result.SUCCESS
 
 
-def test_a_code_that_is_tried_first_is_counted_whether_or_not_the_question_is_answered(user, stack, log):
+def test_a_wrong_code_counts_even_if_the_prompt_is_not_answered(user, stack, log):
     enrolled = user.enroll()
     name = stack("hang-up", "try_first_pass", before=True)
     wrong = enrolled.authenticator.wrong_code(START)
@@ -211,7 +211,7 @@ def test_a_code_that_is_tried_first_is_counted_whether_or_not_the_question_is_an
 
 
 @pytest.mark.parametrize("arguments", [("forward_pass",), ("use_first_pass",), ("try_first_pass", "forward_pass")])
-def test_users_who_are_not_enrolled_or_do_not_exist_get_the_same_questions(harness, user, stack, arguments):
+def test_unenrolled_and_unknown_users_get_the_same_prompts(harness, user, stack, arguments):
     name = stack("strangers-" + "-".join(arguments), *arguments, before=arguments != ("forward_pass",), after=True)
     for text in ("letters", "correct horse 9123456", "", "\b\n\r\x7fINCORRECT"):
         logins = [harness.log_in(name, user, text, text, at=START) for user in (user.name, "nobody-of-this-name")]
@@ -219,7 +219,7 @@ def test_users_who_are_not_enrolled_or_do_not_exist_get_the_same_questions(harne
         assert logins[0].prompts == logins[1].prompts and logins[0].messages == logins[1].messages
 
 
-def test_a_very_long_password_is_refused(user, stack):
+def test_a_very_long_password_is_denied(user, stack):
     enrolled = user.enroll()
     name = stack("long", "forward_pass", after=True)
     text = "x" * 505 + enrolled.authenticator.code_at(START)
@@ -227,7 +227,7 @@ def test_a_very_long_password_is_refused(user, stack):
 
 
 def google_secret(account, authenticator) -> None:
-    """Gives the account the same secret in google-authenticator's file."""
+    """Writes google-authenticator's file with the same secret."""
     path = account.home / ".google_authenticator"
     path.write_text(base64.b32encode(authenticator.secret).decode().rstrip("=") + '\n" TOTP_AUTH\n" DISALLOW_REUSE\n')
     os.chown(path, account.uid, account.gid)
@@ -235,7 +235,7 @@ def google_secret(account, authenticator) -> None:
 
 
 def oath_secret(account, authenticator) -> None:
-    """Gives the account the same secret in pam_oath's file; the password is for another module to check."""
+    """Writes pam_oath's file with the same secret; pam_oath leaves the password to another module."""
     path = Path("/etc/users.oath")
     path.write_text(f"HOTP/T30/6 {account.name} + {authenticator.secret.hex()}\n")
     path.chmod(0o600)
@@ -245,13 +245,13 @@ SHAPES = ("{password}{code}", "{password}", "{code}", "{password}{wrong}", "wron
 
 
 def compare(harness, account, enrolled, modules, second: str) -> dict[str, list[tuple[bool, int]]]:
-    """For each shape of a first answer, whether each module lets in and how many questions there are.
+    """For each form of the first reply, whether each module accepts and how often it prompts.
 
-    A second question is answered with what `second` says.
+    `second` is the form of the second reply.
     """
     outcomes = {}
     for number, shape in enumerate(SHAPES):
-        # Steps apart, so that no code is met twice.
+        # Several time steps apart, so that no code repeats.
         at = START + 300 * number
         words = {
             "password": account.password,
@@ -268,7 +268,7 @@ def compare(harness, account, enrolled, modules, second: str) -> dict[str, list[
     "arguments",
     ["use_first_pass", "try_first_pass", "forward_pass", "use_first_pass forward_pass", "try_first_pass forward_pass", ""],
 )
-def test_prompts_and_results_are_those_of_google_authenticator(harness, user, arguments):
+def test_prompts_and_results_match_google_authenticator(harness, user, arguments):
     enrolled = user.enroll()
     google_secret(user, enrolled.authenticator)
     before = [] if arguments in ("", "forward_pass") else ["auth optional pam_unix.so nodelay"]
@@ -276,25 +276,25 @@ def test_prompts_and_results_are_those_of_google_authenticator(harness, user, ar
     modules = ("pam_twofactor", "pam_google_authenticator")
     for module in modules:
         harness.service(module, *before, f"auth required {module}.so {arguments}", *after)
-    # Where password and code are asked for in one, so they are at a second question.
+    # Modules that ask for both in one field expect both in the second reply, too.
     second = "{password}{code}" if "forward" in arguments else "{code}"
     for shape, outcomes in compare(harness, user, enrolled, modules, second).items():
         assert outcomes[0] == outcomes[1], shape
 
 
-# What pam_oath is given, what that is here, and the first answers after which the two differ.
+# The arguments of pam_oath, ours, and the first replies for which the modules differ.
 OATH = {
     "alone": ("", "", set()),
     "digits": ("digits=6", "forward_pass", set()),
     "use_first_pass": ("use_first_pass digits=6", "use_first_pass", set()),
     "use_first_pass, handed on": ("use_first_pass digits=6", "use_first_pass forward_pass", set()),
-    # It asks only where there was no password at all, so that a wrong one has no second chance.
+    # pam_oath prompts only without any password, so a wrong one gets no second chance.
     "try_first_pass": ("try_first_pass digits=6", "try_first_pass", {"{password}", "{password}{wrong}", ""}),
 }
 
 
 @pytest.mark.parametrize("name", OATH)
-def test_prompts_and_results_are_those_of_pam_oath(harness, user, name):
+def test_prompts_and_results_match_pam_oath(harness, user, name):
     enrolled = user.enroll()
     its, ours, different = OATH[name]
     oath_secret(user, enrolled.authenticator)

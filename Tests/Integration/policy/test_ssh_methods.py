@@ -1,4 +1,4 @@
-"""OpenSSH with every useful list of methods, and what it says of those that a login has passed."""
+"""OpenSSH with every useful list of methods, and the methods that it reports to PAM."""
 
 import datetime
 import time
@@ -13,7 +13,7 @@ BOTH = "publickey,keyboard-interactive:pam"
 
 @pytest.fixture
 def server(system_service, scratch, request):
-    """Makes servers that listen until the test is over; `lines` are the auth lines of its service."""
+    """Starts servers for one test; `lines` are the auth rules of the service."""
     running = []
 
     def make(*lines: str, methods: str, settings: str = "", name: str | None = None) -> Server:
@@ -29,21 +29,21 @@ def server(system_service, scratch, request):
 
 
 def now() -> float:
-    """The time, at a moment at which a code does not end while it is typed."""
+    """The time; waits if the current code is about to expire."""
     left = 30 - time.time() % 30
     if left < 3:
         time.sleep(left)
     return time.time()
 
 
-def test_a_key_alone_never_comes_to_pams_questions(server, user, scratch, log):
+def test_a_key_alone_does_not_use_pam(server, user, scratch, log):
     user.enroll()
     running = server("required pam_twofactor.so", methods="publickey")
     assert running.connect(user, key=make_key(user, scratch)).is_let_in()
     assert not log.of_module()
 
 
-def test_the_password_method_takes_password_and_code_in_one(server, user, log):
+def test_the_password_method_accepts_password_and_code_in_one(server, user, log):
     enrolled = user.enroll(backup_codes=1)
     running = server(
         "required pam_twofactor.so forward_pass",
@@ -63,8 +63,8 @@ def test_the_password_method_takes_password_and_code_in_one(server, user, log):
     assert all(f" user={user.name} rhost=127.0.0.1 " in message.text for message in log.of_module(4))
 
 
-def test_the_password_method_cannot_ask_a_second_question(server, user):
-    # sshd answers every question of the stack with the one password that it was sent.
+def test_the_password_method_cannot_answer_a_second_prompt(server, user):
+    # sshd answers every prompt with the one password that it received.
     enrolled = user.enroll()
     running = server(
         "required pam_unix.so nodelay", "required pam_twofactor.so", methods="password", settings=WITH_PASSWORDS
@@ -87,7 +87,7 @@ def test_a_key_and_then_the_code_as_the_password(server, user, scratch):
     assert not running.connect(user).is_let_in()
 
 
-def test_a_key_password_and_code(server, user, scratch):
+def test_a_key_then_password_and_code(server, user, scratch):
     enrolled = user.enroll()
     running = server(
         "required pam_unix.so nodelay",
@@ -100,7 +100,7 @@ def test_a_key_password_and_code(server, user, scratch):
     assert client.is_let_in()
 
 
-def test_the_code_first_and_then_a_key(server, user, scratch):
+def test_the_code_and_then_a_key(server, user, scratch):
     enrolled = user.enroll()
     running = server("required pam_twofactor.so", methods="keyboard-interactive:pam,publickey")
     key = make_key(user, scratch)
@@ -127,7 +127,7 @@ def test_a_key_or_else_password_and_code(server, user, scratch, methods, log):
     assert client.is_let_in()
 
 
-def test_a_wrong_password_that_is_requisite_asks_for_no_code(server, user, log):
+def test_a_wrong_requisite_password_prompts_for_no_code(server, user, log):
     user.enroll()
     running = server("requisite pam_unix.so nodelay", "required pam_twofactor.so", methods="keyboard-interactive:pam")
     client = running.connect(user)
@@ -136,7 +136,7 @@ def test_a_wrong_password_that_is_requisite_asks_for_no_code(server, user, log):
     assert not log.of_module(), "a stranger used up a try of the user"
 
 
-def test_who_came_with_a_key_is_not_asked_where_the_policy_says_so(server, user, scratch, log):
+def test_skip_after_exempts_a_login_with_a_key(server, user, scratch, log):
     enrolled = user.enroll()
     running = server(
         "required pam_twofactor.so skip_after=hostbased,publickey",
@@ -156,7 +156,7 @@ def test_who_came_with_a_key_is_not_asked_where_the_policy_says_so(server, user,
     assert client.is_let_in()
 
 
-def test_another_service_does_not_believe_the_list_of_methods(server, user, scratch):
+def test_another_service_ignores_the_list_of_methods(server, user, scratch):
     enrolled = user.enroll()
     running = server("required pam_twofactor.so skip_after=publickey", "required pam_permit.so", methods=BOTH)
     client = running.connect(user, key=make_key(user, scratch))
@@ -164,7 +164,7 @@ def test_another_service_does_not_believe_the_list_of_methods(server, user, scra
     assert client.is_let_in()
 
 
-def test_the_address_of_a_login_is_not_asked_again_within_the_grace_period(server, user, log):
+def test_the_address_is_not_prompted_again_within_the_grace_period(server, user, log):
     enrolled = user.enroll()
     running = server("required pam_unix.so nodelay", "required pam_twofactor.so grace_period=600",
                      methods="keyboard-interactive:pam")
@@ -178,7 +178,7 @@ def test_the_address_of_a_login_is_not_asked_again_within_the_grace_period(serve
     assert [message.text.split("method=")[1].split()[0] for message in log.of_module(2)] == ["totp", "grace"]
 
 
-def test_the_networks_that_are_trusted_are_those_that_sshd_sees(server, user, log):
+def test_trusted_networks_match_the_address_that_sshd_reports(server, user, log):
     user.enroll()
     running = server("required pam_unix.so nodelay", "required pam_twofactor.so trusted_networks=127.0.0.0/8",
                      methods="keyboard-interactive:pam")

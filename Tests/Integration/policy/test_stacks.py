@@ -1,4 +1,4 @@
-"""Beside other modules: every way in which a stack can name this one, and where it can stand."""
+"""The module in every position of a stack and with every control value."""
 
 import pytest
 from rig.clock import START
@@ -9,7 +9,7 @@ TWOFACTOR = "pam_twofactor.so"
 
 @pytest.fixture
 def outcome(harness, user, new_user):
-    """The results of a stack for a right code, a wrong one, and a user who is not enrolled."""
+    """The results of a stack for a correct code, a wrong code and an unenrolled user."""
     enrolled = user.enroll()
     stranger = new_user()
 
@@ -31,7 +31,7 @@ SUCCESS, AUTH_ERR, NOBODY = Result.SUCCESS, Result.AUTH_ERR, Result.NOBODY_DECID
 REFUSING = "auth required pam_deny.so"
 PERMITTING = "auth required pam_permit.so"
 
-# The lines of a stack, and what a right code, a wrong code and an unenrolled user come to.
+# The rules of a stack, and the results for a correct code, a wrong code and an unenrolled user.
 STACKS = {
     "required, last": ([PERMITTING, f"auth required {TWOFACTOR}"], (SUCCESS, AUTH_ERR, AUTH_ERR)),
     "required, first": ([f"auth required {TWOFACTOR}", PERMITTING], (SUCCESS, AUTH_ERR, AUTH_ERR)),
@@ -70,7 +70,7 @@ STACKS = {
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_stack_comes_to_what_its_controls_say(harness, outcome, stack):
+def test_a_stack_results_in_what_its_controls_say(harness, outcome, stack):
     harness.service("factors", f"auth required {TWOFACTOR}")
     harness.service("done", f"auth [success=done default=die] {TWOFACTOR}")
     lines, results = STACKS[stack]
@@ -79,7 +79,7 @@ def test_a_stack_comes_to_what_its_controls_say(harness, outcome, stack):
 
 
 @pytest.mark.parametrize("control", ["required", "requisite", "sufficient", "optional"])
-def test_an_error_is_no_pass_under_any_control(harness, user, control):
+def test_an_error_passes_under_no_control(harness, user, control):
     user.enroll()
     name = harness.service("broken", f"auth {control} {TWOFACTOR} no-such-option", "auth required pam_deny.so")
     assert user.log_in(name, at=START).result != Result.SUCCESS
@@ -87,7 +87,7 @@ def test_an_error_is_no_pass_under_any_control(harness, user, control):
     assert user.log_in(name, FAILURE, at=START).result != Result.SUCCESS
 
 
-def test_two_lines_of_one_stack_need_two_codes(harness, user):
+def test_two_rules_in_one_stack_need_two_codes(harness, user):
     enrolled = user.enroll()
     name = harness.service("twice", f"auth required {TWOFACTOR}", f"auth required {TWOFACTOR} [prompt=And the next: ]")
     code = enrolled.authenticator.code_at
@@ -97,32 +97,32 @@ def test_two_lines_of_one_stack_need_two_codes(harness, user):
 
 
 @pytest.mark.parametrize("type_", ["account", "password", "session"])
-def test_only_authentication_is_its_business(harness, user, type_, log):
+def test_only_the_auth_facility_does_anything(harness, user, type_, log):
     user.enroll()
     harness.service("misplaced", "auth required pam_permit.so", f"{type_} required {TWOFACTOR}")
     assert user.log_in("misplaced", at=START).result == SUCCESS
     assert not log.of_module()
 
 
-def test_a_failure_is_answered_late_and_a_pass_at_once(user, service):
+def test_a_failure_is_delayed_and_a_success_is_not(user, service):
     enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
     wrong = user.log_in(name, enrolled.authenticator.wrong_code(START), at=START)
-    # libpam spreads the delay by half in each direction.
+    # libpam varies the delay by 50% in each direction.
     assert 1_000_000 <= wrong.delay <= 3_000_000
     right = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
     assert right.delay == 0
 
 
-def test_a_failure_of_a_later_module_is_answered_as_late(user, service):
+def test_a_failure_of_a_later_module_is_delayed_too(user, service):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
     login = user.log_in(service(then="pam_deny.so"), code, at=START)
     assert login.result == AUTH_ERR and login.delay >= 1_000_000
 
 
-def test_a_question_that_nobody_answers_is_answered_as_late(user, service):
-    # What is set before the question cannot tell what became of the answer.
+def test_an_unanswered_prompt_is_delayed_too(user, service):
+    # The delay is set before the prompt, so it reveals nothing about the reply.
     user.enroll()
     login = user.log_in(service(), FAILURE, at=START)
     assert login.result == Result.CONV_ERR and login.delay >= 1_000_000
@@ -130,7 +130,7 @@ def test_a_question_that_nobody_answers_is_answered_as_late(user, service):
 
 @pytest.fixture(scope="module")
 def after_ssh(scratch, harness):
-    """Makes a service in which sshd has said by what the login passed before."""
+    """Writes a service in which sshd reports the methods that the login has passed."""
     module = build([SOURCES / "auth_info.c"], scratch / "auth_info.so", "-shared", "-fPIC", "-lpam")
 
     def make(name: str, said: str, methods: str = "gssapi-with-mic") -> str:
@@ -145,7 +145,7 @@ def after_ssh(scratch, harness):
 
 
 @pytest.mark.parametrize("name", ["sshd", "login", "sshd-2", "sshd.twofactor"])
-def test_a_list_of_earlier_methods_is_believed_from_sshd_alone(user, after_ssh, log, name):
+def test_only_sshd_may_report_earlier_methods(user, after_ssh, log, name):
     user.enroll()
     said = "publickey ssh-ed25519 AAAA|gssapi-with-mic alice@EXAMPLE.ORG|"
     login = user.log_in(after_ssh(name, said), "letters", at=START)
@@ -179,7 +179,7 @@ def test_only_the_first_word_of_a_line_is_a_method(user, after_ssh, said, is_ask
     assert bool(login.prompts) == is_asked and (login.result != SUCCESS) == is_asked
 
 
-def test_without_a_word_from_sshd_everybody_is_asked(harness, user):
+def test_without_a_report_of_sshd_every_user_is_prompted(harness, user):
     user.enroll()
     harness.service(
         "sshd", f"auth required {TWOFACTOR} skip_after=publickey,password,none", "auth required pam_permit.so"

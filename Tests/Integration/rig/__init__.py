@@ -1,1 +1,1 @@
-"""What the integration tests and the demonstration drive a machine's logins with."""
+"""The tools of the integration tests and the demonstration."""

@@ -1,4 +1,4 @@
-"""A clean Debian of another release, unpacked, lived in and forgotten; its daemons are reached over loopback."""
+"""A clean Debian root of a given release; its daemons listen on loopback."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from .ssh import Client
 
 ROOTS = CHECKOUT / ".build/roots"
 
-# What changes by the way, and by dpkg's own book-keeping.
+# Files that change on their own, and dpkg's bookkeeping.
 VOLATILE = ("dev", "home", "proc", "run", "sys", "tmp", "var/cache", "var/lib/dpkg", "var/lib/pam", "var/log")
 
 
@@ -43,7 +43,7 @@ class CleanRoot:
         shutil.rmtree(self.path)
 
     def run(self, *words: str, expect: int = 0, given: str | None = None) -> str:
-        """Runs a program in the root and returns what it wrote, both streams together."""
+        """Runs a program in the root and returns both output streams together."""
         done = subprocess.run(
             ["chroot", self.path, *map(str, words)],
             input=given,
@@ -64,7 +64,7 @@ class CleanRoot:
         return (self.path / name).read_text()
 
     def files(self) -> dict[str, int]:
-        """Every path that stays, with its mode."""
+        """Every persistent path, with its mode."""
         found = {}
         for folder, directories, names in os.walk(self.path):
             relative = os.path.relpath(folder, self.path)
@@ -84,14 +84,14 @@ class CleanRoot:
         return Authenticator.from_base32(json.loads(self.run(*words))["secret"])
 
     def doctor(self, *arguments: str, expect: int = 0) -> dict[str, set[str]]:
-        """What doctor says: statuses by the name of the check."""
+        """The statuses in the output of doctor, by check."""
         found: dict[str, set[str]] = {}
         for check in json.loads(self.run("twofactor", "doctor", "--json", *arguments, expect=expect))["checks"]:
             found.setdefault(check["name"], set()).add(check["status"])
         return found
 
     def start_server(self) -> None:
-        """Starts the root's own sshd with its own configuration, on loopback."""
+        """Starts the root's sshd with its own configuration, on loopback."""
         self.run("ssh-keygen", "-A")
         self._server = subprocess.Popen(
             ["chroot", self.path, "/usr/sbin/sshd", "-D", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1"],

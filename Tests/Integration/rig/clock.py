@@ -1,19 +1,19 @@
-"""The clock as tests set it: standing still at a moment of their choice."""
+"""A clock that stands still at a chosen time."""
 
 import glob
 import time
 
-# A moment in the near future at which a step of every period up to 300 s begins: after whatever the
-# enrolments of this run wrote down as their time.
+# A time in the near future at which a time step of every period up to 300 s begins: later than all times that the
+# enrollments of this run contain.
 START = int(time.time()) // 86400 * 86400 + 2 * 86400
 
 
 def standing_at(at: float | None) -> dict[str, str]:
-    """Environment in which a program finds the clock standing at `at`; that of the machine for None."""
+    """The environment of a program whose clock stands at `at`; None for the real clock."""
     if at is None:
         return {}
     library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")[0]
-    # Time-outs must go on passing: only the calendar's clock stands still.
+    # Only the calendar clock stands still, so that programs still time out.
     return {
         "LD_PRELOAD": library,
         "FAKETIME": str(int(at)),

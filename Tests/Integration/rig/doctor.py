@@ -1,4 +1,4 @@
-"""What `twofactor doctor` says about a tree of a host."""
+"""The findings of `twofactor doctor` in a host tree."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def found(checks: list[dict]) -> set[tuple[str, str]]:
 
 
 def only(checks: list[dict], status: str) -> dict:
-    """The one check that is not as it should be."""
+    """The only finding; asserts its status."""
     wrong = [check for check in checks if check["status"] in ("warning", "failed")]
     assert [check["status"] for check in wrong] == [status], wrong
     return wrong[0]

@@ -11,7 +11,7 @@ def help_of(*words: str) -> str:
 
 
 def subcommands(*words: str) -> list[list[str]]:
-    """Every subcommand below the given words, and theirs."""
+    """Every subcommand below the given words, recursively."""
     block = help_of(*words).partition("SUBCOMMANDS:\n")[2].split("\n\n")[0]
     names = re.findall(r"^  (\S+)", block, re.MULTILINE)
     return [[*words, name] for name in names] + [more for name in names for more in subcommands(*words, name)]

@@ -1,4 +1,4 @@
-"""Runs the program of `harness/endurance.c`, in which one process logs in again and again."""
+"""Runs harness/endurance.c, in which one process logs in repeatedly."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from .clock import START, standing_at
 
 
 def run_endurance(program, *arguments, under=()) -> tuple[dict[int, int], list[tuple[int, int]]]:
-    """How often each value was returned, and the kilobytes of own memory and of everything mapped."""
+    """How often each result was returned, and the KiB of own and of mapped memory."""
     ended = subprocess.run(
         [*under, program, *map(str, arguments)],
         capture_output=True, text=True, timeout=200, env={**os.environ, **standing_at(START)},
@@ -19,5 +19,5 @@ def run_endurance(program, *arguments, under=()) -> tuple[dict[int, int], list[t
     return results, [(int(own), int(mapped)) for own, mapped in sizes]
 
 
-# Put before it where nobody is to listen: ten thousand messages would be a test of the log.
+# A prefix that discards log messages: ten thousand would only test the log.
 QUIET = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /dev/log; exec "$@"', "sh")

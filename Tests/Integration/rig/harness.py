@@ -1,4 +1,4 @@
-"""Runs the program of `harness/login.c`: logins through the real libpam, from a script."""
+"""Runs harness/login.c: scripted logins through the real libpam."""
 
 import enum
 import os
@@ -12,11 +12,11 @@ SOURCES = Path(__file__).parent.parent / "harness"
 
 
 class Result(enum.IntEnum):
-    """Return values of `pam_authenticate`, as in <security/_pam_types.h>."""
+    """Results of `pam_authenticate`, as in <security/_pam_types.h>."""
 
     SUCCESS = 0
     SERVICE_ERR = 3
-    # What libpam makes of a stack in which every module answered PAM_IGNORE.
+    # libpam's result if every module returned PAM_IGNORE.
     NOBODY_DECIDED = 6
     AUTH_ERR = 7
     AUTHINFO_UNAVAIL = 9
@@ -30,7 +30,7 @@ PAM_DISALLOW_NULL_AUTHTOK = 1
 
 @dataclass(frozen=True)
 class Answer:
-    """What the application does at one prompt; see harness/login.c."""
+    """A reply of the application to one prompt; see harness/login.c."""
 
     kind: str
     text: bytes = b""
@@ -54,14 +54,14 @@ FAILURE = Answer("failure")
 
 @dataclass
 class Login:
-    """What one login did: what it said and asked, in order, and how it ended."""
+    """One login: its prompts, messages and results, in order."""
 
     number: int
     result: int | None = None
     setcred: int | None = None
     killed_by: int | None = None
     delay: int = 0
-    # From the answer to the return, by a clock that tests do not move.
+    # From reply to return, by the monotonic clock.
     microseconds: int = 0
     prompts: list[str] = field(default_factory=list)
     shown_prompts: int = 0
@@ -89,7 +89,7 @@ def parse(output: str) -> list[Login]:
             logins.setdefault(number, Login(number)).killed_by = signal
         elif word == "state":
             when, _, hexadecimal = rest.partition(" ")
-            # The first prompt is the one that counts.
+            # Only the state at the first prompt counts.
             current.states.setdefault(when, bytes.fromhex(hexadecimal).decode("utf-8", "backslashreplace"))
         elif word in ("prompt-hidden", "prompt-shown"):
             current.prompts.append(bytes.fromhex(rest).decode())
@@ -108,12 +108,12 @@ def parse(output: str) -> list[Login]:
 
 
 class Harness:
-    """The compiled program, with a folder of PAM services to run."""
+    """The compiled program, with a folder of PAM services."""
 
     def __init__(self, program: Path, services: Path) -> None:
         self.program = program
         self.services = services
-        # What a service that is not there falls back to.
+        # libpam falls back to this service.
         self.service("other", "auth required pam_deny.so")
 
     def service(self, name: str, *lines: str) -> str:
@@ -139,7 +139,7 @@ class Harness:
         may_die: bool = False,
         timeout: float = 60,
     ) -> list[Login]:
-        """Runs the logins, each a user and the answers to its prompts; `under` is put before the program."""
+        """Runs logins, each a user and replies; `under` is a command prefix."""
         options = [f"-f{flags}", f"-n{times}"]
         options += [f"-r{rhost}"] if rhost is not None else []
         options += [f"-w{awaited}"] if awaited is not None else []

@@ -1,4 +1,4 @@
-"""Trees of hosts for `twofactor doctor --root`: the PAM and SSH configuration of distributions, as they ship it."""
+"""Host trees for `twofactor doctor --root`: PAM and SSH configurations as distributions ship them."""
 
 import os
 import shutil
@@ -68,7 +68,7 @@ DEBIAN_13 = {
     "usr/lib/pam.d/vendor": "auth required pam_deny.so\n",
 }
 
-# Fedora, profile "sssd" of authselect, from its profile and the manual of authselect.
+# Fedora, profile "sssd" of authselect, from the profile and the manual.
 FEDORA = {
     "etc/pam.d/password-auth": """\
 auth        required                                     pam_env.so
@@ -120,7 +120,7 @@ auth       required                    pam_faillock.so      authsucc
     "etc/ssh/sshd_config.d/99-archlinux.conf": "KbdInteractiveAuthentication no\nUsePAM yes\nPrintMotd no\n",
 }
 
-# openSUSE Tumbleweed: what the distribution ships is below /usr.
+# openSUSE Tumbleweed, which ships its files below /usr.
 SUSE = {
     "usr/lib/pam.d/common-auth": "auth\trequired\tpam_env.so\t\nauth\toptional\tpam_gnome_keyring.so\n"
     "auth\trequired\tpam_unix.so\ttry_first_pass \n",
@@ -132,21 +132,21 @@ STOCK = {"Debian 12": DEBIAN_12, "Debian 13": DEBIAN_13, "Fedora": FEDORA, "Arch
 
 LINE = "auth required pam_twofactor.so nullok\n"
 
-# What an administrator adds to each, as the manual says.
+# The additions that the manual tells the administrator to make.
 SSHD_SETTINGS = {"etc/ssh/sshd_config.d/10-twofactor.conf": "KbdInteractiveAuthentication yes\nPasswordAuthentication no\n"}
 
 MODULES = "usr/lib/x86_64-linux-gnu/security"
 
 
 def after(text: str, line: str, addition: str) -> str:
-    """The text with something put behind the line that begins with `line`."""
+    """The text with an addition after the line that begins with `line`."""
     lines = text.splitlines(keepends=True)
     index = next(index for index, each in enumerate(lines) if each.startswith(line))
     return "".join([*lines[: index + 1], addition, *lines[index + 1 :]])
 
 
 def good(base=None) -> dict[str, str | None]:
-    """A host on which all is well."""
+    """A host without findings."""
     base = dict(base or DEBIAN_12)
     if "etc/pam.d/common-auth" in base:
         base["etc/pam.d/sshd"] = after(base["etc/pam.d/sshd"], "@include common-auth", LINE)
@@ -154,7 +154,7 @@ def good(base=None) -> dict[str, str | None]:
 
 
 def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -> Path:
-    """Writes a tree. With `installed`, what the package brings is in it as well."""
+    """Writes a tree; `installed` adds the files of the package."""
     (root / MODULES).mkdir(parents=True)
     shutil.copy(modules_directory() / "pam_unix.so", root / MODULES)
     tree: dict[str, str | None] = {"etc/passwd": PASSWD, "etc/group": "root:x:0:\nalice:x:4201:\nstaff:x:50:alice\n"}

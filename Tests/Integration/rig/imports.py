@@ -1,4 +1,4 @@
-"""Files of google-authenticator and pam_oath, and their import by the real setup command."""
+"""Files of google-authenticator and pam_oath, and their import."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def bring_in(user, *arguments: str, **options) -> dict:
 
 
 def google(user, *options: str) -> Path:
-    """The file that google-authenticator itself makes for the account."""
+    """Runs google-authenticator for the account and returns its file."""
     run("runuser", "-l", user.name, "-c", " ".join(["google-authenticator", "--force", "--quiet", *options]))
     return user.home / ".google_authenticator"
 

@@ -1,4 +1,4 @@
-"""The sandbox that tests run in: the products in their places, and accounts."""
+"""The sandbox: installs the products and adds accounts."""
 
 import itertools
 import os
@@ -18,7 +18,7 @@ def is_sandbox() -> bool:
 
 
 def modules_directory() -> Path:
-    """Where libpam looks for modules that are named without a path."""
+    """The directory that libpam searches for modules."""
     directories = [Path(name) for name in ("/lib", "/usr/lib")]
     candidates = itertools.chain.from_iterable(
         [*directory.glob("*/security/pam_unix.so"), *directory.glob("security/pam_unix.so")]
@@ -28,7 +28,7 @@ def modules_directory() -> Path:
 
 
 def install() -> None:
-    """Puts the module, the setup command and its PAM service where a host has them."""
+    """Installs the module, the setup command and its PAM service."""
     assert is_sandbox(), "only ever inside scripts/sandbox"
     shutil.copy(PRODUCT / "pam_twofactor.so", modules_directory() / "pam_twofactor.so")
     shutil.copy(PRODUCT / "twofactor", COMMAND)
@@ -38,7 +38,7 @@ def install() -> None:
 
 @dataclass(frozen=True)
 class Account:
-    """An account of the sandbox; its password is as thrown away as the rest."""
+    """An account of the sandbox."""
 
     name: str
     password: str = field(repr=False)
@@ -57,10 +57,10 @@ class Account:
 
 
 def add_account(name: str, password: str | None = None, shell: str = "/bin/sh") -> Account:
-    """Adds an account with a home of mode 0755; `password` None leaves it without a valid one."""
+    """Adds an account with a home of mode 0755; None as `password` leaves it locked."""
     subprocess.run(["useradd", "--create-home", "--shell", shell, "--user-group", name], check=True, timeout=20)
     if password is not None:
-        # SHA-512 with few rounds is enough for a password that lives for minutes.
+        # SHA-512 with few rounds is enough for a short-lived password.
         subprocess.run(
             ["chpasswd", "--crypt-method", "SHA512", "--sha-rounds", "1000"],
             input=f"{name}:{password}\n".encode(),

@@ -1,4 +1,4 @@
-"""One-time passwords as RFC 4226 and RFC 6238 define them, apart from the code under test."""
+"""One-time passwords by RFC 4226 and RFC 6238, independent of the code under test."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Authenticator:
-    """What an authenticator app holds: the secret and how codes are made of it."""
+    """An authenticator app: the shared secret and its parameters."""
 
     secret: bytes
     algorithm: str = "sha1"
@@ -21,7 +21,7 @@ class Authenticator:
         return cls(base64.b32decode(text + "=" * (-len(text) % 8)), **parameters)
 
     def code_for_counter(self, counter: int) -> str:
-        """RFC 4226, section 5.3, with the hash of RFC 6238, section 1.2."""
+        """RFC 4226, section 5.3, with the hashes of RFC 6238, section 1.2."""
         digest = hmac.new(self.secret, counter.to_bytes(8, "big"), getattr(hashlib, self.algorithm)).digest()
         offset = digest[-1] & 15
         number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFFFFFF
@@ -31,11 +31,11 @@ class Authenticator:
         return int(time) // self.period
 
     def code_at(self, time: float, steps: int = 0) -> str:
-        """The code of the step that `time` lies in, or of one so many steps later."""
+        """The code of the time step at `time`, or of one so many steps later."""
         return self.code_for_counter(self.step(time) + steps)
 
     def wrong_code(self, time: float, distance: int = 40) -> str:
-        """A code that belongs to no step or counter anywhere near `time`."""
+        """A code of no time step or counter near `time`."""
         around = self.step(time)
         near = {self.code_for_counter(max(0, around + steps)) for steps in range(-distance, distance + 1)}
         near |= {self.code_for_counter(counter) for counter in range(130)}

@@ -1,7 +1,7 @@
-"""A disk whose every write is recorded, and what is on it when the power goes at any of them.
+"""A disk that records every write, and its content after a power loss at any of them.
 
-qemu-storage-daemon writes down each block and each flush (in the format of dm-log-writes) and offers the disk as a
-file; the file is mounted through a loop device, so a real ext4 with its journal is what is cut off.
+qemu-storage-daemon records each block and each flush (in the format of dm-log-writes) and exports the disk as a file. A
+loop device mounts the file, so it is a real journaled ext4 that loses power.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ FLUSH, DISCARD = 1, 4
 
 @dataclass(frozen=True)
 class Write:
-    """One request to the disk: data at an offset, zeros where there is none, or only a flush."""
+    """One request to the disk: data at an offset (None for zeros), or a flush."""
 
     offset: int
     length: int
@@ -30,7 +30,7 @@ class Write:
     is_flush: bool
 
     def apply(self, image: bytearray, sectors: set[int] | None = None) -> None:
-        """Writes it, or of a write that was torn those of its sectors."""
+        """Applies the write; if it was torn, only the given sectors."""
         data = self.data if self.data is not None else bytes(self.length)
         for sector in range(self.length // SECTOR):
             if sectors is None or sector in sectors:
@@ -40,18 +40,18 @@ class Write:
 
 @dataclass(frozen=True)
 class Cut:
-    """A disk after the power went."""
+    """A disk after a power loss."""
 
     image: bytes
-    # Whether whoever wrote had been answered.
+    # Whether the change had been reported as done.
     is_after_answer: bool
-    # Whether sectors of one write came to the disk in an order of their own.
+    # Whether the sectors of one write were reordered.
     is_scrambled: bool
     what: str
 
 
 def _make_nodes() -> None:
-    """The devices that the sandbox is made without."""
+    """Device nodes that the sandbox lacks."""
     nodes = [("fuse", stat.S_IFCHR, 10, 229), ("loop-control", stat.S_IFCHR, 10, 237)]
     nodes += [(f"loop{number}", stat.S_IFBLK, 7, number) for number in range(64)]
     for name, kind, major, minor in nodes:
@@ -60,7 +60,7 @@ def _make_nodes() -> None:
 
 
 def obstacle() -> str | None:
-    """What this machine lacks for a recorded disk; None where it has everything."""
+    """Why this machine cannot record a disk; None if it can."""
     _make_nodes()
     for path in ("/dev/fuse", "/dev/loop-control"):
         try:
@@ -72,7 +72,7 @@ def obstacle() -> str | None:
 
 @contextlib.contextmanager
 def mounted(image: Path, where: Path):
-    """The file system of an image. The loop device is given back with the last use of it."""
+    """Mounts an image; the kernel frees the loop device with its last user."""
     subprocess.run(["mount", "-o", "loop", image, where], check=True, timeout=20)
     try:
         yield
@@ -81,7 +81,7 @@ def mounted(image: Path, where: Path):
 
 
 class RecordedDisk:
-    """An ext4 in `folder`, mounted at a directory of an account; what `setup` does to it is there from the start."""
+    """An ext4 in `folder`, mounted at `where`; its initial content comes from `setup`."""
 
     def __init__(self, folder: Path, account, where: Path, setup) -> None:
         self.folder, self.where = folder, where
@@ -95,8 +95,7 @@ class RecordedDisk:
         self.base = image.read_bytes()
 
     def record(self, change) -> list[Write]:
-        """What `change` has written when it returns, and below ``answered`` how many of the writes that was; then
-        everything else that is not on the disk yet."""
+        """Records the writes of `change`, sets ``answered`` to their number, and then records those of a sync."""
         disk, log, export = (self.folder / name for name in ("disk.img", "log.img", "export"))
         disk.write_bytes(self.base)
         with log.open("wb") as file:
@@ -123,7 +122,7 @@ class RecordedDisk:
                 self.answered = len(self._read(log)) - first
                 subprocess.run(["sync", "-f", self.where], check=True, timeout=20)
                 writes = self._read(log)[first:]
-            # What the mount itself wrote is on the disk from here on.
+            # The writes of the mount itself are part of the base.
             image = bytearray(self.base)
             for write in self._read(log)[:first]:
                 write.apply(image)
@@ -136,7 +135,7 @@ class RecordedDisk:
 
     @staticmethod
     def _read(log: Path) -> list[Write]:
-        """The entries of a log of dm-log-writes (Documentation/admin-guide/device-mapper/log-writes.rst)."""
+        """Parses a log of dm-log-writes (Documentation/admin-guide/device-mapper/log-writes.rst)."""
         content = log.read_bytes()
         magic, _, count, sector = struct.unpack_from("<QQQI", content)
         if magic != MAGIC:
@@ -153,17 +152,17 @@ class RecordedDisk:
         return writes
 
     def cuts(self, writes: list[Write]):
-        """The disk as it is when the power goes at any moment.
+        """The disk after a power loss at any moment.
 
-        Each prefix of the writes; the same with what was not flushed lost; the last write torn, once behind each of
-        its first sectors, and once with every other sector alone.
+        Every prefix of the writes; the same without unflushed writes; the last write torn after each of its first
+        sectors, and with only every other sector.
         """
         seen = set()
 
         def new(image: bytearray, count: int, is_scrambled: bool, what: str):
             content = bytes(image)
             after = count >= self.answered
-            # Moments at which the same is on the disk, and the same is asked, are one.
+            # Equal disks with equal expectations are tested once.
             if (key := (content, after)) in seen:
                 return
             seen.add(key)
@@ -190,7 +189,7 @@ class RecordedDisk:
 
     @contextlib.contextmanager
     def as_cut(self, cut: Cut):
-        """The file system after the power is back."""
+        """Mounts the disk after the power loss."""
         image = self.folder / "cut.img"
         image.write_bytes(cut.image)
         with mounted(image, self.where):

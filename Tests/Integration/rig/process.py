@@ -1,4 +1,4 @@
-"""Running a program to its end."""
+"""Runs a program to its end."""
 
 import subprocess
 

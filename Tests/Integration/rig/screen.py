@@ -1,4 +1,4 @@
-"""A program at a terminal: what it is told, what stands on its screen, and what a camera reads there."""
+"""A program at a terminal: its input, its screen, and the QR code on it."""
 
 import copy
 import re
@@ -11,7 +11,7 @@ import pyte
 
 from .machine import COMMAND, Account
 
-# What a terminal's owner chose for text that names no colour: text and ground.
+# Default text and background colors.
 DARK = ((229, 229, 229), (0, 0, 0))
 LIGHT = ((0, 0, 0), (255, 255, 255))
 SOLARIZED = ((131, 148, 150), (0, 43, 54))
@@ -21,7 +21,7 @@ CELL = (8, 16)
 
 
 class _Terminal(pyte.HistoryScreen):
-    """pyte's terminal with the alternate screen of xterm, which it does not know by itself."""
+    """pyte's terminal plus xterm's alternate screen."""
 
     ALTERNATE_SCREEN = 1049
     has_alternate_screen = True
@@ -47,7 +47,7 @@ class _Terminal(pyte.HistoryScreen):
 
 
 class Emulation:
-    """What a terminal of so many rows and columns makes of what is written to it."""
+    """A terminal of so many rows and columns that shows the output of a program."""
 
     def __init__(self, rows: int, columns: int, has_alternate_screen: bool = True) -> None:
         self.rows, self.columns = rows, columns
@@ -62,12 +62,12 @@ class Emulation:
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen, without blanks at the ends of lines."""
+        """The lines of the screen, without trailing blanks."""
         return [line.rstrip() for line in self._screen.display]
 
     @property
     def is_covered(self) -> bool:
-        """Whether what stands on the screen goes away again, with what stood there before underneath."""
+        """Whether the alternate screen is active."""
         return self._screen.is_covered
 
     @property
@@ -76,7 +76,7 @@ class Emulation:
 
     @property
     def picture(self) -> str:
-        """What stands on the screen, with every cell that has a colour of its own as ▒: those of a QR code."""
+        """The screen, with ▒ for every cell with its own color: the modules of a QR code."""
         rows = [self._screen.buffer[y] for y in range(self.rows)]
         cells = [[row[x] for x in range(self.columns)] for row in rows]
         lines = ["".join("▒" if cell.bg != "default" else cell.data for cell in line).rstrip() for line in cells]
@@ -84,11 +84,11 @@ class Emulation:
 
     @property
     def uri(self) -> str:
-        """The otpauth URI on the screen, put together where the terminal broke the line."""
+        """The otpauth URI on the screen, joined across lines."""
         lines = self.picture.splitlines()
         first = next(number for number, line in enumerate(lines) if "otpauth://" in line)
         found = lines[first]
-        # The rest of it is on a line of its own, without a blank.
+        # The rest of the URI is a line without blanks.
         while len(lines[first]) == self.columns and " " not in lines[first + 1]:
             first += 1
             found += lines[first]
@@ -96,12 +96,12 @@ class Emulation:
 
     @property
     def scrollback(self) -> str:
-        """Everything that was shown, above the screen and on it."""
+        """The scrollback and the screen."""
         above = ["".join(row[column].data for column in range(self.columns)) for row in self._screen.history.top]
         return "\n".join(line.rstrip() for line in [*above, *self.lines])
 
     def qr_code(self, scheme, directory: Path) -> str | None:
-        """What a camera reads on the screen; None where it reads nothing."""
+        """The QR code on the screen as a camera reads it; None if there is none."""
         path = directory / "screen.ppm"
         path.write_bytes(self._picture(*scheme))
         return read_picture(path)
@@ -124,7 +124,7 @@ class Emulation:
 
 
 class Screen(Emulation):
-    """A program of an account at a terminal of so many rows and columns."""
+    """A program of an account at a terminal."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Screen(Emulation):
     ) -> None:
         super().__init__(rows, columns, has_alternate_screen)
         words = shlex.join(arguments)
-        # The shell stays, as at a real terminal: it is what a stopped program comes back to.
+        # The shell stays, as at a real terminal, for a program that stops itself.
         self.terminal = pexpect.spawn(
             "runuser",
             ["-l", account.name, "--session-command", f"exec env {environment} {program} {words}"],
@@ -162,27 +162,27 @@ class Screen(Emulation):
         return self
 
     def ends(self) -> int:
-        """Waits for the end and returns the exit status; minus the signal where one ended it."""
+        """Waits for the end and returns the exit status, or minus the terminating signal."""
         self.terminal.expect(pexpect.EOF)
         self.terminal.close()
         return self.terminal.exitstatus if self.terminal.exitstatus is not None else -self.terminal.signalstatus
 
     def resize(self, rows: int, columns: int) -> None:
-        """Gives the window another size, and tells the program."""
+        """Resizes the window and signals the program."""
         self.rows, self.columns = rows, columns
         self._screen.resize(rows, columns)
         self.terminal.setwinsize(rows, columns)
 
     def hang_up(self) -> None:
-        """Takes the terminal away, as when a window is closed or a connection is lost, and tells nobody else."""
+        """Closes the terminal, as a closed window or a lost connection does."""
         self.terminal.ptyproc.fileobj.close()
         self.terminal.ptyproc.closed = self.terminal.closed = True
         self.terminal.ptyproc.fd = self.terminal.child_fd = -1
 
     def process(self, name: str) -> int:
-        """The process of that name which runs at the terminal."""
+        """The process ID of a program at the terminal."""
         found = {self.terminal.pid}
-        # Children have higher numbers here: the sandbox has too few processes for them to begin again.
+        # Children have higher IDs: the sandbox never wraps around.
         for process in sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
             try:
                 command, rest = Path(f"/proc/{process}/stat").read_text().split("(", 1)[1].rsplit(") ", 1)
@@ -196,7 +196,7 @@ class Screen(Emulation):
 
 
 def read_picture(path: Path) -> str | None:
-    """The text of the QR code in a picture; None where there is none to be read."""
+    """The text of the QR code in a picture; None if there is none."""
     read = subprocess.run(
         ["zbarimg", "-q", "--raw", "-Sdisable", "-Sqrcode.enable", path], capture_output=True, text=True, timeout=30
     )
@@ -210,7 +210,7 @@ def _colour(name: str, default):
 
 
 def _is_ink(character: str, column: int, row: int) -> bool:
-    """Whether a glyph covers a pixel of its cell: blocks by their definition, anything else as a bar."""
+    """Whether a glyph covers a pixel of its cell: block characters exactly, others as a bar."""
     width, height = CELL
     match character:
         case "" | " ":

@@ -1,4 +1,4 @@
-"""The home of an account, copied so that a test can begin from it again and again."""
+"""A copy of a user's home that a test restores repeatedly."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""A real sshd on loopback with a PAM stack of its own, and real clients at pseudo-terminals."""
+"""A real sshd on loopback with its own PAM stack, and real clients at pseudo-terminals."""
 
 import itertools
 import os
@@ -34,13 +34,13 @@ MaxStartups 100
 
 
 class Server:
-    """An sshd whose PAM service is `service`; as a context manager it listens until the end."""
+    """An sshd with the PAM service `service`; a context manager that listens until it exits."""
 
     def __init__(
         self, service: str, directory: Path, methods: str = "keyboard-interactive:pam", settings: str = ""
     ) -> None:
         self.service = service
-        # Of two lines with one keyword sshd takes the first.
+        # sshd uses the first line of each keyword.
         self.settings = settings
         self.directory = directory
         self.port = next(PORTS)
@@ -50,7 +50,7 @@ class Server:
         )
         public_key = (directory / "host_key.pub").read_text().split()[:2]
         (directory / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {' '.join(public_key)}\n")
-        # sshd asks PAM for the name that it was called by, up to OpenSSH 9.7; later ones have an option.
+        # Up to OpenSSH 9.7, the PAM service is the program's name; later releases have an option.
         self.program = directory / service
         self.program.symlink_to("/usr/sbin/sshd")
         self.configuration = directory / "sshd_config"
@@ -84,7 +84,7 @@ class Server:
         self._process.wait(timeout=10)
 
     def arguments(self, account: Account, command: str | None = None, key: Path | None = None) -> list[str]:
-        """The words of an ssh command line to this server."""
+        """The ssh command line for this server."""
         options = [
             *("-F", "none"),
             *("-p", str(self.port)),
@@ -123,16 +123,16 @@ class Client:
         self.terminal.logfile_read = log
 
     def expect(self, *patterns: str) -> str:
-        """Waits for one of the patterns (or for the end, which fails) and returns it."""
+        """Waits for one of the patterns and returns it; fails at the end of the output."""
         return patterns[self.terminal.expect(list(patterns))]
 
     def answer(self, pattern: str, text: str) -> None:
-        """Types `text` when `pattern` is asked."""
+        """Waits for `pattern` and types `text`."""
         self.expect(pattern)
         self.terminal.sendline(text)
 
     def is_let_in(self) -> bool:
-        """Whether the login ends with the command having run; asserts that it ends one way or the other."""
+        """Whether the command ran; asserts that the login was accepted or denied."""
         let_in = self.expect(self.IN, self.REFUSED) == self.IN
         self.terminal.expect(pexpect.EOF)
         self.terminal.close()
@@ -145,7 +145,7 @@ class Client:
 
 
 def make_key(account: Account, directory: Path) -> Path:
-    """A key pair whose public half is authorised for the account."""
+    """Creates a key pair and authorizes it for the account."""
     key = directory / f"{account.name}_key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=20)
     folder = account.home / ".ssh"

@@ -1,4 +1,4 @@
-"""The file `state` as its format is written down in pam/credential-format.md."""
+"""The file `state` in the format of pam/credential-format.md."""
 
 import struct
 from pathlib import Path
@@ -16,7 +16,7 @@ def checksum(record: bytes) -> int:
 
 
 def change(path: Path, **numbers: int) -> None:
-    """Writes numbers, `failures` or `throttled_until`, into every record of the file."""
+    """Writes `failures` or `throttled_until` into every record of the file."""
     places = {"failures": FAILURES, "throttled_until": THROTTLED_UNTIL}
     content = bytearray(path.read_bytes())
     for start in (slot + copy * RECORD for slot in SLOTS for copy in range(2)):

@@ -27,7 +27,7 @@ class Message:
 
 
 def fresh_log() -> "SystemLog":
-    """A log in which nothing from before is still to arrive: messages come in the order in which they are sent."""
+    """A log that contains only later messages; messages keep their order."""
     earlier, mark = SystemLog(), secrets.token_hex(8)
     syslog.syslog(syslog.LOG_INFO, mark)
     earlier.line_with(mark)
@@ -35,7 +35,7 @@ def fresh_log() -> "SystemLog":
 
 
 class SystemLog:
-    """Reads the log from the moment of its making on."""
+    """Reads the messages since its creation."""
 
     def __init__(self) -> None:
         self._offset = PATH.stat().st_size
@@ -50,9 +50,9 @@ class SystemLog:
         return [Message(match["priority"], match["program"], match["text"]) for match in found if match]
 
     def of_module(self, count: int | None = None, patience: float = 5.0) -> list[Message]:
-        """What `pam_twofactor` logged, without its debug lines; waits until there are `count` of them.
+        """The messages of `pam_twofactor` without debug messages; waits for `count` of them.
 
-        A datagram is on its way for a moment after its sender has gone on.
+        A datagram arrives a moment after it was sent.
         """
         deadline = time.monotonic() + patience
         while True:
@@ -66,7 +66,7 @@ class SystemLog:
             time.sleep(0.01)
 
     def line_with(self, text: str, patience: float = 5.0) -> str:
-        """The message that holds `text`; waits for it."""
+        """Waits for the message that contains `text`."""
         deadline = time.monotonic() + patience
         while True:
             for message in self.messages():

@@ -1,4 +1,4 @@
-"""System calls of a program: found by tracing it, and then each of them killed or made to fail in turn."""
+"""System calls of a program: traced, and then killed or made to fail in turn."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ LINE = re.compile(r"\d+ +(\w+)\((.*)")
 
 @dataclass(frozen=True)
 class Call:
-    """A system call that a program makes: the `ordinal`-th of its name, counted from 1."""
+    """A system call: the `ordinal`-th of its name, counted from 1."""
 
     name: str
     ordinal: int
@@ -26,21 +26,21 @@ class Call:
         )
 
     def killed(self) -> tuple[str, ...]:
-        """What is put before the program so that it is killed as it makes the call."""
+        """The prefix that kills the program at this call."""
         return self._inject("signal=SIGKILL")
 
     def failing(self, error: str) -> tuple[str, ...]:
-        """What is put before the program so that the call fails."""
+        """The prefix that makes the call fail."""
         return self._inject(f"error={error}")
 
 
 def tracing(trace: Path) -> tuple[str, ...]:
-    """What is put before a program so that its system calls are written down."""
+    """The prefix that traces a program."""
     return ("strace", "-f", "-o", str(trace))
 
 
 def calls(trace: Path, first: str, last: str | None = None) -> list[Call]:
-    """The calls from the first line of a trace that has `first` in it to the next that matches `last`, or to the end."""
+    """The calls from the first trace line that contains `first` to the next that matches `last`, or to the end."""
     found: list[Call] = []
     counts: Counter[str] = Counter()
     began = False
@@ -58,7 +58,7 @@ def calls(trace: Path, first: str, last: str | None = None) -> list[Call]:
     return found
 
 
-# What each call may fail with, of the errors that its man page names, and EIO. EINTR is one that must be borne.
+# The errors of each call, from its man page, and EIO. EINTR must be handled.
 ERRORS = {
     "openat": ("EACCES", "EMFILE", "ENFILE", "ENOMEM", "EIO", "EINTR"),
     "newfstatat": ("EACCES", "ENOMEM", "EIO"),
@@ -98,16 +98,16 @@ ERRORS = {
     "clock_nanosleep": ("EINTR",),
 }
 
-# What may be added to them where a file is opened to be written, and where it may be made.
+# Additional errors of calls that open for writing, and of those that create a file.
 ERRORS_OF_WRITERS = ("EROFS",)
 ERRORS_OF_MAKERS = ("ENOSPC", "EDQUOT")
 
-# Those that cannot fail, or whose failure nobody is told.
+# Calls that cannot fail, or whose failure is not reported.
 HARMLESS = {"close", "futex", "getpid", "getuid", "geteuid", "uname", "rt_sigprocmask", "rt_sigaction", "getcwd"}
 
 
 def errors(call: Call) -> tuple[str, ...]:
-    """What this call may fail with."""
+    """The errors of this call."""
     found = ERRORS.get(call.name, ())
     if call.name == "openat" and ("O_RDWR" in call.text or "O_WRONLY" in call.text):
         found += ERRORS_OF_WRITERS
@@ -117,7 +117,7 @@ def errors(call: Call) -> tuple[str, ...]:
 
 
 def faults(found: list[Call]) -> list[tuple[Call, str]]:
-    """Each call with each error that it may end with."""
+    """Each call with each of its errors."""
     unknown = {call.name for call in found} - ERRORS.keys() - HARMLESS
     assert not unknown, f"say in rig/tracing.py what these may fail with: {unknown}"
     return [(call, error) for call in found for error in errors(call)]

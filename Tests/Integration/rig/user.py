@@ -1,4 +1,4 @@
-"""A user: an account, its enrollment, and the ways in."""
+"""A user: an account, its enrollment, and the ways to log in."""
 
 import subprocess
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`twofactor` run by programs: options, exit statuses, JSON, answers from standard input, and every failure."""
+"""`twofactor` run by programs: options, exit statuses, JSON, and answers from standard input."""
 
 import itertools
 import json
@@ -54,7 +54,7 @@ def start(user, *arguments: str) -> subprocess.Popen:
     )
 
 
-def test_the_object_of_enable_has_what_an_app_and_a_script_need(user):
+def test_the_json_of_enable_is_complete(user):
     done = twofactor(*PROVISION, "--user", user.name, "--issuer", "Big Corp", status=None)
     answer = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (DONE, "")
@@ -97,7 +97,7 @@ def test_every_kind_of_device_has_its_uri(user, options, device, parameters, len
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777])
-def test_files_are_the_users_alone_whatever_the_umask(user, umask):
+def test_files_are_private_under_every_umask(user, umask):
     twofactor(*PROVISION, "--user", user.name, umask=umask)
     directory = user.home / ".twofactor"
     for path, mode in [(directory, 0o40700), (directory / "credential", 0o100600), (directory / "state", 0o100600)]:
@@ -106,11 +106,11 @@ def test_files_are_the_users_alone_whatever_the_umask(user, umask):
     assert sorted(path.name for path in directory.iterdir()) == ["credential", "state"]
 
 
-def test_answers_are_read_a_line_for_a_question(user):
+def test_answers_are_read_one_line_for_a_question(user):
     command = start(user, "enable", "--json")
     command.stdin.write(user.password + "\n")
     command.stdin.flush()
-    # The object comes before the question for a code, so that a program can answer it.
+    # The JSON comes before the question for a code, so that a program can answer it.
     answer = json.loads(command.stdout.readline())
     code = Authenticator.from_base32(answer["secret"]).code_at(time.time())
     rest, said = command.communicate(f"{code}\nyes\n", timeout=30)
@@ -138,7 +138,7 @@ def test_the_end_of_the_answers_changes_nothing(user, answers):
     assert files(user) == before
 
 
-def test_the_last_line_of_the_answers_needs_no_line_feed(user):
+def test_the_last_answer_needs_no_line_feed(user):
     user.enroll(backup_codes=1)
     done = user.twofactor("disable", answers=f"{user.password}\nwrong", status=REFUSED)
     assert "this is not a code" in done.stderr
@@ -150,7 +150,7 @@ def test_a_wrong_password_ends_the_command(user):
     assert not (user.home / ".twofactor").exists()
 
 
-def test_an_enrolment_is_replaced_only_by_force(user):
+def test_an_enrollment_is_replaced_only_with_force(user):
     user.enroll(backup_codes=2)
     before = files(user)
     refused = twofactor(*PROVISION, "--user", user.name, status=REFUSED)
@@ -164,7 +164,7 @@ def test_an_enrolment_is_replaced_only_by_force(user):
 
 @pytest.mark.parametrize("json_option", [(), ("--json",)])
 @pytest.mark.parametrize("command", [("enable", "--no-confirm", "--yes", "--force"), ("backup-codes",)])
-def test_what_cannot_be_written_out_is_not_put_in_force(user, command, json_option):
+def test_a_result_that_cannot_be_written_changes_nothing(user, command, json_option):
     user.enroll(backup_codes=2)
     before = files(user)
     with open("/dev/full", "wb") as full:
@@ -195,7 +195,7 @@ SYSTEM_CALLS = {
 @pytest.mark.seconds(300)
 @pytest.mark.parametrize("call", SYSTEM_CALLS)
 @pytest.mark.parametrize("enrolled", [True, False], ids=["enrolled", "new"])
-def test_each_failing_system_call_leaves_what_was_there(user, enrolled, call, scratch):
+def test_a_failing_system_call_keeps_the_old_enrollment(user, enrolled, call, scratch):
     command = ["enable", "--no-confirm", "--yes", "--force", "--backup-codes", "0", "--user", user.name, "--json"]
     if enrolled:
         user.enroll(backup_codes=0)
@@ -211,7 +211,7 @@ def test_each_failing_system_call_leaves_what_was_there(user, enrolled, call, sc
             break
         after = files(user)
         if done.returncode == DONE:
-            # What failed was not needed; the new enrolment is whole.
+            # The failed call was not essential; the new enrollment is complete.
             assert set(after) == {".twofactor/credential", ".twofactor/state"}, trace.read_text() + str(done)
             before = after
             if not enrolled:
@@ -220,7 +220,7 @@ def test_each_failing_system_call_leaves_what_was_there(user, enrolled, call, sc
             continue
         assert done.returncode > 0, f"ended by signal {-done.returncode}"
         if call == "fsync" and enrolled and after != before:
-            # The last flush of all: the new one is in its place by then, and whole.
+            # After the last flush the new enrollment is in place and complete.
             assert user.status()["enabled"]
             before = after
             continue
@@ -231,7 +231,7 @@ def test_each_failing_system_call_leaves_what_was_there(user, enrolled, call, sc
             before = files(user)
 
 
-def test_a_full_disk_leaves_the_old_enrolment(user):
+def test_a_full_disk_keeps_the_old_enrollment(user):
     user.enroll(backup_codes=1)
     before = files(user)
     small = user.home / "small"
@@ -254,7 +254,7 @@ def test_a_full_disk_leaves_the_old_enrolment(user):
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "others", "open"])
-def test_what_is_not_a_directory_of_the_users_own_is_left_alone(user, kind, scratch):
+def test_a_directory_that_is_not_the_users_own_is_left_alone(user, kind, scratch):
     path = user.home / ".twofactor"
     elsewhere = user.home / "elsewhere"
     elsewhere.mkdir()
@@ -273,7 +273,7 @@ def test_what_is_not_a_directory_of_the_users_own_is_left_alone(user, kind, scra
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage\n", None])
-def test_files_that_no_login_can_use_are_replaced_by_force_and_removed_by_root(user, damage):
+def test_unusable_files_are_replaced_with_force_and_removed_by_root(user, damage):
     user.enroll()
     credential = user.home / ".twofactor/credential"
     if damage is None:
@@ -304,7 +304,7 @@ def test_files_that_no_login_can_use_are_replaced_by_force_and_removed_by_root(u
         (("backup-codes", "--user", "root"), REFUSED),
     ],
 )
-def test_mistakes_have_their_exit_status_and_are_json_where_that_was_asked_for(products, arguments, status):
+def test_errors_have_their_exit_status_and_are_json_on_request(products, arguments, status):
     plain = twofactor(*arguments, status=status)
     assert plain.stdout == ""
     assert plain.stderr.startswith("twofactor: ")
@@ -320,12 +320,12 @@ SUBCOMMANDS = [
 
 
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
-def test_json_is_json_whatever_goes_wrong(user, configuration, subcommand):
+def test_every_error_is_valid_json(user, configuration, subcommand):
     def fails(who, *more: str, answers: str = "") -> None:
         done = twofactor(*subcommand.split(), *more, "--json", answers=answers, user=who, status=None)
         assert done.returncode != DONE, done.stdout
         if '"valid"' in done.stdout:
-            # What `verify` found out is no error.
+            # The result of `verify` is no error.
             assert list(json.loads(done.stdout)) == ["valid", "method", "reason", "offset_steps"]
             return
         said = done.stderr.splitlines()[-1]
@@ -339,7 +339,7 @@ def test_json_is_json_whatever_goes_wrong(user, configuration, subcommand):
         fails(user)
         user.enroll(backup_codes=1)
         fails(user)
-        # A wrong password costs seconds, and has a test of its own.
+        # A wrong password costs seconds and has its own test.
         if subcommand in ("backup-codes", "device remove phone", "verify"):
             fails(user, answers="wrong\n")
         (user.home / ".twofactor/credential").write_text("garbage")
@@ -350,7 +350,7 @@ def test_json_is_json_whatever_goes_wrong(user, configuration, subcommand):
 
 
 @pytest.mark.parametrize("subcommand", ["enable", "disable", "status", "backup-codes"])
-def test_another_account_is_roots_to_name(user, subcommand):
+def test_only_root_names_another_account(user, subcommand):
     user.twofactor(subcommand, "--user", "root", status=NOT_PERMITTED)
     user.twofactor(subcommand, "--user", user.name, status=NOT_PERMITTED)
     twofactor(subcommand, "--help")
@@ -363,7 +363,7 @@ def test_root_without_a_name_acts_for_root_and_is_told_so(products):
     assert twofactor("status", "--json").stderr == ""
 
 
-def test_the_status_is_told_to_everybody_about_themselves(user):
+def test_users_see_their_own_status(user):
     done = user.twofactor("status", "--json")
     assert json.loads(done.stdout) == {
         "user": user.name,
@@ -389,7 +389,7 @@ def test_the_status_is_told_to_everybody_about_themselves(user):
     assert "too many failed codes" in done.stderr
 
 
-def test_backup_codes_are_replaced_and_nothing_else(user):
+def test_only_the_backup_codes_are_replaced(user):
     old = user.enroll(backup_codes=3)
     code = old.authenticator.code_at(time.time())
     done = user.twofactor("backup-codes", "--json", answers=code + "\n")
@@ -403,7 +403,7 @@ def test_backup_codes_are_replaced_and_nothing_else(user):
     user.twofactor("backup-codes", answers=spelled + "\n")
 
 
-def test_backup_codes_go_to_a_file_that_is_the_owners_alone(user):
+def test_a_backup_codes_file_is_private(user):
     path = user.home / "codes"
     done = twofactor("enable", "--no-confirm", "--yes", "--user", user.name, "--backup-codes-file", str(path), umask=0)
     codes = re.findall(r"\b[0-9A-Z]{5}-[0-9A-Z]{5}\b", path.read_text())
@@ -418,7 +418,7 @@ def test_backup_codes_go_to_a_file_that_is_the_owners_alone(user):
     assert sorted(files(user)) == [".twofactor/credential", ".twofactor/state", "codes"]
 
 
-def test_a_file_that_was_there_comes_back_where_nothing_was_switched_on(user):
+def test_an_existing_file_is_restored_if_enabling_fails(user):
     path = user.home / "codes"
     path.write_text("old codes")
     os.chown(path, user.uid, user.gid)
@@ -430,12 +430,12 @@ def test_a_file_that_was_there_comes_back_where_nothing_was_switched_on(user):
 
 
 @pytest.mark.parametrize("home", ["/nonexistent", "relative", "/root", ""])
-def test_the_home_of_the_account_counts_and_not_the_environments(user, home):
+def test_the_home_comes_from_the_account_not_from_the_environment(user, home):
     done = user.twofactor("status", "--json", environment={"HOME": home, "USER": "root", "LOGNAME": "root"})
     assert json.loads(done.stdout)["directory"] == f"{user.home}/.twofactor"
 
 
-def test_without_its_pam_service_no_password_is_checked(user):
+def test_without_its_pam_service_the_command_checks_no_password(user):
     service = Path("/etc/pam.d/twofactor")
     text = service.read_text()
     service.unlink()
@@ -447,7 +447,7 @@ def test_without_its_pam_service_no_password_is_checked(user):
         service.write_text(text)
 
 
-def test_the_hosts_configuration_holds(user, configuration):
+def test_the_configuration_of_the_host_takes_effect(user, configuration):
     configuration("require_password = no\nissuer = Example Ltd\n# a comment\nallow_disable = no\n")
     done = user.twofactor(*PROVISION)
     assert "issuer=Example%20Ltd" in json.loads(done.stdout)["uri"]
@@ -457,7 +457,7 @@ def test_the_hosts_configuration_holds(user, configuration):
     twofactor("disable", "--user", user.name)
 
 
-def test_who_would_not_get_in_without_two_factor_cannot_switch_it_off(user, configuration):
+def test_a_user_who_is_required_to_enroll_cannot_disable(user, configuration):
     configuration("required_from = 2999-12-31\nrequire_password = no\n")
     code = json.loads(user.twofactor(*PROVISION).stdout)["backup_codes"][0]
     user.twofactor("disable", answers=code + "\n")
@@ -469,7 +469,7 @@ def test_who_would_not_get_in_without_two_factor_cannot_switch_it_off(user, conf
     twofactor("disable", "--user", user.name)
 
 
-def test_a_host_that_accepts_no_backup_codes_gets_none(user, configuration):
+def test_a_host_without_backup_codes_creates_none(user, configuration):
     configuration("backup_codes = no\n")
     assert json.loads(twofactor(*PROVISION, "--user", user.name).stdout)["backup_codes"] == []
     twofactor("backup-codes", "--user", user.name, status=REFUSED)
@@ -479,13 +479,13 @@ def test_a_host_that_accepts_no_backup_codes_gets_none(user, configuration):
     ("text", "mode"),
     [("windows = 1\n", 0o644), ("window\n", 0o644), ("window = 1\nwindow = 2\n", 0o644), ("window = 1\n", 0o666)],
 )
-def test_a_configuration_that_cannot_be_trusted_or_understood_stops_everything(user, configuration, text, mode):
+def test_an_invalid_or_untrusted_configuration_stops_the_command(user, configuration, text, mode):
     configuration(text, mode)
     done = user.twofactor(*PROVISION, status=NOT_CONFIGURED)
     assert json.loads(done.stderr)["error"].startswith(str(CONFIGURATION))
 
 
-def test_a_directory_outside_the_homes_is_roots(user, configuration, tmp_path):
+def test_a_directory_outside_the_homes_belongs_to_root(user, configuration, tmp_path):
     store = Path("/var/lib/twofactor")
     store.mkdir(mode=0o755, exist_ok=True)
     configuration("directory = /var/lib/twofactor/%u\n")
@@ -518,7 +518,7 @@ def test_a_signal_at_any_moment_leaves_all_or_nothing(user, milliseconds):
         assert command.returncode == -15 and files(user) == before
 
 
-def test_two_commands_at_once_leave_one_whole_enrolment(user):
+def test_two_commands_at_once_leave_one_complete_enrollment(user):
     user.enroll()
     for _ in range(5):
         commands = [
@@ -537,7 +537,7 @@ def test_two_commands_at_once_leave_one_whole_enrolment(user):
     user.twofactor("status")
 
 
-def test_two_first_enrolments_at_once_leave_one(user):
+def test_two_first_enrollments_at_once_leave_one(user):
     line = [COMMAND, *PROVISION, "--user", user.name, "--backup-codes", "0"]
     commands = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
     for command in commands:
@@ -546,7 +546,7 @@ def test_two_first_enrolments_at_once_leave_one(user):
     assert sorted(files(user)) == [".twofactor/credential", ".twofactor/state"]
 
 
-def test_nothing_that_is_secret_is_logged_or_given_to_other_programs(user, log, scratch):
+def test_secrets_are_not_logged_or_passed_to_programs(user, log, scratch):
     trace = scratch / "exec"
     done = run(
         "strace", "-qq", "-f", "-e", "trace=execve", "-o", trace, COMMAND, *PROVISION, "--user", user.name, status=None
@@ -559,12 +559,12 @@ def test_nothing_that_is_secret_is_logged_or_given_to_other_programs(user, log, 
         assert secret not in said
 
 
-def test_the_status_costs_little(user):
+def test_status_is_cheap(user):
     user.enroll()
     before = os.times()
     for _ in range(10):
         user.twofactor("status")
     after = os.times()
     spent = after.children_user - before.children_user + after.children_system - before.children_system
-    # A fork of this interpreter is in the figure, and so is a build without optimisation.
+    # The figure includes the fork of this interpreter; the build may be unoptimized.
     assert spent / 10 < 0.05

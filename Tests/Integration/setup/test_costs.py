@@ -1,4 +1,4 @@
-"""What a run of the setup command costs beside its work, as far as it can be counted: no times."""
+"""The overhead of a run of the setup command, in counts; no times."""
 
 import re
 
@@ -6,14 +6,14 @@ import pytest
 from rig.machine import COMMAND
 from rig.process import run
 
-# A bound says what has been reached, and a little room for other compilers; it goes down, not up.
+# Bounds are just above the current counts, with room for other compilers; lower them, never raise them.
 MOST_SYSTEM_CALLS = 115
 MOST_INSTRUCTIONS = 11_000_000
 
 
 @pytest.fixture(autouse=True)
 def installed(products):
-    """The command in its place."""
+    """Installs the command."""
 
 
 def test_a_run_makes_few_system_calls(tmp_path):
@@ -23,8 +23,8 @@ def test_a_run_makes_few_system_calls(tmp_path):
     assert "getuid" in made and len(made) <= MOST_SYSTEM_CALLS, " ".join(made)
 
 
-def test_a_run_takes_few_instructions():
-    """Nearly all of them are the loader's and ArgumentParser's, which looks up what each type can."""
+def test_a_run_executes_few_instructions():
+    """Nearly all of them are in the dynamic loader and in ArgumentParser's type lookups."""
     under = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     done = run(*under, COMMAND, "status", "--json", timeout=120)
     taken = int(re.search(r"I\s+refs:\s+([0-9,]+)", done.stderr)[1].replace(",", ""))

@@ -24,7 +24,7 @@ def add(user, name: str, *options: str) -> Authenticator:
     return Authenticator.from_base32(made["secret"], algorithm=device["algorithm"], digits=device["digits"])
 
 
-def test_the_move_to_a_new_phone(user):
+def test_moving_to_a_new_phone(user):
     old = user.enroll(backup_codes=2)
     screen = Screen(user, "device", "add", "new phone", rows=60)
     screen.expect("backup code: ").type(old.authenticator.code_at(time.time()))
@@ -43,7 +43,7 @@ def test_the_move_to_a_new_phone(user):
     assert "wrong code" in refused.stderr
 
 
-def test_adding_says_what_enabling_says(user):
+def test_adding_a_device_prints_the_json_of_enable(user):
     user.enroll(backup_codes=2)
     made = answer(twofactor("device", "add", "token", "--type", "hotp", "--no-confirm", "--json", "--user", user.name))
     assert list(made) == ["user", "directory", "device", "secret", "uri"]
@@ -51,17 +51,17 @@ def test_adding_says_what_enabling_says(user):
     assert user.status()["backup_codes_left"] == 2
 
 
-def test_the_last_device_and_unknown_ones_cannot_be_removed(user):
+def test_the_last_device_and_unknown_devices_cannot_be_removed(user):
     old = user.enroll()
     code = old.authenticator.code_at(time.time()) + "\n"
     for name, words in [("phone", "only device"), ("tablet", "no device named")]:
         done = user.twofactor("device", "remove", name, answers=code, status=REFUSED)
         assert words in done.stderr
-    # The code was not used up by that.
+    # The code was not used up.
     user.twofactor("backup-codes", answers=code)
 
 
-def test_there_are_sixteen_devices_of_different_names_at_most(user):
+def test_at_most_sixteen_devices_with_different_names(user):
     user.enroll()
     for number in range(15):
         add(user, f"device {number}")
@@ -73,7 +73,7 @@ def test_there_are_sixteen_devices_of_different_names_at_most(user):
     assert len(user.devices()) == 15
 
 
-def test_a_wrong_code_adds_nothing(user):
+def test_a_wrong_code_adds_no_device(user):
     old = user.enroll()
     done = user.twofactor(
         "device", "add", "x", answers=old.authenticator.wrong_code(time.time()) + "\n", status=REFUSED
@@ -94,7 +94,7 @@ def test_the_list_is_a_table(user):
     assert answer(user.twofactor("device", "list", "--json")) == user.status()
 
 
-def test_an_account_that_is_not_enrolled_has_no_list(user):
+def test_a_user_who_is_not_enrolled_has_no_list(user):
     done = user.twofactor("device", "list", status=REFUSED)
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
@@ -104,7 +104,7 @@ def test_an_account_that_is_not_enrolled_has_no_list(user):
     assert done.stdout == "" and list(json.loads(done.stderr)) == ["error", "hint"]
 
 
-def test_two_devices_added_at_once_are_both_there(user):
+def test_devices_added_at_once_are_all_kept(user):
     user.enroll()
     line = [COMMAND, "device", "add", "--no-confirm", "--user", user.name]
     commands = [subprocess.Popen([*line, f"device {n}"], stdout=subprocess.DEVNULL) for n in range(6)]
@@ -123,7 +123,7 @@ def test_a_key_is_shown_again_for_password_and_code(user):
     assert "secret=" not in done.stdout
 
 
-def test_one_of_several_devices_is_named_to_be_shown(user):
+def test_show_needs_the_name_of_one_of_several_devices(user):
     user.enroll()
     add(user, "tablet")
     twofactor("show", "--user", user.name, status=USAGE)
@@ -132,7 +132,7 @@ def test_one_of_several_devices_is_named_to_be_shown(user):
     assert shown["device"]["name"] == "tablet"
 
 
-def test_the_counter_that_is_shown_is_the_next_one(user):
+def test_show_prints_the_next_counter(user):
     made = user.enroll("--type", "hotp", backup_codes=1)
     user.twofactor("backup-codes", answers=made.authenticator.code_for_counter(4) + "\n")
     assert "counter=5" in answer(twofactor("show", "--user", user.name, "--json"))["uri"]
@@ -143,7 +143,7 @@ def verified(user, code: str) -> tuple[int, dict]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_a_code_is_verified_as_often_as_one_likes(user):
+def test_verify_uses_up_no_code(user):
     made = user.enroll(backup_codes=1)
     for steps in (-1, 0, 1, 0):
         ended, result = verified(user, made.authenticator.code_at(time.time(), steps))
@@ -157,7 +157,7 @@ def test_a_code_is_verified_as_often_as_one_likes(user):
 
 
 @pytest.mark.parametrize("steps", [-20, -5, 5, 20])
-def test_a_code_of_another_time_is_told_how_far_off_it_is(user, steps):
+def test_verify_tells_how_far_off_a_code_is(user, steps):
     made = user.enroll()
     ended, result = verified(user, made.authenticator.code_at(time.time(), steps))
     assert (ended, result["valid"], result["reason"]) == (REFUSED, False, "outside-window")
@@ -168,7 +168,7 @@ def test_a_code_of_another_time_is_told_how_far_off_it_is(user, steps):
 
 
 @pytest.mark.parametrize("steps", [-22, 22])
-def test_a_code_is_looked_for_twenty_steps_each_way_and_no_further(user, steps):
+def test_verify_searches_twenty_steps_in_each_direction(user, steps):
     made = user.enroll()
     assert verified(user, made.authenticator.code_at(time.time(), steps)) == (
         REFUSED,
@@ -176,7 +176,7 @@ def test_a_code_is_looked_for_twenty_steps_each_way_and_no_further(user, steps):
     )
 
 
-def test_what_is_wrong_with_a_code_is_named_as_in_the_log(user):
+def test_verify_gives_the_reasons_of_the_log(user):
     made = user.enroll(backup_codes=1)
     used = made.authenticator.code_at(time.time())
     user.twofactor("backup-codes", answers=used + "\n")
@@ -203,7 +203,7 @@ def test_root_ends_throttling(user):
     assert verified(user, made.authenticator.code_at(time.time()))[0] == DONE
 
 
-def test_all_accounts_that_may_log_in_are_listed(user, new_user):
+def test_users_lists_all_accounts_that_can_log_in(user, new_user):
     other = new_user(shell="/usr/sbin/nologin")
     damaged = new_user()
     made = user.enroll(backup_codes=3)

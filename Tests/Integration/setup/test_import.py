@@ -1,4 +1,4 @@
-"""`twofactor import`: real files of real programs, and logins with the codes of the same keys."""
+"""`twofactor import`: real files of real programs, and logins with the imported codes."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def theirs(harness):
     return harness
 
 
-def test_what_google_authenticator_made_and_used_goes_on_here(user, theirs, service):
+def test_a_google_authenticator_file_keeps_its_used_codes(user, theirs, service):
     path = google(user, "-t", "-d", "-r", "3", "-R", "30", "-w", "17", "-e", "5")
     app, scratch_codes = app_of(path), re.findall(r"^\d{8}$", path.read_text(), re.MULTILINE)
     used = [app.code_at(START), app.code_at(START, 2), scratch_codes[1]]
@@ -50,7 +50,7 @@ def test_what_google_authenticator_made_and_used_goes_on_here(user, theirs, serv
     assert user.status()["backup_codes_left"] == 0
 
 
-def test_a_counter_of_google_authenticator_goes_on_where_it_was(user, theirs, service):
+def test_a_google_authenticator_counter_continues(user, theirs, service):
     path = google(user, "-c", "-r", "9", "-R", "30", "-w", "5", "-e", "1")
     app = app_of(path)
     assert theirs.log_in("google", user.name, app.code_for_counter(3)).result == ACCEPTED
@@ -65,7 +65,7 @@ def test_a_counter_of_google_authenticator_goes_on_where_it_was(user, theirs, se
 FORCED = ("--force", "--yes")
 
 
-def test_what_was_used_here_is_not_good_again_by_another_import(user, theirs, service):
+def test_importing_again_makes_no_used_code_valid(user, theirs, service):
     path = google_file(user, '" TOTP_AUTH', "12345678", "87654321")
     bring_in(user, str(path), at=START)
     name = service()
@@ -80,7 +80,7 @@ def test_what_was_used_here_is_not_good_again_by_another_import(user, theirs, se
         assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
 
 
-def test_a_counter_does_not_go_back_by_another_import(user, theirs, service):
+def test_importing_again_does_not_decrease_a_counter(user, theirs, service):
     path = google_file(user, '" HOTP_COUNTER 1')
     bring_in(user, str(path))
     name = service()
@@ -90,7 +90,7 @@ def test_a_counter_does_not_go_back_by_another_import(user, theirs, service):
     assert theirs.log_in(name, user.name, APP.code_for_counter(5)).result == ACCEPTED
 
 
-def test_another_import_ends_what_a_clock_that_was_wrong_used_up(user, theirs, service):
+def test_importing_again_resets_codes_used_by_a_wrong_clock(user, theirs, service):
     path = google_file(user, '" TOTP_AUTH')
     bring_in(user, str(path), at=START)
     name, later = service(), START + 86400
@@ -101,8 +101,8 @@ def test_another_import_ends_what_a_clock_that_was_wrong_used_up(user, theirs, s
     assert theirs.log_in(name, user.name, APP.code_at(soon), at=soon).result == ACCEPTED
 
 
-# What is typed one after the other at START with a window of one step, and what becomes of it there and here. Where
-# the two differ, it is because a code of an earlier step than one that was used is never good here.
+# The replies at START with a window of one time step, and the results of google-authenticator and twofactor. They
+# differ because twofactor rejects a code of an earlier time step than a used one.
 SCENARIO = [
     ("the code of now", lambda: APP.code_at(START), ACCEPTED, ACCEPTED),
     ("the same again", lambda: APP.code_at(START), DENIED, DENIED),
@@ -118,7 +118,7 @@ SCENARIO = [
 ]
 
 
-def test_the_same_codes_have_the_same_fate_as_with_google_authenticator(user, theirs, service):
+def test_codes_have_the_same_results_as_with_google_authenticator(user, theirs, service):
     path = google_file(user, '" WINDOW_SIZE 3', '" DISALLOW_REUSE', '" TOTP_AUTH', "12345678", "87654321")
     bring_in(user, str(path), at=START)
     name = service()
@@ -128,10 +128,10 @@ def test_the_same_codes_have_the_same_fate_as_with_google_authenticator(user, th
 
 
 @pytest.mark.parametrize("seconds", [30, 60])
-def test_what_a_real_login_through_pam_oath_used_is_used(user, theirs, service, users_file, seconds):
+def test_a_code_used_by_pam_oath_stays_used(user, theirs, service, users_file, seconds):
     app = Authenticator(KEY, period=seconds)
     path = users_file(f"HOTP/T{seconds} {user.name} - {KEY.hex()}")
-    # Three steps late: within the window that pam_oath has here.
+    # Three steps late: within the window of pam_oath here.
     used = app.code_at(START, -3)
     assert theirs.log_in("oath", user.name, used, at=START).result == ACCEPTED
     assert used in path.read_text()
@@ -145,7 +145,7 @@ def test_what_a_real_login_through_pam_oath_used_is_used(user, theirs, service, 
         assert theirs.log_in(name, user.name, app.code_at(START, steps), at=START + 2).result == result, steps
 
 
-def test_what_pam_oath_used_of_a_counter_is_used(user, theirs, service, users_file):
+def test_a_counter_used_by_pam_oath_stays_used(user, theirs, service, users_file):
     path = users_file(f"HOTP {user.name} - {KEY.hex()} 4")
     for counter in (4, 7):
         assert theirs.log_in("oath", user.name, APP.code_for_counter(counter)).result == ACCEPTED
@@ -156,7 +156,7 @@ def test_what_pam_oath_used_of_a_counter_is_used(user, theirs, service, users_fi
     assert theirs.log_in(name, user.name, APP.code_for_counter(8)).result == ACCEPTED
 
 
-def test_each_of_several_tokens_goes_on_where_it_was(user, theirs, service, users_file):
+def test_each_of_several_tokens_continues(user, theirs, service, users_file):
     token = Authenticator(KEY[::-1])
     path = users_file(f"HOTP {user.name} - {token.secret.hex()} 2", f"HOTP/T30 {user.name} - {KEY.hex()}")
     used = [token.code_for_counter(3), APP.code_at(START, 1), token.code_for_counter(5)]
@@ -171,7 +171,7 @@ def test_each_of_several_tokens_goes_on_where_it_was(user, theirs, service, user
         assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
 
 
-def test_a_whole_users_file_comes_in_with_a_report(new_user, theirs, service, users_file):
+def test_a_complete_users_file_is_imported_with_a_report(new_user, theirs, service, users_file):
     good, two, seven, secret, enrolled = (new_user() for _ in range(5))
     enrolled.enroll()
     path = users_file(
@@ -231,9 +231,9 @@ def test_a_uri_of_an_app_is_imported(user, harness, service):
 
 
 @pytest.mark.parametrize("kind", ["-t -d", "-c"])
-def test_a_uri_of_google_authenticator_itself_is_imported(user, harness, service, kind):
+def test_a_uri_of_google_authenticator_is_imported(user, harness, service, kind):
     program = f"google-authenticator --force {kind} -u -w 3 --issuer='Big Corp' --qr-mode=ansi"
-    # It asks for a code of the app, and -1 is none.
+    # The program asks for a code; -1 skips the question.
     shown = run("runuser", "-l", user.name, "-c", program, input="-1\n", status=None).stdout
     path = user.home / ".google_authenticator"
     answer = bring_in(user, answers=unquote(re.search(r"otpauth\S+", shown)[0]) + "\n")
@@ -258,7 +258,7 @@ def test_a_uri_of_pyotp_is_imported(user, harness, service, digits, digest):
         assert harness.log_in(name, user.name, code, at=START).result == ACCEPTED
 
 
-def test_several_uris_are_several_devices_and_labels_can_be_given(user):
+def test_several_uris_become_several_devices(user):
     text = f"# two\notpauth://totp/x?secret={BASE32}\n\notpauth://hotp/y?secret={BASE32}AAAA&counter=9\n"
     answer = bring_in(user, "--from", "uri", "--name", "key", "--issuer", "I", "--account", "a", answers=text)
     assert answer["uri"] == f"otpauth://totp/I:a?secret={BASE32}&issuer=I"
@@ -267,13 +267,13 @@ def test_several_uris_are_several_devices_and_labels_can_be_given(user):
     assert [device["type"] for device in user.status()["devices"]] == ["totp", "hotp"]
 
 
-def test_what_enable_and_show_write_is_read_again(user, new_user):
+def test_a_uri_of_enable_is_imported(user, new_user):
     made = new_user().enroll("--algorithm", "sha512", "--digits", "8", "--issuer", "A & B")
     answer = bring_in(user, "--account", made.user, answers=made.uri)
     assert answer["uri"] == made.uri
 
 
-def test_a_user_imports_for_the_password(user, harness, service):
+def test_a_user_imports_with_the_password(user, harness, service):
     path = google_file(user, '" TOTP_AUTH', "12345678")
     user.twofactor("import", str(path), answers="wrong\n", status=REFUSED)
     assert not user.status()["enabled"]
@@ -288,7 +288,7 @@ def test_a_user_imports_for_the_password(user, harness, service):
     assert user.status()["backup_codes_left"] == 0
 
 
-def test_backup_codes_are_made_beside_scratch_codes_where_they_are_wanted(user, harness, service):
+def test_backup_codes_are_created_beside_scratch_codes_on_request(user, harness, service):
     path = google_file(user, '" TOTP_AUTH', "12345678")
     kept = user.home / "codes"
     answer = bring_in(user, "--backup-codes", "2", str(path))
@@ -309,7 +309,7 @@ def test_backup_codes_are_made_beside_scratch_codes_where_they_are_wanted(user, 
     assert user.status()["backup_codes_left"] == 3
 
 
-def test_a_clock_that_was_ahead_is_warned_about(user, harness, service):
+def test_a_clock_that_was_ahead_causes_a_warning(user, harness, service):
     ahead = int(START) // 30 + 100
     path = google_file(user, '" TOTP_AUTH', f'" DISALLOW_REUSE {ahead}', '" TIME_SKEW 100')
     done = twofactor("import", "--user", user.name, str(path), at=START)

@@ -1,4 +1,4 @@
-"""`twofactor import` where something is wrong: texts, files, links, pipes, and people who give up."""
+"""Failures of `twofactor import`: texts, files, symlinks, pipes, and canceled imports."""
 
 import json
 import os
@@ -35,7 +35,7 @@ ACCEPTED = Result.SUCCESS
         ("x", ("--all",), USAGE, "--user"),
     ],
 )
-def test_what_cannot_be_used_is_refused_and_changes_nothing(user, text, options, ended, words):
+def test_an_unusable_text_changes_nothing(user, text, options, ended, words):
     done = twofactor("import", "--user", user.name, *options, answers=text, status=ended)
     assert words in done.stderr, done.stderr
     asked = twofactor("import", "--user", user.name, "--json", *options, answers=text, status=ended)
@@ -43,7 +43,7 @@ def test_what_cannot_be_used_is_refused_and_changes_nothing(user, text, options,
     assert BASE32 not in done.stderr and not (user.home / ".twofactor").exists()
 
 
-def test_files_that_are_not_there_or_closed(user, new_user):
+def test_missing_and_unreadable_files_are_rejected(user, new_user):
     twofactor("import", "--user", user.name, "/nowhere", status=NO_FILE)
     twofactor("import", "--user", "nobody-here", "/nowhere", status=NO_ACCOUNT)
     twofactor("import", "--user", user.name, "/etc", status=UNUSABLE)
@@ -52,7 +52,7 @@ def test_files_that_are_not_there_or_closed(user, new_user):
     user.twofactor("import", "/etc/shadow", status=NOT_PERMITTED)
 
 
-def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_user, users_file, tmp_path):
+def test_root_opens_files_that_a_user_may_have_chosen_as_the_user(user, new_user, users_file, tmp_path):
     """A file that the user can have chosen is opened with the user's rights alone."""
     victim = new_user()
     path = google_file(victim, '" TOTP_AUTH')
@@ -62,7 +62,7 @@ def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_user
         twofactor("import", "--user", user.name, str(name), status=NOT_PERMITTED)
         assert not (user.home / ".twofactor").exists()
     link.unlink()
-    # A link to root's own file, and root's file in a directory of the user's.
+    # A symlink to a file of root, and a file of root in a directory of the user.
     mine = users_file(f"HOTP {user.name} - {KEY.hex()}")
     link.symlink_to(mine)
     twofactor("import", "--user", user.name, str(link), status=NOT_PERMITTED)
@@ -74,7 +74,7 @@ def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_user
     twofactor("import", "--all", str(planted), status=NOT_PERMITTED)
     mine.chmod(0o622)
     twofactor("import", "--all", str(mine), status=NOT_PERMITTED)
-    # In a directory where everybody may put something, only what is root's; elsewhere what root gave the user, too.
+    # In a shared directory root reads only files of root; in a private one, also those of the user.
     shared, private = tmp_path / "shared", tmp_path / "private"
     for folder, mode in ((shared, 0o1777), (private, 0o700)):
         folder.mkdir()
@@ -91,11 +91,11 @@ def test_root_reads_a_users_file_of_root_and_nothing_else_as_root(user, new_user
         twofactor("import", "--force", "--user", user.name, str(other), status=NOT_PERMITTED)
         other.unlink()
     twofactor("disable", "--user", user.name)
-    # Standard input was opened by root on purpose.
+    # Root opened standard input on purpose.
     twofactor("import", "--user", user.name, answers=planted.read_bytes())
 
 
-def test_of_two_imports_at_once_one_is_made(user):
+def test_one_of_two_imports_at_once_succeeds(user):
     path = google_file(user, '" TOTP_AUTH', *(str(code) for code in range(12345678, 12345686)))
     line = [COMMAND, "import", "--user", user.name, path]
     both = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, umask=0) for _ in range(2)]
@@ -104,23 +104,23 @@ def test_of_two_imports_at_once_one_is_made(user):
     assert (user.home / ".twofactor/credential").stat().st_mode == 0o100600
 
 
-def test_a_pipe_of_the_users_keeps_no_root_waiting(user):
+def test_a_pipe_of_a_user_does_not_block_root(user):
     pipe = user.home / "pipe"
     os.mkfifo(pipe)
     os.chown(pipe, user.uid, user.gid)
-    # Somebody has it open to write, and writes nothing.
+    # The pipe has a writer that writes nothing.
     writer = os.open(pipe, os.O_RDWR)
     done = twofactor("import", "--user", user.name, str(pipe), status=None)
     os.close(writer)
     assert done.returncode == UNUSABLE and "not a regular file" in done.stderr
 
 
-def test_a_user_may_hand_over_what_another_program_writes(user):
+def test_a_user_imports_from_a_pipe(user):
     line = f"printf '%s\\n' '{user.password}' | {COMMAND} import <(printf 'otpauth://totp/x?secret={BASE32}')"
     run("runuser", "-u", user.name, "--", "bash", "-c", line)
 
 
-def test_what_is_typed_at_a_terminal_is_not_seen(user):
+def test_input_at_a_terminal_is_not_echoed(user):
     screen = Screen(user, "import", rows=40)
     screen.expect("Password: ").type(user.password)
     screen.expect("otpauth URI, or the first line of the file: ").type(f"otpauth://totp/x?secret={BASE32}")
@@ -131,7 +131,7 @@ def test_what_is_typed_at_a_terminal_is_not_seen(user):
 
 
 @pytest.mark.parametrize(("key", "ended"), [("\x03", 130), ("\x04", REFUSED)])
-def test_giving_up_changes_nothing(user, key, ended):
+def test_canceling_changes_nothing(user, key, ended):
     path = google_file(user, '" TOTP_AUTH')
     questions = [("Password: ", user.password), ("[y/N] ", None)]
     for asked in range(len(questions)):
@@ -144,7 +144,7 @@ def test_giving_up_changes_nothing(user, key, ended):
         assert not (user.home / ".twofactor").exists() and not (user.home / "kept").exists()
 
 
-def test_directories_outside_the_homes_are_used_and_homes_are_entered_by_their_owners(
+def test_an_import_outside_the_homes_still_reads_files_as_their_owners(
     user, new_user, users_file, host_configuration, service
 ):
     host_configuration("directory = /var/lib/imported/%u")
@@ -160,7 +160,7 @@ def test_directories_outside_the_homes_are_used_and_homes_are_entered_by_their_o
     assert victim.log_in(name, APP.code_for_counter(0)).result == ACCEPTED
 
 
-def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tmp_path):
+def test_the_user_is_notified_of_an_import(user, users_file, host_configuration, tmp_path):
     tmp_path.chmod(0o777)
     for folder in list(tmp_path.parents)[:-1]:
         folder.chmod(folder.stat().st_mode | 0o011)
@@ -183,7 +183,7 @@ def test_everybody_is_told_of_an_import(user, users_file, host_configuration, tm
         ("read", "EINTR", DONE),
     ],
 )
-def test_a_file_that_cannot_be_read_changes_nothing(user, call, error, ended):
+def test_an_unreadable_file_changes_nothing(user, call, error, ended):
     made = user.enroll()
     before = made.credential.read_bytes(), made.state.read_bytes()
     path = google_file(user, '" TOTP_AUTH')
@@ -196,10 +196,10 @@ def test_a_file_that_cannot_be_read_changes_nothing(user, call, error, ended):
     assert ((made.credential.read_bytes(), made.state.read_bytes()) == before) == (ended != DONE)
 
 
-def test_an_import_of_all_that_was_killed_is_taken_up_again(new_user, users_file):
+def test_a_killed_import_of_all_accounts_can_be_repeated(new_user, users_file):
     users = [new_user() for _ in range(4)]
     path = users_file(*(f"HOTP {user.name} - {KEY.hex()}" for user in users))
-    # At the second line of the report; what the processes of the accounts write is not traced.
+    # At the second line of the report; only the parent process is traced.
     kill = ("-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=2")
     killed = run("strace", "-o", "/dev/null", *kill, COMMAND, "import", "--all", path, status=None)
     assert killed.returncode != DONE

@@ -1,4 +1,4 @@
-"""Every way to stop `twofactor` at every question that it asks, and what is left then."""
+"""Every way to stop `twofactor` at every question, and the files and the terminal afterwards."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PASSWORD, CODE, NEW_CODE, STORED = "Password: ", "Current code, or a backup code
 
 @dataclass(frozen=True)
 class Question:
-    """One of the questions of a command."""
+    """A question of a command."""
 
     command: str
     questions: tuple[str, ...]
@@ -82,12 +82,12 @@ class Sitting:
         self.screen.expect(self.question.text)
 
     def answer(self, text: str) -> None:
-        """Waits for a question, and gives the right answer."""
+        """Waits for a question, and gives the correct answer."""
         self.screen.expect(text)
         self.give(text)
 
     def give(self, text: str) -> None:
-        """Gives the right answer to a question that was asked."""
+        """Gives the correct answer to the current question."""
         if text == PASSWORD:
             self.screen.type(self.user.password)
         elif text == STORED:
@@ -99,7 +99,7 @@ class Sitting:
             self.screen.type(self.codes.pop(0))
 
     def files(self) -> dict[str, bytes]:
-        """What there is in the home of the command's; but for the state, which a code that was used up is in."""
+        """The files of the command in the home; without the state, which records used codes."""
         names = [".twofactor/credential", "qr.png", "codes"]
         return {name: (self.user.home / name).read_bytes() for name in names if (self.user.home / name).exists()}
 
@@ -123,7 +123,7 @@ KEYS = {"c": signal.SIGINT, "\\": signal.SIGQUIT}
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=name)
-def test_keys_that_stop_a_program_restore_the_terminal_and_change_nothing(user, question):
+def test_interrupt_keys_restore_the_terminal_and_change_nothing(user, question):
     sitting = Sitting(user, question)
     for key, number in KEYS.items():
         screen = sitting.sit_down()
@@ -143,7 +143,7 @@ def test_the_end_of_the_input_changes_nothing(user, question):
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=name)
-def test_signals_from_elsewhere_take_everything_back(user, question):
+def test_signals_undo_everything(user, question):
     sitting = Sitting(user, question)
     for number in (signal.SIGTERM, signal.SIGHUP):
         screen = sitting.sit_down()
@@ -153,7 +153,7 @@ def test_signals_from_elsewhere_take_everything_back(user, question):
 
 
 @pytest.mark.parametrize("question", QUESTIONS[:3], ids=name)
-def test_a_signal_that_the_caller_ignores_is_ignored(user, question):
+def test_an_ignored_signal_stays_ignored(user, question):
     sitting = Sitting(user, question)
     screen = sitting.sit_down("trap '' INT TSTP HUP; {}; echo status $?; echo the end")
     screen.terminal.sendintr()
@@ -166,7 +166,7 @@ def test_a_signal_that_the_caller_ignores_is_ignored(user, question):
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=name)
-def test_a_terminal_that_is_closed_changes_nothing(user, question):
+def test_a_closed_terminal_changes_nothing(user, question):
     sitting = Sitting(user, question)
     screen = sitting.sit_down("exec {}")
     process = screen.process("twofactor")
@@ -186,10 +186,10 @@ def is_running(process: int) -> bool:
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=name)
-def test_a_command_that_is_stopped_gives_the_terminal_back_and_asks_again_when_it_goes_on(user, question):
+def test_a_stopped_command_restores_the_terminal_and_asks_again_when_it_continues(user, question):
     sitting = Sitting(user, question)
     environment = "TERM=xterm LC_ALL=C.UTF-8 PS1=ready\\>"
-    # Wide enough for the shell not to break the lines that are typed at it.
+    # Wide enough that the shell does not break the typed lines.
     screen = sitting.screen = Screen(
         user, "--norc", "-i", program="bash", rows=40, columns=140, environment=environment
     )
@@ -212,7 +212,7 @@ def test_a_command_that_is_stopped_gives_the_terminal_back_and_asks_again_when_i
 
 
 @pytest.mark.parametrize("question", [question for question in QUESTIONS if NEW_CODE not in question.before], ids=name)
-def test_the_end_of_lines_from_a_program_changes_nothing(user, question):
+def test_the_end_of_scripted_input_changes_nothing(user, question):
     sitting = Sitting(user, question)
     answers = {PASSWORD: user.password, CODE: sitting.codes[0] if sitting.codes else ""}
     done = run(
@@ -224,7 +224,7 @@ def test_the_end_of_lines_from_a_program_changes_nothing(user, question):
     sitting.nothing_happened()
 
 
-def test_a_page_does_not_cover_the_shell_of_a_command_in_the_background(user):
+def test_a_command_in_the_background_does_not_cover_the_shell(user):
     sitting = Sitting(user, QUESTIONS[1])
     environment = "TERM=xterm LC_ALL=C.UTF-8 PS1=ready\\>"
     options = {"program": "bash", "rows": 40, "columns": 140, "environment": environment}
@@ -242,7 +242,7 @@ def test_a_page_does_not_cover_the_shell_of_a_command_in_the_background(user):
 
 
 @pytest.mark.parametrize("key", [*KEYS, "d"])
-def test_keys_that_stop_a_trial_of_a_service_restore_the_terminal(user, key):
+def test_interrupt_keys_at_a_test_of_a_service_restore_the_terminal(user, key):
     line = f"trap : INT QUIT; twofactor test --service twofactor --user {user.name}; echo status $?; stty -a; echo end"
     screen = Screen(Account("root", ""), "-c", line, program="bash").expect("assword: ")
     screen.terminal.sendcontrol(key)

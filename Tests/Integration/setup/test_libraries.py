@@ -1,4 +1,4 @@
-"""The setup command where a library is missing that it loads by itself, when it comes to that."""
+"""The setup command without the libraries that it loads on demand."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ LIBRARIES = dict(
 
 
 def without(library: str, *line: str, answers: str = "") -> subprocess.CompletedProcess:
-    """Runs a command line where the file of the library is no library."""
+    """Runs a command with the library replaced by an empty file."""
     hidden = f"mount --bind /dev/null {LIBRARIES[library]} && exec {shlex.join(line)}"
     return run("unshare", "--mount", "sh", "-c", hidden, input=answers, status=None)
 
@@ -32,14 +32,14 @@ def is_enrolled(user) -> bool:
     return (user.home / ".twofactor").exists()
 
 
-def test_without_libqrencode_the_key_is_there_to_be_typed(user, enable):
+def test_without_libqrencode_the_key_is_printed(user, enable):
     done = without("libqrencode.so.4", *map(str, enable))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Type the key into an app" in done.stdout and "URI: otpauth://totp/" in done.stdout
     assert is_enrolled(user)
 
 
-def test_without_libqrencode_a_qr_code_in_a_file_is_refused(user, enable):
+def test_without_libqrencode_a_qr_code_in_a_file_is_an_error(user, enable):
     done = without("libqrencode.so.4", *map(str, enable), "--qr-file", "/tmp/code.png")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == (
@@ -48,23 +48,23 @@ def test_without_libqrencode_a_qr_code_in_a_file_is_refused(user, enable):
     assert not is_enrolled(user)
 
 
-def test_without_libcrypt_nothing_is_switched_on(user, enable):
+def test_without_libcrypt_nothing_is_enabled(user, enable):
     done = without("libcrypt.so.1", *map(str, enable))
     assert done.returncode == 78
     assert "twofactor: this system cannot hash with yescrypt\n" in done.stderr
     assert not is_enrolled(user)
 
 
-def test_without_libcrypt_it_goes_without_backup_codes(user, enable):
+def test_without_libcrypt_enabling_without_backup_codes_works(user, enable):
     assert without("libcrypt.so.1", *map(str, enable), "--backup-codes", "0").returncode == 0
     assert is_enrolled(user)
 
 
-def test_without_libpam_no_password_is_taken_for_right(user):
+def test_without_libpam_no_password_is_accepted(user):
     line = ["runuser", "-u", user.name, "--", str(COMMAND), "enable", "--no-confirm", "--yes"]
     done = run(*line, input=f"{user.password}\n", status=None)
     assert is_enrolled(user)
-    # runuser needs libpam itself.
+    # runuser itself needs libpam.
     line = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", str(COMMAND), "show", "--json"]
     done = without("libpam.so.0", *line, answers=f"{user.password}\n")
     assert (done.returncode, done.stdout) == (78, "")
@@ -81,7 +81,7 @@ int pam_sm_acct_mgmt(pam_handle_t *handle, int flags, int count, const char **ar
 """
 
 
-def test_a_module_that_names_no_libpam_finds_the_one_that_was_loaded(user, tmp_path):
+def test_a_module_that_does_not_link_libpam_works(user, tmp_path):
     source, module, service = tmp_path / "module.c", tmp_path / "pam_bare.so", Path("/etc/pam.d/bare")
     source.write_text(MODULE)
     run("gcc", "-shared", "-fPIC", "-o", module, source)

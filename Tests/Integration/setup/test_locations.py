@@ -1,4 +1,4 @@
-"""Where `twofactor` writes, and with whose rights."""
+"""The locations of files, and the rights that `twofactor` uses there."""
 
 import json
 import os
@@ -20,14 +20,14 @@ PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
 
 @pytest.fixture
 def outside(host_configuration):
-    """A host that keeps enrolments outside the homes."""
+    """A host with its enrollments outside the homes."""
     host_configuration("directory = /var/lib/twofactor-of-tests/%u")
     path = Path("/var/lib/twofactor-of-tests")
     yield path
     run("rm", "-rf", path)
 
 
-def test_the_directory_outside_the_homes_is_made_with_what_is_above_it(user, outside, harness, service):
+def test_the_directory_outside_the_homes_is_created_with_its_parents(user, outside, harness, service):
     assert not outside.exists()
     assert twofactor_json("status", "--user", user.name)["enabled"] is False
     done = twofactor(*PROVISION, "--user", user.name)
@@ -39,7 +39,7 @@ def test_the_directory_outside_the_homes_is_made_with_what_is_above_it(user, out
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["made", "missing"])
-def test_a_user_is_asked_nothing_where_only_root_may_enrol(user, outside, is_there):
+def test_a_user_is_asked_nothing_if_only_root_can_enroll(user, outside, is_there):
     if is_there:
         outside.mkdir(mode=0o755)
     for line in (("enable",), ("enable", "--force"), ("import", "-")):
@@ -52,7 +52,7 @@ def test_a_user_is_asked_nothing_where_only_root_may_enrol(user, outside, is_the
 
 
 @pytest.mark.parametrize("line", [("enable",), (*PROVISION,)])
-def test_nothing_is_asked_in_a_home_that_cannot_be_written(user, line):
+def test_a_user_is_asked_nothing_if_the_home_is_read_only(user, line):
     user.home.chmod(0o555)
     done = user.twofactor(*line, answers=user.password + "\n", status=NOT_PERMITTED)
     assert done.stdout == ""
@@ -60,11 +60,11 @@ def test_nothing_is_asked_in_a_home_that_cannot_be_written(user, line):
 
 
 @pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
-def test_files_for_the_user_are_the_users_where_root_keeps_the_enrolments(user, outside, option):
+def test_files_for_the_user_belong_to_the_user_if_root_keeps_the_enrollments(user, outside, option):
     path = user.home / "kept.svg"
     twofactor(*PROVISION, "--user", user.name, option, str(path))
     assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode) == (user.uid, user.gid, 0o100600)
-    # Replaced by force, and taken back where the change cannot be made.
+    # Replaced with force, and restored if the change fails.
     before = path.read_bytes()
     twofactor(*PROVISION, "--user", user.name, "--force", option, str(path))
     assert path.read_bytes() != before and path.stat().st_uid == user.uid
@@ -87,7 +87,7 @@ def test_files_for_the_user_are_the_users_where_root_keeps_the_enrolments(user, 
         "import --backup-codes 1 --backup-codes-file",
     ],
 )
-def test_a_file_that_is_there_is_refused_before_anything_is_asked(user, line):
+def test_an_existing_file_is_rejected_before_any_question(user, line):
     path = user.home / "kept.svg"
     path.write_text("mine")
     if not line.startswith(("enable", "import")):
@@ -99,7 +99,7 @@ def test_a_file_that_is_there_is_refused_before_anything_is_asked(user, line):
 
 @pytest.mark.parametrize("option", ["--backup-codes-file", "--qr-file"])
 @pytest.mark.parametrize("is_outside", [True, False], ids=["outside", "at home"])
-def test_nothing_of_roots_is_written_through_a_link_of_the_user(user, option, is_outside, request):
+def test_root_follows_no_symlink_of_the_user(user, option, is_outside, request):
     if is_outside:
         request.getfixturevalue("outside")
     target = Path("/etc/target.svg")
@@ -116,7 +116,7 @@ def test_nothing_of_roots_is_written_through_a_link_of_the_user(user, option, is
     assert twofactor_json("status", "--user", user.name)["enabled"] is False
 
 
-def test_a_folder_that_a_group_of_the_user_may_write_is_good_enough(user, outside):
+def test_a_folder_that_a_group_of_the_user_can_write_is_accepted(user, outside):
     run("groupadd", "writers")
     run("usermod", "-aG", "writers", user.name)
     folder = Path("/srv/kept")
@@ -135,13 +135,13 @@ def test_a_folder_that_a_group_of_the_user_may_write_is_good_enough(user, outsid
     ("path", "status"),
     [("missing/codes", NO_FILE), ("/proc/codes", NO_FILE), ("/codes", NOT_PERMITTED), ("", NO_FILE), (".", REFUSED)],
 )
-def test_a_file_that_cannot_be_made_stops_everything(user, path, status):
+def test_a_file_that_cannot_be_created_stops_the_command(user, path, status):
     done = twofactor(*PROVISION, "--user", user.name, "--backup-codes-file", path, status=status)
     assert list(json.loads(done.stderr)) == ["error", "hint"]
     assert not (user.home / ".twofactor").exists()
 
 
-def test_a_home_that_is_read_only_is_an_error_of_the_disk(user):
+def test_a_read_only_home_is_an_io_error(user):
     run("mount", "--bind", user.home, user.home)
     try:
         run("mount", "-o", "remount,bind,ro", user.home)
@@ -151,7 +151,7 @@ def test_a_home_that_is_read_only_is_an_error_of_the_disk(user):
         run("umount", user.home)
 
 
-def test_a_full_disk_keeps_neither_the_file_nor_half_an_enrolment(user):
+def test_a_full_disk_leaves_no_partial_file_or_enrollment(user):
     small = user.home / "small"
     small.mkdir()
     size = f"size=16k,mode=755,uid={user.uid},gid={user.gid}"
@@ -167,8 +167,8 @@ def test_a_full_disk_keeps_neither_the_file_nor_half_an_enrolment(user):
         run("umount", small)
 
 
-def test_a_service_file_that_cannot_be_read_is_no_service(user):
-    # libpam would take the service `other` instead, whatever that one does.
+def test_an_unreadable_service_file_is_not_replaced_by_another_service(user):
+    # libpam would fall back to the service `other`.
     service = Path("/etc/pam.d/twofactor")
     service.chmod(0o600)
     try:
@@ -210,7 +210,7 @@ def test_root_by_sudo_and_su_acts_for_root_and_says_so(user, through):
     assert not enrolled.exists() and not (user.home / ".twofactor").exists()
 
 
-def test_su_to_another_account_acts_for_that_one(user, new_user):
+def test_su_to_another_account_acts_for_that_account(user, new_user):
     other = new_user(password=user.password)
     line = ["su", "-p", other.name, "-c", f"{COMMAND} status --json"]
     done = run(*line, environment={"HOME": str(user.home)}, status=None)
@@ -218,7 +218,7 @@ def test_su_to_another_account_acts_for_that_one(user, new_user):
 
 
 @pytest.mark.parametrize("home", [None, "", "relative", "/nonexistent", "/root", "other"])
-def test_an_enrolment_goes_to_the_accounts_own_home_whatever_the_environment_says(user, new_user, home):
+def test_an_enrollment_is_stored_in_the_home_of_the_account(user, new_user, home):
     other = new_user()
     environment = {} if home is None else {"HOME": str(other.home) if home == "other" else home}
     done = twofactor(*PROVISION, "--user", user.name, environment=environment)
@@ -232,7 +232,7 @@ UNUSUAL = ["dotted.name", "with-dash", "machine$", "zoë", "user@example.org", "
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
-def test_accounts_with_unusual_names_enrol_at_a_terminal_and_log_in(harness, service, password, name):
+def test_accounts_with_unusual_names_enroll_at_a_terminal_and_log_in(harness, service, password, name):
     run("useradd", "--badname", "-m", "-s", "/bin/sh", name)
     try:
         run("chpasswd", "-c", "SHA512", "-s", "1000", input=f"{name}:{password}")
@@ -249,10 +249,10 @@ def test_accounts_with_unusual_names_enrol_at_a_terminal_and_log_in(harness, ser
         run("userdel", "--remove", name)
 
 
-def test_a_login_in_the_middle_of_each_subcommand_is_not_in_its_way(user, harness, service):
+def test_a_login_during_a_subcommand_does_not_disturb_it(user, harness, service):
     made = user.enroll(backup_codes=3)
     name = service()
-    # While the question for the code of a new device is open, somebody logs in.
+    # A login happens while the question for the code of a new device is open.
     screen = Screen(user, "device", "add", "tablet").expect("backup code: ").type(made.backup_codes[0])
     screen.expect("Code from the app: ")
     assert harness.log_in(name, user.name, made.backup_codes[1]).result == 0
@@ -261,14 +261,14 @@ def test_a_login_in_the_middle_of_each_subcommand_is_not_in_its_way(user, harnes
     key = Authenticator.from_base32(re.search("secret=([A-Z2-7]+)", screen.uri)[1])
     screen.type(key.code_at(time.time()))
     assert screen.ends() == DONE
-    # What the login used up stays used up, and both devices log in.
+    # Codes that the login used stay used, and both devices log in.
     assert harness.log_in(name, user.name, code).result != 0
     assert harness.log_in(name, user.name, made.backup_codes[1]).result != 0
     assert harness.log_in(name, user.name, key.code_at(time.time(), steps=1)).result == 0
     assert user.status()["backup_codes_left"] == 1
 
 
-def test_two_people_at_the_same_enrolment_leave_one_of_the_two(user):
+def test_of_two_people_who_enroll_the_same_account_one_succeeds(user):
     screens = [Screen(user, "enable").expect("Password: ").type(user.password) for _ in range(2)]
     for screen in screens:
         screen.expect("Code from the app: ")

@@ -1,4 +1,4 @@
-"""Who is told of a change, by what program, and what comes of a program that fails."""
+"""Notifications of changes: recipient, program, and failures of the program."""
 
 import json
 import re
@@ -15,7 +15,7 @@ PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
 
 @pytest.fixture
 def program(tmp_path):
-    """Makes a program that everybody may run, and a folder that it may write to."""
+    """Writes a program that every user can run, and a folder that it can write to."""
     for folder in (tmp_path, *tmp_path.parents):
         folder.chmod(folder.stat().st_mode | 0o055)
     (tmp_path / "mails").mkdir()
@@ -31,7 +31,7 @@ def program(tmp_path):
     return make
 
 
-def test_the_user_is_told_of_every_change(user, host_configuration, program):
+def test_the_user_is_notified_of_every_change(user, host_configuration, program):
     sendmail = program('{ id -un; echo "$@"; env; cat; } > MAILS/$(date +%s%N)\n')
     host_configuration(f"notify = {sendmail}", "require_password = no")
     made = json.loads(user.twofactor(*PROVISION).stdout)
@@ -62,7 +62,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize("text", FAILING, ids=FAILING.values())
-def test_a_program_that_fails_is_warned_about_and_the_change_stands(user, host_configuration, program, text):
+def test_a_program_that_fails_causes_a_warning_and_the_change_stands(user, host_configuration, program, text):
     sendmail = program(text)
     host_configuration(f"notify = {sendmail}", "require_password = no")
     done = user.twofactor(*PROVISION, status=None)
@@ -74,14 +74,14 @@ def test_a_program_that_fails_is_warned_about_and_the_change_stands(user, host_c
 @pytest.mark.parametrize(
     ("path", "words"), [("/nonexistent", "no such file or directory"), ("/etc/passwd", "permission denied")]
 )
-def test_a_program_that_cannot_be_run_is_warned_about(user, host_configuration, path, words):
+def test_a_program_that_cannot_be_run_causes_a_warning(user, host_configuration, path, words):
     host_configuration(f"notify = {path}", "require_password = no")
     done = user.twofactor(*PROVISION, status=None)
     warning = f"twofactor: the change is made, but the notification failed: {path}: {words}\n"
     assert (done.returncode, done.stderr) == (0, warning)
 
 
-def test_a_program_that_does_not_end_is_ended_and_warned_about(user, host_configuration, program):
+def test_a_program_that_times_out_is_killed_and_causes_a_warning(user, host_configuration, program):
     sendmail = program("echo $$ > MAILS/process\nexec sleep 1000\n")
     host_configuration(f"notify = {sendmail}", "require_password = no")
     done = user.twofactor(*PROVISION, status=None)
@@ -93,7 +93,7 @@ def test_a_program_that_does_not_end_is_ended_and_warned_about(user, host_config
 
 
 @pytest.mark.parametrize("is_outside", [False, True], ids=["at home", "outside"])
-def test_the_program_runs_as_the_user_also_for_root(user, host_configuration, program, is_outside):
+def test_the_program_runs_as_the_user_even_for_root(user, host_configuration, program, is_outside):
     sendmail = program("{ id -u; id -G; id -ru; } > MAILS/who\ncat > /dev/null\n")
     outside = ["directory = /var/lib/notified/%u"] if is_outside else []
     host_configuration(f"notify = {sendmail}", *outside)
@@ -102,7 +102,7 @@ def test_the_program_runs_as_the_user_also_for_root(user, host_configuration, pr
     twofactor("disable", "--user", user.name)
 
 
-def test_nothing_is_told_where_nothing_was_changed(user, host_configuration, program):
+def test_without_a_change_there_is_no_notification(user, host_configuration, program):
     sendmail = program("cat > MAILS/told\n")
     host_configuration(f"notify = {sendmail}", "require_password = no")
     for line in ("status", "device list", "disable", "backup-codes", "show", "verify"):
@@ -111,7 +111,7 @@ def test_nothing_is_told_where_nothing_was_changed(user, host_configuration, pro
 
 
 def test_the_program_cannot_reach_the_terminal_of_root(user, host_configuration, program):
-    # It runs as the user, who may take hold of it (ptrace(2)) and type into a terminal that it has (TIOCSTI).
+    # The program runs as the user, who could trace it (ptrace(2)) and type into its terminal (TIOCSTI).
     sendmail = program(
         "if ( : > /dev/tty ) 2> /dev/null; then echo has; else echo none; fi > MAILS/tty\ncat > /dev/null\n"
     )
@@ -123,8 +123,8 @@ def test_the_program_cannot_reach_the_terminal_of_root(user, host_configuration,
     assert (program.mails / "tty").read_text() == "none\n"
 
 
-def test_the_program_gets_nothing_but_the_mail(user, host_configuration, program, tmp_path):
-    # What root waits for the end of must not be held open, nor be written to, by a user.
+def test_the_program_inherits_only_the_mail(user, host_configuration, program, tmp_path):
+    # A user must not hold open, or write to, a pipe that root waits for.
     users = tmp_path / "users.oath"
     users.write_text(f"HOTP/T30 {user.name} - {'3132' * 10}\n")
     sendmail = program("find /proc/self/fd -lname 'pipe:*' > MAILS/pipes\ncat > /dev/null\n")

@@ -1,4 +1,4 @@
-"""Devices that have a key already, as hardware tokens do: the key is typed, never an argument, and never shown."""
+"""Devices with an existing key, such as hardware tokens: the key is typed, never an argument, and never shown."""
 
 import json
 import time
@@ -41,13 +41,13 @@ def test_a_token_is_added_by_its_key_and_counter(user, harness, service):
         f"base32: {BASE32}",
     ],
 )
-def test_a_key_is_read_as_people_write_it(user, typed):
+def test_a_key_is_accepted_in_every_spelling(user, typed):
     done = twofactor("enable", "--ask-key", "--no-confirm", "--yes", "--json", "--user", user.name, answers=typed + "\n"
     )
     assert json.loads(done.stdout)["secret"] == BASE32
 
 
-def test_enabling_with_a_key_of_ones_own_leads_to_a_login(user, harness, service):
+def test_enabling_with_an_own_key_leads_to_a_login(user, harness, service):
     long = Authenticator(bytes(range(32)), algorithm="sha256", digits=8, period=60)
     options = ["--ask-key", "--algorithm", "sha256", "--digits", "8", "--period", "60", "--backup-codes", "0"]
     answers = f"{user.password}\n{bytes(range(32)).hex()}\n{long.code_at(time.time())}\n"
@@ -55,7 +55,7 @@ def test_enabling_with_a_key_of_ones_own_leads_to_a_login(user, harness, service
     assert harness.log_in(service(), user.name, long.code_at(START), at=START).result == Result.SUCCESS
 
 
-def test_a_key_is_not_seen_at_a_terminal(user):
+def test_a_key_is_not_echoed_at_a_terminal(user):
     screen = Screen(user, "enable", "--ask-key", "--type", "hotp", "--backup-codes", "0", rows=40)
     screen.expect("Password: ").type(user.password)
     screen.expect("Key of the device, in Base32 or hexadecimal: ").type(BASE32)
@@ -77,7 +77,7 @@ def test_a_key_is_not_seen_at_a_terminal(user):
         ("A" * 600, REFUSED, "too long"),
     ],
 )
-def test_what_is_no_key_changes_nothing(user, key, ended, words):
+def test_an_invalid_key_changes_nothing(user, key, ended, words):
     phone = user.enroll().authenticator
     answers = f"{phone.code_at(time.time())}\n{key}\n"
     done = user.twofactor("device", "add", "token", "--ask-key", "--type", "hotp", answers=answers, status=ended)
@@ -90,12 +90,12 @@ def test_codes_of_another_key_change_nothing(user):
     done = user.twofactor("enable", "--ask-key", "--type", "hotp", "--counter", "5000", answers=answers, status=REFUSED)
     assert "look at the key" in done.stderr
     assert not (user.home / ".twofactor").exists()
-    # The end of the input at the question for the key.
+    # The input ends at the question for the key.
     user.twofactor("enable", "--ask-key", answers=f"{user.password}\n", status=REFUSED)
     user.twofactor("enable", "--counter", "1", status=USAGE)
 
 
-def test_the_key_of_another_device_is_refused(user):
+def test_the_key_of_another_device_is_rejected(user):
     answers = f"{BASE32}\n"
     twofactor("enable", "--ask-key", "--no-confirm", "--yes", "--user", user.name, answers=answers)
     added = twofactor(

@@ -1,4 +1,4 @@
-"""The QR code of `twofactor` as a camera sees it, and the URI in it as other programs read it."""
+"""The QR code as a camera reads it, and the URI as other programs parse it."""
 
 import re
 import socket
@@ -23,7 +23,7 @@ def at_code(screen: Screen, user) -> Screen:
 
 @pytest.mark.parametrize("terminal", ["xterm-256color", "xterm", "linux"])
 @pytest.mark.parametrize("form", ["auto", "utf8", "ansi", "ascii"])
-def test_every_form_of_the_qr_code_reads_on_every_ground(user, form, terminal, scratch):
+def test_every_form_of_the_qr_code_is_readable_on_every_background(user, form, terminal, scratch):
     environment = f"LC_ALL=C.UTF-8 TERM={terminal}"
     screen = Screen(user, "enable", "--qr", form, rows=64, columns=120, environment=environment)
     at_code(screen, user)
@@ -34,7 +34,7 @@ def test_every_form_of_the_qr_code_reads_on_every_ground(user, form, terminal, s
 
 @pytest.mark.parametrize("ground", [DARK, LIGHT, SOLARIZED], ids=["dark", "light", "solarized"])
 @pytest.mark.parametrize("issuer", ["Example", "long-named-server.example.org"])
-def test_the_qr_code_reads_at_80_by_24_with_the_question_on_the_same_screen(user, ground, issuer, scratch):
+def test_the_qr_code_at_80_by_24_is_readable_beside_the_question(user, ground, issuer, scratch):
     screen = at_code(Screen(user, "enable", "--issuer", issuer), user)
     assert screen.text.endswith("Code from the app:")
     read = screen.qr_code(ground, scratch)
@@ -43,46 +43,46 @@ def test_the_qr_code_reads_at_80_by_24_with_the_question_on_the_same_screen(user
 
 
 def prove(screen: Screen, read: str) -> None:
-    """Ends the enrolment with a code of what was read."""
+    """Finishes the enrollment with a code of the QR code."""
     key = re.search("secret=([A-Z2-7]+)", read)[1]
     screen.type(Authenticator.from_base32(key).code_at(time.time())).expect("[y/N] ").type("y")
     assert screen.ends() == 0
 
 
 @pytest.mark.parametrize("environment", ["LC_ALL=C TERM=xterm", "LC_ALL=de_DE.ISO-8859-1 TERM=xterm-256color"])
-def test_without_a_locale_of_utf8_the_qr_code_still_reads(user, environment, scratch):
+def test_without_a_utf8_locale_the_qr_code_is_readable(user, environment, scratch):
     screen = at_code(Screen(user, "enable", rows=64, columns=120, environment=environment), user)
     assert "█" not in screen.text
     assert screen.qr_code(DARK, scratch) == screen.qr_code(LIGHT, scratch) == screen.uri
     screen.terminal.close(force=True)
 
 
-def test_a_smaller_form_is_drawn_where_the_larger_one_does_not_fit(user, scratch):
+def test_a_smaller_form_is_used_if_the_larger_one_does_not_fit(user, scratch):
     screen = at_code(Screen(user, "enable", environment="LC_ALL=C TERM=xterm-256color"), user)
     assert "█" in screen.text
     assert screen.qr_code(DARK, scratch) == screen.qr_code(LIGHT, scratch) == screen.uri
     screen.terminal.close(force=True)
 
 
-def test_no_color_keeps_colours_away_and_the_page_where_it_was(user, scratch):
+def test_no_color_disables_colors_and_keeps_the_page(user, scratch):
     screen = Screen(user, "enable", environment="LC_ALL=C.UTF-8 TERM=xterm-256color NO_COLOR=1")
     at_code(screen, user)
     assert screen.is_covered and not re.search(r"\x1b\[[0-9;]*m", screen.received)
     prove(screen, screen.qr_code(DARK, scratch))
 
 
-def test_without_cursor_control_the_qr_code_is_drawn_without_colours(user, scratch):
+def test_without_cursor_control_the_qr_code_has_no_colors(user, scratch):
     screen = at_code(Screen(user, "enable", environment="LC_ALL=C.UTF-8 TERM=dumb", rows=40), user)
     assert "\x1b" not in screen.received
     prove(screen, screen.qr_code(DARK, scratch))
 
 
 @pytest.mark.parametrize("form", ["utf8", "ascii"])
-def test_a_form_that_was_asked_for_is_drawn_where_there_is_no_terminal(user, form, scratch):
+def test_a_requested_form_is_drawn_without_a_terminal(user, form, scratch):
     options = ["enable", "--user", user.name, "--no-confirm", "--yes", "--qr", form]
     drawn = twofactor(*options).stdout
     assert "\x1b" not in drawn
-    # The dark modules are drawn in ASCII, as on paper, and the light ones in half blocks.
+    # ASCII draws the dark modules, as on paper; half blocks draw the light ones.
     emulation = Emulation(70, 120)
     emulation.feed(drawn.replace("\n", "\r\n").encode())
     read = emulation.qr_code(LIGHT if form == "ascii" else DARK, scratch)
@@ -91,7 +91,7 @@ def test_a_form_that_was_asked_for_is_drawn_where_there_is_no_terminal(user, for
 
 @pytest.mark.parametrize("file", ["code.png", "code.svg"])
 @pytest.mark.parametrize("options", [(), ("--algorithm", "sha512", "--digits", "8", "--type", "hotp")])
-def test_the_qr_code_in_a_file_reads(user, file, options, scratch):
+def test_the_qr_code_in_a_file_is_readable(user, file, options, scratch):
     screen = at_code(Screen(user, "enable", "--qr-file", file, "--qr", "none", *options, rows=40), user)
     assert f"The QR code is in {file}" in screen.text
     path = user.home / file
@@ -101,7 +101,7 @@ def test_the_qr_code_in_a_file_reads(user, file, options, scratch):
 
 
 def drawn(path: Path, scratch: Path) -> Path:
-    """The squares of an SVG as a bitmap: not every machine has a program that draws one."""
+    """Renders the squares of an SVG as a bitmap: not every machine has a renderer."""
     picture = ElementTree.parse(path).getroot()
     side, scale = int(picture.get("viewBox").split()[2]), 4
     squares = re.findall(r"M(\d+) (\d+)h1v1h-1z", picture.findall("{*}path")[1].get("d"))
@@ -113,7 +113,7 @@ def drawn(path: Path, scratch: Path) -> Path:
 
 
 @pytest.mark.parametrize("alternate_screen", ["on", "off"])
-def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, alternate_screen, scratch):
+def test_the_qr_code_is_readable_in_tmux_and_gone_afterwards(user, alternate_screen, scratch):
     tmux = ["runuser", "-u", user.name, "--", "tmux", "-S", f"{user.home}/socket"]
     shell = "exec env LC_ALL=C.UTF-8 PS1=ready\\> sh"
     configuration = user.home / "tmux.conf"
@@ -145,7 +145,7 @@ def test_the_qr_code_reads_in_tmux_and_is_gone_from_it_afterwards(user, alternat
 
 
 class TmuxWindow:
-    """The one window of a tmux server."""
+    """The only window of a tmux server."""
 
     def __init__(self, tmux: list[str]) -> None:
         self._tmux = tmux
@@ -163,7 +163,7 @@ class TmuxWindow:
             time.sleep(0.05)
 
 
-def test_the_qr_code_reads_over_ssh(user, system_service, scratch):
+def test_the_qr_code_is_readable_over_ssh(user, system_service, scratch):
     service = system_service("over-ssh", "auth required pam_unix.so", "account required pam_unix.so")
     with Server(service, scratch / service) as server:
         program, *arguments = server.arguments(user, "LC_ALL=C.UTF-8 twofactor enable")
@@ -184,35 +184,35 @@ READERS = {
 
 
 @pytest.mark.parametrize("options", READERS.values(), ids=READERS)
-def test_other_programs_read_the_uri_as_it_was_meant(user, options):
+def test_other_programs_parse_the_uri(user, options):
     made = twofactor_json("enable", "--user", user.name, "--no-confirm", "--yes", *options)
     device, uri = made["device"], made["uri"]
     wanted = dict(zip(options[::2], options[1::2]))
     issuer, account = wanted.get("--issuer", socket.gethostname()), wanted.get("--account", user.name)
     now = int(time.time())
 
-    # PyOTP, a library of its own for one-time codes.
+    # PyOTP, a library for one-time passwords.
     read = pyotp.parse_uri(uri)
     assert (read.issuer, read.name, read.secret) == (issuer, account, made["secret"])
     code = read.at(0) if device["type"] == "hotp" else read.at(now)
     assert (read.digits, read.digest().name) == (device["digits"], device["algorithm"])
 
-    # oathtool, which takes the parameters apart.
+    # oathtool, which takes the parameters as options.
     line = ["oathtool", "--base32", f"--digits={device['digits']}"]
     line += ["--hotp", "--counter=0"] if device["type"] == "hotp" else [f"--totp={device['algorithm']}"]
     line += [] if device["type"] == "hotp" else [f"--now=@{now}", f"--time-step-size={device['period']}s"]
     assert run(*line, made["secret"]).stdout.strip() == code
 
     if device["type"] == "totp":
-        # Passlib, the library of many web services.
+        # Passlib, a library of many web services.
         other = passlib.totp.TOTP.from_uri(uri)
         assert (other.issuer, other.label) == (issuer, account)
         assert other.generate(now).token == code
         assert (other.period, other.digits, other.alg) == (device["period"], device["digits"], device["algorithm"])
 
 
-def test_a_uri_with_every_sign_in_it_reads(user):
-    # PyOTP takes escapes away before it takes the URI apart, so it is not asked.
+def test_a_uri_with_every_special_character_is_parsed(user):
+    # PyOTP unescapes before it splits the URI, so it is left out.
     names = ("--issuer", "a&b=c?d#e%20/ü", "--account", "f&g=h?i#j%25/é@k")
     made = twofactor_json("enable", "--user", user.name, "--no-confirm", "--yes", *names)
     read = passlib.totp.TOTP.from_uri(made["uri"])

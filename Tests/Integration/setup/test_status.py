@@ -1,4 +1,4 @@
-"""What `twofactor` tells about accounts: whoever looks waits for nobody, and sees what there is."""
+"""`twofactor` subcommands that only read: they never wait, and show a consistent state."""
 
 import fcntl
 import json
@@ -25,7 +25,7 @@ DONE, REFUSED = 0, 1
 
 @pytest.fixture
 def held(user):
-    """An enrolment whose lock somebody holds, as a login that was stopped does."""
+    """An enrollment whose lock is held, as by a stopped login."""
     made = user.enroll(backup_codes=2)
     with open(made.state, "r+b") as file:
         whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -34,7 +34,7 @@ def held(user):
 
 
 @pytest.mark.parametrize("command", ["status", "device list", "users", "verify", "show"])
-def test_whoever_looks_does_not_wait_for_a_login_that_holds_the_lock(user, held: Enrollment, command):
+def test_reading_subcommands_do_not_wait_for_the_lock(user, held: Enrollment, command):
     before = held.state.read_bytes()
     line = [COMMAND, *command.split(), "--json", *(["--user", user.name] if command in ("users", "show") else [])]
     identity = {} if "--user" in line else {"user": user.uid, "group": user.gid, "extra_groups": []}
@@ -60,7 +60,7 @@ def become(user: int, group: int, extra_groups: list[int]) -> None:
     os.setuid(user)
 
 
-def test_whoever_looks_while_it_changes_sees_it_whole(user):
+def test_status_during_a_change_is_consistent(user):
     user.enroll()
     replace = [COMMAND, "backup-codes", "--backup-codes", "1", "--user", user.name]
     changing = subprocess.Popen(
@@ -75,7 +75,7 @@ def test_whoever_looks_while_it_changes_sees_it_whole(user):
     assert changing.returncode == 0 and looks > 3
 
 
-def test_the_lock_after_a_hundred_wrong_codes_has_no_end(user):
+def test_a_lockout_after_a_hundred_failures_has_no_end(user):
     made = user.enroll(backup_codes=1)
     state_file.change(made.state, failures=100, throttled_until=int(time.time()) + 900)
     told = user.status()
@@ -89,8 +89,8 @@ def test_the_lock_after_a_hundred_wrong_codes_has_no_end(user):
     assert user.status()["locked_until"] is None
 
 
-def test_throttling_is_told_no_longer_than_it_lasts(user):
-    # The clock was set back since: a login waits for no more than the delay of so many failures.
+def test_throttling_is_shown_no_longer_than_it_lasts(user):
+    # The clock was set back: a login waits no longer than the delay of its failures.
     made = user.enroll()
     state_file.change(made.state, failures=5, throttled_until=int(time.time()) + 10**6)
     told = user.status()["locked_until"]
@@ -121,7 +121,7 @@ def test_the_status_at_a_terminal(user):
 
 
 def at_a_terminal(columns: int, *arguments: str) -> list[str]:
-    """The lines that root sees at a terminal so wide."""
+    """The lines of a command of root at a terminal of this width."""
     controller, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, columns))
     run = subprocess.Popen([COMMAND, *arguments], stdin=terminal, stdout=terminal, close_fds=True)
@@ -155,7 +155,7 @@ def test_the_table_of_accounts_fits_the_terminal(new_user):
         assert re.fullmatch(r"x+(~|x) +on +\d{4}-\d\d-\d\d +3 +never", row)
         row = next(line for line in at_80 if line.startswith(damaged.name + " "))
         assert re.fullmatch(rf"{damaged.name} +\?  +{damaged.home}/\.twofactor: .*~", row)
-        # A program is told everything.
+        # A pipe gets the full table.
         whole = twofactor("users").stdout
         assert long.name in whole and "credential" in whole and "~" not in whole
         assert made.user == long.name
@@ -163,7 +163,7 @@ def test_the_table_of_accounts_fits_the_terminal(new_user):
         run("userdel", "--remove", long.name)
 
 
-def test_the_next_login_says_that_a_backup_code_was_used(user, harness, service):
+def test_the_next_login_reports_a_used_backup_code(user, harness, service):
     made = user.enroll(backup_codes=2)
     name, day = service(), time.strftime("%Y-%m-%d", time.gmtime(START))
     used = harness.log_in(name, user.name, made.backup_codes[0], at=START)

@@ -1,4 +1,4 @@
-"""`twofactor` at a terminal: whole screens, and what is left of them."""
+"""`twofactor` at a terminal: complete screens, and what remains of them."""
 
 import re
 import subprocess
@@ -38,7 +38,7 @@ def transcript_of_key(user, heading: str) -> tuple[str, ...]:
 
 
 def enrol(user, *arguments: str, **options) -> tuple[Screen, str]:
-    """An enrolment from the first question to the end, and its key."""
+    """A complete enrollment, and its key."""
     screen = at_code(Screen(user, "enable", *arguments, **options), user)
     key = secret(screen)
     screen.type(authenticator(screen).code_at(time.time()))
@@ -48,7 +48,7 @@ def enrol(user, *arguments: str, **options) -> tuple[Screen, str]:
 
 
 def masked(text: str, key: str | None = None) -> str:
-    """What is on a screen, without what is another each time."""
+    """The screen with its random parts masked."""
     if key:
         text = text.replace(key, "SECRET".ljust(32, "-"))
         for start in range(0, len(key), 4):
@@ -97,7 +97,7 @@ def page_at_80_by_24(name: str, heading: str, *notice: str) -> str:
     return lines(*(f"{QUIET}  {text}".rstrip() for text in beside), uri[:80], uri[80:], "Code from the app:")
 
 
-def test_the_screens_of_an_enrolment_at_80_by_24(user):
+def test_the_screens_of_an_enrollment_at_80_by_24(user):
     screen = Screen(user, "enable", "--issuer", "Example").expect("Password: ")
     assert screen.text == "Password:"
     screen.type(user.password).expect("Code from the app: ")
@@ -112,7 +112,7 @@ def test_the_screens_of_an_enrolment_at_80_by_24(user):
     assert masked(screen.text) == lines("Password:", *CODES)
 
 
-def test_the_screens_of_an_enrolment_in_a_large_window(user):
+def test_the_screens_of_an_enrollment_in_a_large_window(user):
     screen = at_code(Screen(user, "enable", "--issuer", "Example", rows=50, columns=100), user)
     key = secret(screen)
     assert masked(screen.picture, key) == lines(
@@ -124,13 +124,13 @@ def test_the_screens_of_an_enrolment_in_a_large_window(user):
         f"Key: {KEY} (time-based)",
         f"URI: otpauth://totp/Example:{user.name}?secret={SECRET}&issuer=Example",
         "",
-        # A quiet zone of four modules around its 37, where there is room for it.
+        # A quiet zone of four modules around the 37, if there is room.
         *["▒" * 45] * 23,
         "Code from the app:",
     )
 
 
-def test_without_cursor_control_it_is_a_transcript_from_top_to_bottom(user):
+def test_without_cursor_control_the_output_is_a_transcript(user):
     screen, key = enrol(user, "--issuer", "Example", "--qr", "none", environment=DUMB, rows=40, columns=100)
     code = re.search(r"Code from the app: (\d{6})", screen.text)[1]
     assert "\x1b" not in screen.received
@@ -144,12 +144,12 @@ def test_without_cursor_control_it_is_a_transcript_from_top_to_bottom(user):
 
 
 @pytest.mark.parametrize("terminal", ["", "dumb", "emacs", "unknown", "vt52"])
-def test_no_control_sequence_is_written_to_a_terminal_that_takes_none(user, terminal):
+def test_a_terminal_without_control_sequences_gets_none(user, terminal):
     screen, _ = enrol(user, environment=f"TERM={terminal} LC_ALL=C.UTF-8", rows=70, columns=100)
     assert "\x1b" not in screen.received
 
 
-def test_a_transcript_is_plain_when_it_is_piped(user):
+def test_a_piped_transcript_is_plain(user):
     command = subprocess.Popen(
         ["runuser", "-u", user.name, "--", COMMAND, "enable", "--issuer", "Example"],
         stdin=subprocess.PIPE,
@@ -197,7 +197,7 @@ def test_the_screens_of_a_new_device(user):
 ROOT = Account("root", "")
 
 
-def test_root_is_asked_for_nobodys_secrets(user):
+def test_root_is_asked_for_no_secrets(user):
     screen = Screen(ROOT, "enable", "--user", user.name, "--issuer", "Example").expect("Code from the app: ")
     key = secret(screen)
     assert masked(screen.picture, key) == page_at_80_by_24(user.name, f"Two-factor login for {user.name}")
@@ -212,7 +212,7 @@ def test_root_is_asked_for_nobodys_secrets(user):
         assert not re.search("[:?] $|Password|Current code", screen.received), screen.received
 
 
-def test_a_key_that_was_asked_for_stays_on_the_screen(user):
+def test_a_requested_key_stays_on_the_screen(user):
     old = user.enroll("--issuer", "Example", backup_codes=1)
     options = ("--issuer", "Example", "--qr", "none")
     screen = Screen(user, "show", *options, columns=100).expect("Password: ").type(user.password)
@@ -226,7 +226,7 @@ def test_a_key_that_was_asked_for_stays_on_the_screen(user):
     )
 
 
-def test_nothing_secret_is_left_on_the_screen_where_the_backup_codes_are_in_a_file(user):
+def test_nothing_secret_stays_on_the_screen_if_the_backup_codes_are_in_a_file(user):
     screen, key = enrol(user, "--backup-codes-file", "codes")
     codes = re.findall(BACKUP_CODE, (user.home / "codes").read_text())
     assert len(codes) == 10
@@ -241,8 +241,8 @@ def test_nothing_secret_is_left_on_the_screen_where_the_backup_codes_are_in_a_fi
     )
 
 
-def test_a_terminal_that_has_no_alternate_screen_is_cleared(user):
-    # Such a one takes no notice of the sequence, as a console of Linux.
+def test_a_terminal_without_an_alternate_screen_is_cleared(user):
+    # Such a terminal ignores the sequence, like the Linux console.
     environment = "TERM=linux LC_ALL=C.UTF-8"
     screen = at_code(Screen(user, "enable", environment=environment, has_alternate_screen=False), user)
     key = secret(screen)
@@ -254,7 +254,7 @@ def test_a_terminal_that_has_no_alternate_screen_is_cleared(user):
 
 
 @pytest.mark.parametrize("rows", [50, 24])
-def test_a_code_may_be_tried_three_times(user, rows):
+def test_a_code_can_be_tried_three_times(user, rows):
     screen = at_code(Screen(user, "enable", "--issuer", "Example", rows=rows), user)
     key = secret(screen)
     wrong = authenticator(screen).wrong_code(time.time())
@@ -273,7 +273,7 @@ def test_a_code_may_be_tried_three_times(user, rows):
     assert not (user.home / ".twofactor").exists()
 
 
-def test_a_late_code_is_told_how_late_it_is_and_what_to_do_about_the_clock(user):
+def test_a_late_code_is_reported_with_advice_about_the_clock(user):
     screen = at_code(Screen(user, "enable", "--issuer", "Example"), user)
     key = secret(screen)
     screen.type(authenticator(screen).code_at(time.time(), steps=-6)).expect("Code from the app: ")
@@ -292,7 +292,7 @@ def test_a_late_code_is_told_how_late_it_is_and_what_to_do_about_the_clock(user)
     assert screen.ends() == 0
 
 
-def test_backup_codes_that_are_not_stored_switch_nothing_on(user):
+def test_backup_codes_that_are_not_stored_enable_nothing(user):
     screen = at_code(Screen(user, "enable"), user)
     screen.type(authenticator(screen).code_at(time.time()))
     screen.expect("[y/N] ").type("perhaps")
@@ -309,7 +309,7 @@ def test_backup_codes_that_are_not_stored_switch_nothing_on(user):
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(17, 80), (24, 36), (12, 80)])
-def test_where_no_qr_code_fits_the_key_is_there_in_groups_of_four(user, rows, columns):
+def test_if_no_qr_code_fits_the_key_is_shown_in_groups_of_four(user, rows, columns):
     screen = at_code(Screen(user, "enable", "--issuer", "Example", rows=rows, columns=columns), user)
     key = secret(screen)
     assert len(key) == 32 and "▒" not in screen.picture
@@ -320,17 +320,17 @@ def test_where_no_qr_code_fits_the_key_is_there_in_groups_of_four(user, rows, co
     assert screen.ends() == 0
 
 
-def test_a_window_that_is_too_small_for_the_page_gets_a_transcript(user):
+def test_a_window_too_small_for_the_page_gets_a_transcript(user):
     screen = at_code(Screen(user, "enable", rows=8, columns=40), user)
     assert not screen.is_covered and "\x1b" not in screen.received
     assert re.search(r"Key: ([A-Z2-7]{4}\s){8}", screen.scrollback)
     screen.terminal.close(force=True)
 
 
-def test_a_window_that_is_made_larger_is_drawn_anew(user, scratch):
+def test_a_resized_window_is_redrawn(user, scratch):
     screen = at_code(Screen(user, "enable", rows=17), user)
     assert screen.qr_code(DARK, scratch) is None
-    # What was typed before is on no screen any more.
+    # Typed characters are gone after the redraw.
     screen.terminal.send("99")
     screen.resize(30, 90)
     screen.expect("Code from the app: ")
@@ -340,7 +340,7 @@ def test_a_window_that_is_made_larger_is_drawn_anew(user, scratch):
     assert screen.ends() == 0
 
 
-def test_questions_are_seen_where_standard_output_is_taken_away(user):
+def test_questions_are_visible_if_standard_output_is_redirected(user):
     screen = in_a_shell(user, "twofactor enable > transcript; echo status $?")
     screen.expect("Password: ").type(user.password).expect("Code from the app: ")
     key = re.search(r"secret=([A-Z2-7]+)", (user.home / "transcript").read_text())[1]
@@ -349,7 +349,7 @@ def test_questions_are_seen_where_standard_output_is_taken_away(user):
     assert key not in screen.received and "\x1b" not in (user.home / "transcript").read_text()
 
 
-def test_the_object_for_a_program_is_not_on_the_page_for_a_person(user):
+def test_the_json_is_not_on_the_page(user):
     screen = in_a_shell(user, "twofactor enable --json > object; echo status $?")
     at_code(screen, user)
     assert screen.is_covered
@@ -383,7 +383,7 @@ def test_disabling_asks_for_password_and_code(user):
     assert not (user.home / ".twofactor").exists()
 
 
-def test_echo_comes_back_where_the_question_cannot_be_written(user):
+def test_echo_is_restored_if_the_question_cannot_be_written(user):
     screen = in_a_shell(user, f"{COMMAND} enable > /dev/full 2>&1; stty -a")
     assert screen.ends() == 0
     assert " echo " in screen.text and " -echo " not in screen.text
