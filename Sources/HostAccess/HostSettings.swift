@@ -1,6 +1,6 @@
 import FixedMemory
-package import LoginPolicy
-package import Verification
+import LoginPolicy
+import Verification
 
 /// The options of `twofactor.conf` that the command follows, read by the parser that logins use.
 package struct HostSettings {

@@ -1,7 +1,6 @@
-package import Enrollment
 import FixedMemory
 import Glibc
-package import SystemFiles
+import SystemFiles
 
 /// An account that can be copied freely: the ``Account`` that a login uses is noncopyable.
 package final class UserAccount: Sendable {

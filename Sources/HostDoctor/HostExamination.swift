@@ -1,6 +1,6 @@
 import Enrollment
 import Glibc
-package import HostAccess
+import HostAccess
 
 /// Everything that `doctor` looks at, in the order in which it is told.
 package struct HostExamination {

@@ -1,7 +1,8 @@
 internal import CSetup
 internal import CSystem
-package import Glibc
+import Glibc
 import HostAccess
+import SystemFiles
 
 /// The files of a host: this one, or a tree in which another one lies. In a tree every path, and every link on
 /// the way, stays inside.
@@ -25,7 +26,7 @@ package struct HostTree {
   /// - Throws: ``SetupError`` with ``ExitStatus/noSuchFile`` where there is no such directory.
   package init(root path: String, administrator: uid_t = 0) throws {
     guard let resolved = unsafe realpath(path, nil) else {
-      throw SetupError(.noSuchFile, "\(path): \(SystemError.current.text)")
+      throw SetupError(.noSuchFile, "\(path): \(Errno.current.text)")
     }
     defer { unsafe free(resolved) }
     let text = unsafe String(cString: resolved)
@@ -96,7 +97,7 @@ package struct HostTree {
     while bytes.count < limit {
       let count = unsafe read(descriptor, &block, min(block.count, limit - bytes.count))
       if count == 0 { break }
-      guard count > 0 || SystemError.current == .interrupted else { return nil }
+      guard count > 0 || Errno.current == .interrupted else { return nil }
       bytes += block.prefix(max(count, 0))
     }
     return bytes

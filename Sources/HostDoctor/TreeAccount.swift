@@ -1,6 +1,6 @@
 import Enrollment
-package import Glibc
-package import HostAccess
+import Glibc
+import HostAccess
 
 /// An account in the files of a host, `/etc/passwd` and `/etc/group`.
 package struct TreeAccount: Equatable {

@@ -2,7 +2,7 @@ internal import CSetup
 import Enrollment
 import Glibc
 import HostAccess
-internal import SystemFiles
+import SystemFiles
 
 /// Looks whether the clock is kept right: codes change every 30 seconds.
 package enum ClockCheck {

@@ -1,7 +1,7 @@
 import Enrollment
 import FixedMemory
 import Glibc
-package import HostAccess
+import HostAccess
 
 /// Looks at the enrolments in a tree: owner, mode and format of what lies there, with nothing opened but the
 /// credential.

@@ -24,15 +24,17 @@ enum EffectiveSSHSettings {
       return .unavailable
     }
     let criteria = account.map { ["-C", "user=\($0.name),\(connection)"] } ?? []
-    guard let output = ProgramOutput(program, ["-T"] + criteria) else { return .unavailable }
-    guard output.status == 0 else {
-      let words = output.text.split(separator: "\n").last.map(String.init) ?? ""
+    guard let run = try? ProgramRun(program, ["-T"] + criteria, outputLimit: 1 << 20, timeout: 30) else {
+      return .unavailable
+    }
+    guard run.end == .exited(0) else {
+      let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
       // What is missing is not the configuration's fault, and the server makes it when it starts.
       if words.contains("privilege separation directory") || words.contains("no hostkeys") { return .unavailable }
       return .refused(words)
     }
     var values: [String: String] = [:]
-    for line in output.text.split(separator: "\n") {
+    for line in run.output.split(separator: "\n") {
       let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
       if parts.count == 2, values[parts[0]] == nil { values[parts[0]] = parts[1] }
     }

@@ -1,6 +1,5 @@
+import HostAccess
 import Testing
-
-@testable import TwoFactorSetup
 
 @Suite struct TimestampTests {
   @Test(
@@ -10,11 +9,11 @@ import Testing
       (2_147_483_648, "2038-01-19T03:14:08Z"), (4_107_542_400, "2100-03-01T00:00:00Z"),
       (4_294_967_296, "2106-02-07T06:28:16Z"), (253_402_300_799, "9999-12-31T23:59:59Z"),
     ] as [(Int64, String)])
-  func momentsHaveTheirDates(seconds: Int64, text: String) {
+  func timesAreFormattedAsRFC3339(seconds: Int64, text: String) {
     #expect(Timestamp(seconds: seconds).text == text)
   }
 
-  @Test func aPersonReadsMinutes() {
+  @Test func readableTimesEndWithTheMinute() {
     #expect(Timestamp(seconds: 1_709_251_199).readable == "2024-02-29 23:59 UTC")
   }
 }

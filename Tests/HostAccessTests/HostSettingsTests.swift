@@ -2,8 +2,6 @@ import Glibc
 import HostAccess
 import Testing
 
-@testable import TwoFactorSetup
-
 @Suite struct HostSettingsTests {
   @Test func aHostWithoutTheFileHasTheUsualSettings() throws {
     let settings = try HostSettings.load(from: "/nowhere/twofactor.conf")

@@ -1,0 +1,12 @@
+import FixedMemory
+import SystemFiles
+
+extension Errno {
+  /// The system's description in English, with a lower-case start.
+  package var text: String {
+    var words = ByteText(capacity: 255)
+    describe(into: &words)
+    let text = String(decoding: words.bytes)
+    return text.prefix(1).lowercased() + text.dropFirst()
+  }
+}

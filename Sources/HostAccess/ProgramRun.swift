@@ -1,0 +1,149 @@
+internal import CSetup
+import Glibc
+import SystemFiles
+
+/// One run of a program of this host, from start to end, with a fixed environment.
+///
+/// The program runs in a new session, without a terminal: a program that runs as a user can be taken over by that user
+/// (ptrace(2)), who could type commands into root's terminal (TIOCSTI, ioctl_tty(2)).
+package struct ProgramRun {
+  /// How a program ends.
+  package enum End: Equatable {
+    case exited(Int32)
+    case signaled(Int32)
+    /// Killed at its timeout.
+    case timedOut
+  }
+
+  package let end: End
+  /// Standard output and standard error in the order of writing, up to the limit.
+  package let output: String
+
+  private static let environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"]
+
+  /// Runs a program.
+  ///
+  /// - Parameters:
+  ///   - path: Its absolute path.
+  ///   - arguments: Its arguments, without its name.
+  ///   - input: Its standard input, at most 4,096 bytes, which fit into every pipe (pipe(7)).
+  ///   - outputLimit: How many bytes of output to keep; 0 sends the output to /dev/null.
+  ///   - timeout: In seconds.
+  /// - Throws: The error of starting it or waiting for it.
+  package init(
+    _ path: String, _ arguments: [String], input: String = "", outputLimit: Int = 0, timeout: Int
+  ) throws(Errno) {
+    let standardInput = try Pipe()
+    try standardInput.fill(with: Array(input.utf8))
+    let standardOutput = try Pipe()
+    let process = try Self.start(
+      [path] + arguments, input: standardInput.readEnd.descriptor,
+      output: outputLimit > 0 ? standardOutput.writeEnd.descriptor : nil)
+    // The program sees the end of its input, and we of its output, when these are closed.
+    _ = consume standardInput
+    _ = consume standardOutput.writeEnd
+    var bytes: [UInt8] = []
+    end = try Self.wait(for: process, timeout: timeout, reading: standardOutput.readEnd.descriptor) { block in
+      bytes += block.prefix(outputLimit - bytes.count)
+    }
+    output = String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func start(_ words: [String], input: Int32, output: Int32?) throws(Errno) -> pid_t {
+    // SAFETY: actions and attributes are initialized before they are used, and destroyed at the end; the arrays of
+    // strings are terminated by a null pointer.
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
+    for stream in [STDOUT_FILENO, STDERR_FILENO] {
+      if let output {
+        unsafe posix_spawn_file_actions_adddup2(&actions, output, stream)
+      } else {
+        unsafe posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_WRONLY, 0)
+      }
+    }
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    // The command ignores SIGPIPE, and a program would inherit that.
+    var defaults = sigset_t()
+    unsafe sigemptyset(&defaults)
+    unsafe sigaddset(&defaults, SIGPIPE)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF) | csetup_spawn_in_new_session)
+
+    var process: pid_t = 0
+    let error = unsafe withCStrings(words) { words in
+      unsafe withCStrings(environment) { environment in
+        unsafe posix_spawn(&process, words[0]!, &actions, &attributes, words, environment)
+      }
+    }
+    guard error == 0 else { throw Errno(rawValue: error) }
+    return process
+  }
+
+  private static func wait(
+    for process: pid_t, timeout: Int, reading output: Int32, _ keep: (ArraySlice<UInt8>) -> Void
+  ) throws(Errno) -> End {
+    let deadline = ContinuousClock.now + .seconds(timeout)
+    var block = [UInt8](repeating: 0, count: 16_384)
+    var entry = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+    var status: Int32 = 0
+    var end: End?
+    while ContinuousClock.now < deadline {
+      // A program of its own may still hold the pipe: after the end, read only what is in it.
+      // SAFETY: poll(2) is told of one entry, and read(2) of the size of the array.
+      if unsafe poll(&entry, 1, end == nil ? 5 : 0) > 0 {
+        let count = unsafe read(output, &block, block.count)
+        if count > 0 {
+          keep(block.prefix(count))
+        } else if count == 0 || Errno.current != .interrupted {
+          entry.fd = -1
+        }
+      } else if let end {
+        return end
+      }
+      guard end == nil else { continue }
+      // SAFETY: the status lives for the call.
+      let found = unsafe waitpid(process, &status, WNOHANG)
+      // WIFEXITED, WEXITSTATUS and WTERMSIG are macros.
+      if found == process { end = status & 0x7f == 0 ? .exited(status >> 8 & 0xff) : .signaled(status & 0x7f) }
+      guard found >= 0 || Errno.current == .interrupted else { throw .current }
+    }
+    if let end { return end }
+    kill(process, SIGKILL)
+    // SAFETY: the status lives for the call.
+    while unsafe waitpid(process, &status, 0) < 0, Errno.current == .interrupted {}
+    return .timedOut
+  }
+}
+
+/// A pipe that the programs of this process do not inherit.
+private struct Pipe: ~Copyable {
+  let readEnd: OpenFile
+  let writeEnd: OpenFile
+
+  init() throws(Errno) {
+    var ends: [Int32] = [-1, -1]
+    // SAFETY: the array has room for two descriptors.
+    guard unsafe csetup_pipe(&ends) == 0 else { throw .current }
+    readEnd = OpenFile(owning: ends[0])
+    writeEnd = OpenFile(owning: ends[1])
+  }
+
+  /// Writes at most 4,096 bytes, for which nobody has to read yet.
+  borrowing func fill(with bytes: [UInt8]) throws(Errno) {
+    guard bytes.count <= Int(PIPE_BUF) else { throw Errno(rawValue: E2BIG) }
+    // SAFETY: write(2) is told the size of the array.
+    guard unsafe write(writeEnd.descriptor, bytes, bytes.count) == bytes.count else { throw .current }
+  }
+}
+
+/// Calls `body` with copies of the strings in an array that a null pointer terminates.
+private func withCStrings(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Int32) -> Int32 {
+  // SAFETY: the copies are freed after the call.
+  let copies = unsafe strings.map { unsafe strdup($0) }
+  defer { unsafe copies.forEach { unsafe free($0) } }
+  return unsafe body(copies + [nil])
+}
