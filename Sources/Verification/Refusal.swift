@@ -93,7 +93,7 @@ public enum Refusal: Equatable, Sendable {
     }
   }
 
-  /// The PAM status of a refusal, without PAM.
+  /// The class of PAM status.
   public enum Status: Equatable, Sendable {
     /// PAM_AUTH_ERR.
     case wrong
