@@ -160,7 +160,7 @@ extension OATHToken {
   /// configurable.
   private static var steps: UInt64 { 100 }
 
-  /// The number of steps ahead of now that a login accepts with the largest window, plus one.
+  /// The largest window (10 steps), plus one for the time until the next login.
   private static var furthestStep: UInt64 { 11 }
 
   /// The device, on which the last code counts as used. `now` is in seconds since the epoch.

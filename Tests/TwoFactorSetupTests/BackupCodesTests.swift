@@ -15,7 +15,7 @@ import Testing
     }
   }
 
-  @Test func allHashesHaveOneSaltAndAreThoseOfTheCodes() throws {
+  @Test func hashesShareOneSaltAndMatchTheCodes() throws {
     let codes = try BackupCodes(count: 3)
     let hashes = try codes.hashes()
     let settings = hashes.map { $0.split(separator: "$", omittingEmptySubsequences: false).dropLast() }
@@ -35,7 +35,7 @@ import Testing
     return again.text
   }
 
-  @Test func twoSetsHaveTwoSalts() throws {
+  @Test func eachSetHasItsOwnSalt() throws {
     let codes = try BackupCodes(count: 1)
     #expect(try codes.hashes() != codes.hashes())
   }

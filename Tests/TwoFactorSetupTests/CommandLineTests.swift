@@ -4,8 +4,8 @@ import Testing
 @testable import TwoFactorSetup
 
 @Suite struct CommandLineTests {
-  /// Every option of `enable`, each with a value that is taken and one that is not; `nil` where there is
-  /// none. An option that is added without a line here fails ``everyOptionOfEnableIsInTheTable()``.
+  /// Every option of `enable` with valid and invalid values. ``everyOptionOfEnableIsInTheTable()`` fails for an option
+  /// without a line here.
   private static let options: [(option: String, good: [String], bad: [String])] = [
     ("--name", ["phone", "my 2nd phone", "Zoës"], ["", " x", "a\nb", String(repeating: "x", count: 65)]),
     ("--issuer", ["Example Ltd"], ["", "a:b", String(repeating: "x", count: 129)]),
@@ -50,19 +50,19 @@ import Testing
     ["--from", "google-authenticator"], ["--from", "oath", "--all"], ["--from=uri", "-"], ["--all", "file"],
     ["--backup-codes", "32", "--backup-codes-file", "x"], ["--no-confirm", "--yes", "--force", "--qr", "none"],
   ])
-  func optionsOfAnImportAreTaken(words: [String]) throws { _ = try ImportCommand.parse(words) }
+  func validImportOptionsAreAccepted(words: [String]) throws { _ = try ImportCommand.parse(words) }
 
   @Test(arguments: [
     ["--from", "pgp"], ["--all", "--user", "alice"], ["--all", "--from", "uri"], ["--all", "--qr", "auto"],
     ["--all", "--qr-file", "x.png"], ["--all", "--backup-codes", "1"], ["--backup-codes", "33"],
     ["--backup-codes-file", "x"], ["--name", ""], ["a", "b"], ["--digits", "8"],
   ])
-  func whatAnImportCannotDoIsAMistake(words: [String]) {
+  func invalidImportOptionsAreUsageErrors(words: [String]) {
     let error = #expect(throws: (any Error).self) { try ImportCommand.parse(words) }
     if let error { #expect(ImportCommand.exitCode(for: error).rawValue == 64) }
   }
 
-  @Test func aCounterBelongsToACounter() throws {
+  @Test func counterRequiresHOTP() throws {
     _ = try EnableCommand.parse(["--type", "hotp", "--counter", "18446744073709551614"])
     for counter in ["18446744073709551615", "-1", "x"] {
       #expect(throws: (any Error).self) { try EnableCommand.parse(["--type", "hotp", "--counter", counter]) }
@@ -70,11 +70,11 @@ import Testing
     #expect(throws: (any Error).self) { try EnableCommand.parse(["--counter", "1"]) }
   }
 
-  @Test func aCounterHasNoPeriod() {
+  @Test func periodRequiresTOTP() {
     #expect(throws: (any Error).self) { try EnableCommand.parse(["--type", "hotp", "--period", "60"]) }
   }
 
-  @Test func everySubcommandActsForAnotherUserAndWritesJSON() throws {
+  @Test func everySubcommandHasUserAndJSONOptions() throws {
     let all = SetupCommand.configuration.subcommands
     for subcommand in all.flatMap({ [$0] + $0.configuration.subcommands }) {
       #expect(!subcommand.configuration.abstract.isEmpty && !subcommand.configuration.discussion.isEmpty)

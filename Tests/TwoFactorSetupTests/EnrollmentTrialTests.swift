@@ -6,7 +6,7 @@ import Verification
 
 @testable import TwoFactorSetup
 
-/// The key and the codes of RFC 4226 appendix D.
+/// Uses the key and the codes of RFC 4226 appendix D.
 @Suite struct EnrollmentTrialTests {
   private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
@@ -16,7 +16,7 @@ import Verification
       CredentialDraft(enabledAt: 0, devices: [device]), generation: .random(), limits: VerificationLimits())
   }
 
-  @Test func aRightCodeIsUsedUpInTheStateThatComesOut() throws {
+  @Test func aRightCodeIsUsedUpInTheNewState() throws {
     guard case .right(let state) = try trial(.totp(period: 30)).check(typed("287 082"), now: 59) else {
       throw Missing(what: "the expected case")
     }
@@ -24,14 +24,14 @@ import Verification
     #expect(state.lastUsedAt == 0 && state[device: 0].lastUsedAt == 0)
   }
 
-  @Test func aLateCodeIsRefusedWithHowLateItIs() throws {
+  @Test func aLateCodeIsRefusedWithItsDelay() throws {
     guard case .wrong(let refusal) = try trial(.totp(period: 30)).check(typed("287082"), now: 30 * 4) else {
       throw Missing(what: "the expected case")
     }
     #expect(refusal.message == "this code is right, but 90 seconds late")
   }
 
-  @Test func aCounterGoesOnAfterTheCodeThatWasTyped() throws {
+  @Test func theCounterContinuesAfterTheTypedCode() throws {
     guard case .right(let state) = try trial(.hotp(counter: 0)).check(typed("969429"), now: 0) else {
       throw Missing(what: "the expected case")
     }
@@ -39,7 +39,7 @@ import Verification
   }
 
   @Test(arguments: ["", "12345", "abc", "000000"])
-  func whatIsNoRightCodeIsRefused(text: String) throws {
+  func otherRepliesAreRefused(text: String) throws {
     guard case .wrong = try trial(.totp(period: 30)).check(typed(text), now: 59) else {
       throw Missing(what: "the expected case")
     }
