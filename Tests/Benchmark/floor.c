@@ -1,7 +1,7 @@
-// The least that a module of this kind can do, as the measure of what is possible: become the user, open, lock, read,
-// compute three codes, write, flush. One file, one device, no configuration, no messages, hardly a check.
+// The minimal C module: switches to the user's file-system identity, opens, locks, reads, computes three codes, writes,
+// flushes. One file, one device, no policy, no messages, hardly a check.
 //
-// It is written for comparison alone. The file is ~/.floor, a struct record.
+// For comparison only. The file is ~/.floor, a struct record.
 
 #define _GNU_SOURCE
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -30,12 +30,12 @@ struct record {
   unsigned char secret[20];
 };
 
-// What OpenSSL's own object would bring along, with a constructor.
+// OpenSSL's own object for these symbols would add a constructor.
 __attribute__((visibility("hidden"))) unsigned int OPENSSL_ia32cap_P[4];
 __attribute__((visibility("hidden"))) unsigned int OPENSSL_armcap_P;
 __attribute__((visibility("hidden"))) void OPENSSL_cleanse(void *memory, size_t size) { explicit_bzero(memory, size); }
 
-// As OPENSSL_ia32cap(3) has it: the SHA code takes the fastest instructions that there are, as everybody's does here.
+// Selects the fastest SHA code, as all contenders do; see OPENSSL_ia32cap(3).
 static void look_at_processor(void) {
 #ifdef __x86_64__
   int has_avx2 = CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(BMI2);

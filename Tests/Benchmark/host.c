@@ -1,17 +1,17 @@
-// A program that logs people in through libpam and measures what each login costs it.
+// Logs in through libpam and measures the cost of each login.
 //
 //   host CONFDIR
 //
 // Reads one order per line and answers each with one line:
 //
-//   fork SERVICE USER ANSWER    a login in a process of its own, as sshd does it: STATUS NANOSECONDS CPU-NANOSECONDS
-//   here SERVICE USER ANSWER    a login in this process, where the module may still be in memory: likewise
-//   weigh SERVICE USER ANSWER   a login in a process of its own: STATUS KIB, by which its memory has grown
-//   together SERVICE COUNT      COUNT logins, each in a process of its own, released at once: ACCEPTED NANOSECONDS from
+//   fork SERVICE USER ANSWER    a login in its own process, as in sshd: STATUS NANOSECONDS CPU-NANOSECONDS
+//   here SERVICE USER ANSWER    a login in this process, which may have loaded the module before: likewise
+//   weigh SERVICE USER ANSWER   a login in its own process: STATUS KIB, the growth of its memory
+//   together SERVICE COUNT      COUNT logins, each in its own process, released at once: ACCEPTED NANOSECONDS from
 //                               the release to the last answer. COUNT lines of USER ANSWER follow.
 //
-// A login is what happens from pam_start to pam_end. With WITH_LIBCRYPTO the program uses libcrypto before the first
-// one, as sshd does for its own purposes; without it is a host such as login, su or sudo.
+// A login lasts from pam_start to pam_end. With WITH_LIBCRYPTO the program uses libcrypto before the first login, like
+// sshd; without, it resembles login, su or sudo.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -66,12 +66,12 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
   return PAM_SUCCESS;
 }
 
-// A delay that a module asks for is not what the module costs.
+// The delay that a module requests is not part of its cost.
 static void skip_delay(int status, unsigned microseconds, void *context) {
   (void)status, (void)microseconds, (void)context;
 }
 
-// What is resident of this process, in KiB, by /proc/self/statm.
+// The resident size of this process in KiB.
 static long resident(void) {
   FILE *file = fopen("/proc/self/statm", "re");
   long all = 0, pages = 0;
@@ -80,7 +80,7 @@ static long resident(void) {
   return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-// Stands in a trace of system calls and does nothing.
+// A failing call that is visible in a trace.
 static void mark(const char *name) {
   if (write(-1, name, strlen(name)) >= 0) die("a write to no file");
 }
@@ -138,13 +138,13 @@ static void log_in_together(int count, struct order *orders, struct result *shar
     if (child) continue;
     close(gate[1]);
     if (write(arrival[1], &byte, 1) != 1) _exit(1);
-    // Ends for everyone at the same moment: when the parent closes the other end.
+    // The parent closes the other end, which releases all processes at once.
     while (read(gate[0], &byte, 1) < 0 && errno == EINTR) continue;
     shared[i] = log_in(&orders[i], false, false);
     _exit(0);
   }
   for (int i = 0; i < count; i++)
-    if (read(arrival[0], &byte, 1) != 1) die("somebody did not arrive");
+    if (read(arrival[0], &byte, 1) != 1) die("a login did not arrive");
   int64_t released = now(CLOCK_MONOTONIC), last = released;
   close(gate[1]);
   int accepted = 0;

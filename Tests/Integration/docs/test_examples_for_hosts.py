@@ -14,6 +14,11 @@ DROP_IN = CHECKOUT / "pam/sshd/twofactor.conf"
 FILTER = CHECKOUT / "pam/fail2ban/twofactor.conf"
 
 
+def assert_accepted(root: Path) -> None:
+    """Doctor finds nothing in the tree."""
+    run(PRODUCT / "twofactor", "doctor", "--root", root, "--strict")
+
+
 def combinations() -> list[str]:
     """The drop-in, and the drop-in with each numbered combination uncommented."""
     head, *parts = re.split(r"(?m)^# (?=\d\.)", DROP_IN.read_text())
@@ -35,8 +40,7 @@ def test_sshd_accepts_every_combination_of_the_drop_in(tmp_path, number):
 def test_doctor_accepts_every_combination_of_the_drop_in(tmp_path, number):
     files = {**host_trees.good(), "etc/ssh/sshd_config.d/10-twofactor.conf": combinations()[number]}
     root = host_trees.build(tmp_path / "host", files)
-    words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
-    run(*words)
+    assert_accepted(root)
 
 
 LOG = "Nov 21 10:00:00 server sshd[4242]: pam_twofactor(sshd:auth): "
@@ -68,8 +72,7 @@ def test_doctor_accepts_the_examples_of_the_manual(tmp_path, page):
     for number, block in enumerate(blocks):
         stack = block if "pam_unix" in block or "common-auth" in block else "@include common-auth\n" + block
         root = host_trees.build(tmp_path / f"host{number}", {**host_trees.good(), "etc/pam.d/sshd": stack})
-        words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
-        run(*words)
+        assert_accepted(root)
 
 
 def authselect_blocks() -> list[str]:
@@ -93,13 +96,12 @@ def test_doctor_accepts_the_stacks_that_authselect_generates(tmp_path, number, h
         "etc/pam.d/su": f"auth sufficient pam_rootok.so\nauth {how} password-auth\n",
     }
     root = host_trees.build(tmp_path / "host", files)
-    words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
-    run(*words)
+    assert_accepted(root)
     # Without the feature, the stack asks for no code.
     (root / "etc/pam.d/password-auth").write_text(
         "".join(re.findall(r"(?m)^(?!.*with-twofactor).*\n", "auth required pam_env.so\n" + block))
     )
-    shown = run(*words, status=None)
+    shown = run(PRODUCT / "twofactor", "doctor", "--root", root, "--strict", status=None)
     assert "nobody is asked for a code" in shown.stdout
 
 
@@ -116,8 +118,7 @@ def test_doctor_accepts_every_snippet_for_other_hosts(tmp_path):
         if "pam_unix" not in stack and "include" not in stack:
             files["etc/ssh/sshd_config.d/10-twofactor.conf"] += "AuthenticationMethods publickey,keyboard-interactive:pam\n"
         root = host_trees.build(tmp_path / f"host{number}", files)
-        words = [PRODUCT / "twofactor", "doctor", "--root", root, "--strict"]
-        run(*words)
+        assert_accepted(root)
 
 
 def test_the_selinux_policy_grants_logins_five_permissions():

@@ -1,6 +1,5 @@
 """The migration page: every option of the other modules is on it, and its names exist here."""
 
-import base64
 import gzip
 import os
 import re
@@ -11,6 +10,7 @@ import pytest
 from rig.clock import START
 from rig.documentation import options_of_the_policy, subcommands
 from rig.harness import Result
+from rig.imports import APP, KEY, google_file
 from rig.one_time_password import Authenticator
 from rig.machine import CHECKOUT, COMMAND, modules_directory
 from rig.process import run
@@ -53,17 +53,9 @@ def test_the_page_names_only_existing_subcommands(products):
     assert {one or other for one, other in commands} <= known and commands
 
 
-def put_in_order(path: Path, account, text: str) -> None:
-    path.write_text(text)
-    os.chown(path, account.uid, account.gid)
-    path.chmod(0o600)
-
-
 def test_the_migration_keeps_the_device_and_the_used_codes(harness, user, service, log):
     phone = Authenticator(os.urandom(20))
-    secret = base64.b32encode(phone.secret).decode()
-    file = user.home / ".google_authenticator"
-    put_in_order(file, user, f'{secret}\n" DISALLOW_REUSE\n" TOTP_AUTH\n31415926\n27182818\n')
+    file = google_file(user, '" DISALLOW_REUSE', '" TOTP_AUTH', "31415926", "27182818", key=phone.base32)
     old = harness.service("old", f"auth required {GOOGLE}")
     new = service("max_failures=1")
     time.sleep(max(0.0, 5 - (30 - time.time() % 30)))
@@ -112,40 +104,34 @@ def test_every_option_of_pam_oath_is_on_the_page():
 
 
 @pytest.fixture
-def others(harness, user):
+def others(harness, user, users_file):
     """The results of both modules for a user, each with its arguments."""
-    users = Path("/etc/users.oath")
-    users.write_text("HOTP/T30/6 somebody-else - 00\n")
-    users.chmod(0o600)
+    users = users_file("HOTP/T30/6 another-user - 00")
 
     def results(google: str = "", oath: str = "", reply: str = "123456") -> list[int]:
         harness.service("google", f"auth required {GOOGLE} {google}", "auth required pam_permit.so")
         harness.service("oath", f"auth required {OATH} usersfile={users} {oath}", "auth required pam_permit.so")
         return [user.log_in(name, reply, at=START).result for name in ("google", "oath")]
 
-    yield results
-    users.unlink()
+    return results
 
 
 # From <security/_pam_types.h>; the harness names only the results of twofactor.
 USER_UNKNOWN = 10
 
 
-def test_the_other_modules_return_what_the_page_says(others, user):
+def test_the_other_modules_return_what_the_page_says(others, user, users_file):
     assert others() == [Result.AUTH_ERR, USER_UNKNOWN], "not enrolled"
     assert others(google="nullok")[0] == Result.SUCCESS, "not enrolled, with nullok"
-    secret = user.home / ".google_authenticator"
-    secret.write_text('GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n" RATE_LIMIT 1 30\n" TOTP_AUTH\n')
-    os.chown(secret, user.uid, user.gid)
-    secret.chmod(0o600)
-    Path("/etc/users.oath").write_text(f"HOTP/T30/6 {user.name} - 3132333435363738393031323334353637383930\n")
+    secret = google_file(user, '" RATE_LIMIT 1 30', '" TOTP_AUTH')
+    users_file(f"HOTP/T30/6 {user.name} - {KEY.hex()}")
     for _ in range(3):
         assert others(reply="000000") == [Result.AUTH_ERR, Result.AUTH_ERR], "wrong too often"
     secret.write_text(secret.read_text().replace("1 30", "9 30"))
-    right = Authenticator(b"12345678901234567890").code_at(START)
+    right = APP.code_at(START)
     assert others(google="windw=1", oath="windw=1", reply=right) == [Result.AUTH_ERR, Result.SUCCESS], "a mistake"
     secret.chmod(0o666)
-    Path("/etc/users.oath").write_text("nonsense\n")
+    users_file("nonsense")
     assert others() == [Result.AUTH_ERR, USER_UNKNOWN], "files that cannot be trusted"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rig import host_trees
-from rig.doctor import doctor, found
+from rig.doctor import doctor, findings, found
 from rig.host_trees import (
     ARCH,
     COMMON_AUTH,
@@ -343,7 +343,7 @@ OTHERWISE = {"no service for the command": "printf 'auth required pam_unix.so"}
 def test_the_remedy_fixes_the_finding(tmp_path, what):
     root = build(tmp_path / "host", BROKEN[what][0])
     for _ in range(4):
-        wrong = [check for check in doctor(root)[1] if check["status"] in ("warning", "failed")]
+        wrong = findings(doctor(root)[1])
         if not wrong:
             return
         if what in OTHERWISE:

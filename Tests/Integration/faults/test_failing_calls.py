@@ -62,7 +62,7 @@ class Attempts:
             assert self.result(self.answer) == Result.AUTH_ERR, f"a pass without the state on the disk after {what}"
         elif result is not None:
             self.refusals += 1
-            assert result != Result.NOBODY_DECIDED, f"not asked after {what}"
+            assert result != Result.PERM_DENIED, f"not asked after {what}"
             if has_log:
                 assert result == Result.AUTHINFO_UNAVAIL, f"{result} after {what}"
                 text = log.line_with(f" rhost={from_here} ")
@@ -333,7 +333,7 @@ def test_enabling_with_a_failing_system_call_does_all_or_nothing(user, service, 
             assert result == Result.AUTH_ERR, what
         else:
             failed += 1
-            assert result == Result.NOBODY_DECIDED, f"{result} after {what}"
+            assert result == Result.PERM_DENIED, f"{result} after {what}"
     assert failed > 20
 
 

@@ -13,6 +13,7 @@ from rig.harness import Result
 from rig.machine import COMMAND
 from rig.power import RecordedDisk, obstacle
 from rig.process import run
+from rig.tracing import tracing
 
 WIDE = ("window=10", "max_failures=100")
 ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
@@ -135,7 +136,7 @@ def test_a_backup_codes_file_is_flushed_before_the_enrollment_is_enabled(user, t
     trace = tmp_path / "trace"
     kept = user.home / "kept"
     arguments = (*ENABLE, "--backup-codes-file", str(kept), "--user", user.name, "--json")
-    under = ("strace", "-f", "-y", "-e", "trace=fsync,renameat,renameat2,openat,open", "-o", str(trace))
+    under = tracing(trace, "-y", "-e", "trace=fsync,renameat,renameat2,openat,open")
     run(*under, COMMAND, *arguments)
     lines = trace.read_text().splitlines()
     file, name = (

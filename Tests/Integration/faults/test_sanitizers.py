@@ -142,7 +142,7 @@ def test_the_sanitizer_finds_nothing_in_the_subcommands(user):
     ):
         succeeds("import", "--force", "--backup-codes", "1", answers=text)
     ended = run_sanitized(
-        command, "import", "--all", "--force", leaks=False, answers=f"HOTP {user.name} - {key}\nHOTP nobody-here - 1\n"
+        command, "import", "--all", "--force", leaks=False, answers=f"HOTP {user.name} - {key}\nHOTP no-such-user - 1\n"
     )
     assert ended.returncode == 1 and "1 of 2 accounts" in ended.stdout and is_clean(ended), ended.stderr[:4000]
     for arguments in (("unlock",), ("users",), ("enable", "--force", "--no-confirm", "--yes"), ("disable",)):

@@ -1,5 +1,4 @@
-// A PAM module that says what sshd says: puts SSH_AUTH_INFO_0 into the PAM environment, with its one
-// argument as the value and `|` for the ends of lines.
+// A PAM module that sets SSH_AUTH_INFO_0 in the PAM environment, like sshd: to its argument, with `|` for line feeds.
 
 #include <security/pam_modules.h>
 #include <stdio.h>

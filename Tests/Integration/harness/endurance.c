@@ -1,19 +1,17 @@
-// Wears a PAM module out.
+// Uses a PAM module many times in one process.
 //
-//   endurance cycles N MODULE                     loads and unloads, with children before and after
-//   endurance threads N CONFDIR SERVICE USER CODE N logins in each of eight threads, two handles at once
+//   endurance cycles N MODULE                     N times: load and unload; some in child processes
+//   endurance threads N CONFDIR SERVICE USER CODE N logins in each of eight threads, with two handles at once
 //   endurance repeat N CONFDIR SERVICE USER CODE [STATE]
-//                                                 N logins one after the other; before each of them the file STATE is
-//                                                 overwritten with what was in it at first
+//                                                 N logins; restores the file STATE before each
 //   endurance flip COUNT CONFDIR SERVICE USER CODE STATE OFFSET…
-//                                                 a login for each of the first COUNT bits behind the offsets in the file
-//                                                 STATE, with that bit changed behind all of them at once
+//                                                 COUNT logins, each with the next bit after every OFFSET of the file
+//                                                 STATE flipped
 //   endurance cut N CONFDIR SERVICE USER CODE STATE
-//                                                 a login for each length below N to which the file STATE is cut
+//                                                 N logins, with the file STATE truncated to 0 … N-1 bytes
 //
-// Prints `result` with how often each return value came, and after a tenth of the logins and at the end `memory`:
-// kilobytes of the process's own memory, and kilobytes of everything that is mapped. Ends with 1 where a child did not
-// end well.
+// Prints `result` with the number of each return value. After a tenth of the logins and at the end, prints `memory`:
+// anonymous and mapped memory in KiB. Exits with 1 if a child process failed.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -70,7 +68,7 @@ static void *work(void *context) {
   return context;
 }
 
-// The resident size in /proc/self/statm is kept in parts by each processor, and may be off by more than we look for.
+// The resident size in /proc/self/statm is approximate, since each processor counts its own part.
 static void say_memory(void) {
   long own = -1, mapped = -1;
   char line[256];
@@ -114,7 +112,7 @@ static void cycle(const char *module) {
 
 static unsigned char content[16384];
 
-// Opens the file and keeps what is in it.
+// Opens the file and saves its content.
 static int open_state(const char *state, ssize_t *length) {
   int file = open(state, O_RDWR | O_CLOEXEC);
   if (file < 0 || (*length = pread(file, content, sizeof content, 0)) <= 0) exit(2);

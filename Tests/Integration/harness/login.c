@@ -1,29 +1,28 @@
-// Logs in through the real libpam, with every answer written down beforehand.
+// Logs in through the real libpam, with scripted replies.
 //
 //   login [OPTION…] CONFDIR SERVICE <SCRIPT
 //
 //   -r HOST   the remote host (PAM_RHOST)
 //   -f FLAGS  flags of pam_authenticate, as a number
-//   -n TIMES  each login of the script so many times
-//   -o        at once: every login in a process of its own, all held at their first prompt until
-//             the last has arrived, then released together
-//   -c        pam_setcred with each of its flags after a login that was let in; the first failure is printed
-//   -m        mark in the system calls where an answer begins and where pam_authenticate returns
-//   -w FILE   make FILE.asked at the first prompt, and answer when FILE is there
-//   -x        a message that is no question fails, with PAM_CONV_ERR and no response
-//   -s        print what the process looks like before, at the prompt, and after
+//   -n TIMES  repeat each login of the script
+//   -o        at once: each login in its own process; all wait at their first prompt until the last one
+//             arrives, and are released together
+//   -c        after a successful login, call pam_setcred with each of its flags; print the first failure
+//   -m        mark in the system calls where a reply begins and where pam_authenticate returns
+//   -w FILE   create FILE.asked at the first prompt, and reply once FILE exists
+//   -x        fail every message that is no prompt, with PAM_CONV_ERR and no response
+//   -s        print the state of the process before the login, at the prompt, and after
 //
-// A script has a line `user HEX` for each login and below it one line for each prompt:
+// A script has a line `user HEX` for each login, followed by one line for each prompt:
 //
-//   text HEX              the answer
-//   text-and-failure HEX  the answer, and PAM_CONV_ERR all the same
+//   text HEX              the reply
+//   text-and-failure HEX  the reply, but with PAM_CONV_ERR
 //   failure               PAM_CONV_ERR
-//   null                  PAM_SUCCESS and no answer in the response
-//   no-array              PAM_SUCCESS and no response at all
-//   become HEX            no prompt of its own: names another user (PAM_USER) at the next one
+//   null                  PAM_SUCCESS and a response without a reply
+//   no-array              PAM_SUCCESS and no response
+//   become HEX            set another user (PAM_USER) at the next prompt; not a reply itself
 //
-// What happened is printed in lines of words and hexadecimal text, in the order in which it did.
-// Nothing sleeps after a failure: the delay that modules ask for is printed instead.
+// Prints events in order, as words and hexadecimal text. Prints the delay after a failure instead of sleeping.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -61,7 +60,7 @@ struct login {
   int count;
 };
 
-// What processes that are released together have in common.
+// Shared by the processes that are released together.
 struct gate {
   sem_t output;
   int arrived;
@@ -96,12 +95,12 @@ static void say(const char *words, const char *bytes, size_t length) {
 static void mark(const char *name) {
   if (!marks) return;
   int saved = errno;
-  // Fails and changes nothing, but stands in a trace of system calls.
+  // The call fails, but is visible in a trace.
   if (write(-1, name, strlen(name)) >= 0) die("a write to no file");
   errno = saved;
 }
 
-// ---- What the process looks like
+// ---- The state of the process
 
 static void describe_status(FILE *out) {
   FILE *status = fopen("/proc/thread-self/status", "re");
@@ -163,7 +162,7 @@ static void wait_at_the_gate(struct conversation *conversation) {
   conversation->arrived = true;
   __atomic_add_fetch(&gate->arrived, 1, __ATOMIC_SEQ_CST);
   char byte;
-  // Ends for everyone at the same moment: when the parent closes the other end.
+  // The parent closes the other end, which releases all processes at once.
   while (read(release_pipe[0], &byte, 1) < 0 && errno == EINTR) continue;
 }
 
@@ -392,11 +391,11 @@ int main(int argc, char **argv) {
   int count = read_script(logins);
   if (count * times > MAX_LOGINS && at_once) die("too many logins at once");
 
-  // The connection to the log stays open from the first message on: it belongs to the host.
+  // The host opens the log first, so that its connection is part of the state.
   openlog("harness", LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
   if (at_once) return log_in_at_once(logins, count, times, directory, service);
   for (int i = 0; i < count * times; i++) log_in(i, &logins[i % count], directory, service);
-  // A module that called openlog would have changed the name that this carries.
+  // A module that calls openlog would change the ident of this message.
   if (with_state) syslog(LOG_INFO, "the harness speaks for itself");
   return 0;
 }

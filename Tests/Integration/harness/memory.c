@@ -1,15 +1,15 @@
-// Logs in once, and then looks through all of its own memory for what should not be there any more.
+// Logs in once, and then searches its own memory for secrets.
 //
 //   memory CONFDIR SERVICE USER <SCRIPT
 //
-// The script has lines of a word, a name and hexadecimal text whose bits are all inverted, so that nothing
-// that is looked for is in memory because it is looked for:
+// The lines of the script have a word, a name and hexadecimal text. All bits of the text are inverted, so that the
+// search does not find the script itself:
 //
-//   answer - HEX      what is typed at the prompt
-//   plant NAME HEX    put into memory in the clear, to show that the search finds
-//   needle NAME HEX   what is looked for
+//   answer - HEX      the reply to the prompt
+//   plant NAME HEX    data to put into memory, which shows that the search works
+//   needle NAME HEX   data to search for
 //
-// Prints `result N`, and `found NAME in MAPPING` for each place.
+// Prints `result N`, and `found NAME in MAPPING` for each occurrence.
 
 #include <security/pam_appl.h>
 #include <stdint.h>
@@ -62,7 +62,7 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
   return PAM_SUCCESS;
 }
 
-// Looks for every needle in one mapping. Sorted by first byte, or this would take minutes.
+// Searches one mapping for every needle. The index by first byte saves minutes.
 static void search(const volatile unsigned char *start, size_t size, const char *mapping) {
   static int by_first[256][NEEDLES + 1];
   static int ready;
@@ -91,7 +91,7 @@ int main(int argc, char **argv) {
   int status = pam_authenticate(handle, 0);
   printf("result %d\n", status);
 
-  // While libpam's handle is still there: what it keeps is kept until the session ends.
+  // Before pam_end, because libpam keeps its data until the session ends.
   FILE *maps = fopen("/proc/self/maps", "re");
   char line[512], name[256];
   unsigned long start, end;

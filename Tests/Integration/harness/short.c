@@ -1,8 +1,8 @@
-// Preloaded: reads and writes of some files are cut short, as the system may cut them (read(2), write(2)).
+// Preloaded: makes reads and writes of some files short, as read(2) and write(2) allow.
 //
-//   SHORT_PATH=TEXT   files whose path has this in it
-//   SHORT_AT=N        the N-th of the calls transfers one byte at most; 0 for each of them
-//   SHORT_COUNT=FILE  where one byte is added for each call
+//   SHORT_PATH=TEXT   only files whose path contains TEXT
+//   SHORT_AT=N        the N-th call transfers at most one byte; 0 for every call
+//   SHORT_COUNT=FILE  appends one byte for each call
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// How many of the bytes that are asked for are transferred.
+// The number of bytes to transfer.
 static size_t cut(int file, size_t size) {
   static int count;
   const char *path = getenv("SHORT_PATH"), *at = getenv("SHORT_AT"), *counts = getenv("SHORT_COUNT");

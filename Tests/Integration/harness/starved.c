@@ -1,9 +1,9 @@
-// Preloaded: memory runs out for the PAM module, and for nobody else.
+// Preloaded: fails allocations of the PAM module only.
 //
 //   STARVE_MODULE=NAME  the file name of the module
-//   STARVE_AT=N         the N-th allocation that the module makes fails; 0 for none
-//   STARVE_ON=1         and all that come after it
-//   STARVE_COUNT=FILE   where one byte is added for each allocation
+//   STARVE_AT=N         its N-th allocation fails; 0 for none
+//   STARVE_ON=1         all later ones fail, too
+//   STARVE_COUNT=FILE   appends one byte for each allocation
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,5 +1,4 @@
-// A PAM module with the mistake that the race tests look for: it reads whether a code was used,
-// decides, and only then writes that it was, with no lock over the three.
+// A PAM module with a race: without a lock, it reads whether a code was used, decides, and then marks it as used.
 //
 //   auth required unlocked.so FILE
 

@@ -47,7 +47,7 @@ def test_ten_thousand_logins_do_not_grow_the_process(endurance, harness, user, s
     }[kind]
     # Each login hashes; two hundred take five seconds.
     times = 200 if kind == "backup code" else 10_000
-    user = "nobody-of-this-name" if kind == "unknown" else enrolled.user
+    user = "no-such-user" if kind == "unknown" else enrolled.user
     # The state is restored before each login, so that every login has the same result.
     state = () if kind in ("locked", "unknown") else (enrolled.state,)
     results, memory = run_endurance(

@@ -68,7 +68,7 @@ def test_a_stack_in_which_every_module_ignores_is_denied(harness):
     ignoring = "auth required pam_debug.so auth=ignore"
     alone = harness.service("ignored", ignoring)
     followed = harness.service("ignored-then", ignoring, "auth required pam_permit.so")
-    assert harness.log_in(alone, "root").result == Result.NOBODY_DECIDED
+    assert harness.log_in(alone, "root").result == Result.PERM_DENIED
     assert harness.log_in(followed, "root").result == Result.SUCCESS
 
 

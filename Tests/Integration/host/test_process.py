@@ -10,6 +10,7 @@ from rig import machine
 from rig.clock import START
 from rig.harness import FAILURE, NULL, Answer, Result
 from rig.process import run
+from rig.tracing import injecting, tracing
 
 MARKS = ("answer begins", "login returns")
 FLUSHES = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
@@ -50,7 +51,7 @@ def logins_of_every_outcome(harness, account, enrolled, service):
     yield "null", log_in(NULL)
     yield "conversation failed", log_in(FAILURE)
     yield "user changed", log_in(Answer("text", right.encode(), become="root"))
-    yield "unknown user", log_in("123456", user="nobody-of-this-name")
+    yield "unknown user", log_in("123456", user="no-such-user")
     yield "configuration", log_in(by=service("unknown"))
     os.rename(enrolled.directory, account.home / "aside")
     yield "not enrolled", log_in("123456")
@@ -111,7 +112,7 @@ def test_the_home_is_accessed_with_only_the_groups_of_the_user(user, service, tm
     if needs_groups:
         move_behind_a_group(enrolled.user)
     trace = tmp_path / "trace"
-    under = (*host, "strace", "-f", "-o", str(trace))
+    under = (*host, *tracing(trace))
     login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START, states=True, under=under)
     assert login.result == Result.SUCCESS
     assert login.states["after"] == login.states["before"]
@@ -145,7 +146,7 @@ def test_a_host_that_cannot_become_the_user_opens_no_home(harness, user, service
     fault = f"inject={call}:error=EPERM:when={2 if call == 'setfsuid' else 1}"
     logins = harness.run(
         *(service("nullok", then="pam_permit.so"), [(enrolled.user, [enrolled.authenticator.code_at(START)])]),
-        **dict(at=START, states=True, under=(*host, "strace", "-f", "-o", str(trace), "-e", fault), may_die=True),
+        **dict(at=START, states=True, under=(*host, *tracing(trace, "-e", fault)), may_die=True),
     )
     if host == WITHOUT_GROUPS and call == "setgroups":
         # There are no groups to drop, and the module does not try.
@@ -159,19 +160,10 @@ def test_a_host_that_cannot_become_the_user_opens_no_home(harness, user, service
         assert login.result == Result.AUTHINFO_UNAVAIL and login.states["after"] == login.states["before"]
 
 
-def as_account(harness, account, groups: str = "") -> tuple[str, ...]:
-    """The prefix that runs the harness as the account; only with the real clock."""
-    for folder in harness.program.parents:
-        if folder.is_relative_to("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    groups = f"--groups={groups}" if groups else "--clear-groups"
-    return ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", groups)
-
-
 def test_a_process_of_the_user_itself_can_authenticate(harness, user, service):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
-    login = user.log_in(service(), code, states=True, under=as_account(harness, user))
+    login = user.log_in(service(), code, states=True, under=harness.running_as(user))
     assert login.result == Result.SUCCESS
     assert login.states["after"] == login.states["before"]
     assert user.log_in(service(), code).result == Result.AUTH_ERR
@@ -181,8 +173,8 @@ def test_a_process_of_the_user_itself_can_authenticate(harness, user, service):
 def test_a_process_of_another_user_cannot_authenticate(harness, user, new_user, service, groups):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
-    login = user.log_in(service("nullok"), code, under=as_account(harness, new_user(), groups))
-    assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED)
+    login = user.log_in(service("nullok"), code, under=harness.running_as(new_user(), groups))
+    assert login.result not in (Result.SUCCESS, Result.PERM_DENIED)
 
 
 @pytest.mark.parametrize("variable", ["HOME", "TZ", "XDG_CONFIG_HOME", "OPENSSL_CONF", "OPENSSL_ia32cap", "LANG"])
@@ -207,7 +199,7 @@ def test_one_process_logs_in_many_times(harness, user, service):
 
 def calls_of_an_answer(harness, service, enrolled, answer, trace, at=START) -> list[str]:
     """Names of the system calls between reply and return, without flushes."""
-    under = ("strace", "-f", "-o", str(trace))
+    under = tracing(trace)
     login = harness.log_in(service, enrolled.user, answer, at=at, marks=True, under=under)
     assert login.result is not None
     lines = trace.read_text().splitlines()
@@ -231,7 +223,7 @@ def test_a_reply_costs_at_most_sixty_system_calls(harness, user, service, tmp_pa
 def test_a_code_is_flushed_before_it_is_accepted(user, service, tmp_path):
     enrolled = user.enroll()
     trace = tmp_path / "trace"
-    under = ("strace", "-f", "-y", "-o", str(trace))
+    under = tracing(trace, "-y")
     login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START, marks=True, under=under)
     assert login.result == Result.SUCCESS
     lines = trace.read_text().splitlines()
@@ -248,7 +240,7 @@ def test_every_descriptor_is_closed_on_exec(user, service, tmp_path):
         service(),
         enrolled.authenticator.code_at(START),
         at=START,
-        under=("strace", "-f", "-e", "trace=open,openat,openat2,memfd_create,socket,dup,pipe2", "-o", str(trace)),
+        under=tracing(trace, "-e", "trace=open,openat,openat2,memfd_create,socket,dup,pipe2"),
     )
     opened = [line for line in trace.read_text().splitlines() if re.search(r'open\w*\(.*"[^"]*(twofactor|state|credential)', line)]
     opened = [line for line in opened if ".so" not in line and "pam.d" not in line]
@@ -258,7 +250,7 @@ def test_every_descriptor_is_closed_on_exec(user, service, tmp_path):
 def test_files_of_the_user_are_opened_only_as_the_user(user, service, tmp_path):
     enrolled = user.enroll()
     trace = tmp_path / "trace"
-    user.log_in(service(), enrolled.authenticator.code_at(START), at=START, under=("strace", "-f", "-o", str(trace)))
+    user.log_in(service(), enrolled.authenticator.code_at(START), at=START, under=tracing(trace))
     lines = trace.read_text().splitlines()
     switched = next(n for n, line in enumerate(lines) if f"setfsuid({user.uid})" in line)
     touched = [n for n, line in enumerate(lines) if re.search(r'openat.*"(\.twofactor|credential|state)"', line)]
@@ -271,7 +263,7 @@ def test_a_killed_login_blocks_no_other(user, service):
     enrolled = user.enroll()
     name = service()
     code = enrolled.authenticator.code_at(START)
-    inject = ("strace", "-f", "-o", "/dev/null", "-e", "inject=pwrite64:signal=SIGKILL:when=1")
+    inject = injecting("pwrite64", "signal=SIGKILL:when=1")
     with pytest.raises(AssertionError, match="ended with"):
         user.log_in(name, code, at=START, under=inject)
     later = START + 60
@@ -284,7 +276,7 @@ def test_a_killed_login_blocks_no_other(user, service):
 def test_a_failed_write_of_the_state_denies_the_login(user, service, log, call, error):
     enrolled = user.enroll(backup_codes=1)
     name = service("nullok", then="pam_permit.so")
-    inject = ("strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:error={error}")
+    inject = injecting(call, f"error={error}")
     for answer in (enrolled.authenticator.code_at(START), enrolled.backup_codes[0]):
         login = user.log_in(name, answer, at=START, under=inject)
         assert login.result == Result.AUTHINFO_UNAVAIL

@@ -23,7 +23,7 @@ def test_enabling_at_a_terminal_leads_to_a_login(user, service):
     terminal.expect(PASSWORD)
     terminal.sendline(user.password)
     terminal.expect(CODE)
-    authenticator = Authenticator.from_base32(re.search(r"secret=([A-Z2-7]+)", terminal.before)[1])
+    authenticator = Authenticator.from_uri(terminal.before)
     confirmed = authenticator.code_at(time.time())
     terminal.sendline(confirmed)
     terminal.expect(STORED)
@@ -84,7 +84,7 @@ def test_after_disabling_the_user_is_not_enrolled(user, service):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
     user.twofactor("disable", answers=f"{user.password}\n{code}\n")
-    assert user.log_in(service("nullok")).result == Result.NOBODY_DECIDED
+    assert user.log_in(service("nullok")).result == Result.PERM_DENIED
     assert user.log_in(service(), code).result == Result.AUTH_ERR
 
 

@@ -13,13 +13,10 @@ from pathlib import Path
 import pytest
 from rig.clock import START, standing_at
 from rig.enrollment import Enrollment, twofactor_json
-from rig.harness import Result
+from rig.harness import Result, count
+from rig.tracing import injecting
 
 SESSIONS = 300
-
-
-def count(logins, result):
-    return sum(login.result == result for login in logins)
 
 
 @pytest.mark.seconds(240)
@@ -223,7 +220,7 @@ def test_a_login_stopped_in_its_update_blocks_others_until_it_is_killed(harness,
     enrolled = user.enroll()
     name = service("window=10")
     script = f"user {enrolled.user.encode().hex()}\ntext {enrolled.authenticator.code_at(START).encode().hex()}\n"
-    stop = ("strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:signal=SIGSTOP:when=1")
+    stop = injecting("pwrite64", "signal=SIGSTOP:when=1")
     stopped = subprocess.Popen(
         [*stop, harness.program, harness.services, name],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **standing_at(START)}, start_new_session=True,

@@ -1,6 +1,5 @@
 """Every kind of device that the setup command creates, alone and combined."""
 
-import base64
 import os
 
 import pytest
@@ -60,7 +59,7 @@ def test_the_look_ahead_of_a_counter_is_ten(user, service, counter, accepted):
 
 def add_device(enrolled, name: str, kind: str, authenticator: Authenticator) -> None:
     """Writes another device into the credential, in the documented format."""
-    secret = base64.b32encode(authenticator.secret).decode().rstrip("=")
+    secret = authenticator.base32
     line = (
         f"device type={kind} algorithm={authenticator.algorithm} digits={authenticator.digits} "
         + (f"period={authenticator.period}" if kind == "totp" else "counter=0")

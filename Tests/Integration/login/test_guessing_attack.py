@@ -11,6 +11,7 @@ import pytest
 from rig.clock import START, standing_at
 from rig.enrollment import twofactor_json
 from rig.harness import FAILURE, Result
+from rig.tracing import injecting
 
 GUESSES = 10_000
 SESSIONS = 50
@@ -66,7 +67,7 @@ def test_killing_the_login_gains_no_answer(harness, user, service, tmp_path):
     name = service("max_failures=100")
     wrong = enrolled.authenticator.wrong_code(START)
     for call in ("pwrite64", "fdatasync", "setfsuid"):
-        kill = ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when=1")
+        kill = injecting(call, "signal=SIGKILL:when=1")
         assert harness.run(name, [(enrolled.user, [wrong])], at=START, under=kill, may_die=True) == []
     program = [harness.program, harness.services, name]
     script = f"user {enrolled.user.encode().hex()}\ntext {wrong.encode().hex()}\n".encode()

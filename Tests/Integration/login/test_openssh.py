@@ -127,7 +127,7 @@ def test_with_nullok_an_enrolled_user_needs_the_code(lenient, user):
 
 
 def test_an_unknown_user_gets_the_same_prompts(strict, log):
-    assert not is_let_in(strict, Account("nobody-of-this-name", "secret"), "123456")
+    assert not is_let_in(strict, Account("no-such-user", "secret"), "123456")
     assert outcomes(log, 1) == ["reason=unknown-user"]
 
 

@@ -79,7 +79,7 @@ def test_a_user_who_is_not_enrolled_is_prompted(user, service, log):
 
 def test_an_unknown_user_is_prompted(harness, service, log):
     for arguments in ((), ("nullok",)):
-        login = harness.log_in(service(*arguments), "nobody-of-this-name", "123456", at=START)
+        login = harness.log_in(service(*arguments), "no-such-user", "123456", at=START)
         assert (login.result, login.prompts) == (Result.AUTH_ERR, ["Verification code: "])
     assert all(message.text.endswith("reason=unknown-user") for message in log.of_module(2))
 
@@ -96,15 +96,15 @@ def test_unknown_and_unenrolled_users_get_the_same_answers(harness, user, servic
     name = service()
     for reply in ("123456", "", "abcdef", "A1B2C-D3E4F", NULL, FAILURE):
         unenrolled = user.log_in(name, reply, at=START)
-        unknown = harness.log_in(name, "nobody-of-this-name", reply, at=START)
+        unknown = harness.log_in(name, "no-such-user", reply, at=START)
         for login in (unenrolled, unknown):
-            assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED)
+            assert login.result not in (Result.SUCCESS, Result.PERM_DENIED)
         assert (unenrolled.result, unenrolled.messages) == (unknown.result, unknown.messages)
 
 
 def test_nullok_leaves_an_unenrolled_user_to_the_rest_of_the_stack(user, service):
     alone = user.log_in(service("nullok"))
-    assert (alone.result, alone.prompts) == (Result.NOBODY_DECIDED, [])
+    assert (alone.result, alone.prompts) == (Result.PERM_DENIED, [])
     assert user.log_in(service("nullok", then=PERMIT)).result == Result.SUCCESS
     assert user.log_in(service("nullok", then="pam_deny.so")).result == Result.AUTH_ERR
     assert user.log_in(service("nullok=no", then=PERMIT), "123456").result == Result.AUTH_ERR
@@ -133,10 +133,10 @@ def test_a_user_changed_during_the_conversation_is_denied(harness, user, new_use
     other = new_user()
     right = enrolled.authenticator.code_at(START).encode()
     name = service(then=PERMIT)
-    changes = [(enrolled.user, other.name), (other.name, enrolled.user), (enrolled.user, "nobody-of-this-name")]
+    changes = [(enrolled.user, other.name), (other.name, enrolled.user), (enrolled.user, "no-such-user")]
     for user, become in changes:
         login = harness.log_in(name, user, Answer("text", right, become=become), at=START)
-        assert login.result not in (Result.SUCCESS, Result.NOBODY_DECIDED), (user, become)
+        assert login.result not in (Result.SUCCESS, Result.PERM_DENIED), (user, become)
 
 
 def test_pam_silent_suppresses_messages(user, service):

@@ -2,14 +2,11 @@
 
 import pytest
 from rig.clock import START
-from rig.harness import Result
+from rig.harness import Result, count
+from rig.tracing import injecting
 
 ROUNDS = 20
 SESSIONS = 30
-
-
-def count(logins, result):
-    return sum(login.result == result for login in logins)
 
 
 def test_a_code_is_accepted_once_within_its_window(user, service):
@@ -79,7 +76,7 @@ def test_a_code_and_a_backup_code_at_once_are_both_accepted(harness, user, servi
     assert [count(logins[which::2], Result.SUCCESS) for which in (0, 1)] == [1, 1]
 
 
-SLOW_DISK = ("strace", "-f", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_enter=100000")
+SLOW_DISK = injecting("pwrite64", "delay_enter=100000")
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code", "counter code"])

@@ -34,7 +34,7 @@ def test_the_time_of_an_answer_does_not_reveal_who_is_enrolled(harness, new_user
     name = service("max_failures=100")
     wrong = enrolled.authenticator.wrong_code(START)
     fresh = enrolled.state.read_bytes()
-    users = [enrolled.user, stranger.name, "nobody-of-this-name"]
+    users = [enrolled.user, stranger.name, "no-such-user"]
     work: dict[str, list[int]] = {user: [] for user in users}
     answers: dict[str, list[int]] = {user: [] for user in users}
     for _ in range(ATTEMPTS // IN_A_ROW):

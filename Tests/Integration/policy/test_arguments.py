@@ -73,7 +73,7 @@ def test_too_many_arguments_deny_the_login(user, service, log):
 def test_a_wrong_configuration_denies_users_who_are_not_enrolled_too(harness, user, service, log):
     name = service("nullok", "unknown", then="pam_permit.so")
     assert user.log_in(name, at=START).result == Result.SERVICE_ERR
-    assert harness.log_in(name, "nobody-of-this-name", at=START).result == Result.SERVICE_ERR
+    assert harness.log_in(name, "no-such-user", at=START).result == Result.SERVICE_ERR
     assert refused_as_configuration(log, 2)
 
 

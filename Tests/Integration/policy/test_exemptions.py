@@ -66,7 +66,7 @@ def test_an_exempt_group_overrides_only_groups(harness, groups, new_user, servic
 
 def test_an_unknown_user_is_always_prompted(harness, groups, service):
     name = service("only_groups=tokens", "exempt_groups=robots", "nullok", then=PERMIT)
-    assert is_asked(harness, name, "nobody-of-this-name")
+    assert is_asked(harness, name, "no-such-user")
 
 
 @pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
@@ -106,7 +106,7 @@ def test_groups_that_fail_once_exempt_no_member(groups, new_user, service, turn)
 def test_an_exemption_alone_is_not_a_pass(groups, new_user, service):
     account = new_user()
     join(account, "robots")
-    assert account.log_in(service("exempt_groups=robots")).result == Result.NOBODY_DECIDED
+    assert account.log_in(service("exempt_groups=robots")).result == Result.PERM_DENIED
 
 
 DAY = datetime.datetime.fromtimestamp(START, datetime.UTC).date()
@@ -141,7 +141,7 @@ def test_before_the_date_an_enrolled_user_is_prompted_without_a_reminder(user, s
 
 
 def test_before_the_date_an_unknown_user_is_prompted(harness, service):
-    login = harness.log_in(service(f"required_from={DAY}", then=PERMIT), "nobody-of-this-name", "1", at=START - 1)
+    login = harness.log_in(service(f"required_from={DAY}", then=PERMIT), "no-such-user", "1", at=START - 1)
     assert (login.result, len(login.prompts), login.messages) == (Result.AUTH_ERR, 1, [])
 
 
@@ -167,7 +167,6 @@ def folder_is_a_dangling_link(account):
 
 def folder_is_empty(account):
     run("install", "-d", "-m", "700", "-o", account.name, account.home / ".twofactor")
-
 
 
 NO_PROOF = [

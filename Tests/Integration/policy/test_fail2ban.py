@@ -81,7 +81,7 @@ def test_no_user_name_forges_an_address(harness, service, log, tmp_path):
     name = service()
     forged = "x rhost=203.0.113.1 reason=wrong-code failures=1"
     harness.log_in(name, forged, "123456", at=START, rhost="192.0.2.9")
-    harness.log_in(name, "nobody-of-this-name", "123456", at=START, rhost="203.0.113.1 reason=wrong-code")
+    harness.log_in(name, "no-such-user", "123456", at=START, rhost="203.0.113.1 reason=wrong-code")
     assert found([message.text for message in log.of_module(2)], tmp_path / "log") == ["192.0.2.9"]
 
 

@@ -162,7 +162,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("make", "problem"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
-def test_an_unreadable_or_untrusted_file_denies_the_login(harness, user, new_user, service, log, tmp_path, make, problem):
+def test_an_unreadable_or_untrusted_file_denies_the_login(
+    harness, user, new_user, service, log, tmp_path, make, problem
+):
     user.enroll()
     path = tmp_path / "host.conf"
     make(path)
@@ -184,10 +186,7 @@ def test_a_user_process_is_denied_if_only_root_can_read_the_file(
     harness, user, service, host_configuration, log
 ):
     host_configuration("nullok = yes").chmod(0o600)
-    for folder in harness.program.parents:
-        if folder.is_relative_to("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    under = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
+    under = harness.running_as(user)
     login = user.log_in(service(then="pam_permit.so"), under=under)
     assert login.result == Result.SERVICE_ERR
     assert "cannot be opened: Permission denied" in detail_of(log)

@@ -11,6 +11,7 @@ from rig.clock import START
 from rig.enrollment import Enrollment
 from rig.harness import FAILURE, NULL, PAM_SILENT, Harness, Result
 from rig.syslog import fresh_log
+from rig.tracing import injecting
 
 HERE = "192.0.2.7"
 UNCHECKED = "Two-factor authentication could not be checked. Contact the administrator."
@@ -143,7 +144,7 @@ CASES = {
         messages=(UNCHECKED,),
     ),
     "a user who is not enrolled": Case(AUTH_ERR, "reason=not-enrolled", reply=lambda _: "123456", is_enrolled=False),
-    "a user who does not exist": Case(AUTH_ERR, "reason=unknown-user", reply=lambda _: "123456", user="nobody-here"),
+    "a user who does not exist": Case(AUTH_ERR, "reason=unknown-user", reply=lambda _: "123456", user="no-such-user"),
     "an empty reply": Case(AUTH_ERR, "reason=no-reply", reply=lambda _: ""),
     "no reply": Case(AUTH_ERR, "reason=no-reply", reply=lambda _: NULL),
     "a failed conversation": Case(Result.CONV_ERR, "reason=no-reply", reply=lambda _: FAILURE),
@@ -164,7 +165,7 @@ CASES = {
         UNAVAILABLE,
         'reason=io-error detail="{detail}"',
         ERROR,
-        under=("strace", "-f", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO"),
+        under=injecting("fdatasync", "error=EIO"),
         messages=(UNCHECKED,),
     ),
     "an unknown argument": Case(

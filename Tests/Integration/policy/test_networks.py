@@ -7,6 +7,7 @@ from rig.clock import START
 from rig.harness import Result
 from rig.machine import COMMAND
 from rig.process import run
+from rig.tracing import injecting
 
 PERMIT = "pam_permit.so"
 PERIOD = 3600
@@ -72,7 +73,7 @@ def test_every_other_address_is_prompted(harness, user, service):
 
 def test_a_trusted_network_does_not_reveal_who_exists(harness, service):
     name = service("trusted_networks=192.0.2.0/24", then=PERMIT)
-    assert not is_asked(harness, name, "nobody-of-this-name", HERE)
+    assert not is_asked(harness, name, "no-such-user", HERE)
 
 
 class Visitor:
@@ -234,7 +235,7 @@ def test_a_damaged_state_ends_the_grace_period(visitor):
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
 def test_a_grace_period_that_cannot_be_written_denies_the_login(visitor, harness, log, call):
     visitor.log_in(START)
-    under = ("strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:error=EIO")
+    under = injecting(call, "error=EIO")
     login = harness.log_in(visitor.service, visitor.enrolled.user, at=START + 1, rhost=HERE, under=under)
     assert (login.result, login.prompts) == (Result.AUTHINFO_UNAVAIL, [])
     assert " reason=io-error " in log.of_module(2)[-1].text

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pexpect
+from rig.clock import time_to_type
 from rig.harness import Result
 from rig.process import run
 
@@ -22,14 +23,6 @@ STACK = (
     "account required pam_unix.so",
     "session required pam_permit.so",
 )
-
-
-def now() -> float:
-    """The time; waits if the current code is about to expire."""
-    left = 30 - time.time() % 30
-    if left < 3:
-        time.sleep(left)
-    return time.time()
 
 
 def at_terminal(*command: str | Path, account=None) -> pexpect.spawn:
@@ -56,7 +49,7 @@ def test_su_asks_for_the_code_of_the_target_user(system_service, user, new_user,
     system_service("su", "auth sufficient pam_rootok.so", *STACK)
     enrolled = user.enroll()
     other = new_user()
-    for code in (enrolled.authenticator.wrong_code(now()), enrolled.authenticator.code_at(now())):
+    for code in (enrolled.authenticator.wrong_code(time_to_type()), enrolled.authenticator.code_at(time_to_type())):
         terminal = at_terminal("su", user.name, "-c", "id -un", account=other)
         answer(terminal, (PASSWORD, user.password), (CODE, code))
         said = rest(terminal)
@@ -81,7 +74,7 @@ def test_sudo_needs_no_second_code_within_its_timestamp(system_service, user, lo
     rules.chmod(0o440)
     try:
         terminal = at_terminal("sh", "-c", "sudo id -un; sudo -n echo again; sudo -k; sudo -n echo third", account=user)
-        answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.code_at(now())))
+        answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.code_at(time_to_type())))
         said = rest(terminal).split()
     finally:
         rules.unlink()
@@ -93,7 +86,7 @@ def test_login_asks_at_the_console(system_service, user, log):
     system_service("login", *STACK)
     enrolled = user.enroll()
     terminal = at_terminal("login", user.name)
-    answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.code_at(now())))
+    answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.code_at(time_to_type())))
     terminal.expect(r"\$ ")
     terminal.sendline("id -un; exit")
     assert user.name in rest(terminal)
@@ -106,7 +99,7 @@ def test_the_first_module_asks_for_the_user_name(system_service, user, log):
     system_service("login", "auth required pam_twofactor.so", *STACK[:1], *STACK[2:])
     enrolled = user.enroll()
     terminal = at_terminal("login")
-    code = enrolled.authenticator.code_at(now())
+    code = enrolled.authenticator.code_at(time_to_type())
     answer(terminal, ("login: ", user.name), (CODE, code), (PASSWORD, user.password))
     terminal.expect(r"\$ ")
     terminal.sendline("id -un; exit")
@@ -118,7 +111,7 @@ def test_login_denies_a_wrong_code_and_asks_again(system_service, user):
     system_service("login", *STACK)
     enrolled = user.enroll()
     terminal = at_terminal("login", user.name)
-    answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.wrong_code(now())))
+    answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.wrong_code(time_to_type())))
     terminal.expect("Login incorrect")
     terminal.close(force=True)
 
@@ -126,11 +119,8 @@ def test_login_denies_a_wrong_code_and_asks_again(system_service, user):
 def test_a_screen_locker_that_is_not_root_checks_password_and_code(harness, user):
     enrolled = user.enroll()
     name = harness.service("locker", *STACK[:2])
-    for folder in harness.program.parents:
-        if folder.is_relative_to("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    under = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups")
-    code = enrolled.authenticator.code_at(now())
+    under = harness.running_as(user)
+    code = enrolled.authenticator.code_at(time_to_type())
     for password, code, result in (
         ("wrong", "123456", Result.AUTH_ERR),
         (user.password, code, Result.SUCCESS),
@@ -156,7 +146,7 @@ def test_vlock_accepts_password_and_code(system_service, user, log):
     system_service("vlock", *STACK[:2])
     enrolled = user.enroll()
     terminal = locked(user, Path("/usr/sbin/vlock-main"))
-    unlock(terminal, user, enrolled.authenticator.code_at(now()))
+    unlock(terminal, user, enrolled.authenticator.code_at(time_to_type()))
     rest(terminal)
     assert terminal.exitstatus == 0
     assert log.of_module(1)[0].text.endswith(
@@ -171,10 +161,10 @@ def test_vlock_that_is_not_root_stays_locked_after_a_wrong_code(system_service, 
     locker = Path(shutil.copyfile("/usr/sbin/vlock-main", user.home / "vlock-main"))
     locker.chmod(0o755)
     terminal = locked(user, locker)
-    unlock(terminal, user, enrolled.authenticator.wrong_code(now()))
+    unlock(terminal, user, enrolled.authenticator.wrong_code(time_to_type()))
     # Root can unlock too, through the same stack, but not with empty replies.
     answer(terminal, (f"root's {PASSWORD}", ""), (CODE, ""), ("Locked", ""))
-    unlock(terminal, user, enrolled.authenticator.code_at(now()))
+    unlock(terminal, user, enrolled.authenticator.code_at(time_to_type()))
     rest(terminal)
     assert terminal.exitstatus == 0
     outcomes = [message.text.partition("(vlock:auth): ")[2] for message in log.of_module(3)]
@@ -186,7 +176,7 @@ def test_polkits_helper_asks_for_password_and_code(system_service, user, log):
     helper = next(path for path in map(Path, HELPERS) if path.exists())
     system_service("polkit-1", *STACK)
     enrolled = user.enroll()
-    lines = ["a cookie of nobody", user.password, enrolled.authenticator.code_at(now())]
+    lines = ["a cookie of nobody", user.password, enrolled.authenticator.code_at(time_to_type())]
     done = run(
         "setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--init-groups", helper, user.name,
         input="".join(line + "\n" for line in lines), status=None,
@@ -257,11 +247,11 @@ def test_ftp_accepts_password_and_code_in_its_single_field(system_service, user,
     )
     enrolled = user.enroll(backup_codes=1)
     with ftp_server(service, tmp_path) as port:
-        code = enrolled.authenticator.code_at(now())
+        code = enrolled.authenticator.code_at(time_to_type())
         assert not ftp_logs_in(port, user, user.password)
         assert ftp_logs_in(port, user, user.password + code)
         assert not ftp_logs_in(port, user, user.password + code)
-        assert not ftp_logs_in(port, user, "wrong" + enrolled.authenticator.code_at(now(), steps=1))
+        assert not ftp_logs_in(port, user, "wrong" + enrolled.authenticator.code_at(time_to_type(), steps=1))
         assert ftp_logs_in(port, user, user.password + enrolled.backup_codes[0])
     outcomes = [message.text.split(" rhost=127.0.0.1 ")[1].split()[0] for message in log.of_module(5)]
     assert outcomes[0] in ("reason=malformed-reply", "reason=wrong-code")

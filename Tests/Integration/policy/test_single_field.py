@@ -1,13 +1,10 @@
 """Clients with a single field: the code at the end of the password, as in the other modules."""
 
-import base64
-import os
-from pathlib import Path
-
 import pytest
 from rig.clock import START
 from rig.enrollment import turn_into_scratch_code
 from rig.harness import Result
+from rig.imports import google_file
 
 PASSWORD_TOO = "Password & verification code: "
 CODE = "Verification code: "
@@ -214,7 +211,7 @@ def test_a_wrong_code_counts_even_if_the_prompt_is_not_answered(user, stack, log
 def test_unenrolled_and_unknown_users_get_the_same_prompts(harness, user, stack, arguments):
     name = stack("strangers-" + "-".join(arguments), *arguments, before=arguments != ("forward_pass",), after=True)
     for text in ("letters", "correct horse 9123456", "", "\b\n\r\x7fINCORRECT"):
-        logins = [harness.log_in(name, user, text, text, at=START) for user in (user.name, "nobody-of-this-name")]
+        logins = [harness.log_in(name, user, text, text, at=START) for user in (user.name, "no-such-user")]
         assert logins[0].result != Result.SUCCESS and logins[1].result != Result.SUCCESS
         assert logins[0].prompts == logins[1].prompts and logins[0].messages == logins[1].messages
 
@@ -224,21 +221,6 @@ def test_a_very_long_password_is_denied(user, stack):
     name = stack("long", "forward_pass", after=True)
     text = "x" * 505 + enrolled.authenticator.code_at(START)
     assert user.log_in(name, text, at=START).result == Result.AUTH_ERR
-
-
-def google_secret(account, authenticator) -> None:
-    """Writes google-authenticator's file with the same secret."""
-    path = account.home / ".google_authenticator"
-    path.write_text(base64.b32encode(authenticator.secret).decode().rstrip("=") + '\n" TOTP_AUTH\n" DISALLOW_REUSE\n')
-    os.chown(path, account.uid, account.gid)
-    path.chmod(0o400)
-
-
-def oath_secret(account, authenticator) -> None:
-    """Writes pam_oath's file with the same secret; pam_oath leaves the password to another module."""
-    path = Path("/etc/users.oath")
-    path.write_text(f"HOTP/T30/6 {account.name} + {authenticator.secret.hex()}\n")
-    path.chmod(0o600)
 
 
 SHAPES = ("{password}{code}", "{password}", "{code}", "{password}{wrong}", "wrong{code}", "")
@@ -270,7 +252,7 @@ def compare(harness, account, enrolled, modules, second: str) -> dict[str, list[
 )
 def test_prompts_and_results_match_google_authenticator(harness, user, arguments):
     enrolled = user.enroll()
-    google_secret(user, enrolled.authenticator)
+    google_file(user, '" TOTP_AUTH', '" DISALLOW_REUSE', key=enrolled.authenticator.base32)
     before = [] if arguments in ("", "forward_pass") else ["auth optional pam_unix.so nodelay"]
     after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in arguments else []
     modules = ("pam_twofactor", "pam_google_authenticator")
@@ -294,10 +276,11 @@ OATH = {
 
 
 @pytest.mark.parametrize("name", OATH)
-def test_prompts_and_results_match_pam_oath(harness, user, name):
+def test_prompts_and_results_match_pam_oath(harness, user, users_file, name):
     enrolled = user.enroll()
     its, ours, different = OATH[name]
-    oath_secret(user, enrolled.authenticator)
+    # pam_oath leaves the password to another module.
+    users_file(f"HOTP/T30/6 {user.name} + {enrolled.authenticator.secret.hex()}")
     before = ["auth optional pam_unix.so nodelay"] if "first" in its else []
     after = ["auth required pam_unix.so nodelay use_first_pass"] if "forward" in ours else []
     harness.service("pam_twofactor", *before, f"auth required pam_twofactor.so {ours}", *after)

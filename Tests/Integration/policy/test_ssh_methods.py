@@ -4,6 +4,7 @@ import datetime
 import time
 
 import pytest
+from rig.clock import time_to_type
 from rig.ssh import Client, Server, make_key
 
 ACCOUNT = ("account required pam_unix.so", "session required pam_permit.so")
@@ -28,14 +29,6 @@ def server(system_service, scratch, request):
         server.__exit__()
 
 
-def now() -> float:
-    """The time; waits if the current code is about to expire."""
-    left = 30 - time.time() % 30
-    if left < 3:
-        time.sleep(left)
-    return time.time()
-
-
 def test_a_key_alone_does_not_use_pam(server, user, scratch, log):
     user.enroll()
     running = server("required pam_twofactor.so", methods="publickey")
@@ -51,7 +44,7 @@ def test_the_password_method_accepts_password_and_code_in_one(server, user, log)
         methods="password",
         settings=WITH_PASSWORDS,
     )
-    code = enrolled.authenticator.code_at(now())
+    code = enrolled.authenticator.code_at(time_to_type())
     for text, let_in in (
         ("wrong" + enrolled.backup_codes[0], False),
         (user.password + code, True),
@@ -70,7 +63,7 @@ def test_the_password_method_cannot_answer_a_second_prompt(server, user):
         "required pam_unix.so nodelay", "required pam_twofactor.so", methods="password", settings=WITH_PASSWORDS
     )
     client = running.connect(user)
-    client.answer(Client.PASSWORD, user.password + enrolled.authenticator.code_at(now()))
+    client.answer(Client.PASSWORD, user.password + enrolled.authenticator.code_at(time_to_type()))
     assert not client.is_let_in()
 
 
@@ -79,7 +72,9 @@ def test_a_key_and_then_the_code_as_the_password(server, user, scratch):
     running = server("required pam_twofactor.so", methods="publickey,password", settings=WITH_PASSWORDS)
     key = make_key(user, scratch)
     for code, let_in in (
-        (enrolled.authenticator.wrong_code(now()), False), (enrolled.authenticator.code_at(now()), True)
+        (enrolled.authenticator.wrong_code(time_to_type()), False), (
+            enrolled.authenticator.code_at(time_to_type()), True
+        )
     ):
         client = running.connect(user, key=key)
         client.answer(Client.PASSWORD, code)
@@ -96,7 +91,7 @@ def test_a_key_then_password_and_code(server, user, scratch):
     )
     client = running.connect(user, key=make_key(user, scratch))
     client.answer(Client.PASSWORD, user.password)
-    client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
+    client.answer(Client.CODE, enrolled.authenticator.code_at(time_to_type()))
     assert client.is_let_in()
 
 
@@ -105,13 +100,15 @@ def test_the_code_and_then_a_key(server, user, scratch):
     running = server("required pam_twofactor.so", methods="keyboard-interactive:pam,publickey")
     key = make_key(user, scratch)
     for code, let_in in (
-        (enrolled.authenticator.wrong_code(now()), False), (enrolled.authenticator.code_at(now()), True)
+        (enrolled.authenticator.wrong_code(time_to_type()), False), (
+            enrolled.authenticator.code_at(time_to_type()), True
+        )
     ):
         client = running.connect(user, key=key)
         client.answer(Client.CODE, code)
         assert client.is_let_in() == let_in
     client = running.connect(user)
-    client.answer(Client.CODE, enrolled.authenticator.code_at(now(), steps=1))
+    client.answer(Client.CODE, enrolled.authenticator.code_at(time_to_type(), steps=1))
     assert not client.is_let_in(), "a code alone is half of it"
 
 
@@ -123,7 +120,7 @@ def test_a_key_or_else_password_and_code(server, user, scratch, methods, log):
     assert not log.of_module()
     client = running.connect(user)
     client.answer(Client.PASSWORD, user.password)
-    client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
+    client.answer(Client.CODE, enrolled.authenticator.code_at(time_to_type()))
     assert client.is_let_in()
 
 
@@ -149,10 +146,10 @@ def test_skip_after_exempts_a_login_with_a_key(server, user, scratch, log):
         f"pam_twofactor(sshd:auth): accepted user={user.name} rhost=127.0.0.1 method=exempt"
     )
     client = running.connect(user)
-    client.answer(Client.CODE, enrolled.authenticator.wrong_code(now()))
+    client.answer(Client.CODE, enrolled.authenticator.wrong_code(time_to_type()))
     assert not client.is_let_in()
     client = running.connect(user)
-    client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
+    client.answer(Client.CODE, enrolled.authenticator.code_at(time_to_type()))
     assert client.is_let_in()
 
 
@@ -160,7 +157,7 @@ def test_another_service_ignores_the_list_of_methods(server, user, scratch):
     enrolled = user.enroll()
     running = server("required pam_twofactor.so skip_after=publickey", "required pam_permit.so", methods=BOTH)
     client = running.connect(user, key=make_key(user, scratch))
-    client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
+    client.answer(Client.CODE, enrolled.authenticator.code_at(time_to_type()))
     assert client.is_let_in()
 
 
@@ -170,7 +167,7 @@ def test_the_address_is_not_prompted_again_within_the_grace_period(server, user,
                      methods="keyboard-interactive:pam")
     client = running.connect(user)
     client.answer(Client.PASSWORD, user.password)
-    client.answer(Client.CODE, enrolled.authenticator.code_at(now()))
+    client.answer(Client.CODE, enrolled.authenticator.code_at(time_to_type()))
     assert client.is_let_in()
     client = running.connect(user)
     client.answer(Client.PASSWORD, user.password)

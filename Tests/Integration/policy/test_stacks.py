@@ -27,7 +27,7 @@ def outcome(harness, user, new_user):
     return results
 
 
-SUCCESS, AUTH_ERR, NOBODY = Result.SUCCESS, Result.AUTH_ERR, Result.NOBODY_DECIDED
+SUCCESS, AUTH_ERR, IGNORED = Result.SUCCESS, Result.AUTH_ERR, Result.PERM_DENIED
 REFUSING = "auth required pam_deny.so"
 PERMITTING = "auth required pam_permit.so"
 
@@ -38,7 +38,7 @@ STACKS = {
     "required, refused later": ([f"auth required {TWOFACTOR}", REFUSING], (AUTH_ERR, AUTH_ERR, AUTH_ERR)),
     "required with nullok, first": ([f"auth required {TWOFACTOR} nullok", PERMITTING], (SUCCESS, AUTH_ERR, SUCCESS)),
     "required with nullok, last": ([PERMITTING, f"auth required {TWOFACTOR} nullok"], (SUCCESS, AUTH_ERR, SUCCESS)),
-    "required with nullok, alone": ([f"auth required {TWOFACTOR} nullok"], (SUCCESS, AUTH_ERR, NOBODY)),
+    "required with nullok, alone": ([f"auth required {TWOFACTOR} nullok"], (SUCCESS, AUTH_ERR, IGNORED)),
     "required with nullok, refused later": (
         [f"auth required {TWOFACTOR} nullok", REFUSING],
         (AUTH_ERR, AUTH_ERR, AUTH_ERR),

@@ -19,12 +19,16 @@ def doctor(root: Path | None, *arguments: str) -> tuple[int, list[dict]]:
     return done.returncode, checks
 
 
+def findings(checks: list[dict]) -> list[dict]:
+    return [check for check in checks if check["status"] in ("warning", "failed")]
+
+
 def found(checks: list[dict]) -> set[tuple[str, str]]:
-    return {(check["name"], check["status"]) for check in checks if check["status"] in ("warning", "failed")}
+    return {(check["name"], check["status"]) for check in findings(checks)}
 
 
 def only(checks: list[dict], status: str) -> dict:
     """The only finding; asserts its status."""
-    wrong = [check for check in checks if check["status"] in ("warning", "failed")]
-    assert [check["status"] for check in wrong] == [status], wrong
-    return wrong[0]
+    (finding,) = findings(checks)
+    assert finding["status"] == status, finding
+    return finding

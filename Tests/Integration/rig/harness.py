@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .clock import standing_at
+from .machine import Account
 
 SOURCES = Path(__file__).parent.parent / "harness"
 
@@ -17,7 +18,7 @@ class Result(enum.IntEnum):
     SUCCESS = 0
     SERVICE_ERR = 3
     # libpam's result if every module returned PAM_IGNORE.
-    NOBODY_DECIDED = 6
+    PERM_DENIED = 6
     AUTH_ERR = 7
     AUTHINFO_UNAVAIL = 9
     MAXTRIES = 11
@@ -68,6 +69,10 @@ class Login:
     messages: list[str] = field(default_factory=list)
     unanswered: int = 0
     states: dict[str, str] = field(default_factory=dict)
+
+
+def count(logins: list[Login], result: Result) -> int:
+    return sum(login.result == result for login in logins)
 
 
 def build(sources: list[Path], output: Path, *flags: str, compiler: str = "gcc") -> Path:
@@ -168,6 +173,17 @@ class Harness:
         )
         assert may_die or run.returncode == 0, f"the harness ended with {run.returncode}: {run.stderr.decode()[-2000:]}"
         return parse(run.stdout.decode())
+
+    def running_as(self, account: Account, groups: str = "") -> tuple[str, ...]:
+        """The prefix that runs the harness as an account, which cannot change the clock; opens the way to the program.
+
+        groups: the IDs of the supplementary groups, with commas
+        """
+        for folder in self.program.parents:
+            if folder.is_relative_to("/tmp/"):
+                folder.chmod(folder.stat().st_mode | 0o055)
+        groups = f"--groups={groups}" if groups else "--clear-groups"
+        return ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", groups)
 
     def log_in(self, service: str, user: str, *answers, **options) -> Login:
         """One login."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 
 
@@ -19,6 +20,16 @@ class Authenticator:
     def from_base32(cls, text: str, **parameters) -> "Authenticator":
         text = text.replace(" ", "").rstrip("=").upper()
         return cls(base64.b32decode(text + "=" * (-len(text) % 8)), **parameters)
+
+    @property
+    def base32(self) -> str:
+        """The secret in Base32, without padding."""
+        return base64.b32encode(self.secret).decode().rstrip("=")
+
+    @classmethod
+    def from_uri(cls, text: str) -> "Authenticator":
+        """Finds an otpauth URI with default parameters in a text."""
+        return cls.from_base32(re.search(r"secret=([A-Z2-7]+)", text)[1])
 
     def code_for_counter(self, counter: int) -> str:
         """RFC 4226, section 5.3, with the hashes of RFC 6238, section 1.2."""

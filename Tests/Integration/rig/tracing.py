@@ -19,24 +19,23 @@ class Call:
     def __str__(self) -> str:
         return f"{self.name} number {self.ordinal}: {self.name}({self.text[:90]}"
 
-    def _inject(self, what: str) -> tuple[str, ...]:
-        return (
-            *("strace", "-f", "-o", "/dev/null", "-e", f"trace={self.name}"),
-            *("-e", f"inject={self.name}:{what}:when={self.ordinal}"),
-        )
-
     def killed(self) -> tuple[str, ...]:
         """The prefix that kills the program at this call."""
-        return self._inject("signal=SIGKILL")
+        return injecting(self.name, f"signal=SIGKILL:when={self.ordinal}")
 
     def failing(self, error: str) -> tuple[str, ...]:
         """The prefix that makes the call fail."""
-        return self._inject(f"error={error}")
+        return injecting(self.name, f"error={error}:when={self.ordinal}")
 
 
-def tracing(trace: Path) -> tuple[str, ...]:
+def tracing(trace: Path, *options: str) -> tuple[str, ...]:
     """The prefix that traces a program."""
-    return ("strace", "-f", "-o", str(trace))
+    return ("strace", "-f", *options, "-o", str(trace))
+
+
+def injecting(call: str, fault: str) -> tuple[str, ...]:
+    """The prefix that injects a fault (strace(1), inject) into a system call."""
+    return ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{fault}")
 
 
 def calls(trace: Path, first: str, last: str | None = None) -> list[Call]:

@@ -129,8 +129,7 @@ def test_the_end_of_the_answers_changes_nothing(user, answers):
         command.stdin.write(user.password + "\n")
         command.stdin.flush()
         shown = next(line for line in command.stdout if line.startswith("URI: "))
-        secret = re.search("secret=([A-Z2-7]+)", shown)[1]
-        lines["code"] = Authenticator.from_base32(secret).code_at(time.time())
+        lines["code"] = Authenticator.from_uri(shown).code_at(time.time())
         answers = answers[1:]
     _, said = command.communicate("".join(lines[answer] + "\n" for answer in answers), timeout=30)
     assert command.returncode == REFUSED
@@ -298,7 +297,7 @@ def test_unusable_files_are_replaced_with_force_and_removed_by_root(user, damage
         (("enable", "extra"), USAGE),
         (("frobnicate",), USAGE),
         (("status", "--user"), USAGE),
-        (("status", "--user", "nobody-of-that-name"), NO_ACCOUNT),
+        (("status", "--user", "no-such-user"), NO_ACCOUNT),
         (("enable", "--user", ""), NO_ACCOUNT),
         (("disable", "--user", "root"), REFUSED),
         (("backup-codes", "--user", "root"), REFUSED),
@@ -332,7 +331,7 @@ def test_every_error_is_valid_json(user, configuration, subcommand):
         assert list(json.loads(said)) == ["error", "hint"] and json.loads(said)["error"], said
         assert done.stdout == "" or json.loads(done.stdout)
 
-    fails(None, "--user", "no-one-of-that-name")
+    fails(None, "--user", "no-such-user")
     fails(user, "--user", "root")
     fails(user, "--frobnicate")
     if subcommand not in ("status", "device list", "users"):

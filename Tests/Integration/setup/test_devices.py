@@ -29,7 +29,7 @@ def test_moving_to_a_new_phone(user):
     screen = Screen(user, "device", "add", "new phone", rows=60)
     screen.expect("backup code: ").type(old.authenticator.code_at(time.time()))
     screen.expect("Code from the app: ")
-    new = Authenticator.from_base32(re.search(r"secret=([A-Z2-7]+)", screen.uri)[1])
+    new = Authenticator.from_uri(screen.uri)
     screen.type(new.code_at(time.time()))
     assert screen.ends() == DONE
     assert "Logins now accept codes from new phone." in screen.text

@@ -31,7 +31,7 @@ def test_a_google_authenticator_file_keeps_its_used_codes(user, theirs, service)
     app, scratch_codes = app_of(path), re.findall(r"^\d{8}$", path.read_text(), re.MULTILINE)
     used = [app.code_at(START), app.code_at(START, 2), scratch_codes[1]]
     for code in used:
-        assert theirs.log_in("google", user.name, code, at=START).result == ACCEPTED
+        assert user.log_in("google", code, at=START).result == ACCEPTED
     before = path.read_bytes(), path.stat()
 
     done = twofactor("import", "--user", user.name, str(path), at=START)
@@ -42,10 +42,10 @@ def test_a_google_authenticator_file_keeps_its_used_codes(user, theirs, service)
 
     name = service("window=10")
     for code in used:
-        assert theirs.log_in(name, user.name, code, at=START).result == DENIED
-    assert theirs.log_in(name, user.name, app.code_at(START, 3), at=START).result == ACCEPTED
+        assert user.log_in(name, code, at=START).result == DENIED
+    assert user.log_in(name, app.code_at(START, 3), at=START).result == ACCEPTED
     for code in set(scratch_codes) - set(used):
-        results = [theirs.log_in(name, user.name, code, at=START).result for _ in range(2)]
+        results = [user.log_in(name, code, at=START).result for _ in range(2)]
         assert results == [ACCEPTED, DENIED]
     assert user.status()["backup_codes_left"] == 0
 
@@ -53,13 +53,13 @@ def test_a_google_authenticator_file_keeps_its_used_codes(user, theirs, service)
 def test_a_google_authenticator_counter_continues(user, theirs, service):
     path = google(user, "-c", "-r", "9", "-R", "30", "-w", "5", "-e", "1")
     app = app_of(path)
-    assert theirs.log_in("google", user.name, app.code_for_counter(3)).result == ACCEPTED
+    assert user.log_in("google", app.code_for_counter(3)).result == ACCEPTED
     answer = bring_in(user, str(path))
     assert answer["device"]["type"] == "hotp" and answer["uri"].endswith("&counter=4")
     name = service()
-    assert theirs.log_in(name, user.name, app.code_for_counter(3)).result == DENIED
-    assert theirs.log_in(name, user.name, app.code_for_counter(1)).result == DENIED
-    assert theirs.log_in(name, user.name, app.code_for_counter(5)).result == ACCEPTED
+    assert user.log_in(name, app.code_for_counter(3)).result == DENIED
+    assert user.log_in(name, app.code_for_counter(1)).result == DENIED
+    assert user.log_in(name, app.code_for_counter(5)).result == ACCEPTED
 
 
 FORCED = ("--force", "--yes")
@@ -71,34 +71,34 @@ def test_importing_again_makes_no_used_code_valid(user, theirs, service):
     name = service()
     used = [APP.code_at(START), "12345678"]
     for code in used:
-        assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
+        assert user.log_in(name, code, at=START).result == ACCEPTED
     bring_in(user, str(path), *FORCED, at=START)
     assert user.status()["backup_codes_left"] == 1
     for code in used:
-        assert theirs.log_in(name, user.name, code, at=START).result == DENIED
+        assert user.log_in(name, code, at=START).result == DENIED
     for code in (APP.code_at(START, 1), "87654321"):
-        assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
+        assert user.log_in(name, code, at=START).result == ACCEPTED
 
 
 def test_importing_again_does_not_decrease_a_counter(user, theirs, service):
     path = google_file(user, '" HOTP_COUNTER 1')
     bring_in(user, str(path))
     name = service()
-    assert theirs.log_in(name, user.name, APP.code_for_counter(4)).result == ACCEPTED
+    assert user.log_in(name, APP.code_for_counter(4)).result == ACCEPTED
     bring_in(user, str(path), *FORCED)
-    assert theirs.log_in(name, user.name, APP.code_for_counter(4)).result == DENIED
-    assert theirs.log_in(name, user.name, APP.code_for_counter(5)).result == ACCEPTED
+    assert user.log_in(name, APP.code_for_counter(4)).result == DENIED
+    assert user.log_in(name, APP.code_for_counter(5)).result == ACCEPTED
 
 
 def test_importing_again_resets_codes_used_by_a_wrong_clock(user, theirs, service):
     path = google_file(user, '" TOTP_AUTH')
     bring_in(user, str(path), at=START)
     name, later = service(), START + 86400
-    assert theirs.log_in(name, user.name, APP.code_at(later), at=later).result == ACCEPTED
+    assert user.log_in(name, APP.code_at(later), at=later).result == ACCEPTED
     soon = START + 12 * 30
-    assert theirs.log_in(name, user.name, APP.code_at(soon), at=soon).result == DENIED
+    assert user.log_in(name, APP.code_at(soon), at=soon).result == DENIED
     bring_in(user, str(path), *FORCED, at=START)
-    assert theirs.log_in(name, user.name, APP.code_at(soon), at=soon).result == ACCEPTED
+    assert user.log_in(name, APP.code_at(soon), at=soon).result == ACCEPTED
 
 
 # The replies at START with a window of one time step, and the results of google-authenticator and twofactor. They
@@ -123,7 +123,7 @@ def test_codes_have_the_same_results_as_with_google_authenticator(user, theirs, 
     bring_in(user, str(path), at=START)
     name = service()
     for what, code, there, here in SCENARIO:
-        results = [theirs.log_in(module, user.name, code(), at=START).result for module in ("google", name)]
+        results = [user.log_in(module, code(), at=START).result for module in ("google", name)]
         assert results == [there, here], what
 
 
@@ -133,7 +133,7 @@ def test_a_code_used_by_pam_oath_stays_used(user, theirs, service, users_file, s
     path = users_file(f"HOTP/T{seconds} {user.name} - {KEY.hex()}")
     # Three steps late: within the window of pam_oath here.
     used = app.code_at(START, -3)
-    assert theirs.log_in("oath", user.name, used, at=START).result == ACCEPTED
+    assert user.log_in("oath", used, at=START).result == ACCEPTED
     assert used in path.read_text()
     before = path.read_bytes()
 
@@ -142,18 +142,18 @@ def test_a_code_used_by_pam_oath_stays_used(user, theirs, service, users_file, s
     assert path.read_bytes() == before
     name = service("window=10")
     for steps, result in [(-3, DENIED), (-4, DENIED), (-2, ACCEPTED), (-2, DENIED), (0, ACCEPTED)]:
-        assert theirs.log_in(name, user.name, app.code_at(START, steps), at=START + 2).result == result, steps
+        assert user.log_in(name, app.code_at(START, steps), at=START + 2).result == result, steps
 
 
 def test_a_counter_used_by_pam_oath_stays_used(user, theirs, service, users_file):
     path = users_file(f"HOTP {user.name} - {KEY.hex()} 4")
     for counter in (4, 7):
-        assert theirs.log_in("oath", user.name, APP.code_for_counter(counter)).result == ACCEPTED
+        assert user.log_in("oath", APP.code_for_counter(counter)).result == ACCEPTED
     answer = bring_in(user, "--from", "oath", str(path))
     assert answer["uri"].endswith("&counter=8")
     name = service()
-    assert theirs.log_in(name, user.name, APP.code_for_counter(7)).result == DENIED
-    assert theirs.log_in(name, user.name, APP.code_for_counter(8)).result == ACCEPTED
+    assert user.log_in(name, APP.code_for_counter(7)).result == DENIED
+    assert user.log_in(name, APP.code_for_counter(8)).result == ACCEPTED
 
 
 def test_each_of_several_tokens_continues(user, theirs, service, users_file):
@@ -161,14 +161,14 @@ def test_each_of_several_tokens_continues(user, theirs, service, users_file):
     path = users_file(f"HOTP {user.name} - {token.secret.hex()} 2", f"HOTP/T30 {user.name} - {KEY.hex()}")
     used = [token.code_for_counter(3), APP.code_at(START, 1), token.code_for_counter(5)]
     for code in used:
-        assert theirs.log_in("oath", user.name, code, at=START).result == ACCEPTED
+        assert user.log_in("oath", code, at=START).result == ACCEPTED
     answer = bring_in(user, str(path), at=START)
     assert [entry["device"]["type"] for entry in answer["devices"]] == ["hotp", "totp"]
     name = service("window=10")
     for code in [*used, token.code_for_counter(4), APP.code_at(START)]:
-        assert theirs.log_in(name, user.name, code, at=START).result == DENIED
+        assert user.log_in(name, code, at=START).result == DENIED
     for code in (token.code_for_counter(6), APP.code_at(START, 2)):
-        assert theirs.log_in(name, user.name, code, at=START).result == ACCEPTED
+        assert user.log_in(name, code, at=START).result == ACCEPTED
 
 
 def test_a_complete_users_file_is_imported_with_a_report(new_user, theirs, service, users_file):
@@ -182,7 +182,7 @@ def test_a_complete_users_file_is_imported_with_a_report(new_user, theirs, servi
         f"HOTP/E/7 {seven.name} - {KEY.hex()}",
         f"HOTP {secret.name} password {KEY.hex()}",
         f"HOTP {enrolled.name} - {KEY.hex()}",
-        f"HOTP nobody-here - {KEY.hex()}",
+        f"HOTP no-such-user - {KEY.hex()}",
     )
     done = twofactor("import", "--all", str(path), status=REFUSED)
     assert done.stderr == ""
@@ -192,7 +192,7 @@ def test_a_complete_users_file_is_imported_with_a_report(new_user, theirs, servi
     assert lines[two.name] == "imported (counter-based, 8 digits; time-based, 60 seconds, 8 digits)"
     assert "line 5" in lines[seven.name] and "seven-digit" in lines[seven.name]
     assert "line 6" in lines[secret.name] and "password of their own" in lines[secret.name]
-    assert "already" in lines[enrolled.name] and "no such account" in lines["nobody-here"]
+    assert "already" in lines[enrolled.name] and "no such account" in lines["no-such-user"]
     assert KEY.hex() not in done.stdout and BASE32 not in done.stdout
     for user in (good, two):
         for file in (user.home / ".twofactor").iterdir():
@@ -214,7 +214,7 @@ def test_a_complete_users_file_is_imported_with_a_report(new_user, theirs, servi
     good.twofactor("import", "--all", str(path), status=NOT_PERMITTED)
 
 
-def test_a_uri_of_an_app_is_imported(user, harness, service):
+def test_a_uri_of_an_app_is_imported(user, service):
     uri = (
         "otpauth://totp/Big%20Corp%3Aalice%40example.org?secret=gezd%20gnbv-gy3t%20qojq%3D%3D%3D"
         "&algorithm=SHA256&digits=8&period=60&image=https%3A%2F%2Fx"
@@ -227,11 +227,11 @@ def test_a_uri_of_an_app_is_imported(user, harness, service):
         "&algorithm=SHA256&digits=8&period=60"
     )
     app = Authenticator.from_base32("GEZDGNBVGY3TQOJQ", algorithm="sha256", digits=8, period=60)
-    assert harness.log_in(service(), user.name, app.code_at(START), at=START).result == ACCEPTED
+    assert user.log_in(service(), app.code_at(START), at=START).result == ACCEPTED
 
 
 @pytest.mark.parametrize("kind", ["-t -d", "-c"])
-def test_a_uri_of_google_authenticator_is_imported(user, harness, service, kind):
+def test_a_uri_of_google_authenticator_is_imported(user, service, kind):
     program = f"google-authenticator --force {kind} -u -w 3 --issuer='Big Corp' --qr-mode=ansi"
     # The program asks for a code; -1 skips the question.
     shown = run("runuser", "-l", user.name, "-c", program, input="-1\n", status=None).stdout
@@ -241,12 +241,12 @@ def test_a_uri_of_google_authenticator_is_imported(user, harness, service, kind)
     app = app_of(path)
     # Its counters begin at 1.
     code = app.code_for_counter(1) if kind == "-c" else app.code_at(START)
-    assert harness.log_in(service(), user.name, code, at=START).result == ACCEPTED
+    assert user.log_in(service(), code, at=START).result == ACCEPTED
 
 
 @pytest.mark.parametrize("digits", [6, 8])
 @pytest.mark.parametrize("digest", [hashlib.sha1, hashlib.sha256, hashlib.sha512])
-def test_a_uri_of_pyotp_is_imported(user, harness, service, digits, digest):
+def test_a_uri_of_pyotp_is_imported(user, service, digits, digest):
     key = pyotp.random_base32(32)
     clock = pyotp.TOTP(key, digits, digest, name="al ice@x", issuer="Söhne & Co", interval=45)
     counter = pyotp.HOTP(pyotp.random_base32(64), digits, digest, initial_count=7)
@@ -255,7 +255,7 @@ def test_a_uri_of_pyotp_is_imported(user, harness, service, digits, digest):
     assert answer["uri"].startswith("otpauth://totp/S%C3%B6hne%20%26%20Co:al%20ice%40x?")
     name = service()
     for code in (clock.at(START), counter.at(0)):
-        assert harness.log_in(name, user.name, code, at=START).result == ACCEPTED
+        assert user.log_in(name, code, at=START).result == ACCEPTED
 
 
 def test_several_uris_become_several_devices(user):
@@ -273,14 +273,14 @@ def test_a_uri_of_enable_is_imported(user, new_user):
     assert answer["uri"] == made.uri
 
 
-def test_a_user_imports_with_the_password(user, harness, service):
+def test_a_user_imports_with_the_password(user, service):
     path = google_file(user, '" TOTP_AUTH', "12345678")
     user.twofactor("import", str(path), answers="wrong\n", status=REFUSED)
     assert not user.status()["enabled"]
     user.twofactor("import", str(path), answers="", status=REFUSED)
     done = user.twofactor("import", str(path), answers=f"{user.password}\n")
     assert "Two-factor is on." in done.stdout and BASE32 not in done.stdout + done.stderr
-    assert harness.log_in(service(), user.name, "12345678", at=START).result == ACCEPTED
+    assert user.log_in(service(), "12345678", at=START).result == ACCEPTED
 
     again = user.twofactor("import", str(path), answers=f"{user.password}\n", status=REFUSED)
     assert "already on" in again.stderr
@@ -288,14 +288,14 @@ def test_a_user_imports_with_the_password(user, harness, service):
     assert user.status()["backup_codes_left"] == 0
 
 
-def test_backup_codes_are_created_beside_scratch_codes_on_request(user, harness, service):
+def test_backup_codes_are_created_beside_scratch_codes_on_request(user, service):
     path = google_file(user, '" TOTP_AUTH', "12345678")
     kept = user.home / "codes"
     answer = bring_in(user, "--backup-codes", "2", str(path))
     assert len(answer["backup_codes"]) == 2
     name = service()
     for code in ("12345678", answer["backup_codes"][1]):
-        assert harness.log_in(name, user.name, code, at=START).result == ACCEPTED
+        assert user.log_in(name, code, at=START).result == ACCEPTED
     assert user.status()["backup_codes_left"] == 1
     user.twofactor("import", "--force", "--yes", "--backup-codes", "3", "--backup-codes-file", str(kept), str(path),
         answers=f"{user.password}\n",
@@ -309,12 +309,12 @@ def test_backup_codes_are_created_beside_scratch_codes_on_request(user, harness,
     assert user.status()["backup_codes_left"] == 3
 
 
-def test_a_clock_that_was_ahead_causes_a_warning(user, harness, service):
+def test_a_clock_that_was_ahead_causes_a_warning(user, service):
     ahead = int(START) // 30 + 100
     path = google_file(user, '" TOTP_AUTH', f'" DISALLOW_REUSE {ahead}', '" TIME_SKEW 100')
     done = twofactor("import", "--user", user.name, str(path), at=START)
     assert "is from the future" in done.stdout and "3000 seconds ahead" in done.stdout
     name = service()
-    assert harness.log_in(name, user.name, APP.code_at(START), at=START).result == DENIED
+    assert user.log_in(name, APP.code_at(START), at=START).result == DENIED
     later = START + 101 * 30
-    assert harness.log_in(name, user.name, APP.code_at(later), at=later).result == ACCEPTED
+    assert user.log_in(name, APP.code_at(later), at=later).result == ACCEPTED

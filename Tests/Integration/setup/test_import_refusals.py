@@ -45,7 +45,7 @@ def test_an_unusable_text_changes_nothing(user, text, options, ended, words):
 
 def test_missing_and_unreadable_files_are_rejected(user, new_user):
     twofactor("import", "--user", user.name, "/nowhere", status=NO_FILE)
-    twofactor("import", "--user", "nobody-here", "/nowhere", status=NO_ACCOUNT)
+    twofactor("import", "--user", "no-such-user", "/nowhere", status=NO_ACCOUNT)
     twofactor("import", "--user", user.name, "/etc", status=UNUSABLE)
     user.twofactor("import", "--user", user.name, "/nowhere", status=NOT_PERMITTED)
     twofactor("import", "--all", "/nowhere", status=NO_FILE)

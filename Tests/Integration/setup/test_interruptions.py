@@ -93,8 +93,7 @@ class Sitting:
         elif text == STORED:
             self.screen.type("y")
         elif text == NEW_CODE:
-            key = re.search(r"secret=([A-Z2-7]+)", self.screen.uri)[1]
-            self.screen.type(Authenticator.from_base32(key).code_at(time.time()))
+            self.screen.type(Authenticator.from_uri(self.screen.uri).code_at(time.time()))
         else:
             self.screen.type(self.codes.pop(0))
 

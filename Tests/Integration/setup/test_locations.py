@@ -27,14 +27,14 @@ def outside(host_configuration):
     run("rm", "-rf", path)
 
 
-def test_the_directory_outside_the_homes_is_created_with_its_parents(user, outside, harness, service):
+def test_the_directory_outside_the_homes_is_created_with_its_parents(user, outside, service):
     assert not outside.exists()
     assert twofactor_json("status", "--user", user.name)["enabled"] is False
     done = twofactor(*PROVISION, "--user", user.name)
     for path in (outside, outside / user.name, outside / user.name / "credential"):
         status = path.stat()
         assert (status.st_uid, status.st_gid) == (0, 0) and stat.S_IMODE(status.st_mode) & 0o077 == 0
-    login = harness.log_in(service(f"directory={outside}/%u"), user.name, json.loads(done.stdout)["backup_codes"][0])
+    login = user.log_in(service(f"directory={outside}/%u"), json.loads(done.stdout)["backup_codes"][0])
     assert login.result == 0
 
 
@@ -239,7 +239,7 @@ def test_accounts_with_unusual_names_enroll_at_a_terminal_and_log_in(harness, se
         screen = Screen(Account(name, password), "enable").expect("Password: ").type(password)
         screen.expect("Code from the app: ")
         assert f"Two-factor login for {name}" in screen.text
-        key = Authenticator.from_base32(re.search("secret=([A-Z2-7]+)", screen.uri)[1])
+        key = Authenticator.from_uri(screen.uri)
         screen.type(key.code_at(time.time())).expect("[y/N] ")
         code = re.search(r"1  (\w{5}-\w{5})", screen.text)[1]
         screen.type("y")
@@ -249,22 +249,22 @@ def test_accounts_with_unusual_names_enroll_at_a_terminal_and_log_in(harness, se
         run("userdel", "--remove", name)
 
 
-def test_a_login_during_a_subcommand_does_not_disturb_it(user, harness, service):
+def test_a_login_during_a_subcommand_does_not_disturb_it(user, service):
     made = user.enroll(backup_codes=3)
     name = service()
     # A login happens while the question for the code of a new device is open.
     screen = Screen(user, "device", "add", "tablet").expect("backup code: ").type(made.backup_codes[0])
     screen.expect("Code from the app: ")
-    assert harness.log_in(name, user.name, made.backup_codes[1]).result == 0
+    assert user.log_in(name, made.backup_codes[1]).result == 0
     code = made.authenticator.code_at(time.time())
-    assert harness.log_in(name, user.name, code).result == 0
-    key = Authenticator.from_base32(re.search("secret=([A-Z2-7]+)", screen.uri)[1])
+    assert user.log_in(name, code).result == 0
+    key = Authenticator.from_uri(screen.uri)
     screen.type(key.code_at(time.time()))
     assert screen.ends() == DONE
     # Codes that the login used stay used, and both devices log in.
-    assert harness.log_in(name, user.name, code).result != 0
-    assert harness.log_in(name, user.name, made.backup_codes[1]).result != 0
-    assert harness.log_in(name, user.name, key.code_at(time.time(), steps=1)).result == 0
+    assert user.log_in(name, code).result != 0
+    assert user.log_in(name, made.backup_codes[1]).result != 0
+    assert user.log_in(name, key.code_at(time.time(), steps=1)).result == 0
     assert user.status()["backup_codes_left"] == 1
 
 
@@ -272,7 +272,7 @@ def test_of_two_people_who_enroll_the_same_account_one_succeeds(user):
     screens = [Screen(user, "enable").expect("Password: ").type(user.password) for _ in range(2)]
     for screen in screens:
         screen.expect("Code from the app: ")
-        key = Authenticator.from_base32(re.search("secret=([A-Z2-7]+)", screen.uri)[1])
+        key = Authenticator.from_uri(screen.uri)
         screen.type(key.code_at(time.time())).expect("[y/N] ")
     ended = []
     for screen in screens:

@@ -16,7 +16,7 @@ BASE32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 TOKEN = Authenticator(KEY)
 
 
-def test_a_token_is_added_by_its_key_and_counter(user, harness, service):
+def test_a_token_is_added_by_its_key_and_counter(user, service):
     phone = user.enroll().authenticator
     answers = f"{phone.code_at(time.time())}\n{KEY.hex()}\n{TOKEN.code_for_counter(40)}\n"
     arguments = ["device", "add", "token", "--type", "hotp", "--counter", "37", "--ask-key"]
@@ -25,7 +25,7 @@ def test_a_token_is_added_by_its_key_and_counter(user, harness, service):
     assert BASE32 not in said.replace(" ", "") and KEY.hex() not in said and "otpauth" not in said
     name = service()
     for counter, result in [(40, Result.AUTH_ERR), (39, Result.AUTH_ERR), (41, Result.SUCCESS)]:
-        assert harness.log_in(name, user.name, TOKEN.code_for_counter(counter)).result == result
+        assert user.log_in(name, TOKEN.code_for_counter(counter)).result == result
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_a_key_is_accepted_in_every_spelling(user, typed):
     assert json.loads(done.stdout)["secret"] == BASE32
 
 
-def test_enabling_with_an_own_key_leads_to_a_login(user, harness, service):
+def test_enabling_with_an_own_key_leads_to_a_login(user, service):
     long = Authenticator(bytes(range(32)), algorithm="sha256", digits=8, period=60)
     options = ["--ask-key", "--algorithm", "sha256", "--digits", "8", "--period", "60", "--backup-codes", "0"]
     answers = f"{user.password}\n{bytes(range(32)).hex()}\n{long.code_at(time.time())}\n"
     user.twofactor("enable", *options, answers=answers)
-    assert harness.log_in(service(), user.name, long.code_at(START), at=START).result == Result.SUCCESS
+    assert user.log_in(service(), long.code_at(START), at=START).result == Result.SUCCESS
 
 
 def test_a_key_is_not_echoed_at_a_terminal(user):

@@ -163,13 +163,13 @@ def test_the_table_of_accounts_fits_the_terminal(new_user):
         run("userdel", "--remove", long.name)
 
 
-def test_the_next_login_reports_a_used_backup_code(user, harness, service):
+def test_the_next_login_reports_a_used_backup_code(user, service):
     made = user.enroll(backup_codes=2)
     name, day = service(), time.strftime("%Y-%m-%d", time.gmtime(START))
-    used = harness.log_in(name, user.name, made.backup_codes[0], at=START)
+    used = user.log_in(name, made.backup_codes[0], at=START)
     assert used.messages == ["1 backup codes left. Create new ones with: twofactor backup-codes"]
     user.twofactor("status")
-    told = harness.log_in(name, user.name, made.authenticator.code_at(START + 60), at=START + 60)
+    told = user.log_in(name, made.authenticator.code_at(START + 60), at=START + 60)
     assert (told.result, told.messages) == (Result.SUCCESS, [f"A backup code was used on {day}."])
-    again = harness.log_in(name, user.name, made.authenticator.code_at(START + 120), at=START + 120)
+    again = user.log_in(name, made.authenticator.code_at(START + 120), at=START + 120)
     assert (again.result, again.messages) == (Result.SUCCESS, [])

@@ -13,12 +13,12 @@ BACKUP_CODE = r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b"
 DUMB = "TERM=dumb LC_ALL=C.UTF-8"
 
 
+def authenticator(screen: Screen) -> Authenticator:
+    return Authenticator.from_uri(screen.uri)
+
+
 def secret(screen: Screen) -> str:
-    return re.search(r"secret=([A-Z2-7]+)", screen.uri)[1]
-
-
-def authenticator(screen: Screen, **parameters) -> Authenticator:
-    return Authenticator.from_base32(secret(screen), **parameters)
+    return authenticator(screen).base32
 
 
 def at_code(screen: Screen, user) -> Screen:
@@ -162,10 +162,10 @@ def test_a_piped_transcript_is_plain(user):
     said = ""
     while "Code from the app: " not in said:
         said += command.stdout.read(1)
-    key = re.search("secret=([A-Z2-7]+)", said)[1]
-    said += command.communicate(Authenticator.from_base32(key).code_at(time.time()) + "\ny\n", timeout=30)[0]
+    app = Authenticator.from_uri(said)
+    said += command.communicate(app.code_at(time.time()) + "\ny\n", timeout=30)[0]
     assert command.returncode == 0
-    assert masked(said, key) == lines(
+    assert masked(said, app.base32) == lines(
         "Password: ",
         *transcript_of_key(user, f"Two-factor login for {user.name}"),
         "",
@@ -343,10 +343,10 @@ def test_a_resized_window_is_redrawn(user, scratch):
 def test_questions_are_visible_if_standard_output_is_redirected(user):
     screen = in_a_shell(user, "twofactor enable > transcript; echo status $?")
     screen.expect("Password: ").type(user.password).expect("Code from the app: ")
-    key = re.search(r"secret=([A-Z2-7]+)", (user.home / "transcript").read_text())[1]
-    screen.type(Authenticator.from_base32(key).code_at(time.time())).expect("[y/N] ").type("y")
+    app = Authenticator.from_uri((user.home / "transcript").read_text())
+    screen.type(app.code_at(time.time())).expect("[y/N] ").type("y")
     screen.expect("status 0")
-    assert key not in screen.received and "\x1b" not in (user.home / "transcript").read_text()
+    assert app.base32 not in screen.received and "\x1b" not in (user.home / "transcript").read_text()
 
 
 def test_the_json_is_not_on_the_page(user):
