@@ -7,10 +7,12 @@ import time
 
 import pexpect
 import pytest
+from rig import host_trees
 from rig.clean_root import ROOTS, CleanRoot
 from rig.doctor import findings
 from rig.machine import CHECKOUT, PRODUCT
 from rig.one_time_password import Authenticator
+from rig.process import run
 
 PORT = 22903
 README = (CHECKOUT / "README.md").read_text()
@@ -65,6 +67,13 @@ def enroll_at_a_terminal(root, account, command: str) -> tuple[Authenticator, in
     terminal.sendline("y")
     terminal.expect(pexpect.EOF)
     return authenticator, step
+
+
+def test_doctor_prints_the_sample_of_the_readme(tmp_path):
+    settings = "UsePAM yes\nKbdInteractiveAuthentication yes\n"
+    root = host_trees.build(tmp_path, {**host_trees.good(), "etc/ssh/sshd_config.d/10-twofactor.conf": settings})
+    printed = run(PRODUCT / "twofactor", "doctor", "--root", root).stdout
+    assert "\n".join(blocks(6)[0][1:]).replace("…", "") in re.sub(r"(?m)(?<=default\): ).*$", "", printed)
 
 
 def test_the_setup_of_the_readme_works_and_locks_nobody_out(root, password):
