@@ -2,12 +2,12 @@ public import FixedMemory
 internal import OneTimePassword
 
 extension Credential {
-  /// Reads a credential from the bytes of its file.
+  /// Parses the bytes of a credential file.
   ///
-  /// There is one spelling of each credential, so what is read and written again is the same, byte for byte.
+  /// Each credential has exactly one spelling, so encoding a parsed credential returns the same bytes.
   ///
-  /// - Parameter file: The bytes; they are kept, and wiped with the credential.
-  /// - Throws: What is wrong and in which line.
+  /// - Parameter file: The bytes; the credential owns them, and wipes them at its end.
+  /// - Throws: The first problem and its line.
   public init(parsing file: consuming SecretBuffer) throws(EnrollmentFailure) {
     guard let secrets = SecretBuffer(capacity: file.bytes.count),
       let devices = ElementBuffer<Device>(capacity: Self.maximumDevices),
@@ -19,7 +19,7 @@ extension Credential {
   }
 }
 
-/// Where reading a credential has come to.
+/// The parts of a credential that have been parsed.
 private struct CredentialParser: ~Copyable {
   private var reader = TextReader()
   private var generation = Generation(low: 0, high: 0)
@@ -28,7 +28,7 @@ private struct CredentialParser: ~Copyable {
   private var devices: ElementBuffer<Device>
   private var backupCodes: ElementBuffer<Credential.BackupCode>
 
-  /// What all backup codes are hashed with, as the first one has it.
+  /// The setting in the hash of the first backup code, which all others must have.
   private var setting = ByteRange()
 
   init(
@@ -40,18 +40,17 @@ private struct CredentialParser: ~Copyable {
     self.backupCodes = backupCodes
   }
 
-  /// What has been read, with the text that it was read from.
   consuming func finish(_ text: consuming SecretBuffer) -> Credential {
     Credential(
       text: text, secrets: secrets, devices: devices, backupCodes: backupCodes, generation: generation,
       enabledAt: enabledAt)
   }
 
-  /// What is wrong, in the line in which reading stopped; of one without a line feed, that it was cut.
+  /// A failure in the current line; a line without a line feed is a truncated file, whatever else is wrong.
   @inline(never)
   private func failure(_ problem: Literal, _ text: Span<UInt8>) -> EnrollmentFailure {
     EnrollmentFailure(
-      .corrupt, "credential", reader.isInUnendedLine(of: text) ? "ends early" : problem,
+      .corrupt, "credential", reader.isInUnterminatedLine(of: text) ? "ends early" : problem,
       line: reader.lineNumber(in: text))
   }
 
@@ -60,88 +59,38 @@ private struct CredentialParser: ~Copyable {
     guard text.count <= Credential.maximumLength else {
       throw EnrollmentFailure(.corrupt, "credential", "is too long")
     }
-    if !reader.skip("twofactor-credential 1\ngeneration ", in: text) {
-      guard reader.skip("twofactor-credential ", in: text) else {
-        throw EnrollmentFailure(.corrupt, "credential", "is not a credential", line: 1)
-      }
-      guard reader.skip("1\n", in: text) else { throw failure("has a version that is not known", text) }
-      guard reader.skip("generation ", in: text) else { throw failure("no generation", text) }
+    guard reader.skip("twofactor-credential ", in: text) else {
+      throw EnrollmentFailure(.corrupt, "credential", "is not a credential", line: 1)
     }
-    let digits = text.slice(from: reader.position, to: reader.position &+ Generation.digits)
-    reader.skip(Generation.digits, in: text)
-    guard let generation = Generation(hexadecimal: digits), reader.skip("\n", in: text) else {
+    guard reader.skip("1\n", in: text) else { throw failure("has a version that is not known", text) }
+
+    guard reader.skip("generation ", in: text) else { throw failure("no generation", text) }
+    guard let generation = Generation(hexadecimal: reader.line(in: text)) else {
       throw failure("the generation is not 32 hexadecimal digits", text)
     }
     self.generation = generation
 
     guard reader.skip("enabled ", in: text) else { throw failure("no time of enrolment", text) }
-    guard let time = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
-    enabledAt = try self.time(slice(time, of: text), text)
+    enabledAt = try time(reader.line(in: text), text)
 
     while reader.skip("device ", in: text) { try parseDevice(text) }
     guard devices.count > 0 else { throw failure("no device", text) }
 
     while !reader.skip("end\n", in: text) {
-      let start = reader.position
       let isScratchCode = !reader.skip("backup-code ", in: text)
-      guard !isScratchCode || reader.skip("scratch-code ", in: text) else {
-        throw failure("unknown line", text)
-      }
-      try parseBackupCodes(text, lineStart: start, isScratchCode: isScratchCode)
+      guard !isScratchCode || reader.skip("scratch-code ", in: text) else { throw failure("unknown line", text) }
+      try parseBackupCode(text, isScratchCode: isScratchCode)
     }
     guard reader.isAtEnd(of: text) else { throw failure("goes on after its end", text) }
   }
 
-  /// What kind of codes a device has.
-  private struct CodeKind {
-    var kind = Device.Kind.totp(period: 30)
-    var algorithm = HashAlgorithm.sha1
-    var digits = CodeDigits.six
-  }
-
-  private mutating func parseCodeKind(_ text: Span<UInt8>) throws(EnrollmentFailure) -> CodeKind {
-    var code = CodeKind()
-    // As every app has it, and nearly every device is.
-    if reader.skip("type=totp algorithm=sha1 digits=6 period=30 ", in: text) { return code }
-
+  private mutating func parseDevice(_ text: Span<UInt8>) throws(EnrollmentFailure) {
     let isTOTP = reader.skip("type=totp ", in: text)
     guard isTOTP || reader.skip("type=hotp ", in: text) else { throw failure("unknown type of device", text) }
+    let algorithm = try parseAlgorithm(text)
+    let digits = try parseDigits(text)
+    let kind = isTOTP ? try parsePeriod(text) : try parseCounter(text)
 
-    if reader.skip("algorithm=sha1 ", in: text) {
-      code.algorithm = .sha1
-    } else if reader.skip("algorithm=sha256 ", in: text) {
-      code.algorithm = .sha256
-    } else if reader.skip("algorithm=sha512 ", in: text) {
-      code.algorithm = .sha512
-    } else {
-      throw failure("unknown algorithm", text)
-    }
-
-    if reader.skip("digits=6 ", in: text) {
-      code.digits = .six
-    } else if reader.skip("digits=8 ", in: text) {
-      code.digits = .eight
-    } else {
-      throw failure("the digits are neither 6 nor 8", text)
-    }
-
-    if isTOTP {
-      guard reader.skip("period=", in: text),
-        let period = reader.word(in: text).decimal(upTo: UInt64(TimeStep.periods.upperBound)),
-        TimeStep.periods.contains(Int64(truncatingIfNeeded: period))
-      else { throw failure("the period is not 15 to 300 seconds", text) }
-      code.kind = .totp(period: Int64(truncatingIfNeeded: period))
-    } else {
-      guard reader.skip("counter=", in: text),
-        let counter = reader.word(in: text).decimal(upTo: LoginState.highestCounter)
-      else { throw failure("the counter is not a number", text) }
-      code.kind = .hotp(counter: counter)
-    }
-    return code
-  }
-
-  private mutating func parseDevice(_ text: Span<UInt8>) throws(EnrollmentFailure) {
-    let code = try parseCodeKind(text)
     guard reader.skip("enabled=", in: text) else { throw failure("no time of enrolment", text) }
     let enabledAt = try time(reader.word(in: text), text)
 
@@ -155,50 +104,69 @@ private struct CredentialParser: ~Copyable {
 
     guard reader.skip("name=", in: text) else { throw failure("no name", text) }
     guard let name = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
-    guard DeviceName.isValid(slice(name, of: text)) else { throw failure("the name is not one", text) }
-    var index = 0
-    while let other = devices[index] {
-      index &+= 1
-      if slice(other.name, of: text).isEqual(to: slice(name, of: text)) {
-        throw failure("two devices of one name", text)
-      }
-      // One code would be good once for each of them.
-      let isSame = slice(other.secret, of: secrets.bytes).isEqualInConstantTime(to: slice(secret, of: secrets.bytes))
-      if isSame { throw failure("two devices of one secret", text) }
-    }
+    guard DeviceName.isValid(text.slice(name)) else { throw failure("the name is not one", text) }
+    try requireUnique(name: name, secret: secret, text)
     let device = Device(
-      kind: code.kind, algorithm: code.algorithm, digits: code.digits, enabledAt: enabledAt, secret: secret, name: name)
+      kind: kind, algorithm: algorithm, digits: digits, enabledAt: enabledAt, secret: secret, name: name)
     guard devices.append(device) else { throw failure("too many devices", text) }
   }
 
-  /// Reads the hash of a backup code, and the lines behind it that differ from its line in the hash alone, as most do:
-  /// then only the hash has to be judged. Every login reads all of them.
-  private mutating func parseBackupCodes(
-    _ text: Span<UInt8>, lineStart: Int, isScratchCode: Bool
-  ) throws(EnrollmentFailure) {
-    guard var range = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
-    let settingLength = BackupCodeHash.settingLength(of: slice(range, of: text))
-    guard settingLength > 0 else { throw failure("the backup code is not a yescrypt hash", text) }
-    let own = ByteRange(start: range.start, end: range.start &+ settingLength)
-    if backupCodes.count == 0 { setting = own }
-    guard slice(own, of: text).isEqual(to: slice(setting, of: text)) else {
-      throw failure("the backup codes have two salts", text)
+  private mutating func parseAlgorithm(_ text: Span<UInt8>) throws(EnrollmentFailure) -> HashAlgorithm {
+    if reader.skip("algorithm=sha1 ", in: text) { return .sha1 }
+    if reader.skip("algorithm=sha256 ", in: text) { return .sha256 }
+    if reader.skip("algorithm=sha512 ", in: text) { return .sha512 }
+    throw failure("unknown algorithm", text)
+  }
+
+  private mutating func parseDigits(_ text: Span<UInt8>) throws(EnrollmentFailure) -> CodeDigits {
+    if reader.skip("digits=6 ", in: text) { return .six }
+    if reader.skip("digits=8 ", in: text) { return .eight }
+    throw failure("the digits are neither 6 nor 8", text)
+  }
+
+  private mutating func parsePeriod(_ text: Span<UInt8>) throws(EnrollmentFailure) -> Device.Kind {
+    guard reader.skip("period=", in: text),
+      let period = reader.word(in: text).decimal(upTo: UInt64(TimeStep.periods.upperBound)),
+      TimeStep.periods.contains(Int64(truncatingIfNeeded: period))
+    else { throw failure("the period is not 15 to 300 seconds", text) }
+    return .totp(period: Int64(truncatingIfNeeded: period))
+  }
+
+  private mutating func parseCounter(_ text: Span<UInt8>) throws(EnrollmentFailure) -> Device.Kind {
+    guard reader.skip("counter=", in: text),
+      let counter = reader.word(in: text).decimal(upTo: LoginState.highestCounter)
+    else { throw failure("the counter is not a number", text) }
+    return .hotp(counter: counter)
+  }
+
+  private func requireUnique(name: ByteRange, secret: ByteRange, _ text: Span<UInt8>) throws(EnrollmentFailure) {
+    var index = 0
+    while let other = devices[index] {
+      index &+= 1
+      if text.slice(other.name).isEqual(to: text.slice(name)) { throw failure("two devices of one name", text) }
+      // A code would be accepted once for each of them.
+      if secrets.bytes.slice(other.secret).isEqualInConstantTime(to: secrets.bytes.slice(secret)) {
+        throw failure("two devices of one secret", text)
+      }
+    }
+  }
+
+  private mutating func parseBackupCode(_ text: Span<UInt8>, isScratchCode: Bool) throws(EnrollmentFailure) {
+    guard let range = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
+    let hash = text.slice(range)
+    if backupCodes.count == 0 {
+      let length = BackupCodeHash.settingLength(of: hash)
+      guard length > 0 else { throw failure("the backup code is not a yescrypt hash", text) }
+      setting = ByteRange(start: range.start, end: range.start &+ length)
+    }
+    guard BackupCodeHash.isValid(hash, setting: text.slice(setting)) else {
+      throw failure(
+        BackupCodeHash.isValid(hash) ? "the backup codes have two salts" : "the backup code is not a yescrypt hash",
+        text)
     }
     guard backupCodes.append(Credential.BackupCode(hash: range, isScratchCode: isScratchCode)) else {
       throw failure("too many backup codes", text)
     }
-
-    let line = ByteRange(start: lineStart, end: range.end)
-    let length = line.end &- line.start &+ 1
-    var similar = Counter(to: BackupCodeHash.countOfLines(behind: line, alikeFor: own.end &- line.start, in: text))
-    var added = 0
-    while similar.next() != nil {
-      range = range.moved(by: length)
-      // One too many is left for who reads it by itself, and says so.
-      guard backupCodes.append(Credential.BackupCode(hash: range, isScratchCode: isScratchCode)) else { break }
-      added &+= 1
-    }
-    reader.skip(added &* length, in: text)
   }
 
   private func time(_ digits: Span<UInt8>, _ text: Span<UInt8>) throws(EnrollmentFailure) -> Int64 {
@@ -207,9 +175,60 @@ private struct CredentialParser: ~Copyable {
     }
     return Int64(truncatingIfNeeded: seconds)
   }
+}
 
+/// A position in a text, which the caller passes to each call.
+private struct TextReader {
+  private var position = 0
+
+  /// The position before the last step.
+  private var stepStart = 0
+
+  func isAtEnd(of text: Span<UInt8>) -> Bool { position >= text.count }
+
+  /// The number of the line, from 1, in which the last step started; at the end of the text, that of the last line.
+  func lineNumber(in text: Span<UInt8>) -> UInt32 {
+    var number: UInt32 = 1
+    var start = 0
+    while let end = text.firstIndex(of: UInt8(ascii: "\n"), from: start), end < stepStart, end &+ 1 < text.count {
+      number &+= 1
+      start = end &+ 1
+    }
+    return number
+  }
+
+  func isInUnterminatedLine(of text: Span<UInt8>) -> Bool {
+    text.firstIndex(of: UInt8(ascii: "\n"), from: stepStart) == nil
+  }
+
+  /// Skips a literal. Returns false, and stays, if the text does not continue with it.
+  mutating func skip(_ literal: Literal, in text: Span<UInt8>) -> Bool {
+    stepStart = position
+    guard text.starts(with: literal, at: position) else { return false }
+    position &+= literal.byteCount
+    return true
+  }
+
+  /// Skips the bytes before the next `end`, and `end` itself.
+  ///
+  /// - Returns: The bytes before `end`; nil, without skipping, if there is no `end`.
+  mutating func range(upTo end: UInt8, in text: Span<UInt8>) -> ByteRange? {
+    stepStart = position
+    guard let last = text.firstIndex(of: end, from: position) else { return nil }
+    defer { position = last &+ 1 }
+    return ByteRange(start: position, end: last)
+  }
+
+  /// Skips a word and the blank after it; returns nothing, without skipping, if no blank follows. A line feed before the
+  /// blank is part of the word, so no caller accepts it.
   @_lifetime(copy text)
-  private func slice(_ range: ByteRange, of text: Span<UInt8>) -> Span<UInt8> {
-    text.slice(from: range.start, to: range.end)
+  mutating func word(in text: Span<UInt8>) -> Span<UInt8> {
+    text.slice(range(upTo: UInt8(ascii: " "), in: text) ?? ByteRange())
+  }
+
+  /// Skips the rest of a line; returns nothing, without skipping, if the line has no line feed.
+  @_lifetime(copy text)
+  mutating func line(in text: Span<UInt8>) -> Span<UInt8> {
+    text.slice(range(upTo: UInt8(ascii: "\n"), in: text) ?? ByteRange())
   }
 }

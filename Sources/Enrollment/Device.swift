@@ -3,66 +3,72 @@ public import OneTimePassword
 
 /// One authenticator of a user, without its secret.
 public struct Device: BitwiseCopyable, Sendable {
-  /// Where the moving factor of the codes comes from.
+  /// The source of the moving factor.
   public enum Kind: BitwiseCopyable, Equatable, Sendable {
-    /// From the clock (RFC 6238), in steps of so many seconds.
+    /// The clock (RFC 6238), in time steps of `period` seconds.
     case totp(period: Int64)
 
-    /// From a counter (RFC 4226), which began here at enrolment; where it is now stands in the state.
+    /// A counter (RFC 4226), which had this value at enrollment; the current one is in the state.
     case hotp(counter: UInt64)
   }
 
-  /// Where the moving factor comes from.
+  /// The source of the moving factor.
   public let kind: Kind
 
-  /// The hash function under the HMAC.
+  /// The hash function of the HMAC.
   public let algorithm: HashAlgorithm
 
-  /// How many digits its codes have.
+  /// The number of digits of a code.
   public let digits: CodeDigits
 
-  /// When it was enrolled, in seconds since the epoch.
+  /// The time of enrollment in seconds since the epoch.
   public let enabledAt: Int64
 
-  /// Where the secret stands among the decoded secrets of the credential.
+  /// The range of the secret in the decoded secrets of the credential.
   let secret: ByteRange
 
-  /// Where the name stands in the credential's text.
+  /// The range of the name in the text of the credential.
   let name: ByteRange
 
+  /// The first moving factor that cannot have been used yet: for a clock, the time step after the window; for a counter,
+  /// one that no code has.
+  func factorAfterWindow(now: Int64, window: UInt64) -> UInt64 {
+    guard case .totp(let period) = kind, let step = TimeStep(at: now, period: period) else { return UInt64.max }
+    let (last, overflow) = step.rawValue.addingReportingOverflow(window &+ 1)
+    return overflow ? UInt64.max : last
+  }
 }
 
-/// A stretch of bytes in the text of a credential, or among its secrets: neither is longer than 16 KiB.
+/// A range of bytes in the text or the secrets of a credential, both of which are at most 16 KiB long.
 struct ByteRange: BitwiseCopyable, Sendable {
   private let first: UInt16
   private let last: UInt16
 
-  /// Nothing.
-  init() { (first, last) = (0, 0) }
+  /// An empty range.
+  init() { self.init(start: 0, end: 0) }
 
   init(start: Int, end: Int) {
     first = UInt16(truncatingIfNeeded: start)
     last = UInt16(truncatingIfNeeded: end)
   }
 
-  private init(first: UInt16, last: UInt16) { (self.first, self.last) = (first, last) }
-
-  /// As many bytes further on.
-  func moved(by count: Int) -> ByteRange {
-    let count = UInt16(truncatingIfNeeded: count)
-    return ByteRange(first: first &+ count, last: last &+ count)
-  }
-
   var start: Int { Int(first) }
   var end: Int { Int(last) }
 }
 
-/// What the name of a device may be.
+extension Span where Element == UInt8 {
+  /// The bytes in a range.
+  @inline(__always)
+  @_lifetime(copy self)
+  func slice(_ range: ByteRange) -> Span<UInt8> { slice(from: range.start, to: range.end) }
+}
+
+/// The rules for the name of a device.
 public enum DeviceName {
-  /// How long a name may be, in bytes.
+  /// The length of a name in bytes.
   public static var lengths: ClosedRange<Int> { 1...64 }
 
-  /// Whether the bytes are a name: UTF-8 without control characters, and no blank at either end.
+  /// Whether the bytes are a name: UTF-8 without control characters, and without a blank at either end.
   public static func isValid(_ bytes: Span<UInt8>) -> Bool {
     guard lengths.contains(bytes.count), bytes.byte(at: 0)?.isBlank == false,
       bytes.byte(at: bytes.count &- 1)?.isBlank == false
@@ -79,15 +85,15 @@ public enum DeviceName {
     return true
   }
 
-  /// The length of the UTF-8 sequence at `index` (RFC 3629 section 4), which is not a printable character of ASCII; nil
-  /// where there is none, or where it is a control character (C0, DEL, C1).
+  /// The length of the UTF-8 sequence of a printable character beyond ASCII (RFC 3629 section 4); nil if the sequence at
+  /// `index` is anything else.
   private static func lengthOfPrintableScalar(in bytes: Span<UInt8>, at index: Int) -> Int? {
     guard let first = bytes.byte(at: index) else { return nil }
     let length: Int
     var lowest: UInt8 = 0x80
     var highest: UInt8 = 0xbf
     switch first {
-    case 0xc2: (length, lowest) = (2, 0xa0)  // U+0080 to U+009F are controls
+    case 0xc2: (length, lowest) = (2, 0xa0)  // U+0080 to U+009F are control characters
     case 0xc3...0xdf: length = 2
     case 0xe0: (length, lowest) = (3, 0xa0)
     case 0xed: (length, highest) = (3, 0x9f)

@@ -114,9 +114,7 @@ extension EnrollmentDirectory {
     let new = EnrollmentDirectory(directory: opened, owner: owner)
     try new.write(credential, to: "credential")
     let file = try StateFile(locking: new.createFile("state", for: .readWrite))
-    try unsafe withUnsafeBytes(of: state) { state throws(EnrollmentFailure) in
-      try file.rewrite(unsafe Span(_unsafeBytes: state), sequence: 1)
-    }
+    try file.rewrite(state, sequence: 1)
     let flusher = try new.openForFlushing()
     try attempt("directory", "cannot be flushed", flusher.synchronize())
   }

@@ -1,34 +1,35 @@
 public import FixedMemory
 internal import SystemFiles
 
-/// An enrolment with its lock held: nobody else reads, decides or writes until this value's life ends. What is
-/// decided is saved before it is told to anybody.
+/// An enrollment whose lock is held: nobody else reads, decides or writes until the end of the value's lifetime. A
+/// decision is saved before it is announced.
 public struct LockedEnrollment: ~Copyable {
-  /// What the user enrolled with.
+  /// The devices and backup codes.
   public let credential: Credential
 
-  /// The state: as it was read, and what is made of it since.
+  /// The state, as it was read and changed since.
   public var state: HeapValue<LoginState>
 
   package let file: StateFile
-  let sequence: UInt64
-  let slot: Int
+  private let sequence: UInt64
+  private let slot: Int
 
-  /// Takes the lock and reads both files.
+  /// Acquires the lock and reads both files.
   ///
-  /// Where the state was lost or damaged, one is written in which every code that could have been used was used,
-  /// and the attempt fails. The next one finds it.
+  /// If the state is lost or damaged, every code counts as used in the new state, and the attempt fails. The next
+  /// attempt reads the new state.
   ///
   /// - Parameters:
-  ///   - directory: The directory of the enrolment.
-  ///   - window: How many steps before and after the current one are accepted.
-  ///   - failuresAfterLoss: How many failures a state that was lost counts at least.
-  /// - Returns: The enrolment.
-  /// - Throws: Why the files cannot be read, trusted or written; `gone` where the enrolment ended meanwhile.
+  ///   - directory: The directory of the enrollment.
+  ///   - window: The number of time steps accepted before and after the current one.
+  ///   - failuresAfterLoss: The lowest number of failures in a new state.
+  /// - Returns: The enrollment.
+  /// - Throws: A failure of kind `gone` if the enrollment was removed meanwhile; otherwise why the files cannot be read,
+  ///   trusted or written.
   public static func locking(
     _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) -> LockedEnrollment {
-    // Asked before anything is read: whoever calls su(1) chooses how much the process may write.
+    // Checked first: the caller of su(1) chooses the limit, and a truncated write would lose the state.
     guard OpenFile.mayWrite(byteCount: StateFile.length) else {
       throw EnrollmentFailure(.io, "state", "may not be written by a process with this limit (RLIMIT_FSIZE)")
     }
@@ -36,10 +37,9 @@ public struct LockedEnrollment: ~Copyable {
     let status = try directory.checkedStatus(of: file.file, "state")
     guard status.links > 0 else { throw EnrollmentFailure(.gone, "state", "was removed") }
     let credential = try directory.readCredential()
-    guard var state = HeapValue(zeroed: LoginState.self) else {
+    guard var state = HeapValue(LoginState(generation: credential.generation)) else {
       throw EnrollmentFailure(.io, "state", "out of memory")
     }
-    state.value.generation = credential.generation
     var finding = StateFile.Finding.lost(sequence: 1)
     if status.size == Int64(StateFile.length) {
       finding = try file.read(for: credential.generation, into: &state.value)
@@ -49,9 +49,8 @@ public struct LockedEnrollment: ~Copyable {
       return LockedEnrollment(credential: credential, state: state, file: file, sequence: sequence, slot: slot)
     case .lost(let sequence):
       state.value.assumeLoss(of: credential, now: SystemClock.now, window: window, failures: failuresAfterLoss)
-      try file.rewrite(state.bytes, sequence: sequence)
-      throw EnrollmentFailure(
-        .corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
+      try file.rewrite(state.value, sequence: sequence)
+      throw .lostState
     }
   }
 
@@ -61,31 +60,68 @@ public struct LockedEnrollment: ~Copyable {
     } catch {
       guard error.error == .noSuchFile else { throw error }
     }
-    // A state that is gone is made anew only for a credential that is there.
+    // A missing state is created only beside a credential.
     _ = try directory.readCredential()
     do throws(EnrollmentFailure) {
       return try directory.createFile("state", for: .readWrite)
     } catch {
-      // Somebody else was faster.
+      // Another process may have created it first.
       guard error.error == .exists else { throw error }
       return try directory.openFile("state", for: .readWrite)
     }
   }
 
-  /// Writes the state in place of the older one, and returns when it is on the disk.
-  ///
-  /// - Throws: Why it could not be written. Then what was decided must not be told.
-  public borrowing func save() throws(EnrollmentFailure) {
-    try file.write(state.bytes, sequence: sequence &+ 1, slot: 1 &- slot)
-  }
+  /// Writes the state into the older slot, and flushes it. If this fails, the decision must not be announced.
+  @inline(never)
+  public borrowing func save() throws(EnrollmentFailure) { try save(state.value) }
 
-  /// Writes a state in place of the older one, and returns when it is on the disk.
-  ///
-  /// - Parameter state: What is true from now on.
-  /// - Throws: Why it could not be written.
+  /// Writes a state into the older slot, and flushes it.
   public borrowing func save(_ state: borrowing LoginState) throws(EnrollmentFailure) {
-    try unsafe withUnsafeBytes(of: state) { state throws(EnrollmentFailure) in
-      try file.write(unsafe Span(_unsafeBytes: state), sequence: sequence &+ 1, slot: 1 &- slot)
+    try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
+  }
+}
+
+/// An enrollment read without its lock, for commands that only show it and must not wait for a login. It may be
+/// outdated when it is shown.
+public struct EnrollmentSnapshot: ~Copyable {
+  /// The devices and backup codes.
+  public let credential: Credential
+
+  /// The state.
+  public let state: LoginState
+
+  /// The number of attempts if a record is being written, and the pause before the next one in milliseconds.
+  private static var attempts: Int { 10 }
+  private static var pause: Int { 2 }
+
+  /// Reads both files, and changes nothing.
+  ///
+  /// - Parameter directory: The directory of the enrollment.
+  /// - Throws: Why the files cannot be read or trusted. A lost state stays lost: the next ``LockedEnrollment`` writes a
+  ///   new one.
+  public init(of directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) {
+    var attempts = Counter(to: Self.attempts)
+    while attempts.next() != nil {
+      let credential = try directory.readCredential()
+      let file = try StateFile(unlocked: directory.openFile("state", for: .read))
+      let status = try directory.checkedStatus(of: file.file, "state")
+      // Without the lock, the state may belong to a newer credential, or a record may be half written.
+      var state = LoginState(generation: credential.generation)
+      if status.size == Int64(StateFile.length),
+        case .current = try file.read(for: credential.generation, into: &state)
+      {
+        self.credential = credential
+        self.state = state
+        return
+      }
+      SystemClock.pause(milliseconds: Self.pause)
     }
+    throw .lostState
+  }
+}
+
+extension EnrollmentFailure {
+  fileprivate static var lostState: EnrollmentFailure {
+    EnrollmentFailure(.corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
   }
 }

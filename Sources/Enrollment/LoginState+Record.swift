@@ -1,21 +1,21 @@
 internal import CSystem
-public import FixedMemory
+package import FixedMemory
 
-/// The record of a login state: 1024 bytes, numbers in little-endian order, the rest zero.
+/// The record of a state: 1024 bytes; all numbers are little-endian, unused bytes zero.
 ///
 ///      0   8  "2FASTATE"                64   8  backup code last used at
 ///      8   4  version, 1                72   8  last used at
-///     12   4  length, 1024             128  16  × 16 devices: next factor, last used at (8 each)
-///     16   8  sequence number          384  32  × 8 addresses: service (8), address (16), passed at (8)
-///     24  16  generation              1016   8  checksum of what stands before it
-///     40   4  failures                  80   4  early guesses
+///     12   4  length, 1024              80   4  early guesses
+///     16   8  sequence number          128  16  × 16 devices: next factor, last used at (8 each)
+///     24  16  generation               384  32  × 8 addresses: service (8), address (16), passed at (8)
+///     40   4  failures                1016   8  checksum of the bytes before it
 ///     48   8  throttled until
 ///     56   4  spent backup codes
 extension LoginState {
-  /// The length of the record.
-  public static var recordLength: Int { 1024 }
+  /// The length of a record in bytes.
+  package static var recordLength: Int { 1024 }
 
-  /// Which words of eight bytes hold what.
+  /// The indices of the 8-byte words of a record.
   enum Place {
     static var magic: Int { 0 }
     static var versionAndLength: Int { 1 }
@@ -32,12 +32,73 @@ extension LoginState {
     static var checksum: Int { 127 }
   }
 
-  /// The first word of every record: "2FASTATE" in little-endian order.
+  /// "2FASTATE" as a little-endian number.
   private static var magic: UInt64 { 0x4554_4154_5341_4632 }
 
   private static var versionAndLength: UInt64 { 1 | UInt64(recordLength) << 32 }
 
-  /// A word of the record; 0 where there is none, and what is put there is left out.
+  /// A view of a record.
+  package struct Record: ~Escapable {
+    private let bytes: Span<UInt8>
+
+    /// The record in these bytes.
+    @_lifetime(copy bytes)
+    package init(_ bytes: Span<UInt8>) { self.bytes = bytes }
+
+    /// Whether the record is complete and its checksum is right.
+    package var isIntact: Bool {
+      bytes.count == recordLength && bytes.number(at: 0) == magic && word(Place.checksum) == bytes.recordChecksum
+    }
+
+    /// Whether the format is of the known version.
+    package var hasKnownVersion: Bool { word(Place.versionAndLength) == versionAndLength }
+
+    /// The number of the update that wrote the record: of two records, the higher one is newer.
+    package var sequence: UInt64 { word(Place.sequence) }
+
+    /// The generation that the state belongs to.
+    package var generation: Generation {
+      Generation(low: word(Place.generation), high: word(Place.generation &+ 1))
+    }
+
+    private func word(_ place: Int) -> UInt64 { bytes.number(at: 8 &* place) }
+
+    /// Copies the record into a state.
+    package func read(into state: inout LoginState) {
+      unsafe withUnsafeMutableBytes(of: &state.words) { words in
+        unsafe bytes.slice(from: 0, to: words.count).withUnsafeBytes { bytes in
+          guard let target = words.baseAddress, let source = bytes.baseAddress else { return }
+          // SAFETY: the source has at most the length of the words.
+          unsafe target.copyMemory(from: source, byteCount: bytes.count)
+        }
+      }
+    }
+  }
+
+  /// Appends the record of the state to a buffer. Returns false if it does not fit.
+  package borrowing func appendRecord(sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
+    let written = unsafe withUnsafeBytes(of: words) { words in
+      unsafe buffer.fill { free in
+        guard let base = free.baseAddress, let source = words.baseAddress, free.count >= Self.recordLength,
+          words.count <= 8 &* Place.checksum
+        else { return 0 }
+        // SAFETY: a record is free, which is longer than the words.
+        unsafe base.copyMemory(from: source, byteCount: words.count)
+        unsafe memset(base + words.count, 0, Self.recordLength &- words.count)
+        unsafe base.storeBytes(of: Self.magic.littleEndian, toByteOffset: 8 &* Place.magic, as: UInt64.self)
+        unsafe base.storeBytes(
+          of: Self.versionAndLength.littleEndian, toByteOffset: 8 &* Place.versionAndLength, as: UInt64.self)
+        unsafe base.storeBytes(of: sequence.littleEndian, toByteOffset: 8 &* Place.sequence, as: UInt64.self)
+        let record = unsafe Span<UInt8>(_unsafeBytes: UnsafeRawBufferPointer(start: base, count: Self.recordLength))
+        unsafe base.storeBytes(
+          of: record.recordChecksum.littleEndian, toByteOffset: 8 &* Place.checksum, as: UInt64.self)
+        return Self.recordLength
+      }
+    }
+    return written == Self.recordLength
+  }
+
+  /// A word of the record. Out-of-range words read as 0 and ignore writes.
   subscript(place: Int) -> UInt64 {
     @inline(__always) get {
       guard place >= 0, place < words.count else { return 0 }
@@ -50,117 +111,24 @@ extension LoginState {
       unsafe words[unchecked: place] = newValue.littleEndian
     }
   }
-
-  /// A record, looked at where it lies.
-  public struct Record: ~Escapable {
-    private let bytes: Span<UInt8>
-
-    /// The record in these bytes.
-    @_lifetime(copy bytes)
-    public init(_ bytes: Span<UInt8>) { self.bytes = bytes }
-
-    /// Whether it is one, and the checksum holds.
-    public var isIntact: Bool {
-      bytes.count == recordLength && bytes.number(at: 0) == magic
-        && bytes.number(at: 8 &* Place.checksum) == bytes.recordChecksum()
-    }
-
-    /// Whether it is of this version of the program, and not of a later one.
-    public var hasKnownVersion: Bool { bytes.number(at: 8 &* Place.versionAndLength) == versionAndLength }
-
-    /// Counts the states of an enrolment: the highest is the newest.
-    public var sequence: UInt64 { bytes.number(at: 8 &* Place.sequence) }
-
-    /// The version of the credential that it belongs to.
-    public var generation: Generation {
-      Generation(low: bytes.number(at: 8 &* Place.generation), high: bytes.number(at: 8 &* (Place.generation &+ 1)))
-    }
-
-    /// Copies what it says into a state.
-    public func read(into state: inout LoginState) {
-      unsafe bytes.withUnsafeBytes { bytes in
-        unsafe withUnsafeMutableBytes(of: &state.words) { words in
-          guard let base = words.baseAddress, let start = bytes.baseAddress, bytes.count >= words.count else { return }
-          // SAFETY: both have as many bytes as the words.
-          unsafe base.copyMemory(from: start, byteCount: words.count)
-        }
-      }
-    }
-  }
-
-  /// Adds the record to a buffer.
-  ///
-  /// - Parameters:
-  ///   - sequence: Counts the states of an enrolment.
-  ///   - buffer: Where it is added.
-  /// - Returns: False where it does not fit.
-  public func write(sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
-    unsafe withUnsafeBytes(of: words) { words in
-      unsafe Self.write(Span(_unsafeBytes: words), sequence: sequence, to: &buffer)
-    }
-  }
-
-  /// Adds the record of a state to a buffer.
-  ///
-  /// - Parameters:
-  ///   - words: The bytes of the state.
-  ///   - sequence: Counts the states of an enrolment.
-  ///   - buffer: Where it is added.
-  /// - Returns: False where it does not fit.
-  static func write(_ words: Span<UInt8>, sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
-    let written = unsafe buffer.fill { room in
-      unsafe words.withUnsafeBytes { words in
-        guard let base = room.baseAddress, let start = words.baseAddress, room.count >= Self.recordLength,
-          words.count <= 8 &* Place.checksum
-        else { return 0 }
-        // SAFETY: there is room for a record, which is longer than the words.
-        unsafe base.copyMemory(from: start, byteCount: words.count)
-        unsafe memset(base + words.count, 0, Self.recordLength &- words.count)
-        unsafe base.storeBytes(of: Self.magic.littleEndian, as: UInt64.self)
-        unsafe (base + 8).storeBytes(of: Self.versionAndLength.littleEndian, as: UInt64.self)
-        unsafe (base + 16).storeBytes(of: sequence.littleEndian, as: UInt64.self)
-        let record = unsafe UnsafeRawBufferPointer(start: base, count: Self.recordLength)
-        let checksum = unsafe Span<UInt8>(_unsafeBytes: record).recordChecksum()
-        unsafe (base + 8 &* Place.checksum).storeBytes(of: checksum.littleEndian, as: UInt64.self)
-        return Self.recordLength
-      }
-    }
-    return written == Self.recordLength
-  }
 }
 
 extension Span where Element == UInt8 {
-  /// A hash of all words but the last, FNV-1a with words in the place of bytes and a shift that carries the high
-  /// bits down. Each step maps the hash so far one to one, so a change within one word is always seen. It is
-  /// there against accidents, not against the owner of the file.
-  @inline(never)
-  fileprivate func recordChecksum() -> UInt64 {
+  /// FNV-1a over the words before the checksum, with a shift that mixes the high bits into the low ones. Each step is a
+  /// bijection, so a change within one word is always detected. It detects accidents, not forgery by the file's owner.
+  fileprivate var recordChecksum: UInt64 {
     unsafe withUnsafeBytes { bytes in
       var hash: UInt64 = 0xcbf2_9ce4_8422_2325
       guard let base = bytes.baseAddress, bytes.count == LoginState.recordLength else { return hash }
-      // 127 words: seven times eighteen, which the compiler writes out, and one before.
-      hash = unsafe base.hashed(hash, at: 0)
-      var offset = 8
-      while offset < LoginState.recordLength &- 8 {
-        let end = offset &+ 8 &* 18
-        while offset < end {
-          // SAFETY: eight bytes from the offset are there.
-          hash = unsafe base.hashed(hash, at: offset)
-          offset &+= 8
-        }
+      var offset = 0
+      while offset < 8 &* LoginState.Place.checksum {
+        // SAFETY: the record has eight bytes at the offset.
+        hash ^= unsafe UInt64(littleEndian: (base + offset).loadUnaligned(as: UInt64.self))
+        hash &*= 0x0000_0100_0000_01b3
+        hash ^= hash &>> 29
+        offset &+= 8
       }
       return hash
     }
-  }
-}
-
-extension UnsafeRawPointer {
-  /// One step of the checksum.
-  @inline(__always)
-  fileprivate func hashed(_ hash: UInt64, at offset: Int) -> UInt64 {
-    // SAFETY: the caller has eight bytes there.
-    let word = unsafe UInt64(littleEndian: (self + offset).loadUnaligned(as: UInt64.self))
-    let product = (hash ^ word) &* 0x0000_0100_0000_01b3
-    return product ^ (product &>> 29)
   }
 }

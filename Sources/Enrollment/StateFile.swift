@@ -1,38 +1,35 @@
 internal import FixedMemory
 internal import SystemFiles
 
-/// The file `state` of an enrolment, open, and locked where it is to be written.
+/// The open file `state` of an enrollment, locked if it is to be written.
 ///
-/// It has two slots, 4096 bytes apart, and each slot holds its record twice. An update overwrites the older
-/// slot in place: a write that is torn leaves the other slot, no room on the disk is needed, and the file keeps
-/// its owner, mode and label. A torn write damages one copy at most, since the two are written one after the
-/// other; a slot in which neither copy holds was therefore damaged, and then nothing that the file says about
-/// used codes can be trusted.
+/// The file has two slots, 4096 bytes apart, and each slot has two copies of its record. An update overwrites the older
+/// slot in place, so a torn write leaves the other slot intact, a full disk does not matter, and the file keeps its
+/// owner, mode and label. The copies are written one after the other, so a torn write damages one of them at most. If
+/// both copies of a slot are invalid, the file was damaged otherwise, and its used codes cannot be trusted.
+///
+/// The type is public only for its `deinit`, which Embedded Swift must see in every module that destroys its owner.
 public struct StateFile: ~Copyable {
-  static var name: Literal { "state" }
   static var slotDistance: Int { 4096 }
   static var length: Int { 2 * slotDistance }
 
-  /// What of a slot is used: a record, twice.
-  static var slotLength: Int { 2 * LoginState.recordLength }
-
-  /// How long a login waits for others that hold the lock, in milliseconds.
-  static var patience: Int { 10_000 }
+  /// How long a login waits for the lock, in milliseconds.
+  private static var lockTimeout: Int { 10_000 }
 
   let file: OpenFile
 
-  /// What was found in the file.
+  /// The result of reading the file.
   enum Finding {
-    /// The newest state of this version of the credential, its sequence number, and the slot where it stands.
+    /// The sequence number of the newest record of the credential, and the index of its slot.
     case current(sequence: UInt64, slot: Int)
 
-    /// None can be trusted to be the newest; a new one is to get this sequence number.
+    /// No record can be trusted to be the newest. A new one gets this sequence number.
     case lost(sequence: UInt64)
   }
 
-  /// Takes the lock, waiting for whoever holds it.
+  /// Acquires the lock.
   ///
-  /// - Throws: A failure of kind `io` when the holder does not let go in time.
+  /// - Throws: A failure of kind `io` on timeout.
   init(locking file: consuming OpenFile) throws(EnrollmentFailure) {
     var waited = 0
     var pause = 1
@@ -45,7 +42,7 @@ public struct StateFile: ~Copyable {
           throw EnrollmentFailure(.io, "state", "cannot be locked", error: error)
         }
       }
-      guard waited < Self.patience else { throw EnrollmentFailure(.io, "state", "is locked for too long") }
+      guard waited < Self.lockTimeout else { throw EnrollmentFailure(.io, "state", "is locked for too long") }
       SystemClock.pause(milliseconds: pause)
       waited &+= pause
       pause = Swift.min(pause &+ 1, 20)
@@ -53,66 +50,48 @@ public struct StateFile: ~Copyable {
     self.file = file
   }
 
-  /// Takes a file to look at: what is read may be in the middle of a change.
+  /// Does not lock the file: a record that is read may be half written, and is then invalid.
   init(unlocked file: consuming OpenFile) { self.file = file }
 
   deinit { file.unlock() }
 
-  /// Reads both slots, as far as they belong to the version of the credential that is in force.
+  /// Reads both slots.
   ///
   /// - Parameters:
-  ///   - generation: The version of the credential.
-  ///   - state: Becomes the newest that can be read; stays as it is where none can.
-  /// - Returns: Where it stands, or that it is lost.
-  /// - Throws: Why the file cannot be read.
+  ///   - generation: The generation of the credential. Records of others are ignored.
+  ///   - state: Becomes the newest state; unchanged if there is none.
+  /// - Returns: The record of the state.
+  /// - Throws: A failure if the file cannot be read, or is of an unknown version.
   func read(for generation: Generation, into state: inout LoginState) throws(EnrollmentFailure) -> Finding {
-    guard var buffer = SecretBuffer(capacity: Self.slotDistance &+ Self.slotLength) else {
+    guard var buffer = SecretBuffer(capacity: Self.slotDistance &+ 2 &* LoginState.recordLength) else {
       throw EnrollmentFailure(.io, "state", "out of memory")
     }
     try attempt("state", "cannot be read", file.read(into: &buffer))
-    // Of a file cut short there is no more than there is: what is no whole record is none.
     let first = Slot(at: 0, of: buffer.bytes, generation)
     let second = Slot(at: Self.slotDistance, of: buffer.bytes, generation)
-    guard !first.isOfUnknownVersion, !second.isOfUnknownVersion else {
+    guard !first.hasUnknownVersion, !second.hasUnknownVersion else {
       throw EnrollmentFailure(.corrupt, "state", "has a version that is not known")
     }
-    let isInFirst = first.hasRecord && (!second.hasRecord || first.sequence > second.sequence)
-    let newest = isInFirst ? first : second
-    let start = newest.start
-    if newest.hasRecord {
-      LoginState.Record(buffer.bytes.slice(from: start, to: start &+ LoginState.recordLength)).read(into: &state)
-    }
+    let isFirstNewer = first.hasRecord && (!second.hasRecord || first.sequence > second.sequence)
+    let newest = isFirstNewer ? first : second
+    if newest.hasRecord { LoginState.Record(buffer.bytes.slice(from: newest.start)).read(into: &state) }
     guard newest.hasRecord, !first.isDamaged, !second.isDamaged else {
       return .lost(sequence: Swift.max(first.highestSequence, second.highestSequence) &+ 1)
     }
-    return .current(sequence: newest.sequence, slot: isInFirst ? 0 : 1)
+    return .current(sequence: newest.sequence, slot: isFirstNewer ? 0 : 1)
   }
 
-  /// Overwrites one slot, and waits until it is on the disk.
-  ///
-  /// - Parameters:
-  ///   - state: The bytes of a ``LoginState``.
-  ///   - sequence: Counts the states of an enrolment.
-  ///   - slot: 0 or 1.
-  /// - Throws: Why it is not on the disk.
-  func write(_ state: Span<UInt8>, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
-    guard var copies = SecretBuffer(capacity: Self.slotLength),
-      LoginState.write(state, sequence: sequence, to: &copies)
-    else {
-      throw EnrollmentFailure(.io, "state", "out of memory")
-    }
-    copies.repeatContent()
+  /// Overwrites a slot, and flushes it.
+  func write(_ state: borrowing LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
+    guard var copies = SecretBuffer(capacity: 2 &* LoginState.recordLength),
+      state.appendRecord(sequence: sequence, to: &copies), copies.repeatContent()
+    else { throw EnrollmentFailure(.io, "state", "out of memory") }
     try attempt("state", "cannot be written", file.write(copies.bytes, at: slot == 0 ? 0 : Self.slotDistance))
     try attempt("state", "cannot be flushed", file.flush())
   }
 
-  /// Makes the file anew: the state in both slots, every byte written so that no later update needs room.
-  ///
-  /// - Parameters:
-  ///   - state: The bytes of a ``LoginState``.
-  ///   - sequence: Counts the states of an enrolment.
-  /// - Throws: Why it is not on the disk.
-  func rewrite(_ state: Span<UInt8>, sequence: UInt64) throws(EnrollmentFailure) {
+  /// Overwrites the whole file, so that no later update needs disk space, and flushes it.
+  func rewrite(_ state: borrowing LoginState, sequence: UInt64) throws(EnrollmentFailure) {
     let zeros = InlineArray<1024, UInt8>(repeating: 0)
     for offset in stride(from: 0, to: Self.length, by: zeros.count) {
       try attempt("state", "cannot be written", file.write(zeros.span, at: offset))
@@ -122,42 +101,41 @@ public struct StateFile: ~Copyable {
     try write(state, sequence: sequence &+ 1, slot: 1)
   }
 
-  /// What one slot holds.
+  /// The two copies in a slot.
   private struct Slot {
-    /// Where the newest valid copy of this version of the credential stands, and its sequence number.
+    /// The offset and the sequence number of the newest valid copy that belongs to the credential.
     var start = 0
     var sequence: UInt64 = 0
     var hasRecord = false
 
-    /// The highest sequence number of a valid copy of any version of the credential.
+    /// The highest sequence number of a valid copy of any credential.
     var highestSequence: UInt64 = 0
 
-    /// Whether no copy is valid.
+    /// Whether both copies are invalid.
     var isDamaged = true
 
-    /// Whether a valid copy is of a version of this program that is not known.
-    var isOfUnknownVersion = false
+    /// Whether a valid copy is of an unknown version of the format.
+    var hasUnknownVersion = false
 
     init(at offset: Int, of file: Span<UInt8>, _ generation: Generation) {
-      judge(file, at: offset, generation)
       let second = offset &+ LoginState.recordLength
-      // Two copies that are the same say the same: the second need not be judged.
-      if file.isSame(at: second, as: offset, count: LoginState.recordLength) { return }
-      judge(file, at: second, generation)
+      let copy = file.slice(from: offset, to: second)
+      let other = file.slice(from: second, to: second &+ LoginState.recordLength)
+      read(copy, at: offset, generation)
+      if !other.isEqual(to: copy) { read(other, at: second, generation) }
     }
 
-    private mutating func judge(_ file: Span<UInt8>, at offset: Int, _ generation: Generation) {
-      let record = LoginState.Record(file.slice(from: offset, to: offset &+ LoginState.recordLength))
-      guard record.isIntact else { return }
+    private mutating func read(_ bytes: Span<UInt8>, at offset: Int, _ generation: Generation) {
+      let copy = LoginState.Record(bytes)
+      guard copy.isIntact else { return }
       isDamaged = false
-      guard record.hasKnownVersion else {
-        isOfUnknownVersion = true
+      guard copy.hasKnownVersion else {
+        hasUnknownVersion = true
         return
       }
-      let found = record.sequence
-      highestSequence = Swift.max(highestSequence, found)
-      guard record.generation == generation, !hasRecord || found >= sequence else { return }
-      (start, sequence, hasRecord) = (offset, found, true)
+      highestSequence = Swift.max(highestSequence, copy.sequence)
+      guard copy.generation == generation, !hasRecord || copy.sequence >= sequence else { return }
+      (start, sequence, hasRecord) = (offset, copy.sequence, true)
     }
   }
 }

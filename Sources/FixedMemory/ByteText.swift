@@ -1,37 +1,38 @@
 internal import CSystem
 
-/// Text of at most so many bytes, on the heap or in memory that is lent for a call: it has one owner and is never copied.
+/// Noncopyable, NUL-terminated text of limited length, on the heap or on the stack.
 ///
-/// What does not fit is left out, and ``isTruncated`` tells; where there is no memory nothing fits. Not for secrets: it
-/// is not wiped. A text in place would be copied whole wherever the value that it is part of is handed on.
+/// Text that does not fit is cut off, and sets ``isTruncated``; if the allocation fails, nothing fits. The memory is not
+/// wiped: not for secrets.
 @safe
 public struct ByteText: ~Copyable, @unchecked Sendable {
-  // As many bytes as the capacity, and a NUL behind those that are held; nil for no capacity, and for no memory.
+  // SAFETY: nil, or memory with room for `capacity` bytes and a NUL; a NUL follows the `held` bytes in use.
   private let base: UnsafeMutablePointer<UInt8>?
   private let isOwner: Bool
   private let capacity: UInt32
   private var held: UInt32 = 0
 
-  /// The number of bytes held.
+  /// The length in bytes.
   public var count: Int { Int(held) }
 
-  /// Whether something did not fit.
+  /// Whether text was cut off.
   public private(set) var isTruncated = false
 
-  /// Whether there is memory for what it is to hold.
+  /// Whether the allocation succeeded.
   public var hasMemory: Bool { unsafe base != nil }
 
-  /// Makes an empty text in which there is room for so many bytes.
+  /// An empty text with room for `capacity` bytes, 65535 at most.
   public init(capacity: Int) {
     let room = Swift.min(Swift.max(capacity, 0), Int(UInt16.max))
+    // SAFETY: the allocation has room for the bytes and a NUL.
     let memory = unsafe malloc(room &+ 1)
     unsafe base = memory?.bindMemory(to: UInt8.self, capacity: room &+ 1)
     isOwner = true
     self.capacity = unsafe memory == nil ? 0 : UInt32(truncatingIfNeeded: room)
-    if let base = unsafe base { unsafe base[0] = 0 }
+    terminate()
   }
 
-  /// Makes a text in which there is room for nothing.
+  /// An empty text without memory.
   public init() {
     unsafe base = nil
     isOwner = true
@@ -39,50 +40,45 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
   }
 
   private init(in memory: UnsafeMutablePointer<UInt8>?, capacity: Int) {
+    // SAFETY: the caller passes memory with room for the bytes and a NUL.
     unsafe base = memory
     isOwner = false
     self.capacity = UInt32(truncatingIfNeeded: capacity)
-    if let base = unsafe base { unsafe base[0] = 0 }
+    terminate()
   }
 
-  /// Lends a text on the stack for the length of a call: for what must be said where there is no memory, too.
+  /// Lends a text on the stack, for messages that are needed when memory is short.
   ///
   /// - Parameters:
-  ///   - capacity: For how many bytes there is room, 1023 at most.
-  ///   - body: What is done with the text. It must not be exchanged for another: its memory ends with the call.
+  ///   - capacity: The room in bytes, 1023 at most.
+  ///   - body: Uses the text, and must not replace it: its memory is gone after the call.
   @unsafe
   @inline(never)
   public static func onStack(capacity: Int, _ body: (inout ByteText) -> Void) {
-    // As much as is never taken from the heap instead, whatever the capacity.
+    // SAFETY: the memory has room for 1023 bytes and a NUL, and outlives `body`. Up to 1024 bytes are always on the stack.
     unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { memory in
       var text = unsafe ByteText(in: memory.baseAddress, capacity: Swift.min(Swift.max(capacity, 0), 1023))
       body(&text)
     }
   }
 
-  /// Makes a text of a literal.
+  /// The text of a literal.
   public init(_ literal: Literal) {
     self.init(capacity: literal.byteCount)
     append(literal)
   }
 
-  /// Makes a text of a NUL-terminated string; of nil, one with nothing in it.
+  /// A copy of a NUL-terminated string; empty for nil.
   public init(cString: UnsafePointer<CChar>?) {
-    // SAFETY: the caller hands over a NUL-terminated string.
-    let length = unsafe cString.map { unsafe Int(truncatingIfNeeded: strlen($0)) } ?? 0
-    self.init(capacity: length)
-    guard let base = unsafe base, let start = unsafe cString, length <= capacity else {
-      isTruncated = length > 0
-      return
-    }
-    // SAFETY: there is memory for the bytes and their NUL.
-    unsafe memcpy(base, start, length &+ 1)
-    held = UInt32(truncatingIfNeeded: length)
+    // SAFETY: the caller passes a NUL-terminated string.
+    self.init(capacity: unsafe cString.map { unsafe Int(truncatingIfNeeded: strlen($0)) } ?? 0)
+    unsafe append(cString: cString)
   }
 
+  // SAFETY: an owner's memory comes from malloc(3), and nothing refers to it after `deinit`.
   deinit { if isOwner { unsafe free(base) } }
 
-  /// The bytes held.
+  /// The bytes, without the NUL.
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
     get {
@@ -92,53 +88,48 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
     }
   }
 
-  /// Adds one byte.
+  /// Appends a byte.
   public mutating func append(_ byte: UInt8) {
     guard held < capacity, let base = unsafe base else {
       isTruncated = true
       return
     }
-    // SAFETY: fewer are held than the capacity, and there is one byte more for the NUL.
+    // SAFETY: the index is below the capacity.
     unsafe base[count] = byte
     held &+= 1
-    unsafe base[count] = 0
+    terminate()
   }
 
-  /// Adds all of `bytes`.
+  /// Appends bytes.
+  // Not inlined: every literal of a log line calls it.
+  @inline(never)
   public mutating func append(_ bytes: Span<UInt8>) {
-    unsafe bytes.withUnsafeBytes { unsafe append($0) }
+    let room = Int(capacity &- held)
+    isTruncated = isTruncated || bytes.count > room
+    let length = Swift.min(bytes.count, room)
+    unsafe bytes.withUnsafeBytes { source in
+      guard let base = unsafe base, let start = source.baseAddress else { return }
+      // SAFETY: `length` bytes are in the source, and free in this memory.
+      unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
+    }
+    held &+= UInt32(truncatingIfNeeded: length)
+    terminate()
   }
 
-  /// Adds all of another text.
+  /// Appends another text.
   public mutating func append(_ text: borrowing ByteText) { append(text.bytes) }
 
-  /// Adds the UTF-8 of a literal.
-  public mutating func append(_ literal: Literal) { unsafe append(literal.memory) }
+  /// Appends the UTF-8 of a literal.
+  public mutating func append(_ literal: Literal) { append(literal.bytes) }
 
-  /// Adds the bytes of a NUL-terminated string; nothing for nil.
+  /// Appends a NUL-terminated string; nothing for nil.
   public mutating func append(cString: UnsafePointer<CChar>?) {
     guard let start = unsafe cString else { return }
-    // SAFETY: the caller hands over a NUL-terminated string.
-    unsafe append(UnsafeRawBufferPointer(start: start, count: strlen(start)))
+    // SAFETY: the caller passes a NUL-terminated string, which outlives the call.
+    unsafe append(Span(_unsafeBytes: UnsafeRawBufferPointer(start: start, count: strlen(start))))
   }
 
-  // Not inlined: it stands behind every literal of a log line.
-  @inline(never)
-  private mutating func append(_ source: UnsafeRawBufferPointer) {
-    let room = Int(capacity &- held)
-    var length = source.count
-    if length > room {
-      isTruncated = true
-      length = room
-    }
-    guard let base = unsafe base, let start = source.baseAddress else { return }
-    // SAFETY: `length` bytes are there, and there is room for them and a NUL.
-    unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
-    held &+= UInt32(truncatingIfNeeded: length)
-    unsafe base[count] = 0
-  }
-
-  /// Adds a number in decimal.
+  /// Appends a decimal number.
   public mutating func append(decimal value: UInt64) {
     var digits = InlineArray<20, UInt8>(repeating: 0)
     var left = value
@@ -152,25 +143,32 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
     append(digits.span.slice(from: first))
   }
 
-  /// Adds a number in decimal, with its sign where it is negative.
+  /// Appends a decimal number, with a sign if it is negative.
   public mutating func append(decimal value: Int64) {
     if value < 0 { append(UInt8(ascii: "-")) }
     append(decimal: value.magnitude)
   }
 
-  /// Forgets what it holds.
+  /// Empties the text, and clears ``isTruncated``.
   public mutating func removeAll() {
     held = 0
     isTruncated = false
-    if let base = unsafe base { unsafe base[0] = 0 }
+    terminate()
   }
 
-  /// Lends the text as a NUL-terminated C string for the length of the call.
+  @inline(__always)
+  private func terminate() {
+    guard let base = unsafe base else { return }
+    // SAFETY: `count` never exceeds the capacity, and a byte is kept for the NUL.
+    unsafe base[count] = 0
+  }
+
+  /// Lends the text as a NUL-terminated C string.
   public borrowing func withCString<Result: ~Copyable, Failure: Error>(
     _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
+    // SAFETY: a NUL follows the bytes.
     guard let base = unsafe base else { return try unsafe body(Literal("").cString) }
-    // SAFETY: there is a NUL behind the bytes.
     return try unsafe body(UnsafeRawPointer(base).assumingMemoryBound(to: CChar.self))
   }
 }

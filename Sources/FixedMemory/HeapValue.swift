@@ -1,35 +1,28 @@
 internal import CSystem
 
-/// A value on the heap: it has one owner, stays where it is, and is given back when it goes.
+/// A noncopyable value on the heap.
 ///
-/// A large value in place would be copied whenever its owner is handed on. The memory comes from `calloc`, so that a
-/// host that is out of memory gets a refusal.
+/// The compiler copies a large value in place whenever one of its fields is read. The memory comes from calloc(3):
+/// Swift's own allocation ends the process when memory is short.
 @safe
 public struct HeapValue<Value: BitwiseCopyable>: ~Copyable {
+  // SAFETY: the memory holds an initialized value, and is freed in `deinit`.
   private let place: UnsafeMutablePointer<Value>
 
-  /// Takes memory for a value whose every byte is zero; nil where there is none.
-  ///
-  /// It is for types of numbers alone, of which zero is one.
-  public init?(zeroed type: Value.Type) {
+  /// Allocates a value; nil if there is no memory.
+  public init?(_ value: Value) {
+    // SAFETY: the allocation has the size of a value.
     guard let memory = unsafe calloc(1, MemoryLayout<Value>.stride) else { return nil }
     unsafe place = memory.bindMemory(to: Value.self, capacity: 1)
+    unsafe place.initialize(to: value)
   }
 
+  // SAFETY: nothing refers to the memory after `deinit`.
   deinit { unsafe free(place) }
 
-  /// The bytes of the value where they lie. Handing on ``value`` itself may copy it.
-  public var bytes: Span<UInt8> {
-    @_lifetime(borrow self)
-    get {
-      let memory = unsafe UnsafeRawBufferPointer(start: place, count: MemoryLayout<Value>.size)
-      // SAFETY: the memory is there as long as its owner.
-      return unsafe _overrideLifetime(Span(_unsafeBytes: memory), borrowing: self)
-    }
-  }
-
-  /// The value, looked at and changed where it is.
+  /// The value, read and changed in place.
   public var value: Value {
+    // SAFETY: the memory lives as long as this value.
     unsafeAddress { unsafe UnsafePointer(place) }
     unsafeMutableAddress { unsafe place }
   }

@@ -1,8 +1,9 @@
-/// The text of a string literal of the program.
+/// The text of a string literal.
 ///
-/// It stands in for `StaticString`, whose address is checked, and trapped upon, wherever it is used.
+/// It replaces `StaticString`, which checks its address at each use, and traps.
 @safe
 public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
+  // SAFETY: `byteCount` bytes and a NUL start here, and live as long as the program.
   private let start: UnsafePointer<UInt8>
 
   /// The length in bytes of UTF-8.
@@ -11,9 +12,10 @@ public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
   /// The text of a literal.
   @inline(__always)
   public init(stringLiteral value: StaticString) {
-    // What has none is a single character of the source, which nobody writes without quotes around it.
-    let nothing: StaticString = ""
-    unsafe start = value.hasPointerRepresentation ? value.utf8Start : nothing.utf8Start
+    // Only the literal of a single character, as for `Unicode.Scalar`, has no pointer; there is none in this program.
+    let empty: StaticString = ""
+    // SAFETY: the compiler puts a NUL after every literal.
+    unsafe start = value.hasPointerRepresentation ? value.utf8Start : empty.utf8Start
     byteCount = value.hasPointerRepresentation ? value.utf8CodeUnitCount : 0
   }
 
@@ -21,21 +23,16 @@ public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
   public var bytes: Span<UInt8> {
     @_lifetime(immortal)
     get {
+      // SAFETY: the bytes live as long as the program.
       let span = unsafe UnsafeBufferPointer(start: start, count: byteCount).span
       return unsafe _overrideLifetime(span, copying: ())
     }
   }
 
-  /// The text as a NUL-terminated C string, which lives as long as the program: the compiler puts a NUL behind every
-  /// literal.
+  // SAFETY: the compiler puts a NUL after every literal.
+  /// The text as a NUL-terminated C string, which lives as long as the program.
   public var cString: UnsafePointer<CChar> { unsafe UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self) }
 
-  var memory: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: start, count: byteCount) }
-
-  /// The byte at `index`, or nil where there is none.
-  public func byte(at index: Int) -> UInt8? {
-    guard index >= 0, index < byteCount else { return nil }
-    // SAFETY: the index lies within the literal, which lives as long as the program.
-    return unsafe start[index]
-  }
+  /// The byte at `index`; nil if it is out of range.
+  public func byte(at index: Int) -> UInt8? { bytes.byte(at: index) }
 }

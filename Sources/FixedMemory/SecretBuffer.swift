@@ -1,41 +1,42 @@
 internal import CSystem
 
-/// Heap memory for a secret: it has one owner, is never copied, and is overwritten when it goes.
+/// Noncopyable heap memory for a secret, overwritten before it is freed.
 ///
-/// The memory comes from `calloc`, so that a host that is out of memory gets a refusal: Swift's own
-/// allocation would end the process.
+/// The memory comes from calloc(3): Swift's own allocation ends the process when memory is short.
 @safe
 public struct SecretBuffer: ~Copyable {
+  // SAFETY: the memory has `capacity` bytes, all initialized, and is freed in `deinit`.
   private let base: UnsafeMutablePointer<UInt8>
 
-  // Half as long as `Int`: what owns several buffers is handed on often, and none has so many bytes.
+  // Half the size of `Int`, because owners of several buffers are moved often.
   private let room: UInt32
   private var filled: UInt32 = 0
 
   /// The size of the memory in bytes.
   public var capacity: Int { Int(room) }
 
-  /// How many bytes of it are filled.
+  /// The number of bytes in use.
   public private(set) var count: Int {
     get { Int(filled) }
     set { filled = UInt32(truncatingIfNeeded: newValue) }
   }
 
-  /// Takes memory for `capacity` bytes, all zero; nil where there is none.
+  /// Allocates `capacity` bytes; nil if there is no memory.
   public init?(capacity: Int) {
     let size = Swift.max(capacity, 1)
-    guard size <= Int(UInt32.max) else { return nil }
-    guard let memory = unsafe calloc(1, size) else { return nil }
+    // SAFETY: the allocation has `size` bytes.
+    guard size <= Int(UInt32.max), let memory = unsafe calloc(1, size) else { return nil }
     unsafe base = memory.bindMemory(to: UInt8.self, capacity: size)
     room = UInt32(truncatingIfNeeded: size)
   }
 
   deinit {
+    // SAFETY: nothing refers to the memory after `deinit`.
     unsafe explicit_bzero(base, capacity)
     unsafe free(base)
   }
 
-  /// The filled bytes.
+  /// The bytes in use.
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
     get {
@@ -45,66 +46,63 @@ public struct SecretBuffer: ~Copyable {
     }
   }
 
-  /// Adds one byte. False where it does not fit.
+  /// Appends a byte. Returns false if it does not fit.
   @inline(__always)
   public mutating func append(_ byte: UInt8) -> Bool {
     guard count >= 0, count < capacity else { return false }
+    // SAFETY: the index is below the capacity.
     unsafe base[count] = byte
     count &+= 1
     return true
   }
 
-  /// Replaces the byte at `index`; one that is not filled stays as it is.
-  public mutating func replaceByte(at index: Int, with byte: UInt8) {
-    guard index >= 0, index < count else { return }
-    unsafe base[index] = byte
-  }
-
-  /// Adds all of `bytes`. False where they do not fit; what fits has been added.
+  /// Appends bytes. Returns false if they do not fit; those that fit have been appended.
   public mutating func append(_ bytes: Span<UInt8>) -> Bool {
-    unsafe bytes.withUnsafeBytes { unsafe append($0) }
-  }
-
-  /// Adds the UTF-8 of a literal. False where it does not fit.
-  public mutating func append(_ literal: Literal) -> Bool { unsafe append(literal.memory) }
-
-  mutating func append(_ source: UnsafeRawBufferPointer) -> Bool {
-    let room = capacity &- count
-    guard count >= 0, room >= 0, let start = source.baseAddress else { return unsafe source.isEmpty }
-    let length = Swift.min(source.count, room)
-    // SAFETY: `length` bytes are there, and there is room for them.
-    unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
+    let free = capacity &- count
+    guard count >= 0, free >= 0 else { return false }
+    let length = Swift.min(bytes.count, free)
+    unsafe bytes.withUnsafeBytes { source in
+      guard let start = source.baseAddress else { return }
+      // SAFETY: `length` bytes are in the source, and free in this memory.
+      unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
+    }
     count &+= length
-    return length == source.count
+    return length == bytes.count
   }
 
-  /// Adds what it holds once more, where that fits.
-  public mutating func repeatContent() {
-    guard count > 0, count <= capacity &- count else { return }
-    // SAFETY: as many bytes are free as are filled.
+  /// Appends the UTF-8 of a literal. Returns false if it does not fit.
+  public mutating func append(_ literal: Literal) -> Bool { append(literal.bytes) }
+
+  /// Appends a second copy of the content. Returns false if it does not fit.
+  public mutating func repeatContent() -> Bool {
+    guard count >= 0, count <= capacity &- count else { return false }
+    // SAFETY: at least `count` bytes are free.
     unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: base, byteCount: count)
     count &+= count
+    return true
   }
 
-  /// Forgets and overwrites what it holds.
+  /// Overwrites the memory, and empties the buffer.
   public mutating func removeAll() {
+    // SAFETY: the memory has `capacity` bytes.
     unsafe explicit_bzero(base, capacity)
     count = 0
   }
 
-  /// Lends the free memory behind the filled bytes to `body`, which returns how many bytes it filled.
+  /// Lends the free memory to `body`, which returns the number of bytes that it wrote.
   ///
-  /// - Returns: What `body` returned; where that is negative or more than there was room, nothing counts as
-  ///   filled.
+  /// - Returns: The result of `body`. A negative result, or one above the size of the free memory, appends nothing.
   public mutating func fill(_ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
-    let room = unsafe UnsafeMutableRawBufferPointer(start: base + count, count: capacity &- count)
-    let filled = unsafe body(room)
+    // SAFETY: `count` never exceeds the capacity; all bytes are initialized.
+    let free = unsafe UnsafeMutableRawBufferPointer(start: base + count, count: capacity &- count)
+    let filled = unsafe body(free)
     if filled > 0, filled <= capacity &- count { count &+= filled }
     return filled
   }
 
-  /// Lends the whole memory, for C functions that keep a context in it.
+  /// Lends the whole memory, for a C function that keeps a context in it.
   public borrowing func withMemory<Result>(_ body: (UnsafeMutableRawPointer) -> Result) -> Result {
+    // SAFETY: the memory has `capacity` bytes, and lives for the call.
     unsafe body(UnsafeMutableRawPointer(base))
   }
 }

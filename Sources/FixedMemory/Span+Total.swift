@@ -1,24 +1,22 @@
 internal import CSystem
 
-/// Access that cannot trap. A subscript outside its bounds ends the process, and the process that a PAM
-/// module runs in is somebody's login; here what is outside is simply not there.
+/// Access that cannot trap: a trap would end the process of somebody's login. Out-of-range indices have no byte.
 extension Span where Element == UInt8 {
-  /// The byte at `index`, or nil where there is none.
+  /// The byte at `index`; nil if it is out of range.
   public func byte(at index: Int) -> UInt8? {
     guard index >= 0, index < count else { return nil }
     // SAFETY: the index was compared with both bounds.
     return unsafe self[unchecked: index]
   }
 
-  /// The bytes of `range`, cut to those that there are.
+  /// The bytes from `start` up to `end`, clamped to the bounds.
   @inline(__always)
   @_lifetime(copy self)
   public func slice(from start: Int, to end: Int) -> Span<UInt8> {
     let first = Swift.min(Swift.max(start, 0), count)
     let last = Swift.min(Swift.max(end, first), count)
-    // SAFETY: 0 <= first <= last <= count, and the part lives as long as the whole. A range would do, but its
-    // length is computed with a trap. The address is a number here, so that nobody asks whether there is one: where
-    // there is none, nothing is added to it.
+    // SAFETY: 0 <= first <= last <= count, and the part has the lifetime of the whole. The standard library's
+    // `extracting` computes the length of a range with a trap; `bitPattern` avoids the check for an empty span's nil.
     let part = unsafe withUnsafeBufferPointer { bytes in
       let address = Int(bitPattern: bytes.baseAddress) &+ first
       return unsafe UnsafeBufferPointer(start: UnsafePointer<UInt8>(bitPattern: address), count: last &- first)
@@ -28,42 +26,48 @@ extension Span where Element == UInt8 {
 
   /// The bytes from `start` to the end.
   @_lifetime(copy self)
-  public func slice(from start: Int) -> Span<UInt8> {
-    slice(from: start, to: count)
-  }
+  public func slice(from start: Int) -> Span<UInt8> { slice(from: start, to: count) }
 
-  /// The position of the first `byte` at or after `start`, or nil.
+  /// The index of the first `byte` at or after `start`.
   public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
     let first = Swift.max(start, 0)
     guard first < count else { return nil }
     return unsafe withUnsafeBytes { bytes in
-      guard let base = bytes.baseAddress else { return nil }
-      // SAFETY: what is searched lies between the first byte asked for and the end.
-      guard let found = unsafe memchr(base + first, Int32(byte), bytes.count &- first) else { return nil }
+      // SAFETY: the search covers the bytes from `first` to the end.
+      guard let base = bytes.baseAddress,
+        let found = unsafe memchr(base + first, Int32(byte), bytes.count &- first)
+      else { return nil }
       return unsafe UnsafeRawPointer(found) - base
     }
   }
 
-  /// Whether the bytes are exactly those of `literal`. Stops at the first difference: not for secrets.
-  public func isEqual(to literal: Literal) -> Bool {
-    count == literal.byteCount && starts(with: literal)
-  }
-
-  /// Whether the bytes begin with those of `literal`. Stops at the first difference: not for secrets.
-  public func starts(with literal: Literal) -> Bool { starts(with: literal, at: 0) }
-
-  /// Whether the bytes from `offset` on begin with those of `literal`. Not for secrets either.
-  public func starts(with literal: Literal, at offset: Int) -> Bool {
-    guard offset >= 0, offset <= count, literal.byteCount <= count &- offset else { return false }
-    let expected = unsafe literal.memory
+  /// The eight bytes at `offset` as a little-endian number; 0 if they are out of range.
+  @inline(__always)
+  public func number(at offset: Int) -> UInt64 {
+    guard offset >= 0, offset <= count &- 8 else { return 0 }
     return unsafe withUnsafeBytes { bytes in
-      guard let base = bytes.baseAddress, let start = expected.baseAddress else { return true }
-      // SAFETY: both have as many bytes as the literal.
-      return unsafe memcmp(base + offset, start, expected.count) == 0
+      guard let base = bytes.baseAddress else { return 0 }
+      // SAFETY: eight bytes from the offset are in bounds.
+      return unsafe UInt64(littleEndian: (base + offset).loadUnaligned(as: UInt64.self))
     }
   }
 
-  /// Whether both hold the same bytes. Stops at the first difference: not for secrets.
+  /// Whether the bytes are those of `literal`. Stops at the first difference: not for secrets.
+  public func isEqual(to literal: Literal) -> Bool { count == literal.byteCount && starts(with: literal) }
+
+  /// Whether the bytes from `offset` start with those of `literal`. Stops at the first difference: not for secrets.
+  public func starts(with literal: Literal, at offset: Int = 0) -> Bool {
+    guard offset >= 0, offset <= count, literal.byteCount <= count &- offset else { return false }
+    return unsafe withUnsafeBytes { bytes in
+      unsafe literal.bytes.withUnsafeBytes { others in
+        guard let base = bytes.baseAddress, let start = others.baseAddress else { return true }
+        // SAFETY: both have as many bytes as the literal.
+        return unsafe memcmp(base + offset, start, others.count) == 0
+      }
+    }
+  }
+
+  /// Whether both have the same bytes. Stops at the first difference: not for secrets.
   public func isEqual(to other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
     return unsafe withUnsafeBytes { bytes in
@@ -75,18 +79,7 @@ extension Span where Element == UInt8 {
     }
   }
 
-  /// Whether so many bytes at two places are the same; false where there are not as many. Not for secrets either.
-  public func isSame(at place: Int, as other: Int, count length: Int) -> Bool {
-    let last = count &- length
-    guard length >= 0, place >= 0, other >= 0, place <= last, other <= last else { return false }
-    return unsafe withUnsafeBytes { bytes in
-      guard let base = bytes.baseAddress else { return true }
-      // SAFETY: both places are followed by as many bytes.
-      return unsafe memcmp(base + place, base + other, length) == 0
-    }
-  }
-
-  /// Whether both hold the same bytes, found in a time that depends on their lengths alone.
+  /// Whether both have the same bytes, in a time that depends on their lengths alone.
   public func isEqualInConstantTime(to other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
     var difference: UInt8 = 0
@@ -98,26 +91,12 @@ extension Span where Element == UInt8 {
     return difference == 0
   }
 
-  /// The number that the bytes spell in decimal: digits alone, no sign, no leading zero but in "0" itself,
-  /// and no more than `limit`. Nil otherwise.
+  /// Parses a decimal number without sign or leading zeros; nil if the text is anything else, or above `limit`.
   public func decimal(upTo limit: UInt64) -> UInt64? {
-    guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0"), count <= 20 else { return nil }
+    guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0") else { return nil }
     var value: UInt64 = 0
-    var index = 0
-    // No number of nineteen digits is too large.
-    while index &+ 8 <= count, index < 16 {
-      guard let eight = PackedBytes(number(at: index)).decimal else { return nil }
-      value = value &* 100_000_000 &+ eight
-      index &+= 8
-    }
-    while index < count, index < 19 {
-      // SAFETY: 0 <= index < count.
-      let digit = unsafe self[unchecked: index] &- UInt8(ascii: "0")
-      guard digit < 10 else { return nil }
-      value = value &* 10 &+ UInt64(digit)
-      index &+= 1
-    }
-    if index < count {
+    var indices = Counter(to: count)
+    while let index = indices.next() {
       guard let digit = byte(at: index)?.decimalDigit else { return nil }
       let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
       let (sum, overflow) = tens.addingReportingOverflow(UInt64(digit))
@@ -129,17 +108,39 @@ extension Span where Element == UInt8 {
 }
 
 extension UInt8 {
-  /// The value of an ASCII digit, or nil.
+  /// The value of an ASCII digit.
   public var decimalDigit: UInt8? {
-    self >= UInt8(ascii: "0") && self <= UInt8(ascii: "9") ? self &- UInt8(ascii: "0") : nil
+    let digit = self &- UInt8(ascii: "0")
+    return digit < 10 ? digit : nil
   }
 
-  /// The value of a lower-case hexadecimal digit, or nil.
+  /// The value of a lower-case hexadecimal digit.
   public var hexDigit: UInt8? {
-    if let digit = decimalDigit { return digit }
-    return self >= UInt8(ascii: "a") && self <= UInt8(ascii: "f") ? self &- UInt8(ascii: "a") &+ 10 : nil
+    let letter = self &- UInt8(ascii: "a")
+    return letter < 6 ? letter &+ 10 : decimalDigit
   }
 
-  /// A blank: a space or a tab.
+  /// Whether it is a space or a tab.
   public var isBlank: Bool { self == UInt8(ascii: " ") || self == UInt8(ascii: "\t") }
+}
+
+/// Counts from 0 up to, but not including, an end; a negative end counts nothing.
+///
+/// It replaces `0..<end`, which traps if the end is negative, and whose iterator has checks that the compiler cannot
+/// always remove.
+public struct Counter: Sendable {
+  private var position = 0
+  private let end: Int
+
+  /// Starts at 0.
+  @inline(__always)
+  public init(to end: Int) { self.end = end }
+
+  /// The next number, or nil at the end.
+  @inline(__always)
+  public mutating func next() -> Int? {
+    guard position < end else { return nil }
+    defer { position &+= 1 }
+    return position
+  }
 }

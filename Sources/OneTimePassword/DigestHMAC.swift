@@ -1,24 +1,27 @@
+internal import COpenSSL
 internal import FixedMemory
 
-/// HMAC built on a digest: the two padded keys of RFC 2104 are hashed once, and every moving factor goes on from
-/// there, so that a whole window costs two blocks a code instead of four.
+/// HMAC built on a digest. The two padded keys of RFC 2104 are hashed once, so that each code of a window costs two
+/// blocks instead of four.
 struct DigestHMAC: ~Copyable, MessageAuthentication {
   private let algorithm: HashAlgorithm
 
-  // Five parts: the hash of the inner pad, of the outer pad, the hash under way, and two blocks that are padded already:
-  // one for the moving factor, one for the inner hash.
+  // Five parts: the contexts of the inner pad, of the outer pad and of the current hash, and two padded blocks, for the
+  // moving factor and for the inner hash.
   private let memory: SecretBuffer
 
+  // SAFETY: a size has no memory.
   private static var factorOffset: Int { unsafe 3 &* DigestContext.size }
   private static var hashOffset: Int { factorOffset &+ HashAlgorithm.longestBlock }
   private static var size: Int { hashOffset &+ HashAlgorithm.longestBlock }
 
-  static func prepareLibrary() { unsafe DigestContext.prepare() }
+  static func prepareLibrary() {}
 
   init?(key: Span<UInt8>, algorithm: HashAlgorithm) {
     guard let memory = SecretBuffer(capacity: Self.size) else { return nil }
     self.algorithm = algorithm
     self.memory = memory
+    // SAFETY: the memory has the five parts.
     unsafe self.memory.withMemory { base in
       unsafe Self.preparePads(in: base, key: key, algorithm: algorithm)
       unsafe Self.pad(base + Self.factorOffset, behind: MemoryLayout<UInt64>.size, algorithm)
@@ -26,8 +29,8 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
     }
   }
 
-  // SAFETY: `base` has room for three contexts and two of the longest blocks, all zero; a digest is shorter than a block.
   private static func preparePads(in base: UnsafeMutableRawPointer, key: Span<UInt8>, algorithm: HashAlgorithm) {
+    // SAFETY: the memory has the five parts, all zero; a key that is copied, and a digest, are no longer than a block.
     let block = unsafe base + factorOffset
     let inner = unsafe DigestContext(algorithm: algorithm, memory: base)
     let outer = unsafe DigestContext(algorithm: algorithm, memory: base + DigestContext.size)
@@ -50,20 +53,20 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
     unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: algorithm.blockLength)
   }
 
-  // SAFETY: a block has this many bytes, whole words of eight.
   private static func apply(_ pad: UInt64, to block: UnsafeMutableRawPointer, _ algorithm: HashAlgorithm) {
     var offset = 0
     while offset < algorithm.blockLength {
+      // SAFETY: the length of a block is a multiple of eight.
       let word = unsafe block.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
       unsafe block.storeBytes(of: word ^ pad, toByteOffset: offset, as: UInt64.self)
       offset &+= 8
     }
   }
 
-  /// Pads a block of zeros for a message of so many bytes that comes behind a block of padded key: a bit that is set
-  /// behind it, and at the end the length of both in bits (FIPS 180-4 section 5.1).
-  // SAFETY: a moving factor or a hash, the bit and the length are shorter than a block.
+  /// Pads a block of zeros for a message of `length` bytes after a block of padded key: a set bit after the message, and
+  /// the length of both in bits at the end (FIPS 180-4 section 5.1).
   private static func pad(_ block: UnsafeMutableRawPointer, behind length: Int, _ algorithm: HashAlgorithm) {
+    // SAFETY: a moving factor or a hash, the bit and the length fit into a block.
     unsafe block.storeBytes(of: 0x80, toByteOffset: length, as: UInt8.self)
     let bits = UInt64(truncatingIfNeeded: 8 &* (algorithm.blockLength &+ length))
     unsafe block.storeBytes(of: bits.bigEndian, toByteOffset: algorithm.blockLength &- 8, as: UInt64.self)
@@ -72,6 +75,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   @inline(never)
   borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32? {
     let algorithm = algorithm
+    // SAFETY: the memory has the five parts.
     return unsafe memory.withMemory { base in
       let size = unsafe DigestContext.size
       let work = unsafe DigestContext(algorithm: algorithm, memory: base + 2 &* size)
@@ -87,6 +91,88 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
       unsafe work.finish(into: hash)
       return unsafe dynamicTruncation(
         of: UnsafeRawPointer(hash).assumingMemoryBound(to: UInt8.self), length: algorithm.digestLength)
+    }
+  }
+}
+
+/// A hash in progress, in the caller's memory: the one place that calls OpenSSL's digests.
+///
+/// Messages are one or two blocks long, so most are hashed block by block, without OpenSSL's buffer for partial blocks.
+/// The functions of OpenSSL used here cannot fail (SHA256_Init(3)).
+@unsafe
+private struct DigestContext {
+  /// The size of the largest context.
+  static var size: Int { MemoryLayout<SHA512_CTX>.size }
+
+  let algorithm: HashAlgorithm
+
+  // SAFETY: the caller's memory has the size of a context, and outlives this value.
+  let memory: UnsafeMutableRawPointer
+
+  func start() {
+    // SAFETY: the memory holds the context of the algorithm.
+    switch unsafe algorithm {
+    case .sha1: _ = unsafe SHA1_Init(memory.assumingMemoryBound(to: SHA_CTX.self))
+    case .sha256: _ = unsafe SHA256_Init(memory.assumingMemoryBound(to: SHA256_CTX.self))
+    case .sha512: _ = unsafe SHA512_Init(memory.assumingMemoryBound(to: SHA512_CTX.self))
+    }
+  }
+
+  /// Hashes a block of ``HashAlgorithm/blockLength`` bytes. The caller pads the last block (FIPS 180-4 section 5.1).
+  func add(block: UnsafeRawPointer) {
+    // SAFETY: the memory holds the context of the algorithm, and the caller passes a whole block.
+    let bytes = unsafe block.assumingMemoryBound(to: UInt8.self)
+    switch unsafe algorithm {
+    case .sha1: unsafe SHA1_Transform(memory.assumingMemoryBound(to: SHA_CTX.self), bytes)
+    case .sha256: unsafe SHA256_Transform(memory.assumingMemoryBound(to: SHA256_CTX.self), bytes)
+    case .sha512: unsafe SHA512_Transform(memory.assumingMemoryBound(to: SHA512_CTX.self), bytes)
+    }
+  }
+
+  /// Writes the hash of a whole message, ``HashAlgorithm/digestLength`` bytes. The context must be started again.
+  func hash(_ bytes: UnsafeRawPointer, count: Int, into digest: UnsafeMutableRawPointer) {
+    // SAFETY: the memory holds the context of the algorithm, and the caller passes `count` bytes and room for a hash.
+    let output = unsafe digest.assumingMemoryBound(to: UInt8.self)
+    unsafe start()
+    switch unsafe algorithm {
+    case .sha1:
+      let context = unsafe memory.assumingMemoryBound(to: SHA_CTX.self)
+      _ = unsafe SHA1_Update(context, bytes, count)
+      _ = unsafe SHA1_Final(output, context)
+    case .sha256:
+      let context = unsafe memory.assumingMemoryBound(to: SHA256_CTX.self)
+      _ = unsafe SHA256_Update(context, bytes, count)
+      _ = unsafe SHA256_Final(output, context)
+    case .sha512:
+      let context = unsafe memory.assumingMemoryBound(to: SHA512_CTX.self)
+      _ = unsafe SHA512_Update(context, bytes, count)
+      _ = unsafe SHA512_Final(output, context)
+    }
+  }
+
+  /// Continues from `other`, which is at the end of a block: then the hash words at the start of a context are all.
+  func copy(from other: DigestContext) {
+    // SAFETY: both contexts start with the hash words.
+    unsafe memory.copyMemory(from: other.memory, byteCount: HashAlgorithm.longestDigest)
+  }
+
+  /// Writes the hash after the last block: its words in big-endian order (FIPS 180-4 section 6).
+  func finish(into digest: UnsafeMutableRawPointer) {
+    // SAFETY: the context starts with the hash words, and the caller passes room for a hash.
+    var offset = 0
+    switch unsafe algorithm {
+    case .sha1, .sha256:
+      while unsafe offset < algorithm.digestLength {
+        let word = unsafe memory.load(fromByteOffset: offset, as: UInt32.self)
+        unsafe digest.storeBytes(of: word.bigEndian, toByteOffset: offset, as: UInt32.self)
+        offset &+= 4
+      }
+    case .sha512:
+      while unsafe offset < algorithm.digestLength {
+        let word = unsafe memory.load(fromByteOffset: offset, as: UInt64.self)
+        unsafe digest.storeBytes(of: word.bigEndian, toByteOffset: offset, as: UInt64.self)
+        offset &+= 8
+      }
     }
   }
 }

@@ -1,25 +1,24 @@
 internal import FixedMemory
 
-/// HMAC with one secret key (RFC 2104), over the moving factors of one-time passwords.
+/// HMAC with one secret key (RFC 2104) over the moving factors of one-time passwords.
 ///
-/// There are two: ``DigestHMAC`` on the digests of OpenSSL alone, which can be linked in, and ``LibraryHMAC``,
-/// which is libcrypto's own. The trait `SharedCrypto` decides which of them ``SharedSecret`` takes.
+/// ``DigestHMAC`` needs only OpenSSL's digests, which can be linked in; ``LibraryHMAC`` is libcrypto's own. The trait
+/// `SharedCrypto` decides which one ``SharedSecret`` uses.
 protocol MessageAuthentication: ~Copyable {
-  /// What has to be done once, before a user's identity is taken on.
+  /// Prepares the library. Called once, before a user's identity is assumed.
   static func prepareLibrary()
 
-  /// Prepares a key; nil where there is no memory, or where libcrypto refuses.
+  /// Prepares a key; nil if there is no memory, or libcrypto fails.
   init?(key: Span<UInt8>, algorithm: HashAlgorithm)
 
-  /// The HMAC of a moving factor, cut by the dynamic truncation of RFC 4226 section 5.3; nil where libcrypto
-  /// fails.
+  /// The HMAC of a moving factor after the dynamic truncation of RFC 4226 section 5.3; nil if libcrypto fails.
   borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32?
 }
 
-/// The dynamic truncation of RFC 4226 section 5.3: 31 bits of a hash, from a place that its last byte names.
+/// The dynamic truncation of RFC 4226 section 5.3: 31 bits of a hash, at an offset that its last byte selects.
 ///
 /// - Parameters:
-///   - digest: A hash of 20 bytes at least.
+///   - digest: A hash of at least 20 bytes.
 ///   - length: The length of the hash.
 /// - Returns: The 31 bits.
 @unsafe

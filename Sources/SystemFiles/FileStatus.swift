@@ -21,6 +21,20 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   /// File type and permission bits (inode(7)).
   public let mode: UInt32
 
+  /// Examines a path (fstatat(2)).
+  ///
+  /// - Parameters:
+  ///   - path: The path, NUL-terminated.
+  ///   - followsSymlink: Whether a symlink in its last part is followed.
+  public init(of path: UnsafePointer<CChar>, followsSymlink: Bool) throws(Errno) {
+    var status = stat()
+    // SAFETY: the caller passes a NUL-terminated path, and the structure lives for the call.
+    guard unsafe fstatat(AT_FDCWD, path, &status, followsSymlink ? 0 : AT_SYMLINK_NOFOLLOW) == 0 else {
+      throw .current
+    }
+    self.init(status)
+  }
+
   init(_ status: stat) {
     owner = UserID(rawValue: status.st_uid)
     links = UInt64(truncatingIfNeeded: status.st_nlink)

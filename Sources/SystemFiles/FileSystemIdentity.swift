@@ -1,4 +1,5 @@
 internal import CSystem
+internal import FixedMemory
 
 /// The file-system identity of the calling thread: fsuid, fsgid and supplementary groups (credentials(7)). The
 /// thread's own identity is restored at the end of the value's lifetime.

@@ -43,6 +43,7 @@ extension OpenFile {
 }
 
 /// The names of the entries of a directory, one after the other (readdir(3)).
+@safe
 public struct DirectoryNames: ~Copyable {
   // SAFETY: the stream is open until `deinit`.
   private let stream: OpaquePointer

@@ -1,5 +1,6 @@
-import OneTimePassword
 import Testing
+
+@testable import OneTimePassword
 
 /// RFC 4226, appendix D.
 @Suite struct HOTPTests {

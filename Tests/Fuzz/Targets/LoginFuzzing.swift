@@ -223,7 +223,7 @@ struct LoginFuzzing {
 
   /// The record of a state.
   static func record(of state: LoginState, sequence: UInt64) -> [UInt8] {
-    guard var buffer = SecretBuffer(capacity: LoginState.recordLength), state.write(sequence: sequence, to: &buffer)
+    guard var buffer = SecretBuffer(capacity: LoginState.recordLength), state.appendRecord(sequence: sequence, to: &buffer)
     else { fatalError("no memory") }
     return array(buffer.bytes)
   }
