@@ -1,6 +1,7 @@
 import ArgumentParser
 import Enrollment
 import Glibc
+import HostAccess
 
 /// `twofactor test`.
 struct TestCommand: ParsableCommand {
@@ -8,10 +9,9 @@ struct TestCommand: ParsableCommand {
     commandName: "test",
     abstract: "Run the PAM stack of a service at this terminal. Root only.",
     discussion: """
-      Asks what a login through the service would ask, and says whether it would have gone through, so that \
-      nobody has to log out to find out. The stack is the real one: a code is used up, a wrong one counts, and \
-      what each module answered, and wrote to the log, is shown too. No session is opened. The exit status is 0 where the \
-      login would have gone through, else 1.
+      Asks for everything that a login through the service asks for, and says whether the login would succeed. The \
+      stack is the real one: a code is used up, and a wrong one counts. The return value of each module and its log \
+      messages are shown too. No session is opened. The exit status is 0 if the login would succeed, else 1.
       """)
 
   @Option(help: ArgumentHelp("The PAM service, such as sshd.", valueName: "name"))
@@ -28,7 +28,7 @@ struct TestCommand: ParsableCommand {
 
   func run() throws {
     guard getuid() == 0, geteuid() == 0 else {
-      throw SetupError(.notPermitted, "only root may run the stack of a service", hint: "sudo twofactor test …")
+      throw SetupError(.notPermitted, "only root may run the stack of a service", hint: "sudo twofactor test --service \(service)")
     }
     let subject = try Subject(user: common.user)
     let terminal = Terminal(json: common.json)

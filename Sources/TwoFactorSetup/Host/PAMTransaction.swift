@@ -1,0 +1,133 @@
+import CPAM
+import FixedMemory
+import Glibc
+import HostAccess
+
+/// A PAM transaction in which the command is the application: authentication, then the account check, no session.
+final class PAMTransaction {
+  /// The prompts of the modules that the conversation answers.
+  enum Prompts {
+    /// One prompt without echo, which asks for the password; every other prompt ends the conversation.
+    case password
+    /// All of them.
+    case all
+  }
+
+  /// The end of a transaction.
+  struct Result {
+    /// Whether pam_authenticate(3) succeeded.
+    let isAuthenticated: Bool
+    /// What pam_start(3), pam_authenticate(3) or pam_acct_mgmt(3) returned, the last of them that was called.
+    let status: Int32
+  }
+
+  /// The folders in which libpam looks for the file of a service.
+  static let folders = ["/etc/pam.d", "/usr/lib/pam.d"]
+
+  private let terminal: Terminal
+  private let prompts: Prompts
+  private var hasAnswered = false
+  private var failure: (any Error)?
+
+  private init(_ terminal: Terminal, answering prompts: Prompts) {
+    self.terminal = terminal
+    self.prompts = prompts
+  }
+
+  /// Runs the stack of a service. Check first that the service has a file: libpam falls back to `other`.
+  ///
+  /// - Throws: ``SetupError`` if libpam cannot be used or the terminal cannot be read, ``Interruption``.
+  static func run(
+    service: String, for account: UserAccount, at terminal: Terminal, answering prompts: Prompts
+  ) throws -> Result {
+    let transaction = PAMTransaction(terminal, answering: prompts)
+    return try withExtendedLifetime(transaction) { try transaction.run(service, account) }
+  }
+
+  private func run(_ service: String, _ account: UserAccount) throws -> Result {
+    // SAFETY: the caller keeps this object alive until pam_end(3), and libpam copies the conversation.
+    var conversation = unsafe pam_conv(conv: Self.converse, appdata_ptr: Unmanaged.passUnretained(self).toOpaque())
+    var handle: OpaquePointer?
+    // SAFETY: pam_start(3) sets the handle or leaves it NULL; it is used until pam_end(3) alone.
+    var status = unsafe pam_start(service, account.nameText, &conversation, &handle)
+    guard let handle = unsafe handle else {
+      throw SetupError(.configuration, "PAM cannot be used: error \(status)")
+    }
+    defer { _ = unsafe pam_end(handle, status) }
+    if prompts == .all, let name = unsafe ttyname(STDIN_FILENO) { _ = unsafe pam_set_item(handle, PAM_TTY, name) }
+    if status == PAM_SUCCESS { status = unsafe pam_authenticate(handle, 0) }
+    let isAuthenticated = status == PAM_SUCCESS
+    if isAuthenticated { status = unsafe pam_acct_mgmt(handle, 0) }
+    if let failure { throw failure }
+    return Result(isAuthenticated: isAuthenticated, status: status)
+  }
+
+  /// The text for a return value of libpam.
+  static func text(of status: Int32) -> String {
+    // SAFETY: Linux-PAM ignores the handle and returns a string constant.
+    unsafe pam_strerror(nil, status).map { unsafe String(cString: $0) } ?? "error \(status)"
+  }
+
+  /// The conversation function of pam_conv(3). libpam releases the replies and their array with free(3).
+  private static let converse:
+    @convention(c) (
+      Int32, UnsafeMutablePointer<UnsafePointer<pam_message>?>?,
+      UnsafeMutablePointer<UnsafeMutablePointer<pam_response>?>?, UnsafeMutableRawPointer?
+    ) -> Int32 = { count, messages, replies, context in
+      // SAFETY: libpam passes `count` messages, room for one pointer, and the context given to pam_start(3).
+      guard let messages = unsafe messages, let replies = unsafe replies, let context = unsafe context, count > 0,
+        count <= PAM_MAX_NUM_MSG, let array = unsafe calloc(Int(count), MemoryLayout<pam_response>.size)
+      else { return PAM_CONV_ERR }
+      let transaction = unsafe Unmanaged<PAMTransaction>.fromOpaque(context).takeUnretainedValue()
+      let responses = unsafe array.bindMemory(to: pam_response.self, capacity: Int(count))
+      for index in 0..<Int(count) {
+        guard let message = unsafe messages[index],
+          unsafe transaction.answer(message.pointee, into: &responses[index])
+        else {
+          for filled in 0..<index { unsafe wipe(responses[filled].resp) }
+          unsafe free(array)
+          return PAM_CONV_ERR
+        }
+      }
+      unsafe replies.pointee = responses
+      return PAM_SUCCESS
+    }
+
+  private static func wipe(_ reply: UnsafeMutablePointer<CChar>?) {
+    // SAFETY: ``copy(_:)`` allocated the reply and terminated it with a NUL.
+    guard let reply = unsafe reply else { return }
+    unsafe explicit_bzero(reply, strlen(reply))
+    unsafe free(reply)
+  }
+
+  /// Answers one message. Returns false to end the conversation.
+  private func answer(_ message: pam_message, into response: inout pam_response) -> Bool {
+    // SAFETY: the text of a message is NULL or a C string.
+    let text = unsafe message.msg.map { unsafe String(cString: $0).printable } ?? ""
+    do {
+      let style = unsafe message.msg_style
+      switch style {
+      case PAM_TEXT_INFO, PAM_ERROR_MSG: try (prompts == .all ? terminal.page : .standardError).write(text + "\n")
+      case PAM_PROMPT_ECHO_OFF where prompts == .all || !hasAnswered, PAM_PROMPT_ECHO_ON where prompts == .all:
+        hasAnswered = true
+        let question = text.isEmpty && prompts == .password ? "Password: " : text
+        // SAFETY: libpam owns the copy from now on.
+        unsafe response.resp = unsafe try Self.copy(terminal.ask(question, echo: style == PAM_PROMPT_ECHO_ON))
+      default: return false
+      }
+      return true
+    } catch {
+      failure = error
+      return false
+    }
+  }
+
+  /// Copies a line into memory that libpam can release.
+  private static func copy(_ line: borrowing SecretBuffer) throws -> UnsafeMutablePointer<CChar> {
+    // SAFETY: one byte more than the line is allocated, and calloc(3) makes it the NUL.
+    guard let memory = unsafe calloc(1, line.count + 1) else { throw SetupError(.inputOutput, "out of memory") }
+    let text = unsafe memory.bindMemory(to: CChar.self, capacity: line.count + 1)
+    for index in 0..<line.count { unsafe text[index] = CChar(bitPattern: line.bytes[index]) }
+    return unsafe text
+  }
+}

@@ -1,0 +1,92 @@
+import CPAM
+import CSetup
+import Enrollment
+import Glibc
+import HostAccess
+
+/// One run of the PAM stack of a service at the terminal (`twofactor test`).
+struct ServiceTest {
+  struct Result {
+    /// Whether pam_authenticate(3) succeeded.
+    let isAuthenticated: Bool
+    /// Whether pam_acct_mgmt(3) succeeded too.
+    let isPermitted: Bool
+    /// The text of libpam for the final status.
+    let words: String
+    /// The return value of each module, in the order of the calls.
+    let answers: [ModuleAnswer]
+
+    /// The lines for people.
+    var text: String {
+      guard !answers.isEmpty else { return outcome }
+      var table = TextTable(["MODULE", "FOR", "ANSWER"])
+      for answer in answers { table.add([answer.module.printable, answer.facility, answer.words]) }
+      return "\n\(table.text)\n\(outcome)"
+    }
+
+    private var outcome: String {
+      if isPermitted { return "The login would succeed.\n" }
+      let outcome =
+        isAuthenticated ? "Authentication succeeded, but the account may not log in" : "The login was refused"
+      return "\(outcome): \(words.printable)\n"
+    }
+  }
+
+  let service: String
+  let account: UserAccount
+  let terminal: Terminal
+
+  /// - Throws: ``SetupError``: ``ExitStatus/configuration`` if the service does not exist; ``Interruption``.
+  func run() throws -> Result {
+    // libpam would fall back to the service `other`.
+    guard PAMTransaction.folders.contains(where: { "\($0)/\(service)".isAccessible(F_OK) }) else {
+      throw SetupError(
+        .configuration, "there is no PAM service \(service)", hint: "the services are the files in /etc/pam.d")
+    }
+    // Copies the log messages of the modules to standard error.
+    // SAFETY: the identity is a string literal, which lives as long as the process.
+    unsafe openlog("twofactor", LOG_PERROR, LOG_AUTHPRIV)
+    defer { closelog() }
+
+    // Before pam_start(3), which loads the modules.
+    csetup_record_modules()
+    let result = try PAMTransaction.run(service: service, for: account, at: terminal, answering: .all)
+    // The login itself asks for the new password if the old one has to be changed.
+    let isPermitted = result.status == PAM_SUCCESS || (result.isAuthenticated && result.status == PAM_NEW_AUTHTOK_REQD)
+    return Result(
+      isAuthenticated: result.isAuthenticated, isPermitted: isPermitted, words: PAMTransaction.text(of: result.status),
+      answers: ModuleAnswer.recorded())
+  }
+}
+
+/// The return value of one module.
+struct ModuleAnswer {
+  /// The file name, such as `pam_unix.so`.
+  let module: String
+  /// `auth` or `account`.
+  let facility: String
+  /// The text of libpam for the return value.
+  let words: String
+
+  /// The return values since csetup_record_modules().
+  fileprivate static func recorded() -> [ModuleAnswer] {
+    var answers: [ModuleAnswer] = []
+    var name: UnsafePointer<CChar>?
+    var facility: UnsafePointer<CChar>?
+    var answer: Int32 = 0
+    // SAFETY: both texts are C strings that live until the next csetup_record_modules().
+    while unsafe csetup_module_answer(Int32(answers.count), &name, &facility, &answer) == 1,
+      let name = unsafe name, let facility = unsafe facility
+    {
+      unsafe answers.append(
+        ModuleAnswer(
+          module: String(cString: name), facility: String(cString: facility), words: PAMTransaction.text(of: answer)))
+    }
+    return answers
+  }
+
+  /// The object of `--json`.
+  var json: JSONValue {
+    .object([("module", .string(module)), ("facility", .string(facility)), ("answer", .string(words))])
+  }
+}
