@@ -1,28 +1,29 @@
 import Enrollment
 import FixedMemory
+import HostAccess
 import Verification
 
-/// What `status` tells about an account. Nothing in it is secret.
+/// The output of `status`. It contains no secret.
 struct EnrollmentStatus {
   let user: String
   let directory: String
-  /// When two-factor was switched on, in seconds since the epoch; nil where it is off.
+  /// The time of the enrollment in seconds since the epoch; nil if not enrolled.
   var enabledAt: Int64?
   var devices: [DeviceStatus] = []
   var backupCodes = 0
   var backupCodesLeft = 0
-  /// When a code was last accepted; nil for never.
+  /// The time of the last accepted code; nil for never.
   var lastUsedAt: Int64?
-  /// How many codes in a row were wrong.
+  /// The number of consecutive wrong codes.
   var failures: UInt32 = 0
-  /// Whether codes are refused unseen.
+  /// Whether codes are refused unchecked.
   var throttling = Throttling.no
 
-  /// The last moment that RFC 3339 can name, 9999-12-31T23:59:59Z.
+  /// 9999-12-31T23:59:59Z, the last time of RFC 3339.
   private static let endOfTime: Int64 = 253_402_300_799
 
-  /// Until when codes are refused, in seconds since the epoch; nil where they are not. What no time ends, lasts to
-  /// the end of all times: who compares it with now is right.
+  /// The end of throttling in seconds since the epoch; nil if codes are not refused. A lockout has no end, so it gets a
+  /// time that is always later than now.
   private var lockedUntil: Int64? {
     switch throttling {
     case .no: nil
@@ -44,7 +45,7 @@ struct EnrollmentStatus {
     ])
   }
 
-  /// The lines for a person.
+  /// The lines for people.
   func text(now: Int64) -> String {
     guard let enabledAt else {
       return "Two-factor is off for \(user.printable).\nSwitch it on with: twofactor enable\n"
@@ -52,7 +53,7 @@ struct EnrollmentStatus {
     var text = "Two-factor is on for \(user.printable) since \(Timestamp(seconds: enabledAt).readable).\n\n"
     for device in devices {
       let used = device.lastUsedAt.map { "last used \(Timestamp(seconds: $0).readable)" } ?? "not used yet"
-      text += "Device:        \(device.parameters.name.printable) (\(device.description)), \(used)\n"
+      text += "Device:        \(device.name.printable) (\(device.description)), \(used)\n"
     }
     text += "Backup codes:  \(backupCodesLeft) of \(backupCodes) left\n"
     let last = lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never"
@@ -68,14 +69,14 @@ struct EnrollmentStatus {
   private func consequence(now: Int64) -> String {
     switch throttling {
     case .no: ""
-    case .until(let moment): ", the next one is looked at in \(moment - now) seconds"
-    case .locked: ", locked until a backup code is used or root unlocks them"
+    case .until(let moment): ", try again in \(moment - now) seconds"
+    case .locked: ", locked until a backup code is used or root runs twofactor unlock"
     }
   }
 }
 
 extension EnrollmentStore {
-  /// What there is to tell. A state that was lost is made anew unless `mending` is false.
+  /// Reads the status. With `mending`, recreates a state that was lost.
   func status(now: Int64, mending: Bool = true) throws -> EnrollmentStatus {
     var status = EnrollmentStatus(user: account.nameText, directory: directory)
     if case .absent = try standing() { return status }

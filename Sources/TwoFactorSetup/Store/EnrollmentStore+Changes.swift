@@ -1,12 +1,14 @@
 import Enrollment
 import FixedMemory
+import HostAccess
+import KeyFormats
 
-/// Changes of the credential that is in force. What logins used up stays used up.
+/// Changes of an existing credential. Codes that were used up stay used up.
 extension EnrollmentStore {
-  /// Puts new backup codes in the place of all old ones.
+  /// Replaces all backup codes.
   ///
-  /// - Parameter hashes: Their hashes, all under one salt.
-  /// - Throws: ``SetupError``; then the old ones are in force.
+  /// - Parameter hashes: Their hashes, all with one salt.
+  /// - Throws: ``SetupError``; then the old ones stay in force.
   func replaceBackupCodes(by hashes: [String]) throws {
     try rewrite { encoder, credential, state in
       for index in 0..<credential.deviceCount { encoder.addDevice(at: index, of: credential) }
@@ -15,30 +17,22 @@ extension EnrollmentStore {
     }
   }
 
-  /// Adds a device behind those that are there.
-  ///
-  /// - Parameters:
-  ///   - device: The device.
-  ///   - deviceState: What of it is used up.
-  /// - Throws: ``SetupError``; then it is not there.
-  func addDevice(_ device: CredentialDraft.Device, state deviceState: LoginState.DeviceState) throws {
-    let secret = try device.secret()
+  /// Appends a device, whose used codes `deviceState` holds.
+  func addDevice(_ device: DeviceDraft, state deviceState: LoginState.DeviceState) throws {
     try rewrite { encoder, credential, state in
-      guard credential.index(ofDeviceNamed: device.parameters.name) == nil else {
-        throw SetupError.deviceExists(device.parameters.name)
+      guard credential.index(ofDeviceNamed: device.name) == nil else {
+        throw SetupError.deviceExists(device.name)
       }
       for index in 0..<credential.deviceCount { encoder.addDevice(at: index, of: credential) }
-      encoder.addDevice(
-        kind: device.parameters.kind, algorithm: device.parameters.algorithm, digits: device.parameters.digits,
-        enabledAt: device.enabledAt, secret: secret.bytes, name: device.parameters.name.utf8.span)
+      encoder.add(device)
       encoder.addBackupCodes(of: credential)
       state[device: credential.deviceCount] = deviceState
     }
   }
 
-  /// Takes a device away. The last one stays: that is for `disable` to end.
+  /// Removes a device, unless it is the last one.
   ///
-  /// - Throws: ``SetupError`` where there is no device of that name, or no other.
+  /// - Throws: ``SetupError`` if no device has this name, or it is the last one.
   func removeDevice(named name: String) throws {
     try rewrite { encoder, credential, state in
       guard let removed = credential.index(ofDeviceNamed: name) else { throw SetupError.noDevice(name) }
@@ -49,12 +43,12 @@ extension EnrollmentStore {
       }
       state[device: credential.deviceCount - 1] = LoginState(generation: state.generation)[device: 0]
       encoder.addBackupCodes(of: credential)
-      // Whoever was let in with the device that goes is asked again.
+      // A login with the removed device no longer counts for the grace period.
       state.endGrace()
     }
   }
 
-  /// Forgets failed codes, and with them the time until the next code is looked at.
+  /// Resets the failures, and with them throttling.
   func forgetFailures() throws {
     try changing { identity in
       let opened = try open(&identity)
@@ -64,7 +58,7 @@ extension EnrollmentStore {
     }
   }
 
-  /// Writes a new version of the credential, and its state, in one step.
+  /// Replaces credential and state in one step.
   private func rewrite(
     _ body: (inout CredentialEncoder, borrowing Credential, inout LoginState) throws -> Void
   ) throws {
@@ -85,7 +79,7 @@ extension EnrollmentStore {
 }
 
 extension CredentialEncoder {
-  /// Adds all backup codes of another credential, in their order.
+  /// Appends all backup codes of another credential.
   fileprivate mutating func addBackupCodes(of credential: borrowing Credential) {
     for index in 0..<credential.backupCodeCount {
       addBackupCode(credential.backupCodeHash(at: index), isScratchCode: credential.isScratchCode(at: index))
@@ -94,14 +88,14 @@ extension CredentialEncoder {
 }
 
 extension Credential {
-  /// The place of the device with this name, or nil.
+  /// The index of a device, or nil.
   func index(ofDeviceNamed wanted: String) -> Int? {
     (0..<deviceCount).first { String(decoding: name(ofDeviceAt: $0)) == wanted }
   }
 }
 
 extension LoginState {
-  /// Begins with new backup codes, of which none is spent.
+  /// Marks no backup code as spent.
   fileprivate mutating func forgetSpentBackupCodes() {
     let old = self
     self = LoginState(generation: old.generation)
@@ -115,17 +109,14 @@ extension LoginState {
 }
 
 extension SetupError {
-  /// No device has this name.
   static func noDevice(_ name: String) -> SetupError {
-    SetupError(.refused, "there is no device named \(name)", hint: "see: twofactor device list")
+    SetupError(.refused, "no device named \(name)", hint: "see: twofactor device list")
   }
 
-  /// A device has this name.
   static func deviceExists(_ name: String) -> SetupError {
-    SetupError(.refused, "there is a device named \(name) already", hint: "choose another name")
+    SetupError(.refused, "a device is already named \(name)", hint: "choose another name")
   }
 
-  /// The device is the only one.
   static func lastDevice(_ name: String) -> SetupError {
     SetupError(
       .refused, "\(name) is the only device", hint: "add another one first, or switch off with: twofactor disable")

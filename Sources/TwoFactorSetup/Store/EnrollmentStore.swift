@@ -5,16 +5,15 @@ import HostAccess
 import SystemFiles
 import Verification
 
-/// The enrolment of one account on the disk, as the subcommands look at it and change it.
+/// The enrollment of one account on the disk, for reading and for atomic changes.
 ///
-/// No lock is held while a person is asked something. Every change is whole or not there, and a signal does
-/// not come in between.
+/// The lock is never held during a prompt. Signals are blocked during a change.
 struct EnrollmentStore {
-  /// What there is of an enrolment.
+  /// Whether the account is enrolled.
   enum Standing {
     case absent
     case enrolled
-    /// There is something that no login can use.
+    /// An enrollment that logins reject.
     case unusable(EnrollmentFailure)
   }
 
@@ -22,7 +21,7 @@ struct EnrollmentStore {
   let settings: HostSettings
   private let place: Place
 
-  /// Where the directory lies. It has one owner, and a store is copied.
+  /// Shares the noncopyable path between copies of a store.
   private final class Place {
     let path: EnrollmentPath
 
@@ -39,19 +38,19 @@ struct EnrollmentStore {
     }
   }
 
-  /// Whether the directory lies in the home, and is the user's to make.
+  /// Whether the directory is in the home directory, so that the user may create it.
   var isBelowHome: Bool { place.path.isBelowHome }
 
-  /// The directory, for a person.
+  /// The directory, for people.
   var directory: String {
     var text = ByteText(capacity: 4095)
     place.path.describe(into: &text, account: account.entry)
     return String(decoding: text.bytes)
   }
 
-  /// Looks what there is.
+  /// Checks whether the account is enrolled.
   ///
-  /// - Throws: ``SetupError`` where that cannot be told, or where the way there cannot be trusted.
+  /// - Throws: ``SetupError`` if the path cannot be read or trusted.
   func standing() throws -> Standing {
     var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
@@ -63,37 +62,36 @@ struct EnrollmentStore {
         return .unusable(error)
       }
     } catch {
-      // Outside the homes a part of the path that is missing is no proof for a login that the user is not enrolled;
-      // here it says that the directory is yet to be made.
+      // Outside the homes, a login does not accept a missing parent as proof of absence. Here it means that the directory
+      // has not been created yet.
       if error.reason == .absent || error.reason == .io && error.error == .noSuchFile && !isBelowHome { return .absent }
       throw explained(error)
     }
   }
 
-  /// Throws where the directory cannot be made, as on a file system that is read-only, or may not be, as outside the
-  /// homes by everybody but root.
+  /// Throws if the directory cannot be created: on a read-only file system, or outside the homes by any user but root.
   func requirePlace() throws {
     var path = Substring(directory)
     repeat {
       path = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
-    } while unsafe !path.isEmpty && access(String(path), F_OK) != 0
-    guard unsafe access(path.isEmpty ? "/" : String(path), W_OK) != 0 else { return }
-    let error = SystemError.current
+    } while !path.isEmpty && !String(path).isAccessible(F_OK)
+    if (path.isEmpty ? "/" : String(path)).isAccessible(W_OK) { return }
+    let error = Errno.current
     let isForbidden = error == .accessDenied
     throw SetupError(
-      isForbidden ? .notPermitted : .inputOutput, "\(directory) cannot be made: \(error.text)",
+      isForbidden ? .notPermitted : .inputOutput, "cannot create \(directory): \(error.text)",
       hint: isBelowHome || !isForbidden
-        ? nil : "outside the homes that is root's to do: twofactor … --user NAME, as root")
+        ? nil : "only root can create it: run the command as root with --user NAME")
   }
 
-  /// Creates the enrolment, or puts a new one in the place of the old.
+  /// Creates or replaces the enrollment.
   ///
   /// - Parameters:
-  ///   - draft: What it consists of.
-  ///   - state: The state to begin with; it names the generation.
-  ///   - standing: What was there before.
-  ///   - scratchCodes: Codes of another program among its backup codes.
-  /// - Throws: ``SetupError``; then what was there before is in force.
+  ///   - draft: The new credential.
+  ///   - state: The initial state, which names the generation.
+  ///   - standing: The enrollment before the change.
+  ///   - scratchCodes: Imported scratch codes among the backup codes.
+  /// - Throws: ``SetupError``; then the old enrollment stays in force.
   func switchOn(
     _ draft: CredentialDraft, state: LoginState, over standing: Standing, scratchCodes: [String] = []
   ) throws {
@@ -114,10 +112,19 @@ struct EnrollmentStore {
       try EnrollmentDirectory.create(
         place.path, of: account.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
     }
-    SELinuxLabel.restore(directory)
+    restoreLabels()
   }
 
-  /// Ends the enrolment and erases its files.
+  /// Labels the directory for SELinux (restorecon(8)), which denies login programs an unlabeled enrollment. A failure is
+  /// not an error: logins are refused until the administrator labels it.
+  private func restoreLabels() {
+    let programs = ["/usr/sbin/restorecon", "/sbin/restorecon"]
+    guard "/sys/fs/selinux/enforce".isAccessible(F_OK), let program = programs.first(where: { $0.isAccessible(X_OK) })
+    else { return }
+    _ = try? ProgramRun(program, ["-R", directory], timeout: 60)
+  }
+
+  /// Deletes the enrollment and erases its files.
   func switchOff() throws {
     let tag = try Self.randomTag()
     try changing { identity in
@@ -127,16 +134,15 @@ struct EnrollmentStore {
         try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
         extendLifetime(locked)
       } catch {
-        // Files that no login can use are not worth a lock.
+        // Files that logins reject need no lock.
         guard error.reason == .corrupt || error.reason == .insecure else { throw error }
         try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
       }
     }
   }
 
-  /// Reads credential and state. Nobody is waited for: a login that holds the lock, stopped perhaps, does not keep
-  /// anybody from looking. Only a state that was lost is made anew, under the lock; unless `mending` is false, where it
-  /// stays as it is.
+  /// Reads credential and state without the lock, so that a login that is stopped does not block it. With `mending`, it
+  /// locks and recreates a state that was lost.
   func read<Result>(
     mending: Bool = true, _ body: (borrowing Credential, LoginState) throws -> Result
   ) throws -> Result {
@@ -155,11 +161,10 @@ struct EnrollmentStore {
     }
   }
 
-  /// Checks a code as a login does, counts it and uses it up.
+  /// Checks a code as a login does: it is used up, and a wrong one counted.
   ///
-  /// - Parameter line: What was typed.
-  /// - Returns: How many backup codes are left where it was one of them, else nil.
-  /// - Throws: ``SetupError`` with ``ExitStatus/refused`` where the code is not accepted.
+  /// - Returns: The number of backup codes left, if it was one of them, else nil.
+  /// - Throws: ``SetupError`` with ``ExitStatus/refused`` for a code that is refused.
   func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
     let reply = try Self.reply(line)
     let (verdict, codesLeft) = try changing { identity in
@@ -176,7 +181,7 @@ struct EnrollmentStore {
     return nil
   }
 
-  /// Takes the lock. A state that was lost is made anew at the first try, in which everything counts as used.
+  /// Acquires the lock. If the state was lost, the first attempt recreates it with all codes used up.
   func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
     do throws(EnrollmentFailure) {
       return try LockedEnrollment.locking(opened, limits: settings.limits)
@@ -186,12 +191,11 @@ struct EnrollmentStore {
     }
   }
 
-  /// Opens the directory.
   func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
     try EnrollmentDirectory(place.path, of: account.entry, identity: &identity)
   }
 
-  /// Makes a change that no signal interrupts.
+  /// Makes a change with signals blocked.
   func changing<Result>(_ body: (inout FileSystemIdentity) throws -> Result) throws -> Result {
     try Interruptions.held {
       var identity = FileSystemIdentity()
@@ -219,7 +223,15 @@ struct EnrollmentStore {
   }
 }
 
+extension String {
+  /// Whether the real user may access the file at this path (access(2)).
+  func isAccessible(_ mode: Int32) -> Bool {
+    // SAFETY: the path is a C string for the time of the call.
+    unsafe access(self, mode) == 0
+  }
+}
+
 extension EnrollmentFailure {
-  /// Whether the state was lost or damaged, which whoever takes the lock mends.
+  /// Whether the state was lost or is damaged. Acquiring the lock recreates it.
   fileprivate var isOfLostState: Bool { reason == .corrupt && subject.description == "state" }
 }

@@ -1,9 +1,11 @@
 import Enrollment
 import Glibc
+import HostAccess
+import SystemFiles
 
-/// The files that a subcommand makes for the user before a change is in force. They stay when it is, and are
-/// taken back in every other case: while this lives, signals wait until a question is asked or
-/// ``checkForInterruption()`` looks for them.
+/// The files that a subcommand writes for the user before it makes a change. They are withdrawn unless the change is made.
+///
+/// While this exists, signals stay pending until the next question or ``checkForInterruption()``.
 struct KeptFiles: ~Copyable {
   private let interruptions: Interruptions
   private let account: UserAccount
@@ -14,7 +16,7 @@ struct KeptFiles: ~Copyable {
     self.account = account
   }
 
-  /// Runs `body`, and keeps the files of an account that it made where it comes to its end.
+  /// Runs `body`, and keeps the files that it wrote unless it throws.
   static func keeping(for account: UserAccount, _ body: (inout KeptFiles) throws -> Void) throws {
     var kept = try KeptFiles(account)
     do {
@@ -24,39 +26,155 @@ struct KeptFiles: ~Copyable {
       throw error
     }
     kept.files.forEach { $0.keep() }
-    // What came after the change was made changes nothing.
+    // The change is made: discard signals that arrived meanwhile.
     while kept.interruptions.next() != nil {}
   }
 
-  /// Refuses files that are there already: before a question is asked, and a code used up, for nothing.
-  ///
-  /// - Parameters:
-  ///   - paths: Where they are to go; nil for none.
-  ///   - force: Whether they may take the place of what is there.
-  ///   - account: Whose they are to be.
-  /// - Throws: ``SetupError`` where one is there, and may not be replaced.
+  /// Fails before prompting if a file exists. `force` allows to replace it.
   static func requireAbsent(_ paths: String?..., unless force: Bool, for account: UserAccount) throws {
     for case let path? in paths where !force { try KeptFile.requireAbsent(path, for: account) }
   }
 
-  /// Writes a file.
-  ///
-  /// - Parameters:
-  ///   - path: Where it goes.
-  ///   - contents: What is in it.
-  ///   - force: Whether it may take the place of a file that is there.
-  /// - Throws: ``SetupError`` where it cannot be written.
+  /// Writes a file. `force` allows to replace an existing one.
   mutating func write(_ path: String, contents: [UInt8], force: Bool) throws {
     files.append(try KeptFile(path, contents: contents, force: force, for: account))
   }
 
-  /// Ends the command where a signal came that asks for it; after this, there is only the change itself.
+  /// Ends the command if a signal is pending. Call it right before the change.
   ///
   /// - Throws: ``Interruption``.
   func checkForInterruption() throws {
     while let signal = interruptions.next() {
       guard signal == SIGTSTP else { throw Interruption(signal: signal) }
       Interruptions.deliver(signal)
+    }
+  }
+}
+
+/// One file with a secret, readable by its owner alone and flushed to the disk.
+///
+/// It is written with the identity of the account that owns it, even if root writes the enrollment.
+private struct KeptFile {
+  let path: String
+  private let account: UserAccount
+  /// The new path of the file that this one replaced.
+  private let displaced: String?
+
+  /// Writes a new file. `force` allows to replace an existing one, which ``withdraw()`` restores. If this throws, nothing
+  /// has changed.
+  init(_ path: String, contents: [UInt8], force: Bool, for account: UserAccount) throws {
+    var identity = FileSystemIdentity()
+    try Self.assume(&identity, of: account)
+    self.path = path
+    self.account = account
+    displaced = force ? try Self.displace(path) : nil
+    // SAFETY: the path is a C string for the time of the call.
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      let error = Errno.current
+      putBack()
+      throw Self.failure("cannot create", path, error)
+    }
+    do throws(Errno) {
+      try Self.write(contents, to: OpenFile(owning: descriptor))
+      try Self.flushDirectory(of: path)
+    } catch {
+      withdraw()
+      throw Self.failure("cannot write", path, error)
+    }
+  }
+
+  /// Fails as ``init(_:contents:force:for:)`` without `force` would, and changes nothing.
+  static func requireAbsent(_ path: String, for account: UserAccount) throws {
+    var identity = FileSystemIdentity()
+    try assume(&identity, of: account)
+    if mode(path) != nil { throw failure("cannot create", path, .exists) }
+  }
+
+  /// Keeps the file and deletes the one that it replaced.
+  func keep() {
+    guard let displaced else { return }
+    var identity = FileSystemIdentity()
+    guard (try? Self.assume(&identity, of: account)) != nil else { return }
+    Self.remove(displaced)
+  }
+
+  /// Deletes the file and restores the one that it replaced.
+  func withdraw() {
+    var identity = FileSystemIdentity()
+    guard (try? Self.assume(&identity, of: account)) != nil else { return }
+    Self.remove(path)
+    putBack()
+  }
+
+  private static func assume(_ identity: inout FileSystemIdentity, of account: UserAccount) throws {
+    do throws(Errno) {
+      try identity.assume(account.entry)
+    } catch {
+      throw SetupError(.notPermitted, "cannot act as \(account.nameText)")
+    }
+    _ = identity.addSupplementaryGroups(of: account.entry)
+  }
+
+  /// Renames an existing file, and returns its new path.
+  private static func displace(_ path: String) throws -> String? {
+    guard let mode = mode(path) else { return nil }
+    guard mode & S_IFMT == S_IFREG else {
+      throw SetupError(.refused, "\(path) is not a file", hint: "name another file")
+    }
+    let aside = "\(path).\(getpid())~"
+    // SAFETY: both paths are C strings for the time of the call.
+    guard unsafe rename(path, aside) == 0 else { throw failure("cannot replace", path, .current) }
+    return aside
+  }
+
+  private func putBack() {
+    // SAFETY: both paths are C strings for the time of the call.
+    if let displaced { unsafe rename(displaced, path) }
+  }
+
+  private static func remove(_ path: String) {
+    // SAFETY: the path is a C string for the time of the call.
+    _ = unsafe unlink(path)
+  }
+
+  /// The mode of a file, not following a symlink; nil if the file does not exist.
+  private static func mode(_ path: String) -> mode_t? {
+    var status = stat()
+    // SAFETY: lstat(2) writes one stat.
+    return unsafe lstat(path, &status) == 0 ? status.st_mode : nil
+  }
+
+  private static func write(_ contents: [UInt8], to file: consuming OpenFile) throws(Errno) {
+    // The umask may have cleared permissions of the owner.
+    try file.setPermissions(0o600)
+    try file.write(contents.span, at: 0)
+    try file.synchronize()
+  }
+
+  /// Flushes the entry of a file, which fsync(2) of the file may not do. A directory that its owner cannot read is skipped.
+  private static func flushDirectory(of path: String) throws(Errno) {
+    let end = path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex
+    let directory = end == path.startIndex ? "." : String(path[..<end])
+    // SAFETY: the path is a C string for the time of the call.
+    guard let opened = try? unsafe OpenFile.following(directory, for: .directory) else { return }
+    do throws(Errno) {
+      try opened.synchronize()
+    } catch {
+      guard error == .invalidArgument else { throw error }
+    }
+  }
+
+  private static func failure(_ action: String, _ path: String, _ error: Errno) -> SetupError {
+    switch error {
+    case .exists:
+      SetupError(.refused, "\(path) already exists", hint: "name another file, or replace it with --force")
+    case .noSuchFile: SetupError(.noSuchFile, "\(action) \(path): the directory does not exist")
+    case .accessDenied:
+      SetupError(
+        .notPermitted, "\(action) \(path): \(error.text)",
+        hint: "with --user, that user must be able to write the file")
+    default: SetupError(.inputOutput, "\(action) \(path): \(error.text)")
     }
   }
 }

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from rig.enrollment import twofactor, twofactor_json
+from rig.exit_status import DONE, IO_ERROR, NOT_CONFIGURED, NOT_PERMITTED, NO_FILE, REFUSED
 from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
 from rig.process import run
 from rig.screen import Screen
 
-DONE, REFUSED, NO_FILE, IO_ERROR, NOT_PERMITTED, NOT_CONFIGURED = 0, 1, 66, 74, 77, 78
 PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
 
 

@@ -15,12 +15,12 @@ import pytest
 from rig import state_file
 from rig.clock import START
 from rig.enrollment import Enrollment, twofactor
+from rig.exit_status import DONE, REFUSED
 from rig.harness import Result
 from rig.machine import COMMAND, Account
 from rig.process import run
 from rig.screen import Screen
 
-DONE, REFUSED = 0, 1
 
 
 @pytest.fixture
