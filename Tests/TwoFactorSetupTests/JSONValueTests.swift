@@ -8,15 +8,15 @@ import Testing
     #expect(value.text == #"{"b": -1, "a": [null, true, "x"]}"#)
   }
 
-  @Test func whatJSONForbidsInTextIsEscaped() {
+  @Test func charactersThatJSONForbidsAreEscaped() {
     #expect(JSONValue.string("a\"b\\c\n\r\t\u{1}\u{1B}").text == #""a\"b\\c\n\r\t\u0001\u001b""#)
   }
 
-  @Test func whatATerminalWouldObeyIsEscaped() {
+  @Test func controlCharactersOfTerminalsAreEscaped() {
     #expect(JSONValue.string("\u{7F}\u{9B}\u{2028}").text == #""\u007f\u009b\u2028""#)
   }
 
-  @Test func otherTextStaysAsItIs() {
+  @Test func otherTextIsUnchanged() {
     #expect(JSONValue.string("Zoë 🔑").text == "\"Zoë 🔑\"")
   }
 

@@ -12,12 +12,12 @@ import Testing
       uriText: "otpauth://totp/\(issuer):alice?secret=\(Self.key)&issuer=\(issuer)", form: form, file: file)
   }
 
-  private func screen(_ rows: Int, _ columns: Int, colours: Bool = true) -> QRScreen {
+  private func screen(_ rows: Int, _ columns: Int, colors: Bool = true) -> QRScreen {
     QRScreen(
-      size: (rows, columns), hasColours: colours, has256Colours: colours, isUTF8: true, hasCursorControl: true)
+      size: (rows, columns), hasColors: colors, has256Colors: colors, isUTF8: true, hasCursorControl: true)
   }
 
-  /// The lines without colours.
+  /// The lines without colors.
   private func plain(_ lines: [String]) -> [String] {
     lines.map { line in
       var text = ""
@@ -37,18 +37,18 @@ import Testing
 
   @Test(
     arguments: ["server", "a-very-long-name-of-a-server.example.org"], [nil, notice] as [String?])
-  func whateverTheWindowAPageFitsOrThereIsNone(issuer: String, notice: String?) {
+  func aPageFitsTheWindowOrThereIsNone(issuer: String, notice: String?) {
     var drawn = 0
     for rows in [2, 8, 14, 18, 20, 23, 24, 25, 33, 60] {
       for columns in [20, 36, 47, 65, 80, 120] {
-        for colours in [true, false] {
-          guard let lines = page(issuer: issuer).lines(on: screen(rows, columns, colours: colours), notice: notice)
+        for colors in [true, false] {
+          guard let lines = page(issuer: issuer).lines(on: screen(rows, columns, colors: colors), notice: notice)
           else { continue }
           let text = plain(lines)
           let height = text.reduce(0) { $0 + PageText.rows(of: $1, columns: columns) }
           #expect(height < rows, "\(rows)x\(columns)")
           #expect(text.allSatisfy { $0.displayWidth <= columns || $0.hasPrefix("URI: ") }, "\(rows)x\(columns)")
-          // All of the key is there, whichever way it is broken.
+          // The page contains all groups of the key.
           let beside = text.map { $0.split(separator: "  ").last.map(String.init) ?? $0 }.joined(separator: " ")
           for group in Self.grouped.split(separator: " ") { #expect(beside.contains(group), "\(rows)x\(columns)") }
           if hasDrawing(text) { drawn += 1 }
@@ -59,12 +59,12 @@ import Testing
   }
 
   @Test(arguments: ["server", "server.example.org", "a-very-long-name.example.org"])
-  func anOldTerminalHasAQRCodeOnIt(issuer: String) throws {
+  func anOldTerminalShowsAQRCode(issuer: String) throws {
     let lines = try #require(page(issuer: issuer).lines(on: screen(24, 80), notice: nil))
     #expect(hasDrawing(lines))
   }
 
-  @Test func theURIIsInOnePieceWhereThereIsRoom() throws {
+  @Test func theURIIsInOnePieceIfItFits() throws {
     let uri = "URI: otpauth://totp/server:alice?secret=\(Self.key)&issuer=server"
     for (rows, columns) in [(24, 80), (30, 60), (50, 100)] {
       let lines = try #require(page(issuer: "server").lines(on: screen(rows, columns), notice: nil))
@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test func aFormThatDoesNotFitMakesNoPage() {
+  @Test func aFormThatDoesNotFitHasNoPage() {
     #expect(page(issuer: "server", form: .ansi).lines(on: screen(24, 80), notice: nil) == nil)
     #expect(page(issuer: "server", form: .ansi).lines(on: screen(60, 100), notice: nil) != nil)
     #expect(page(issuer: "server", form: .none).lines(on: QRScreen(), notice: nil) == nil)

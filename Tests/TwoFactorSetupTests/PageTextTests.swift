@@ -24,7 +24,7 @@ import Testing
   @Test(
     arguments: [("abcdef", 6, "abcdef"), ("abcdef", 5, "abcd~"), ("日本語", 4, "日~"), ("ab", 0, "")]
       as [(String, Int, String)])
-  func whatIsTooLongIsCutWithAMark(text: String, columns: Int, cut: String) {
+  func longTextIsTruncatedWithAMark(text: String, columns: Int, cut: String) {
     #expect(text.cut(to: columns) == cut)
   }
 
@@ -32,5 +32,47 @@ import Testing
     #expect(PageText.rows(of: "abcd", columns: 4) == 1)
     #expect(PageText.rows(of: "abcde", columns: 4) == 2)
     #expect(PageText.rows(of: "", columns: 4) == 1)
+  }
+}
+
+@Suite struct TextTableTests {
+  @Test func columnsAreAsWideAsTheirCells() {
+    var table = TextTable(["A", "LONG", "C"])
+    table.add(["longer", "x", ""])
+    table.add(["", "", "last"])
+    #expect(
+      table.text == """
+        A       LONG  C
+        longer  x     \("")
+                      last
+
+        """)
+  }
+
+  @Test func aShortRowDoesNotWidenItsColumn() {
+    var table = TextTable(["USER", "ON", "SINCE"])
+    table.add(["alice", "a sentence that goes on and on"])
+    table.add(["日本", "yes", "today"])
+    #expect(
+      table.text == """
+        USER   ON   SINCE
+        alice  a sentence that goes on and on
+        日本   yes  today
+
+        """)
+  }
+
+  @Test(
+    arguments: [
+      (nil, "a-long-long-name  yes  2026-01-31", "USER              ON   SINCE"),
+      (40, "a-long-long-name  yes  2026-01-31", "USER              ON   SINCE"),
+      (30, "a-long-long-~  yes  2026-01-31", "USER           ON   SINCE"),
+      (25, "a-long-~  yes  2026-01-31", "USER      ON   SINCE"),
+      (20, "a-long-~  yes  2026~", "USER      ON   SINCE"),
+    ] as [(Int?, String, String)])
+  func namesAreTruncatedFirst(columns: Int?, row: String, heading: String) {
+    var table = TextTable(["USER", "ON", "SINCE"])
+    table.add(["a-long-long-name", "yes", "2026-01-31"])
+    #expect(table.text(columns: columns) == "\(heading)\n\(row)\n")
   }
 }

@@ -5,18 +5,18 @@ import Testing
 @Suite struct QRDrawingTests {
   private let uri = "otpauth://totp/build-host:alice?secret=ABCDEFGHIJKLMNOPQRSTUVWXYZ234567&issuer=build-host"
 
-  private func terminal(rows: Int, columns: Int, utf8: Bool? = true, colours: Bool = true) -> QRScreen {
-    QRScreen(size: (rows, columns), hasColours: colours, has256Colours: colours, isUTF8: utf8)
+  private func terminal(rows: Int, columns: Int, utf8: Bool? = true, colors: Bool = true) -> QRScreen {
+    QRScreen(size: (rows, columns), hasColors: colors, has256Colors: colors, isUTF8: utf8)
   }
 
-  @Test func aUsualCodeFitsOnAnOldTerminalWithTheQuestionBelow() throws {
+  @Test func aUsualCodeAndTheQuestionFitOnAnOldTerminal() throws {
     let code = try #require(QRCode(uri))
     let drawing = try #require(QRDrawing(code, form: .auto, on: terminal(rows: 24, columns: 80)))
     #expect(drawing.lines.count <= 23)
     #expect(drawing.lines.allSatisfy { $0.hasPrefix("\u{1B}[38;5;16;48;5;231m") && $0.hasSuffix("\u{1B}[0m") })
   }
 
-  @Test func theQuietZoneIsAsWideAsTheScreenAllows() throws {
+  @Test func theQuietZoneIsAsWideAsFits() throws {
     let code = try #require(QRCode(uri))
     let wide = try #require(QRDrawing(code, form: .auto, on: terminal(rows: 60, columns: 120)))
     let narrow = try #require(QRDrawing(code, form: .auto, on: terminal(rows: 21, columns: 80)))
@@ -24,20 +24,20 @@ import Testing
     #expect(narrow.lines.count == (code.size + 2 + 1) / 2)
   }
 
-  @Test func noneIsDrawnWhereNoneFits() throws {
+  @Test func noCodeIsDrawnIfNoneFits() throws {
     let code = try #require(QRCode(uri))
     #expect(QRDrawing(code, form: .auto, on: terminal(rows: 15, columns: 80)) == nil)
     #expect(QRDrawing(code, form: .auto, on: terminal(rows: 50, columns: 30)) == nil)
   }
 
-  @Test func noneIsDrawnUnaskedWhereThereIsNoTerminal() throws {
+  @Test func withoutATerminalOnlyANamedFormIsDrawn() throws {
     let code = try #require(QRCode(uri))
     #expect(QRDrawing(code, form: .auto, on: QRScreen()) == nil)
     #expect(QRDrawing(code, form: .utf8, on: QRScreen()) != nil)
     #expect(QRDrawing(code, form: .none, on: terminal(rows: 60, columns: 120)) == nil)
   }
 
-  @Test func aFormThatWasAskedForIsDrawnEvenWhereItDoesNotFit() throws {
+  @Test func aNamedFormIsDrawnEvenIfItDoesNotFit() throws {
     let code = try #require(QRCode(uri))
     #expect(QRDrawing(code, form: .ansi, on: terminal(rows: 10, columns: 10)) != nil)
   }
@@ -48,9 +48,9 @@ import Testing
     #expect(drawing.lines.allSatisfy { $0.utf8.allSatisfy { $0 < 0x80 } })
   }
 
-  @Test func withoutColoursNoEscapeIsWritten() throws {
+  @Test func withoutColorsNoEscapeIsWritten() throws {
     let code = try #require(QRCode(uri))
-    let screen = terminal(rows: 60, columns: 120, colours: false)
+    let screen = terminal(rows: 60, columns: 120, colors: false)
     for form in [QRForm.auto, .utf8, .ascii] {
       let drawing = try #require(QRDrawing(code, form: form, on: screen))
       #expect(drawing.lines.allSatisfy { !$0.contains("\u{1B}") })
@@ -74,7 +74,7 @@ import Testing
       (["POSIX", "C.UTF-8"], nil),
       (["de_DE.ISO-8859-1"], false), (["de_DE"], false), ([], nil), (["", ""], nil),
     ] as [([String], Bool?)])
-  func theLocaleSaysWhatTheTerminalShows(variables: [String], isUTF8: Bool?) {
+  func theLocaleSaysWhetherTheTerminalShowsUTF8(variables: [String], isUTF8: Bool?) {
     #expect(Terminal.localeIsUTF8(variables) == isUTF8)
   }
 
@@ -83,7 +83,7 @@ import Testing
       ("xterm-256color", true), ("linux", true), ("tmux", true), ("vt100", true), ("", false), ("dumb", false),
       ("dumb-emacs-ansi", false), ("unknown", false), ("vt52", false),
     ])
-  func theTypeOfTheTerminalSaysWhetherItTakesControlSequences(type: String, takes: Bool) {
+  func theTerminalTypeSaysWhetherItSupportsControlSequences(type: String, takes: Bool) {
     #expect(Terminal.hasCursorControl(type) == takes)
   }
 }

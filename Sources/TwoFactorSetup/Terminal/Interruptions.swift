@@ -1,6 +1,7 @@
 import CSetup
 import Glibc
 import HostAccess
+import SystemFiles
 
 /// Blocks Ctrl-C, Ctrl-Z, hang-up and termination while it exists, and queues them on a descriptor.
 @safe
@@ -15,7 +16,7 @@ struct Interruptions: ~Copyable {
     // SAFETY: the mask is written before the call returns.
     descriptor = unsafe csetup_watch_interruptions(andResizing ? 1 : 0, &mask)
     guard descriptor >= 0 else {
-      throw SetupError(.inputOutput, "cannot watch for signals: \(SystemError.current.text)")
+      throw SetupError(.inputOutput, "cannot watch for signals: \(Errno.current.text)")
     }
   }
 

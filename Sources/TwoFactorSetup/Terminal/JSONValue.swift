@@ -1,23 +1,18 @@
-/// A value to be written as JSON (RFC 8259). Objects keep the order in which their members are given, so that
-/// the output reads the same every time.
+import HostAccess
+
+/// A value to write as JSON (RFC 8259). Objects keep the order of their members.
 public enum JSONValue: Equatable {
-  /// An absent value.
   case null
-  /// True or false.
   case bool(Bool)
-  /// A whole number.
   case number(Int64)
-  /// Text.
   case string(String)
-  /// Several values.
   case array([JSONValue])
-  /// Named values, in order.
   case object([(String, JSONValue)])
 
-  /// Whether both are the same, members of objects in the same order.
+  /// Whether both values are equal, and the members of objects in the same order.
   public static func == (left: JSONValue, right: JSONValue) -> Bool { left.text == right.text }
 
-  /// The value as JSON, in one line.
+  /// The value as JSON on one line.
   public var text: String {
     switch self {
     case .null: "null"
@@ -30,10 +25,10 @@ public enum JSONValue: Equatable {
     }
   }
 
-  /// A value that may be absent.
+  /// A string, or `null`.
   static func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
 
-  /// A moment that may be absent, in seconds since the epoch.
+  /// A time in seconds since the epoch as RFC 3339, or `null`.
   static func time(_ seconds: Int64?) -> JSONValue {
     optional(seconds.map { Timestamp(seconds: $0).text })
   }

@@ -1,17 +1,16 @@
-/// The page on which the key of a device is handed over: as a QR code, as a URI, and in groups of four for those
-/// who type it.
+/// The page that shows the key of a device as a QR code, as a URI, and in groups of four characters to type.
 struct KeyPage {
-  /// What it is, in one line.
+  /// The first line.
   let heading: String
-  /// The key in groups of four.
+  /// The key in groups of four characters.
   let groupedKey: String
-  /// What kind of codes it makes, in words.
+  /// The kind of codes, for people.
   let kind: String
-  /// The URI that the QR code stands for.
+  /// The URI that the QR code encodes.
   let uriText: String
-  /// How the QR code is to be drawn.
+  /// The form that the user chose for the QR code.
   let form: QRForm
-  /// The file that the QR code is in as well, or nil.
+  /// The path of the file with the QR code, or nil.
   let file: String?
 
   private static let scan = "Scan the QR code with an app for one-time codes, or type the key into it."
@@ -20,13 +19,13 @@ struct KeyPage {
   private static let doesNotFit =
     "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
 
-  /// The fewest columns that text beside a QR code is of use in.
+  /// The minimum width of text beside a QR code, in columns.
   private static let narrowest = 24
 
   private var key: String { "Key: \(groupedKey) (\(kind))" }
   private var uri: String { "URI: \(uriText)" }
 
-  /// The page as part of a transcript, its lines as long as they are.
+  /// The page in a transcript, without line breaks.
   func transcript(on screen: QRScreen) -> String {
     let drawing = QRCode(uriText).flatMap { QRDrawing($0, form: form, on: screen) }
     let isMissing = drawing == nil && form != .none && screen.size != nil && QRCode.isAvailable
@@ -34,13 +33,13 @@ struct KeyPage {
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
   }
 
-  /// The page as it covers a screen, with a row left for the question below it.
+  /// The page on a covered screen, with one row left for the question below it.
   ///
   /// - Parameters:
   ///   - screen: The screen.
-  ///   - notice: What there is to say about the last answer, or nil.
-  /// - Returns: The lines, none longer than the screen is wide but for the URI, which the terminal breaks so that
-  ///   it can be copied whole; nil where they do not fit, or the form that was asked for does not.
+  ///   - notice: The comment on the last answer, or nil.
+  /// - Returns: The lines, broken to the width of the screen, except the URI: the terminal breaks it, so that a user can
+  ///   copy all of it. Nil if they do not fit, or the chosen form does not.
   func lines(on screen: QRScreen, notice: String?) -> [String]? {
     guard let size = screen.size else { return nil }
     let layout = Layout(rows: size.rows - 1, columns: size.columns)
@@ -75,27 +74,26 @@ struct KeyPage {
     return [heading, "", instruction, Self.apps]
   }
 
-  /// What is copied rather than read.
+  /// The lines that users copy.
   private var rest: [String] { [uri] + (file.map { ["The QR code is in \($0.printable)"] } ?? []) }
 
-  /// A screen that a page is laid out on.
+  /// The part of a screen that the page may fill.
   private struct Layout {
     let rows: Int
     let columns: Int
 
-    /// Everything below each other; nil where that does not fit.
+    /// The text above the QR code; nil if it does not fit.
     func stacked(_ text: [String], drawing: QRDrawing? = nil, notice: String?) -> [String]? {
       guard drawing.map({ $0.columns <= columns }) ?? true else { return nil }
       let lines = broken(text) + [""] + (drawing?.lines ?? []) + (notice.map { broken([$0]) } ?? [])
       return height(lines) <= rows ? lines : nil
     }
 
-    /// The text at the right of the QR code, and what is to be copied below it; nil where that does not fit.
+    /// The text to the right of the QR code, the lines to copy below it; nil if they do not fit.
     func beside(_ drawing: QRDrawing, _ text: [String], below: [String], notice: String?) -> [String]? {
       let width = columns - drawing.columns - 2
       guard width >= KeyPage.narrowest else { return nil }
-      let said = notice.map { text + ["", $0] } ?? text
-      let right = said.flatMap { PageText.wrapped($0, columns: width) }
+      let right = (notice.map { text + ["", $0] } ?? text).flatMap { PageText.wrapped($0, columns: width) }
       guard right.count <= drawing.lines.count else { return nil }
       let beside = drawing.lines.enumerated().map { row, line in
         row < right.count && !right[row].isEmpty ? line + "  " + right[row] : line
@@ -104,14 +102,14 @@ struct KeyPage {
       return height(lines) <= rows ? lines : nil
     }
 
-    /// Lines broken at blanks; but for URIs, which have none.
+    /// Breaks lines at blanks, except URIs.
     private func broken(_ text: [String]) -> [String] {
       text.flatMap { line in
         line.hasPrefix("URI: ") ? [line] : PageText.wrapped(line, columns: columns)
       }
     }
 
-    /// How many rows lines take, with those that the terminal makes of a URI.
+    /// The number of rows, including those into which the terminal breaks a URI.
     private func height(_ lines: [String]) -> Int {
       lines.reduce(0) { $0 + ($1.hasPrefix("URI: ") ? PageText.rows(of: $1, columns: columns) : 1) }
     }

@@ -1,66 +1,76 @@
 import Enrollment
+import HostAccess
+import KeyFormats
+import SystemFiles
 import Verification
 
-/// How the key of a device gets into the app: by a QR code, by hand, or by a file; and the code that proves
-/// it did.
+/// Shows the key of a device to the user and asks for a code that proves that the app has it.
 struct KeyPresentation {
   let session: Session
-  let device: DeviceKey
+  let device: DeviceDraft
   let options: KeyOptions
-  /// Whether a file that is there may be replaced.
+  /// Whether an existing file may be replaced.
   let force: Bool
-  /// Whether the device has the key already: then it is not shown.
+  /// Whether the device already has the key, which then is not shown.
   let isKnown: Bool
   private let page: KeyPage
 
-  /// How often a code from the app may be tried.
+  /// The number of codes that the user may try.
   private static let tries = 3
 
-  /// A key to be handed over; the heading says in one line what it is.
-  init(_ device: DeviceKey, heading: String, options: KeyOptions, session: Session, force: Bool, isKnown: Bool = false)
-  {
+  /// Prepares the page; `heading` is its first line.
+  init(
+    _ device: DeviceDraft, heading: String, options: KeyOptions, session: Session, force: Bool, isKnown: Bool = false
+  ) {
     self.session = session
     self.device = device
     self.options = options
     self.force = force
     self.isKnown = isKnown
     page = KeyPage(
-      heading: heading, groupedKey: device.groupedKey, kind: device.status.description, uriText: device.uri.text,
+      heading: heading, groupedKey: device.groupedKey, kind: DeviceStatus(device).description, uriText: device.uri,
       form: options.qr, file: options.qrFile)
   }
 
-  /// Writes the file that was asked for.
+  /// Writes the file of `--qr-file`, if the option is given.
   ///
-  /// - Throws: ``SetupError`` where it cannot be written.
+  /// - Throws: ``SetupError`` if it cannot be written.
   func writeFile(_ files: inout KeptFiles) throws {
     guard let path = options.qrFile, let format = QRImage.Format(path: path) else { return }
     guard QRCode.isAvailable else {
       throw SetupError(
-        .configuration, "there is no libqrencode.so.4, which draws QR codes", hint: "install libqrencode (libqrencode4)"
-      )
+        .configuration, "libqrencode.so.4, which draws QR codes, is not installed",
+        hint: "install libqrencode (libqrencode4)")
     }
-    guard let code = QRCode(device.uri.text) else {
+    guard let code = QRCode(device.uri) else {
       throw SetupError(.unusableData, "the URI is too long for a QR code")
     }
     try files.write(path, contents: QRImage(code, format: format).bytes, force: force)
   }
 
-  /// Writes the key out for a person, to stay where it is written.
+  /// Prints the key, which then stays on the screen.
   ///
-  /// - Throws: ``SetupError`` where it cannot be written.
+  /// - Throws: ``SetupError`` if it cannot be written.
   func show() throws {
     if isKnown { return }
     try session.show(page.transcript(on: session.terminal.qrScreen))
   }
 
-  /// Shows the key, and asks for codes from the app until one is right. The key does not stay on a screen that can
-  /// be covered.
+  /// Shows the key and returns the first state of the device, with the code used up that `confirming` asks for.
+  func handOver(confirming: Bool) throws -> LoginState {
+    let generation = try Generation.random()
+    if confirming { return try confirm(generation) }
+    if !session.wantsJSON { try show() }
+    return LoginState(generation: generation)
+  }
+
+  /// Shows the key, on the alternate screen if there is one, and asks for codes from the app until one is right.
   ///
-  /// - Parameter generation: The version of the credential that is to be made.
-  /// - Returns: A login state of the device alone, in which that code is used up.
-  /// - Throws: ``SetupError`` where none was right, ``Interruption``.
-  func confirm(_ generation: Generation) throws -> LoginState {
-    let draft = CredentialDraft(enabledAt: device.enabledAt, devices: [device.draft])
+  /// - Parameter generation: The generation of the credential to make.
+  /// - Returns: The state of the device, with that code used up.
+  /// - Throws: ``SetupError`` if no code was right, ``Interruption``.
+  private func confirm(_ generation: Generation) throws -> LoginState {
+    let draft = CredentialDraft(enabledAt: device.enabledAt, devices: [device])
     let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)
     let cover = isKnown ? nil : CoveringPage(on: session.terminal, draw: page.lines)
     if cover == nil { try show() }

@@ -1,7 +1,8 @@
 import Glibc
+import HostAccess
+import SystemFiles
 
-/// A descriptor that text is written to, with every failure noticed: what the user must keep counts as shown
-/// only when all of it was taken.
+/// A file descriptor to write text to. Every failure is reported: the user must see what they have to keep.
 struct OutputStream {
   let descriptor: Int32
 
@@ -16,42 +17,41 @@ struct OutputStream {
   func write(_ text: String) throws {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
-      let count = unsafe rest.withUnsafeBytes { bytes in
-        unsafe Glibc.write(descriptor, bytes.baseAddress, bytes.count)
-      }
+      // SAFETY: the pointer is used within the closure, with its own count.
+      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
       if count > 0 {
         rest = rest.dropFirst(count)
-      } else if SystemError.current != .interrupted {
-        throw failure("cannot write")
+      } else if Errno.current != .interrupted {
+        throw failure
       }
     }
   }
 
-  /// Brings what was written to the disk where the descriptor is a file, so that a full one is noticed now.
+  /// Flushes a file to the disk, so that a full disk is noticed.
   ///
   /// - Throws: ``SetupError`` with ``ExitStatus/inputOutput``.
   func flush() throws {
-    // A terminal, a pipe and a device have nothing to flush: EINVAL, EROFS and ENOTSUP say so (fsync(2)).
+    // fsync(2) fails with EINVAL, EROFS or ENOTSUP for a terminal, a pipe or a device.
     if fsync(descriptor) != 0, errno == EIO || errno == ENOSPC || errno == EDQUOT || errno == EBADF {
-      throw failure("cannot write")
+      throw failure
     }
   }
 
-  private func failure(_ what: String) -> SetupError {
+  private var failure: SetupError {
     let name =
       switch descriptor {
       case STDOUT_FILENO: "standard output"
       case STDERR_FILENO: "standard error"
       default: "file"
       }
-    return SetupError(.inputOutput, "\(what) to \(name): \(SystemError.current.text)")
+    return SetupError(.inputOutput, "cannot write to \(name): \(Errno.current.text)")
   }
 
-  /// Makes sure that the three standard descriptors are open: the next file opened would take the place of a
-  /// closed one and receive what was meant for the user. A closed one is replaced by a descriptor that
-  /// refuses.
+  /// Opens /dev/null for each closed standard descriptor, in the wrong mode so that using it fails: the next file that is
+  /// opened would receive the output meant for the user.
   static func reserveStandardDescriptors() {
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
+      // SAFETY: the path is a C string for the time of the call.
       _ = unsafe open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }
   }

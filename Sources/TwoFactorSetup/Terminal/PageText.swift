@@ -1,7 +1,6 @@
-/// Text laid out for a page of so many columns.
+/// Text broken into lines for a terminal.
 enum PageText {
-  /// Breaks a text at its blanks into lines of at most `columns`; a word that is longer is broken where the line
-  /// ends. A text that is empty is one empty line.
+  /// Breaks a text at blanks, and longer words anywhere, into lines of at most `columns`. An empty text is one empty line.
   static func wrapped(_ text: String, columns: Int) -> [String] {
     let columns = max(columns, 2)
     var lines: [String] = []
@@ -23,20 +22,66 @@ enum PageText {
     return lines + [line]
   }
 
-  /// How many rows a text takes that the terminal itself breaks.
+  /// The number of rows of a text that the terminal breaks.
   static func rows(of text: String, columns: Int) -> Int {
     max(1, (text.displayWidth + columns - 1) / columns)
   }
 }
 
+/// A table with columns as wide as their cells, two blanks apart.
+struct TextTable {
+  private var rows: [[String]]
+
+  /// A table with headings and no rows.
+  init(_ headings: [String]) { rows = [headings] }
+
+  /// Adds a row. If it has fewer cells than the headings, its last cell extends to the end of the line.
+  mutating func add(_ row: [String]) { rows.append(row) }
+
+  /// The lines, without blanks at their ends.
+  var text: String { text(columns: nil) }
+
+  /// The lines, truncated to the width of a terminal: first the first column, which holds names, then the ends of lines.
+  func text(columns: Int?) -> String {
+    var widths = widths
+    let whole = widths.reduce(0, +) + 2 * max(0, widths.count - 1)
+    if let columns, let first = widths.first, whole > columns {
+      widths[0] = max(min(first, Self.shortestName), first - (whole - columns))
+    }
+    return rows.map { line($0, widths, columns) }.joined()
+  }
+
+  /// Names are not truncated below this width.
+  private static let shortestName = 8
+
+  private var widths: [Int] {
+    var widths = [Int](repeating: 0, count: rows.map(\.count).max() ?? 0)
+    for row in rows {
+      // A cell that extends to the end of the line does not widen its column.
+      let cells = row.count < widths.count ? row.dropLast() : row[...]
+      for (column, cell) in cells.enumerated() { widths[column] = max(widths[column], cell.displayWidth) }
+    }
+    return widths
+  }
+
+  private func line(_ row: [String], _ widths: [Int], _ columns: Int?) -> String {
+    var line = ""
+    for (column, cell) in row.enumerated() {
+      let text = column < row.count - 1 ? cell.cut(to: widths[column]).padded(to: widths[column] + 2) : cell
+      line += text
+    }
+    return (columns.map { line.cut(to: $0) } ?? line) + "\n"
+  }
+}
+
 extension StringProtocol {
-  /// How many columns of a terminal the text takes.
+  /// The width of the text in columns of a terminal.
   var displayWidth: Int { reduce(0) { $0 + $1.displayWidth } }
 
-  /// The text with blanks up to so many columns.
+  /// The text, padded with blanks.
   func padded(to columns: Int) -> String { self + String(repeating: " ", count: Swift.max(0, columns - displayWidth)) }
 
-  /// As much of the text as fits in so many columns, with a mark where something is missing.
+  /// The text, truncated to so many columns with `~` at its end.
   func cut(to columns: Int) -> String {
     guard displayWidth > columns else { return String(self) }
     var text = ""
@@ -49,8 +94,7 @@ extension StringProtocol {
 }
 
 extension Character {
-  /// How many columns of a terminal the character takes: two for the ideographs of East Asia and most pictures
-  /// (Unicode Standard Annex 11), else one.
+  /// The width in columns: two for East Asian ideographs and most pictures (Unicode Standard Annex 11), else one.
   fileprivate var displayWidth: Int {
     guard let first = unicodeScalars.first?.value, first >= 0x1100 else { return 1 }
     switch first {

@@ -1,55 +1,33 @@
 import ArgumentParser
 
-/// The form in which a QR code is drawn with characters.
+/// The characters that a QR code is drawn with (`--qr`).
 enum QRForm: String, CaseIterable, ExpressibleByArgument {
-  /// What fits.
+  /// The first form that fits.
   case auto
-  /// Two modules in a character, by half blocks.
+  /// Half blocks: two modules in a character.
   case utf8
-  /// Two blanks with a background colour for a module.
+  /// Two blanks with a background color for a module.
   case ansi
   /// Two ASCII characters for a module.
   case ascii
-  /// Not at all.
+  /// No drawing.
   case none
-}
-
-/// The screen that a QR code is to be drawn on.
-struct QRScreen: Equatable {
-  /// Rows and columns; nil where it is no terminal.
-  var size: (rows: Int, columns: Int)?
-  /// Whether it understands colours.
-  var hasColours = false
-  /// Whether it has the 256 colours of xterm, among them a black and a white that no theme changes.
-  var has256Colours = false
-  /// Whether it shows UTF-8; nil where the locale does not say.
-  var isUTF8: Bool?
-  /// Whether it clears itself and moves its cursor when it is told to, as all that follow ECMA-48 do.
-  var hasCursorControl = false
-
-  static func == (left: QRScreen, right: QRScreen) -> Bool {
-    left.size?.rows == right.size?.rows && left.size?.columns == right.size?.columns
-      && left.hasColours == right.hasColours && left.has256Colours == right.has256Colours && left.isUTF8 == right.isUTF8
-      && left.hasCursorControl == right.hasCursorControl
-  }
 }
 
 /// A QR code drawn with characters.
 ///
-/// A camera needs dark modules on a light ground. Where the screen has colours, black and white are named, so
-/// that the code reads the same on a dark and on a light terminal. Without colours the light modules are
-/// drawn, for a terminal that is dark; in ASCII the dark ones, as on paper.
+/// A camera needs dark modules on a light ground. With colors, black and white are set explicitly, for dark and light
+/// terminals alike. Without colors, the light modules are drawn, for a dark terminal; in ASCII the dark ones, as on paper.
 struct QRDrawing {
-  /// The lines, ready to be written.
+  /// The lines, with control sequences.
   let lines: [String]
 
-  /// How many columns a line takes.
+  /// The width of a line in columns.
   let columns: Int
 
-  /// The code in the form asked for; nil where it is ``QRForm/none``, or where ``QRForm/auto`` finds none
-  /// that fits.
+  /// Draws a code. Returns nil for ``QRForm/none``, and for ``QRForm/auto`` if no form fits.
   init?(_ code: QRCode, form: QRForm, on screen: QRScreen) {
-    // The question stands below it.
+    // One row is for the question below it.
     let fitting = Self.largest(of: code, form: form, on: screen) { drawing in
       guard let size = screen.size else { return true }
       return drawing.lines.count + 1 <= size.rows && drawing.columns <= size.columns
@@ -57,15 +35,14 @@ struct QRDrawing {
     if let fitting {
       self = fitting
     } else if form != .auto, form != .none {
-      // A form that was asked for by name is drawn even where the screen has to be scrolled.
+      // A form that the user named is drawn even if the user has to scroll.
       self.init(code, as: form, margin: screen.size == nil ? 4 : 2, on: screen)
     } else {
       return nil
     }
   }
 
-  /// The largest drawing in the form asked for that fits: of the forms that the screen can show the larger one
-  /// first, each with the widest quiet zone first.
+  /// The largest drawing that fits, in the first form for which there is one.
   static func largest(
     of code: QRCode, form: QRForm, on screen: QRScreen, where fits: (QRDrawing) -> Bool
   ) -> QRDrawing? {
@@ -78,10 +55,10 @@ struct QRDrawing {
     return nil
   }
 
-  /// The quiet zones to try, in modules: four is the norm's, and cameras do with one.
+  /// Quiet zones in modules: the standard requires four, and one suffices for cameras.
   private static let margins = [4, 2, 1]
 
-  /// The forms to try.
+  /// The forms to try, in order.
   private static func forms(_ form: QRForm, on screen: QRScreen) -> [QRForm] {
     switch form {
     case .none: return []
@@ -89,8 +66,8 @@ struct QRDrawing {
       guard screen.size != nil else { return [] }
       switch screen.isUTF8 {
       case true?: return [.utf8]
-      case false?: return screen.hasColours ? [.ansi] : [.ascii]
-      case nil: return screen.hasColours ? [.ansi, .utf8] : [.utf8]
+      case false?: return screen.hasColors ? [.ansi] : [.ascii]
+      case nil: return screen.hasColors ? [.ansi, .utf8] : [.utf8]
       }
     default: return [form]
     }
@@ -105,7 +82,7 @@ struct QRDrawing {
       case .utf8: Self.halfBlocks(code, margin: margin, ink: ink)
       case .ansi: Self.wide(code, margin: margin) { ink.ground(isDark: $0) + "  " }.map { $0 + Ink.end }
       case .ascii:
-        Self.wide(code, margin: margin) { $0 ? "##" : "  " }.map { screen.hasColours ? ink.start + $0 + Ink.end : $0 }
+        Self.wide(code, margin: margin) { $0 ? "##" : "  " }.map { screen.hasColors ? ink.start + $0 + Ink.end : $0 }
       case .auto, .none: []
       }
   }
@@ -115,7 +92,7 @@ struct QRDrawing {
       var line = ink.start
       for column in -margin..<code.size + margin {
         let upper = code.isDark(row: row, column: column) == ink.drawsDark
-        // A side is odd, so the last line ends with half a line of paper.
+        // The side is odd: the lower half of the last line is outside the code, and light.
         let lower = code.isDark(row: row + 1, column: column) == ink.drawsDark
         switch (upper, lower) {
         case (true, true): line += "█"
@@ -135,31 +112,31 @@ struct QRDrawing {
   }
 }
 
-/// The colours of a drawing.
+/// The control sequences of a drawing.
 private struct Ink {
   static let end = "\u{1B}[0m"
 
-  /// Whether the characters stand for the dark modules.
+  /// Whether characters, not blanks, are the dark modules.
   let drawsDark: Bool
-  /// What begins a line in black on white.
+  /// Begins a line in black on white.
   let start: String
-  /// What ends it.
+  /// Ends it.
   let finish: String
 
   private let dark: String
   private let light: String
 
   init(screen: QRScreen) {
-    drawsDark = screen.hasColours
-    if screen.has256Colours {
-      // 16 and 231 are the corners of xterm's colour cube, true black and true white.
+    drawsDark = screen.hasColors
+    if screen.has256Colors {
+      // 16 and 231 are black and white in the color cube of xterm.
       (dark, light) = ("\u{1B}[48;5;16m", "\u{1B}[48;5;231m")
-      start = screen.hasColours ? "\u{1B}[38;5;16;48;5;231m" : ""
+      start = screen.hasColors ? "\u{1B}[38;5;16;48;5;231m" : ""
     } else {
       (dark, light) = ("\u{1B}[40m", "\u{1B}[47m")
-      start = screen.hasColours ? "\u{1B}[30;47m" : ""
+      start = screen.hasColors ? "\u{1B}[30;47m" : ""
     }
-    finish = screen.hasColours ? Self.end : ""
+    finish = screen.hasColors ? Self.end : ""
   }
 
   func ground(isDark: Bool) -> String { isDark ? dark : light }

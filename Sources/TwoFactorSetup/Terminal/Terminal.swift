@@ -1,31 +1,28 @@
 import FixedMemory
 import Glibc
+import HostAccess
+import SystemFiles
 
-/// How the command speaks with the person who runs it. The rules:
+/// Questions to the user and text for the user. The rules:
 ///
-/// - Answers are read from standard input and from nowhere else. Where that is not a terminal, each question
-///   takes one line of it, in the order in which the questions are asked; its end is the end of the command,
-///   with nothing changed.
-/// - Results go to standard output. With `--json` that is one object, and what a person reads goes to
-///   standard error.
-/// - Questions go where what a person reads goes, so that both make one transcript; where standard input is a
-///   terminal and standard output is none, they go to standard error.
-/// - Passwords are typed without echo. Echo comes back however the question ends: by an answer, Ctrl-C,
-///   Ctrl-Z, a hang-up.
-/// - Cursor control is used only on a terminal that has it, and colours only where `NO_COLOR` is not set. On
-///   any other, and where there is none, what is written is a transcript from top to bottom.
-/// - Errors are `twofactor: …`, lower case, no full stop, with a `hint: …` line where there is something to
-///   do.
+/// - Answers are read from standard input only. If it is not a terminal, each question reads one line, in order; at end of
+///   file the command fails and changes nothing.
+/// - Results go to standard output. With `--json` they are one object, and text for people goes to standard error.
+/// - Questions go to the same stream as text for people; to standard error if standard input is a terminal and that stream
+///   is not.
+/// - Passwords are typed without echo. Every end of a question restores the echo: an answer, Ctrl-C, Ctrl-Z, a hang-up.
+/// - Cursor control is used only on a terminal that supports it, colors only if `NO_COLOR` is not set. Otherwise the output
+///   is a transcript.
+/// - Errors are `twofactor: …`, lower case, no full stop, then a `hint: …` line if the user can do something.
 struct Terminal {
-  /// Where what a person reads is written.
+  /// The stream for people.
   let page: OutputStream
-  /// Where questions are written.
+  /// The stream for questions.
   let questions: OutputStream
-  /// Whether a person sits at standard input.
+  /// Whether standard input is a terminal.
   let isInteractive: Bool
 
-  /// Whether a page may cover the terminal and be taken away again: there is a person to see it, the terminal
-  /// can do it, and no object of `--json` is written to the same one.
+  /// Whether a page may cover the terminal: it is interactive, supports it, and is not the output of `--json`.
   var canBeCovered: Bool {
     isInteractive && qrScreen.hasCursorControl
       && (page.descriptor == STDOUT_FILENO || !OutputStream.standardOutput.isTerminal)
@@ -33,10 +30,9 @@ struct Terminal {
 
   private let input = STDIN_FILENO
 
-  /// The longest answer in bytes. PAM_MAX_RESP_SIZE is 512.
+  /// The longest answer in bytes, PAM_MAX_RESP_SIZE.
   static let longestAnswer = 512
 
-  /// A terminal for a command whose results do or do not belong to a program.
   init(json: Bool) {
     isInteractive = isatty(STDIN_FILENO) == 1
     page = json ? .standardError : .standardOutput
@@ -46,11 +42,11 @@ struct Terminal {
   /// Asks for one line.
   ///
   /// - Parameters:
-  ///   - question: What is shown, with the blank after it.
-  ///   - echo: Whether what is typed is seen.
-  ///   - page: What stands on the screen above it, or nil for what was written there before.
+  ///   - question: The question, with a blank at its end.
+  ///   - echo: Whether the terminal shows the answer.
+  ///   - page: The page to show above the question, or nil.
   /// - Returns: The line without its end.
-  /// - Throws: ``SetupError`` at the end of the input, ``Interruption`` for a signal.
+  /// - Throws: ``SetupError`` at end of file, ``Interruption`` for a signal.
   func ask(_ question: String, echo: Bool = true, below page: CoveringPage? = nil) throws -> SecretBuffer {
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
@@ -58,7 +54,7 @@ struct Terminal {
       let reading: Reading
       do {
         let silence = echo || !isInteractive ? nil : try EchoOff(input)
-        // Also where the question cannot be written.
+        // Also if the question cannot be written.
         defer { silence?.restore() }
         try questions.write(question)
         reading = readLine(interruptions)
@@ -75,7 +71,7 @@ struct Terminal {
       case .failed(let error):
         throw SetupError(.inputOutput, "cannot read standard input: \(error.text)")
       case .interrupted(SIGWINCH):
-        // What was typed so far is on no screen any more, so it is taken back.
+        // Redrawing erases the partial answer from the screen: discard it.
         tcflush(input, TCIFLUSH)
       case .interrupted(let signal):
         if let page { page.hide() } else { try questions.write("\n") }
@@ -85,15 +81,16 @@ struct Terminal {
     }
   }
 
-  /// Stops in the background, as whoever sets a terminal is stopped (SIGTTOU), until the shell brings the command to
-  /// the fore: the screen is the shell's meanwhile.
+  /// Stops a command in the background (SIGTTOU) until the shell continues it in the foreground: the screen belongs to
+  /// the shell.
   func waitForForeground() {
     var mode = termios()
+    // SAFETY: both calls access one termios.
     guard unsafe tcgetattr(input, &mode) == 0 else { return }
     unsafe tcsetattr(input, TCSADRAIN, &mode)
   }
 
-  /// Asks a question that is answered by yes or no; no answer is no.
+  /// Asks a yes/no question. An empty answer is no.
   func confirm(_ question: String) throws -> Bool {
     while true {
       let answer = try ask(question + " [y/N] ").text.lowercased()
@@ -111,14 +108,14 @@ struct Terminal {
     case line(SecretBuffer)
     case tooLong
     case end
-    case failed(SystemError)
+    case failed(Errno)
     case interrupted(Int32)
   }
 
-  /// Reads up to the end of a line, byte by byte: what follows belongs to the next question.
+  /// Reads a line byte by byte: the rest of the input belongs to the next question.
   private func readLine(_ interruptions: borrowing Interruptions) -> Reading {
     guard var line = SecretBuffer(capacity: Self.longestAnswer) else {
-      return .failed(SystemError(rawValue: ENOMEM))
+      return .failed(Errno(rawValue: ENOMEM))
     }
     var fits = true
     var byte: UInt8 = 0
@@ -127,17 +124,19 @@ struct Terminal {
         pollfd(fd: interruptions.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: input, events: Int16(POLLIN), revents: 0),
       ]
+      // SAFETY: poll(2) gets the count of the array.
       if unsafe poll(&waiting, nfds_t(waiting.count), -1) < 0 {
-        if SystemError.current == .interrupted { continue }
+        if Errno.current == .interrupted { continue }
         return .failed(.current)
       }
       if waiting[0].revents != 0, let signal = interruptions.next() { return .interrupted(signal) }
       if waiting[1].revents == 0 { continue }
+      // SAFETY: one byte is read into one byte.
       let count = unsafe read(input, &byte, 1)
       if count < 0 {
-        if SystemError.current == .interrupted { continue }
-        // A terminal that was hung up answers EIO.
-        return isInteractive && SystemError.current.rawValue == EIO ? .end : .failed(.current)
+        if Errno.current == .interrupted { continue }
+        // EIO: the terminal was hung up.
+        return isInteractive && Errno.current.rawValue == EIO ? .end : .failed(.current)
       }
       if count == 0, line.count == 0 { return .end }
       if count == 0 || byte == UInt8(ascii: "\n") {
@@ -148,7 +147,7 @@ struct Terminal {
   }
 }
 
-/// Echo switched off at a terminal until it is restored.
+/// Disables the echo of a terminal until it is restored.
 private struct EchoOff {
   let descriptor: Int32
   let before: termios
@@ -156,29 +155,31 @@ private struct EchoOff {
   init(_ descriptor: Int32) throws {
     self.descriptor = descriptor
     var mode = termios()
+    // SAFETY: both calls access one termios.
     var done = unsafe tcgetattr(descriptor, &mode) == 0
     before = mode
     mode.c_lflag &= ~tcflag_t(ECHO | ECHOE | ECHOK | ECHONL)
-    // What was typed ahead was seen on the screen: it is not taken for a password.
+    // Discards input typed ahead, which was visible on the screen.
     done = unsafe done && tcsetattr(descriptor, TCSAFLUSH, &mode) == 0
-    if !done { throw SetupError(.inputOutput, "cannot switch off the echo: \(SystemError.current.text)") }
+    if !done { throw SetupError(.inputOutput, "cannot disable the echo: \(Errno.current.text)") }
   }
 
   func restore() {
     var mode = before
+    // SAFETY: tcsetattr(3) reads one termios.
     unsafe tcsetattr(descriptor, TCSADRAIN, &mode)
   }
 }
 
 extension SecretBuffer {
-  /// The bytes as text, for what is not secret.
+  /// The bytes as text, for answers that are not secret.
   var text: String {
     var bytes: [UInt8] = []
     for index in 0..<count { bytes.append(self.bytes[index]) }
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The line without the carriage return that some programs end it with.
+  /// The line without a carriage return at its end.
   fileprivate consuming func withoutCarriageReturn() -> SecretBuffer {
     guard count > 0, bytes[count - 1] == UInt8(ascii: "\r"), var copy = SecretBuffer(capacity: capacity),
       copy.append(bytes.slice(from: 0, to: count - 1))
