@@ -1,9 +1,10 @@
+import HostAccess
 import Testing
 
 @testable import TwoFactorSetup
 
 @Suite struct NotificationTests {
-  @Test func theMailSaysWhatChangedWhereAndByWhom() {
+  @Test func theMailNamesChangeHostAndAuthor() {
     let notification = Notification(
       event: .deviceAdded("x\nBcc: everyone"), user: "alice", host: "server", isByRoot: true,
       moment: Timestamp(seconds: 0))
@@ -28,11 +29,11 @@ import Testing
 
   @Test(
     arguments: [
-      ("/bin/true", nil), ("/bin/false", "/bin/false: ended with 1"),
+      ("/bin/true", nil), ("/bin/false", "/bin/false: exit status 1"),
       ("/nowhere", "/nowhere: no such file or directory"),
     ]
       as [(String, String?)])
-  func whatBecameOfTheProgramIsKnown(program: String, problem: String?) {
+  func aFailedProgramIsReported(program: String, problem: String?) {
     do {
       try Mailer(program: program).send("x", to: "alice")
       #expect(problem == nil)

@@ -1,45 +1,50 @@
 import CSetup
+import Enrollment
 import Glibc
+import HostAccess
+import SystemFiles
 
-/// Work that is done in a process of its own, which may give up its rights for good.
+/// Work in a child process, which may drop its privileges for good.
 enum ChildProcess {
-  /// Does the work, and waits for its end.
+  /// Runs `body` in a child and waits for it. The child shares the standard descriptors.
   ///
-  /// - Parameter body: The work. What it writes goes where the command's own goes.
-  /// - Returns: What went wrong; nil where nothing did.
+  /// - Returns: The error that `body` threw, or an error of its own; nil for success.
   static func failure(of body: () throws -> Void) -> SetupError? {
-    let nothing = SetupError(.inputOutput, "the process that did the work did not come to its end")
+    let incomplete = SetupError(.inputOutput, "worker process failed")
     var ends: [Int32] = [-1, -1]
-    // Closed in every program that the work starts: it runs as the account, and the report is root's to believe.
+    // Closed on exec: a program that the child starts runs as the account and could forge the report to root.
+    // SAFETY: the array has room for both ends.
     guard unsafe csetup_pipe(&ends) == 0 else {
-      return SetupError(.inputOutput, "no pipe: \(SystemError.current.text)")
+      return SetupError(.inputOutput, "cannot create a pipe: \(Errno.current.text)")
     }
     let child = csetup_fork()
     if child == 0 {
       close(ends[0])
-      let told = (try? OutputStream(descriptor: ends[1]).write(message(of: body))) != nil
-      _exit(told ? 0 : 1)
+      let isReported = (try? OutputStream(descriptor: ends[1]).write(message(of: body))) != nil
+      _exit(isReported ? 0 : 1)
     }
     close(ends[1])
     defer { close(ends[0]) }
-    guard child > 0 else { return SetupError(.inputOutput, "no process: \(SystemError.current.text)") }
+    guard child > 0 else { return SetupError(.inputOutput, "cannot start a process: \(Errno.current.text)") }
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 1024)
     while true {
+      // SAFETY: the count is the size of the block.
       let count = unsafe read(ends[0], &block, block.count)
-      if count == 0 || (count < 0 && SystemError.current != .interrupted) { break }
+      if count == 0 || (count < 0 && Errno.current != .interrupted) { break }
       bytes += block.prefix(max(count, 0))
     }
     var status: Int32 = 0
-    while unsafe waitpid(child, &status, 0) < 0, SystemError.current == .interrupted {}
+    // SAFETY: waitpid(2) writes one status.
+    while unsafe waitpid(child, &status, 0) < 0, Errno.current == .interrupted {}
     let parts = String(decoding: bytes, as: UTF8.self).split(separator: "\0", omittingEmptySubsequences: false)
-    guard status == 0, parts.count == 3, let number = Int32(parts[0]) else { return nothing }
+    guard status == 0, parts.count == 3, let number = Int32(parts[0]) else { return incomplete }
     guard number != 0 else { return nil }
     return SetupError(
       ExitStatus(rawValue: number), String(parts[1]), hint: parts[2].isEmpty ? nil : String(parts[2]))
   }
 
-  /// The exit status, the message and the hint, divided by NULs, which none of them has.
+  /// The exit status, the message and the hint, separated by NULs.
   private static func message(of body: () throws -> Void) -> String {
     do {
       try body()
@@ -47,6 +52,27 @@ enum ChildProcess {
     } catch {
       let error = error as? SetupError ?? SetupError(.refused, "interrupted")
       return "\(error.status.rawValue)\0\(error.message.filter { $0 != "\0" })\0\(error.hint ?? "")"
+    }
+  }
+}
+
+/// The identity of the process.
+enum Identity {
+  /// Drops root's privileges for good and takes the identity of an account, with its groups: root never acts in a home
+  /// directory.
+  ///
+  /// - Throws: ``SetupError`` if the system refuses, or root's privileges could be regained.
+  static func become(_ account: UserAccount) throws {
+    if geteuid() == account.userID { return }
+    // SAFETY: the name is a C string for the time of the call.
+    let changed =
+      unsafe initgroups(account.nameText, account.groupID) == 0
+      && csetup_set_identity(account.userID, account.groupID) == 0
+    guard changed else {
+      throw SetupError(.notPermitted, "cannot act as \(account.nameText): \(Errno.current.text)")
+    }
+    guard csetup_has_identity(account.userID, account.groupID) == 1, setuid(0) != 0 else {
+      throw SetupError(.notPermitted, "cannot drop the privileges of root")
     }
   }
 }

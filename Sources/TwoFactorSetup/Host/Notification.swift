@@ -1,10 +1,10 @@
 import Enrollment
 import Glibc
+import HostAccess
+import SystemFiles
 
-/// A change of an account's two-factor that its owner is told of, so that one that was somebody else's doing
-/// does not go unseen. No secret is in it.
+/// A mail to the user about a change of their enrollment, in case someone else made it. It contains no secret.
 struct Notification {
-  /// What changed.
   enum Event {
     case switchedOn
     case switchedOff
@@ -16,11 +16,11 @@ struct Notification {
   let event: Event
   let user: String
   let host: String
-  /// Whether root made the change for the user.
+  /// Whether root made the change.
   let isByRoot: Bool
   let moment: Timestamp
 
-  /// The mail, headers and all, in lines that end as sendmail(8) takes them.
+  /// The mail with its headers. Lines end with LF, as sendmail(8) expects.
   var message: String {
     """
     To: \(user.printable)
@@ -52,10 +52,9 @@ struct Notification {
 }
 
 extension Session {
-  /// Tells the user of a change where the host has a program for that. The change stands, whatever comes of
-  /// it: a program that fails is warned about.
+  /// Runs the program of the setting `notify`, if there is one. If it fails, this warns, and the change stays.
   ///
-  /// It is the last thing that a subcommand does: root gives up its rights for it.
+  /// Call it last in a subcommand: root drops its privileges.
   func tell(_ event: Notification.Event) {
     guard let program = settings.notify else { return }
     let notification = Notification(
@@ -67,7 +66,34 @@ extension Session {
     } catch {
       let problem = (error as? SetupError)?.message ?? "interrupted"
       try? OutputStream.standardError.write(
-        "twofactor: the change is made, but nobody was told of it: \(problem.printable)\n")
+        "twofactor: the change is made, but the notification failed: \(problem.printable)\n")
     }
+  }
+}
+
+/// A program with the interface of sendmail(8): the recipient as its argument, the mail on its standard input.
+struct Mailer {
+  let program: String
+
+  /// In seconds.
+  private static let timeout = 10
+
+  /// Sends a mail.
+  ///
+  /// - Throws: ``SetupError`` if the program cannot be started, fails or times out.
+  func send(_ message: String, to recipient: String) throws {
+    let problem: String
+    do throws(Errno) {
+      switch try ProgramRun(program, ["-i", recipient], input: message, timeout: Self.timeout).end {
+      case .exited(0): return
+      case .exited(let status): problem = "exit status \(status)"
+      // As the shell counts it.
+      case .signaled(let signal): problem = "exit status \(128 + signal)"
+      case .timedOut: problem = "timed out"
+      }
+    } catch {
+      problem = error.text
+    }
+    throw SetupError(.inputOutput, "\(program): \(problem)")
   }
 }

@@ -1,7 +1,9 @@
 import Enrollment
 import FixedMemory
+import Glibc
+import HostAccess
 
-/// One run of a subcommand: whom it acts for, where it speaks, and what the host wants.
+/// One run of a subcommand: its account, its terminal and the settings of the host.
 struct Session {
   let subject: Subject
   let terminal: Terminal
@@ -11,20 +13,18 @@ struct Session {
 
   var account: UserAccount { subject.account }
 
-  /// What follows a subcommand in a hint: the account, where root acts for it.
+  /// The option `--user` for hints; empty unless root gave it.
   var userOption: String { subject.isManagedByRoot ? " --user \(accountName)" : "" }
 
-  /// The login name, fit to be shown.
+  /// The login name, printable.
   var accountName: String { account.nameText.printable }
 
-  /// Finds out whom the command acts for, and takes that user's rights where root acts for somebody.
-  ///
-  /// - Throws: ``SetupError``.
+  /// Finds the account. If root gave `--user`, takes the identity of that account.
   init(_ options: CommonOptions, subcommand: String) throws {
     try self.init(user: options.user, json: options.json, subcommand: subcommand)
   }
 
-  /// Likewise, for an account whose name stands in a file.
+  /// Likewise, for an account that a file names.
   init(user: String?, json: Bool, subcommand: String) throws {
     wantsJSON = json
     terminal = Terminal(json: json)
@@ -34,30 +34,29 @@ struct Session {
     if !wantsJSON, let reminder = subject.reminder(subcommand: subcommand) {
       try OutputStream.standardError.write(reminder)
     }
-    // A directory outside the homes is root's, and stays root's to write.
+    // Outside the home directories root owns and writes the enrollment.
     if subject.isManagedByRoot, store.isBelowHome { try Identity.become(subject.account) }
   }
 
-  /// New backup codes; none where logins do not accept any.
+  /// New backup codes; none if logins do not accept them.
   func newBackupCodes(count: Int) throws -> BackupCodes {
     try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
   }
 
-  /// Asks for the account's password where the host wants that; root who acts for somebody knows none.
+  /// Asks for the password of the account if the host requires it. Root with `--user` is not asked.
   func checkPassword() throws {
     guard settings.requiresPassword, !subject.isManagedByRoot else { return }
     try PasswordCheck.run(for: account, at: terminal)
   }
 
-  /// Asks for a code of the enrolment that is in force, and uses it up as a login would. One try; a wrong
-  /// code counts.
+  /// Asks once for a code of the current enrollment. It is used up, and a wrong one counted, as at a login.
   func checkCode() throws {
     guard !subject.isManagedByRoot else { return }
     let reply = try terminal.ask("Current code, or a backup code: ")
     if let left = try store.useUp(reply) { try show("\(left) backup codes left.\n") }
   }
 
-  /// Throws where the account has nothing that could be changed.
+  /// Throws if the account is not enrolled.
   func requireEnrollment() throws {
     if case .absent = try store.standing() {
       throw SetupError(
@@ -65,13 +64,66 @@ struct Session {
     }
   }
 
-  /// Shows something to the person who runs the command.
+  /// Writes text for the user.
   func show(_ text: String) throws { try terminal.page.write(text) }
 
-  /// Hands the object of `--json` to the program that runs the command; it counts as handed over only when
-  /// this returns.
+  /// Writes the object of `--json` to standard output, and flushes it.
   func report(_ object: JSONValue) throws {
     try OutputStream.standardOutput.write(object.text + "\n")
     try OutputStream.standardOutput.flush()
+  }
+}
+
+/// The account that a subcommand acts for.
+struct Subject {
+  let account: UserAccount
+
+  /// Whether root gave `--user`: then the command asks for nothing that only that user knows.
+  let isManagedByRoot: Bool
+
+  /// - Parameter name: The argument of `--user`, or nil.
+  /// - Throws: ``SetupError``: ``ExitStatus/notPermitted`` if the caller of `--user` is not root,
+  ///   ``ExitStatus/noSuchAccount``.
+  init(user name: String?) throws {
+    guard let name else {
+      account = try UserAccount.ofCaller()
+      isManagedByRoot = false
+      return
+    }
+    guard getuid() == 0, geteuid() == 0 else {
+      throw SetupError(
+        .notPermitted, "only root may use --user", hint: "without --user the command acts for your own account")
+    }
+    account = try UserAccount.existing(named: name)
+    isManagedByRoot = true
+  }
+
+  /// The reminder shown if root omits `--user`; nil for other users.
+  func reminder(subcommand: String) -> String? {
+    guard !isManagedByRoot, account.userID == 0 else { return nil }
+    return "twofactor: acting for root\n"
+      + "hint: for another account, as root: twofactor \(subcommand) --user NAME; for your own: without sudo\n"
+  }
+}
+
+extension Session {
+  /// Throws if the account is enrolled, unless the enrollment is to be replaced.
+  ///
+  /// - Parameters:
+  ///   - standing: The current enrollment.
+  ///   - force: Whether it is to be replaced.
+  /// - Throws: ``SetupError`` with ``ExitStatus/refused``, or the reason why the enrollment is unusable or none can be
+  ///   created.
+  func requireFree(_ standing: EnrollmentStore.Standing, force: Bool) throws {
+    switch standing {
+    // Fail before prompting.
+    case .absent: try store.requirePlace()
+    case _ where force: return
+    case .enrolled:
+      throw SetupError(
+        .refused, "two-factor is already on for \(accountName)",
+        hint: "for a new phone: twofactor device add NAME, or replace what is there with --force")
+    case .unusable(let failure): throw SetupError(failure, directory: store.directory)
+    }
   }
 }
