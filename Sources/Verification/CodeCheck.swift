@@ -58,21 +58,21 @@ public struct CodeCheck: ~Copyable, Sendable {
     var enrollment = try LockedEnrollment.locking(directory, limits: limits)
     // Read the clock only now: acquiring the lock may have taken seconds.
     let now = SystemClock.now
-    let before = Throttle.Standing(enrollment.state)
-    let last = enrollment.state.lastUsedAt
-    let backupCodeUsedAt = last == enrollment.state.backupCodeUsedAt ? last : 0
+    let before = Throttle.Standing(enrollment.state.value)
+    let last = enrollment.state.value.lastUsedAt
+    let backupCodeUsedAt = last == enrollment.state.value.backupCodeUsedAt ? last : 0
     let verdict = try verify(
-      reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state, limits: limits,
+      reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
       now: now)
-    if verdict.refusal == nil, let graceKey { enrollment.state.beginGrace(graceKey, now: now) }
+    if verdict.refusal == nil, let graceKey { enrollment.state.value.beginGrace(graceKey, now: now) }
     let isKept = countsFailure || verdict.refusal == nil
-    if isKept, verdict.changesState || before != Throttle.Standing(enrollment.state) { try enrollment.save() }
+    if isKept, verdict.changesState || before != Throttle.Standing(enrollment.state.value) { try enrollment.save() }
 
     self.verdict = verdict
     self.backupCodeUsedAt = backupCodeUsedAt
     self.deviceName = deviceName
     if case .acceptedBackupCode = verdict {
-      backupCodesLeft = enrollment.state.backupCodesLeft(of: enrollment.credential)
+      backupCodesLeft = enrollment.state.value.backupCodesLeft(of: enrollment.credential)
     }
     if case .acceptedCode(let index) = verdict, let device = enrollment.credential.device(at: index) {
       digits = Int(device.digits.rawValue)
@@ -98,11 +98,11 @@ public enum GraceCheck {
   ) throws(EnrollmentFailure) -> Bool {
     var enrollment = try LockedEnrollment.locking(directory, limits: limits)
     let now = SystemClock.now
-    Throttle.trim(&enrollment.state, now: now, allowed: limits.maximumFailures)
-    let dropsAny = enrollment.state.dropGrace(after: now)
+    Throttle.trim(&enrollment.state.value, now: now, allowed: limits.maximumFailures)
+    let dropsAny = enrollment.state.value.dropGrace(after: now)
     let passes =
-      !Throttle.isLocked(enrollment.state) && Throttle.secondsLeft(enrollment.state, now: now) == 0
-      && enrollment.state.usesGrace(key, now: now, period: period)
+      !Throttle.isLocked(enrollment.state.value) && Throttle.secondsLeft(enrollment.state.value, now: now) == 0
+      && enrollment.state.value.usesGrace(key, now: now, period: period)
     if passes || dropsAny { try enrollment.save() }
     return passes
   }
