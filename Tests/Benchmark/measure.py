@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--users", type=int)
     options = parser.parse_args()
-    assert machine.is_sandbox(), "only ever inside scripts/sandbox"
+    assert machine.is_sandbox(), "run this inside scripts/sandbox"
     rounds = 40 if options.quick else 300
     most = options.users or (1_000 if options.quick else 100_000)
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ENABLE, GOOGLE = "twofactor enable, no backup codes", "google-authenticator, no scratch codes"
-OURS, FLOOR, PEER = "twofactor", "C floor", "google-authenticator"
+OURS, FLOOR, PEER = "twofactor", "minimal C module", "google-authenticator"
 
 
 def table(head: list[str], rows: list[list]) -> str:
@@ -90,12 +90,12 @@ def not_asked(found: dict) -> str:
         [name, number(median(results)), results["system_calls"], ", ".join(results["opened"]) or "nothing"]
         for name, results in found.items()
     ]
-    return table(["", "median, µs", "system calls", "opened of the host's and the user's files"], rows)
+    return table(["", "median, µs", "system calls", "opened files of the host and the user"], rows)
 
 
 # ---- The plot: the medians as bars, grouped by case.
 
-COLOURS = ["#2a6fdb", "#8fb7f2", "#555555", "#e07b39", "#f2c19c", "#7a9e4d", "#c9c9c9"]
+COLORS = ["#2a6fdb", "#8fb7f2", "#555555", "#e07b39", "#f2c19c", "#7a9e4d", "#c9c9c9"]
 BAR, GAP, HEIGHT, LEFT, TOP = 16, 28, 260, 60, 60
 
 
@@ -123,7 +123,7 @@ def plot(found: dict) -> str:
             left = x + position * BAR
             shapes.append(
                 f'<rect x="{left:.1f}" y="{TOP + HEIGHT - height:.1f}" width="{BAR - 2}" height="{height:.1f}" '
-                f'fill="{COLOURS[position % len(COLOURS)]}"><title>{name}: {value:.0f} µs</title></rect>'
+                f'fill="{COLORS[position % len(COLORS)]}"><title>{name}: {value:.0f} µs</title></rect>'
             )
             if value > top:
                 shapes.append(f'<text x="{left + BAR / 2:.1f}" y="{TOP - 4}" text-anchor="middle">{value:.0f}</text>')
@@ -132,7 +132,7 @@ def plot(found: dict) -> str:
         shapes.append(f'<text x="{middle:.1f}" y="{TOP + HEIGHT + 34}" text-anchor="middle">{place}</text>')
     for position, name in enumerate(names):
         x, y = LEFT + position % 4 * 215, TOP + HEIGHT + 62 + position // 4 * 20
-        shapes.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLOURS[position % len(COLOURS)]}"/>')
+        shapes.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLORS[position % len(COLORS)]}"/>')
         shapes.append(f'<text x="{x + 18}" y="{y}">{name}</text>')
     height = TOP + HEIGHT + 100
     return (
@@ -160,17 +160,17 @@ def main() -> None:
         print(logins(results))
     print("### Counts of one login\n")
     print(counts(found["counts"], found["memory_kib"]))
-    print("### What takes the room in the module\n")
+    print("### Size of the module by part\n")
     print(table(["", "bytes"], [[part, f"{size:,}"] for part, size in found["parts"].items()]))
     print("### Enrolled users\n")
     print(growth(found["growth"]))
     print("### Devices of the user\n")
     devices = found["devices"]
     print(table(["median, µs", *devices], [[OURS, *(number(each["median"]) for each in devices.values())]]))
-    print("### Backup codes of the user, and a code of the app\n")
+    print("### Backup codes of the user, with an app code\n")
     codes = found["backup_codes"]
     print(table(["median, µs", *codes], [[OURS, *(number(each["median"]) for each in codes.values())]]))
-    print("### Users who are not asked\n")
+    print("### Exempt users\n")
     print(not_asked(found["not_asked"]))
     print("### Different users at once, homes on a journaled disk\n")
     print(parallel(found["parallel"]))

@@ -22,15 +22,15 @@ SECONDS_PER_TEST = 120
 
 def pytest_addoption(parser) -> None:
     parser.addoption(
-        "--clean-roots", action="store_true", help="fail, rather than skip, what needs a root that could not be made"
+        "--clean-roots", action="store_true", help="fail instead of skipping if a clean root is missing"
     )
 
 
 def pytest_configure(config) -> None:
-    config.addinivalue_line("markers", "seconds(N): how long this test may take, instead of two minutes")
-    config.addinivalue_line("markers", "machinery: checks the tests' own tools and needs no product")
+    config.addinivalue_line("markers", "seconds(N): time limit of the test, instead of two minutes")
+    config.addinivalue_line("markers", "machinery: tests the tests' own tools and needs no product")
     if not machine.is_sandbox():
-        pytest.exit("these tests change accounts and PAM stacks: run scripts/test, or scripts/sandbox pytest", 2)
+        pytest.exit("these tests change accounts and PAM stacks: run scripts/test integration", 2)
 
 
 FIGURES: list[str] = []

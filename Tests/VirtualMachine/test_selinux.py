@@ -25,7 +25,7 @@ def people(person):
 
 
 @pytest.fixture(params=DOMAINS)
-def somebody(people, request):
+def member(people, request):
     return people[request.param]
 
 
@@ -35,7 +35,7 @@ def types(machine, directory: str) -> dict[str, str]:
     return {line.split()[0]: line.split()[1].split(":")[2] for line in listed.splitlines()}
 
 
-def assert_labelled(machine, person) -> None:
+def assert_labeled(machine, person) -> None:
     found = types(machine, f"/home/{person.name}/.twofactor")
     assert {path.rpartition("/")[2] for path in found} == {".twofactor", "credential", "state"}
     assert set(found.values()) == {"twofactor_home_t"}, found
@@ -68,30 +68,30 @@ def test_the_policy_is_enforced_and_knows_the_type(machine):
     assert machine.run("matchpathcon", "-n", "/home/alice/.twofactor/state").strip().endswith(":twofactor_home_t:s0")
 
 
-def test_a_user_enrolls_and_the_files_are_labeled(machine, somebody):
-    enroll_at_a_terminal(somebody)
-    assert_labelled(machine, somebody)
+def test_a_user_enrolls_and_the_files_are_labeled(machine, member):
+    enroll_at_a_terminal(member)
+    assert_labeled(machine, member)
 
 
-def test_ssh_accepts_a_code_once(machine, somebody):
-    code = somebody.fresh_code()
-    assert somebody.logs_in_by_ssh(code)
-    assert not somebody.logs_in_by_ssh(code)
-    assert f"denied user={somebody.name} rhost=10.0.2.2 reason=reused-code" in machine.log()
+def test_ssh_accepts_a_code_once(machine, member):
+    code = member.fresh_code()
+    assert member.logs_in_by_ssh(code)
+    assert not member.logs_in_by_ssh(code)
+    assert f"denied user={member.name} rhost=10.0.2.2 reason=reused-code" in machine.log()
 
 
-def test_the_console_accepts_a_code_once(somebody):
-    code = somebody.fresh_code()
-    assert somebody.logs_in_at_the_console(code)
-    assert not somebody.logs_in_at_the_console(code)
+def test_the_console_accepts_a_code_once(member):
+    code = member.fresh_code()
+    assert member.logs_in_at_the_console(code)
+    assert not member.logs_in_at_the_console(code)
 
 
-def test_a_backup_code_is_accepted_once_by_ssh_and_at_the_console(somebody):
-    first, second = somebody.backup_codes[:2]
-    assert somebody.logs_in_by_ssh(first)
-    assert not somebody.logs_in_at_the_console(first)
-    assert somebody.logs_in_at_the_console(second)
-    assert not somebody.logs_in_by_ssh(second)
+def test_a_backup_code_is_accepted_once_by_ssh_and_at_the_console(member):
+    first, second = member.backup_codes[:2]
+    assert member.logs_in_by_ssh(first)
+    assert not member.logs_in_at_the_console(first)
+    assert member.logs_in_at_the_console(second)
+    assert not member.logs_in_by_ssh(second)
 
 
 @pytest.mark.parametrize("who", ["alice", "bob"])
@@ -109,18 +109,18 @@ def test_sudo_and_su_ask_for_a_code(people, who):
     terminal.close()
 
 
-def test_later_changes_keep_the_labels(machine, somebody):
-    terminal = somebody.shell(somebody.fresh_code())
+def test_later_changes_keep_the_labels(machine, member):
+    terminal = member.shell(member.fresh_code())
     terminal.sendline("twofactor backup-codes")
     terminal.expect("[Cc]ode.*: ")
-    terminal.sendline(somebody.fresh_code())
+    terminal.sendline(member.fresh_code())
     terminal.expect(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
     while terminal.expect(["[?] .*", "ready> "]) == 0:
         terminal.sendline("y")
     terminal.sendline("twofactor status; echo status=$?")
     terminal.expect(r"status=0\r")
     terminal.close()
-    assert_labelled(machine, somebody)
+    assert_labeled(machine, member)
 
 
 def test_the_policy_denied_nothing_of_this(machine):

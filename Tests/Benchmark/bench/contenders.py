@@ -90,7 +90,7 @@ class Permit(Contender):
 class Floor(Contender):
     """The least work that a module with these duties can do; see floor.c."""
 
-    name = "C floor"
+    name = "minimal C module"
     module = "pam_floor.so"
     content = bytes(8) + SECRET + bytes(4)
 

@@ -10,15 +10,15 @@ from rig.process import run
 
 ENROLLMENTS = {
     "others may read the credential": ("credential", 0o644, 4201, "is open to others", "chmod 600 {}/credential"),
-    "somebody else's credential": ("credential", 0o600, 4202, "is owned by somebody else", "chown alice: {}/credential"),
+    "a credential of another user": ("credential", 0o600, 4202, "is owned by somebody else", "chown alice: {}/credential"),
     "others may read the state": ("state", 0o640, 4201, "is open to others", "chmod 600 {}/state"),
     "others may write the directory": ("", 0o777, 4201, "can be written by others", "chmod 700 {}"),
-    "somebody else's directory": ("", 0o700, 4202, "is owned by somebody else", "chown -hR alice: {}"),
+    "a directory of another user": ("", 0o700, 4202, "is owned by somebody else", "chown -hR alice: {}"),
 }
 
 
 @pytest.fixture
-def tree_with_enrolment(tmp_path, user):
+def enrolled_tree(tmp_path, user):
     """A host without findings on which alice is enrolled."""
     enrolled = user.enroll(backup_codes=10)
     root = build(tmp_path / "host", good())
@@ -28,17 +28,17 @@ def tree_with_enrolment(tmp_path, user):
     return root
 
 
-def test_a_correct_enrollment_is_counted(tree_with_enrolment):
-    status, checks = doctor(tree_with_enrolment, "--strict")
+def test_a_correct_enrollment_is_counted(enrolled_tree):
+    status, checks = doctor(enrolled_tree, "--strict")
     assert (found(checks), status) == (set(), 0)
     assert any(check["detail"].startswith("1 of 2 accounts") for check in checks)
 
 
 @pytest.mark.parametrize("what", ENROLLMENTS)
-def test_an_enrollment_that_no_login_can_use_is_found(tree_with_enrolment, what):
+def test_an_enrollment_that_no_login_can_use_is_found(enrolled_tree, what):
     name, mode, owner, words, remedy = ENROLLMENTS[what]
-    change(tree_with_enrolment, f"home/alice/.twofactor/{name}", mode=mode, owner=owner)
-    status, checks = doctor(tree_with_enrolment)
+    change(enrolled_tree, f"home/alice/.twofactor/{name}", mode=mode, owner=owner)
+    status, checks = doctor(enrolled_tree)
     check = only(checks, "failed")
     assert (check["name"], status) == ("enrollment", 78)
     assert words in check["detail"] and check["remedy"] == remedy.format("/home/alice/.twofactor")
@@ -61,27 +61,27 @@ FILES = {
 
 
 @pytest.mark.parametrize("what", FILES)
-def test_a_credential_that_no_login_can_read_is_found(tree_with_enrolment, what):
+def test_a_credential_that_no_login_can_read_is_found(enrolled_tree, what):
     spoil, words = FILES[what]
-    spoil(tree_with_enrolment / "home/alice/.twofactor/credential")
-    check = only(doctor(tree_with_enrolment)[1], "failed")
+    spoil(enrolled_tree / "home/alice/.twofactor/credential")
+    check = only(doctor(enrolled_tree)[1], "failed")
     assert check["name"] == "enrollment" and words in check["detail"]
     assert check["remedy"] == "twofactor enable --force --user alice"
 
 
-def test_a_credential_with_a_second_hard_link_is_found(tree_with_enrolment):
-    path = tree_with_enrolment / "home/alice/.twofactor/credential"
-    os.link(path, tree_with_enrolment / "home/alice/other")
-    check = only(doctor(tree_with_enrolment)[1], "failed")
+def test_a_credential_with_a_second_hard_link_is_found(enrolled_tree):
+    path = enrolled_tree / "home/alice/.twofactor/credential"
+    os.link(path, enrolled_tree / "home/alice/other")
+    check = only(doctor(enrolled_tree)[1], "failed")
     assert "has another name" in check["detail"] and "find / -xdev -samefile" in check["remedy"]
 
 
 @pytest.mark.parametrize(
     "mode,owner,remedy", [(0o777, 4201, "chmod go-w /home/alice"), (0o755, 4202, "chown alice /home/alice")]
 )
-def test_a_home_that_others_can_write_or_own_is_found(tree_with_enrolment, mode, owner, remedy):
-    change(tree_with_enrolment, "home/alice", mode=mode, owner=owner)
-    check = only(doctor(tree_with_enrolment)[1], "warning")
+def test_a_home_that_others_can_write_or_own_is_found(enrolled_tree, mode, owner, remedy):
+    change(enrolled_tree, "home/alice", mode=mode, owner=owner)
+    check = only(doctor(enrolled_tree)[1], "warning")
     assert (check["name"], check["remedy"]) == ("home", remedy)
 
 
@@ -105,9 +105,9 @@ CONTEXT = r"/home/[^/]+/\.twofactor(/.*)?\tunconfined_u:object_r:twofactor_home_
 
 
 @pytest.mark.parametrize("mode,status,code", [("enforcing", "failed", 78), ("permissive", "warning", 0)])
-def test_a_policy_without_rules_for_the_files_is_found(tree_with_enrolment, mode, status, code):
-    with_selinux(tree_with_enrolment, mode)
-    ended, checks = doctor(tree_with_enrolment)
+def test_a_policy_without_rules_for_the_files_is_found(enrolled_tree, mode, status, code):
+    with_selinux(enrolled_tree, mode)
+    ended, checks = doctor(enrolled_tree)
     check = only(checks, status)
     assert (check["name"], ended) == ("selinux_policy", code)
     assert check["remedy"] == "semodule -i twofactor.cil && restorecon -RF /home /root"
@@ -115,28 +115,28 @@ def test_a_policy_without_rules_for_the_files_is_found(tree_with_enrolment, mode
 
 @pytest.mark.parametrize("mode,status", [("enforcing", "failed"), ("permissive", "warning")])
 @pytest.mark.parametrize("name", [".", "credential", "state"])
-def test_a_file_with_a_wrong_label_is_found(tree_with_enrolment, mode, status, name):
-    with_selinux(tree_with_enrolment, mode, CONTEXT)
-    label(tree_with_enrolment, "twofactor_home_t")
-    assert doctor(tree_with_enrolment, "--strict")[0] == 0
-    label(tree_with_enrolment, "user_home_t", name)
-    check = only(doctor(tree_with_enrolment)[1], status)
+def test_a_file_with_a_wrong_label_is_found(enrolled_tree, mode, status, name):
+    with_selinux(enrolled_tree, mode, CONTEXT)
+    label(enrolled_tree, "twofactor_home_t")
+    assert doctor(enrolled_tree, "--strict")[0] == 0
+    label(enrolled_tree, "user_home_t", name)
+    check = only(doctor(enrolled_tree)[1], status)
     assert check["name"] == "selinux_label" and "user_home_t" in check["detail"]
     assert check["remedy"] == "restorecon -RF /home/alice/.twofactor"
 
 
-def test_files_without_a_label_are_found(tree_with_enrolment):
-    with_selinux(tree_with_enrolment, "enforcing", CONTEXT)
-    assert "has no label" in only(doctor(tree_with_enrolment)[1], "failed")["detail"]
+def test_files_without_a_label_are_found(enrolled_tree):
+    with_selinux(enrolled_tree, "enforcing", CONTEXT)
+    assert "has no label" in only(doctor(enrolled_tree)[1], "failed")["detail"]
 
 
-def test_labels_of_the_local_policy_are_accepted(tree_with_enrolment):
+def test_labels_of_the_local_policy_are_accepted(enrolled_tree):
     with_selinux(
-        tree_with_enrolment, "enforcing", local=r"/home/[^/]+/\.twofactor(/.*)? system_u:object_r:auth_home_t:s0" "\n"
+        enrolled_tree, "enforcing", local=r"/home/[^/]+/\.twofactor(/.*)? system_u:object_r:auth_home_t:s0" "\n"
     )
-    assert found(doctor(tree_with_enrolment)[1]) == set()
+    assert found(doctor(enrolled_tree)[1]) == set()
 
 
-def test_a_disabled_selinux_is_ignored(tree_with_enrolment):
-    with_selinux(tree_with_enrolment, "disabled")
-    assert found(doctor(tree_with_enrolment)[1]) == set()
+def test_a_disabled_selinux_is_ignored(enrolled_tree):
+    with_selinux(enrolled_tree, "disabled")
+    assert found(doctor(enrolled_tree)[1]) == set()

@@ -99,7 +99,7 @@ def test_the_homes_and_files_of_all_users_are_checked(host, new_user):
 def test_files_in_a_home_are_opened_with_the_rights_of_its_owner(host, user, tmp_path):
     # The owner could replace a file between check and open.
     user.enroll()
-    credential = user.home / ".twofactor/credential"
+    credential = user.directory / "credential"
     credential.write_bytes(credential.read_bytes().replace(b"\nend\n", b"\nfin\n"))
     trace = tmp_path / "trace"
     calls = "trace=openat,open,setfsuid,setresuid"

@@ -126,7 +126,7 @@ def test_enabling_killed_at_any_call_does_all_or_nothing(harness, user, service,
         if logins.is_enrolled():
             enabled += 1
             new = new_enrollment(killed.stdout)
-            assert new is not None, f"switched on before the key was told, killed at {call}"
+            assert new is not None, f"enabled before the key was printed, killed at {call}"
             code = new.authenticator.code_at(START)
             assert logins.results(code, code, new.backup_codes[0]) == [
                 Result.SUCCESS,
@@ -154,7 +154,7 @@ def test_importing_killed_at_any_call_does_all_or_nothing(harness, user, service
             results = logins.results(used, code, code, "12345678", "12345678")
             expected = [Result.AUTH_ERR, *[Result.SUCCESS, Result.AUTH_ERR] * 2]
             assert results == expected, f"{results} after {call}"
-        assert file.read_text() == text, f"the file is another after {call}"
+        assert file.read_text() == text, f"the file changed after {call}"
         assert_a_fresh_start_works(logins, user)
     assert enabled > 0
 
@@ -178,7 +178,7 @@ def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(harne
             replaced += 1
             assert results == [Result.AUTH_ERR] * 3, f"{results} after {call}"
             new = new_enrollment(killed.stdout)
-            assert new is not None, f"replaced before the key was told, killed at {call}"
+            assert new is not None, f"replaced before the key was printed, killed at {call}"
             code_of_new = new.authenticator.code_at(START, steps=2)
             assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
         assert_a_fresh_start_works(logins, user)
@@ -245,7 +245,7 @@ def test_adding_a_device_killed_at_any_call_does_all_or_nothing(harness, user, s
         if len(devices) > 1:
             added += 1
             new = new_enrollment(killed.stdout)
-            assert new is not None, f"added before the key was told, killed at {call}"
+            assert new is not None, f"added before the key was printed, killed at {call}"
             code_of_new = new.authenticator.code_at(START)
             assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
         # The first device, its used codes and the backup codes are unchanged.

@@ -162,6 +162,6 @@ def test_a_changed_bit_makes_no_used_code_valid(harness, endurance, user, servic
     for reply in used:
         assert user.log_in(name, reply, at=START).result == Result.AUTH_ERR
     fresh = user.log_in(name, code(START, steps=5), at=START).result
-    assert fresh == (Result.SUCCESS if expected == Result.AUTH_ERR else Result.AUTH_ERR), "it costs the window, no more"
+    assert fresh == (Result.SUCCESS if expected == Result.AUTH_ERR else Result.AUTH_ERR), "the damage costs more or less than a window"
     later = START + 11 * 30
     assert user.log_in(name, code(later), at=later).result == Result.SUCCESS

@@ -124,10 +124,10 @@ def test_a_login_with_a_failing_allocation_is_denied(attempts, scratch, tmp_path
     assert made >= 3
     for number in range(1, made + 1):
         attempts.fail(f"allocation {number}", starved(number))
-    assert attempts.refusals == made, "a login went on without memory"
+    assert attempts.refusals == made, "a login succeeded without memory"
     for number in range(1, made + 1):
         attempts.fail(f"allocation {number} and all behind it", starved(number, "STARVE_ON=1"))
-    assert attempts.refusals == 2 * made, "a login went on without memory"
+    assert attempts.refusals == 2 * made, "a login succeeded without memory"
 
 
 # Subcommands that print one sentence at the end, and how a trace shows it.
@@ -246,7 +246,7 @@ def test_a_subcommand_with_a_failing_system_call_does_all_or_nothing(changes, tm
         failed += 1
         if call.name not in IDENTITY | MEMORY:
             assert explains(ended), f"{ended.stderr} after {what}"
-            assert changes.is_unchanged(), f"the old enrolment is gone after {what}"
+            assert changes.is_unchanged(), f"the old enrollment is gone after {what}"
         else:
             # A terminated program may have finished its work.
             results = changes.results(*changes.replies)
@@ -367,7 +367,7 @@ def test_on_a_full_disk_a_code_is_accepted_once(harness, user, service):
         later = START + 60
         after = user.log_in(name, enrolled.authenticator.code_at(later), at=later)
     assert [login.result for login in logins] == [ACCEPTED, REFUSED] * 2
-    assert after.result == ACCEPTED, "a replacement that failed took the enrolment along"
+    assert after.result == ACCEPTED, "a failed replacement removed the enrollment"
 
 
 def test_on_a_read_only_disk_logins_are_denied_with_the_reason(user, service, log):

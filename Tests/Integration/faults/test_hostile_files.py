@@ -173,7 +173,7 @@ def test_a_hostile_file_is_denied(user, service, log, tmp_path, target, attack, 
     started = time.monotonic()
     code = enrolled.authenticator.code_at(START)
     login = user.log_in(name, code, at=START, timeout=20)
-    assert time.monotonic() - started < 5, "it waited"
+    assert time.monotonic() - started < 5, "the login waited"
     assert login.killed_by is None
     assert login.result == Result.AUTHINFO_UNAVAIL, (Result(login.result), log.lines())
     messages = log.of_module(1)
@@ -222,7 +222,7 @@ def test_a_home_owned_by_root_does_not_prove_that_the_user_is_not_enrolled(user,
 
 
 def test_an_empty_directory_does_not_prove_that_the_user_is_not_enrolled(user, service):
-    folder = user.home / ".twofactor"
+    folder = user.directory
     folder.mkdir(mode=0o700)
     os.chown(folder, user.uid, user.gid)
     login = user.log_in(service("nullok", then=PERMIT), "123456", at=START)

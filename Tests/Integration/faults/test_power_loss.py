@@ -83,11 +83,11 @@ def test_a_login_that_loses_power_accepts_no_code_twice(cuts, kind):
             continue
         assert results[3:] == [ACCEPTED, REFUSED], f"{results} {cut.what}"
         if cut.is_after_answer:
-            assert results[1] == REFUSED, f"a code that had let somebody in works again {cut.what}"
+            assert results[1] == REFUSED, f"an accepted code is accepted again {cut.what}"
         assert results[1] in (ACCEPTED, REFUSED), f"{results} {cut.what}"
         seen.add(results[1])
         assert {path.name for path in old.directory.iterdir()} == {"credential", "state"}
-    assert seen == {ACCEPTED, REFUSED}, "the moments do not lie on both sides of the update"
+    assert seen == {ACCEPTED, REFUSED}, "no power loss before the update, or none after it"
 
 
 ENABLE = ("enable", "--no-confirm", "--yes", "--backup-codes", "1", "--force")
@@ -126,10 +126,10 @@ def test_a_subcommand_that_loses_power_does_all_or_nothing(cuts, arguments):
         if results == before:
             assert cuts.results(following) == [ACCEPTED], cut.what
         elif new:
-            assert new.backup_codes[0] in kept.read_text(), f"switched on without the file that was asked for {cut.what}"
+            assert new.backup_codes[0] in kept.read_text(), f"enabled without the requested file {cut.what}"
             code_of_new = new.authenticator.code_at(START)
             assert cuts.results(code_of_new, code_of_new) == [ACCEPTED, REFUSED], cut.what
-    assert done == {True, False}, "the moments do not lie on both sides of the change"
+    assert done == {True, False}, "no power loss before the change, or none after it"
 
 
 def test_a_backup_codes_file_is_flushed_before_the_enrollment_is_enabled(user, tmp_path):

@@ -81,7 +81,7 @@ def built(sanitizer: str, name: str) -> Path:
     path = CHECKOUT / ".build" / sanitizer / "debug" / name
     assert path.exists(), "scripts/test builds it"
     if sanitizer == "address":
-        assert b"__ubsan_handle_pointer_overflow" in path.read_bytes(), "built without that for undefined behaviour"
+        assert b"__ubsan_handle_pointer_overflow" in path.read_bytes(), "built without the undefined-behavior sanitizer"
     return path
 
 

@@ -47,9 +47,9 @@ def with_module(root: Path, folder: str, name: str = "pam_unix.so") -> Path:
 
 
 @pytest.mark.parametrize("folder", ["usr/lib/x86_64-linux-gnu/security", "usr/lib64/security", "usr/lib/security"])
-@pytest.mark.parametrize("neighbour", ["pam_unix.so", "pam_permit.so"])
-def test_the_module_is_installed_beside_the_modules_of_the_tree(tmp_path, folder, neighbour):
-    root = with_module(tmp_path, folder, neighbour)
+@pytest.mark.parametrize("other", ["pam_unix.so", "pam_permit.so"])
+def test_the_module_is_installed_beside_the_modules_of_the_tree(tmp_path, folder, other):
+    root = with_module(tmp_path, folder, other)
     printed = quietly("install", "--destdir", root)
     module = root / folder / "pam_twofactor.so"
     assert printed == [f"installed: {module} {root}/usr/local/bin/twofactor; no login has changed yet"]
@@ -57,7 +57,7 @@ def test_the_module_is_installed_beside_the_modules_of_the_tree(tmp_path, folder
     assert module.stat().st_mode & 0o7777 == 0o644
     assert set(INSTALLED) <= files(root)
     quietly("uninstall", "--destdir", root)
-    assert files(root) == {f"{folder}/{neighbour}"}
+    assert files(root) == {f"{folder}/{other}"}
 
 
 def test_modules_of_another_processor_are_ignored(tmp_path):

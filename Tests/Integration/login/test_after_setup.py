@@ -68,7 +68,7 @@ def test_new_backup_codes_replace_the_old_ones(user, service):
     assert user.log_in(name, enrolled.backup_codes[0], at=START).result == Result.AUTH_ERR
     assert user.log_in(name, new[0], at=START).result == Result.SUCCESS
     login = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
-    assert login.result == Result.SUCCESS, "the device goes on working"
+    assert login.result == Result.SUCCESS, "the device still works"
 
 
 def test_new_backup_codes_make_no_used_code_valid(user, service):

@@ -185,19 +185,19 @@ def test_a_stopped_lock_holder_costs_ten_seconds_and_a_killed_one_nothing(harnes
 
 def test_a_stopped_lock_holder_does_not_block_reading_subcommands(user):
     user.enroll(backup_codes=1)
-    with holder_of_the_lock(user.home / ".twofactor" / "state") as holder:
+    with holder_of_the_lock(user.directory / "state") as holder:
         os.kill(holder.pid, signal.SIGSTOP)
         began = time.monotonic()
         for arguments in (("status",), ("device", "list"), ("users",)):
             answer = twofactor_json(*arguments, "--user", user.name)
             assert (answer["users"][0] if arguments == ("users",) else answer)["backup_codes_left"] == 1
         # An unreadable state blocks nothing either, and root leaves it unchanged.
-        (user.home / ".twofactor" / "state").write_bytes(b"")
+        (user.directory / "state").write_bytes(b"")
         (entry,) = twofactor_json("users", "--user", user.name)["users"]
         assert entry["enabled"] is None and "state" in entry["error"]
-        assert (user.home / ".twofactor" / "state").read_bytes() == b""
+        assert (user.directory / "state").read_bytes() == b""
         # Each wait would take ten seconds.
-        assert time.monotonic() - began < 9, "it waited"
+        assert time.monotonic() - began < 9, "a subcommand waited"
 
 
 def test_status_during_three_hundred_logins_is_correct(harness, user, service):
@@ -236,5 +236,5 @@ def test_a_login_stopped_in_its_update_blocks_others_until_it_is_killed(harness,
     taken = time.monotonic() - began
     killing.join()
     assert (stopped.wait(), stopped.stdout.read()) == (-signal.SIGKILL, b"")
-    assert login.result == Result.SUCCESS and taken > 0.5, "nobody held the lock"
+    assert login.result == Result.SUCCESS and taken > 0.5, "the stopped login did not hold the lock"
     assert user.log_in(name, following, at=START).result == Result.AUTH_ERR

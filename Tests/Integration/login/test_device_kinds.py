@@ -30,7 +30,7 @@ def test_codes_of_every_algorithm_length_and_period(user, service, algorithm, di
 def test_other_kinds_are_rejected(user, arguments):
     with pytest.raises(AssertionError, match="ended with 64"):
         user.enroll(*arguments)
-    assert not (user.home / ".twofactor").exists()
+    assert not user.directory.exists()
 
 
 def test_a_counter_code_is_accepted_once_and_in_order(user, service, log):
@@ -38,7 +38,7 @@ def test_a_counter_code_is_accepted_once_and_in_order(user, service, log):
     code = enrolled.authenticator.code_for_counter
     name = service()
     first = 0 if user.log_in(name, code(0), at=START).result == Result.SUCCESS else 1
-    assert first == 0, "the first counter of a new device is 0"
+    assert first == 0, "a new device does not begin with counter 0"
     steps = [(0, False), (1, True), (1, False), (4, True), (3, False), (2, False), (4, False), (5, True)]
     for counter, accepted in steps:
         login = user.log_in(name, code(counter), at=START)

@@ -179,11 +179,11 @@ def test_scratch_codes_allow_a_hundred_guesses(harness, imported, log):
     imported.fail(5)
     guesses = [(imported.enrolled.user, [f"{number:08}"]) for number in range(101)]
     assert {login.result for login in harness.run(imported.service, guesses, at=START)} == {Result.MAXTRIES}
-    assert imported.answer(SCRATCH).result == Result.MAXTRIES, "guesses at an imported code have no end"
-    assert log.of_module(107)[-1].text.endswith(" reason=throttled retry_after=30"), "a guess made the owner wait"
+    assert imported.answer(SCRATCH).result == Result.MAXTRIES, "guesses of a scratch code are not limited"
+    assert log.of_module(107)[-1].text.endswith(" reason=throttled retry_after=30"), "a guess of a scratch code extended the delay"
     assert imported.answer(imported.enrolled.backup_codes[1]).result == Result.SUCCESS
     imported.fail(5)
     harness.run(imported.service, guesses, at=START)
     twofactor_json("unlock", "--user", imported.enrolled.user)
     imported.fail(5)
-    assert imported.answer(SCRATCH).result == Result.SUCCESS, "unlock does not forget the guesses"
+    assert imported.answer(SCRATCH).result == Result.SUCCESS, "unlock does not reset the guesses"

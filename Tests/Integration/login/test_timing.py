@@ -58,6 +58,6 @@ def test_the_time_of_an_answer_does_not_reveal_who_is_enrolled(harness, new_user
             f"enrolled against {who}: Mann-Whitney z = {z:.1f} for the time of the answer,"
             f" {z_of_mann_and_whitney(work[own], work[other]):.1f} for the work without the delay"
         )
-        assert abs(z) < 4, "by chance this happens once in 15,000 runs"
+        assert abs(z) < 4, "chance exceeds this once in 15,000 runs"
     # libpam itself makes the delay random.
     assert len(set(answers[own])) > ATTEMPTS // 2 and min(answers[own]) > 900_000

@@ -104,8 +104,8 @@ CASES = {
         SUCCESS, "method=exempt", INFO, arguments=("trusted_networks=192.0.2.0/24",), is_asked=False
     ),
     "an exempt group": Case(SUCCESS, "method=exempt", INFO, arguments=("only_groups=root",), is_asked=False),
-    "nobody enrolled": Case(SUCCESS, "method=exempt", INFO, arguments=("nullok",), is_enrolled=False, is_asked=False),
-    "nobody enrolled yet": Case(
+    "nullok": Case(SUCCESS, "method=exempt", INFO, arguments=("nullok",), is_enrolled=False, is_asked=False),
+    "required_from": Case(
         SUCCESS,
         "method=exempt",
         INFO,

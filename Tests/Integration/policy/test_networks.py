@@ -104,7 +104,7 @@ def test_after_a_code_the_address_is_not_prompted_for_the_period(visitor, log):
     assert not visitor.passes(START)
     visitor.log_in(START)
     assert visitor.passes(START) and visitor.passes(START + PERIOD - 1)
-    assert not visitor.passes(START + PERIOD), "using it lengthened it"
+    assert not visitor.passes(START + PERIOD), "a use extended the grace period"
     assert log.of_module(4)[2].text.endswith(f" accepted user={visitor.enrolled.user} rhost={HERE} method=grace")
 
 
@@ -112,7 +112,7 @@ def test_another_address_is_prompted(visitor):
     visitor.log_in(START)
     for other in ("192.0.2.8", "2001:db8::1", None, "localhost", f"{HERE}.example.com", f"{HERE}%eth0"):
         assert not visitor.passes(START + 1, other), other
-    assert visitor.passes(START + 1, f"::ffff:{HERE}"), "the same address, spelt otherwise"
+    assert visitor.passes(START + 1, f"::ffff:{HERE}"), "the same address in another form"
 
 
 @pytest.mark.parametrize("rhost", [None, "localhost", "host.example.com", "fe80::1%eth0"])
@@ -174,7 +174,7 @@ def test_a_lockout_suspends_the_grace_period(visitor, harness, service):
 def test_a_clock_set_back_ends_the_grace_period(visitor):
     visitor.log_in(START)
     assert not visitor.passes(START - 1)
-    assert not visitor.passes(START), "the clock came back, and so did the grace"
+    assert not visitor.passes(START), "the grace period came back with the clock"
 
 
 def test_a_clock_set_forward_ends_the_grace_period(visitor):

@@ -176,7 +176,7 @@ def test_polkits_helper_asks_for_password_and_code(system_service, user, log):
     helper = next(path for path in map(Path, HELPERS) if path.exists())
     system_service("polkit-1", *STACK)
     enrolled = user.enroll()
-    lines = ["a cookie of nobody", user.password, enrolled.authenticator.code_at(time_to_type())]
+    lines = ["an unknown cookie", user.password, enrolled.authenticator.code_at(time_to_type())]
     done = run(
         "setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--init-groups", helper, user.name,
         input="".join(line + "\n" for line in lines), status=None,

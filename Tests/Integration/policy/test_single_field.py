@@ -57,7 +57,7 @@ def test_try_first_pass_prompts_without_a_correct_code(user, stack, log):
     wrong = enrolled.authenticator.wrong_code(START)
     login = user.log_in(name, user.password + wrong, code(START + 120), at=START + 120)
     assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: ", CODE])
-    assert len(log.of_module(3)) == 3, "one line for each attempt"
+    assert len(log.of_module(3)) == 3, "one log line for each reply"
 
 
 def test_try_first_pass_does_not_prompt_if_files_are_untrusted(user, stack, log):
@@ -100,7 +100,7 @@ def test_an_earlier_password_is_split_and_forwarded(user, stack, argument):
 def test_a_configured_prompt_replaces_the_prompt_for_both(user, stack):
     user.enroll()
     login = user.log_in(stack("forward-prompt", "forward_pass", "[prompt=All: ]", "echo_code"), "", at=START)
-    assert (login.prompts, login.shown_prompts) == (["All: "], 0), "a password is never shown"
+    assert (login.prompts, login.shown_prompts) == (["All: "], 0), "a password is never echoed"
 
 
 def test_eight_digits_are_tried_for_a_device_with_eight(user, stack):

@@ -109,7 +109,7 @@ def test_the_code_and_then_a_key(server, user, scratch):
         assert client.is_let_in() == let_in
     client = running.connect(user)
     client.answer(Client.CODE, enrolled.authenticator.code_at(time_to_type(), steps=1))
-    assert not client.is_let_in(), "a code alone is half of it"
+    assert not client.is_let_in(), "a code alone is not enough"
 
 
 @pytest.mark.parametrize("methods", ["publickey keyboard-interactive:pam", "any"])
@@ -130,7 +130,7 @@ def test_a_wrong_requisite_password_prompts_for_no_code(server, user, log):
     client = running.connect(user)
     client.answer(Client.PASSWORD, "wrong")
     assert not client.is_let_in()
-    assert not log.of_module(), "a stranger used up a try of the user"
+    assert not log.of_module(), "a wrong password counted as a failure"
 
 
 def test_skip_after_exempts_a_login_with_a_key(server, user, scratch, log):

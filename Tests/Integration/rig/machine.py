@@ -29,7 +29,7 @@ def modules_directory() -> Path:
 
 def install() -> None:
     """Installs the module, the setup command and its PAM service."""
-    assert is_sandbox(), "only ever inside scripts/sandbox"
+    assert is_sandbox(), "run this inside scripts/sandbox"
     shutil.copy(PRODUCT / "pam_twofactor.so", modules_directory() / "pam_twofactor.so")
     shutil.copy(PRODUCT / "twofactor", COMMAND)
     COMMAND.chmod(0o755)

@@ -114,7 +114,7 @@ class RecordedDisk:
         try:
             deadline = time.monotonic() + 20
             while export.stat().st_size != SIZE:
-                assert daemon.poll() is None and time.monotonic() < deadline, "qemu-storage-daemon offers no disk"
+                assert daemon.poll() is None and time.monotonic() < deadline, "qemu-storage-daemon exports no disk"
                 time.sleep(0.02)
             with mounted(export, self.where):
                 first = len(self._read(log))

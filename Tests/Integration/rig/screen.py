@@ -16,7 +16,7 @@ DARK = ((229, 229, 229), (0, 0, 0))
 LIGHT = ((0, 0, 0), (255, 255, 255))
 SOLARIZED = ((131, 148, 150), (0, 43, 54))
 
-COLOURS = {"black": (0, 0, 0), "white": (229, 229, 229)}
+COLORS = {"black": (0, 0, 0), "white": (229, 229, 229)}
 CELL = (8, 16)
 
 
@@ -112,7 +112,7 @@ class Emulation:
         for y in range(self.rows):
             for x in range(self.columns):
                 cell = self._screen.buffer[y][x]
-                ink, paper = _colour(cell.fg, text), _colour(cell.bg, ground)
+                ink, paper = _color(cell.fg, text), _color(cell.bg, ground)
                 if cell.reverse:
                     ink, paper = paper, ink
                 for row in range(height):
@@ -203,10 +203,10 @@ def read_picture(path: Path) -> str | None:
     return read.stdout.strip() or None
 
 
-def _colour(name: str, default):
+def _color(name: str, default):
     if name == "default":
         return default
-    return COLOURS.get(name) or tuple(int(name[index : index + 2], 16) for index in (0, 2, 4))
+    return COLORS.get(name) or tuple(int(name[index : index + 2], 16) for index in (0, 2, 4))
 
 
 def _is_ink(character: str, column: int, row: int) -> bool:

@@ -72,5 +72,5 @@ class SystemLog:
             for message in self.messages():
                 if text in message.text:
                     return message.text
-            assert time.monotonic() < deadline, f"nobody logged {text!r}"
+            assert time.monotonic() < deadline, f"no log line has {text!r}"
             time.sleep(0.01)

@@ -118,5 +118,5 @@ def errors(call: Call) -> tuple[str, ...]:
 def faults(found: list[Call]) -> list[tuple[Call, str]]:
     """Each call with each of its errors."""
     unknown = {call.name for call in found} - ERRORS.keys() - HARMLESS
-    assert not unknown, f"say in rig/tracing.py what these may fail with: {unknown}"
+    assert not unknown, f"add the errors of these calls to rig/tracing.py: {unknown}"
     return [(call, error) for call in found for error in errors(call)]

@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from .enrollment import Enrollment, enroll, twofactor, twofactor_json
 from .harness import Harness, Login
@@ -13,7 +14,7 @@ class User(Account):
     harness: Harness
 
     @property
-    def directory(self):
+    def directory(self) -> Path:
         """The directory of the enrollment, unless the policy names another one."""
         return self.home / ".twofactor"
 
@@ -30,6 +31,11 @@ class User(Account):
 
     def status(self) -> dict:
         return twofactor_json("status", user=self)
+
+    def files(self) -> dict[str, bytes]:
+        """Every file in the home, except those of /etc/skel: contents by path."""
+        names = {str(path.relative_to(self.home)): path for path in self.home.rglob("*") if path.is_file()}
+        return {name: path.read_bytes() for name, path in names.items() if not Path("/etc/skel", name).exists()}
 
     def devices(self) -> list[str]:
         """The names of the enrolled devices."""

@@ -7,11 +7,11 @@ import time
 
 import pytest
 from rig.enrollment import twofactor
+from rig.exit_status import DONE, NOT_PERMITTED, REFUSED, USAGE
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
 
-DONE, REFUSED, USAGE, NOT_PERMITTED = 0, 1, 64, 77
 
 
 def answer(done) -> dict:
@@ -208,7 +208,7 @@ def test_users_lists_all_accounts_that_can_log_in(user, new_user):
     damaged = new_user()
     made = user.enroll(backup_codes=3)
     damaged.enroll()
-    (damaged.home / ".twofactor/credential").write_text("garbage")
+    (damaged.directory / "credential").write_text("garbage")
     users = {entry["user"]: entry for entry in answer(twofactor("users", "--json"))["users"]}
     assert users[user.name] == user.status() and users["root"]["enabled"] is False
     assert other.name not in users and "daemon" not in users

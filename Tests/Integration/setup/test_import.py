@@ -9,12 +9,12 @@ import pyotp
 import pytest
 from rig.clock import START
 from rig.enrollment import twofactor
+from rig.exit_status import NOT_PERMITTED, REFUSED
 from rig.harness import Result
 from rig.imports import APP, BASE32, KEY, app_of, bring_in, google, google_file
 from rig.one_time_password import Authenticator
 from rig.process import run
 
-DONE, REFUSED, NOT_PERMITTED = 0, 1, 77
 ACCEPTED, DENIED = Result.SUCCESS, Result.AUTH_ERR
 
 
@@ -195,7 +195,7 @@ def test_a_complete_users_file_is_imported_with_a_report(new_user, theirs, servi
     assert "already" in lines[enrolled.name] and "no such account" in lines["no-such-user"]
     assert KEY.hex() not in done.stdout and BASE32 not in done.stdout
     for user in (good, two):
-        for file in (user.home / ".twofactor").iterdir():
+        for file in user.directory.iterdir():
             assert (file.stat().st_uid, file.stat().st_mode) == (user.uid, 0o100600)
     assert [device["name"] for device in two.status()["devices"]] == ["phone", "phone 2"]
     assert not seven.status()["enabled"] and not secret.status()["enabled"]

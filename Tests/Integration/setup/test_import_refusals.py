@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from rig.enrollment import twofactor
+from rig.exit_status import DONE, IO_ERROR, NOT_PERMITTED, NO_ACCOUNT, NO_FILE, REFUSED, UNUSABLE, USAGE
 from rig.harness import Result
 from rig.imports import APP, BASE32, KEY, bring_in, google_file
 from rig.machine import COMMAND
 from rig.process import run
 from rig.screen import Screen
 
-DONE, REFUSED, USAGE, UNUSABLE, NO_FILE, NO_ACCOUNT, IO_ERROR, NOT_PERMITTED = 0, 1, 64, 65, 66, 67, 74, 77
 ACCEPTED = Result.SUCCESS
 
 
@@ -23,7 +23,7 @@ ACCEPTED = Result.SUCCESS
         ("", (), UNUSABLE, "neither a google-authenticator file nor"),
         (f"{BASE32}\n", ("--from", "google-authenticator"), UNUSABLE, "neither TOTP_AUTH nor HOTP_COUNTER"),
         (f'{BASE32}\n" TOTP_AUTH\nx\n', (), UNUSABLE, "line 3: "),
-        (f"HOTP/T30 somebody - {KEY.hex()}\n", (), UNUSABLE, "no token of "),
+        (f"HOTP/T30 another-user - {KEY.hex()}\n", (), UNUSABLE, "no token of "),
         ("otpauth://totp/x?secret=1\n", (), UNUSABLE, "line 1: the key is not Base32"),
         ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "exports of several accounts"),
         (f"otpauth://totp/x?secret={BASE32}\n" * 2, (), UNUSABLE, "the same key"),
@@ -40,7 +40,7 @@ def test_an_unusable_text_changes_nothing(user, text, options, ended, words):
     assert words in done.stderr, done.stderr
     asked = twofactor("import", "--user", user.name, "--json", *options, answers=text, status=ended)
     assert set(json.loads(asked.stderr)) == {"error", "hint"} and asked.stdout == ""
-    assert BASE32 not in done.stderr and not (user.home / ".twofactor").exists()
+    assert BASE32 not in done.stderr and not user.directory.exists()
 
 
 def test_missing_and_unreadable_files_are_rejected(user, new_user):
@@ -60,7 +60,7 @@ def test_root_opens_files_that_a_user_may_have_chosen_as_the_user(user, new_user
     link.symlink_to(path)
     for name in (link, path):
         twofactor("import", "--user", user.name, str(name), status=NOT_PERMITTED)
-        assert not (user.home / ".twofactor").exists()
+        assert not user.directory.exists()
     link.unlink()
     # A symlink to a file of root, and a file of root in a directory of the user.
     mine = users_file(f"HOTP {user.name} - {KEY.hex()}")
@@ -101,7 +101,7 @@ def test_one_of_two_imports_at_once_succeeds(user):
     both = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, umask=0) for _ in range(2)]
     assert sorted(command.wait(30) for command in both) == [DONE, REFUSED]
     assert user.status()["backup_codes_left"] == 8
-    assert (user.home / ".twofactor/credential").stat().st_mode == 0o100600
+    assert (user.directory / "credential").stat().st_mode == 0o100600
 
 
 def test_a_pipe_of_a_user_does_not_block_root(user):
@@ -141,7 +141,7 @@ def test_canceling_changes_nothing(user, key, ended):
         screen.expect(questions[asked][0])
         screen.terminal.send(key)
         assert screen.ends() == ended
-        assert not (user.home / ".twofactor").exists() and not (user.home / "kept").exists()
+        assert not user.directory.exists() and not (user.home / "kept").exists()
 
 
 def test_an_import_outside_the_homes_still_reads_files_as_their_owners(

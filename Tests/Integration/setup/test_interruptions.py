@@ -172,7 +172,7 @@ def test_a_closed_terminal_changes_nothing(user, question):
     screen.hang_up()
     deadline = time.monotonic() + 10
     while is_running(process):
-        assert time.monotonic() < deadline, "it goes on without a terminal"
+        assert time.monotonic() < deadline, "the command runs without a terminal"
         time.sleep(0.02)
     sitting.nothing_happened()
 
@@ -255,5 +255,5 @@ def test_ctrl_c_typed_ahead_leaves_all_or_nothing(user):
     screen = sitting.sit_down()
     screen.terminal.send("y\r\x03")
     screen.expect("status ").expect("the end")
-    made = (user.home / ".twofactor/credential").exists()
+    made = (user.directory / "credential").exists()
     assert ("Two-factor is on." in screen.text) == made == (user.home / "codes").exists()

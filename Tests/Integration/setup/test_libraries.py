@@ -29,7 +29,7 @@ def enable(user):
 
 
 def is_enrolled(user) -> bool:
-    return (user.home / ".twofactor").exists()
+    return user.directory.exists()
 
 
 def test_without_libqrencode_the_key_is_printed(user, enable):

@@ -138,7 +138,7 @@ def test_a_folder_that_a_group_of_the_user_can_write_is_accepted(user, outside):
 def test_a_file_that_cannot_be_created_stops_the_command(user, path, status):
     done = twofactor(*PROVISION, "--user", user.name, "--backup-codes-file", path, status=status)
     assert list(json.loads(done.stderr)) == ["error", "hint"]
-    assert not (user.home / ".twofactor").exists()
+    assert not user.directory.exists()
 
 
 def test_a_read_only_home_is_an_io_error(user):
@@ -162,7 +162,7 @@ def test_a_full_disk_leaves_no_partial_file_or_enrollment(user):
                 filler.write(bytes(4096))
         done = twofactor(*PROVISION, "--user", user.name, "--backup-codes-file", str(small / "codes"), status=IO_ERROR)
         assert "no space left" in json.loads(done.stderr)["error"]
-        assert os.listdir(small) == ["filler"] and not (user.home / ".twofactor").exists()
+        assert os.listdir(small) == ["filler"] and not user.directory.exists()
     finally:
         run("umount", small)
 
@@ -207,7 +207,7 @@ def test_root_by_sudo_and_su_acts_for_root_and_says_so(user, through):
         run(COMMAND, "disable", "--user", "root", status=None)
         Path("/etc/sudoers.d/enabling").unlink()
         run("usermod", "-p", "*", "root")
-    assert not enrolled.exists() and not (user.home / ".twofactor").exists()
+    assert not enrolled.exists() and not user.directory.exists()
 
 
 def test_su_to_another_account_acts_for_that_account(user, new_user):
@@ -222,10 +222,10 @@ def test_an_enrollment_is_stored_in_the_home_of_the_account(user, new_user, home
     other = new_user()
     environment = {} if home is None else {"HOME": str(other.home) if home == "other" else home}
     done = twofactor(*PROVISION, "--user", user.name, environment=environment)
-    assert (user.home / ".twofactor/credential").exists()
+    assert (user.directory / "credential").exists()
     done = user.twofactor("status", "--json", environment=environment)
     assert json.loads(done.stdout)["enabled"]
-    assert not (other.home / ".twofactor").exists() and not Path("/root/.twofactor").exists()
+    assert not other.directory.exists() and not Path("/root/.twofactor").exists()
 
 
 UNUSUAL = ["dotted.name", "with-dash", "machine$", "zoë", "user@example.org", "domain\\user"]

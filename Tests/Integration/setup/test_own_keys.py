@@ -6,11 +6,11 @@ import time
 import pytest
 from rig.clock import START
 from rig.enrollment import twofactor
+from rig.exit_status import DONE, REFUSED, UNUSABLE, USAGE
 from rig.harness import Result
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
 
-DONE, REFUSED, USAGE, UNUSABLE = 0, 1, 64, 65
 KEY = b"12345678901234567890"
 BASE32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 TOKEN = Authenticator(KEY)
@@ -89,7 +89,7 @@ def test_codes_of_another_key_change_nothing(user):
     answers = "\n".join([user.password, BASE32, *["755224", "287082", "359152"]]) + "\n"
     done = user.twofactor("enable", "--ask-key", "--type", "hotp", "--counter", "5000", answers=answers, status=REFUSED)
     assert "look at the key" in done.stderr
-    assert not (user.home / ".twofactor").exists()
+    assert not user.directory.exists()
     # The input ends at the question for the key.
     user.twofactor("enable", "--ask-key", answers=f"{user.password}\n", status=REFUSED)
     user.twofactor("enable", "--counter", "1", status=USAGE)

@@ -142,7 +142,7 @@ def test_the_table_of_accounts_fits_the_terminal(new_user):
     run("useradd", "--create-home", "--shell", "/bin/sh", "--user-group", long.name)
     damaged = new_user()
     damaged.enroll()
-    (damaged.home / ".twofactor/credential").write_text("garbage")
+    (damaged.directory / "credential").write_text("garbage")
     made = long.enroll(backup_codes=3)
     try:
         for columns in (80, 60, 30):

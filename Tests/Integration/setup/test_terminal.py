@@ -37,7 +37,7 @@ def transcript_of_key(user, heading: str) -> tuple[str, ...]:
     )
 
 
-def enrol(user, *arguments: str, **options) -> tuple[Screen, str]:
+def enroll_at_terminal(user, *arguments: str, **options) -> tuple[Screen, str]:
     """A complete enrollment, and its key."""
     screen = at_code(Screen(user, "enable", *arguments, **options), user)
     key = secret(screen)
@@ -131,7 +131,7 @@ def test_the_screens_of_an_enrollment_in_a_large_window(user):
 
 
 def test_without_cursor_control_the_output_is_a_transcript(user):
-    screen, key = enrol(user, "--issuer", "Example", "--qr", "none", environment=DUMB, rows=40, columns=100)
+    screen, key = enroll_at_terminal(user, "--issuer", "Example", "--qr", "none", environment=DUMB, rows=40, columns=100)
     code = re.search(r"Code from the app: (\d{6})", screen.text)[1]
     assert "\x1b" not in screen.received
     assert masked(screen.text.replace(code, "DIGITS"), key) == lines(
@@ -145,7 +145,7 @@ def test_without_cursor_control_the_output_is_a_transcript(user):
 
 @pytest.mark.parametrize("terminal", ["", "dumb", "emacs", "unknown", "vt52"])
 def test_a_terminal_without_control_sequences_gets_none(user, terminal):
-    screen, _ = enrol(user, environment=f"TERM={terminal} LC_ALL=C.UTF-8", rows=70, columns=100)
+    screen, _ = enroll_at_terminal(user, environment=f"TERM={terminal} LC_ALL=C.UTF-8", rows=70, columns=100)
     assert "\x1b" not in screen.received
 
 
@@ -227,7 +227,7 @@ def test_a_requested_key_stays_on_the_screen(user):
 
 
 def test_nothing_secret_stays_on_the_screen_if_the_backup_codes_are_in_a_file(user):
-    screen, key = enrol(user, "--backup-codes-file", "codes")
+    screen, key = enroll_at_terminal(user, "--backup-codes-file", "codes")
     codes = re.findall(BACKUP_CODE, (user.home / "codes").read_text())
     assert len(codes) == 10
     assert screen.scrollback.strip() == lines(
@@ -270,7 +270,7 @@ def test_a_code_can_be_tried_three_times(user, rows):
         "hint: delete the new entry in the app before you start again; this host's clock",
         "says HH:MM:SS UTC; the phone's clock must agree",
     )
-    assert not (user.home / ".twofactor").exists()
+    assert not user.directory.exists()
 
 
 def test_a_late_code_is_reported_with_advice_about_the_clock(user):
@@ -305,7 +305,7 @@ def test_backup_codes_that_are_not_stored_enable_nothing(user):
         "twofactor: the backup codes are not stored, so two-factor was not enabled\n"
         "hint: start again with: twofactor enable"
     )
-    assert not (user.home / ".twofactor").exists()
+    assert not user.directory.exists()
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(17, 80), (24, 36), (12, 80)])
@@ -362,12 +362,12 @@ def in_a_shell(user, line: str) -> Screen:
 
 
 def test_the_password_is_never_on_the_screen(user):
-    screen, _ = enrol(user)
+    screen, _ = enroll_at_terminal(user)
     assert user.password not in screen.received
 
 
 def test_disabling_asks_for_password_and_code(user):
-    screen, _ = enrol(user)
+    screen, _ = enroll_at_terminal(user)
     codes = re.findall(BACKUP_CODE, screen.text)
     screen = Screen(user, "disable")
     typed = codes[0].lower().replace("-", " ")
@@ -380,7 +380,7 @@ def test_disabling_asks_for_password_and_code(user):
         "Two-factor is off. From now on the password alone is enough.",
         "To undo it: twofactor enable",
     )
-    assert not (user.home / ".twofactor").exists()
+    assert not user.directory.exists()
 
 
 def test_echo_is_restored_if_the_question_cannot_be_written(user):
