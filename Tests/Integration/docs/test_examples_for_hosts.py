@@ -116,7 +116,8 @@ def test_doctor_accepts_every_snippet_for_other_hosts(tmp_path):
         base = host_trees.ARCH if "include      " in stack else host_trees.DEBIAN_12
         files = {**base, **host_trees.SSHD_SETTINGS, "etc/pam.d/sshd": stack}
         if "pam_unix" not in stack and "include" not in stack:
-            files["etc/ssh/sshd_config.d/10-twofactor.conf"] += "AuthenticationMethods publickey,keyboard-interactive:pam\n"
+            methods = "AuthenticationMethods publickey,keyboard-interactive:pam\n"
+            files["etc/ssh/sshd_config.d/10-twofactor.conf"] += methods
         root = host_trees.build(tmp_path / f"host{number}", files)
         assert_accepted(root)
 
@@ -144,3 +145,13 @@ def test_the_stack_for_a_single_password_field_works_for_all_users(harness, new_
     assert enrolled.log_in(name, enrolled.password, at=START).result == Result.AUTH_ERR
     login = other.log_in(name, other.password, at=START)
     assert (login.result, len(login.prompts)) == (Result.SUCCESS, 1)
+
+
+def test_doctor_reports_the_stack_for_a_single_password_field_as_the_page_says(tmp_path):
+    section = (CHECKOUT / "pam/hosts.md").read_text().partition("## Programs with a single password field\n")[2]
+    stack = "\n".join(re.findall(r"(?m)^    (auth .*)$", section.partition("\n## ")[0]))
+    root = host_trees.build(tmp_path / "host", {**host_trees.good(), "etc/pam.d/dovecot": stack + "\n"})
+    shown = run(PRODUCT / "twofactor", "doctor", "--root", root, status=78).stdout
+    assert "`pam_order`" in section and re.findall(r"(?m)^failed +(\w+): (\S+), ", shown) == [
+        ("pam_order", "/etc/pam.d/dovecot")
+    ]
