@@ -1,14 +1,11 @@
 import CSetup
-import Enrollment
 import Glibc
 import HostAccess
 import SystemFiles
 
 /// Work in a child process, which may drop its privileges for good.
 enum ChildProcess {
-  /// Runs `body` in a child and waits for it. The child shares the standard descriptors.
-  ///
-  /// - Returns: The error that `body` threw, or an error of its own; nil for success.
+  /// Runs `body` in a child and waits for it. Returns its error, or nil.
   static func failure(of body: () throws -> Void) -> SetupError? {
     let incomplete = SetupError(.inputOutput, "worker process failed")
     var ends: [Int32] = [-1, -1]
@@ -56,12 +53,8 @@ enum ChildProcess {
   }
 }
 
-/// The identity of the process.
 enum Identity {
-  /// Drops root's privileges for good and takes the identity of an account, with its groups: root never acts in a home
-  /// directory.
-  ///
-  /// - Throws: ``SetupError`` if the system refuses, or root's privileges could be regained.
+  /// Drops root's privileges for good and takes the identity of an account, with its groups.
   static func become(_ account: UserAccount) throws {
     if geteuid() == account.userID { return }
     // SAFETY: the name is a C string for the time of the call.

@@ -1,5 +1,3 @@
-import Enrollment
-import Glibc
 import HostAccess
 import SystemFiles
 
@@ -16,7 +14,6 @@ struct Notification {
   let event: Event
   let user: String
   let host: String
-  /// Whether root made the change.
   let isByRoot: Bool
   let moment: Timestamp
 
@@ -78,9 +75,6 @@ struct Mailer {
   /// In seconds.
   private static let timeout = 10
 
-  /// Sends a mail.
-  ///
-  /// - Throws: ``SetupError`` if the program cannot be started, fails or times out.
   func send(_ message: String, to recipient: String) throws {
     let problem: String
     do throws(Errno) {

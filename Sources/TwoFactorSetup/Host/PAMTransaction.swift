@@ -5,19 +5,16 @@ import HostAccess
 
 /// A PAM transaction in which the command is the application: authentication, then the account check, no session.
 final class PAMTransaction {
-  /// The prompts of the modules that the conversation answers.
   enum Prompts {
-    /// One prompt without echo, which asks for the password; every other prompt ends the conversation.
+    /// Answers one prompt without echo; another prompt ends the conversation.
     case password
-    /// All of them.
     case all
   }
 
-  /// The end of a transaction.
   struct Result {
     /// Whether pam_authenticate(3) succeeded.
     let isAuthenticated: Bool
-    /// What pam_start(3), pam_authenticate(3) or pam_acct_mgmt(3) returned, the last of them that was called.
+    /// The return value of the last call.
     let status: Int32
   }
 
@@ -35,8 +32,6 @@ final class PAMTransaction {
   }
 
   /// Runs the stack of a service. Check first that the service has a file: libpam falls back to `other`.
-  ///
-  /// - Throws: ``SetupError`` if libpam cannot be used or the terminal cannot be read, ``Interruption``.
   static func run(
     service: String, for account: UserAccount, at terminal: Terminal, answering prompts: Prompts
   ) throws -> Result {

@@ -7,20 +7,17 @@ import SystemFiles
 ///
 /// It needs no privileges: pam_unix runs unix_chkpwd(8), which checks the password of the calling user.
 enum PasswordCheck {
-  /// The name of the PAM service.
   static let service = HostSettings.passwordService
 
-  /// Returns if the password is right.
-  ///
   /// - Throws: ``SetupError``: ``ExitStatus/refused`` for a wrong password, ``ExitStatus/configuration`` if the
-  ///   service is not installed; ``Interruption``.
+  ///   service is not installed.
   static func run(for account: UserAccount, at terminal: Terminal) throws {
     try requireService()
     let result = try PAMTransaction.run(service: service, for: account, at: terminal, answering: .password)
     guard result.status == PAM_SUCCESS else { throw error(result.status, account: account) }
   }
 
-  /// libpam would fall back to the service `other`, which denies everyone or authenticates everyone.
+  /// libpam would fall back to the service `other`.
   private static func requireService() throws {
     let files = PAMTransaction.folders.map { "\($0)/\(service)" }
     if files.contains(where: { $0.isAccessible(R_OK) }) { return }

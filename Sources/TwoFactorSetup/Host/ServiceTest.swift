@@ -1,6 +1,5 @@
 import CPAM
 import CSetup
-import Enrollment
 import Glibc
 import HostAccess
 
@@ -11,12 +10,9 @@ struct ServiceTest {
     let isAuthenticated: Bool
     /// Whether pam_acct_mgmt(3) succeeded too.
     let isPermitted: Bool
-    /// The text of libpam for the final status.
     let words: String
-    /// The return value of each module, in the order of the calls.
     let answers: [ModuleAnswer]
 
-    /// The lines for people.
     var text: String {
       guard !answers.isEmpty else { return outcome }
       var table = TextTable(["MODULE", "FOR", "ANSWER"])
@@ -63,12 +59,9 @@ struct ServiceTest {
 struct ModuleAnswer {
   /// The file name, such as `pam_unix.so`.
   let module: String
-  /// `auth` or `account`.
   let facility: String
-  /// The text of libpam for the return value.
   let words: String
 
-  /// The return values since csetup_record_modules().
   fileprivate static func recorded() -> [ModuleAnswer] {
     var answers: [ModuleAnswer] = []
     var name: UnsafePointer<CChar>?
@@ -85,7 +78,6 @@ struct ModuleAnswer {
     return answers
   }
 
-  /// The object of `--json`.
   var json: JSONValue {
     .object([("module", .string(module)), ("facility", .string(facility)), ("answer", .string(words))])
   }

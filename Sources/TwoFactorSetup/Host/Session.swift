@@ -1,5 +1,3 @@
-import Enrollment
-import FixedMemory
 import Glibc
 import HostAccess
 
@@ -16,7 +14,6 @@ struct Session {
   /// The option `--user` for hints; empty unless root gave it.
   var userOption: String { subject.isManagedByRoot ? " --user \(accountName)" : "" }
 
-  /// The login name, printable.
   var accountName: String { account.nameText.printable }
 
   /// Finds the account. If root gave `--user`, takes the identity of that account.
@@ -24,7 +21,6 @@ struct Session {
     try self.init(user: options.user, json: options.json, subcommand: subcommand)
   }
 
-  /// Likewise, for an account that a file names.
   init(user: String?, json: Bool, subcommand: String) throws {
     wantsJSON = json
     terminal = Terminal(json: json)
@@ -43,7 +39,7 @@ struct Session {
     try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
   }
 
-  /// Asks for the password of the account if the host requires it. Root with `--user` is not asked.
+  /// Asks for the password if the host requires it, but not root with `--user`.
   func checkPassword() throws {
     guard settings.requiresPassword, !subject.isManagedByRoot else { return }
     try PasswordCheck.run(for: account, at: terminal)
@@ -56,7 +52,6 @@ struct Session {
     if let left = try store.useUp(reply) { try show("\(left) backup codes left.\n") }
   }
 
-  /// Throws if the account is not enrolled.
   func requireEnrollment() throws {
     if case .absent = try store.standing() {
       throw SetupError(
@@ -64,7 +59,6 @@ struct Session {
     }
   }
 
-  /// Writes text for the user.
   func show(_ text: String) throws { try terminal.page.write(text) }
 
   /// Writes the object of `--json` to standard output, and flushes it.
@@ -74,16 +68,13 @@ struct Session {
   }
 }
 
-/// The account that a subcommand acts for.
 struct Subject {
   let account: UserAccount
 
   /// Whether root gave `--user`: then the command asks for nothing that only that user knows.
   let isManagedByRoot: Bool
 
-  /// - Parameter name: The argument of `--user`, or nil.
-  /// - Throws: ``SetupError``: ``ExitStatus/notPermitted`` if the caller of `--user` is not root,
-  ///   ``ExitStatus/noSuchAccount``.
+  /// The account with this name, or that of the caller.
   init(user name: String?) throws {
     guard let name else {
       account = try UserAccount.ofCaller()
@@ -107,13 +98,7 @@ struct Subject {
 }
 
 extension Session {
-  /// Throws if the account is enrolled, unless the enrollment is to be replaced.
-  ///
-  /// - Parameters:
-  ///   - standing: The current enrollment.
-  ///   - force: Whether it is to be replaced.
-  /// - Throws: ``SetupError`` with ``ExitStatus/refused``, or the reason why the enrollment is unusable or none can be
-  ///   created.
+  /// Throws if the account is enrolled, unless `force` allows to replace the enrollment, or if none can be created.
   func requireFree(_ standing: EnrollmentStore.Standing, force: Bool) throws {
     switch standing {
     // Fail before prompting.

@@ -1,5 +1,4 @@
 import Enrollment
-import FixedMemory
 import HostAccess
 import Verification
 
@@ -7,23 +6,19 @@ import Verification
 struct EnrollmentStatus {
   let user: String
   let directory: String
-  /// The time of the enrollment in seconds since the epoch; nil if not enrolled.
+  /// In seconds since the epoch, as all times here; nil if not enrolled.
   var enabledAt: Int64?
   var devices: [DeviceStatus] = []
   var backupCodes = 0
   var backupCodesLeft = 0
-  /// The time of the last accepted code; nil for never.
   var lastUsedAt: Int64?
-  /// The number of consecutive wrong codes.
   var failures: UInt32 = 0
-  /// Whether codes are refused unchecked.
   var throttling = Throttling.no
 
   /// 9999-12-31T23:59:59Z, the last time of RFC 3339.
   private static let endOfTime: Int64 = 253_402_300_799
 
-  /// The end of throttling in seconds since the epoch; nil if codes are not refused. A lockout has no end, so it gets a
-  /// time that is always later than now.
+  /// The end of throttling. A lockout has no end, so it gets a time that is always later than now.
   private var lockedUntil: Int64? {
     switch throttling {
     case .no: nil
@@ -32,7 +27,6 @@ struct EnrollmentStatus {
     }
   }
 
-  /// The object of `--json`.
   var json: JSONValue {
     .object([
       ("user", .string(user)),
@@ -45,7 +39,6 @@ struct EnrollmentStatus {
     ])
   }
 
-  /// The lines for people.
   func text(now: Int64) -> String {
     guard let enabledAt else {
       return "Two-factor is off for \(user.printable).\nSwitch it on with: twofactor enable\n"

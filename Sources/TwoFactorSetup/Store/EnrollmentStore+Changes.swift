@@ -1,14 +1,10 @@
 import Enrollment
-import FixedMemory
 import HostAccess
 import KeyFormats
 
 /// Changes of an existing credential. Codes that were used up stay used up.
 extension EnrollmentStore {
-  /// Replaces all backup codes.
-  ///
-  /// - Parameter hashes: Their hashes, all with one salt.
-  /// - Throws: ``SetupError``; then the old ones stay in force.
+  /// Replaces all backup codes by those with these hashes, which share one salt.
   func replaceBackupCodes(by hashes: [String]) throws {
     try rewrite { encoder, credential, state in
       for index in 0..<credential.deviceCount { encoder.addDevice(at: index, of: credential) }
@@ -31,8 +27,6 @@ extension EnrollmentStore {
   }
 
   /// Removes a device, unless it is the last one.
-  ///
-  /// - Throws: ``SetupError`` if no device has this name, or it is the last one.
   func removeDevice(named name: String) throws {
     try rewrite { encoder, credential, state in
       guard let removed = credential.index(ofDeviceNamed: name) else { throw SetupError.noDevice(name) }
@@ -79,7 +73,6 @@ extension EnrollmentStore {
 }
 
 extension CredentialEncoder {
-  /// Appends all backup codes of another credential.
   fileprivate mutating func addBackupCodes(of credential: borrowing Credential) {
     for index in 0..<credential.backupCodeCount {
       addBackupCode(credential.backupCodeHash(at: index), isScratchCode: credential.isScratchCode(at: index))
@@ -88,14 +81,12 @@ extension CredentialEncoder {
 }
 
 extension Credential {
-  /// The index of a device, or nil.
   func index(ofDeviceNamed wanted: String) -> Int? {
     (0..<deviceCount).first { String(decoding: name(ofDeviceAt: $0)) == wanted }
   }
 }
 
 extension LoginState {
-  /// Marks no backup code as spent.
   fileprivate mutating func forgetSpentBackupCodes() {
     let old = self
     self = LoginState(generation: old.generation)

@@ -9,7 +9,6 @@ import Verification
 ///
 /// The lock is never held during a prompt. Signals are blocked during a change.
 struct EnrollmentStore {
-  /// Whether the account is enrolled.
   enum Standing {
     case absent
     case enrolled
@@ -41,15 +40,12 @@ struct EnrollmentStore {
   /// Whether the directory is in the home directory, so that the user may create it.
   var isBelowHome: Bool { place.path.isBelowHome }
 
-  /// The directory, for people.
   var directory: String {
     var text = ByteText(capacity: 4095)
     place.path.describe(into: &text, account: account.entry)
     return String(decoding: text.bytes)
   }
 
-  /// Checks whether the account is enrolled.
-  ///
   /// - Throws: ``SetupError`` if the path cannot be read or trusted.
   func standing() throws -> Standing {
     var identity = FileSystemIdentity()
@@ -62,8 +58,7 @@ struct EnrollmentStore {
         return .unusable(error)
       }
     } catch {
-      // Outside the homes, a login does not accept a missing parent as proof of absence. Here it means that the directory
-      // has not been created yet.
+      // For a login, a missing parent outside the homes is no proof of absence. Here the directory is yet to be created.
       if error.reason == .absent || error.reason == .io && error.error == .noSuchFile && !isBelowHome { return .absent }
       throw explained(error)
     }
@@ -84,14 +79,8 @@ struct EnrollmentStore {
         ? nil : "only root can create it: run the command as root with --user NAME")
   }
 
-  /// Creates or replaces the enrollment.
-  ///
-  /// - Parameters:
-  ///   - draft: The new credential.
-  ///   - state: The initial state, which names the generation.
-  ///   - standing: The enrollment before the change.
-  ///   - scratchCodes: Imported scratch codes among the backup codes.
-  /// - Throws: ``SetupError``; then the old enrollment stays in force.
+  /// Creates or replaces the enrollment. If this throws, the old one stays in force. `state` names the generation, and
+  /// `scratchCodes` are the imported ones among the backup codes.
   func switchOn(
     _ draft: CredentialDraft, state: LoginState, over standing: Standing, scratchCodes: [String] = []
   ) throws {
@@ -124,7 +113,6 @@ struct EnrollmentStore {
     _ = try? ProgramRun(program, ["-R", directory], timeout: 60)
   }
 
-  /// Deletes the enrollment and erases its files.
   func switchOff() throws {
     let tag = try Self.randomTag()
     try changing { identity in
@@ -161,10 +149,8 @@ struct EnrollmentStore {
     }
   }
 
-  /// Checks a code as a login does: it is used up, and a wrong one counted.
-  ///
-  /// - Returns: The number of backup codes left, if it was one of them, else nil.
-  /// - Throws: ``SetupError`` with ``ExitStatus/refused`` for a code that is refused.
+  /// Checks a code as a login does: it is used up, and a wrong one counted. Returns the number of backup codes left if it
+  /// was one of them.
   func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
     let reply = try Self.reply(line)
     let (verdict, codesLeft) = try changing { identity in
@@ -195,7 +181,6 @@ struct EnrollmentStore {
     try EnrollmentDirectory(place.path, of: account.entry, identity: &identity)
   }
 
-  /// Makes a change with signals blocked.
   func changing<Result>(_ body: (inout FileSystemIdentity) throws -> Result) throws -> Result {
     try Interruptions.held {
       var identity = FileSystemIdentity()

@@ -1,4 +1,3 @@
-import Enrollment
 import Glibc
 import HostAccess
 import SystemFiles
@@ -40,9 +39,7 @@ struct KeptFiles: ~Copyable {
     files.append(try KeptFile(path, contents: contents, force: force, for: account))
   }
 
-  /// Ends the command if a signal is pending. Call it right before the change.
-  ///
-  /// - Throws: ``Interruption``.
+  /// Throws ``Interruption`` if a signal is pending. Call it right before the change.
   func checkForInterruption() throws {
     while let signal = interruptions.next() {
       guard signal == SIGTSTP else { throw Interruption(signal: signal) }
@@ -51,13 +48,10 @@ struct KeptFiles: ~Copyable {
   }
 }
 
-/// One file with a secret, readable by its owner alone and flushed to the disk.
-///
-/// It is written with the identity of the account that owns it, even if root writes the enrollment.
+/// One file with a secret, written with the identity of the account and readable by it alone.
 private struct KeptFile {
   let path: String
   private let account: UserAccount
-  /// The new path of the file that this one replaced.
   private let displaced: String?
 
   /// Writes a new file. `force` allows to replace an existing one, which ``withdraw()`` restores. If this throws, nothing
@@ -91,7 +85,6 @@ private struct KeptFile {
     if mode(path) != nil { throw failure("cannot create", path, .exists) }
   }
 
-  /// Keeps the file and deletes the one that it replaced.
   func keep() {
     guard let displaced else { return }
     var identity = FileSystemIdentity()
@@ -99,7 +92,6 @@ private struct KeptFile {
     Self.remove(displaced)
   }
 
-  /// Deletes the file and restores the one that it replaced.
   func withdraw() {
     var identity = FileSystemIdentity()
     guard (try? Self.assume(&identity, of: account)) != nil else { return }
@@ -116,7 +108,6 @@ private struct KeptFile {
     _ = identity.addSupplementaryGroups(of: account.entry)
   }
 
-  /// Renames an existing file, and returns its new path.
   private static func displace(_ path: String) throws -> String? {
     guard let mode = mode(path) else { return nil }
     guard mode & S_IFMT == S_IFREG else {
@@ -152,7 +143,7 @@ private struct KeptFile {
     try file.synchronize()
   }
 
-  /// Flushes the entry of a file, which fsync(2) of the file may not do. A directory that its owner cannot read is skipped.
+  /// Flushes the entry of a file, unless its directory is unreadable.
   private static func flushDirectory(of path: String) throws(Errno) {
     let end = path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex
     let directory = end == path.startIndex ? "." : String(path[..<end])

@@ -1,10 +1,7 @@
 import FixedMemory
 
-/// A page on the alternate screen of the terminal, shown while questions about it are asked: the secret on it stays
-/// neither on the screen nor in the scrollback.
-///
-/// It is redrawn when the window is resized and when the command continues after Ctrl-Z. While the command is stopped,
-/// the terminal shows the normal screen.
+/// A page on the alternate screen of the terminal, so that its secret stays neither on the screen nor in the scrollback.
+/// It is redrawn when the window is resized and when the command continues after Ctrl-Z.
 final class CoveringPage {
   private let terminal: Terminal
   private let draw: (QRScreen, String?) -> [String]?
@@ -14,20 +11,15 @@ final class CoveringPage {
   var notice: String?
 
   /// Prepares a page. Returns nil if the terminal has no alternate screen or the page does not fit on it.
-  ///
-  /// - Parameters:
-  ///   - terminal: The terminal.
-  ///   - draw: Returns the lines of the page for a screen and a notice, or nil if they do not fit.
+  /// `draw` returns the lines for a screen and a notice, or nil if they do not fit.
   init?(on terminal: Terminal, draw: @escaping (QRScreen, String?) -> [String]?) {
     guard terminal.canBeCovered, draw(terminal.qrScreen, nil) != nil else { return nil }
     self.terminal = terminal
     self.draw = draw
   }
 
-  /// Asks a question below the page.
   func ask(_ question: String) throws -> SecretBuffer { try terminal.ask(question, below: self) }
 
-  /// Shows or redraws the page.
   func show() throws {
     terminal.waitForForeground()
     let screen = terminal.qrScreen
@@ -44,15 +36,13 @@ final class CoveringPage {
     return ((draw(screen, nil) ?? []) + comment).suffix(max(0, size.rows - 1))
   }
 
-  /// Returns to the normal screen.
   func hide() {
     guard isUp else { return }
     isUp = false
-    // Writing fails only if the terminal was closed.
     try? terminal.page.write(Self.erasure(rows: terminal.pageSize?.rows) + Self.leave)
   }
 
-  /// Control sequences of xterm. A terminal without an alternate screen ignores the first and is cleared.
+  /// Control sequences of xterm. Other terminals ignore the first and are cleared.
   private static let enter = "\u{1B}[?1049h\u{1B}[H\u{1B}[2J"
   private static let leave = "\u{1B}[?1049l"
 

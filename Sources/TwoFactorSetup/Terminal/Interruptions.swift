@@ -6,7 +6,6 @@ import SystemFiles
 /// Blocks Ctrl-C, Ctrl-Z, hang-up and termination while it exists, and queues them on a descriptor.
 @safe
 struct Interruptions: ~Copyable {
-  /// Readable when a signal is pending.
   let descriptor: Int32
   private var mask: sigset_t
 
@@ -27,16 +26,15 @@ struct Interruptions: ~Copyable {
     unsafe sigprocmask(SIG_SETMASK, &mask, nil)
   }
 
-  /// Returns the number of the next pending signal, or nil.
   func next() -> Int32? {
     let number = csetup_next_interruption(descriptor)
     return number == 0 ? nil : number
   }
 
-  /// Raises a signal with its default action. Returns if the process was stopped and continued, or ignores the signal.
+  /// Raises a signal with its default action.
   static func deliver(_ signal: Int32) { csetup_deliver(signal) }
 
-  /// Runs `body` with signals blocked, and discards those that arrive: the change it makes takes moments.
+  /// Runs `body`, which takes moments, and discards signals that arrive meanwhile.
   static func held<Result>(while body: () throws -> Result) throws -> Result {
     let interruptions = try Interruptions()
     defer { while interruptions.next() != nil {} }

@@ -1,7 +1,7 @@
 import HostAccess
 
 /// A value to write as JSON (RFC 8259). Objects keep the order of their members.
-public enum JSONValue: Equatable {
+enum JSONValue: Equatable {
   case null
   case bool(Bool)
   case number(Int64)
@@ -9,11 +9,9 @@ public enum JSONValue: Equatable {
   case array([JSONValue])
   case object([(String, JSONValue)])
 
-  /// Whether both values are equal, and the members of objects in the same order.
-  public static func == (left: JSONValue, right: JSONValue) -> Bool { left.text == right.text }
+  static func == (left: JSONValue, right: JSONValue) -> Bool { left.text == right.text }
 
-  /// The value as JSON on one line.
-  public var text: String {
+  var text: String {
     switch self {
     case .null: "null"
     case .bool(let value): value ? "true" : "false"
@@ -25,10 +23,9 @@ public enum JSONValue: Equatable {
     }
   }
 
-  /// A string, or `null`.
   static func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
 
-  /// A time in seconds since the epoch as RFC 3339, or `null`.
+  /// Seconds since the epoch as RFC 3339.
   static func time(_ seconds: Int64?) -> JSONValue {
     optional(seconds.map { Timestamp(seconds: $0).text })
   }

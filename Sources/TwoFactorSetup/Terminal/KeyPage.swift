@@ -1,16 +1,11 @@
 /// The page that shows the key of a device as a QR code, as a URI, and in groups of four characters to type.
 struct KeyPage {
-  /// The first line.
   let heading: String
-  /// The key in groups of four characters.
   let groupedKey: String
-  /// The kind of codes, for people.
   let kind: String
-  /// The URI that the QR code encodes.
   let uriText: String
-  /// The form that the user chose for the QR code.
   let form: QRForm
-  /// The path of the file with the QR code, or nil.
+  /// The path of the picture file.
   let file: String?
 
   private static let scan = "Scan the QR code with an app for one-time codes, or type the key into it."
@@ -33,13 +28,8 @@ struct KeyPage {
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
   }
 
-  /// The page on a covered screen, with one row left for the question below it.
-  ///
-  /// - Parameters:
-  ///   - screen: The screen.
-  ///   - notice: The comment on the last answer, or nil.
-  /// - Returns: The lines, broken to the width of the screen, except the URI: the terminal breaks it, so that a user can
-  ///   copy all of it. Nil if they do not fit, or the chosen form does not.
+  /// The page on a covered screen, with one row left for the question; nil if it does not fit. The terminal breaks the URI,
+  /// so that a user can copy all of it.
   func lines(on screen: QRScreen, notice: String?) -> [String]? {
     guard let size = screen.size else { return nil }
     let layout = Layout(rows: size.rows - 1, columns: size.columns)
@@ -74,10 +64,8 @@ struct KeyPage {
     return [heading, "", instruction, Self.apps]
   }
 
-  /// The lines that users copy.
   private var rest: [String] { [uri] + (file.map { ["The QR code is in \($0.printable)"] } ?? []) }
 
-  /// The part of a screen that the page may fill.
   private struct Layout {
     let rows: Int
     let columns: Int
@@ -89,7 +77,7 @@ struct KeyPage {
       return height(lines) <= rows ? lines : nil
     }
 
-    /// The text to the right of the QR code, the lines to copy below it; nil if they do not fit.
+    /// The text to the right of the QR code; nil if it does not fit.
     func beside(_ drawing: QRDrawing, _ text: [String], below: [String], notice: String?) -> [String]? {
       let width = columns - drawing.columns - 2
       guard width >= KeyPage.narrowest else { return nil }
@@ -102,14 +90,13 @@ struct KeyPage {
       return height(lines) <= rows ? lines : nil
     }
 
-    /// Breaks lines at blanks, except URIs.
     private func broken(_ text: [String]) -> [String] {
       text.flatMap { line in
         line.hasPrefix("URI: ") ? [line] : PageText.wrapped(line, columns: columns)
       }
     }
 
-    /// The number of rows, including those into which the terminal breaks a URI.
+    /// The number of rows after the terminal broke the URI.
     private func height(_ lines: [String]) -> Int {
       lines.reduce(0) { $0 + ($1.hasPrefix("URI: ") ? PageText.rows(of: $1, columns: columns) : 1) }
     }

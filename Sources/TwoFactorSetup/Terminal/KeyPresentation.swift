@@ -9,13 +9,11 @@ struct KeyPresentation {
   let session: Session
   let device: DeviceDraft
   let options: KeyOptions
-  /// Whether an existing file may be replaced.
   let force: Bool
   /// Whether the device already has the key, which then is not shown.
   let isKnown: Bool
   private let page: KeyPage
 
-  /// The number of codes that the user may try.
   private static let tries = 3
 
   /// Prepares the page; `heading` is its first line.
@@ -33,8 +31,6 @@ struct KeyPresentation {
   }
 
   /// Writes the file of `--qr-file`, if the option is given.
-  ///
-  /// - Throws: ``SetupError`` if it cannot be written.
   func writeFile(_ files: inout KeptFiles) throws {
     guard let path = options.qrFile, let format = QRImage.Format(path: path) else { return }
     guard QRCode.isAvailable else {
@@ -49,8 +45,6 @@ struct KeyPresentation {
   }
 
   /// Prints the key, which then stays on the screen.
-  ///
-  /// - Throws: ``SetupError`` if it cannot be written.
   func show() throws {
     if isKnown { return }
     try session.show(page.transcript(on: session.terminal.qrScreen))
@@ -64,11 +58,7 @@ struct KeyPresentation {
     return LoginState(generation: generation)
   }
 
-  /// Shows the key, on the alternate screen if there is one, and asks for codes from the app until one is right.
-  ///
-  /// - Parameter generation: The generation of the credential to make.
-  /// - Returns: The state of the device, with that code used up.
-  /// - Throws: ``SetupError`` if no code was right, ``Interruption``.
+  /// Shows the key and asks for codes from the app until one is right. Returns the state with that code used up.
   private func confirm(_ generation: Generation) throws -> LoginState {
     let draft = CredentialDraft(enabledAt: device.enabledAt, devices: [device])
     let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)

@@ -11,8 +11,6 @@ struct OutputStream {
 
   var isTerminal: Bool { isatty(descriptor) == 1 }
 
-  /// Writes all of the text.
-  ///
   /// - Throws: ``SetupError`` with ``ExitStatus/inputOutput``.
   func write(_ text: String) throws {
     var rest = Array(text.utf8)[...]
@@ -28,8 +26,6 @@ struct OutputStream {
   }
 
   /// Flushes a file to the disk, so that a full disk is noticed.
-  ///
-  /// - Throws: ``SetupError`` with ``ExitStatus/inputOutput``.
   func flush() throws {
     // fsync(2) fails with EINVAL, EROFS or ENOTSUP for a terminal, a pipe or a device.
     if fsync(descriptor) != 0, errno == EIO || errno == ENOSPC || errno == EDQUOT || errno == EBADF {
@@ -47,8 +43,8 @@ struct OutputStream {
     return SetupError(.inputOutput, "cannot write to \(name): \(Errno.current.text)")
   }
 
-  /// Opens /dev/null for each closed standard descriptor, in the wrong mode so that using it fails: the next file that is
-  /// opened would receive the output meant for the user.
+  /// Opens /dev/null, in the wrong mode, for each closed standard descriptor: the next file that is opened would receive the
+  /// output.
   static func reserveStandardDescriptors() {
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
       // SAFETY: the path is a C string for the time of the call.

@@ -1,6 +1,6 @@
 /// Text broken into lines for a terminal.
 enum PageText {
-  /// Breaks a text at blanks, and longer words anywhere, into lines of at most `columns`. An empty text is one empty line.
+  /// Breaks a text at blanks, and long words anywhere. An empty text is one empty line.
   static func wrapped(_ text: String, columns: Int) -> [String] {
     let columns = max(columns, 2)
     var lines: [String] = []
@@ -32,16 +32,15 @@ enum PageText {
 struct TextTable {
   private var rows: [[String]]
 
-  /// A table with headings and no rows.
   init(_ headings: [String]) { rows = [headings] }
 
-  /// Adds a row. If it has fewer cells than the headings, its last cell extends to the end of the line.
+  /// Adds a row. In a short row, the last cell extends to the end of the line.
   mutating func add(_ row: [String]) { rows.append(row) }
 
   /// The lines, without blanks at their ends.
   var text: String { text(columns: nil) }
 
-  /// The lines, truncated to the width of a terminal: first the first column, which holds names, then the ends of lines.
+  /// The lines, truncated to a width: the first column, which holds names, then the ends of lines.
   func text(columns: Int?) -> String {
     var widths = widths
     let whole = widths.reduce(0, +) + 2 * max(0, widths.count - 1)
@@ -51,13 +50,11 @@ struct TextTable {
     return rows.map { line($0, widths, columns) }.joined()
   }
 
-  /// Names are not truncated below this width.
   private static let shortestName = 8
 
   private var widths: [Int] {
     var widths = [Int](repeating: 0, count: rows.map(\.count).max() ?? 0)
     for row in rows {
-      // A cell that extends to the end of the line does not widen its column.
       let cells = row.count < widths.count ? row.dropLast() : row[...]
       for (column, cell) in cells.enumerated() { widths[column] = max(widths[column], cell.displayWidth) }
     }
@@ -75,10 +72,8 @@ struct TextTable {
 }
 
 extension StringProtocol {
-  /// The width of the text in columns of a terminal.
   var displayWidth: Int { reduce(0) { $0 + $1.displayWidth } }
 
-  /// The text, padded with blanks.
   func padded(to columns: Int) -> String { self + String(repeating: " ", count: Swift.max(0, columns - displayWidth)) }
 
   /// The text, truncated to so many columns with `~` at its end.

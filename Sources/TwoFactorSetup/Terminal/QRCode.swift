@@ -7,12 +7,9 @@ struct QRCode {
   let size: Int
   private let modules: [Bool]
 
-  /// Whether libqrencode is installed.
   static var isAvailable: Bool { csetup_can_draw() == 1 }
 
-  /// Encodes a text. Returns nil if it is too long or libqrencode is not installed.
-  ///
-  /// Error correction is at its lowest level: a screen has no scratches, and fewer modules fit on a smaller one.
+  /// Encodes a text with the lowest error correction. Returns nil if it is too long or libqrencode is not installed.
   init?(_ text: String) {
     // SAFETY: the code is freed after its `width` × `width` bytes of data are copied.
     guard let code = unsafe QRcode_encodeString(text, 0, QR_ECLEVEL_L, QR_MODE_8, 1) else { return nil }
@@ -37,7 +34,7 @@ struct QRImage {
     case png
     case svg
 
-    /// The format for the extension of a path; nil for any other extension.
+    /// The format for the extension of a path.
     init?(path: String) {
       let name = path.lowercased()
       if name.hasSuffix(".png") {
@@ -50,9 +47,8 @@ struct QRImage {
     }
   }
 
-  /// The quiet zone of the standard, in modules.
+  /// The quiet zone in modules (ISO/IEC 18004), and the side of a module in pixels.
   private static let margin = 4
-  /// The side of a module in the PNG, in pixels.
   private static let scale = 8
 
   let bytes: [UInt8]
@@ -81,7 +77,7 @@ struct QRImage {
       """
   }
 
-  /// A PNG (ISO/IEC 15948) with one bit per pixel, without compression: it is small.
+  /// A PNG (ISO/IEC 15948) with one bit per pixel, uncompressed.
   private static func png(_ code: QRCode) -> [UInt8] {
     let side = (code.size + 2 * margin) * scale
     var pixels: [UInt8] = []

@@ -10,19 +10,14 @@ enum QRForm: String, CaseIterable, ExpressibleByArgument {
   case ansi
   /// Two ASCII characters for a module.
   case ascii
-  /// No drawing.
   case none
 }
 
-/// A QR code drawn with characters.
-///
-/// A camera needs dark modules on a light ground. With colors, black and white are set explicitly, for dark and light
-/// terminals alike. Without colors, the light modules are drawn, for a dark terminal; in ASCII the dark ones, as on paper.
+/// A QR code drawn with characters. A camera needs dark modules on a light ground: with colors, black on white is set;
+/// without, the light modules are drawn, for a dark terminal; in ASCII the dark ones, as on paper.
 struct QRDrawing {
-  /// The lines, with control sequences.
   let lines: [String]
 
-  /// The width of a line in columns.
   let columns: Int
 
   /// Draws a code. Returns nil for ``QRForm/none``, and for ``QRForm/auto`` if no form fits.
@@ -58,7 +53,6 @@ struct QRDrawing {
   /// Quiet zones in modules: the standard requires four, and one suffices for cameras.
   private static let margins = [4, 2, 1]
 
-  /// The forms to try, in order.
   private static func forms(_ form: QRForm, on screen: QRScreen) -> [QRForm] {
     switch form {
     case .none: return []
@@ -120,7 +114,6 @@ private struct Ink {
   let drawsDark: Bool
   /// Begins a line in black on white.
   let start: String
-  /// Ends it.
   let finish: String
 
   private let dark: String

@@ -4,13 +4,11 @@ import Glibc
 struct QRScreen: Equatable {
   /// Rows and columns; nil if it is no terminal.
   var size: (rows: Int, columns: Int)?
-  /// Whether it supports colors.
   var hasColors = false
   /// Whether it supports the 256 colors of xterm, whose black and white no theme changes.
   var has256Colors = false
   /// Whether it shows UTF-8; nil if the locale does not say.
   var isUTF8: Bool?
-  /// Whether it supports the control sequences of ECMA-48.
   var hasCursorControl = false
 
   static func == (left: QRScreen, right: QRScreen) -> Bool {
@@ -21,7 +19,7 @@ struct QRScreen: Equatable {
 }
 
 extension Terminal {
-  /// The screen for QR codes. `TERM`, `NO_COLOR` and the locale describe it, as for every program.
+  /// The screen that the page is written to, as `TERM`, `NO_COLOR` and the locale describe it.
   var qrScreen: QRScreen {
     guard page.isTerminal else { return QRScreen() }
     let type = Self.environment("TERM") ?? ""
@@ -34,10 +32,9 @@ extension Terminal {
       hasCursorControl: hasCursorControl)
   }
 
-  /// Rows and columns of the terminal for results; nil if it is no terminal or its size is unknown.
   var pageSize: (rows: Int, columns: Int)? { page.isTerminal ? Self.size(of: page.descriptor) : nil }
 
-  /// Whether a `TERM` supports ECMA-48. Most do; the exceptions are dumb terminals and those older than the standard.
+  /// Whether a `TERM` supports ECMA-48: all but dumb terminals and those older than the standard.
   static func hasCursorControl(_ type: String) -> Bool {
     guard !type.isEmpty else { return false }
     return !["dumb", "unknown", "network", "emacs", "vt52", "adm", "tvi", "wy"].contains { type.hasPrefix($0) }
@@ -50,8 +47,7 @@ extension Terminal {
     return (Int(size.ws_row), Int(size.ws_col))
   }
 
-  /// Whether the locale uses UTF-8 (locale(7)): the first variable that is set decides. Returns nil if none is set or it
-  /// is the C locale, which says nothing about the terminal.
+  /// Whether the locale uses UTF-8, as the first variable that is set says (locale(7)). The C locale says nothing.
   static func localeIsUTF8(_ variables: [String]) -> Bool? {
     guard let locale = variables.first(where: { !$0.isEmpty }) else { return nil }
     let name = locale.lowercased()
@@ -60,7 +56,7 @@ extension Terminal {
   }
 
   private static func environment(_ name: String) -> String? {
-    // SAFETY: a variable is a C string, copied before anything changes the environment.
+    // SAFETY: the value is a C string, copied at once.
     unsafe getenv(name).map { unsafe String(cString: $0) }
   }
 }

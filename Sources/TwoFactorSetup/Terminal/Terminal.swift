@@ -5,21 +5,15 @@ import SystemFiles
 
 /// Questions to the user and text for the user. The rules:
 ///
-/// - Answers are read from standard input only. If it is not a terminal, each question reads one line, in order; at end of
-///   file the command fails and changes nothing.
+/// - Answers are lines of standard input, one for each question. At end of file the command fails and changes nothing.
 /// - Results go to standard output. With `--json` they are one object, and text for people goes to standard error.
-/// - Questions go to the same stream as text for people; to standard error if standard input is a terminal and that stream
-///   is not.
-/// - Passwords are typed without echo. Every end of a question restores the echo: an answer, Ctrl-C, Ctrl-Z, a hang-up.
-/// - Cursor control is used only on a terminal that supports it, colors only if `NO_COLOR` is not set. Otherwise the output
-///   is a transcript.
+/// - Questions go where text for people goes; to standard error if only standard input is a terminal.
+/// - Passwords are typed without echo, which an answer, Ctrl-C, Ctrl-Z and a hang-up restore.
+/// - Cursor control is used only if the terminal supports it, colors only if `NO_COLOR` is not set.
 /// - Errors are `twofactor: …`, lower case, no full stop, then a `hint: …` line if the user can do something.
 struct Terminal {
-  /// The stream for people.
   let page: OutputStream
-  /// The stream for questions.
   let questions: OutputStream
-  /// Whether standard input is a terminal.
   let isInteractive: Bool
 
   /// Whether a page may cover the terminal: it is interactive, supports it, and is not the output of `--json`.
@@ -39,14 +33,7 @@ struct Terminal {
     questions = isInteractive && !page.isTerminal ? .standardError : page
   }
 
-  /// Asks for one line.
-  ///
-  /// - Parameters:
-  ///   - question: The question, with a blank at its end.
-  ///   - echo: Whether the terminal shows the answer.
-  ///   - page: The page to show above the question, or nil.
-  /// - Returns: The line without its end.
-  /// - Throws: ``SetupError`` at end of file, ``Interruption`` for a signal.
+  /// Asks for one line, below a page if there is one. Returns it without its end.
   func ask(_ question: String, echo: Bool = true, below page: CoveringPage? = nil) throws -> SecretBuffer {
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
@@ -54,7 +41,6 @@ struct Terminal {
       let reading: Reading
       do {
         let silence = echo || !isInteractive ? nil : try EchoOff(input)
-        // Also if the question cannot be written.
         defer { silence?.restore() }
         try questions.write(question)
         reading = readLine(interruptions)
@@ -81,8 +67,7 @@ struct Terminal {
     }
   }
 
-  /// Stops a command in the background (SIGTTOU) until the shell continues it in the foreground: the screen belongs to
-  /// the shell.
+  /// Stops a background command (SIGTTOU) until the shell continues it in the foreground.
   func waitForForeground() {
     var mode = termios()
     // SAFETY: both calls access one termios.
@@ -147,7 +132,6 @@ struct Terminal {
   }
 }
 
-/// Disables the echo of a terminal until it is restored.
 private struct EchoOff {
   let descriptor: Int32
   let before: termios
@@ -179,7 +163,6 @@ extension SecretBuffer {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The line without a carriage return at its end.
   fileprivate consuming func withoutCarriageReturn() -> SecretBuffer {
     guard count > 0, bytes[count - 1] == UInt8(ascii: "\r"), var copy = SecretBuffer(capacity: capacity),
       copy.append(bytes.slice(from: 0, to: count - 1))
