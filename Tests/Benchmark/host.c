@@ -111,7 +111,8 @@ static struct result log_in(const struct order *order, bool weighs, bool marks) 
 }
 
 static struct result *shared_memory(void) {
-  void *memory = mmap(NULL, MOST_AT_ONCE * sizeof(struct result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  size_t size = MOST_AT_ONCE * sizeof(struct result);
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) die("shared memory");
   return memory;
 }

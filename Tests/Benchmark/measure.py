@@ -103,7 +103,9 @@ def main() -> None:
     most = options.users or (1_000 if options.quick else 100_000)
 
     hosts = prepare()
-    shown = {"machine": {"kernel": platform.release(), "architecture": platform.machine(), "processors": os.cpu_count()}}
+    shown = {
+        "machine": {"kernel": platform.release(), "architecture": platform.machine(), "processors": os.cpu_count()}
+    }
     shown["rounds"] = rounds
     shown["load"] = {"before": os.getloadavg()[0]}
     shown["logins"] = {}
@@ -147,7 +149,9 @@ def main() -> None:
     enroll(everyone, PLACES["journaled disk"], "many")
     at_once = (1, 4, 16, 64) if options.quick else (1, 4, 16, 64, 256)
     with programs.Host(hosts["sshd-like host"], SERVICES) as host:
-        shown["parallel"] = cases.parallel(host, everyone, list(at_once), 3 if options.quick else 25, PLACES["journaled disk"])
+        shown["parallel"] = cases.parallel(
+            host, everyone, list(at_once), 3 if options.quick else 25, PLACES["journaled disk"]
+        )
 
     say("the setup command")
     shown["setup_command"] = cases.setup_command(PLACES["memory"], 5 if options.quick else 21)

@@ -138,7 +138,7 @@ def plot(found: dict) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'font-family="sans-serif" font-size="12">\n<rect width="{width}" height="{height}" fill="white"/>\n'
-        f'<text x="{LEFT}" y="24" font-size="15">One login with a right code, from pam_start to pam_end: median, µs</text>\n'
+        f'<text x="{LEFT}" y="24" font-size="15">A login with a correct code, pam_start to pam_end: median, µs</text>\n'
         + "\n".join(shapes)
         + "\n</svg>\n"
     )

@@ -42,7 +42,9 @@ def confine(machine, rules: str) -> None:
     machine.run("sh", "-c", "cat >/etc/apparmor.d/confined-sshd", given=PROFILE.format(rules=rules))
     machine.run("apparmor_parser", "--replace", "/etc/apparmor.d/confined-sshd")
     machine.run("systemctl", "restart", "ssh")
-    assert "confined-sshd (enforce)" in machine.run("sh", "-c", "cat /proc/$(systemctl show -P MainPID ssh)/attr/current")
+    assert "confined-sshd (enforce)" in machine.run(
+        "sh", "-c", "cat /proc/$(systemctl show -P MainPID ssh)/attr/current"
+    )
 
 
 def test_without_rules_for_the_files_a_confined_login_is_denied(machine, alice):

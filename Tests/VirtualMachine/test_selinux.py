@@ -134,7 +134,9 @@ import os
 number = int(open("/sys/fs/selinux/class/{kind}/index").read())
 names = {{int(open(f"/sys/fs/selinux/class/{kind}/perms/{{name}}").read()): name for name in os.listdir("/sys/fs/selinux/class/{kind}/perms")}}
 with open("/sys/fs/selinux/access", "r+b", buffering=0) as access:
-    access.write(f"system_u:system_r:{domain}:s0-s0:c0.c1023 unconfined_u:object_r:twofactor_home_t:s0 {{number}}".encode())
+    access.write(
+        f"system_u:system_r:{domain}:s0-s0:c0.c1023 unconfined_u:object_r:twofactor_home_t:s0 {{number}}".encode()
+    )
     vector = int(access.read(200).split()[0], 16)
 print(*(name for bit, name in names.items() if vector >> (bit - 1) & 1))
 """

@@ -50,7 +50,10 @@ def logins(host: Host, how: str, everyone: list[Contender], kind: str, rounds: i
             if number:  # the first round finds everything cold
                 found[contender.name].append(login)
     return {
-        name: {"elapsed": summary([each.elapsed for each in those]), "processor": summary([each.processor for each in those])}
+        name: {
+            "elapsed": summary([each.elapsed for each in those]),
+            "processor": summary([each.processor for each in those]),
+        }
         for name, those in found.items()
     }
 
@@ -136,7 +139,9 @@ def not_asked(host: Host, services: Path, permit: Contender, base: Path, scratch
         found[name] = {
             "elapsed": summary(found[name]["elapsed"]),
             "system_calls": len(counts.system_calls(trace)),
-            "opened": [path for path in counts.opened_files(trace) if path.startswith((str(user.home), ".", "/etc/sec"))],
+            "opened": [
+                path for path in counts.opened_files(trace) if path.startswith((str(user.home), ".", "/etc/sec"))
+            ],
         }
     return found
 

@@ -45,7 +45,7 @@ def alice(products):
 
 
 def type_line(line: str, account, answers: list[tuple[str, str]] | None = None) -> str:
-    """Runs a line at a terminal, as the user or as root by its shell prompt, and returns the output; it must succeed."""
+    """Runs a line at a terminal, as root or as the user by its shell prompt; returns the output of a success."""
     words = shlex.split(line[2:])
     if line.startswith("$"):
         words = ["runuser", "-l", account.name, "-c", f"exec {line[2:]}"]

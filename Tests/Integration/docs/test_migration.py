@@ -145,7 +145,9 @@ def test_the_page_names_only_options_that_the_other_module_has(module):
         assert re.search(name.encode() + rb"[ =\0]", binary), name
 
 
-@pytest.mark.parametrize("argument", ["secret=~/.2fa", "authtok_prompt=Code:", "usersfile=/etc/users.oath", "noskewadj", "digits=6"])
+@pytest.mark.parametrize(
+    "argument", ["secret=~/.2fa", "authtok_prompt=Code:", "usersfile=/etc/users.oath", "noskewadj", "digits=6"]
+)
 def test_an_option_of_the_other_module_is_rejected_by_name(user, service, log, argument):
     user.enroll()
     login = user.log_in(service(argument, then="pam_permit.so"), at=START)

@@ -9,11 +9,13 @@ from rig.host_trees import build, change, good
 from rig.process import run
 
 ENROLLMENTS = {
-    "others may read the credential": ("credential", 0o644, 4201, "is open to others", "chmod 600 {}/credential"),
-    "a credential of another user": ("credential", 0o600, 4202, "is owned by somebody else", "chown alice: {}/credential"),
-    "others may read the state": ("state", 0o640, 4201, "is open to others", "chmod 600 {}/state"),
-    "others may write the directory": ("", 0o777, 4201, "can be written by others", "chmod 700 {}"),
-    "a directory of another user": ("", 0o700, 4202, "is owned by somebody else", "chown -hR alice: {}"),
+    "others may read the credential": ("credential", 0o644, 4201, "is accessible by others", "chmod 600 {}/credential"),
+    "a credential of another user": (
+        "credential", 0o600, 4202, "is owned by another user", "chown alice: {}/credential"
+    ),
+    "others may read the state": ("state", 0o640, 4201, "is accessible by others", "chmod 600 {}/state"),
+    "others may write the directory": ("", 0o777, 4201, "is writable by others", "chmod 700 {}"),
+    "a directory of another user": ("", 0o700, 4202, "is owned by another user", "chown -hR alice: {}"),
 }
 
 
@@ -73,7 +75,7 @@ def test_a_credential_with_a_second_hard_link_is_found(enrolled_tree):
     path = enrolled_tree / "home/alice/.twofactor/credential"
     os.link(path, enrolled_tree / "home/alice/other")
     check = only(doctor(enrolled_tree)[1], "failed")
-    assert "has another name" in check["detail"] and "find / -xdev -samefile" in check["remedy"]
+    assert "has more than one hard link" in check["detail"] and "find / -xdev -samefile" in check["remedy"]
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,8 @@ def test_a_stack_is_tested_without_logging_out(tryout, user, password):
 
 def answers(text: str) -> list[list[str]]:
     """The rows of the table of modules."""
-    return [line.split(maxsplit=2) for line in text.replace("\r", "").splitlines() if line.startswith("pam_") and ".so " in line]
+    rows = [line for line in text.replace("\r", "").splitlines() if line.startswith("pam_") and ".so " in line]
+    return [row.split(maxsplit=2) for row in rows]
 
 
 def test_the_answer_of_every_module_is_shown(system_service, user, password):
@@ -267,7 +268,7 @@ def test_the_answer_of_every_module_is_shown(system_service, user, password):
         "auth required pam_permit.so",
     )
     system_service(
-        "outer", "auth substack inner", "auth required pam_twofactor.so", "auth optional pam_ftp.so", "auth optional pam_ftp.so",
+        "outer", "auth substack inner", "auth required pam_twofactor.so", *["auth optional pam_ftp.so"] * 2,
         "account required pam_permit.so", "account requisite pam_deny.so",
     )
     status, text = run_test("outer", user.name, password, code, "x", "x")

@@ -155,13 +155,14 @@ def test_a_changed_bit_makes_no_used_code_valid(harness, endurance, user, servic
         assert user.log_in(name, reply, at=START).result == Result.SUCCESS
     # One copy is enough. If both copies are damaged, the slot is lost.
     results, _ = run_endurance(
-        *(endurance, "flip", BITS, harness.services, name, enrolled.user, used[0], enrolled.state, *changed), under=QUIET
+        *(endurance, "flip", BITS, harness.services, name, user.name, used[0], enrolled.state, *changed), under=QUIET
     )
     assert results == {expected: BITS}
     # The last of these logins kept or repaired the current state.
     for reply in used:
         assert user.log_in(name, reply, at=START).result == Result.AUTH_ERR
     fresh = user.log_in(name, code(START, steps=5), at=START).result
-    assert fresh == (Result.SUCCESS if expected == Result.AUTH_ERR else Result.AUTH_ERR), "the damage costs more or less than a window"
+    still_valid = expected == Result.AUTH_ERR
+    assert fresh == (Result.SUCCESS if still_valid else Result.AUTH_ERR), "it costs more or less than a window"
     later = START + 11 * 30
     assert user.log_in(name, code(later), at=later).result == Result.SUCCESS

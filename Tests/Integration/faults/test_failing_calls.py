@@ -164,7 +164,8 @@ class Changes:
         self.harness, self.account = harness, account
         self.name = service(*WIDE)
         self.old = enroll(account, backup_codes=1)
-        other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", account.name)).authenticator
+        added = twofactor_json("device", "add", "other", "--no-confirm", "--user", account.name)
+        other = Enrollment.of(added).authenticator
         used, code = (self.old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
         assert self.results(used) == [ACCEPTED]
         # The file to import is in the home, so that it is restored too.

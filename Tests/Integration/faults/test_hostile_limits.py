@@ -45,7 +45,7 @@ def test_no_limit_bypasses_the_code(limited, user, service, limit):
     enrolled = user.enroll(backup_codes=1)
     run("groupadd", "--force", "asked")
     run("usermod", "--append", "--groups", "asked", user.name)
-    names = [service(*words, "max_failures=100", then="pam_permit.so") for words in (("nullok",), ("only_groups=asked",))]
+    names = [service(word, "max_failures=100", then="pam_permit.so") for word in ("nullok", "only_groups=asked")]
     wrong = enrolled.authenticator.wrong_code(START)
     results = [limited(limit, value, name, user.name, wrong) for name in names for value in LIMITS[limit]]
     assert not {Result.SUCCESS, Result.PERM_DENIED} & set(results), results

@@ -29,7 +29,9 @@ def test_eight_threads_with_two_handles_each_get_their_results(endurance, harnes
 
 
 @pytest.mark.seconds(240)
-@pytest.mark.parametrize("kind", ["right code", "wrong code", "used code", "locked", "malformed", "backup code", "unknown"])
+@pytest.mark.parametrize(
+    "kind", ["right code", "wrong code", "used code", "locked", "malformed", "backup code", "unknown"]
+)
 def test_ten_thousand_logins_do_not_grow_the_process(endurance, harness, user, service, kind, figure):
     enrolled = user.enroll(backup_codes=10)
     name = service("max_failures=100")

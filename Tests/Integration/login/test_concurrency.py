@@ -171,7 +171,7 @@ def test_a_stopped_lock_holder_costs_ten_seconds_and_a_killed_one_nothing(harnes
         assert 9 < taken < 15, f"{taken:.1f} s"
         texts = [message.text for message in log.of_module(20)]
         assert len(texts) == 20
-        assert all('reason=io-error detail="state: is locked for too long"' in text for text in texts), texts[0]
+        assert all('reason=io-error detail="state: timed out waiting for the lock"' in text for text in texts), texts[0]
 
         # A waiting login continues when the holder dies, stopped or not.
         killing = threading.Timer(1.0, holder.kill)

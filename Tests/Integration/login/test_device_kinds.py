@@ -26,7 +26,9 @@ def test_codes_of_every_algorithm_length_and_period(user, service, algorithm, di
     assert user.log_in(name, other, at=now + 3 * period).result == Result.AUTH_ERR
 
 
-@pytest.mark.parametrize("arguments", [("--period", "14"), ("--period", "301"), ("--digits", "7"), ("--algorithm", "md5")])
+@pytest.mark.parametrize(
+    "arguments", [("--period", "14"), ("--period", "301"), ("--digits", "7"), ("--algorithm", "md5")]
+)
 def test_other_kinds_are_rejected(user, arguments):
     with pytest.raises(AssertionError, match="ended with 64"):
         user.enroll(*arguments)

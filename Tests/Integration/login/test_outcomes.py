@@ -25,7 +25,7 @@ def test_a_correct_code_is_accepted(user, service, log):
     assert (login.result, login.setcred, login.messages) == (Result.SUCCESS, 0, [])
     assert login.prompts == ["Verification code: "] and login.shown_prompts == 0
     assert only_line(log, "authpriv.info") == (
-        f"pam_twofactor({name}:auth): accepted user={enrolled.user} rhost=192.0.2.7 method=totp device={enrolled.device}"
+        f"pam_twofactor({name}:auth): accepted user={user.name} rhost=192.0.2.7 method=totp device={enrolled.device}"
     )
 
 
@@ -175,7 +175,9 @@ def test_untrusted_files_are_reported_to_user_and_log(user, service, log):
     assert line.startswith(prefix) and len(line) > len(prefix)
 
 
-@pytest.mark.parametrize("name", ["two words", "line\nbreak", "quote\"d", "back\\slash", "tab\there", "esc\x1b[31m", "=x"])
+@pytest.mark.parametrize(
+    "name", ["two words", "line\nbreak", 'quote"d', "back\\slash", "tab\there", "esc\x1b[31m", "=x"]
+)
 def test_values_in_the_log_cannot_forge_a_line(harness, service, log, name):
     harness.log_in(service(), name, "123456", at=START, rhost=f"{name} user=root")
     line = only_line(log, "authpriv.notice")

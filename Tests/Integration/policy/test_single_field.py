@@ -111,7 +111,9 @@ def test_eight_digits_are_tried_for_a_device_with_eight(user, stack):
     assert user.log_in(name, user.password + code, at=START).result == Result.SUCCESS
 
 
-@pytest.mark.parametrize("spelling", [str, lambda code: code.replace("-", ""), str.lower], ids=["dash", "plain", "lower"])
+@pytest.mark.parametrize(
+    "spelling", [str, lambda code: code.replace("-", ""), str.lower], ids=["dash", "plain", "lower"]
+)
 def test_a_backup_code_works_at_the_end(user, stack, log, spelling):
     enrolled = user.enroll(backup_codes=2)
     name = stack("backup", "forward_pass", after=True)
@@ -248,7 +250,10 @@ def compare(harness, account, enrolled, modules, second: str) -> dict[str, list[
 
 @pytest.mark.parametrize(
     "arguments",
-    ["use_first_pass", "try_first_pass", "forward_pass", "use_first_pass forward_pass", "try_first_pass forward_pass", ""],
+    [
+        *("", "use_first_pass", "try_first_pass", "forward_pass"),
+        *("use_first_pass forward_pass", "try_first_pass forward_pass"),
+    ],
 )
 def test_prompts_and_results_match_google_authenticator(harness, user, arguments):
     enrolled = user.enroll()

@@ -56,7 +56,8 @@ DEBIAN_12 = {
     "etc/pam.d/sudo": "#%PAM-1.0\nsession    required   pam_limits.so\n@include common-auth\n@include common-account\n",
     "etc/pam.d/login": "auth       optional   pam_faildelay.so  delay=3000000\nauth       requisite  pam_nologin.so\n"
     "@include common-auth\nauth       optional   pam_group.so\n@include common-account\n",
-    "etc/pam.d/other": "@include common-auth\n@include common-account\n@include common-password\n@include common-session\n",
+    "etc/pam.d/other": "@include common-auth\n@include common-account\n"
+    "@include common-password\n@include common-session\n",
     "etc/ssh/sshd_config": DEBIAN_SSHD_CONFIG,
 }
 
@@ -90,7 +91,8 @@ account    required     pam_sepermit.so
 account    required     pam_nologin.so
 account    include      password-auth
 """,
-    "etc/pam.d/su": "auth\t\tsufficient\tpam_rootok.so\nauth\t\tsubstack\tpassword-auth\nauth\t\tinclude\t\tpostlogin\n",
+    "etc/pam.d/su": "auth\t\tsufficient\tpam_rootok.so\n"
+    "auth\t\tsubstack\tpassword-auth\nauth\t\tinclude\t\tpostlogin\n",
     "etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\nAuthorizedKeysFile .ssh/authorized_keys\n",
     "etc/ssh/sshd_config.d/50-redhat.conf": "SyslogFacility AUTHPRIV\nChallengeResponseAuthentication no\nUsePAM yes\n",
 }
@@ -125,7 +127,8 @@ SUSE = {
     "usr/lib/pam.d/common-auth": "auth\trequired\tpam_env.so\t\nauth\toptional\tpam_gnome_keyring.so\n"
     "auth\trequired\tpam_unix.so\ttry_first_pass \n",
     "usr/lib/pam.d/sshd": "#%PAM-1.0\nauth        requisite   pam_nologin.so\nauth        include     common-auth\n",
-    "usr/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\nInclude /usr/etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n",
+    "usr/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\n"
+    "Include /usr/etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n",
 }
 
 STOCK = {"Debian 12": DEBIAN_12, "Debian 13": DEBIAN_13, "Fedora": FEDORA, "Arch": ARCH, "openSUSE": SUSE}
@@ -133,7 +136,9 @@ STOCK = {"Debian 12": DEBIAN_12, "Debian 13": DEBIAN_13, "Fedora": FEDORA, "Arch
 LINE = "auth required pam_twofactor.so nullok\n"
 
 # The additions that the manual tells the administrator to make.
-SSHD_SETTINGS = {"etc/ssh/sshd_config.d/10-twofactor.conf": "KbdInteractiveAuthentication yes\nPasswordAuthentication no\n"}
+SSHD_SETTINGS = {
+    "etc/ssh/sshd_config.d/10-twofactor.conf": "KbdInteractiveAuthentication yes\nPasswordAuthentication no\n"
+}
 
 MODULES = "usr/lib/x86_64-linux-gnu/security"
 

@@ -60,7 +60,9 @@ class Server:
 
     def _accepts(self, service: str, methods: str) -> bool:
         self.configuration.write_text(
-            SETTINGS.format(first=self.settings, port=self.port, directory=self.directory, service=service, methods=methods)
+            SETTINGS.format(
+                first=self.settings, port=self.port, directory=self.directory, service=service, methods=methods
+            )
         )
         check = [self.program, "-t", "-f", self.configuration]
         return subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20).returncode == 0

@@ -10,7 +10,8 @@ from pathlib import Path
 PATH = Path("/run/sandbox/syslog")
 
 LINE = re.compile(
-    r"(?P<priority>\S+) (?P<stamp>\w{3} [ \d]\d \d\d:\d\d:\d\d) (?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)"
+    r"(?P<priority>\S+) (?P<stamp>\w{3} [ \d]\d \d\d:\d\d:\d\d) "
+    r"(?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)"
 )
 
 

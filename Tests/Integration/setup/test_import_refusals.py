@@ -27,7 +27,12 @@ ACCEPTED = Result.SUCCESS
         ("otpauth://totp/x?secret=1\n", (), UNUSABLE, "line 1: the key is not Base32"),
         ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "exports of several accounts"),
         (f"otpauth://totp/x?secret={BASE32}\n" * 2, (), UNUSABLE, "the same key"),
-        ("".join(f"otpauth://totp/x?secret={BASE32}AAA{letter}\n" for letter in "ABCDEFGHIJKLMNOPQ"), (), UNUSABLE, "17 devices"),
+        (
+            "".join(f"otpauth://totp/x?secret={BASE32}AAA{one}\n" for one in "ABCDEFGHIJKLMNOPQ"),
+            (),
+            UNUSABLE,
+            "17 devices",
+        ),
         ("\0" * 100, (), UNUSABLE, ""),
         (b"\xff\xfe" * 5000, (), UNUSABLE, ""),
         ("x", ("--from", "pgp"), USAGE, "--from"),

@@ -43,7 +43,8 @@ def test_without_libqrencode_a_qr_code_in_a_file_is_an_error(user, enable):
     done = without("libqrencode.so.4", *map(str, enable), "--qr-file", "/tmp/code.png")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == (
-        "twofactor: libqrencode.so.4, which draws QR codes, is not installed\nhint: install libqrencode (libqrencode4)\n"
+        "twofactor: libqrencode.so.4, which draws QR codes, is not installed\n"
+        "hint: install libqrencode (libqrencode4)\n"
     )
     assert not is_enrolled(user)
 

@@ -131,7 +131,9 @@ def test_the_screens_of_an_enrollment_in_a_large_window(user):
 
 
 def test_without_cursor_control_the_output_is_a_transcript(user):
-    screen, key = enroll_at_terminal(user, "--issuer", "Example", "--qr", "none", environment=DUMB, rows=40, columns=100)
+    screen, key = enroll_at_terminal(
+        user, "--issuer", "Example", "--qr", "none", environment=DUMB, rows=40, columns=100
+    )
     code = re.search(r"Code from the app: (\d{6})", screen.text)[1]
     assert "\x1b" not in screen.received
     assert masked(screen.text.replace(code, "DIGITS"), key) == lines(
