@@ -1,4 +1,4 @@
-/// The version of the project, which `twofactor --version` prints for scripts/package.
+/// The version of the project, for `twofactor --version` and the packages.
 enum Version {
   static let current = "0.1.0"
 }

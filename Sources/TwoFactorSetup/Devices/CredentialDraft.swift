@@ -24,14 +24,23 @@ struct CredentialDraft {
     for hash in backupCodeHashes { encoder.addBackupCode(hash.utf8.span) }
     return try encoder.finishReadable()
   }
+
+  fileprivate static func checkReadable(_ text: borrowing SecretBuffer) throws {
+    guard var copy = SecretBuffer(capacity: text.capacity), copy.append(text.bytes) else { throw failure }
+    do throws(EnrollmentFailure) {
+      _ = try Credential(parsing: copy)
+    } catch {
+      throw failure
+    }
+  }
 }
 
 extension CredentialDraft {
-  /// The number of steps ahead of now up to which used steps are kept. A wrong clock used the steps beyond, and a new
-  /// enrollment ends their effect.
+  /// Used steps up to this far ahead of now stay used. Those beyond came from a wrong clock; a new enrollment clears
+  /// them.
   private static let furthestStep: UInt64 = 11
 
-  /// The first state if the draft replaces an enrollment: used codes of the same keys and scratch codes stay used,
+  /// The first state if the draft replaces an enrollment. Used codes of the same keys, and used scratch codes, stay used,
   /// except those that only count as used because a state was lost.
   ///
   /// - Parameters:
@@ -50,7 +59,7 @@ extension CredentialDraft {
         guard let kind = old.credential.device(at: other)?.kind,
           device.key.isEqual(to: old.credential.secret(ofDeviceAt: other))
         else { continue }
-        let next = old.state[device: other].nextFactor
+        let next = old.state.value[device: other].nextFactor
         let used = Self.usedFactor(next, of: kind, asOne: device.kind, now: now)
         state[device: index].nextFactor = max(state[device: index].nextFactor, used)
       }
@@ -75,12 +84,12 @@ extension CredentialDraft {
   private func spend(_ codes: [String], of old: borrowing LockedEnrollment, in state: inout LoginState) throws {
     let setting = old.credential.backupCodeSetting()
     // After the loss of a state all codes count as spent.
-    guard setting.count > 0, old.state.spentBackupCodes != UInt32.max else { return }
+    guard setting.count > 0, old.state.value.spentBackupCodes != UInt32.max else { return }
     for (index, code) in codes.enumerated() {
       guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1),
         BackupCodeHash.make(code.utf8.span, setting: setting, into: &hash)
       else { throw Self.failure }
-      for other in 0..<old.credential.backupCodeCount where old.state.isSpent(backupCodeAt: other) {
+      for other in 0..<old.credential.backupCodeCount where old.state.value.isSpent(backupCodeAt: other) {
         guard old.credential.backupCodeHash(at: other).isEqualInConstantTime(to: hash.bytes) else { continue }
         state.spend(backupCodeAt: index)
       }
@@ -91,14 +100,8 @@ extension CredentialDraft {
 extension CredentialEncoder {
   /// Finishes the credential, and parses it as a login will: an invalid credential is never written.
   consuming func finishReadable() throws -> SecretBuffer {
-    guard let text = finish(), var copy = SecretBuffer(capacity: text.capacity), copy.append(text.bytes) else {
-      throw CredentialDraft.failure
-    }
-    do throws(EnrollmentFailure) {
-      _ = try Credential(parsing: copy)
-    } catch {
-      throw CredentialDraft.failure
-    }
+    guard let text = finish() else { throw CredentialDraft.failure }
+    try CredentialDraft.checkReadable(text)
     return text
   }
 }
