@@ -102,7 +102,7 @@ def test_doctor_accepts_the_stacks_that_authselect_generates(tmp_path, number, h
         "".join(re.findall(r"(?m)^(?!.*with-twofactor).*\n", "auth required pam_env.so\n" + block))
     )
     shown = run(PRODUCT / "twofactor", "doctor", "--root", root, "--strict", status=None)
-    assert "nobody is asked for a code" in shown.stdout
+    assert "no login is asked for a code" in shown.stdout
 
 
 SNIPPET = CHECKOUT / "pam/service/sshd-snippet"

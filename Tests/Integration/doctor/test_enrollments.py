@@ -50,7 +50,7 @@ FILES = {
     "damaged": (lambda path: path.write_text("twofactor 9\n"), "is not a credential"),
     "of an older format": (
         lambda path: path.write_text(path.read_text().replace("twofactor-credential 1", "twofactor-credential 0")),
-        "is of an older format, 0, and the module reads 1",
+        "has the older format 0; the module reads 1",
     ),
     "of a newer format": (
         lambda path: path.write_text(path.read_text().replace("twofactor-credential 1", "twofactor-credential 2")),

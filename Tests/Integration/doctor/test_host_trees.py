@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rig.doctor import doctor, findings, found
 from rig.host_corpus import BROKEN, CONF, DROP_IN, GOOD, in_sshd, with_settings
-from rig.host_trees import MODULES, SSHD_SETTINGS, STOCK, after, build, change, good
+from rig.host_trees import MODULES, SSHD_SETTINGS, STOCK, build, change, good
 from rig.machine import PRODUCT
 from rig.process import run
 

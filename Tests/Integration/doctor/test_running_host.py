@@ -9,20 +9,13 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from rig.doctor import findings
+from rig.doctor import doctor, findings
 from rig.harness import Result
 from rig.machine import COMMAND, modules_directory
 from rig.process import run
 
 SSHD_SETTINGS = Path("/etc/ssh/sshd_config.d/10-twofactor.conf")
 STACK = Path("/etc/pam.d/sshd")
-
-
-def doctor(*arguments: str, user: str | None = None) -> tuple[int, list[dict]]:
-    prefix = ["runuser", "-u", user, "--"] if user else []
-    done = run(*prefix, COMMAND, "doctor", "--json", *arguments, status=None)
-    assert done.stderr == "", done.stderr
-    return done.returncode, json.loads(done.stdout)["checks"]
 
 
 def statuses(checks: list[dict], name: str) -> set[str]:
@@ -47,7 +40,7 @@ def host(products):
 def test_a_correct_host_has_no_findings(host, user):
     user.enroll(backup_codes=10)
     # Other tests have damaged the files of other accounts.
-    status, checks = doctor("--user", user.name)
+    status, checks = doctor(None, "--user", user.name)
     wrong = findings(checks)
     # The clock is that of the test machine.
     assert {check["name"] for check in wrong} <= {"clock"}, wrong
@@ -58,12 +51,12 @@ def test_a_correct_host_has_no_findings(host, user):
 
 def test_doctor_asks_sshd_for_the_effective_settings(host):
     SSHD_SETTINGS.write_text("KbdInteractiveAuthentication perhaps\n")
-    status, checks = doctor()
-    assert status == 78 and "sshd refuses" in next(check["detail"] for check in checks if check["name"] == "ssh")
+    status, checks = doctor(None)
+    assert status == 78 and "sshd rejects" in next(check["detail"] for check in checks if check["name"] == "ssh")
     SSHD_SETTINGS.write_text("KbdInteractiveAuthentication yes\nPasswordAuthentication no\nMatch User root\n"
                              "  KbdInteractiveAuthentication no\n")
-    assert statuses(doctor("--user", "root")[1], "ssh_keyboard_interactive") == {"failed"}
-    assert statuses(doctor("--user", "daemon")[1], "ssh_keyboard_interactive") == {"ok"}
+    assert statuses(doctor(None, "--user", "root")[1], "ssh_keyboard_interactive") == {"failed"}
+    assert statuses(doctor(None, "--user", "daemon")[1], "ssh_keyboard_interactive") == {"ok"}
 
 
 def test_a_module_that_cannot_be_loaded_is_found(host):
@@ -71,7 +64,7 @@ def test_a_module_that_cannot_be_loaded_is_found(host):
     whole = module.read_bytes()
     try:
         module.write_bytes(whole[:4096])
-        status, checks = doctor()
+        status, checks = doctor(None)
     finally:
         module.write_bytes(whole)
     assert status == 78 and statuses(checks, "module") == {"failed"}
@@ -87,7 +80,7 @@ def test_the_homes_and_files_of_all_users_are_checked(host, new_user):
     few.enroll(backup_codes=2)
     names["writable"].home.chmod(0o777)
     (names["open"].home / ".twofactor/credential").chmod(0o644)
-    status, checks = doctor()
+    status, checks = doctor(None)
     details = [(check["name"], check["detail"]) for check in findings(checks)]
     assert status == 78
     assert not any(names["right"].name + " " in detail for _, detail in details), details
@@ -119,7 +112,7 @@ def test_a_read_only_home_is_found(host, user):
     run("mount", "--bind", directory, directory)
     run("mount", "-o", "remount,bind,ro", directory)
     try:
-        status, checks = doctor("--user", user.name)
+        status, checks = doctor(None, "--user", user.name)
     finally:
         run("umount", directory)
     assert status == 78 and statuses(checks, "file_system") == {"failed"}
@@ -141,10 +134,10 @@ def test_a_full_file_system_is_found(host, user):
             (directory / name).write_bytes(content)
             (directory / name).chmod(0o600)
             os.chown(directory / name, user.uid, user.gid)
-        assert statuses(doctor("--user", user.name)[1], "file_system") == set()
+        assert statuses(doctor(None, "--user", user.name)[1], "file_system") == set()
         with contextlib.suppress(OSError):
             (directory / "filler").write_bytes(b"0" * 100_000)
-        status, checks = doctor("--user", user.name)
+        status, checks = doctor(None, "--user", user.name)
         assert status == 0 and "is full" in one(checks, "file_system", "warning")["detail"]
     finally:
         run("umount", directory)
@@ -156,12 +149,12 @@ def test_an_unmounted_home_is_found_with_its_disk(host, user):
     before = fstab.read_text() if fstab.exists() else None
     user.home.rename(away)
     try:
-        check = one(doctor("--user", user.name)[1], "home", "warning")
-        assert f"{user.home} is not there" in check["detail"] and "twofactor.conf" in check["remedy"]
+        check = one(doctor(None, "--user", user.name)[1], "home", "warning")
+        assert f"{user.home} does not exist" in check["detail"] and "twofactor.conf" in check["remedy"]
         fstab.write_text(
             f"/dev/sda1 / ext4 defaults 0 1\n# /dev/sdb1 /home ext4\n/dev/sdc1 {user.home} ext4 defaults 0 2\n"
         )
-        check = one(doctor("--user", user.name)[1], "home", "warning")
+        check = one(doctor(None, "--user", user.name)[1], "home", "warning")
         assert "is not mounted" in check["detail"] and check["remedy"] == f"mount {user.home}"
     finally:
         away.rename(user.home)
@@ -174,7 +167,7 @@ def test_a_locked_enrollment_is_found(host, user, service):
     for hours in range(100, 0, -1):
         moment = time.time() - 3600 * hours
         user.log_in(name, enrolled.authenticator.wrong_code(moment), at=moment)
-    check = one(doctor("--user", user.name)[1], "throttling", "warning")
+    check = one(doctor(None, "--user", user.name)[1], "throttling", "warning")
     assert check["remedy"] == f"twofactor unlock --user {user.name}"
 
 
@@ -201,14 +194,14 @@ def test_a_clock_that_was_set_back_after_a_login_is_found(host, user, service):
     later = time.time() + 3600
     code = enrolled.authenticator.code_at(later)
     assert user.log_in(service(), code, at=later).result == Result.SUCCESS
-    check = one(doctor("--user", user.name)[1], "clock", "failed")
+    check = one(doctor(None, "--user", user.name)[1], "clock", "failed")
     assert user.name in check["detail"] and "set back" in check["detail"]
 
 
 def test_a_user_sees_only_the_own_enrollment(host, user, new_user):
     user.enroll()
     new_user().enroll()
-    status, checks = doctor(user=user.name)
+    status, checks = doctor(None, user=user)
     assert status == 0
     assert next(check["detail"] for check in checks if check["name"] == "enrollments").startswith("1 of 1 ")
     run("runuser", "-u", user.name, "--", COMMAND, "doctor", "--user", "root", status=77)

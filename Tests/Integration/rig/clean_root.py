@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .machine import CHECKOUT, Account
 from .one_time_password import Authenticator
+from .process import run
 from .ssh import Client
 
 ROOTS = CHECKOUT / ".build/roots"
@@ -29,31 +30,25 @@ class CleanRoot:
 
     def __enter__(self) -> "CleanRoot":
         self.path.mkdir(parents=True)
-        subprocess.run(["tar", "-xf", self._archive, "-C", self.path, "--exclude=./dev/*"], check=True, timeout=100)
+        run("tar", "-xf", self._archive, "-C", self.path, "--exclude=./dev/*", timeout=100)
         for name in ("proc", "dev"):
-            subprocess.run(["mount", "--rbind", f"/{name}", self.path / name], check=True, timeout=20)
-        subprocess.run(["mount", "--make-rslave", self.path / "dev"], check=True, timeout=20)
+            run("mount", "--rbind", f"/{name}", self.path / name)
+        run("mount", "--make-rslave", self.path / "dev")
         (self.path / "run/sshd").mkdir(exist_ok=True)
         return self
 
     def __exit__(self, *_) -> None:
         self.stop_server()
         for name in ("dev", "proc"):
-            subprocess.run(["umount", "-R", "-l", self.path / name], check=True, timeout=20)
+            run("umount", "-R", "-l", self.path / name)
         shutil.rmtree(self.path)
 
-    def run(self, *words: str, expect: int = 0, given: str | None = None) -> str:
+    def run(self, *words: str, expect: int = 0, given: str = "") -> str:
         """Runs a program in the root and returns both output streams together."""
-        done = subprocess.run(
-            ["chroot", self.path, *map(str, words)],
-            input=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+        done = run(
+            "chroot", self.path, *words, input=given, stderr=subprocess.STDOUT, status=expect,
+            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
         )
-        assert done.returncode == expect, (words, done.returncode, done.stdout)
         return done.stdout
 
     def install(self, package: Path) -> None:
@@ -100,9 +95,7 @@ class CleanRoot:
             start_new_session=True,
         )
         for _ in range(100):
-            scan = subprocess.run(
-                ["ssh-keyscan", "-T", "2", "-p", str(self.port), "127.0.0.1"], capture_output=True, timeout=20
-            )
+            scan = run("ssh-keyscan", "-T", "2", "-p", str(self.port), "127.0.0.1", status=None)
             if scan.stdout:
                 return
             assert self._server.poll() is None, "sshd ended before it listened"

@@ -1,15 +1,16 @@
-"""The findings of `twofactor doctor` in a host tree."""
+"""The findings of `twofactor doctor`."""
 
 import json
-import subprocess
 from pathlib import Path
 
-from .machine import PRODUCT
+from .machine import COMMAND, PRODUCT
+from .process import run
 
 
-def doctor(root: Path | None, *arguments: str) -> tuple[int, list[dict]]:
-    words = [PRODUCT / "twofactor", "doctor", "--json", *(["--root", root] if root else []), *arguments]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+def doctor(root: Path | None, *arguments: str, user=None) -> tuple[int, list[dict]]:
+    """Returns the exit status and the checks of a host tree, or of the sandbox for None."""
+    command = [PRODUCT / "twofactor", "doctor", "--root", root] if root else [COMMAND, "doctor"]
+    done = run(*command, "--json", *arguments, user=user, status=None)
     assert done.stderr == "", done.stderr
     checks = json.loads(done.stdout)["checks"]
     for check in checks:

@@ -1,13 +1,13 @@
 """The subcommands and options of the product, to compare with the documentation."""
 
 import re
-import subprocess
 
 from .machine import CHECKOUT, PRODUCT
+from .process import run
 
 
 def help_of(*words: str) -> str:
-    return subprocess.run([PRODUCT / "twofactor", *words, "--help"], capture_output=True, text=True, timeout=20).stdout
+    return run(PRODUCT / "twofactor", *words, "--help").stdout
 
 
 def subcommands(*words: str) -> list[list[str]]:

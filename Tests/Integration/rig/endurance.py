@@ -2,18 +2,15 @@
 
 import os
 import re
-import subprocess
 
 from .clock import START, standing_at
+from .process import run
 
 
 def run_endurance(program, *arguments, under=()) -> tuple[dict[int, int], list[tuple[int, int]]]:
     """How often each result was returned, and the KiB of own and of mapped memory."""
-    ended = subprocess.run(
-        [*under, program, *map(str, arguments)],
-        capture_output=True, text=True, timeout=200, env={**os.environ, **standing_at(START)},
-    )
-    assert ended.returncode == 0, f"{ended.returncode}: {ended.stderr[-4000:]}"
+    environment = {**os.environ, **standing_at(START)}
+    ended = run(*under, program, *arguments, timeout=200, environment=environment)
     results = {int(status): int(count) for status, count in re.findall(r"^result (\d+) (\d+)$", ended.stdout, re.M)}
     sizes = re.findall(r"^memory (\d+) (\d+)$", ended.stdout, re.M)
     return results, [(int(own), int(mapped)) for own, mapped in sizes]

@@ -2,12 +2,12 @@
 
 import enum
 import os
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .clock import standing_at
 from .machine import Account
+from .process import run
 
 SOURCES = Path(__file__).parent.parent / "harness"
 
@@ -76,9 +76,7 @@ def count(logins: list[Login], result: Result) -> int:
 
 
 def build(sources: list[Path], output: Path, *flags: str, compiler: str = "gcc") -> Path:
-    subprocess.run(
-        [compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", output, *sources, *flags], check=True, timeout=60
-    )
+    run(compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", output, *sources, *flags)
     return output
 
 
@@ -163,16 +161,11 @@ class Harness:
             f"user {user.encode().hex()}\n" + "".join(as_answer(answer).script() for answer in answers)
             for user, answers in logins
         )
-        run = subprocess.run(
-            [*under, self.program, *options, self.services, service],
-            input=script.encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **standing_at(at)},
-            timeout=timeout,
+        done = run(
+            *under, self.program, *options, self.services, service, input=script,
+            environment={**os.environ, **standing_at(at)}, timeout=timeout, status=None if may_die else 0,
         )
-        assert may_die or run.returncode == 0, f"the harness ended with {run.returncode}: {run.stderr.decode()[-2000:]}"
-        return parse(run.stdout.decode())
+        return parse(done.stdout)
 
     def running_as(self, account: Account, groups: str = "") -> tuple[str, ...]:
         """The prefix that runs the harness as an account, which cannot change the clock; opens the way to the program.

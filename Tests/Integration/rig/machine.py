@@ -4,9 +4,10 @@ import itertools
 import os
 import pwd
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from .process import run
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PRODUCT = CHECKOUT / ".build" / "product"
@@ -58,15 +59,10 @@ class Account:
 
 def add_account(name: str, password: str | None = None, shell: str = "/bin/sh") -> Account:
     """Adds an account with a home of mode 0755; None as `password` leaves it locked."""
-    subprocess.run(["useradd", "--create-home", "--shell", shell, "--user-group", name], check=True, timeout=20)
+    run("useradd", "--create-home", "--shell", shell, "--user-group", name)
     if password is not None:
         # SHA-512 with few rounds is enough for a short-lived password.
-        subprocess.run(
-            ["chpasswd", "--crypt-method", "SHA512", "--sha-rounds", "1000"],
-            input=f"{name}:{password}\n".encode(),
-            check=True,
-            timeout=20,
-        )
+        run("chpasswd", "--crypt-method", "SHA512", "--sha-rounds", "1000", input=f"{name}:{password}\n")
     account = Account(name, password or "")
     account.home.chmod(0o755)
     return account

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from .process import run
+
 SECTOR = 512
 SIZE = 16 << 20
 LOG_SIZE = 64 << 20
@@ -73,11 +75,11 @@ def obstacle() -> str | None:
 @contextlib.contextmanager
 def mounted(image: Path, where: Path):
     """Mounts an image; the kernel frees the loop device with its last user."""
-    subprocess.run(["mount", "-o", "loop", image, where], check=True, timeout=20)
+    run("mount", "-o", "loop", image, where)
     try:
         yield
     finally:
-        subprocess.run(["umount", where], check=True, timeout=20)
+        run("umount", where)
 
 
 class RecordedDisk:
@@ -88,7 +90,7 @@ class RecordedDisk:
         image = folder / "base.img"
         with image.open("wb") as file:
             file.truncate(SIZE)
-        subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=20)
+        run("mkfs.ext4", "-q", "-F", image)
         with mounted(image, where):
             os.chown(where, account.uid, account.gid)
             self.made = setup()
@@ -120,7 +122,7 @@ class RecordedDisk:
                 first = len(self._read(log))
                 change()
                 self.answered = len(self._read(log)) - first
-                subprocess.run(["sync", "-f", self.where], check=True, timeout=20)
+                run("sync", "-f", self.where)
                 writes = self._read(log)[first:]
             # The writes of the mount itself are part of the base.
             image = bytearray(self.base)
@@ -129,7 +131,7 @@ class RecordedDisk:
             self.base = bytes(image)
             return writes
         finally:
-            subprocess.run(["umount", export], timeout=20)
+            run("umount", export, status=None)
             daemon.terminate()
             daemon.wait(20)
 

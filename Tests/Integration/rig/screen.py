@@ -3,13 +3,13 @@
 import copy
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import pexpect
 import pyte
 
 from .machine import COMMAND, Account
+from .process import run
 
 # Default text and background colors.
 DARK = ((229, 229, 229), (0, 0, 0))
@@ -197,9 +197,7 @@ class Screen(Emulation):
 
 def read_picture(path: Path) -> str | None:
     """The text of the QR code in a picture; None if there is none."""
-    read = subprocess.run(
-        ["zbarimg", "-q", "--raw", "-Sdisable", "-Sqrcode.enable", path], capture_output=True, text=True, timeout=30
-    )
+    read = run("zbarimg", "-q", "--raw", "-Sdisable", "-Sqrcode.enable", path, status=None)
     return read.stdout.strip() or None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pexpect
 
 from .machine import Account
+from .process import run
 
 PORTS = itertools.count(22022)
 
@@ -45,9 +46,7 @@ class Server:
         self.directory = directory
         self.port = next(PORTS)
         directory.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "host_key"], check=True, timeout=20
-        )
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "host_key")
         public_key = (directory / "host_key.pub").read_text().split()[:2]
         (directory / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {' '.join(public_key)}\n")
         # Up to OpenSSH 9.7, the PAM service is the program's name; later releases have an option.
@@ -65,7 +64,7 @@ class Server:
             )
         )
         check = [self.program, "-t", "-f", self.configuration]
-        return subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20).returncode == 0
+        return run(*check, status=None).returncode == 0
 
     def __enter__(self) -> "Server":
         Path("/run/sshd").mkdir(exist_ok=True)
@@ -74,7 +73,7 @@ class Server:
         )
         for _ in range(200):
             probe = ["ssh-keyscan", "-T", "2", "-p", str(self.port), "127.0.0.1"]
-            scan = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
+            scan = run(*probe, status=None)
             if scan.stdout:
                 return self
             assert self._process.poll() is None, "sshd ended before it listened"
@@ -149,7 +148,7 @@ class Client:
 def make_key(account: Account, directory: Path) -> Path:
     """Creates a key pair and authorizes it for the account."""
     key = directory / f"{account.name}_key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=20)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     folder = account.home / ".ssh"
     folder.mkdir(mode=0o700)
     (folder / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
