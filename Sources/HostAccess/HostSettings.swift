@@ -27,9 +27,8 @@ package struct HostSettings {
 
   package init() {}
 
-  /// Parses the text of the file.
+  /// Parses the text of the file; `path` is for the message.
   ///
-  /// - Parameter path: The file, for the message.
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration``, which names the line.
   package init(text: String, path: String = path) throws {
     guard var bytes = SecretBuffer(capacity: text.utf8.count), bytes.append(text.utf8.span) else {
@@ -81,9 +80,8 @@ package struct HostSettings {
     return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can mend it")
   }
 
-  /// Whether two-factor is mandatory: users may not disable it, or a login requires enrollment.
-  ///
-  /// - Parameter now: Seconds since the epoch.
+  /// Whether two-factor is mandatory at a time in seconds since the epoch: users may not disable it, or a login
+  /// requires enrollment.
   package func enforcesTwoFactor(now: Int64) -> Bool {
     !allowsDisabling || requiredFrom.map { CalendarDay(of: now) >= $0 } ?? false
   }

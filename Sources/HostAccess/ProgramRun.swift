@@ -37,7 +37,7 @@ package struct ProgramRun {
     try standardInput.fill(with: Array(input.utf8))
     let standardOutput = try Pipe()
     let process = try Self.start(
-      [path] + arguments, input: standardInput.readEnd.descriptor,
+      path, arguments, input: standardInput.readEnd.descriptor,
       output: outputLimit > 0 ? standardOutput.writeEnd.descriptor : nil)
     // The program sees the end of its input, and we of its output, when these are closed.
     _ = consume standardInput
@@ -49,7 +49,9 @@ package struct ProgramRun {
     output = String(decoding: bytes, as: UTF8.self)
   }
 
-  private static func start(_ words: [String], input: Int32, output: Int32?) throws(Errno) -> pid_t {
+  private static func start(
+    _ path: String, _ arguments: [String], input: Int32, output: Int32?
+  ) throws(Errno) -> pid_t {
     // SAFETY: actions and attributes are initialized before they are used, and destroyed at the end; the arrays of
     // strings are terminated by a null pointer.
     var actions = unsafe posix_spawn_file_actions_t()
@@ -74,9 +76,9 @@ package struct ProgramRun {
     unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF) | csetup_spawn_in_new_session)
 
     var process: pid_t = 0
-    let error = unsafe withCStrings(words) { words in
+    let error = unsafe withCStrings([path] + arguments) { words in
       unsafe withCStrings(environment) { environment in
-        unsafe posix_spawn(&process, words[0]!, &actions, &attributes, words, environment)
+        unsafe posix_spawn(&process, path, &actions, &attributes, words, environment)
       }
     }
     guard error == 0 else { throw Errno(rawValue: error) }

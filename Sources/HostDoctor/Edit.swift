@@ -1,28 +1,27 @@
-/// A change of one line of a file: what `doctor` says to do, in words that a person and a script can follow. Numbers are
-/// those of the file as it is.
+/// A change to one line of a file, printed as a remedy that a person or a script can apply. Line numbers are those of
+/// the unchanged file.
 enum Edit: Equatable {
   case replace(file: String, line: Int, text: String)
   case insertBefore(file: String, line: Int, text: String)
-  case insertBehind(file: String, line: Int, text: String)
+  case insertAfter(file: String, line: Int, text: String)
   case remove(file: String, line: Int, text: String)
 
-  /// The lines for a person.
+  /// The lines of the remedy.
   var text: String { lines.joined(separator: "\n") }
 
   fileprivate var lines: [String] {
     let file = file
-    guard file.hasPrefix(Self.distribution) else { return [words(file)] }
-    // What the distribution ships is not to be changed; a file of that name in /etc goes before it.
-    let own = "/etc/pam.d/" + file.dropFirst(Self.distribution.count)
+    guard file.hasPrefix(Self.vendorFolder) else { return [words(file)] }
+    // A package upgrade overwrites the vendor's file; a file of the same name in /etc overrides it.
+    let own = "/etc/pam.d/" + file.dropFirst(Self.vendorFolder.count)
     return ["cp \(file) \(own)", words(own)]
   }
 
-  private static let distribution = "/usr/lib/pam.d/"
+  private static let vendorFolder = "/usr/lib/pam.d/"
 
   private var file: String {
     switch self {
-    case .replace(let file, _, _), .insertBefore(let file, _, _), .insertBehind(let file, _, _),
-      .remove(let file, _, _):
+    case .replace(let file, _, _), .insertBefore(let file, _, _), .insertAfter(let file, _, _), .remove(let file, _, _):
       file
     }
   }
@@ -31,23 +30,22 @@ enum Edit: Equatable {
     switch self {
     case .replace(_, let line, let text): "in \(file), line \(line): \(text)"
     case .insertBefore(_, let line, let text): "in \(file), before line \(line): \(text)"
-    case .insertBehind(_, let line, let text): "in \(file), behind line \(line): \(text)"
+    case .insertAfter(_, let line, let text): "in \(file), behind line \(line): \(text)"
     case .remove(_, let line, let text): "in \(file), remove line \(line): \(text)"
     }
   }
 }
 
 extension [Edit] {
-  /// The lines for a person, each once.
+  /// The lines of the remedy, without duplicates.
   var text: String {
     flatMap(\.lines).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "\n")
   }
 }
 
 extension PAMRule {
-  /// Gives it another control field.
+  /// Replaces the control field.
   func with(control: String) -> Edit { .replace(file: file, line: line, text: text(control: control)) }
 
-  /// Takes it away.
   var removal: Edit { .remove(file: file, line: line, text: text()) }
 }

@@ -1,22 +1,21 @@
-/// One thing that `doctor` looked at, and what it thinks of it.
+/// The result of one check.
 package struct Finding: Equatable {
-  /// How bad it is.
   package enum Status: String {
     case ok
-    /// Logins are as safe as they should be, or nearly; but somebody may be surprised.
+    /// Logins work and ask for a code, but something may surprise a user or help an attacker.
     case warning
-    /// A login goes through that should not, or does not go through that should.
+    /// A login succeeds that should not, or fails that should succeed.
     case failed
-    /// It could not be looked at, or there is nothing to look at.
+    /// Not checked, or nothing to check.
     case skipped
   }
 
-  /// What was looked at, the same for every host: `ssh_use_pam`, `pam_order` …
+  /// The name of the check, the same on every host: `ssh_use_pam`, `pam_order` …
   package let name: String
   package let status: Status
-  /// What there is and why that matters, in one line.
+  /// What was found and why it matters, in one line.
   package let detail: String
-  /// What to do; the exact line to change where there is one. Nil where there is nothing to do.
+  /// What to do, with the exact line to change if there is one; nil if there is nothing to do.
   package let remedy: String?
 
   package static func ok(_ name: String, _ detail: String) -> Finding {

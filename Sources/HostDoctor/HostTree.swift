@@ -1,37 +1,42 @@
 internal import CSetup
 internal import CSystem
+import FixedMemory
 import Glibc
 import HostAccess
 import SystemFiles
 
-/// The files of a host: this one, or a tree in which another one lies. In a tree every path, and every link on
-/// the way, stays inside.
+/// The files of a host: this one, or one below a root directory, as an image or a chroot. No path and no symlink leads
+/// out of a root directory.
 package struct HostTree {
-  /// What stands in front of every path; empty for this host.
+  /// The root directory; empty for this host.
   package let root: String
 
-  /// Who must own what only the administrator may change.
-  package let administrator: uid_t
+  /// The account that must own the files of the administrator.
+  package let administrator: UserID
 
-  private static let longestFile = 1 << 20
+  /// Longer files are no configuration.
+  private static let maximumTextLength = 1 << 20
+
+  /// As many as the kernel follows (path_resolution(7)).
+  private static let maximumSymlinks = 40
 
   /// This host.
   package init() {
     root = ""
-    administrator = 0
+    administrator = .root
   }
 
-  /// The tree below a directory.
+  /// The host below a root directory.
   ///
-  /// - Throws: ``SetupError`` with ``ExitStatus/noSuchFile`` where there is no such directory.
-  package init(root path: String, administrator: uid_t = 0) throws {
+  /// - Throws: ``SetupError`` with ``ExitStatus/noSuchFile``.
+  package init(root path: String, administrator: UserID = .root) throws {
+    // SAFETY: realpath(3) returns a NUL-terminated string to be freed.
     guard let resolved = unsafe realpath(path, nil) else {
       throw SetupError(.noSuchFile, "\(path): \(Errno.current.text)")
     }
     defer { unsafe free(resolved) }
     let text = unsafe String(cString: resolved)
-    var status = stat()
-    guard unsafe stat(text, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+    guard let status = try? unsafe FileStatus(of: text, followsSymlink: true), status.isDirectory else {
       throw SetupError(.noSuchFile, "\(path): is not a directory")
     }
     root = text == "/" ? "" : text
@@ -40,7 +45,7 @@ package struct HostTree {
 
   package var isThisHost: Bool { root.isEmpty }
 
-  /// Where a file of the host lies for this process. Nil where a link leads nowhere.
+  /// The path by which this process reaches a file of the host; nil if symlinks form a loop.
   func place(of path: String) -> String? {
     guard !isThisHost else { return path }
     var rest = Array(path.split(separator: "/").map(String.init).reversed())
@@ -53,9 +58,9 @@ package struct HostTree {
         continue
       }
       here.append(name)
-      guard let target = link(root + "/" + here.joined(separator: "/")) else { continue }
+      guard let target = target(of: root + "/" + here.joined(separator: "/")) else { continue }
       links += 1
-      guard links <= 40 else { return nil }
+      guard links <= Self.maximumSymlinks else { return nil }
       _ = here.popLast()
       if target.hasPrefix("/") { here = [] }
       rest += target.split(separator: "/").map(String.init).reversed()
@@ -63,39 +68,34 @@ package struct HostTree {
     return root + "/" + here.joined(separator: "/")
   }
 
-  /// What a path is, links followed; nil where it is not there.
-  package func status(of path: String) -> stat? {
-    var status = stat()
-    if isThisHost { return unsafe stat(path, &status) == 0 ? status : nil }
-    let descriptor = open(path, csystem_o_path)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    return unsafe fstat(descriptor, &status) == 0 ? status : nil
+  /// The status of a file, symlinks followed; nil if it does not exist.
+  package func status(of path: String) -> FileStatus? {
+    // SAFETY: the string is NUL-terminated for the call.
+    if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: true) }
+    return try? open(path, csystem_o_path)?.status()
   }
 
-  /// What a path is itself, also where it is a link; nil where it is not there.
-  package func ownStatus(of path: String) -> stat? {
+  /// The status of a path without following a symlink in its last part; nil if it does not exist.
+  package func ownStatus(of path: String) -> FileStatus? {
+    // SAFETY: the string is NUL-terminated for the call.
+    if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: false) }
     let parts = path.split(separator: "/")
-    guard let last = parts.last, let folder = place(of: "/" + parts.dropLast().joined(separator: "/")) else {
-      return nil
-    }
-    var status = stat()
-    return unsafe lstat(folder + "/" + last, &status) == 0 ? status : nil
+    guard let last = parts.last else { return status(of: path) }
+    var name = ByteText(capacity: last.utf8.count)
+    name.append(Array(last.utf8).span)
+    return try? open("/" + parts.dropLast().joined(separator: "/"), csystem_o_path | O_DIRECTORY)?.status(of: name)
   }
 
   func exists(_ path: String) -> Bool { status(of: path) != nil }
 
-  /// The first bytes of a file, at most `limit`; nil where it is missing, unreadable or no regular file.
+  /// The first bytes of a regular file, at most `limit`; nil if it cannot be read.
   func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
-    let descriptor = open(path, O_RDONLY | O_NONBLOCK)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    guard let file = open(path, O_RDONLY | O_NONBLOCK), (try? file.status())?.isRegularFile == true else { return nil }
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 16_384)
     while bytes.count < limit {
-      let count = unsafe read(descriptor, &block, min(block.count, limit - bytes.count))
+      // SAFETY: read(2) is told the size of the array.
+      let count = unsafe read(file.descriptor, &block, min(block.count, limit - bytes.count))
       if count == 0 { break }
       guard count > 0 || Errno.current == .interrupted else { return nil }
       bytes += block.prefix(max(count, 0))
@@ -103,43 +103,42 @@ package struct HostTree {
     return bytes
   }
 
-  /// The text of a file; nil as with ``bytes(of:upTo:)``, and where it is too long to be one of a configuration.
+  /// The text of a regular file; nil if it cannot be read, or is too long for a configuration.
   func text(of path: String) -> String? {
-    guard let bytes = bytes(of: path, upTo: Self.longestFile), bytes.count < Self.longestFile else { return nil }
+    guard let bytes = bytes(of: path, upTo: Self.maximumTextLength), bytes.count < Self.maximumTextLength else {
+      return nil
+    }
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The names in a directory, sorted; none where it cannot be read.
+  /// The lines of a file; empty if it cannot be read.
+  func lines(of path: String) -> [String] { (text(of: path) ?? "").split(separator: "\n").map(String.init) }
+
+  /// The names in a directory, sorted; empty if it cannot be read.
   func names(in path: String) -> [String] {
-    let descriptor = open(path, O_RDONLY | O_DIRECTORY)
-    guard descriptor >= 0 else { return [] }
-    guard let directory = unsafe fdopendir(descriptor) else {
-      close(descriptor)
-      return []
-    }
-    defer { _ = unsafe closedir(directory) }
+    guard let directory = open(path, O_RDONLY | O_DIRECTORY), var entries = try? directory.names() else { return [] }
     var names: [String] = []
-    while let entry = unsafe readdir(directory) {
-      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { start in
-        unsafe start.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
+    while let entry = entries.next() { names.append(String(decoding: entry.bytes)) }
+    return names.filter { $0 != "." && $0 != ".." }.sorted()
+  }
+
+  /// Opens a path, symlinks followed. The kernel resolves it inside the root directory: a container that runs there can
+  /// exchange a path between check and use.
+  private func open(_ path: String, _ flags: Int32) -> OpenFile? {
+    // SAFETY: the strings are NUL-terminated for the calls.
+    var descriptor =
+      unsafe isThisHost
+      ? csystem_openat(AT_FDCWD, path, flags, 0) : csetup_open_inside(root, path, flags)
+    // Linux before 5.6 has no openat2(2).
+    if descriptor < 0, !isThisHost, errno == ENOSYS, let place = place(of: path) {
+      descriptor = unsafe csystem_openat(AT_FDCWD, place, flags, 0)
     }
-    return names.sorted()
+    return descriptor < 0 ? nil : OpenFile(owning: descriptor)
   }
 
-  /// Opens a path, links followed; -1 where that fails. In a tree the kernel sees to it that they stay inside: whoever
-  /// may change the tree, as a container that runs in it, may do so between a look at the path and its opening.
-  private func open(_ path: String, _ flags: Int32) -> Int32 {
-    if isThisHost { return unsafe csystem_openat(AT_FDCWD, path, flags, 0) }
-    let descriptor = unsafe csetup_open_inside(root, path, flags)
-    // A kernel before 5.6 does not know how.
-    guard descriptor < 0, errno == ENOSYS, let place = place(of: path) else { return descriptor }
-    return unsafe csystem_openat(AT_FDCWD, place, flags, 0)
-  }
-
-  private func link(_ place: String) -> String? {
+  private func target(of place: String) -> String? {
     var target = [CChar](repeating: 0, count: 4_096)
+    // SAFETY: readlink(2) is told the size of the array less its last NUL.
     let count = unsafe readlink(place, &target, target.count - 1)
     return count > 0 ? String(terminated: target) : nil
   }

@@ -1,23 +1,25 @@
 import Enrollment
-import Glibc
+import FixedMemory
 import HostAccess
+import SystemFiles
 
-/// An account in the files of a host, `/etc/passwd` and `/etc/group`.
+/// An account of a host, from its `/etc/passwd` and `/etc/group`.
 package struct TreeAccount: Equatable {
   package let name: String
-  let userID: uid_t
+  let userID: UserID
   let home: String
-  /// Whether the shell lets it log in.
+  /// Whether the shell allows a login.
   package let mayLogIn: Bool
   /// The names of its groups.
   let groups: [String]
 
-  /// An account of this host, wherever it is kept.
+  /// An account of this host, from any source of nsswitch.conf(5).
   package init(_ account: UserAccount) {
-    self.init(name: account.nameText, userID: account.userID, home: account.homeText, mayLogIn: true, groups: [])
+    self.init(
+      name: account.nameText, userID: account.entry.userID, home: account.homeText, mayLogIn: true, groups: [])
   }
 
-  init(name: String, userID: uid_t, home: String, mayLogIn: Bool, groups: [String]) {
+  init(name: String, userID: UserID, home: String, mayLogIn: Bool, groups: [String]) {
     self.name = name
     self.userID = userID
     self.home = home
@@ -25,22 +27,34 @@ package struct TreeAccount: Equatable {
     self.groups = groups
   }
 
-  /// All accounts of a host's files, in their order.
+  /// All accounts, in the order of `/etc/passwd`.
   package static func all(in tree: HostTree) -> [TreeAccount] {
-    let groups = fields(tree.text(of: "/etc/group"), count: 4)
-    return fields(tree.text(of: "/etc/passwd"), count: 7).compactMap { entry in
-      guard let userID = uid_t(entry[2]) else { return nil }
+    let groups = entries(of: "/etc/group", in: tree, fields: 4)
+    return entries(of: "/etc/passwd", in: tree, fields: 7).compactMap { entry in
+      guard let userID = UInt32(entry[2]) else { return nil }
       let own = groups.filter { $0[2] == entry[3] || $0[3].split(separator: ",").contains(Substring(entry[0])) }
       let shell = entry[6].split(separator: "/").last.map(String.init) ?? "sh"
       return TreeAccount(
-        name: entry[0], userID: userID, home: entry[5], mayLogIn: !UserAccount.closedShells.contains(shell), groups: own.map { $0[0] })
+        name: entry[0], userID: UserID(rawValue: userID), home: entry[5],
+        mayLogIn: !UserAccount.closedShells.contains(shell), groups: own.map { $0[0] })
     }
   }
 
-  private static func fields(_ text: String?, count: Int) -> [[String]] {
-    (text ?? "").split(separator: "\n").compactMap { line in
+  private static func entries(of path: String, in tree: HostTree, fields count: Int) -> [[String]] {
+    tree.lines(of: path).compactMap { line in
       let fields = line.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
       return fields.count == count && !fields[0].isEmpty ? fields : nil
     }
+  }
+
+  /// The directory of the account's enrollment for a template, the option `directory` of the policy.
+  func enrollment(template: String) throws(EnrollmentFailure) -> (directory: String, isBelowHome: Bool) {
+    // SAFETY: the strings are NUL-terminated for the call, which copies them.
+    let entry = unsafe Account(name: name, userID: userID, groupID: .invalid, home: home)
+    guard let entry else { throw EnrollmentFailure(.configuration, "account", "has a name or home that is too long") }
+    let path = try EnrollmentPath(template: template.utf8.span, account: entry)
+    var text = ByteText(capacity: 4095)
+    path.describe(into: &text, account: entry)
+    return (String(decoding: text.bytes), path.isBelowHome)
   }
 }

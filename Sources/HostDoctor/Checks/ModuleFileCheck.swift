@@ -1,103 +1,101 @@
 internal import CSetup
-import Glibc
 import HostAccess
 
-/// Looks at the file of the module: there, root's, for this processor, and loadable.
+/// Checks the file of the module: installed, owned by root, built for this processor, loadable.
 struct ModuleFileCheck {
   let tree: HostTree
-  /// Whether a stack names the module.
-  let isNamed: Bool
-  /// Absolute paths by which stacks name it.
+  /// Whether a stack contains the module.
+  let isUsed: Bool
+  /// The absolute paths by which stacks name it.
   let paths: [String]
 
+  private static let name = "module"
   private static let file = "pam_twofactor.so"
-  private static let neighbours = ["pam_unix.so", "pam_permit.so"]
+  private static let neighbors = ["pam_unix.so", "pam_permit.so"]
 
-  /// The folders in which libpam may look.
-  static func folders(of tree: HostTree) -> [String] {
+  /// The folders of PAM modules.
+  private var folders: [String] {
     var folders: [String] = []
     for library in ["/usr/lib", "/lib"] {
       folders += tree.names(in: library).map { "\(library)/\($0)/security" }
       folders += ["\(library)64/security", "\(library)/security"]
     }
-    return folders.filter { folder in neighbours.contains { tree.exists("\(folder)/\($0)") } }
+    return folders.filter { folder in Self.neighbors.contains { tree.exists("\(folder)/\($0)") } }
   }
 
   var findings: [Finding] {
-    let name = "module"
-    let folders = Self.folders(of: tree)
-    guard !folders.isEmpty || !paths.isEmpty else { return [.skipped(name, "there are no PAM modules in this tree")] }
-    let candidates = folders.map { "\($0)/\(Self.file)" }
-    var findings: [Finding] = []
-    var looked: Set<String> = []
-    let found = candidates.filter { tree.exists($0) } + paths
-    if found.isEmpty {
+    let folders = folders
+    guard !folders.isEmpty || !paths.isEmpty else {
+      return [.skipped(Self.name, "there are no PAM modules in this tree")]
+    }
+    let found = folders.map { "\($0)/\(Self.file)" }.filter { tree.exists($0) } + paths
+    guard !found.isEmpty else {
       let detail = "\(Self.file) is not in \(folders.first ?? "")"
       let remedy = "install the package twofactor, or run scripts/install"
       return [
-        isNamed
-          ? .failed(name, detail + ", and PAM stacks name it: nobody can log in through them", remedy: remedy)
-          : .warning(name, detail, remedy: remedy)
+        isUsed
+          ? .failed(Self.name, detail + ", and PAM stacks contain it: all their logins fail", remedy: remedy)
+          : .warning(Self.name, detail, remedy: remedy)
       ]
     }
-    for path in found {
-      guard looked.insert(identity(path)).inserted else { continue }
-      let folder = "/" + path.split(separator: "/").dropLast().joined(separator: "/")
-      let neighbour = Self.neighbours.map { "\(folder)/\($0)" }.first { tree.exists($0) }
-      findings.append(finding(name, path, neighbour: neighbour))
-    }
-    return findings
+    var seen: Set<String> = []
+    return found.compactMap { path in seen.insert(identity(path)).inserted ? finding(path) : nil }
   }
 
-  /// The same text for the same file, whatever path leads to it.
+  /// Equal for all paths of one file.
   private func identity(_ path: String) -> String {
-    tree.status(of: path).map { "\($0.st_dev):\($0.st_ino)" } ?? path
+    tree.status(of: path).map { "\($0.device):\($0.inode)" } ?? path
   }
 
-  private func finding(_ name: String, _ path: String, neighbour: String?) -> Finding {
+  private func finding(_ path: String) -> Finding {
     guard let status = tree.status(of: path) else {
       return .failed(
-        name, "\(path) is not there, and a PAM stack names it", remedy: "name it without a path: \(Self.file)")
+        Self.name, "\(path) does not exist, and a PAM stack contains it", remedy: "remove the path: \(Self.file)")
     }
-    guard status.st_mode & S_IFMT == S_IFREG, let header = tree.bytes(of: path, upTo: 20), Self.isLibrary(header) else {
-      return .failed(name, "\(path) is no shared library", remedy: "install it again")
+    guard status.isRegularFile, let header = tree.bytes(of: path, upTo: 20), Self.isLibrary(header) else {
+      return .failed(Self.name, "\(path) is not a shared library", remedy: "reinstall it")
     }
-    guard status.st_uid == tree.administrator else {
+    guard status.owner == tree.administrator else {
       return .failed(
-        name, "\(path) is not root's: whoever owns it decides who logs in", remedy: "chown root:root \(path)")
+        Self.name, "\(path) is not owned by root: its owner can log in as anyone", remedy: "chown root:root \(path)")
     }
-    guard status.st_mode & 0o022 == 0 else {
-      return .failed(name, "\(path) can be written by others", remedy: "chmod 644 \(path)")
+    guard !status.isWritableByOthers else {
+      return .failed(Self.name, "\(path) is writable by others", remedy: "chmod 644 \(path)")
     }
-    guard status.st_mode & 0o444 == 0o444 else {
+    guard status.mode & 0o444 == 0o444 else {
       return .warning(
-        name, "\(path) cannot be read by all: programs without root's rights, as screen lockers, refuse everybody",
+        Self.name, "\(path) cannot be read by all: programs without root's rights, as screen lockers, refuse everyone",
         remedy: "chmod 644 \(path)")
     }
-    if let neighbour, let other = tree.bytes(of: neighbour, upTo: 20), Self.processor(other) != Self.processor(header) {
+    let folder = "/" + path.split(separator: "/").dropLast().joined(separator: "/")
+    if let neighbor = Self.neighbors.map({ "\(folder)/\($0)" }).first(where: { tree.exists($0) }),
+      let other = tree.bytes(of: neighbor, upTo: 20), Self.processor(other) != Self.processor(header)
+    {
       return .failed(
-        name, "\(path) was made for another processor than \(neighbour): it cannot be loaded",
-        remedy: "install the one for this host")
+        Self.name, "\(path) cannot be loaded: it was built for another processor than \(neighbor)",
+        remedy: "install the module for this host")
     }
     if tree.isThisHost, let problem = loadingProblem(path) {
-      return .failed(name, "\(path) cannot be loaded: \(problem)", remedy: "install what it needs, or the module again")
+      return .failed(
+        Self.name, "\(path) cannot be loaded: \(problem)", remedy: "install what it needs, or reinstall the module")
     }
-    return .ok(name, "\(path) is root's\(tree.isThisHost ? " and can be loaded" : "")")
+    return .ok(Self.name, "\(path) is owned by root\(tree.isThisHost ? " and can be loaded" : "")")
   }
 
-  /// Loads the module as libpam does; nil where that works.
+  /// Loads the module as libpam does; nil if that succeeds.
   private func loadingProblem(_ path: String) -> String? {
     var words = [CChar](repeating: 0, count: 512)
+    // SAFETY: the function is told the size of the array, and terminates the text.
     guard unsafe csetup_try_library(path, "pam_sm_authenticate", &words, words.count) == 1 else { return nil }
     return String(terminated: words)
   }
 
-  /// Whether it is an ELF file of the kind of a shared library.
+  /// Whether an ELF header (elf(5)) is that of a shared library.
   private static func isLibrary(_ header: [UInt8]) -> Bool {
     header.count >= 20 && header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) && (header[16] == 3 || header[17] == 3)
   }
 
-  /// Class, byte order and processor of an ELF file.
+  /// Class, byte order and processor of an ELF header.
   private static func processor(_ header: [UInt8]) -> [UInt8] {
     header.count >= 20 ? [header[4], header[5], header[18], header[19]] : []
   }

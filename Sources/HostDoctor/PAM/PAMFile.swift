@@ -1,20 +1,104 @@
-/// One file of a PAM configuration, as pam.conf(5) has it.
+/// The control field of a rule: what libpam does with a module's result (pam.conf(5)).
+struct PAMControl: Equatable {
+  enum Action: Equatable {
+    case ignore
+    case bad
+    case die
+    case ok
+    case done
+    case reset
+    case jump(Int)
+  }
+
+  /// The field as written.
+  let text: String
+  private let actions: [String: Action]
+  private let fallback: Action
+
+  /// Parses a control field; nil if libpam rejects it.
+  init?(_ text: String) {
+    self.text = text
+    switch text.lowercased() {
+    case "required": (actions, fallback) = (["success": .ok, "new_authtok_reqd": .ok, "ignore": .ignore], .bad)
+    case "requisite": (actions, fallback) = (["success": .ok, "new_authtok_reqd": .ok, "ignore": .ignore], .die)
+    case "sufficient": (actions, fallback) = (["success": .done, "new_authtok_reqd": .done], .ignore)
+    case "optional": (actions, fallback) = (["success": .ok, "new_authtok_reqd": .ok], .ignore)
+    default:
+      guard text.hasPrefix("["), text.hasSuffix("]") else { return nil }
+      var actions: [String: Action] = [:]
+      for word in text.dropFirst().dropLast().split(whereSeparator: { $0 == " " || $0 == "\t" }) {
+        let parts = word.split(separator: "=", maxSplits: 1)
+        guard parts.count == 2, let action = Self.action(parts[1].lowercased()) else { return nil }
+        actions[parts[0].lowercased()] = action
+      }
+      fallback = actions["default"] ?? .bad
+      actions["default"] = nil
+      self.actions = actions
+    }
+  }
+
+  /// The action for a result, which has its name in a control field: `success`, `auth_err` …
+  func action(on result: String) -> Action { actions[result] ?? fallback }
+
+  private static func action(_ word: String) -> Action? {
+    switch word {
+    case "ignore": .ignore
+    case "bad": .bad
+    case "die": .die
+    case "ok": .ok
+    case "done": .done
+    case "reset": .reset
+    default: Int(word).flatMap { $0 > 0 ? .jump($0) : nil }
+    }
+  }
+}
+
+/// A line of a PAM configuration that calls a module.
+struct PAMRule: Equatable {
+  /// The file, as a path of the host.
+  let file: String
+  /// The line number, from 1.
+  let line: Int
+  /// `auth`, `account`, `password` or `session`.
+  let facility: String
+  let control: PAMControl
+  /// The module as written: a name, or an absolute path.
+  let module: String
+  var arguments: [String]
+
+  /// The module without folder and suffix.
+  var name: String {
+    let file = module.split(separator: "/").last.map(String.init) ?? module
+    return file.hasSuffix(".so") ? String(file.dropLast(3)) : file
+  }
+
+  var isTwoFactor: Bool { name == "pam_twofactor" }
+
+  /// File and line, for a message.
+  var place: String { "\(file), line \(line)" }
+
+  /// The line, optionally with another control field.
+  func text(control other: String? = nil) -> String {
+    let words = arguments.map { $0.contains { " \t]".contains($0) } ? "[\($0)]" : $0 }
+    return ([facility, other ?? control.text, module] + words).joined(separator: " ")
+  }
+}
+
+/// One file of a PAM configuration, parsed as pam.conf(5) defines it.
 struct PAMFile {
-  /// What a line says.
   enum Statement: Equatable {
     case rule(PAMRule)
     /// `auth include FILE` or `auth substack FILE`.
     case include(facility: String, file: String, isSubstack: Bool, line: Int)
     /// `@include FILE`, for all facilities.
     case includeAll(file: String, line: Int)
-    /// A line that libpam does not understand; it makes every login of the service fail.
-    case broken(line: Int, text: String)
+    /// A line that libpam rejects; every login of the service then fails.
+    case invalid(line: Int, text: String)
   }
 
   let path: String
   let statements: [Statement]
 
-  /// Understands the text of a file.
   init(path: String, text: String) {
     self.path = path
     var statements: [Statement] = []
@@ -22,7 +106,7 @@ struct PAMFile {
     var first = 0
     for (index, piece) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
       if pending.isEmpty { first = index + 1 }
-      // A comment goes to the end of its own line, whatever stands there.
+      // A comment ends with its line, even if that ends with a backslash.
       let line = piece.firstIndex(of: "#").map { piece[..<$0] } ?? piece
       if line.hasSuffix("\\") {
         pending += line.dropLast() + " "
@@ -38,18 +122,18 @@ struct PAMFile {
   }
 
   private static func statement(_ words: [String], _ path: String, _ line: Int) -> Statement {
-    let broken = Statement.broken(line: line, text: words.joined(separator: " "))
+    let invalid = Statement.invalid(line: line, text: words.joined(separator: " "))
     if words[0] == "@include" {
-      return words.count == 2 ? .includeAll(file: words[1], line: line) : broken
+      return words.count == 2 ? .includeAll(file: words[1], line: line) : invalid
     }
     var facility = words[0].lowercased()
     if facility.hasPrefix("-") { facility.removeFirst() }
-    guard ["auth", "account", "password", "session"].contains(facility), words.count >= 3 else { return broken }
+    guard ["auth", "account", "password", "session"].contains(facility), words.count >= 3 else { return invalid }
     let control = words[1].lowercased()
     if control == "include" || control == "substack" {
       return .include(facility: facility, file: words[2], isSubstack: control == "substack", line: line)
     }
-    guard let control = PAMControl(words[1]) else { return broken }
+    guard let control = PAMControl(words[1]) else { return invalid }
     return .rule(
       PAMRule(
         file: path, line: line, facility: facility, control: control, module: words[2],
@@ -58,7 +142,7 @@ struct PAMFile {
         }))
   }
 
-  /// The words of a line: blanks separate them, but not within brackets, where `\]` is a bracket of the text.
+  /// Splits a line at blanks outside brackets. Inside brackets, `\]` is a literal bracket.
   private static func words(_ line: String) -> [String] {
     var words: [String] = []
     var word = ""

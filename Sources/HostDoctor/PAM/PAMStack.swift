@@ -1,9 +1,8 @@
-/// The auth stack of one service, with everything that it includes.
+/// The auth stack of one service, with the files that it includes.
 struct PAMStack {
-  /// One step.
   indirect enum Step: Equatable {
     case rule(PAMRule)
-    /// A stack of its own: what ends it does not end what it stands in.
+    /// `done` and `die` in a substack end the substack alone.
     case substack([Step])
   }
 
@@ -11,31 +10,29 @@ struct PAMStack {
   struct Origin: Equatable {
     let file: String
     let line: Int
-    /// The name by which it includes it.
+    /// The included file as written.
     let target: String
     let isSubstack: Bool
   }
 
-  /// Something in a file that libpam does not understand.
+  /// A line that libpam rejects.
   struct Problem: Equatable {
     let words: String
-    /// What takes it away.
     let edit: Edit
   }
 
   let service: String
   let steps: [Step]
-  /// Where each file that is included is included first.
+  /// The first line that includes each file, by the path of the included file.
   let origins: [String: Origin]
-  /// Lines that name the module for something else than auth.
+  /// Rules that call the module for another facility than auth.
   let misplaced: [PAMRule]
-  /// What is wrong with the files.
   let problems: [Problem]
 
-  /// Every line, in the order in which libpam comes by.
+  /// All rules in the order of the stack.
   var rules: [PAMRule] { Self.rules(of: steps) }
 
-  /// The lines that name the module.
+  /// The rules that call pam_twofactor.
   var twoFactorRules: [PAMRule] { rules.filter(\.isTwoFactor) }
 
   private static func rules(of steps: [Step]) -> [PAMRule] {
@@ -48,30 +45,26 @@ struct PAMStack {
   }
 }
 
-/// Reads the PAM configuration of a host.
+/// The PAM configuration of a host.
 struct PAMConfiguration {
-  /// Where services are, the first folder before the second.
+  /// A service in the first folder overrides one in the second.
   static let folders = ["/etc/pam.d", "/usr/lib/pam.d"]
 
   let tree: HostTree
 
-  /// The names of all services and of the files that they include.
+  /// The names of all services and included files, sorted.
   var names: [String] {
-    var names: Set<String> = []
-    for folder in Self.folders {
-      for name in tree.names(in: folder) where !Self.isCopy(name) { names.insert(name) }
-    }
-    return names.sorted()
+    Set(Self.folders.flatMap { tree.names(in: $0) }).filter { !Self.isBackup($0) }.sorted()
   }
 
-  /// Copies that package managers and editors leave are no services that anything uses.
-  private static func isCopy(_ name: String) -> Bool {
+  /// Whether a package manager or an editor left the file.
+  private static func isBackup(_ name: String) -> Bool {
     name.hasPrefix(".") || name.hasSuffix("~")
       || [".bak", ".orig", ".rpmsave", ".rpmnew", ".swp", ".pam-old"].contains { name.hasSuffix($0) }
       || name.contains(".dpkg-") || name.contains(".ucf-")
   }
 
-  /// The stack of a service; nil where it has no file.
+  /// The stack of a service; nil if it has no file.
   func stack(of service: String) -> PAMStack? {
     guard let path = path(of: service) else { return nil }
     var reading = Reading(configuration: self)
@@ -84,24 +77,24 @@ struct PAMConfiguration {
       problems: reading.problems)
   }
 
-  /// The files that a file includes, and those that they include.
+  /// The files that a file includes, directly or not.
   func included(by name: String) -> Set<String> {
     var found: Set<String> = []
     var left = [name]
     while let name = left.popLast() {
-      guard let file = file(named: name) else { continue }
-      for statement in file.statements {
+      for statement in file(named: name)?.statements ?? [] {
         switch statement {
         case .include(_, let target, _, _), .includeAll(let target, _):
           if found.insert(target).inserted { left.append(target) }
-        case .rule, .broken: continue
+        case .rule, .invalid: continue
         }
       }
     }
     return found.subtracting([name])
   }
 
-  fileprivate func path(of name: String) -> String? {
+  /// The path of a service or an included file; nil if it does not exist.
+  func path(of name: String) -> String? {
     if name.hasPrefix("/") { return tree.exists(name) ? name : nil }
     return Self.folders.map { "\($0)/\(name)" }.first { tree.exists($0) }
   }
@@ -112,14 +105,14 @@ struct PAMConfiguration {
   }
 }
 
-/// One reading of a service's files.
+/// Reads the files of one service.
 private struct Reading {
   let configuration: PAMConfiguration
   var misplaced: [PAMRule] = []
   var problems: [PAMStack.Problem] = []
   var origins: [String: PAMStack.Origin] = [:]
 
-  private static let deepest = 16
+  private static let maximumDepth = 16
 
   init(configuration: PAMConfiguration) { self.configuration = configuration }
 
@@ -130,8 +123,8 @@ private struct Reading {
       switch statement {
       case .rule(let rule):
         if rule.facility == facility { steps.append(.rule(rule)) }
-      case .broken(let line, let text):
-        note("cannot be understood: \(text)", file.path, line, text, facility)
+      case .invalid(let line, let text):
+        report("is invalid: \(text)", file.path, line, text, facility)
       case .include(let itsFacility, let target, let isSubstack, let line):
         guard itsFacility == facility else { continue }
         let origin = PAMStack.Origin(file: file.path, line: line, target: target, isSubstack: isSubstack)
@@ -145,7 +138,7 @@ private struct Reading {
     return steps
   }
 
-  /// The lines of another facility that name the module.
+  /// The rules of another facility that call the module.
   mutating func rules(of name: String, facility: String) -> [PAMRule] {
     PAMStack(
       service: name, steps: steps(of: name, facility: facility, depth: 0), origins: [:], misplaced: [], problems: []
@@ -154,19 +147,19 @@ private struct Reading {
 
   private mutating func included(_ origin: PAMStack.Origin, facility: String, depth: Int) -> [PAMStack.Step] {
     let (target, file, line) = (origin.target, origin.file, origin.line)
-    guard depth < Self.deepest else {
-      note("includes itself: \(target)", file, line, "… \(target)", facility)
+    guard depth < Self.maximumDepth else {
+      report("includes itself: \(target)", file, line, "… \(target)", facility)
       return []
     }
     guard let path = configuration.path(of: target) else {
-      note("includes a file that is not there: \(target)", file, line, "… \(target)", facility)
+      report("includes a file that does not exist: \(target)", file, line, "… \(target)", facility)
       return []
     }
     if facility == "auth", origins[path] == nil { origins[path] = origin }
     return steps(of: target, facility: facility, depth: depth + 1)
   }
 
-  private mutating func note(_ words: String, _ file: String, _ line: Int, _ text: String, _ facility: String) {
+  private mutating func report(_ words: String, _ file: String, _ line: Int, _ text: String, _ facility: String) {
     guard facility == "auth" else { return }
     let problem = PAMStack.Problem(
       words: "\(file), line \(line), \(words)", edit: .remove(file: file, line: line, text: text))

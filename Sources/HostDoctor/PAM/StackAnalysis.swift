@@ -1,19 +1,17 @@
-/// What can happen in a stack: every combination of right and wrong that matters is played through.
+/// Evaluates a stack for every relevant combination of module results.
 struct StackAnalysis {
-  /// Which check of a password succeeds.
+  /// The rules that accept the password.
   enum Password: Equatable {
     case none
     case one(Int)
     case all
   }
 
-  /// A run: what was assumed, and what came of it.
+  /// The result of one combination.
   struct Run {
     let trial: PAMTrial
-    /// Whether our module was called.
+    /// How often the module was called.
     let asked: Int
-    /// The conditions that were assumed to hold, by their place among ``StackAnalysis/conditions``.
-    let assumption: Int
   }
 
   let stack: PAMStack
@@ -21,29 +19,29 @@ struct StackAnalysis {
   let conditions: [PAMRule]
   let others: [PAMRule]
 
-  /// The answers by which the module refuses.
+  /// The results by which the module refuses.
   static let refusals = ["auth_err", "maxtries", "authinfo_unavail", "conv_err", "service_err"]
 
-  /// More conditions than these are taken to hold: the runs double with each.
-  private static let mostConditions = 8
+  /// The number of runs doubles with each condition; further ones are evaluated as success.
+  private static let maximumConditions = 8
 
   init(_ stack: PAMStack) {
     self.stack = stack
     let rules = stack.rules
     passwords = rules.filter { PAMModules.passwords.contains($0.name) }
     others = rules.filter { PAMModules.otherFactors.contains($0.name) }
-    conditions = Array(rules.filter(PAMModules.isOpen).prefix(Self.mostConditions))
+    conditions = Array(rules.filter(PAMModules.isCondition).prefix(Self.maximumConditions))
   }
 
-  /// Plays every combination of conditions.
+  /// Evaluates every combination of conditions.
   ///
   /// - Parameters:
-  ///   - password: Which password is right.
-  ///   - code: What our module answers.
-  ///   - other: Which module of another factor succeeds, if any.
-  /// - Returns: What came of each.
+  ///   - password: The rules that accept the password.
+  ///   - code: The result of pam_twofactor.
+  ///   - other: A rule of another factor that succeeds; nil for none.
+  /// - Returns: One run for each combination.
   func runs(password: Password, code: String, other: PAMRule? = nil) -> [Run] {
-    (0..<(1 << conditions.count)).map { assumption in
+    (0..<(1 << conditions.count)).map { combination in
       let trial = PAMTrial(stack) { rule in
         if rule.isTwoFactor { return code }
         if let index = passwords.firstIndex(of: rule) {
@@ -51,20 +49,124 @@ struct StackAnalysis {
         }
         if others.contains(rule) { return rule == other ? "success" : "auth_err" }
         if let index = conditions.firstIndex(of: rule) {
-          return assumption & 1 << index != 0 ? "success" : "auth_err"
+          return combination & 1 << index != 0 ? "success" : "auth_err"
         }
-        return PAMModules.usualAnswer(of: rule)
+        return PAMModules.usualResult(of: rule)
       }
-      return Run(trial: trial, asked: trial.called.filter(\.isTwoFactor).count, assumption: assumption)
+      return Run(trial: trial, asked: trial.called.filter(\.isTwoFactor).count)
     }
   }
 
-  /// The ways in which a password can be right.
+  /// The ways to accept a right password.
   var rightPasswords: [Password] { passwords.indices.map(Password.one) + (passwords.count > 1 ? [.all] : []) }
 
-  /// All runs with a right password. Where the stack checks none, sshd may have checked a key before.
+  /// All runs with a right password. If the stack checks none, sshd may have checked a key before.
   func runsWithRightPassword(code: String) -> [Run] {
     guard !passwords.isEmpty else { return runs(password: .none, code: code) }
     return rightPasswords.flatMap { runs(password: $0, code: code) }
+  }
+}
+
+/// Evaluates a stack for given module results, as `_pam_dispatch_aux` of Linux-PAM does.
+struct PAMTrial {
+  /// Whether the login succeeds.
+  private(set) var passes = false
+  /// The rules whose modules were called, in order.
+  private(set) var called: [PAMRule] = []
+
+  private enum Impression {
+    case undefined
+    case positive
+    case negative
+  }
+
+  private struct State {
+    var impression = Impression.undefined
+    var isSuccess = false
+  }
+
+  /// Evaluates the stack; `result` returns the result of a rule's module, by its name in a control field.
+  init(_ stack: PAMStack, result: (PAMRule) -> String) {
+    var state = State()
+    run(stack.steps, &state, result)
+    passes = state.impression == .positive && state.isSuccess
+  }
+
+  private mutating func run(_ steps: [PAMStack.Step], _ state: inout State, _ result: (PAMRule) -> String) {
+    let before = state
+    var index = 0
+    while index < steps.count {
+      let step = steps[index]
+      index += 1
+      guard case .rule(let rule) = step else {
+        if case .substack(let inner) = step { run(inner, &state, result) }
+        continue
+      }
+      called.append(rule)
+      let value = result(rule)
+      let action = rule.control.action(on: value)
+      switch action {
+      case .ignore: continue
+      case .reset: state = before
+      case .ok, .done:
+        if value != "ignore",
+          state.impression == .undefined || (state.impression == .positive && state.isSuccess)
+        {
+          // With the action `ok`, a result other than success is still what the application gets.
+          state = State(impression: .positive, isSuccess: value == "success")
+        }
+        if action == .done, state.impression == .positive { return }
+      case .bad, .die:
+        state = State(impression: .negative, isSuccess: false)
+        if action == .die { return }
+      case .jump(let count):
+        guard index + count <= steps.count else {
+          state = State(impression: .negative, isSuccess: false)
+          return
+        }
+        index += count
+      }
+    }
+  }
+}
+
+/// The modules that are known to share a stack with pam_twofactor.
+enum PAMModules {
+  /// Modules that check a password.
+  static let passwords: Set<String> = [
+    "pam_unix", "pam_unix2", "pam_sss", "pam_ldap", "pam_krb5", "pam_winbind", "pam_systemd_home", "pam_pwdfile",
+    "pam_userdb", "pam_kanidm", "pam_himmelblau", "pam_aad", "pam_lsass", "pam_centrifydc", "pam_vas3",
+    "pam_radius_auth", "pam_radius", "pam_tacplus", "pam_pkcs11",
+  ]
+
+  /// Modules that authenticate by another factor than a password.
+  static let otherFactors: Set<String> = [
+    "pam_fprintd", "pam_u2f", "pam_ssh_agent_auth", "pam_google_authenticator", "pam_oath", "pam_yubico", "pam_howdy",
+    "pam_duo", "pam_usb", "pam_ussh", "pam_p11",
+  ]
+
+  /// Modules whose result depends on the login.
+  private static let conditions: Set<String> = [
+    "pam_succeed_if", "pam_localuser", "pam_usertype", "pam_listfile", "pam_access", "pam_time", "pam_exec",
+    "pam_script", "pam_python", "pam_lua",
+  ]
+
+  /// Whether a rule may succeed or fail.
+  static func isCondition(_ rule: PAMRule) -> Bool {
+    // `pam_wheel trust` accepts members of a group without a password.
+    conditions.contains(rule.name) || rule.name == "pam_wheel" && rule.arguments.contains("trust")
+  }
+
+  /// The result of any other module for an ordinary login.
+  static func usualResult(of rule: PAMRule) -> String {
+    switch rule.name {
+    case "pam_deny": "auth_err"
+    // An ordinary login is not started by root, as su(1) may be.
+    case "pam_rootok": "auth_err"
+    case "pam_env", "pam_nologin", "pam_faildelay", "pam_keyinit", "pam_group", "pam_cap", "pam_warn", "pam_echo":
+      "ignore"
+    case "pam_faillock": rule.arguments.contains("authfail") ? "ignore" : "success"
+    default: "success"
+    }
   }
 }

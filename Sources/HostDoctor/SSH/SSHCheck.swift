@@ -1,14 +1,15 @@
-/// Looks at sshd's settings for logins that are to be asked for a code.
+/// Checks the settings of sshd for logins that must be asked for a code.
 struct SSHCheck {
   let settings: SSHSettings
   let configuration: SSHConfiguration
-  /// Whom the settings hold for; nil for nobody in particular.
+  /// The account whose login the settings apply to; nil for settings without any `Match` block.
   let account: TreeAccount?
 
+  /// The methods that authenticate without PAM.
   private static let proofs: Set<String> = ["publickey", "hostbased", "gssapi-with-mic"]
 
-  /// Whether whoever reaches PAM's questions has proved who it is by other means.
-  static func isProvedBefore(_ settings: SSHSettings) -> Bool {
+  /// Whether a login must complete another method before PAM is called.
+  static func isPreauthenticated(_ settings: SSHSettings) -> Bool {
     guard settings.isOn("pubkeyauthentication"), let methods = settings.methods else { return false }
     return methods.filter { $0.contains("keyboard-interactive") || $0.contains("password") }
       .allSatisfy { !proofs.isDisjoint(with: $0) }
@@ -19,58 +20,57 @@ struct SSHCheck {
   }
 
   private var usePAM: Finding {
-    guard !settings.isOn("usepam") else { return .ok("ssh_use_pam", "sshd asks PAM") }
+    guard !settings.isOn("usepam") else { return .ok("ssh_use_pam", "sshd calls PAM") }
     return .failed(
       "ssh_use_pam",
-      "UsePAM is no (\(settings.origin("usepam"))): sshd does not ask PAM, so nobody is asked for a code",
+      "UsePAM is no (\(settings.origin("usepam"))): sshd does not call PAM, so no login is asked for a code",
       remedy: settings.remedy("usepam", "yes"))
   }
 
   private var keyboardInteractive: Finding {
     let name = "ssh_keyboard_interactive"
-    let isOffered = settings.methods?.contains { $0.contains("keyboard-interactive") } ?? true
     guard settings.isOn("kbdinteractiveauthentication") else {
       return .failed(
         name,
-        "KbdInteractiveAuthentication is no (\(settings.origin("kbdinteractiveauthentication"))): a code cannot be "
-          + "asked for",
+        "KbdInteractiveAuthentication is no (\(settings.origin("kbdinteractiveauthentication"))): sshd cannot ask for a "
+          + "code",
         remedy: settings.remedy("kbdinteractiveauthentication", "yes"))
     }
-    guard isOffered else {
+    guard settings.methods?.contains(where: { $0.contains("keyboard-interactive") }) ?? true else {
       return .failed(
         name,
-        "AuthenticationMethods has no keyboard-interactive (\(settings.origin("authenticationmethods"))): a code is "
-          + "never asked for",
+        "AuthenticationMethods has no keyboard-interactive (\(settings.origin("authenticationmethods"))): sshd never "
+          + "asks for a code",
         remedy: settings.remedy("authenticationmethods", "publickey,keyboard-interactive:pam"))
     }
-    return .ok(name, "sshd asks for a code through PAM's conversation")
+    return .ok(name, "sshd can ask for a code")
   }
 
   private var passwords: Finding {
     let name = "ssh_password_authentication"
     let isOffered = settings.methods?.contains { $0.contains("password") } ?? true
     guard settings.isOn("passwordauthentication"), isOffered else {
-      return .ok(name, "the method \"password\", in which a code cannot be asked for, is off")
+      return .ok(name, "the method \"password\", which cannot ask for a code, is disabled")
     }
     return .warning(
       name,
-      "PasswordAuthentication is yes (\(settings.origin("passwordauthentication"))): a client that uses it sends its "
-        + "password in the place of the code, which is refused and counts as a wrong one",
+      "PasswordAuthentication is yes (\(settings.origin("passwordauthentication"))): a client that uses it sends the "
+        + "password as the code, which is refused and counts as a wrong code",
       remedy: settings.remedy("passwordauthentication", "no"))
   }
 
   private var methods: Finding {
     let name = "ssh_methods"
     guard let methods = settings.methods else {
-      guard settings.isOn("pubkeyauthentication") else { return .ok(name, "keys are not accepted") }
+      guard settings.isOn("pubkeyauthentication") else { return .ok(name, "public keys are not accepted") }
       return .ok(
         name,
-        "a public key logs in without a code; to ask for both: AuthenticationMethods publickey,keyboard-interactive:pam"
+        "a public key logs in without a code; to require both: AuthenticationMethods publickey,keyboard-interactive:pam"
       )
     }
-    let around = methods.filter { !$0.contains("keyboard-interactive") }.map { $0.joined(separator: ",") }
-    guard !around.isEmpty else { return .ok(name, "every way to log in asks for a code") }
-    return .ok(name, "no code is asked for after: \(around.joined(separator: " "))")
+    let without = methods.filter { !$0.contains("keyboard-interactive") }.map { $0.joined(separator: ",") }
+    guard !without.isEmpty else { return .ok(name, "every method asks for a code") }
+    return .ok(name, "no code is asked for after: \(without.joined(separator: " "))")
   }
 
   private var rootLogin: Finding {
@@ -80,7 +80,7 @@ struct SSHCheck {
     }
     return .warning(
       name,
-      "PermitRootLogin is yes (\(settings.origin("permitrootlogin"))): root's password is asked for from outside",
+      "PermitRootLogin is yes (\(settings.origin("permitrootlogin"))): anyone can guess root's password remotely",
       remedy: settings.remedy("permitrootlogin", "prohibit-password"))
   }
 
@@ -91,7 +91,7 @@ struct SSHCheck {
       remedy: settings.remedy("permitemptypasswords", "no"))
   }
 
-  /// `Match` blocks, of which it is not known whom they will apply to.
+  /// `Match` blocks that allow a login without a code, if no account was named for which they could be evaluated.
   private var matches: [Finding] {
     guard account == nil else { return [] }
     return configuration.lines.compactMap { line in
@@ -99,7 +99,7 @@ struct SSHCheck {
       let risky = ["passwordauthentication": "yes", "kbdinteractiveauthentication": "no", "usepam": "no"]
       guard risky[keyword] == line.value.lowercased(), settings[keyword].value.lowercased() != line.value.lowercased()
       else { return nil }
-      // Keys alone, for an account of a program, is a decision and no mistake.
+      // Public keys alone are a decision, as for the account of a program.
       let isKeysOnly = configuration.lines.contains {
         $0.match == match && $0.keyword == "authenticationmethods" && !$0.value.contains("keyboard-interactive")
           && !$0.value.contains("password")
@@ -108,7 +108,48 @@ struct SSHCheck {
       return .warning(
         "ssh_match", "\(line.place): \(line.keyword) is \(line.value) under Match \(match.joined(separator: " "))",
         remedy: Edit.remove(file: line.file, line: line.number, text: "\(line.keyword) \(line.value)").text
-          + "\nif a code is to be asked for there too; look with: twofactor doctor --user NAME")
+          + "\nif these logins must be asked for a code too; check with: twofactor doctor --user NAME")
     }
+  }
+}
+
+/// Checks the settings of sshd: those that sshd reports if it can be asked, else those of its files.
+struct SSHExamination {
+  let settings: SSHSettings
+  private let configuration: SSHConfiguration
+  private let account: TreeAccount?
+  /// Why sshd rejects its configuration.
+  private let rejection: String?
+
+  init(tree: HostTree, account: TreeAccount?) {
+    self.account = account
+    configuration = SSHConfiguration(tree)
+    var settings = configuration.settings(for: account)
+    var rejection: String?
+    if tree.isThisHost, configuration.path != nil {
+      switch EffectiveSSHSettings.ask(for: account) {
+      case .settings(let values): settings.adopt(values)
+      case .rejected(let words): rejection = words
+      case .unavailable: break
+      }
+    }
+    self.settings = settings
+    self.rejection = rejection
+  }
+
+  /// The PAM service of sshd.
+  var service: String { settings["pamservicename"].value }
+
+  func findings(stack: PAMStack?) -> [Finding] {
+    guard configuration.path != nil else { return [.skipped("ssh", "sshd has no configuration here")] }
+    if let rejection {
+      return [.failed("ssh", "sshd rejects its configuration: \(rejection)", remedy: "correct it; check with: sshd -t")]
+    }
+    guard let stack, !stack.twoFactorRules.isEmpty else {
+      return [
+        .skipped("ssh", "the PAM service \(service) does not call the module: SSH logins are not asked for a code")
+      ]
+    }
+    return SSHCheck(settings: settings, configuration: configuration, account: account).findings
   }
 }

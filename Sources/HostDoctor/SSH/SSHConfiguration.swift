@@ -1,25 +1,25 @@
 import Glibc
 
-/// The files of sshd's configuration, read as sshd_config(5) has it.
+/// The files of sshd's configuration, parsed as sshd_config(5) defines them.
 struct SSHConfiguration {
-  /// One setting as it is written.
   struct Line {
     let keyword: String
     let value: String
     let file: String
     let number: Int
-    /// The criteria of the `Match` that it stands under; nil outside.
+    /// The criteria of the enclosing `Match` block; nil outside.
     let match: [String]?
 
+    /// File and line, for a message.
     var place: String { "\(file), line \(number)" }
   }
 
-  /// The main file; nil where the host has none.
+  /// The main file; nil if the host has none.
   let path: String?
   private(set) var lines: [Line] = []
   private let tree: HostTree
 
-  private static let deepest = 16
+  private static let maximumDepth = 16
 
   init(_ tree: HostTree) {
     self.tree = tree
@@ -27,17 +27,12 @@ struct SSHConfiguration {
     if let path { read(path, match: nil, depth: 0) }
   }
 
-  /// The settings for a login of an account, or for one of nobody in particular.
-  ///
-  /// Values under a `Match` that applies go before those outside; among each the first one counts.
+  /// The settings for a login of an account, or without any `Match` block. A `Match` block that applies overrides the
+  /// lines outside; otherwise the first line counts.
   func settings(for account: TreeAccount?) -> SSHSettings {
     var settings = SSHSettings(mainFile: path ?? "/etc/ssh/sshd_config")
-    for line in lines {
-      if let match = line.match, let keyword = SSHSettings.keyword(line.keyword), applies(match, to: account) {
-        settings.take(keyword, SSHSettings.Setting(value: line.value, place: line.place))
-      }
-    }
-    for line in lines where line.match == nil {
+    let matching = lines.filter { $0.match.map { applies($0, to: account) } ?? false }
+    for line in matching + lines.filter({ $0.match == nil }) {
       if let keyword = SSHSettings.keyword(line.keyword) {
         settings.take(keyword, SSHSettings.Setting(value: line.value, place: line.place))
       }
@@ -46,7 +41,7 @@ struct SSHConfiguration {
   }
 
   private mutating func read(_ path: String, match outer: [String]?, depth: Int) {
-    guard depth < Self.deepest, let text = tree.text(of: path) else { return }
+    guard depth < Self.maximumDepth, let text = tree.text(of: path) else { return }
     var match = outer
     for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
       let words = Self.words(String(line))
@@ -60,16 +55,14 @@ struct SSHConfiguration {
         }
       default:
         lines.append(
-          Line(
-            keyword: keyword, value: values.joined(separator: " "), file: path, number: index + 1, match: match))
+          Line(keyword: keyword, value: values.joined(separator: " "), file: path, number: index + 1, match: match))
       }
     }
   }
 
-  /// The files that a pattern of `Include` stands for, in the order in which sshd reads them.
+  /// The files of an `Include` pattern, in the order in which sshd reads them.
   private func files(_ pattern: String) -> [String] {
-    let folder = "/etc/ssh"
-    let path = pattern.hasPrefix("/") ? pattern : "\(folder)/\(pattern)"
+    let path = pattern.hasPrefix("/") ? pattern : "/etc/ssh/\(pattern)"
     var found = [""]
     for part in path.split(separator: "/").map(String.init) {
       guard part.contains(where: { "*?[".contains($0) }) else {
@@ -77,7 +70,7 @@ struct SSHConfiguration {
         continue
       }
       found = found.flatMap { folder in
-        tree.names(in: folder).filter { unsafe fnmatch(part, $0, FNM_PERIOD) == 0 }.map { "\(folder)/\($0)" }
+        tree.names(in: folder).filter { Self.matches($0, part, FNM_PERIOD) }.map { "\(folder)/\($0)" }
       }
     }
     return found.filter { tree.exists($0) }
@@ -88,27 +81,32 @@ struct SSHConfiguration {
     guard let account, criteria.count.isMultiple(of: 2), !criteria.isEmpty else { return false }
     return stride(from: 0, to: criteria.count, by: 2).allSatisfy { index in
       switch criteria[index].lowercased() {
-      case "user": Self.matches([account.name], criteria[index + 1])
-      case "group": Self.matches(account.groups, criteria[index + 1])
+      case "user": Self.matches([account.name], list: criteria[index + 1])
+      case "group": Self.matches(account.groups, list: criteria[index + 1])
       default: false
       }
     }
   }
 
-  /// Whether one of the names matches a list of patterns; a pattern after `!` excludes.
-  private static func matches(_ names: [String], _ list: String) -> Bool {
+  /// Whether a name matches a pattern list: one pattern matches, and none that `!` negates.
+  private static func matches(_ names: [String], list: String) -> Bool {
     var isMatch = false
     for pattern in list.split(separator: ",").map(String.init) {
       let isNegated = pattern.hasPrefix("!")
       let text = isNegated ? String(pattern.dropFirst()) : pattern
-      guard names.contains(where: { unsafe fnmatch(text, $0, 0) == 0 }) else { continue }
+      guard names.contains(where: { matches($0, text) }) else { continue }
       if isNegated { return false }
       isMatch = true
     }
     return isMatch
   }
 
-  /// The words of a line: separated by blanks, the first two also by `=`, with quotes; a comment ends it.
+  private static func matches(_ name: String, _ pattern: String, _ flags: Int32 = 0) -> Bool {
+    // SAFETY: both strings are NUL-terminated for the call.
+    unsafe fnmatch(pattern, name, flags) == 0
+  }
+
+  /// Splits a line at blanks, and between the first two words also at `=`. Quotes protect blanks; `#` starts a comment.
   private static func words(_ line: String) -> [String] {
     var words: [String] = []
     var word = ""

@@ -1,9 +1,11 @@
-/// The settings of sshd that decide whether a code is asked for.
+import Glibc
+import HostAccess
+
+/// The settings of sshd that decide whether a login is asked for a code.
 struct SSHSettings {
-  /// One setting, and where it comes from.
   struct Setting: Equatable {
     let value: String
-    /// `FILE, line N`; nil for sshd's own default.
+    /// `FILE, line N`; nil for a default of sshd.
     let place: String?
   }
 
@@ -14,7 +16,7 @@ struct SSHSettings {
 
   init(mainFile: String) { self.mainFile = mainFile }
 
-  /// What sshd takes where nothing is written (sshd_config(5)).
+  /// The defaults of sshd_config(5).
   private static let defaults = [
     "usepam": "no", "kbdinteractiveauthentication": "yes", "passwordauthentication": "yes",
     "pubkeyauthentication": "yes", "permitrootlogin": "prohibit-password", "authenticationmethods": "any",
@@ -22,14 +24,13 @@ struct SSHSettings {
     "permitemptypasswords": "no",
   ]
 
-  /// How the settings are written in a file.
   private static let spellings = [
     "usepam": "UsePAM", "kbdinteractiveauthentication": "KbdInteractiveAuthentication",
     "passwordauthentication": "PasswordAuthentication", "permitrootlogin": "PermitRootLogin",
     "authenticationmethods": "AuthenticationMethods", "permitemptypasswords": "PermitEmptyPasswords",
   ]
 
-  /// The keyword that stands for this one, or nil for one that does not matter here.
+  /// The current name of a keyword in lower case; nil for a keyword without influence.
   static func keyword(_ word: String) -> String? {
     switch word.lowercased() {
     case "challengeresponseauthentication", "skeyauthentication": "kbdinteractiveauthentication"
@@ -37,12 +38,12 @@ struct SSHSettings {
     }
   }
 
-  /// Sets what is not set yet: sshd takes the first value that it meets.
+  /// Adds a setting unless it is set: the first line counts.
   mutating func take(_ keyword: String, _ setting: Setting) {
     if settings[keyword] == nil { settings[keyword] = setting }
   }
 
-  /// Puts values that are known to be in force in the place of those that were read from files.
+  /// Overrides the settings that were read from files with those that sshd reports.
   mutating func adopt(_ values: [String: String]) {
     for (keyword, value) in values where Self.defaults[keyword] != nil {
       if settings[keyword]?.value.lowercased() == value.lowercased() { continue }
@@ -55,14 +56,14 @@ struct SSHSettings {
     settings[keyword] ?? Setting(value: Self.defaults[keyword] ?? "", place: nil)
   }
 
-  /// Whether a setting that is yes or no is yes.
+  /// Whether a setting is `yes`.
   func isOn(_ keyword: String) -> Bool { self[keyword].value.lowercased() == "yes" }
 
-  /// Where a setting comes from, for a person.
+  /// The source of a setting, for a message.
   func origin(_ keyword: String) -> String { self[keyword].place ?? "sshd's default" }
 
-  /// The line to write: where the setting stands now, or at the beginning of the main file, where no other goes before it
-  /// and no Match above it. What a distribution keeps below /usr stays; a drop-in goes before it.
+  /// The line to write: in the place of the setting, else at the beginning of the main file, before every `Include` and
+  /// `Match`. A drop-in overrides the vendor's file below /usr.
   func remedy(_ keyword: String, _ value: String) -> String {
     let line = "\(Self.spellings[keyword] ?? keyword) \(value)"
     if let place = self[keyword].place, !place.hasPrefix("/usr/") { return "in \(place): \(line)" }
@@ -70,12 +71,55 @@ struct SSHSettings {
     return Edit.insertBefore(file: file, line: 1, text: line).text
   }
 
-  /// The lists of methods of which one has to be passed; nil where any one method is enough.
+  /// The lists of AuthenticationMethods, of which a login has to complete one; nil if any single method is enough.
   var methods: [[String]]? {
     let lists = self["authenticationmethods"].value.split(separator: " ").map(String.init)
     guard !lists.isEmpty, lists != ["any"] else { return nil }
     return lists.map { list in
       list.split(separator: ",").map { String($0.split(separator: ":").first ?? $0).lowercased() }
     }
+  }
+}
+
+/// The effective settings that `sshd -T` reports.
+enum EffectiveSSHSettings {
+  private static let programs = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"]
+
+  /// Unused addresses (RFC 5737), for `Match` criteria that need one.
+  private static let connection = "host=unknown.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22"
+
+  enum Answer {
+    case settings([String: String])
+    /// sshd rejects its configuration, with this message.
+    case rejected(String)
+    /// sshd is not installed, or cannot report here.
+    case unavailable
+  }
+
+  /// Asks sshd for the settings of a login of an account, or without any `Match` block.
+  static func ask(for account: TreeAccount?) -> Answer {
+    // sshd reports nothing without the host keys, which only root can read.
+    // SAFETY: the string is NUL-terminated for the call.
+    guard geteuid() == 0, let program = programs.first(where: { unsafe access($0, X_OK) == 0 }) else {
+      return .unavailable
+    }
+    let criteria = account.map { ["-C", "user=\($0.name),\(connection)"] } ?? []
+    guard let run = try? ProgramRun(program, ["-T"] + criteria, outputLimit: 1 << 20, timeout: 30) else {
+      return .unavailable
+    }
+    guard run.end == .exited(0) else {
+      let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
+      // The configuration is valid: these are created when the server starts.
+      if words.contains("privilege separation directory") || words.contains("no hostkeys") { return .unavailable }
+      return .rejected(words)
+    }
+    var values: [String: String] = [:]
+    for line in run.output.split(separator: "\n") {
+      let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
+      if parts.count == 2, values[parts[0]] == nil { values[parts[0]] = parts[1] }
+    }
+    // The older name of "prohibit-password".
+    if values["permitrootlogin"] == "without-password" { values["permitrootlogin"] = "prohibit-password" }
+    return .settings(values)
   }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Enrollment
 import Glibc
 import HostAccess
 import HostDoctor
@@ -8,26 +7,27 @@ import HostDoctor
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
-    abstract: "Check this host, and say what to change.",
+    abstract: "Check this host, and print what to change.",
     discussion: """
-      Looks at the module's file, at every PAM stack that names it, with what the stack includes, at the \
-      configuration of sshd, at twofactor.conf, at the clock, and at the files of enrolments and their SELinux \
-      labels: all of them as root, else your own. Nothing is changed. The exit status is 0, or 78 where something failed.
+      Checks the file of the module, every PAM stack that calls it, the configuration of sshd, twofactor.conf, the \
+      clock, and the files of enrollments with their SELinux labels: of all users as root, else your own. Changes \
+      nothing. The exit status is 0, or 78 if a check failed.
       """)
 
   @Option(
-    help: ArgumentHelp("Look at another tree instead of this host, as an image or a chroot.", valueName: "dir"),
+    help: ArgumentHelp("Check another tree instead of this host, as an image or a chroot.", valueName: "dir"),
     completion: .directory)
   var root: String?
 
-  @Flag(help: "Exit with status 1 where there are warnings.")
+  @Flag(help: "Exit with status 1 if there are warnings.")
   var strict = false
 
   @OptionGroup(title: "Common options")
   var common: CommonOptions
 
   func run() throws {
-    let findings = try findings
+    let tree = try root.map { try HostTree(root: $0) } ?? HostTree()
+    let findings = try tree.isThisHost ? findings(on: tree) : findings(in: tree)
     let output = OutputStream.standardOutput
     if common.json {
       try output.write(JSONValue.object([("checks", .array(findings.map(\.json)))]).text + "\n")
@@ -39,34 +39,25 @@ struct DoctorCommand: ParsableCommand {
     if strict, findings.contains(where: { $0.status == .warning }) { throw ExitCode(ExitStatus.refused.rawValue) }
   }
 
-  private var findings: [Finding] {
-    get throws {
-      guard let root else { return try findingsOfThisHost }
-      return try findings(in: HostTree(root: root))
-    }
-  }
-
-  private var findingsOfThisHost: [Finding] {
-    get throws {
-      let tree = HostTree()
-      var account: TreeAccount?
-      let names: [String]
-      if common.user != nil || geteuid() != 0 {
-        let subject = try Subject(user: common.user).account
-        names = [subject.nameText]
-        if common.user != nil {
-          account = TreeAccount.all(in: tree).first { $0.name == subject.nameText } ?? TreeAccount(subject)
-        }
-      } else {
-        names = UserAccount.allWithLogin().map(\.nameText)
+  /// Checks this host.
+  private func findings(on tree: HostTree) throws -> [Finding] {
+    var account: TreeAccount?
+    let names: [String]
+    if common.user == nil, geteuid() == 0 {
+      names = UserAccount.allWithLogin().map(\.nameText)
+    } else {
+      let subject = try Subject(user: common.user).account
+      names = [subject.nameText]
+      if common.user != nil {
+        account = TreeAccount.all(in: tree).first { $0.name == subject.nameText } ?? TreeAccount(subject)
       }
-      let examination = HostExamination(tree: tree, account: account)
-      return examination.findings + EnrollmentCheck(settings: examination.settings).findings(of: names)
     }
+    let examination = HostExamination(tree: tree, account: account)
+    return examination.findings + EnrollmentCheck(settings: examination.settings).findings(of: names)
   }
 
+  /// Checks the host in another tree.
   private func findings(in tree: HostTree) throws -> [Finding] {
-    if tree.isThisHost { return try findingsOfThisHost }
     var accounts = TreeAccount.all(in: tree)
     if let user = common.user {
       accounts.removeAll { $0.name != user }
@@ -77,29 +68,28 @@ struct DoctorCommand: ParsableCommand {
       accounts.removeAll { !$0.mayLogIn }
     }
     let examination = HostExamination(tree: tree, account: common.user == nil ? nil : accounts.first)
-    return examination.findings
-      + TreeEnrollment(tree: tree, settings: examination.settings).findings(of: accounts)
+    return examination.findings + TreeEnrollment(tree: tree, settings: examination.settings).findings(of: accounts)
   }
 
   private func summary(_ findings: [Finding]) -> String {
     let failed = findings.count { $0.status == .failed }
     let warnings = findings.count { $0.status == .warning }
-    if failed == 0, warnings == 0 { return "Everything is as it should be." }
+    if failed == 0, warnings == 0 { return "No problems found." }
     return "\(failed) failed, \(warnings) \(warnings == 1 ? "warning" : "warnings")."
   }
 }
 
 extension Finding {
-  /// The object of `--json`.
-  var json: JSONValue {
+  /// An element of `checks` in the output of `--json`.
+  fileprivate var json: JSONValue {
     .object([
       ("name", .string(name)), ("status", .string(status.rawValue)), ("detail", .string(detail)),
       ("remedy", .optional(remedy)),
     ])
   }
 
-  /// The lines for a person.
-  var text: String {
+  /// The lines for people.
+  fileprivate var text: String {
     let margin = String(repeating: " ", count: 9)
     let label = status.rawValue + String(repeating: " ", count: margin.count - status.rawValue.count)
     var text = "\(label)\(name): \(detail.printable)\n"

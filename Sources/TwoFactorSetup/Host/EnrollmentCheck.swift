@@ -1,25 +1,26 @@
 import Enrollment
-import FixedMemory
 import Glibc
 import HostAccess
 import HostDoctor
 import SystemFiles
 
-/// Looks at the enrolments on this host, as a login of each account would.
+/// Checks the enrollments on this host with the rights of each account, for `doctor`.
 struct EnrollmentCheck {
   let settings: HostSettings
 
-  /// Fewer backup codes than these are few.
-  static let fewBackupCodes = 3
+  private static let fewBackupCodes = 3
 
-  /// How far a code that was accepted may lie ahead of the clock, in seconds.
+  /// An accepted code may be this many seconds ahead of the clock.
   private static let longestWindow: Int64 = 600
 
-  /// What there is to say of the accounts: of each enrolment, of each home that stands in the way, and how many there are.
+  private let tree = HostTree()
+
+  init(settings: HostSettings) { self.settings = settings }
+
+  /// The findings for each account and the number of enrolled accounts.
   func findings(of names: [String]) -> [Finding] {
     var findings: [Finding] = []
     var enrolled: [EnrolledDirectory] = []
-    let files = TreeEnrollment(tree: HostTree(), settings: settings)
     for name in names {
       guard let account = try? UserAccount.existing(named: name) else { continue }
       do {
@@ -31,46 +32,42 @@ struct EnrollmentCheck {
           do {
             findings += try self.findings(of: store, name)
           } catch {
-            findings.append(broken(name, Self.words(error)))
+            findings.append(unusable(name, Self.words(error)))
           }
         case .unusable(let failure):
           enrolled.append(EnrolledDirectory(account: name, path: store.directory))
-          let obstacles = obstacles(files, of: store)
+          let obstacles = obstacles(of: store)
           findings +=
             obstacles.isEmpty
-            ? [broken(name, SetupError(failure, directory: store.directory).message)]
+            ? [unusable(name, SetupError(failure, directory: store.directory).message)]
             : obstacles.map { .enrollment(name, $0) }
         }
       } catch {
         let obstacle =
-          files.homeObstacle(TreeAccount(account))
+          TreeEnrollment(tree: tree, settings: settings).homeObstacle(TreeAccount(account))
           ?? TreeEnrollment.Obstacle(
             Self.words(error),
-            remedy: "let root and \(name) alone write on the way there, or keep enrolments outside the homes: "
-              + "directory = /var/lib/twofactor/%u, in \(HostSettings.path)")
+            remedy: "let only root and \(name) write to the directories of the path, or keep enrollments outside the "
+              + "homes: directory = /var/lib/twofactor/%u, in \(HostSettings.path)")
         findings.append(.home(name, obstacle))
       }
     }
-    findings += SELinuxCheck(tree: HostTree()).findings(of: enrolled)
+    findings += SELinuxCheck(tree: tree).findings(of: enrolled)
     return [.ok("enrollments", "\(enrolled.count) of \(names.count) accounts that may log in are enrolled")] + findings
   }
 
-  /// What no login gets past, looked at with the rights that a login has there: the owner may put something else in the
-  /// place of a file between one look at it and the next.
-  private func obstacles(_ files: TreeEnrollment, of store: EnrollmentStore) -> [TreeEnrollment.Obstacle] {
+  /// Why every login of the account fails, examined with the account's file-system identity: the owner can exchange a
+  /// file between check and use.
+  private func obstacles(of store: EnrollmentStore) -> [TreeEnrollment.Obstacle] {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
-    do {
-      _ = try store.open(&identity)
-    } catch {
-      return []
-    }
-    return files.obstacles(of: TreeAccount(store.account))
+    guard (try? store.open(&identity)) != nil else { return [] }
+    return TreeEnrollment(tree: tree, settings: settings)
+      .obstacles(of: TreeAccount(store.account), in: store.directory)
   }
 
-  private func broken(_ name: String, _ message: String) -> Finding {
-    .enrollment(
-      name, TreeEnrollment.Obstacle(message, remedy: "twofactor enable --force --user \(name)"))
+  private func unusable(_ name: String, _ message: String) -> Finding {
+    .enrollment(name, TreeEnrollment.Obstacle(message, remedy: "twofactor enable --force --user \(name)"))
   }
 
   private static func words(_ error: any Error) -> String { (error as? SetupError)?.message ?? "cannot be read" }
@@ -81,24 +78,23 @@ struct EnrollmentCheck {
     if let problem = TreeEnrollment.diskProblem(directory) {
       guard !problem.isFatal else {
         return [
-          .failed("file_system", "\(name) cannot log in: \(directory) \(problem.text)", remedy: "mount it writable")
+          .failed("file_system", "\(name) cannot log in: \(directory) \(problem.text)", remedy: "mount it read-write")
         ]
       }
       findings.append(
-        .warning("file_system", "\(directory) \(problem.text): logins work, changes do not", remedy: "make room"))
+        .warning("file_system", "\(directory) \(problem.text): logins work, changes fail", remedy: "free some space"))
     }
-    // The state is looked at first: reading a broken one makes a new one, and that is for a login to do.
-    let tree = HostTree()
+    // Before the store is read, which would recreate a lost state: that is left to the next login.
     let state = tree.ownStatus(of: directory + "/state")
-    guard let state, state.st_mode & S_IFMT == S_IFREG, state.st_size > 0 else {
+    guard let state, state.isRegularFile, state.size > 0 else {
       return findings + [
         .warning(
           "enrollment",
-          "\(name): \(directory)/state is missing or empty: the next codes are refused until their time is over",
-          remedy: "twofactor enable --force --user \(name), where it does not mend itself")
+          "\(name): \(directory)/state is missing or empty: codes are refused until the current ones have expired",
+          remedy: "if logins still fail after a few minutes: twofactor enable --force --user \(name)")
       ]
     }
-    guard state.st_mode & 0o077 == 0 else {
+    guard state.mode & 0o077 == 0 else {
       return findings + [
         .enrollment(
           name,
@@ -111,15 +107,15 @@ struct EnrollmentCheck {
       findings.append(
         .failed(
           "clock",
-          "\(name) logged in at \(Timestamp(seconds: last).readable), which has not come yet: the clock was set back, "
-            + "and codes are refused until it is there again",
+          "\(name) logged in at \(Timestamp(seconds: last).readable), which is in the future: the clock was set back, "
+            + "and codes are refused until that time",
           remedy: ClockCheck.remedy))
     }
     if status.backupCodes > 0, status.backupCodesLeft < Self.fewBackupCodes {
       findings.append(
         .warning(
           "backup_codes", "\(name) has \(status.backupCodesLeft) backup codes left",
-          remedy: "have \(name) run: twofactor backup-codes"))
+          remedy: "ask \(name) to run: twofactor backup-codes"))
     }
     if status.throttling == .locked {
       findings.append(
