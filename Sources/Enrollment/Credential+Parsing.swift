@@ -50,7 +50,7 @@ private struct CredentialParser: ~Copyable {
   @inline(never)
   private func failure(_ problem: Literal, _ text: Span<UInt8>) -> EnrollmentFailure {
     EnrollmentFailure(
-      .corrupt, "credential", reader.isInUnterminatedLine(of: text) ? "ends early" : problem,
+      .corrupt, "credential", reader.isInUnterminatedLine(of: text) ? "is truncated" : problem,
       line: reader.lineNumber(in: text))
   }
 
@@ -62,39 +62,39 @@ private struct CredentialParser: ~Copyable {
     guard reader.skip("twofactor-credential ", in: text) else {
       throw EnrollmentFailure(.corrupt, "credential", "is not a credential", line: 1)
     }
-    guard reader.skip("1\n", in: text) else { throw failure("has a version that is not known", text) }
+    guard reader.skip("1\n", in: text) else { throw failure("has an unknown version", text) }
 
-    guard reader.skip("generation ", in: text) else { throw failure("no generation", text) }
+    guard reader.skip("generation ", in: text) else { throw failure("the generation is missing", text) }
     guard let generation = Generation(hexadecimal: reader.line(in: text)) else {
       throw failure("the generation is not 32 hexadecimal digits", text)
     }
     self.generation = generation
 
-    guard reader.skip("enabled ", in: text) else { throw failure("no time of enrolment", text) }
+    guard reader.skip("enabled ", in: text) else { throw failure("the enrollment time is missing", text) }
     enabledAt = try time(reader.line(in: text), text)
 
     while reader.skip("device ", in: text) { try parseDevice(text) }
-    guard devices.count > 0 else { throw failure("no device", text) }
+    guard devices.count > 0 else { throw failure("has no device", text) }
 
     while !reader.skip("end\n", in: text) {
       let isScratchCode = !reader.skip("backup-code ", in: text)
       guard !isScratchCode || reader.skip("scratch-code ", in: text) else { throw failure("unknown line", text) }
       try parseBackupCode(text, isScratchCode: isScratchCode)
     }
-    guard reader.isAtEnd(of: text) else { throw failure("goes on after its end", text) }
+    guard reader.isAtEnd(of: text) else { throw failure("has text after its end", text) }
   }
 
   private mutating func parseDevice(_ text: Span<UInt8>) throws(EnrollmentFailure) {
     let isTOTP = reader.skip("type=totp ", in: text)
-    guard isTOTP || reader.skip("type=hotp ", in: text) else { throw failure("unknown type of device", text) }
+    guard isTOTP || reader.skip("type=hotp ", in: text) else { throw failure("unknown device type", text) }
     let algorithm = try parseAlgorithm(text)
     let digits = try parseDigits(text)
     let kind = isTOTP ? try parsePeriod(text) : try parseCounter(text)
 
-    guard reader.skip("enabled=", in: text) else { throw failure("no time of enrolment", text) }
+    guard reader.skip("enabled=", in: text) else { throw failure("the enrollment time is missing", text) }
     let enabledAt = try time(reader.word(in: text), text)
 
-    guard reader.skip("secret=", in: text) else { throw failure("no secret", text) }
+    guard reader.skip("secret=", in: text) else { throw failure("the secret is missing", text) }
     let start = secrets.count
     guard Base32.decode(reader.word(in: text), into: &secrets) else { throw failure("the secret is not Base32", text) }
     let secret = ByteRange(start: start, end: secrets.count)
@@ -102,9 +102,9 @@ private struct CredentialParser: ~Copyable {
       throw failure("the secret is too short or too long", text)
     }
 
-    guard reader.skip("name=", in: text) else { throw failure("no name", text) }
-    guard let name = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
-    guard DeviceName.isValid(text.slice(name)) else { throw failure("the name is not one", text) }
+    guard reader.skip("name=", in: text) else { throw failure("the name is missing", text) }
+    guard let name = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("is truncated", text) }
+    guard DeviceName.isValid(text.slice(name)) else { throw failure("invalid device name", text) }
     try requireUnique(name: name, secret: secret, text)
     let device = Device(
       kind: kind, algorithm: algorithm, digits: digits, enabledAt: enabledAt, secret: secret, name: name)
@@ -143,16 +143,16 @@ private struct CredentialParser: ~Copyable {
     var index = 0
     while let other = devices[index] {
       index &+= 1
-      if text.slice(other.name).isEqual(to: text.slice(name)) { throw failure("two devices of one name", text) }
+      if text.slice(other.name).isEqual(to: text.slice(name)) { throw failure("two devices have the same name", text) }
       // A code would be accepted once for each of them.
       if secrets.bytes.slice(other.secret).isEqualInConstantTime(to: secrets.bytes.slice(secret)) {
-        throw failure("two devices of one secret", text)
+        throw failure("two devices have the same secret", text)
       }
     }
   }
 
   private mutating func parseBackupCode(_ text: Span<UInt8>, isScratchCode: Bool) throws(EnrollmentFailure) {
-    guard let range = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("ends early", text) }
+    guard let range = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("is truncated", text) }
     let hash = text.slice(range)
     if backupCodes.count == 0 {
       let length = BackupCodeHash.settingLength(of: hash)
@@ -161,7 +161,8 @@ private struct CredentialParser: ~Copyable {
     }
     guard BackupCodeHash.isValid(hash, setting: text.slice(setting)) else {
       throw failure(
-        BackupCodeHash.isValid(hash) ? "the backup codes have two salts" : "the backup code is not a yescrypt hash",
+        BackupCodeHash.isValid(hash)
+          ? "the backup codes have different salts" : "the backup code is not a yescrypt hash",
         text)
     }
     guard backupCodes.append(Credential.BackupCode(hash: range, isScratchCode: isScratchCode)) else {
@@ -171,7 +172,7 @@ private struct CredentialParser: ~Copyable {
 
   private func time(_ digits: Span<UInt8>, _ text: Span<UInt8>) throws(EnrollmentFailure) -> Int64 {
     guard let seconds = digits.decimal(upTo: UInt64(Int64.max)) else {
-      throw failure("the time of enrolment is not a number", text)
+      throw failure("the enrollment time is not a number", text)
     }
     return Int64(truncatingIfNeeded: seconds)
   }

@@ -1,16 +1,16 @@
 internal import FixedMemory
 internal import OneTimePassword
 
-/// What a user enrolled with: the devices with their shared secrets, and the hashes of the backup codes. Written
-/// by the setup command alone; a login reads it. The format is described in `pam/credential-format.md`.
+/// The devices of a user with their shared secrets, and the hashes of the backup codes. Only the setup command writes
+/// it. For the format see `pam/credential-format.md`.
 public struct Credential: ~Copyable {
-  /// The most devices that a user may have.
+  /// The highest number of devices.
   public static var maximumDevices: Int { 16 }
 
-  /// The most backup codes, and as many bits in the state for those that are spent.
+  /// The highest number of backup codes: the state has a bit for each.
   public static var maximumBackupCodes: Int { 32 }
 
-  /// The longest file in bytes.
+  /// The length of the longest file in bytes.
   public static var maximumLength: Int { 16384 }
 
   let text: SecretBuffer
@@ -18,58 +18,58 @@ public struct Credential: ~Copyable {
   let devices: ElementBuffer<Device>
   let backupCodes: ElementBuffer<BackupCode>
 
-  /// The name of this version of the credential.
+  /// The name of this version.
   public let generation: Generation
 
-  /// When two-factor was switched on, in seconds since the epoch.
+  /// The time of enrollment in seconds since the epoch.
   public let enabledAt: Int64
 
-  /// How many devices there are: one at least.
+  /// The number of devices, at least 1.
   public var deviceCount: Int { devices.count }
 
-  /// How many backup codes there were at first, spent ones included.
+  /// The number of backup codes, including spent ones.
   public var backupCodeCount: Int { backupCodes.count }
 
-  /// One backup code.
+  /// A backup code.
   struct BackupCode: BitwiseCopyable, Sendable {
-    /// Where the hash stands in the text, as crypt(3) makes it.
+    /// The range of the hash in the text.
     var hash = ByteRange()
 
-    /// Whether it is an eight-digit code of another program.
+    /// Whether it is an imported scratch code of eight digits.
     var isScratchCode = false
   }
 
-  /// The device at `index`, counted from 0 in the order of the file; nil where there is none.
+  /// The device at `index` in the order of the file, from 0; nil if it is out of range.
   public func device(at index: Int) -> Device? { devices[index] }
 
-  // Inlined: a credential that is handed on is copied, word by word.
-  /// The name of the device at `index`; empty where there is none.
+  // Inlined: passing a credential on copies it.
+  /// The name of the device at `index`; empty if it is out of range.
   @inline(__always)
   @_lifetime(borrow self)
   public borrowing func name(ofDeviceAt index: Int) -> Span<UInt8> {
     let range = device(at: index)?.name ?? ByteRange()
-    return text.bytes.slice(from: range.start, to: range.end)
+    return text.bytes.slice(range)
   }
 
-  /// The secret of the device at `index`, as bytes; empty where there is no such device.
+  /// The shared secret of the device at `index`; empty if it is out of range.
   @inline(__always)
   @_lifetime(borrow self)
   public borrowing func secret(ofDeviceAt index: Int) -> Span<UInt8> {
     let range = device(at: index)?.secret ?? ByteRange()
-    return secrets.bytes.slice(from: range.start, to: range.end)
+    return secrets.bytes.slice(range)
   }
 
-  /// The hash of the backup code at `index`, as crypt(3) made it; empty where there is none.
+  /// The hash of the backup code at `index`, in the format of crypt(5); empty if it is out of range.
   @_lifetime(borrow self)
   public borrowing func backupCodeHash(at index: Int) -> Span<UInt8> {
     let range = backupCodes[index]?.hash ?? ByteRange()
     return text.bytes.slice(from: range.start, to: range.end)
   }
 
-  /// Whether the backup code at `index` is an eight-digit code that another program made.
+  /// Whether the backup code at `index` is a scratch code.
   public borrowing func isScratchCode(at index: Int) -> Bool { backupCodes[index]?.isScratchCode ?? false }
 
-  /// Whether there are eight-digit codes of another program among the backup codes.
+  /// Whether any backup code is a scratch code.
   public var hasScratchCodes: Bool {
     var indices = Counter(to: backupCodeCount)
     while let index = indices.next() {
@@ -78,8 +78,7 @@ public struct Credential: ~Copyable {
     return false
   }
 
-  /// What all backup codes are hashed with: method, cost and salt, the hash up to its last `$`. Empty where
-  /// there are no backup codes.
+  /// The setting of all backup codes' hashes: method, cost and salt, with the last `$`. Empty without backup codes.
   @_lifetime(borrow self)
   public borrowing func backupCodeSetting() -> Span<UInt8> {
     let range = backupCodes[0]?.hash ?? ByteRange()

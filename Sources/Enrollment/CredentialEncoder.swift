@@ -1,19 +1,18 @@
 public import FixedMemory
 public import OneTimePassword
 
-/// Writes the text of a credential: what ``Credential/init(parsing:)`` reads.
+/// Writes the text of a credential, which ``Credential/init(parsing:)`` parses.
 ///
-/// Devices come first, then backup codes, then ``finish()``. Where something does not fit or is not allowed, the
-/// encoder remembers it, and ``finish()`` returns nothing.
+/// Add the devices first, then the backup codes. If anything is invalid or does not fit, ``finish()`` returns nil.
 public struct CredentialEncoder: ~Copyable {
   private var text: SecretBuffer
   private var isComplete = true
 
-  /// Begins a credential; nil where there is no memory.
+  /// Starts a credential; nil if there is no memory.
   ///
   /// - Parameters:
-  ///   - generation: The name of this version: random, and new for every version.
-  ///   - enabledAt: When two-factor was switched on, in seconds since the epoch.
+  ///   - generation: A new random name.
+  ///   - enabledAt: The time of enrollment in seconds since the epoch.
   public init?(generation: Generation, enabledAt: Int64) {
     guard let text = SecretBuffer(capacity: Credential.maximumLength) else { return nil }
     self.text = text
@@ -32,12 +31,12 @@ public struct CredentialEncoder: ~Copyable {
   /// Adds a device.
   ///
   /// - Parameters:
-  ///   - kind: Where the moving factor comes from.
-  ///   - algorithm: The hash function under the HMAC.
-  ///   - digits: How many digits its codes have.
-  ///   - enabledAt: When it was enrolled, in seconds since the epoch.
+  ///   - kind: The source of the moving factor.
+  ///   - algorithm: The hash function of the HMAC.
+  ///   - digits: The number of digits of a code.
+  ///   - enabledAt: The time of enrollment in seconds since the epoch.
   ///   - secret: The shared secret, not in Base32.
-  ///   - name: The name, in UTF-8; see ``DeviceName``.
+  ///   - name: The name in UTF-8; see ``DeviceName``.
   public mutating func addDevice(
     kind: Device.Kind, algorithm: HashAlgorithm, digits: CodeDigits, enabledAt: Int64, secret: Span<UInt8>,
     name: Span<UInt8>
@@ -66,7 +65,7 @@ public struct CredentialEncoder: ~Copyable {
     add("\n")
   }
 
-  /// Adds the device at `index` of another credential as it is.
+  /// Adds the device at `index` of another credential unchanged.
   public mutating func addDevice(at index: Int, of credential: borrowing Credential) {
     guard let device = credential.device(at: index) else {
       isComplete = false
@@ -77,20 +76,20 @@ public struct CredentialEncoder: ~Copyable {
       secret: credential.secret(ofDeviceAt: index), name: credential.name(ofDeviceAt: index))
   }
 
-  /// Adds the hash of a backup code, from ``BackupCodeHash``. All of a credential have the same setting.
+  /// Adds the hash of a backup code.
   ///
   /// - Parameters:
-  ///   - hash: The hash.
-  ///   - isScratchCode: Whether it is that of an eight-digit code of another program.
+  ///   - hash: The hash, from ``BackupCodeHash``. All hashes of a credential have the same setting.
+  ///   - isScratchCode: Whether it is an imported scratch code of eight digits.
   public mutating func addBackupCode(_ hash: Span<UInt8>, isScratchCode: Bool = false) {
     add(isScratchCode ? "scratch-code " : "backup-code ")
     isComplete = BackupCodeHash.isValid(hash) && text.append(hash) && isComplete
     add("\n")
   }
 
-  /// Ends the credential.
+  /// Completes the credential.
   ///
-  /// - Returns: Its text; nil where something did not fit or was not allowed.
+  /// - Returns: The text; nil if anything was invalid or did not fit.
   public consuming func finish() -> SecretBuffer? {
     add("end\n")
     guard isComplete else { return nil }

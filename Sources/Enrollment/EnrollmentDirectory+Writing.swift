@@ -1,20 +1,18 @@
 internal import FixedMemory
 public import SystemFiles
 
-/// What the setup command does to an enrolment. Every change shows whole or not at all, whenever the machine
-/// stops.
+/// Changes that the setup command makes. Each of them is atomic, also if the machine crashes.
 extension EnrollmentDirectory {
-  /// Creates an enrolment: both files complete in a directory of another name, which then gets its own.
+  /// Creates an enrollment: writes both files into a directory of a temporary name, and renames it.
   ///
   /// - Parameters:
-  ///   - path: Where the directory is to lie. An empty directory may be there already.
-  ///   - account: Whose it is.
+  ///   - path: The path of the directory. An empty directory may exist there.
+  ///   - account: The account.
   ///   - credential: The text of the credential, from ``CredentialEncoder``.
-  ///   - state: The state to begin with.
-  ///   - tag: A random number for the other name.
-  ///   - identity: Becomes the user's where the path needs it.
-  /// - Throws: Why it could not be created; then nothing has changed. Where an enrolment is there already, the
-  ///   error is ENOTEMPTY or EEXIST.
+  ///   - state: The first state.
+  ///   - tag: A random number for the temporary name.
+  ///   - identity: Becomes the user's if the path needs it.
+  /// - Throws: Why it could not be created; nothing has changed then. ENOTEMPTY or EEXIST if there is an enrollment.
   public static func create(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, credential: Span<UInt8>,
     state: borrowing LoginState, tag: UInt64,
@@ -23,7 +21,7 @@ extension EnrollmentDirectory {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
     parent.eraseLeftovers(of: path)
     let name = path.lastName
-    let temporary = otherName(of: path, newInfix, tag)
+    let temporary = temporaryName(of: path, newInfix, tag)
     try attempt("directory", "cannot be created", parent.directory.makeDirectory(temporary, permissions: 0o700))
     do throws(EnrollmentFailure) {
       try parent.fill(temporary, credential: credential, state: state)
@@ -41,20 +39,20 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// Replaces the credential of an enrolment whose lock is held. The state of the new one is on the disk before
-  /// the new one is, beside that of the old, so that whichever is found has its state.
+  /// Replaces the credential of a locked enrollment. The new state is flushed before the new credential, next to the old
+  /// state, so that both credentials have a state at any time.
   ///
   /// - Parameters:
-  ///   - enrollment: The enrolment.
+  ///   - enrollment: The enrollment.
   ///   - credential: The text of the new credential, with a generation of its own.
-  ///   - state: Its state.
-  /// - Throws: Why it could not be replaced; then the old one is in force.
+  ///   - state: The state of that generation.
+  /// - Throws: Why it could not be replaced; the old credential is valid then.
   public borrowing func replace(
     _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     try enrollment.save(state)
     let (name, temporary): (Literal, Literal) = ("credential", "credential.new")
-    // One that an earlier attempt left is nobody's: whoever writes one holds the lock.
+    // A leftover of an earlier attempt: every writer holds the lock.
     directory.removeFile(temporary)
     do throws(EnrollmentFailure) {
       try write(credential, to: temporary)
@@ -63,7 +61,7 @@ extension EnrollmentDirectory {
       do throws(Errno) {
         try flusher.synchronize()
       } catch {
-        // The old one is put back as it was: its state still stands beside that of the new one.
+        // The state of the old credential is still in the other slot.
         try write(enrollment.credential.text.bytes, to: temporary)
         try rename(temporary, to: name)
         throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
@@ -74,33 +72,33 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// Ends an enrolment whose lock is held: the directory gets another name, and then its files are erased.
+  /// Removes a locked enrollment: renames its directory, then erases the files.
   ///
   /// - Parameters:
-  ///   - path: Where the directory lies.
-  ///   - account: Whose it is.
-  ///   - tag: A random number for the other name.
-  ///   - identity: Becomes the user's where the path needs it.
-  /// - Throws: Why it could not be ended; then it goes on as it was.
+  ///   - path: The path of the directory.
+  ///   - account: The account.
+  ///   - tag: A random number for the temporary name.
+  ///   - identity: Becomes the user's if the path needs it.
+  /// - Throws: Why it could not be removed; nothing has changed then.
   public borrowing func remove(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, tag: UInt64, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
     parent.eraseLeftovers(of: path)
     let name = path.lastName
-    let other = Self.otherName(of: path, Self.removedInfix, tag)
+    let temporary = Self.temporaryName(of: path, Self.removedInfix, tag)
     let flusher = try parent.openForFlushing()
-    try parent.rename(name, to: other)
+    try parent.rename(name, to: temporary)
     do throws(Errno) {
       try flusher.synchronize()
     } catch {
-      try parent.rename(other, to: name)
+      try parent.rename(temporary, to: name)
       throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
     }
-    parent.erase(other)
+    parent.erase(temporary)
   }
 
-  /// Creates a file that is the user's alone, whatever the umask.
+  /// Creates a file of mode 0600.
   borrowing func createFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
     try attempt(name, "cannot be created", directory.create(name, for: purpose, permissions: 0o600))
   }
@@ -125,24 +123,23 @@ extension EnrollmentDirectory {
     try attempt("credential", "cannot be written", file.synchronize())
   }
 
-  /// Opens the directory so that fsync(2) can be called on it: the walk opened it only to pass through.
+  /// Opens the directory again: a descriptor for traversal cannot be flushed.
   private borrowing func openForFlushing() throws(EnrollmentFailure) -> OpenFile {
     try openFile(".", for: .directory)
   }
 
-  /// Gives something in the directory another name (renameat(2)).
   private borrowing func rename(
     _ from: borrowing ByteText, to target: borrowing ByteText
   ) throws(EnrollmentFailure) {
-    try attempt("directory", "cannot be put in its place", directory.rename(from, to: target))
+    try attempt("directory", "cannot be renamed", directory.rename(from, to: target))
   }
 
   private borrowing func rename(_ from: Literal, to target: Literal) throws(EnrollmentFailure) {
-    try attempt("directory", "cannot be put in its place", directory.rename(from, to: target))
+    try attempt("directory", "cannot be renamed", directory.rename(from, to: target))
   }
 
-  /// Erases the files of a directory in this one, and the directory itself where nothing else is in it.
-  borrowing func erase(_ name: borrowing ByteText) {
+  /// Erases the files of a directory in this one, and removes the directory if it is empty then.
+  private borrowing func erase(_ name: borrowing ByteText) {
     do throws(Errno) {
       let opened = try directory.open(name, for: .traversal)
       let owner = try opened.status().owner
@@ -157,7 +154,7 @@ extension EnrollmentDirectory {
     directory.removeDirectory(name)
   }
 
-  /// Writes zeros over the secrets, for a disk on which that means something.
+  /// Overwrites the secrets with zeros, for disks that write in place.
   private borrowing func overwriteCredential() {
     do throws(EnrollmentFailure) {
       let file = try openFile("credential", for: .write)
@@ -169,15 +166,70 @@ extension EnrollmentDirectory {
       }
       try attempt("credential", "cannot be flushed", file.flush())
     } catch {
-      // What cannot be overwritten is removed all the same.
+      // The file is removed all the same.
     }
   }
+}
 
-  static func otherName(of path: borrowing EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText {
+/// Leftovers: directories that a killed setup command left behind under a temporary name. They contain secrets.
+extension EnrollmentDirectory {
+  /// The part of a temporary name between the directory's name and a random number.
+  private static var newInfix: Literal { ".new-" }
+  private static var removedInfix: Literal { ".removed-" }
+
+  /// The age in seconds after which no running command uses a temporary directory.
+  private static var leftoverAge: Int64 { 600 }
+
+  private static func temporaryName(of path: borrowing EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText {
     var name = ByteText(capacity: 299)
     name.append(path.lastName)
     name.append(infix)
     name.append(decimal: tag)
     return name
+  }
+
+  /// Erases the leftovers in this directory, the parent of an enrollment's. Does so only below a home directory:
+  /// elsewhere another user's enrollment could have such a name.
+  private borrowing func eraseLeftovers(of path: borrowing EnrollmentPath) {
+    guard path.isBelowHome else { return }
+    let name = path.lastName
+    // One at a time: the directory must not change while its names are read.
+    while let leftover = findLeftover(of: name) {
+      erase(leftover)
+      guard !exists(leftover) else { return }
+    }
+  }
+
+  private borrowing func exists(_ name: borrowing ByteText) -> Bool {
+    do throws(Errno) {
+      _ = try directory.status(of: name)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  private borrowing func findLeftover(of name: borrowing ByteText) -> ByteText? {
+    do throws(Errno) {
+      var names = try directory.names()
+      while let candidate = names.next() {
+        guard !candidate.isTruncated, Self.isTemporaryName(candidate, of: name) else { continue }
+        let status = try directory.status(of: candidate)
+        if status.isDirectory, status.modifiedAt < SystemClock.now &- Self.leftoverAge { return candidate }
+      }
+    } catch {
+      // Leftovers in an unreadable directory stay.
+    }
+    return nil
+  }
+
+  private static func isTemporaryName(_ candidate: borrowing ByteText, of name: borrowing ByteText) -> Bool {
+    guard candidate.bytes.slice(from: 0, to: name.count).isEqual(to: name.bytes) else { return false }
+    let rest = candidate.bytes.slice(from: name.count)
+    return isNumber(rest, after: newInfix) || isNumber(rest, after: removedInfix)
+  }
+
+  private static func isNumber(_ text: Span<UInt8>, after infix: Literal) -> Bool {
+    text.starts(with: infix) && text.slice(from: infix.byteCount).decimal(upTo: UInt64.max) != nil
   }
 }

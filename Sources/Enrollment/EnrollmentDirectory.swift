@@ -1,32 +1,32 @@
 internal import FixedMemory
 public import SystemFiles
 
-/// The open directory of an enrolment: found by a walk that nobody but the user and root can have led astray.
+/// The open directory of an enrollment, reached through directories that only the user and root can change.
 public struct EnrollmentDirectory: ~Copyable {
   let directory: OpenFile
 
-  /// Who must own the files in it: the owner of the directory.
+  /// The owner of the directory, who must also own its files.
   let owner: UserID
 
-  /// Walks to the directory of an account.
+  /// Opens the directory of an account.
   ///
-  /// Below a home the walk begins with the home itself, as the user; elsewhere it begins at the root, and goes
-  /// on as the user from the first directory that is the user's. Each part is opened without following a link,
-  /// and the open descriptor is what is checked.
+  /// A path below the home directory is opened from there, with the user's identity; any other path from the root, with
+  /// the user's identity from the first directory that the user owns. Symlinks are not followed, and each open
+  /// descriptor is checked.
   ///
   /// - Parameters:
-  ///   - path: Where the directory lies.
-  ///   - account: Whose it is.
-  ///   - identity: Becomes the user's where the walk needs it.
-  /// - Throws: A failure of kind `absent` only where the user is proved not to be enrolled: everything above the
-  ///   directory is there and trusted, and the directory is not there.
+  ///   - path: The path of the directory.
+  ///   - account: The account.
+  ///   - identity: Becomes the user's if the path needs it.
+  /// - Throws: A failure of kind `absent` only if the user is certainly not enrolled: all parents exist and are trusted,
+  ///   and the directory does not exist.
   public init(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     self = try Self.walk(path, account, &identity, to: .directory)
   }
 
-  /// Walks to the directory in which that of an account lies, or is to lie, and makes what is missing on the way.
+  /// Opens the parent of the directory of an account, and creates missing directories on the way.
   init(
     parentOf path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
@@ -38,11 +38,8 @@ public struct EnrollmentDirectory: ~Copyable {
     self.owner = owner
   }
 
-  /// How far to walk.
   private enum Goal {
     case directory
-
-    /// To what the directory lies in, making directories that are missing.
     case parent
   }
 
@@ -52,7 +49,7 @@ public struct EnrollmentDirectory: ~Copyable {
     do throws(EnrollmentFailure) {
       return try walkOnce(path, account, &identity, to: goal)
     } catch {
-      // The supplementary groups are asked for only where the path is closed without them.
+      // Looking up supplementary groups is slow, and few paths need them.
       guard error.error == .accessDenied, identity.addSupplementaryGroups(of: account) else { throw error }
       return try walkOnce(path, account, &identity, to: goal)
     }
@@ -80,18 +77,21 @@ public struct EnrollmentDirectory: ~Copyable {
       let length = path.below.count
       let end = path.below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) ?? length
       let isLast = end >= length
-      let subject: Literal = isLast ? "directory" : "a part of the path to the directory"
+      let subject: Literal = isLast ? "directory" : "a parent of the directory"
       var name = ByteText(capacity: 255)
       name.append(path.below.bytes.slice(from: start, to: end))
       guard name.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
-      guard !name.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "has a part too long") }
+      guard !name.isTruncated else {
+        throw EnrollmentFailure(.configuration, "directory", "has a component that is too long")
+      }
       if owner == user, owner != .root { try assume(account, &identity) }
       if goal == .parent {
         if isLast { break }
-        // One that is there already, or cannot be made, is found by opening it.
         do throws(Errno) {
           try here.makeDirectory(name, permissions: isBelowHome ? 0o700 : 0o755)
-        } catch {}
+        } catch {
+          // It exists, or opening it fails.
+        }
       }
 
       do throws(Errno) {
@@ -99,8 +99,8 @@ public struct EnrollmentDirectory: ~Copyable {
       } catch {
         switch error {
         case .noSuchFile where isHome && owner != user:
-          throw EnrollmentFailure(.insecure, "home", "is not the user's own")
-        case .noSuchFile where isLast || isBelowHome: throw EnrollmentFailure(.absent, subject, "is not there")
+          throw EnrollmentFailure(.insecure, "home", "is not owned by the user")
+        case .noSuchFile where isLast || isBelowHome: throw EnrollmentFailure(.absent, subject, "does not exist")
         case .symbolicLink, .notDirectory:
           throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
         default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)
@@ -111,7 +111,7 @@ public struct EnrollmentDirectory: ~Copyable {
       start = end &+ 1
       if isLast { break }
     }
-    // Where the directory is the user's, so is what is in it.
+    // The files in a user's directory are the user's, too.
     if owner == user, owner != .root { try assume(account, &identity) }
     return EnrollmentDirectory(directory: here, owner: owner)
   }
@@ -119,10 +119,10 @@ public struct EnrollmentDirectory: ~Copyable {
   private static func assume(
     _ account: borrowing Account, _ identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
-    try attempt("identity", "cannot become the user", identity.assume(account))
+    try attempt("identity", "cannot assume the identity of the user", identity.assume(account))
   }
 
-  /// Opens the home. A link in its path is the administrator's, and is followed.
+  /// Opens the home directory. Symlinks in its path are the administrator's, and are followed.
   private static func openHome(of account: borrowing Account) throws(EnrollmentFailure) -> OpenFile {
     guard account.home.bytes.byte(at: 0) == UInt8(ascii: "/") else {
       throw EnrollmentFailure(.io, "home", "is not an absolute path")
@@ -137,7 +137,6 @@ public struct EnrollmentDirectory: ~Copyable {
     }
   }
 
-  /// The owner of an open directory: the user or root, with nobody else allowed to write in it.
   private static func checkedOwner(
     of directory: borrowing OpenFile, _ subject: Literal, _ account: borrowing Account, isHome: Bool
   ) throws(EnrollmentFailure) -> UserID {
@@ -145,5 +144,61 @@ public struct EnrollmentDirectory: ~Copyable {
     let rule = TrustRule.directory(of: account.userID, allowsSticky: !isHome)
     if let violation = rule.violation(of: status) { throw EnrollmentFailure(.insecure, subject, violation.text) }
     return status.owner
+  }
+}
+
+/// Reading.
+extension EnrollmentDirectory {
+  /// Reads the credential.
+  ///
+  /// - Returns: The credential.
+  /// - Throws: Why it cannot be read or trusted. A directory without a credential is corrupt: it is no proof that the
+  ///   user is not enrolled.
+  public borrowing func readCredential() throws(EnrollmentFailure) -> Credential {
+    let file = try openFile("credential", for: .read)
+    let status = try checkedStatus(of: file, "credential")
+    guard status.size <= Int64(Credential.maximumLength) else {
+      throw EnrollmentFailure(.corrupt, "credential", "is too long")
+    }
+    guard status.size > 0 else { throw EnrollmentFailure(.corrupt, "credential", "is empty") }
+    guard var text = SecretBuffer(capacity: Int(truncatingIfNeeded: status.size)) else {
+      throw EnrollmentFailure(.io, "credential", "out of memory")
+    }
+    try attempt("credential", "cannot be read", file.read(into: &text))
+    return try Credential(parsing: text)
+  }
+
+  borrowing func openFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
+    do throws(Errno) {
+      return try directory.open(name, for: purpose)
+    } catch {
+      switch error {
+      case .noSuchFile: throw EnrollmentFailure(.corrupt, name, "is missing", error: error)
+      case .symbolicLink, .isDirectory, .noReader, .noSuchDevice, .notDirectory:
+        throw EnrollmentFailure(.insecure, name, "is not a regular file", error: error)
+      case .accessDenied where !isOwned(name):
+        throw EnrollmentFailure(.insecure, name, TrustRule.Violation.foreignOwner.text)
+      default: throw EnrollmentFailure(.io, name, "cannot be opened", error: error)
+      }
+    }
+  }
+
+  private borrowing func isOwned(_ name: Literal) -> Bool {
+    do throws(Errno) {
+      return try directory.open(name, for: .status).status().owner == owner
+    } catch {
+      return true
+    }
+  }
+
+  /// The status of an open file that the owner of the directory alone can read and write.
+  borrowing func checkedStatus(
+    of file: borrowing OpenFile, _ name: Literal
+  ) throws(EnrollmentFailure) -> FileStatus {
+    let status = try attempt(name, "cannot be examined", file.status())
+    if let violation = TrustRule.privateFile(of: owner).violation(of: status) {
+      throw EnrollmentFailure(.insecure, name, violation.text)
+    }
+    return status
   }
 }

@@ -1,40 +1,39 @@
 public import FixedMemory
 public import SystemFiles
 
-/// Why the files of an enrolment cannot be used. A user who is not enrolled is not a failure, nor is a code
-/// that is wrong.
+/// Why the files of an enrollment cannot be used. A wrong code is not a failure.
 public struct EnrollmentFailure: Error {
-  /// What kind of failure it is: the reason of the log.
+  /// The kind of failure, which the log calls reason.
   public enum Reason: Sendable {
-    /// Somebody else could have put or changed the file.
+    /// Another user could have created or changed the file.
     case insecure
 
-    /// The content is not what was written.
+    /// The content is invalid.
     case corrupt
 
-    /// The system refused.
+    /// A system call failed.
     case io
 
-    /// There is no such file, seen with certainty.
+    /// The directory certainly does not exist: the user is not enrolled.
     case absent
 
-    /// The enrolment that was being used is gone: it was switched off or replaced meanwhile.
+    /// The enrollment was removed or replaced while it was used.
     case gone
 
-    /// The template of the directory is not one.
+    /// The template of the directory is invalid.
     case configuration
   }
 
   /// The kind of failure.
   public var reason: Reason
 
-  /// What it is about: a file, a directory.
+  /// The file or directory.
   public var subject: Literal
 
-  /// What is wrong with it.
+  /// The problem, as a predicate of the subject.
   public var problem: Literal
 
-  /// The line of the file, counted from 1; 0 where it is about no line.
+  /// The line of the file, from 1; 0 if the failure is not about a line.
   public var line: UInt32
 
   /// The error of the system call that failed, if one did.
@@ -52,7 +51,7 @@ public struct EnrollmentFailure: Error {
     self.error = error
   }
 
-  /// Adds a description for the log or the terminal, as `credential, line 3: unknown field`.
+  /// Appends a description for the log or the terminal, as `credential, line 3: unknown line`.
   public func describe(into text: inout ByteText) {
     text.append(subject)
     if line > 0 {
@@ -74,6 +73,8 @@ public struct EnrollmentFailure: Error {
 ///   - subject: The file or directory.
 ///   - problem: The predicate if the operation fails, as `cannot be read`.
 ///   - operation: The operation.
+/// - Returns: The result of the operation.
+/// - Throws: The failure.
 @inline(__always)
 func attempt<Result: ~Copyable>(
   _ subject: Literal, _ problem: Literal, _ operation: @autoclosure () throws(Errno) -> Result

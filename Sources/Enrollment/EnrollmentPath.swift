@@ -1,28 +1,28 @@
 public import FixedMemory
 public import SystemFiles
 
-/// Where the enrolment of an account lies: the template `directory=` of the policy, filled in.
+/// The path of an account's enrollment: the option `directory`, expanded.
 public struct EnrollmentPath: ~Copyable {
-  /// The usual place.
+  /// The default.
   public static var usualTemplate: Literal { "~/.twofactor" }
 
-  /// The absolute path, without the home where it lies below it. The longest template and the longest name fit.
+  /// The path from the home directory or, with its slash, from the root.
   let below: ByteText
 
-  /// Whether it lies below the home.
+  /// Whether the path is below the home directory.
   public let isBelowHome: Bool
 
-  /// Fills in a template: `~` or `%h` at the beginning is the home, `%u` the user's name, `%%` a percent sign.
+  /// Expands a template: `~` or `%h` at its start is the home directory, `%u` the user name, `%%` a percent sign.
   ///
   /// - Parameters:
-  ///   - template: The template; it begins with `~/`, `%h/` or `/`.
-  ///   - account: Whose enrolment it is.
-  /// - Throws: A failure of kind `configuration` where the template is not one, or is too long; `io` where there is no
+  ///   - template: The template; it starts with `~/`, `%h/` or `/`.
+  ///   - account: The account.
+  /// - Throws: A failure of kind `configuration` if the template is invalid or too long; of kind `io` if there is no
   ///   memory.
   public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
     let isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
     if !isBelowHome, !template.starts(with: "/") {
-      throw EnrollmentFailure(.configuration, "directory", "is neither absolute nor below the home")
+      throw EnrollmentFailure(.configuration, "directory", "is neither absolute nor below the home directory")
     }
     var path = ByteText(capacity: Self.longest)
     let rest = template.slice(from: isBelowHome ? (template.starts(with: "~") ? 2 : 3) : 0)
@@ -36,25 +36,25 @@ public struct EnrollmentPath: ~Copyable {
       case UInt8(ascii: "%"): path.append(UInt8(ascii: "%"))
       case UInt8(ascii: "u"):
         guard isNameOfFile(account.name) else {
-          throw EnrollmentFailure(.configuration, "directory", "the user's name is not a name of a file")
+          throw EnrollmentFailure(.configuration, "directory", "the user name is not a valid file name")
         }
         path.append(account.name)
-      default: throw EnrollmentFailure(.configuration, "directory", "has a % that means nothing")
+      default: throw EnrollmentFailure(.configuration, "directory", "has an unknown % escape")
       }
     }
     guard path.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
     guard !path.isTruncated else { throw EnrollmentFailure(.configuration, "directory", "is too long") }
     guard hasOnlyNames(path.bytes) else {
-      throw EnrollmentFailure(.configuration, "directory", "has a part that is empty, . or ..")
+      throw EnrollmentFailure(.configuration, "directory", "has an empty, . or .. component")
     }
     below = path
     self.isBelowHome = isBelowHome
   }
 
-  /// The longest template and the longest name fit.
+  /// Room in bytes for the longest template and the longest name.
   private static var longest: Int { 768 }
 
-  /// Adds the path as a person reads it, the home filled in.
+  /// Appends the absolute path.
   public func describe(into text: inout ByteText, account: borrowing Account) {
     if isBelowHome {
       text.append(account.home.bytes)
@@ -63,7 +63,7 @@ public struct EnrollmentPath: ~Copyable {
     text.append(below.bytes)
   }
 
-  /// The name of the directory itself: the last part of the path.
+  /// The last component of the path.
   var lastName: ByteText {
     var start = 0
     while let slash = below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) { start = slash &+ 1 }
@@ -72,9 +72,9 @@ public struct EnrollmentPath: ~Copyable {
     return name
   }
 
-  /// Whether a template can be filled in for a user with an ordinary name.
+  /// Whether a template can be expanded for an ordinary user name.
   ///
-  /// - Throws: A failure of kind `io` where there is no memory to try.
+  /// - Throws: A failure of kind `io` if there is no memory.
   public static func isTemplate(_ template: Span<UInt8>) throws(EnrollmentFailure) -> Bool {
     let name = ByteText("user")
     guard name.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
@@ -88,15 +88,14 @@ public struct EnrollmentPath: ~Copyable {
   }
 }
 
-/// Whether a user's name can be that of a file: one with a slash would lead somewhere else, and so would the two that
-/// every directory has.
+/// Whether a user name is a valid file name: a slash, `.` or `..` would lead elsewhere.
 @inline(never)
 private func isNameOfFile(_ name: borrowing ByteText) -> Bool {
   let isOnePart = name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
   return hasOnlyNames(name.bytes) && isOnePart
 }
 
-/// Whether every part between slashes is the name of a file.
+/// Whether every component of a path is a valid file name.
 private func hasOnlyNames(_ path: Span<UInt8>) -> Bool {
   var start = path.starts(with: "/") ? 1 : 0
   while start <= path.count {

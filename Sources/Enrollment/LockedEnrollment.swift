@@ -31,7 +31,7 @@ public struct LockedEnrollment: ~Copyable {
   ) throws(EnrollmentFailure) -> LockedEnrollment {
     // Checked first: the caller of su(1) chooses the limit, and a truncated write would lose the state.
     guard OpenFile.mayWrite(byteCount: StateFile.length) else {
-      throw EnrollmentFailure(.io, "state", "may not be written by a process with this limit (RLIMIT_FSIZE)")
+      throw EnrollmentFailure(.io, "state", "exceeds the file size limit of the process (RLIMIT_FSIZE)")
     }
     let file = try StateFile(locking: openState(in: directory))
     let status = try directory.checkedStatus(of: file.file, "state")
@@ -122,6 +122,6 @@ public struct EnrollmentSnapshot: ~Copyable {
 
 extension EnrollmentFailure {
   fileprivate static var lostState: EnrollmentFailure {
-    EnrollmentFailure(.corrupt, "state", "was lost or damaged; every code so far and every backup code counts as used")
+    EnrollmentFailure(.corrupt, "state", "was lost or damaged: all earlier codes and all backup codes count as used")
   }
 }

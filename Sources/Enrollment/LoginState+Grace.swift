@@ -1,14 +1,14 @@
 internal import FixedMemory
 
-/// Where a login comes from and to which service, as far as a grace period is bound to it.
+/// The service and the remote address of a login, which a grace period is bound to.
 public struct GraceKey: Equatable, Sendable {
-  /// A hash of the service's name.
+  /// A hash of the name of the service.
   public let service: UInt64
 
-  /// The first and the last eight bytes of the numeric address, as IPv6.
+  /// The first eight bytes of the address, as IPv6.
   public let highAddress: UInt64
 
-  /// See ``highAddress``.
+  /// The last eight bytes of the address.
   public let lowAddress: UInt64
 
   init(service: UInt64, highAddress: UInt64, lowAddress: UInt64) {
@@ -23,7 +23,7 @@ public struct GraceKey: Equatable, Sendable {
   ///   - service: The name of the PAM service.
   ///   - address: The 16 bytes of the address.
   public init(service: Span<UInt8>, address: Span<UInt8>) {
-    // FNV-1a. The administrator chooses the names of services, not an attacker.
+    // FNV-1a: collisions do not matter, because the administrator chooses the names.
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     var indices = Counter(to: service.count)
     while let index = indices.next() { hash = (hash ^ UInt64(service.byte(at: index) ?? 0)) &* 0x0000_0100_0000_01b3 }
@@ -40,35 +40,34 @@ public struct GraceKey: Equatable, Sendable {
   }
 }
 
-/// An address that passed.
+/// The grace period of an address.
 struct GraceEntry: Sendable {
   var key = GraceKey(service: 0, highAddress: 0, lowAddress: 0)
 
-  /// When it passed with a code, in seconds since the epoch; 0 for an empty entry.
+  /// The time of its last accepted code in seconds since the epoch; 0 for an empty entry.
   var passedAt: Int64 = 0
 }
 
 extension LoginState {
-  /// How many addresses are kept; the one used longest ago makes room.
+  /// The number of addresses; the least recently used one is replaced.
   public static var graceEntries: Int { 8 }
 
-  /// Remembers that an address passed with a code.
+  /// Starts the grace period of an address.
   public mutating func beginGrace(_ key: GraceKey, now: Int64) {
     guard now > 0 else { return }
     _ = dropGrace(after: now)
     moveToFront(GraceEntry(key: key, passedAt: now))
   }
 
-  /// Forgets all addresses: every one is asked again.
+  /// Ends all grace periods.
   public mutating func endGrace() {
     var indices = Counter(to: Self.graceEntries)
     while let index = indices.next() { setGrace(GraceEntry(), at: index) }
   }
 
-  /// Drops the addresses that passed in the future: the clock was set back, and how long ago that really was
-  /// cannot be known.
+  /// Ends the grace periods that started in the future: the clock was set back, so their age is unknown.
   ///
-  /// - Parameter now: Seconds since the epoch.
+  /// - Parameter now: The time in seconds since the epoch.
   /// - Returns: Whether there were any.
   public mutating func dropGrace(after now: Int64) -> Bool {
     var dropsAny = false
@@ -81,7 +80,7 @@ extension LoginState {
     return dropsAny
   }
 
-  /// Whether an address passed with a code less than `period` seconds ago; it is then the one used last.
+  /// Whether an address is in its grace period of `period` seconds; it becomes the most recently used one then.
   public mutating func usesGrace(_ key: GraceKey, now: Int64, period: Int64) -> Bool {
     var found: GraceEntry?
     var indices = Counter(to: Self.graceEntries)

@@ -65,10 +65,10 @@ extension LoginState {
 
     /// Copies the record into a state.
     package func read(into state: inout LoginState) {
+      // SAFETY: the source has at most the length of the words.
       unsafe withUnsafeMutableBytes(of: &state.words) { words in
         unsafe bytes.slice(from: 0, to: words.count).withUnsafeBytes { bytes in
           guard let target = words.baseAddress, let source = bytes.baseAddress else { return }
-          // SAFETY: the source has at most the length of the words.
           unsafe target.copyMemory(from: source, byteCount: bytes.count)
         }
       }
@@ -77,12 +77,12 @@ extension LoginState {
 
   /// Appends the record of the state to a buffer. Returns false if it does not fit.
   package borrowing func appendRecord(sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
+    // SAFETY: a record is free, which is longer than the words.
     let written = unsafe withUnsafeBytes(of: words) { words in
       unsafe buffer.fill { free in
         guard let base = free.baseAddress, let source = words.baseAddress, free.count >= Self.recordLength,
           words.count <= 8 &* Place.checksum
         else { return 0 }
-        // SAFETY: a record is free, which is longer than the words.
         unsafe base.copyMemory(from: source, byteCount: words.count)
         unsafe memset(base + words.count, 0, Self.recordLength &- words.count)
         unsafe base.storeBytes(of: Self.magic.littleEndian, toByteOffset: 8 &* Place.magic, as: UInt64.self)
@@ -117,12 +117,12 @@ extension Span where Element == UInt8 {
   /// FNV-1a over the words before the checksum, with a shift that mixes the high bits into the low ones. Each step is a
   /// bijection, so a change within one word is always detected. It detects accidents, not forgery by the file's owner.
   fileprivate var recordChecksum: UInt64 {
+    // SAFETY: the record has eight bytes at each offset.
     unsafe withUnsafeBytes { bytes in
       var hash: UInt64 = 0xcbf2_9ce4_8422_2325
       guard let base = bytes.baseAddress, bytes.count == LoginState.recordLength else { return hash }
       var offset = 0
       while offset < 8 &* LoginState.Place.checksum {
-        // SAFETY: the record has eight bytes at the offset.
         hash ^= unsafe UInt64(littleEndian: (base + offset).loadUnaligned(as: UInt64.self))
         hash &*= 0x0000_0100_0000_01b3
         hash ^= hash &>> 29

@@ -1,37 +1,36 @@
 internal import FixedMemory
 
-/// What logins change: which codes are used up, and how many failed. It belongs to one version of the
-/// credential, and is a plain value; ``StateFile`` keeps it on the disk.
+/// The part of an enrollment that logins change: used codes, failures and grace periods. It belongs to one generation of
+/// the credential, and is stored in the ``StateFile``.
 ///
-/// The value is the record of the file itself (see ``Record``), as far as that is not empty: reading and writing it
-/// is one copy.
+/// The value is the start of the file's ``Record``, up to the last word in use, so reading or writing it is one copy.
 public struct LoginState: BitwiseCopyable, Sendable {
-  /// One device's part of the state.
+  /// The state of a device.
   public struct DeviceState: Sendable {
-    /// The lowest moving factor that is still good: the time step after the last one used, or the next counter.
+    /// The lowest moving factor that is still accepted: the time step after the last used one, or the next counter.
     public var nextFactor: UInt64 = 0
 
-    /// When it last let its owner in, in seconds since the epoch; 0 for never.
+    /// The time of its last accepted code in seconds since the epoch; 0 for never.
     public var lastUsedAt: Int64 = 0
 
-    /// A device with these.
+    /// The state of an unused device, or the one given.
     public init(nextFactor: UInt64 = 0, lastUsedAt: Int64 = 0) {
       self.nextFactor = nextFactor
       self.lastUsedAt = lastUsedAt
     }
   }
 
-  /// The highest counter that an HOTP device can be at. The one above is that of a device whose counter was
-  /// lost: no code of it is good any more.
+  /// The highest counter of an HOTP device. The number above marks a lost counter: none of the device's codes is accepted
+  /// any more.
   public static var highestCounter: UInt64 { UInt64.max &- 1 }
 
-  /// The words of the record, as they stand in the file: little-endian.
+  /// The words of the record in little-endian order.
   var words = InlineArray<80, UInt64>(repeating: 0)
 
-  /// The state of a new enrolment: nothing used, nothing failed.
+  /// The state of a new enrollment.
   public init(generation: Generation) { self.generation = generation }
 
-  /// The version of the credential that it belongs to.
+  /// The generation of the credential that the state belongs to.
   public var generation: Generation {
     get { Generation(low: self[Place.generation], high: self[Place.generation &+ 1]) }
     set {
@@ -40,37 +39,37 @@ public struct LoginState: BitwiseCopyable, Sendable {
     }
   }
 
-  /// How many codes failed since the last that was right.
+  /// The number of failures since the last accepted code.
   public var failures: UInt32 {
     get { UInt32(truncatingIfNeeded: self[Place.failures]) }
     set { self[Place.failures] = UInt64(newValue) }
   }
 
-  /// Until when codes are refused unseen, in seconds since the epoch; 0 for not at all.
+  /// The end of throttling in seconds since the epoch; 0 if codes are not throttled.
   public var throttledUntil: Int64 {
     get { Int64(bitPattern: self[Place.throttledUntil]) }
     set { self[Place.throttledUntil] = UInt64(bitPattern: newValue) }
   }
 
-  /// How many eight-digit backup codes were wrong while codes were refused, since the last code that was right.
+  /// The number of wrong scratch codes tried while codes were throttled, since the last accepted code.
   public var earlyGuesses: UInt32 {
     get { UInt32(truncatingIfNeeded: self[Place.earlyGuesses]) }
     set { self[Place.earlyGuesses] = UInt64(newValue) }
   }
 
-  /// When a backup code was last used, in seconds since the epoch; 0 for never.
+  /// The time when a backup code was last accepted, in seconds since the epoch; 0 for never.
   public var backupCodeUsedAt: Int64 {
     get { Int64(bitPattern: self[Place.backupCodeUsedAt]) }
     set { self[Place.backupCodeUsedAt] = UInt64(bitPattern: newValue) }
   }
 
-  /// When the user last got in with any code, in seconds since the epoch; 0 for never.
+  /// The time when any code was last accepted, in seconds since the epoch; 0 for never.
   public var lastUsedAt: Int64 {
     get { Int64(bitPattern: self[Place.lastUsedAt]) }
     set { self[Place.lastUsedAt] = UInt64(bitPattern: newValue) }
   }
 
-  /// Which backup codes are spent: a bit for each, in the order of the credential.
+  /// The spent backup codes: a bit for each, in the order of the credential.
   public private(set) var spentBackupCodes: UInt32 {
     get { UInt32(truncatingIfNeeded: self[Place.spentBackupCodes]) }
     set { self[Place.spentBackupCodes] = UInt64(newValue) }
@@ -91,7 +90,7 @@ public struct LoginState: BitwiseCopyable, Sendable {
     }
   }
 
-  /// Whether the backup code at `index` of the credential is spent. One that cannot be, is.
+  /// Whether the backup code at `index` of the credential is spent. Out-of-range indices count as spent.
   public func isSpent(backupCodeAt index: Int) -> Bool {
     guard index >= 0, index < Credential.maximumBackupCodes else { return true }
     return spentBackupCodes & (1 &<< UInt32(truncatingIfNeeded: index)) != 0
@@ -103,38 +102,38 @@ public struct LoginState: BitwiseCopyable, Sendable {
     spentBackupCodes |= 1 &<< UInt32(truncatingIfNeeded: index)
   }
 
-  /// Marks all the backup codes in `bits` as spent.
+  /// Marks the backup codes in `bits` as spent.
   public mutating func spend(backupCodes bits: UInt32) { spentBackupCodes |= bits }
 
-  /// Forgets what was wrong: codes are looked at again.
+  /// Ends throttling and lockout.
   public mutating func forgetFailures() {
     failures = 0
     throttledUntil = 0
     earlyGuesses = 0
   }
 
-  /// How many backup codes are left of those in the credential.
+  /// The number of unspent backup codes.
   public func backupCodesLeft(of credential: borrowing Credential) -> Int {
     let count = Swift.max(0, Swift.min(credential.backupCodeCount, Credential.maximumBackupCodes))
     let existing = (UInt64(1) &<< UInt64(count)) &- 1
     return (UInt64(~spentBackupCodes) & existing).nonzeroBitCount
   }
 
-  /// Assumes, of a state that was lost or damaged, that every code that could have been used was used. It costs the
-  /// user of a clock one window; backup codes are spent, and a counter is lost for good. Nothing is taken back that
-  /// the remains say, if there are any.
+  /// Marks every code that could have been used as used, after the state was lost or damaged. A TOTP device works again
+  /// after one window; backup codes are spent, and HOTP counters are lost. Used codes and failures in this state, if a
+  /// record of it was left, are kept.
   ///
   /// - Parameters:
-  ///   - credential: What the state belongs to.
-  ///   - now: Seconds since the epoch.
-  ///   - window: How many steps before and after the current one are accepted.
-  ///   - failures: How many failures are counted at least, so that a loss buys no guesses.
+  ///   - credential: The credential that the state belongs to.
+  ///   - now: The time in seconds since the epoch.
+  ///   - window: The number of time steps accepted before and after the current one.
+  ///   - failures: The lowest number of failures, so that a loss grants no guesses.
   public mutating func assumeLoss(of credential: borrowing Credential, now: Int64, window: UInt64, failures: UInt32) {
     generation = credential.generation
     spentBackupCodes = UInt32.max
     self.failures = Swift.max(self.failures, failures)
     endGrace()
-    // A clock that is behind what is known to have been does not bring back codes.
+    // A clock that was set back must not make used codes valid again.
     let now = Swift.max(now, Swift.max(credential.enabledAt, lastUsedAt))
     var indices = Counter(to: Credential.maximumDevices)
     while let index = indices.next() {

@@ -42,7 +42,7 @@ public struct StateFile: ~Copyable {
           throw EnrollmentFailure(.io, "state", "cannot be locked", error: error)
         }
       }
-      guard waited < Self.lockTimeout else { throw EnrollmentFailure(.io, "state", "is locked for too long") }
+      guard waited < Self.lockTimeout else { throw EnrollmentFailure(.io, "state", "timed out waiting for the lock") }
       SystemClock.pause(milliseconds: pause)
       waited &+= pause
       pause = Swift.min(pause &+ 1, 20)
@@ -70,7 +70,7 @@ public struct StateFile: ~Copyable {
     let first = Slot(at: 0, of: buffer.bytes, generation)
     let second = Slot(at: Self.slotDistance, of: buffer.bytes, generation)
     guard !first.hasUnknownVersion, !second.hasUnknownVersion else {
-      throw EnrollmentFailure(.corrupt, "state", "has a version that is not known")
+      throw EnrollmentFailure(.corrupt, "state", "has an unknown version")
     }
     let isFirstNewer = first.hasRecord && (!second.hasRecord || first.sequence > second.sequence)
     let newest = isFirstNewer ? first : second
@@ -96,7 +96,7 @@ public struct StateFile: ~Copyable {
     for offset in stride(from: 0, to: Self.length, by: zeros.count) {
       try attempt("state", "cannot be written", file.write(zeros.span, at: offset))
     }
-    try attempt("state", "cannot be cut to its length", file.resize(to: Self.length))
+    try attempt("state", "cannot be truncated", file.resize(to: Self.length))
     try write(state, sequence: sequence, slot: 0)
     try write(state, sequence: sequence &+ 1, slot: 1)
   }

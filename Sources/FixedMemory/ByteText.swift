@@ -6,7 +6,7 @@ internal import CSystem
 /// wiped: not for secrets.
 @safe
 public struct ByteText: ~Copyable, @unchecked Sendable {
-  // SAFETY: nil, or memory with room for `capacity` bytes and a NUL; a NUL follows the `held` bytes in use.
+  // Nil, or memory with room for `capacity` bytes and a NUL; a NUL follows the `held` bytes in use.
   private let base: UnsafeMutablePointer<UInt8>?
   private let isOwner: Bool
   private let capacity: UInt32
@@ -18,6 +18,7 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
   /// Whether text was cut off.
   public private(set) var isTruncated = false
 
+  // SAFETY: only the presence of the memory is read.
   /// Whether the allocation succeeded.
   public var hasMemory: Bool { unsafe base != nil }
 
@@ -34,7 +35,7 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
 
   /// An empty text without memory.
   public init() {
-    unsafe base = nil
+    unsafe base = nil  // SAFETY: there is no memory.
     isOwner = true
     capacity = 0
   }
@@ -51,8 +52,8 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - capacity: The room in bytes, 1023 at most.
-  ///   - body: Uses the text, and must not replace it: its memory is gone after the call.
-  @unsafe
+  ///   - body: Uses the text, and must not replace it.
+  @unsafe  // SAFETY: the text's memory is gone after the call, so the body must not keep the text.
   @inline(never)
   public static func onStack(capacity: Int, _ body: (inout ByteText) -> Void) {
     // SAFETY: the memory has room for 1023 bytes and a NUL, and outlives `body`. Up to 1024 bytes are always on the stack.
@@ -70,7 +71,7 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
 
   /// A copy of a NUL-terminated string; empty for nil.
   public init(cString: UnsafePointer<CChar>?) {
-    // SAFETY: the caller passes a NUL-terminated string.
+    // SAFETY: the caller passes a NUL-terminated string that outlives the call.
     self.init(capacity: unsafe cString.map { unsafe Int(truncatingIfNeeded: strlen($0)) } ?? 0)
     unsafe append(cString: cString)
   }
@@ -90,26 +91,26 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
 
   /// Appends a byte.
   public mutating func append(_ byte: UInt8) {
+    // SAFETY: the index is below the capacity.
     guard held < capacity, let base = unsafe base else {
       isTruncated = true
       return
     }
-    // SAFETY: the index is below the capacity.
     unsafe base[count] = byte
     held &+= 1
     terminate()
   }
 
-  /// Appends bytes.
   // Not inlined: every literal of a log line calls it.
+  /// Appends bytes.
   @inline(never)
   public mutating func append(_ bytes: Span<UInt8>) {
     let room = Int(capacity &- held)
     isTruncated = isTruncated || bytes.count > room
     let length = Swift.min(bytes.count, room)
+    // SAFETY: `length` bytes are in the source, and free in this memory.
     unsafe bytes.withUnsafeBytes { source in
       guard let base = unsafe base, let start = source.baseAddress else { return }
-      // SAFETY: `length` bytes are in the source, and free in this memory.
       unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
     }
     held &+= UInt32(truncatingIfNeeded: length)
@@ -124,8 +125,8 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
 
   /// Appends a NUL-terminated string; nothing for nil.
   public mutating func append(cString: UnsafePointer<CChar>?) {
+    // SAFETY: the caller passes a NUL-terminated string that outlives the call.
     guard let start = unsafe cString else { return }
-    // SAFETY: the caller passes a NUL-terminated string, which outlives the call.
     unsafe append(Span(_unsafeBytes: UnsafeRawBufferPointer(start: start, count: strlen(start))))
   }
 
@@ -158,8 +159,8 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
 
   @inline(__always)
   private func terminate() {
+    // SAFETY: `count` never exceeds the capacity, and there is room for a NUL.
     guard let base = unsafe base else { return }
-    // SAFETY: `count` never exceeds the capacity, and a byte is kept for the NUL.
     unsafe base[count] = 0
   }
 

@@ -61,9 +61,9 @@ public struct SecretBuffer: ~Copyable {
     let free = capacity &- count
     guard count >= 0, free >= 0 else { return false }
     let length = Swift.min(bytes.count, free)
+    // SAFETY: `length` bytes are in the source, and free in this memory.
     unsafe bytes.withUnsafeBytes { source in
       guard let start = source.baseAddress else { return }
-      // SAFETY: `length` bytes are in the source, and free in this memory.
       unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
     }
     count &+= length

@@ -32,8 +32,8 @@ extension Span where Element == UInt8 {
   public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
     let first = Swift.max(start, 0)
     guard first < count else { return nil }
+    // SAFETY: the search covers the bytes from `first` to the end.
     return unsafe withUnsafeBytes { bytes in
-      // SAFETY: the search covers the bytes from `first` to the end.
       guard let base = bytes.baseAddress,
         let found = unsafe memchr(base + first, Int32(byte), bytes.count &- first)
       else { return nil }
@@ -45,9 +45,9 @@ extension Span where Element == UInt8 {
   @inline(__always)
   public func number(at offset: Int) -> UInt64 {
     guard offset >= 0, offset <= count &- 8 else { return 0 }
+    // SAFETY: eight bytes from the offset are in bounds.
     return unsafe withUnsafeBytes { bytes in
       guard let base = bytes.baseAddress else { return 0 }
-      // SAFETY: eight bytes from the offset are in bounds.
       return unsafe UInt64(littleEndian: (base + offset).loadUnaligned(as: UInt64.self))
     }
   }
@@ -58,10 +58,10 @@ extension Span where Element == UInt8 {
   /// Whether the bytes from `offset` start with those of `literal`. Stops at the first difference: not for secrets.
   public func starts(with literal: Literal, at offset: Int = 0) -> Bool {
     guard offset >= 0, offset <= count, literal.byteCount <= count &- offset else { return false }
+    // SAFETY: both have as many bytes as the literal.
     return unsafe withUnsafeBytes { bytes in
       unsafe literal.bytes.withUnsafeBytes { others in
         guard let base = bytes.baseAddress, let start = others.baseAddress else { return true }
-        // SAFETY: both have as many bytes as the literal.
         return unsafe memcmp(base + offset, start, others.count) == 0
       }
     }
@@ -70,10 +70,10 @@ extension Span where Element == UInt8 {
   /// Whether both have the same bytes. Stops at the first difference: not for secrets.
   public func isEqual(to other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
+    // SAFETY: both have `count` bytes.
     return unsafe withUnsafeBytes { bytes in
       unsafe other.withUnsafeBytes { others in
         guard let base = bytes.baseAddress, let start = others.baseAddress else { return true }
-        // SAFETY: both have `count` bytes.
         return unsafe memcmp(base, start, bytes.count) == 0
       }
     }

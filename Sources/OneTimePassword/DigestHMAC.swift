@@ -99,7 +99,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
 ///
 /// Messages are one or two blocks long, so most are hashed block by block, without OpenSSL's buffer for partial blocks.
 /// The functions of OpenSSL used here cannot fail (SHA256_Init(3)).
-@unsafe
+@unsafe  // SAFETY: the memory outlives the context.
 private struct DigestContext {
   /// The size of the largest context.
   static var size: Int { MemoryLayout<SHA512_CTX>.size }

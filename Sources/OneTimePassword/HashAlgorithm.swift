@@ -1,7 +1,6 @@
 public import FixedMemory
 
-/// The hash function under the HMAC of a one-time password: SHA-1 in RFC 4226, and SHA-256 and SHA-512 beside
-/// it in RFC 6238 section 1.2.
+/// The hash function of an HMAC: SHA-1 in RFC 4226, also SHA-256 and SHA-512 in RFC 6238 section 1.2.
 public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
   case sha1
   case sha256
@@ -16,7 +15,7 @@ public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
     }
   }
 
-  /// The length of the blocks that it works on, in bytes, to which HMAC pads a key (RFC 2104 section 2).
+  /// The length of a block in bytes, to which HMAC pads a key (RFC 2104 section 2).
   public var blockLength: Int {
     switch self {
     case .sha1, .sha256: 64
@@ -24,7 +23,7 @@ public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
     }
   }
 
-  /// The longest of these, in bytes.
+  /// The largest of these lengths.
   static var longestDigest: Int { 64 }
   static var longestBlock: Int { 128 }
 

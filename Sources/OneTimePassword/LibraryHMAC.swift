@@ -2,12 +2,13 @@
 internal import COpenSSL
 internal import FixedMemory
 
-/// HMAC as libcrypto has it (EVP_MAC(3)), from whichever provider the host has set up: what rules such as
-/// FIPS 140 ask for. The key lives in libcrypto's context, which is overwritten when it is freed.
+/// libcrypto's HMAC (EVP_MAC(3)), from the provider that the host has configured, as FIPS 140 requires. The key is in
+/// libcrypto's context, which is overwritten when it is freed.
 ///
-/// It is public for its `deinit` alone, which Embedded Swift must see wherever a ``SharedSecret`` ends.
+/// The type is public only for its `deinit`, which Embedded Swift must see in every module that destroys its owner.
 @safe
 public struct LibraryHMAC: ~Copyable, MessageAuthentication {
+  // SAFETY: the context is freed in `deinit`.
   private let context: OpaquePointer
   private let digest: SecretBuffer
   private let length: Int
@@ -20,9 +21,10 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
 
   init?(key: Span<UInt8>, algorithm: HashAlgorithm) {
     guard let digest = SecretBuffer(capacity: algorithm.digestLength) else { return nil }
-    // What fails here is not to be found among the errors of the host.
+    // Errors must not stay in the host's error queue.
     _ = ERR_set_mark()
     defer { _ = ERR_pop_to_mark() }
+    // SAFETY: the context is new; it is freed here, or in `deinit`.
     guard let context = unsafe Self.makeContext() else { return nil }
     guard unsafe Self.start(context, key, algorithm), unsafe EVP_MAC_CTX_get_mac_size(context) == digest.capacity
     else {
@@ -34,16 +36,18 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
     length = algorithm.digestLength
   }
 
+  // SAFETY: nothing refers to the context after `deinit`.
   deinit { unsafe EVP_MAC_CTX_free(context) }
 
   borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32? {
+    // SAFETY: the context lives as long as this value, and the digest has room for `length` bytes.
     let context = unsafe context
     let length = length
     _ = ERR_set_mark()
     defer { _ = ERR_pop_to_mark() }
     return unsafe digest.withMemory { memory in
       let digest = unsafe memory.assumingMemoryBound(to: UInt8.self)
-      // With no key it begins anew with the one that it has.
+      // Without a key, EVP_MAC_init(3) starts again with the previous one.
       guard unsafe EVP_MAC_init(context, nil, 0, nil) == 1 else { return nil }
       let isHashed = unsafe withUnsafeBytes(of: movingFactor.bigEndian) { bytes in
         unsafe EVP_MAC_update(context, bytes.baseAddress, bytes.count) == 1
@@ -57,22 +61,21 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
   }
 
   private static func makeContext() -> OpaquePointer? {
+    // SAFETY: the literal is NUL-terminated; the context keeps a reference to the method.
     guard let method = unsafe EVP_MAC_fetch(nil, Literal("HMAC").cString, nil) else { return nil }
-    // The context keeps the method alive.
     let context = unsafe EVP_MAC_CTX_new(method)
     unsafe EVP_MAC_free(method)
     return unsafe context
   }
 
   private static func start(_ context: OpaquePointer, _ key: Span<UInt8>, _ algorithm: HashAlgorithm) -> Bool {
-    // The name is read alone (OSSL_PARAM(3)).
+    // SAFETY: the name is only read (OSSL_PARAM(3)); the strings live as long as the program, the parameters for the call.
     let name = unsafe UnsafeMutablePointer(mutating: algorithm.name.cString)
     var parameters = unsafe (
       OSSL_PARAM_construct_utf8_string(Literal("digest").cString, name, 0), OSSL_PARAM_construct_end()
     )
     return unsafe withUnsafeBytes(of: &parameters) { parameters in
       unsafe key.withUnsafeBufferPointer { key in
-        // SAFETY: both parameters are of one type, one behind the other; the strings live as long as the program.
         unsafe EVP_MAC_init(
           context, key.baseAddress, key.count, parameters.baseAddress?.assumingMemoryBound(to: OSSL_PARAM.self)) == 1
       }

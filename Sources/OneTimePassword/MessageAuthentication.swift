@@ -21,7 +21,7 @@ protocol MessageAuthentication: ~Copyable {
 ///   - digest: A hash of at least 20 bytes.
 ///   - length: The length of the hash.
 /// - Returns: The 31 bits.
-@unsafe
+@unsafe  // SAFETY: the caller passes at least 20 bytes.
 func dynamicTruncation(of digest: UnsafePointer<UInt8>, length: Int) -> UInt32 {
   // SAFETY: the offset is at most 15, and the shortest hash has 20 bytes.
   let offset = unsafe Int(digest[length &- 1] & 0x0f)

@@ -11,8 +11,10 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   /// The size in bytes.
   public let size: Int64
 
-  /// Device and inode number, which identify the file.
+  /// The device number. Device and inode number identify a file.
   public let device: UInt64
+
+  /// The inode number.
   public let inode: UInt64
 
   /// The time of the last change of the content, in seconds since the epoch.
@@ -25,7 +27,8 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   ///
   /// - Parameters:
   ///   - path: The path, NUL-terminated.
-  ///   - followsSymlink: Whether a symlink in its last part is followed.
+  ///   - followsSymlink: Whether a symlink in its last component is followed.
+  /// - Throws: The error of fstatat(2).
   public init(of path: UnsafePointer<CChar>, followsSymlink: Bool) throws(Errno) {
     var status = stat()
     // SAFETY: the caller passes a NUL-terminated path, and the structure lives for the call.
@@ -56,7 +59,4 @@ public struct FileStatus: BitwiseCopyable, Sendable {
 
   /// Whether group or others have write permission.
   public var isWritableByOthers: Bool { mode & 0o022 != 0 }
-
-  /// Whether group or others have any permission.
-  public var isAccessibleByOthers: Bool { mode & 0o077 != 0 }
 }

@@ -1,7 +1,7 @@
 internal import CSystem
 public import FixedMemory
 
-/// An open file or directory, closed at the end of the value's lifetime. All calls are restarted on EINTR.
+/// An open file or directory, closed at the end of the value's lifetime.
 public struct OpenFile: ~Copyable {
   /// The file descriptor.
   public let descriptor: Int32
@@ -11,19 +11,19 @@ public struct OpenFile: ~Copyable {
 
   deinit { _ = close(descriptor) }
 
-  /// What a file is opened for (open(2)).
+  /// The access that a file is opened for (open(2)).
   public enum Purpose: Sendable {
     case read
     case write
     case readWrite
 
-    /// Reading and flushing a directory.
+    /// Reading the names in a directory, and flushing them.
     case directory
 
-    /// Passing through a directory that may not be readable (O_PATH).
+    /// Opening entries of a directory that may be unreadable (O_PATH).
     case traversal
 
-    /// Examining a file that may not be readable (O_PATH).
+    /// Examining a file that may be unreadable (O_PATH).
     case status
 
     fileprivate var flags: Int32 {
@@ -38,33 +38,35 @@ public struct OpenFile: ~Copyable {
     }
   }
 
-  // O_NONBLOCK: opening a FIFO must not wait for its other end.
   private static func open(
     _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, permissions: mode_t = 0
   ) throws(Errno) -> OpenFile {
+    // O_NONBLOCK: opening a FIFO must not wait for its other end.
     // SAFETY: every caller passes a NUL-terminated path that outlives the call.
     let descriptor = unsafe csystem_openat(directory, path, flags | O_NONBLOCK, permissions)
     guard descriptor >= 0 else { throw .current }
     return OpenFile(owning: descriptor)
   }
 
-  /// Opens a path, following symlinks in all its parts.
+  /// Opens a path, following symlinks in all components.
   ///
   /// - Parameters:
   ///   - path: The path, NUL-terminated.
-  ///   - purpose: What it is opened for.
+  ///   - purpose: The access.
+  /// - Returns: The open file.
+  /// - Throws: The error of openat(2).
   public static func following(_ path: UnsafePointer<CChar>, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: the caller passes a NUL-terminated path.
     try unsafe open(AT_FDCWD, path, purpose.flags)
   }
 
-  /// Opens an entry of this directory, but not a symlink.
+  /// Opens an entry of this directory that is not a symlink.
   public borrowing func open(_ name: Literal, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: a literal is NUL-terminated.
     try unsafe Self.open(descriptor, name.cString, purpose.flags | O_NOFOLLOW)
   }
 
-  /// Opens an entry of this directory, but not a symlink.
+  /// Opens an entry of this directory that is not a symlink.
   public borrowing func open(_ name: borrowing ByteText, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: the text is NUL-terminated and lent for the call.
     try unsafe name.withCString { name throws(Errno) in
@@ -72,12 +74,14 @@ public struct OpenFile: ~Copyable {
     }
   }
 
-  /// Creates a file in this directory; a file of that name must not exist. The umask does not apply.
+  /// Creates a file in this directory, regardless of the umask.
   ///
   /// - Parameters:
-  ///   - name: Its name.
-  ///   - purpose: What it is opened for.
-  ///   - permissions: Its permission bits.
+  ///   - name: A name that does not exist.
+  ///   - purpose: The access.
+  ///   - permissions: The permission bits.
+  /// - Returns: The open file.
+  /// - Throws: The error of openat(2) or fchmod(2).
   public borrowing func create(
     _ name: Literal, for purpose: Purpose, permissions: UInt32
   ) throws(Errno) -> OpenFile {
@@ -97,23 +101,14 @@ public struct OpenFile: ~Copyable {
     return FileStatus(status)
   }
 
-  /// Examines an entry of this directory without following a symlink (fstatat(2)).
-  public borrowing func status(of name: borrowing ByteText) throws(Errno) -> FileStatus {
-    var status = stat()
-    // SAFETY: the text is NUL-terminated and lent for the call, for which the structure lives.
-    let result = unsafe name.withCString { unsafe fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
-    guard result == 0 else { throw .current }
-    return FileStatus(status)
-  }
-
-  /// Reads from the beginning of the file until the buffer is full or the file ends (pread(2)).
+  /// Reads from the start of the file until the buffer is full or the file ends (pread(2)).
   public borrowing func read(into buffer: inout SecretBuffer) throws(Errno) {
-    // SAFETY: pread(2) is told the size of the memory that is left.
-    let count = unsafe buffer.fill { memory in
-      guard let start = memory.baseAddress else { return 0 }
+    // SAFETY: pread(2) is told the size of the free memory.
+    let count = unsafe buffer.fill { free in
+      guard let start = free.baseAddress else { return 0 }
       var done = 0
-      while done < memory.count {
-        let count = unsafe pread(descriptor, start + done, memory.count &- done, done)
+      while done < free.count {
+        let count = unsafe pread(descriptor, start + done, free.count &- done, done)
         if count == 0 { break }
         if count > 0 {
           done &+= count
@@ -130,7 +125,7 @@ public struct OpenFile: ~Copyable {
   public borrowing func write(_ bytes: Span<UInt8>, at offset: Int) throws(Errno) {
     var done = 0
     while done < bytes.count {
-      // SAFETY: pwrite(2) is told the size of the memory that is left.
+      // SAFETY: pwrite(2) is told the number of bytes left.
       let count = unsafe bytes.slice(from: done).withUnsafeBytes { rest in
         unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset &+ done)
       }
@@ -143,17 +138,17 @@ public struct OpenFile: ~Copyable {
     }
   }
 
-  /// Whether RLIMIT_FSIZE lets this process write files of so many bytes (getrlimit(2)).
+  /// Whether RLIMIT_FSIZE lets this process write a file of `byteCount` bytes (getrlimit(2)).
   public static func mayWrite(byteCount: Int) -> Bool { csystem_may_write(rlim_t(byteCount)) != 0 }
 
-  /// Waits until the content is on the disk (fdatasync(2)).
+  /// Flushes the content to the disk (fdatasync(2)).
   public borrowing func flush() throws(Errno) {
     while fdatasync(descriptor) != 0 {
       guard csystem_errno() == EINTR else { throw .current }
     }
   }
 
-  /// Waits until content and metadata are on the disk, or the entries of a directory (fsync(2)).
+  /// Flushes content and metadata of a file, or the entries of a directory (fsync(2)).
   public borrowing func synchronize() throws(Errno) {
     guard fsync(descriptor) == 0 else { throw .current }
   }
@@ -168,13 +163,92 @@ public struct OpenFile: ~Copyable {
     guard fchmod(descriptor, permissions) == 0 else { throw .current }
   }
 
-  /// Acquires the write lock of the open file description without waiting (fcntl(2), F_OFD_SETLK).
+  /// Acquires an exclusive open-file-description lock without waiting (fcntl(2)).
   ///
-  /// - Throws: ``Errno/wouldBlock`` if the lock is held.
+  /// - Throws: ``Errno/wouldBlock`` if another process or thread holds it.
   public borrowing func tryLock() throws(Errno) {
     guard csystem_try_lock(descriptor) == 0 else { throw .current }
   }
 
   /// Releases the lock.
   public borrowing func unlock() { _ = csystem_unlock(descriptor) }
+}
+
+/// Directories.
+extension OpenFile {
+  /// Examines an entry of this directory without following a symlink (fstatat(2)).
+  public borrowing func status(of name: borrowing ByteText) throws(Errno) -> FileStatus {
+    var status = stat()
+    // SAFETY: the text is NUL-terminated and lent for the call, and the structure lives for the call.
+    let result = unsafe name.withCString { unsafe fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
+    guard result == 0 else { throw .current }
+    return FileStatus(status)
+  }
+
+  /// Creates a directory in this one (mkdirat(2)).
+  public borrowing func makeDirectory(_ name: borrowing ByteText, permissions: UInt32) throws(Errno) {
+    // SAFETY: the text is NUL-terminated and lent for the call.
+    guard unsafe name.withCString({ unsafe mkdirat(descriptor, $0, permissions) }) == 0 else { throw .current }
+  }
+
+  /// Renames an entry of this directory, replacing one of the new name (renameat(2)).
+  public borrowing func rename(_ name: borrowing ByteText, to target: borrowing ByteText) throws(Errno) {
+    // SAFETY: both texts are NUL-terminated and lent for the call.
+    let result = unsafe name.withCString { name in
+      unsafe target.withCString { unsafe renameat(descriptor, name, descriptor, $0) }
+    }
+    guard result == 0 else { throw .current }
+  }
+
+  /// Renames an entry of this directory, replacing one of the new name (renameat(2)).
+  public borrowing func rename(_ name: Literal, to target: Literal) throws(Errno) {
+    // SAFETY: literals are NUL-terminated.
+    guard unsafe renameat(descriptor, name.cString, descriptor, target.cString) == 0 else { throw .current }
+  }
+
+  /// Removes a file from this directory if it exists (unlinkat(2)).
+  public borrowing func removeFile(_ name: Literal) {
+    // SAFETY: a literal is NUL-terminated.
+    _ = unsafe unlinkat(descriptor, name.cString, 0)
+  }
+
+  /// Removes a directory from this one if it exists and is empty (unlinkat(2)).
+  public borrowing func removeDirectory(_ name: borrowing ByteText) {
+    // SAFETY: the text is NUL-terminated and lent for the call.
+    _ = unsafe name.withCString { unsafe unlinkat(descriptor, $0, AT_REMOVEDIR) }
+  }
+
+  /// The names in this directory, including `.` and `..`.
+  public borrowing func names() throws(Errno) -> DirectoryNames {
+    let directory = try open(".", for: .directory)
+    return try DirectoryNames(directory)
+  }
+}
+
+/// An iteration over the names in a directory (readdir(3)).
+@safe
+public struct DirectoryNames: ~Copyable {
+  private let stream: OpaquePointer
+
+  fileprivate init(_ directory: consuming OpenFile) throws(Errno) {
+    let descriptor = dup(directory.descriptor)
+    guard descriptor >= 0 else { throw .current }
+    // SAFETY: the stream owns the descriptor, and is closed in `deinit`.
+    guard let stream = unsafe fdopendir(descriptor) else {
+      let error = Errno.current
+      _ = close(descriptor)
+      throw error
+    }
+    unsafe self.stream = stream
+  }
+
+  // SAFETY: nothing refers to the stream after `deinit`.
+  deinit { _ = unsafe closedir(stream) }
+
+  /// The next name; nil at the end.
+  public mutating func next() -> ByteText? {
+    // SAFETY: the stream is open; the name is NUL-terminated, and copied before the next call.
+    guard let name = unsafe csystem_next_name(stream) else { return nil }
+    return unsafe ByteText(cString: name)
+  }
 }

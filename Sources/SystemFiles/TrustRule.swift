@@ -4,7 +4,6 @@ public import FixedMemory
 ///
 /// Check the status of the open descriptor: a path can be exchanged between check and use.
 public struct TrustRule: Sendable {
-  /// The file type.
   private let isDirectory: Bool
 
   /// The accounts that may own the file.
@@ -27,7 +26,7 @@ public struct TrustRule: Sendable {
     self.forbiddenMode = forbiddenMode
   }
 
-  /// A file that its owner alone can read and write, under one name.
+  /// A file that its owner alone can read and write, with one hard link.
   public static func privateFile(of owner: UserID) -> TrustRule {
     var rule = TrustRule(isDirectory: false, owner: owner, forbiddenMode: 0o077)
     rule.allowsHardLinks = false
@@ -38,26 +37,28 @@ public struct TrustRule: Sendable {
   ///
   /// - Parameters:
   ///   - owner: The owner.
-  ///   - other: A second account that may own it.
-  ///   - allowsHardLinks: Whether it may have more than one name.
+  ///   - other: Another account that may own it.
+  ///   - allowsHardLinks: Whether it may have more than one hard link.
+  /// - Returns: The rule.
   public static func file(of owner: UserID, or other: UserID? = nil, allowsHardLinks: Bool = true) -> TrustRule {
     var rule = TrustRule(isDirectory: false, owner: owner, otherOwner: other, forbiddenMode: 0o022)
     rule.allowsHardLinks = allowsHardLinks
     return rule
   }
 
-  /// A directory of an account or of root in which nobody else can create, rename or remove entries of theirs.
+  /// A directory of an account or of root, the entries of which other accounts cannot rename or remove.
   ///
   /// - Parameters:
   ///   - owner: The account.
-  ///   - allowsSticky: Whether root's directory may be writable by all if it is sticky, as /tmp is.
+  ///   - allowsSticky: Whether root's directory may be writable by others if it is sticky, as /tmp is.
+  /// - Returns: The rule.
   public static func directory(of owner: UserID, allowsSticky: Bool) -> TrustRule {
     var rule = TrustRule(isDirectory: true, owner: owner, otherOwner: .root, forbiddenMode: 0o022)
     rule.allowsSticky = allowsSticky
     return rule
   }
 
-  /// How a file breaks a rule.
+  /// A broken rule.
   public enum Violation: Sendable {
     case notRegularFile
     case notDirectory
@@ -66,20 +67,20 @@ public struct TrustRule: Sendable {
     case writableByOthers
     case accessibleByOthers
 
-    /// The violation for the log and the terminal, as a predicate: `is not a regular file`.
+    /// The violation as a predicate of the file, for the log and the terminal.
     public var text: Literal {
       switch self {
       case .notRegularFile: "is not a regular file"
       case .notDirectory: "is not a directory"
-      case .foreignOwner: "is owned by somebody else"
-      case .hardLinked: "has another name"
-      case .writableByOthers: "can be written by others"
-      case .accessibleByOthers: "is open to others"
+      case .foreignOwner: "is owned by another user"
+      case .hardLinked: "has more than one hard link"
+      case .writableByOthers: "is writable by others"
+      case .accessibleByOthers: "is accessible by others"
       }
     }
   }
 
-  /// The first violation of the rule, or nil if the file obeys it.
+  /// The first violation; nil if the file obeys the rule.
   public func violation(of status: FileStatus) -> Violation? {
     guard isDirectory ? status.isDirectory : status.isRegularFile else {
       return isDirectory ? .notDirectory : .notRegularFile

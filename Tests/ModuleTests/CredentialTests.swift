@@ -56,7 +56,7 @@ import Testing
       } catch {
         #expect(error.reason == .corrupt)
         let isBegun = length >= "twofactor-credential ".utf8.count
-        let expected: Literal = length == 0 ? "is empty" : isBegun ? "ends early" : "is not a credential"
+        let expected: Literal = length == 0 ? "is empty" : isBegun ? "is truncated" : "is not a credential"
         #expect(error.problem.bytes.string == expected.bytes.string, "\(length) bytes")
       }
     }
@@ -145,20 +145,20 @@ import Testing
 
   @Test(
     arguments: [
-      ("twofactor-credential 1", "twofactor-credential 2", 1, "has a version that is not known"),
+      ("twofactor-credential 1", "twofactor-credential 2", 1, "has an unknown version"),
       ("twofactor-credential", "credential", 1, "is not a credential"),
-      ("generation ", "generations ", 2, "no generation"),
+      ("generation ", "generations ", 2, "the generation is missing"),
       ("generation 0", "generation x", 2, "the generation is not 32 hexadecimal digits"),
       ("generation 0", "generation 00", 2, "the generation is not 32 hexadecimal digits"),
       ("generation 00", "generation 0", 2, "the generation is not 32 hexadecimal digits"),
-      ("\nenabled ", "\nenable ", 3, "no time of enrolment"),
-      ("\nenabled 1", "\nenabled -1", 3, "the time of enrolment is not a number"),
-      ("device ", "devices ", 4, "no device"),
-      ("type=totp", "type=top", 4, "unknown type of device"),
-      ("secret=", "secrets=", 4, "no secret"),
-      ("name=", "name= ", 4, "the name is not one"),
+      ("\nenabled ", "\nenable ", 3, "the enrollment time is missing"),
+      ("\nenabled 1", "\nenabled -1", 3, "the enrollment time is not a number"),
+      ("device ", "devices ", 4, "has no device"),
+      ("type=totp", "type=top", 4, "unknown device type"),
+      ("secret=", "secrets=", 4, "the secret is missing"),
+      ("name=", "name= ", 4, "invalid device name"),
       ("\nend\n", "\nEnd\n", 5, "unknown line"),
-      ("\nend\n", "\nend\n\n", 5, "goes on after its end"),
+      ("\nend\n", "\nend\n\n", 5, "has text after its end"),
     ])
   func aFailureSaysWhatIsWrongAndInWhichLine(part: String, wrong: String, line: UInt32, words: String) {
     let failure = problem(credentialText().replacing(part, with: wrong, maxReplacements: 1))

@@ -89,7 +89,8 @@ func hash(_ tail: Character) -> String { "$y$j9T$salt/salt.salt$" + String(repea
 
 /// The record of a state.
 func bytes(of state: LoginState, sequence: UInt64) throws -> [UInt8] {
-  guard var buffer = SecretBuffer(capacity: LoginState.recordLength), state.appendRecord(sequence: sequence, to: &buffer)
+  guard var buffer = SecretBuffer(capacity: LoginState.recordLength),
+    state.appendRecord(sequence: sequence, to: &buffer)
   else { throw Missing(what: "memory") }
   return array(buffer.bytes)
 }
