@@ -152,7 +152,9 @@ import Testing
   }
 
   @Test func aReleasedBufferIsOverwritten() throws {
-    let secret = Array("the allocator overwrites this beginning, the buffer must wipe this end".utf8)
+    let secret = [UInt8](repeating: 0xA5, count: 4096)
+    // Allocated first, because it could get the released memory.
+    var left = [UInt8](repeating: 0, count: secret.count)
     var address = 0
     do {
       let released = try buffer(secret)
@@ -161,10 +163,9 @@ import Testing
     // Reading /proc/self/mem is defined for released memory; loading from it is not.
     let memory = unsafe open("/proc/self/mem", O_RDONLY | O_CLOEXEC)
     defer { close(memory) }
-    var left = [UInt8](repeating: 0, count: secret.count)
     let count = unsafe pread(memory, &left, left.count, off_t(address))
     try #require(count == left.count)
-    #expect(left.suffix(20) != secret.suffix(20))
+    #expect(left.filter { $0 == 0xA5 }.count < left.count / 2)
   }
 
   @Test func fillingBeyondTheRoomCountsAsNothing() throws {
