@@ -42,7 +42,7 @@ def test_a_login_killed_at_any_call_loses_nothing_and_accepts_no_code_twice(harn
         killed = harness.run(name, [(enrolled.user, [answer])], at=START, marks=True, under=call.killed(), may_die=True)
         assert not killed, f"not killed at {call}"
         replies = [used, answer, answer, following, following]
-        after = [login.result for login in harness.run(name, [(enrolled.user, [reply]) for reply in replies], at=START)]
+        after = user.results(name, *replies, at=START)
         # If the killed login used up the code, the second of each pair equals the first.
         assert after[0] == Result.AUTH_ERR, f"a used code works again after {call}"
         assert after[1] in (Result.SUCCESS, Result.AUTH_ERR), f"{after} after {call}"
@@ -62,24 +62,22 @@ def run_subcommand(*arguments: str, user: str, under: tuple[str, ...] = ()) -> s
 class Logins:
     """The results of logins with the codes of enrollments."""
 
-    def __init__(self, harness, service, account) -> None:
-        self.harness = harness
-        self.user = account.name
+    def __init__(self, service, user) -> None:
+        self.user = user
         self.strict = service(*WIDE)
         self.lenient = service("nullok", *WIDE)
 
     def results(self, *replies: str) -> list[int]:
-        logins = [(self.user, [reply]) for reply in replies]
-        return [login.result for login in self.harness.run(self.strict, logins, at=START)]
+        return self.user.results(self.strict, *replies, at=START)
 
     def is_enrolled(self) -> bool:
         """Also asserts that the enrollment is complete or absent."""
-        result = self.harness.log_in(self.lenient, self.user, "letters", at=START).result
+        result = self.user.log_in(self.lenient, "letters", at=START).result
         assert result in (Result.PERM_DENIED, Result.AUTH_ERR)
         return result == Result.AUTH_ERR
 
 
-def new_enrollment(output: bytes) -> Enrollment | None:
+def new_enrollment(output: str) -> Enrollment | None:
     """The enrollment that a killed command printed; None if the output is incomplete."""
     try:
         return Enrollment.of(json.loads(output))
@@ -93,13 +91,18 @@ def assert_nothing_is_in_the_way(logins, account, directory):
         assert_a_fresh_start_works(logins, account)
 
 
-def calls_of(arguments, account, before, tmp_path):
-    trace = tmp_path / "trace"
-    assert run_subcommand(*arguments, user=account.name, under=tracing(trace)).returncode == 0
-    before.restore()
-    found = calls(trace, str(account.home))
+def killed_at_each_call(arguments, user, folder):
+    """Yields each system call of a subcommand, and the output up to the call; always starts from the same home."""
+    before = Snapshot(user, folder)
+    trace = folder / "trace"
+    assert run_subcommand(*arguments, user=user.name, under=tracing(trace)).returncode == 0
+    found = calls(trace, str(user.home))
     assert len(found) > 40
-    return found
+    for call in found:
+        before.restore()
+        killed = run_subcommand(*arguments, user=user.name, under=call.killed())
+        assert killed.returncode != 0, f"not killed at {call}"
+        yield call, killed.stdout
 
 
 def assert_a_fresh_start_works(logins, account):
@@ -115,17 +118,13 @@ def assert_a_fresh_start_works(logins, account):
 
 
 @pytest.mark.seconds(240)
-def test_enabling_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
-    before = Snapshot(user, tmp_path)
-    logins = Logins(harness, service, user)
+def test_enabling_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
+    logins = Logins(service, user)
     enabled = 0
-    for call in calls_of(ENABLE, user, before, tmp_path):
-        before.restore()
-        killed = run_subcommand(*ENABLE, user=user.name, under=call.killed())
-        assert killed.returncode != 0, f"not killed at {call}"
+    for call, output in killed_at_each_call(ENABLE, user, tmp_path):
         if logins.is_enrolled():
             enabled += 1
-            new = new_enrollment(killed.stdout)
+            new = new_enrollment(output)
             assert new is not None, f"enabled before the key was printed, killed at {call}"
             code = new.authenticator.code_at(START)
             assert logins.results(code, code, new.backup_codes[0]) == [
@@ -138,17 +137,14 @@ def test_enabling_killed_at_any_call_does_all_or_nothing(harness, user, service,
 
 
 @pytest.mark.seconds(240)
-def test_importing_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
+def test_importing_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
     file = google_file(user, f'" DISALLOW_REUSE {APP.step(START)}', '" TOTP_AUTH', "12345678")
     text = file.read_text()
-    before = Snapshot(user, tmp_path)
-    logins = Logins(harness, service, user)
+    logins = Logins(service, user)
     used, code = (APP.code_at(START, steps=steps) for steps in (0, 1))
     arguments = ("import", "--yes", str(file))
     enabled = 0
-    for call in calls_of(arguments, user, before, tmp_path):
-        before.restore()
-        assert run_subcommand(*arguments, user=user.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+    for call, _ in killed_at_each_call(arguments, user, tmp_path):
         if logins.is_enrolled():
             enabled += 1
             results = logins.results(used, code, code, "12345678", "12345678")
@@ -160,24 +156,20 @@ def test_importing_killed_at_any_call_does_all_or_nothing(harness, user, service
 
 
 @pytest.mark.seconds(240)
-def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(harness, user, service, tmp_path):
+def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(user, service, tmp_path):
     old = user.enroll(backup_codes=1)
-    logins = Logins(harness, service, user)
+    logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
-    before = Snapshot(user, tmp_path)
     replaced = 0
-    for call in calls_of((*ENABLE, "--force"), user, before, tmp_path):
-        before.restore()
-        killed = run_subcommand(*ENABLE, "--force", user=user.name, under=call.killed())
-        assert killed.returncode != 0, f"not killed at {call}"
+    for call, output in killed_at_each_call((*ENABLE, "--force"), user, tmp_path):
         results = logins.results(used, code, old.backup_codes[0])
         if results == [Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]:
             pass
         else:
             replaced += 1
             assert results == [Result.AUTH_ERR] * 3, f"{results} after {call}"
-            new = new_enrollment(killed.stdout)
+            new = new_enrollment(output)
             assert new is not None, f"replaced before the key was printed, killed at {call}"
             code_of_new = new.authenticator.code_at(START, steps=2)
             assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
@@ -186,39 +178,31 @@ def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(harne
 
 
 @pytest.mark.seconds(240)
-def test_new_backup_codes_killed_at_any_call_leave_all_old_or_all_new_ones(harness, user, service, tmp_path):
+def test_new_backup_codes_killed_at_any_call_leave_all_old_or_all_new_ones(user, service, tmp_path):
     old = user.enroll(backup_codes=2)
-    logins = Logins(harness, service, user)
+    logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used, old.backup_codes[0]) == [Result.SUCCESS] * 2
-    before = Snapshot(user, tmp_path)
     replaced = 0
-    for call in calls_of(("backup-codes", "--backup-codes", "1"), user, before, tmp_path):
-        before.restore()
-        killed = run_subcommand("backup-codes", "--backup-codes", "1", user=user.name, under=call.killed())
-        assert killed.returncode != 0, f"not killed at {call}"
+    for call, output in killed_at_each_call(("backup-codes", "--backup-codes", "1"), user, tmp_path):
         *results, second_of_old = logins.results(used, old.backup_codes[0], code, old.backup_codes[1])
         assert results == [Result.AUTH_ERR, Result.AUTH_ERR, Result.SUCCESS], f"{results} after {call}"
         if second_of_old == Result.AUTH_ERR:
             replaced += 1
-            (new,) = json.loads(killed.stdout)["backup_codes"]
+            (new,) = json.loads(output)["backup_codes"]
             assert logins.results(new, new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
         assert_a_fresh_start_works(logins, user)
     assert replaced > 0
 
 
 @pytest.mark.seconds(240)
-def test_disabling_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
+def test_disabling_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
     old = user.enroll(backup_codes=1)
-    logins = Logins(harness, service, user)
+    logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
-    before = Snapshot(user, tmp_path)
     ended = 0
-    for call in calls_of(("disable",), user, before, tmp_path):
-        before.restore()
-        killed = run_subcommand("disable", user=user.name, under=call.killed())
-        assert killed.returncode != 0, f"not killed at {call}"
+    for call, output in killed_at_each_call(("disable",), user, tmp_path):
         if logins.is_enrolled():
             assert logins.results(used, code) == [Result.AUTH_ERR, Result.SUCCESS], str(call)
         else:
@@ -229,22 +213,18 @@ def test_disabling_killed_at_any_call_does_all_or_nothing(harness, user, service
 
 
 @pytest.mark.seconds(240)
-def test_adding_a_device_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
+def test_adding_a_device_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
     old = user.enroll(backup_codes=1)
-    logins = Logins(harness, service, user)
+    logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
-    before = Snapshot(user, tmp_path)
     arguments = ("device", "add", "other", "--no-confirm")
     added = 0
-    for call in calls_of(arguments, user, before, tmp_path):
-        before.restore()
-        killed = run_subcommand(*arguments, user=user.name, under=call.killed())
-        assert killed.returncode != 0, f"not killed at {call}"
+    for call, output in killed_at_each_call(arguments, user, tmp_path):
         devices = twofactor_json("device", "list", "--user", user.name)["devices"]
         if len(devices) > 1:
             added += 1
-            new = new_enrollment(killed.stdout)
+            new = new_enrollment(output)
             assert new is not None, f"added before the key was printed, killed at {call}"
             code_of_new = new.authenticator.code_at(START)
             assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
@@ -256,20 +236,17 @@ def test_adding_a_device_killed_at_any_call_does_all_or_nothing(harness, user, s
 
 
 @pytest.mark.seconds(240)
-def test_removing_a_device_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
+def test_removing_a_device_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
     old = user.enroll(backup_codes=1)
     other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)).authenticator
-    logins = Logins(harness, service, user)
+    logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     used_of_other, code_of_other = (other.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used, used_of_other) == [Result.SUCCESS] * 2
-    before = Snapshot(user, tmp_path)
     # The removed device comes first, so the state of the other one moves.
     arguments = ("device", "remove", "phone")
     removed = 0
-    for call in calls_of(arguments, user, before, tmp_path):
-        before.restore()
-        assert run_subcommand(*arguments, user=user.name, under=call.killed()).returncode != 0, f"not killed at {call}"
+    for call, _ in killed_at_each_call(arguments, user, tmp_path):
         results = logins.results(used, code, used_of_other, code_of_other, old.backup_codes[0])
         stays = [Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]
         goes = [Result.AUTH_ERR, Result.AUTH_ERR, *stays[2:]]
@@ -279,21 +256,16 @@ def test_removing_a_device_killed_at_any_call_does_all_or_nothing(harness, user,
     assert removed > 0
 
 
-def test_unlocking_killed_at_any_call_does_all_or_nothing(harness, user, service, tmp_path):
+def test_unlocking_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
     old = user.enroll(backup_codes=1)
     name = service("max_failures=1")
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     wrong = old.authenticator.wrong_code(START)
-    replies = [(user.name, [reply]) for reply in (used, wrong, code)]
-    results = [login.result for login in harness.run(name, replies, at=START)]
+    results = user.results(name, used, wrong, code, at=START)
     assert results == [Result.SUCCESS, Result.AUTH_ERR, Result.MAXTRIES]
-    before = Snapshot(user, tmp_path)
     unlocked = 0
-    for call in calls_of(("unlock",), user, before, tmp_path):
-        before.restore()
-        assert run_subcommand("unlock", user=user.name, under=call.killed()).returncode != 0, f"not killed at {call}"
-        replies = [(user.name, [reply]) for reply in (code, old.backup_codes[0], used, code)]
-        results = [login.result for login in harness.run(name, replies, at=START)]
+    for call, _ in killed_at_each_call(("unlock",), user, tmp_path):
+        results = user.results(name, code, old.backup_codes[0], used, code, at=START)
         locked = [Result.MAXTRIES, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS]
         free = [Result.SUCCESS, Result.SUCCESS, Result.AUTH_ERR, Result.AUTH_ERR]
         assert results in (locked, free), f"{results} after {call}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.enrollment import Enrollment, enroll, twofactor_json
+from rig.enrollment import Enrollment, twofactor_json
 from rig.harness import SOURCES, Result, build
 from rig.machine import COMMAND
 from rig.process import run
@@ -33,16 +33,15 @@ MEMORY = {"brk", "mmap", "mprotect", "munmap"}
 class Attempts:
     """Logins with one reply, each from the same state of the enrollment, while something fails."""
 
-    def __init__(self, harness, account, name, answer, used, following, folder) -> None:
-        self.harness, self.account, self.name = harness, account, name
+    def __init__(self, user, name, answer, used, following, folder) -> None:
+        self.user, self.name = user, name
         self.answer, self.used, self.following = answer, used, following
         assert self.result(used) == Result.SUCCESS
-        self.before = Snapshot(account, folder)
+        self.before = Snapshot(user, folder)
         self.passes = self.refusals = self.number = 0
 
-    def result(self, *replies):
-        (login,) = self.harness.run(self.name, [(self.account.name, list(replies))], at=START)
-        return login.result
+    def result(self, reply):
+        return self.user.log_in(self.name, reply, at=START).result
 
     def fail(self, what, under, *, may_end=False, has_log=True) -> None:
         """Runs one login under `under` and checks the result."""
@@ -50,8 +49,8 @@ class Attempts:
         log = SystemLog()
         self.number += 1
         from_here = f"attempt{self.number}"
-        logins = self.harness.run(
-            *(self.name, [(self.account.name, [self.answer])]),
+        logins = self.user.harness.run(
+            *(self.name, [(self.user.name, [self.answer])]),
             **dict(at=START, marks=True, rhost=from_here, under=under, may_die=True),
         )
         assert logins or may_end, f"the process ended after {what}"
@@ -71,12 +70,11 @@ class Attempts:
 
 
 @pytest.fixture
-def attempts(harness, user, service, tmp_path):
+def attempts(user, service, tmp_path):
     def make(kind: str, *arguments: str) -> Attempts:
         enrolled = user.enroll(backup_codes=1)
         code = enrolled.authenticator.code_at
         return Attempts(
-            harness,
             user,
             # With `nullok` and pam_permit, an exemption would be a pass.
             service("nullok", *WIDE, *arguments, then="pam_permit.so"),
@@ -91,13 +89,12 @@ def attempts(harness, user, service, tmp_path):
 
 @pytest.mark.seconds(400)
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_with_a_failing_system_call_accepts_only_a_code_marked_as_used(attempts, harness, tmp_path, kind):
+def test_a_login_with_a_failing_system_call_accepts_only_a_code_marked_as_used(attempts, tmp_path, kind):
     attempts = attempts(kind)
     trace = tmp_path / "trace"
-    user = attempts.account.name
-    harness.log_in(attempts.name, user, attempts.answer, at=START, marks=True, under=tracing(trace))
+    attempts.user.log_in(attempts.name, attempts.answer, at=START, marks=True, under=tracing(trace))
     # After the decision, libpam writes to the audit system and may fail by itself.
-    found = calls(trace, str(attempts.account.home), "NETLINK_AUDIT|login returns")
+    found = calls(trace, str(attempts.user.home), "NETLINK_AUDIT|login returns")
     assert len(found) > 40
     for call, error in faults(found):
         # libpam itself returns PAM_BUF_ERR if it runs out of memory.
@@ -160,30 +157,29 @@ def assert_no_crash(ended: subprocess.CompletedProcess, call, what: str) -> None
 class Changes:
     """A subcommand, always from the same enrollment: two devices, one with a used code, and a backup code."""
 
-    def __init__(self, harness, service, account, arguments, folder) -> None:
-        self.harness, self.account = harness, account
+    def __init__(self, service, user, arguments, folder) -> None:
+        self.user = user
         self.name = service(*WIDE)
-        self.old = enroll(account, backup_codes=1)
-        added = twofactor_json("device", "add", "other", "--no-confirm", "--user", account.name)
+        self.old = user.enroll(backup_codes=1)
+        added = twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)
         other = Enrollment.of(added).authenticator
         used, code = (self.old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
         assert self.results(used) == [ACCEPTED]
         # The file to import is in the home, so that it is restored too.
-        file = account.home / "uri"
+        file = user.home / "uri"
         file.write_text(IMPORTED + "\n")
         file.chmod(0o600)
-        os.chown(file, account.uid, account.gid)
+        os.chown(file, user.uid, user.gid)
         self.arguments = tuple(str(file) if word == IMPORTED else word for word in arguments)
         self.replies = [used, code, self.old.backup_codes[0], other.code_at(START)]
-        self.before = Snapshot(account, folder)
+        self.before = Snapshot(user, folder)
 
     def results(self, *replies):
-        logins = [(self.account.name, [reply]) for reply in replies]
-        return [login.result for login in self.harness.run(self.name, logins, at=START)]
+        return self.user.results(self.name, *replies, at=START)
 
     def run(self, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
         self.before.restore()
-        return run_subcommand(self.arguments, self.account.name, under)
+        return run_subcommand(self.arguments, self.user.name, under)
 
     # The results for the used code, the next code, the backup code and the other device's code, before and after.
     UNCHANGED = [REFUSED, ACCEPTED, ACCEPTED, ACCEPTED]
@@ -224,8 +220,8 @@ SUBCOMMANDS = [
 
 
 @pytest.fixture
-def changes(harness, user, service, tmp_path):
-    return lambda arguments: Changes(harness, service, user, arguments, tmp_path)
+def changes(user, service, tmp_path):
+    return lambda arguments: Changes(service, user, arguments, tmp_path)
 
 
 @pytest.mark.seconds(400)
@@ -236,7 +232,7 @@ def test_a_subcommand_with_a_failing_system_call_does_all_or_nothing(changes, tm
     assert changes.run(tracing(trace)).returncode == 0
     failed = 0
     # If printing the result fails, the command fails and changes nothing.
-    found = calls(trace, str(changes.account.home), LAST_WORDS.get(name_of(arguments)))
+    found = calls(trace, str(changes.user.home), LAST_WORDS.get(name_of(arguments)))
     for call, error in faults(found):
         what = f"{error} of {call}"
         ended = changes.run(call.failing(error))
@@ -354,7 +350,7 @@ def full_disk(account):
         filling.unlink()
 
 
-def test_on_a_full_disk_a_code_is_accepted_once(harness, user, service):
+def test_on_a_full_disk_a_code_is_accepted_once(user, service):
     enrolled = user.enroll(backup_codes=1)
     name = service()
     code = enrolled.authenticator.code_at(START)
@@ -362,12 +358,12 @@ def test_on_a_full_disk_a_code_is_accepted_once(harness, user, service):
         with pytest.raises(OSError, match="No space"):
             (user.home / "more").write_bytes(bytes(65536))
         replies = [code, code, enrolled.backup_codes[0], enrolled.backup_codes[0]]
-        logins = harness.run(name, [(user.name, [reply]) for reply in replies], at=START)
+        results = user.results(name, *replies, at=START)
         replaced = run_subcommand(("enable", "--no-confirm", "--yes", "--force"), user.name)
         assert replaced.returncode == 74 and explains(replaced)
         later = START + 60
         after = user.log_in(name, enrolled.authenticator.code_at(later), at=later)
-    assert [login.result for login in logins] == [ACCEPTED, REFUSED] * 2
+    assert results == [ACCEPTED, REFUSED] * 2
     assert after.result == ACCEPTED, "a failed replacement removed the enrollment"
 
 

@@ -8,7 +8,7 @@ import json
 
 import pytest
 from rig.clock import START
-from rig.enrollment import Enrollment, enroll
+from rig.enrollment import Enrollment
 from rig.harness import Result
 from rig.machine import COMMAND
 from rig.power import RecordedDisk, obstacle
@@ -22,21 +22,20 @@ ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
 class Cuts:
     """A change of an enrollment on a recorded disk, and logins after a power loss at each moment."""
 
-    def __init__(self, harness, service, account, folder, figure) -> None:
-        self.harness, self.account, self.figure = harness, account, figure
+    def __init__(self, service, user, folder, figure) -> None:
+        self.user, self.figure = user, figure
         self.name = service(*WIDE)
-        self.disk = RecordedDisk(folder, account, account.home, self._enroll)
+        self.disk = RecordedDisk(folder, user, user.home, self._enroll)
         self.old = self.disk.made
 
     def _enroll(self) -> Enrollment:
-        enrolled = enroll(self.account, backup_codes=1)
+        enrolled = self.user.enroll(backup_codes=1)
         used = enrolled.authenticator.code_at(START, steps=-1)
         assert self.results(used) == [ACCEPTED]
         return enrolled
 
     def results(self, *replies: str) -> list[int]:
-        logins = [(self.account.name, [reply]) for reply in replies]
-        return [login.result for login in self.harness.run(self.name, logins, at=START)]
+        return self.user.results(self.name, *replies, at=START)
 
     def after_each(self, name, change):
         """Makes the change, and yields each power loss with the resulting disk mounted."""
@@ -55,10 +54,10 @@ class Cuts:
 
 
 @pytest.fixture
-def cuts(harness, user, service, tmp_path, figure):
+def cuts(user, service, tmp_path, figure):
     if reason := obstacle():
         pytest.skip(f"no disk can be recorded here: {reason}")
-    return Cuts(harness, service, user, tmp_path, figure)
+    return Cuts(service, user, tmp_path, figure)
 
 
 @pytest.mark.seconds(240)
@@ -98,13 +97,13 @@ BACKUP_CODES = ("backup-codes", "--backup-codes", "1")
 @pytest.mark.parametrize("arguments", [ENABLE, BACKUP_CODES, ("disable",)], ids=lambda arguments: arguments[0])
 def test_a_subcommand_that_loses_power_does_all_or_nothing(cuts, arguments):
     old, told = cuts.old, {}
-    kept = cuts.account.home / "kept"
+    kept = cuts.user.home / "kept"
     if arguments == ENABLE:
         arguments = (*ENABLE, "--backup-codes-file", str(kept))
     used, code, following = (old.authenticator.code_at(START, steps=steps) for steps in (-1, 0, 1))
 
     def change() -> None:
-        done = run(COMMAND, *arguments, "--user", cuts.account.name, "--json")
+        done = run(COMMAND, *arguments, "--user", cuts.user.name, "--json")
         told.update(json.loads(done.stdout))
 
     done = set()

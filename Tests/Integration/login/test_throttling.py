@@ -9,14 +9,14 @@ from rig.harness import Result
 class Guessing:
     """Guesses at the code of one user, at chosen times."""
 
-    def __init__(self, harness, enrolled, service: str) -> None:
-        self.harness = harness
+    def __init__(self, user, enrolled, service: str) -> None:
+        self.user = user
         self.enrolled = enrolled
         self.service = service
         self.now = START
 
     def answer(self, reply):
-        return self.harness.log_in(self.service, self.enrolled.user, reply, at=self.now)
+        return self.user.log_in(self.service, reply, at=self.now)
 
     def right(self):
         return self.answer(self.enrolled.authenticator.code_at(self.now))
@@ -30,9 +30,9 @@ class Guessing:
 
 
 @pytest.fixture
-def guessing(harness, user, service):
+def guessing(user, service):
     enrolled = user.enroll()
-    return Guessing(harness, enrolled, service())
+    return Guessing(user, enrolled, service())
 
 
 def test_after_five_failures_even_the_correct_code_has_to_wait(guessing, log):
@@ -76,9 +76,9 @@ def test_a_success_resets_the_failures(guessing):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 8])
-def test_the_number_of_free_failures_is_configurable(harness, user, service, limit):
+def test_the_number_of_free_failures_is_configurable(user, service, limit):
     enrolled = user.enroll()
-    guessing = Guessing(harness, enrolled, service(f"max_failures={limit}"))
+    guessing = Guessing(user, enrolled, service(f"max_failures={limit}"))
     guessing.fail(limit)
     assert guessing.right().result == Result.MAXTRIES
 
@@ -92,9 +92,9 @@ def test_reused_codes_malformed_and_empty_replies_do_not_count(guessing):
     assert guessing.right().result == Result.SUCCESS
 
 
-def test_a_backup_code_works_during_throttling(harness, user, service):
+def test_a_backup_code_works_during_throttling(user, service):
     enrolled = user.enroll(backup_codes=10)
-    guessing = Guessing(harness, enrolled, service())
+    guessing = Guessing(user, enrolled, service())
     guessing.fail(5)
     assert guessing.right().result == Result.MAXTRIES
     assert guessing.answer(guessing.enrolled.backup_codes[0]).result == Result.SUCCESS
@@ -104,9 +104,9 @@ def test_a_backup_code_works_during_throttling(harness, user, service):
 
 
 @pytest.mark.seconds(240)
-def test_a_hundred_failures_lock_the_devices_until_a_backup_code(harness, user, service, log):
+def test_a_hundred_failures_lock_the_devices_until_a_backup_code(user, service, log):
     enrolled = user.enroll(backup_codes=10)
-    guessing = Guessing(harness, enrolled, service())
+    guessing = Guessing(user, enrolled, service())
     for _ in range(100):
         guessing.fail(1)
         guessing.now += 901
@@ -128,9 +128,10 @@ def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(harness, user, s
     assert (results.count(Result.AUTH_ERR), results.count(Result.MAXTRIES)) == (5, 25)
 
 
-def test_failures_of_one_user_do_not_throttle_another(guessing, harness, new_user):
+def test_failures_of_one_user_do_not_throttle_another(guessing, new_user):
     guessing.fail(5)
-    other = Guessing(harness, new_user().enroll(), guessing.service)
+    user = new_user()
+    other = Guessing(user, user.enroll(), guessing.service)
     assert other.right().result == Result.SUCCESS
 
 
@@ -147,11 +148,11 @@ SCRATCH = "31415926"
 
 
 @pytest.fixture
-def imported(harness, user, service):
+def imported(user, service):
     """A user with one imported scratch code."""
     enrolled = user.enroll(backup_codes=2)
     turn_into_scratch_code(enrolled, SCRATCH)
-    return Guessing(harness, enrolled, service())
+    return Guessing(user, enrolled, service())
 
 
 def test_a_scratch_code_works_during_throttling(imported, log):

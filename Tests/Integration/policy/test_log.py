@@ -9,8 +9,9 @@ from typing import Callable
 import pytest
 from rig.clock import START
 from rig.enrollment import Enrollment
-from rig.harness import FAILURE, NULL, PAM_SILENT, Harness, Result
+from rig.harness import FAILURE, NULL, PAM_SILENT, Result
 from rig.syslog import fresh_log
+from rig.user import User
 from rig.tracing import injecting
 
 HERE = "192.0.2.7"
@@ -24,16 +25,16 @@ SUCCESS, AUTH_ERR, UNAVAILABLE = Result.SUCCESS, Result.AUTH_ERR, Result.AUTHINF
 class Stage:
     """A user, a service, and the logins before the tested one."""
 
-    harness: Harness
+    user: User
     enrolled: Enrollment
     service: str
 
     def log_in(self, *answers, **options):
-        return self.harness.log_in(self.service, self.enrolled.user, *answers, at=START, rhost=HERE, **options)
+        return self.user.log_in(self.service, *answers, at=START, rhost=HERE, **options)
 
     def fail(self, times: int) -> None:
         wrong = self.enrolled.authenticator.wrong_code(START)
-        self.harness.run(self.service, [(self.enrolled.user, [wrong])], times=times, at=START, rhost=HERE)
+        self.user.harness.run(self.service, [(self.user.name, [wrong])], times=times, at=START, rhost=HERE)
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,13 @@ CASES = {
 
 
 @pytest.fixture
-def stage(harness, new_user, service):
+def stage(new_user, service):
     def make(case: Case) -> Stage:
-        account = new_user()
-        enrolled = account.enroll(*case.options, backup_codes=3)
+        user = new_user()
+        enrolled = user.enroll(*case.options, backup_codes=3)
         if not case.is_enrolled:
             enrolled.credential.unlink(), enrolled.state.unlink(), enrolled.directory.rmdir()
-        made = Stage(harness, enrolled, service(*case.arguments, then="pam_permit.so"))
+        made = Stage(user, enrolled, service(*case.arguments, then="pam_permit.so"))
         case.before(made)
         return made
 
@@ -194,9 +195,9 @@ def stage(harness, new_user, service):
 
 
 def check(case: Case, stage: Stage, flags: int = 0) -> None:
-    user = case.user or stage.enrolled.user
+    user = case.user or stage.user.name
     log = fresh_log()
-    login = stage.harness.log_in(
+    login = stage.user.harness.log_in(
         stage.service, user, case.reply(stage.enrolled), at=START, rhost=HERE, flags=flags, under=case.under
     )
     assert (login.result, login.messages) == (case.result, [] if flags & PAM_SILENT else list(case.messages))

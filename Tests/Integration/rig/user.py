@@ -1,7 +1,7 @@
 """A user: an account, its enrollment, and the ways to log in."""
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .enrollment import Enrollment, enroll, twofactor, twofactor_json
@@ -11,7 +11,7 @@ from .machine import Account
 
 @dataclass(frozen=True)
 class User(Account):
-    harness: Harness
+    harness: Harness = field(repr=False)
 
     @property
     def directory(self) -> Path:
@@ -24,6 +24,11 @@ class User(Account):
     def log_in(self, service: str, *answers, **options) -> Login:
         """One login through a PAM service; `options` as for Harness.run."""
         return self.harness.log_in(service, self.name, *answers, **options)
+
+    def results(self, service: str, *replies, **options) -> list[int]:
+        """The results of logins in one process, one for each reply."""
+        logins = [(self.name, [reply]) for reply in replies]
+        return [login.result for login in self.harness.run(service, logins, **options)]
 
     def twofactor(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         """Runs the setup command with the rights of the user."""
