@@ -75,7 +75,8 @@ struct BackupCodes {
     Backup codes, each good for one login when the phone is not at hand:
 
     \(columns)
-    Keep them somewhere you can reach without this computer. They are not shown again.
+    Keep them somewhere you can reach without this computer.
+    They are not shown again.
 
     """
   }
