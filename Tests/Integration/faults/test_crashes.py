@@ -39,7 +39,7 @@ def test_a_login_killed_at_any_call_loses_nothing_and_accepts_no_code_twice(harn
     came_through = 0
     for call in found:
         before.restore()
-        killed = harness.run(name, [(enrolled.user, [answer])], at=START, marks=True, under=call.killed(), may_die=True)
+        killed = harness.run(name, [(user.name, [answer])], at=START, marks=True, under=call.killed(), may_die=True)
         assert not killed, f"not killed at {call}"
         replies = [used, answer, answer, following, following]
         after = user.results(name, *replies, at=START)
@@ -238,7 +238,7 @@ def test_adding_a_device_killed_at_any_call_does_all_or_nothing(user, service, t
 @pytest.mark.seconds(240)
 def test_removing_a_device_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
     old = user.enroll(backup_codes=1)
-    other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)).authenticator
+    other = user.add_device("other").authenticator
     logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     used_of_other, code_of_other = (other.code_at(START, steps=steps) for steps in (0, 1))

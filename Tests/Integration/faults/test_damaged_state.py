@@ -73,7 +73,7 @@ def test_a_truncated_state_accepts_no_code(harness, endurance, user, service):
     name = service()
     code = use_up(harness, enrolled, name)
     length = enrolled.state.stat().st_size
-    arguments = (harness.services, name, enrolled.user, code, enrolled.state)
+    arguments = (harness.services, name, user.name, code, enrolled.state)
     results, _ = run_endurance(endurance, "cut", length, *arguments, under=QUIET)
     assert results == {Result.AUTHINFO_UNAVAIL: length}
     for steps in (-1, 0, 1):

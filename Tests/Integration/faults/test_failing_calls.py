@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.enrollment import Enrollment, twofactor_json
+from rig.enrollment import Enrollment
 from rig.harness import SOURCES, Result, build
 from rig.machine import COMMAND
 from rig.process import run
@@ -161,8 +161,7 @@ class Changes:
         self.user = user
         self.name = service(*WIDE)
         self.old = user.enroll(backup_codes=1)
-        added = twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)
-        other = Enrollment.of(added).authenticator
+        other = user.add_device("other").authenticator
         used, code = (self.old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
         assert self.results(used) == [ACCEPTED]
         # The file to import is in the home, so that it is restored too.

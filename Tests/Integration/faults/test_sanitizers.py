@@ -103,7 +103,7 @@ def test_the_sanitizer_finds_nothing(harness, user, scratch, sanitizer, mode, ti
     for kind, answer in answers.items():
         if kind == "backup code":
             times = min(times, 3)
-        ended = run_sanitized(host, mode, times, harness.services, name, enrolled.user, answer)
+        ended = run_sanitized(host, mode, times, harness.services, name, user.name, answer)
         assert ended.returncode == 0 and is_clean(ended), f"{kind}: {ended.stderr[:4000]}"
         results = {int(status): int(count) for status, count in re.findall(r"^result (\d+) (\d+)$", ended.stdout, re.M)}
         assert results.get(Result.SUCCESS, 0) == (kind in ("used", "backup code")), f"{kind}: {results}"

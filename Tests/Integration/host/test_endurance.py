@@ -24,7 +24,7 @@ def test_eight_threads_with_two_handles_each_get_their_results(endurance, harnes
     enrolled = user.enroll()
     name = service("max_failures=100")
     right = enrolled.authenticator.code_at(START)
-    results, _ = run_endurance(endurance, "threads", 20, harness.services, name, enrolled.user, right)
+    results, _ = run_endurance(endurance, "threads", 20, harness.services, name, user.name, right)
     assert results == {Result.SUCCESS: 1, Result.AUTH_ERR: 8 * 2 * 20 - 1}
 
 
@@ -49,7 +49,7 @@ def test_ten_thousand_logins_do_not_grow_the_process(endurance, harness, user, s
     }[kind]
     # Each login hashes; two hundred take five seconds.
     times = 200 if kind == "backup code" else 10_000
-    user = "no-such-user" if kind == "unknown" else enrolled.user
+    user = "no-such-user" if kind == "unknown" else user.name
     # The state is restored before each login, so that every login has the same result.
     state = () if kind in ("locked", "unknown") else (enrolled.state,)
     results, memory = run_endurance(

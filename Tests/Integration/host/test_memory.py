@@ -94,7 +94,7 @@ def test_the_search_finds_planted_data(searching, harness, user, service):
     secret = enrolled.authenticator.secret
     wanted = needles(secret, ["123456"])
     for planted in (b"123456", secret, base64.b32encode(secret), swapped(bytes(byte ^ 0x36 for byte in secret))):
-        _, found = search(searching, harness, service(), enrolled.user, "letters", wanted, planted)
+        _, found = search(searching, harness, service(), user.name, "letters", wanted, planted)
         assert found, planted
 
 

@@ -110,7 +110,7 @@ HOSTS = pytest.mark.parametrize("host", [WITH_GROUPS, WITHOUT_GROUPS], ids=["wit
 def test_the_home_is_accessed_with_only_the_groups_of_the_user(user, service, tmp_path, host, needs_groups):
     enrolled = user.enroll()
     if needs_groups:
-        move_behind_a_group(enrolled.user)
+        move_behind_a_group(user.name)
     trace = tmp_path / "trace"
     under = (*host, *tracing(trace))
     login = user.log_in(service(), enrolled.authenticator.code_at(START), at=START, states=True, under=under)
@@ -145,7 +145,7 @@ def test_a_host_that_cannot_become_the_user_opens_no_home(harness, user, service
     # The first setfsuid only reads the identity.
     fault = f"inject={call}:error=EPERM:when={2 if call == 'setfsuid' else 1}"
     logins = harness.run(
-        *(service("nullok", then="pam_permit.so"), [(enrolled.user, [enrolled.authenticator.code_at(START)])]),
+        *(service("nullok", then="pam_permit.so"), [(user.name, [enrolled.authenticator.code_at(START)])]),
         **dict(at=START, states=True, under=(*host, *tracing(trace, "-e", fault)), may_die=True),
     )
     if host == WITHOUT_GROUPS and call == "setgroups":
@@ -189,7 +189,7 @@ def test_environment_variables_change_nothing(user, service, variable):
 def test_one_process_logs_in_many_times(harness, user, service):
     enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(START)
-    logins = [(enrolled.user, [answer]) for answer in (enrolled.authenticator.code_at(START), wrong, "letters", "")]
+    logins = [(user.name, [answer]) for answer in (enrolled.authenticator.code_at(START), wrong, "letters", "")]
     outcome = harness.run(service(), logins, times=250, at=START, states=True, timeout=200)
     assert len(outcome) == 1000
     assert sum(login.result == Result.SUCCESS for login in outcome) == 1

@@ -66,7 +66,7 @@ def test_a_login_through_libcrypto_changes_nothing_in_its_host(harness, user, sh
     enrolled = user.enroll()
     service = harness.service("shared", f"auth required {shared_module}")
     answers = [enrolled.authenticator.code_at(START), enrolled.authenticator.wrong_code(START)]
-    logins = harness.run(service, [(enrolled.user, [answer]) for answer in answers], at=START, states=True)
+    logins = harness.run(service, [(user.name, [answer]) for answer in answers], at=START, states=True)
     assert [login.result for login in logins] == [Result.SUCCESS, Result.AUTH_ERR]
     assert all(login.states["after"] == login.states["before"] for login in logins)
 

@@ -12,7 +12,7 @@ def test_a_backup_code_is_accepted_once_and_the_rest_counted(user, service, log)
     assert login.result == Result.SUCCESS
     assert login.messages == ["9 backup codes left. Create new ones with: twofactor backup-codes"]
     assert log.of_module(1)[0].text == (
-        f"pam_twofactor({name}:auth): accepted user={enrolled.user} rhost=- method=backup-code backup_codes_left=9"
+        f"pam_twofactor({name}:auth): accepted user={user.name} rhost=- method=backup-code backup_codes_left=9"
     )
     again = user.log_in(name, enrolled.backup_codes[3], at=START + 86400)
     assert again.result == Result.AUTH_ERR

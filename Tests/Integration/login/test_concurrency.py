@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from rig.clock import START, standing_at
-from rig.enrollment import Enrollment, twofactor_json
+from rig.enrollment import twofactor_json
 from rig.harness import Result, count
 from rig.tracing import injecting
 
@@ -85,8 +85,7 @@ def test_a_code_of_a_removed_device_is_rejected_at_once(harness, user, service):
     enrolled = user.enroll()
     name = service("window=10")
     for number in range(5):
-        added = twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)
-        other = Enrollment.of(added).authenticator
+        other = user.add_device("other").authenticator
         assert user.log_in(name, other.code_at(START, steps=-1), at=START).result == Result.SUCCESS
         removing = after(0.04 * number, "device", "remove", "other", "--user", user.name)
         code = other.code_at(START)
@@ -114,7 +113,7 @@ WHILE_ASKED = {
 @pytest.mark.parametrize("change", WHILE_ASKED, ids=lambda change: " ".join(change[:2]))
 def test_a_change_during_the_prompt_decides_the_login(harness, user, service, tmp_path, change):
     enrolled = user.enroll(backup_codes=1)
-    other = Enrollment.of(twofactor_json("device", "add", "other", "--no-confirm", "--user", user.name)).authenticator
+    other = user.add_device("other").authenticator
     name = service()
     replies = {
         enrolled.authenticator.code_at(START): WHILE_ASKED[change],
@@ -165,7 +164,7 @@ def test_a_stopped_lock_holder_costs_ten_seconds_and_a_killed_one_nothing(harnes
     with holder_of_the_lock(enrolled.state) as holder:
         os.kill(holder.pid, signal.SIGSTOP)
         began = time.monotonic()
-        logins = harness.run(name, [(enrolled.user, [code])], times=20, at_once=True, at=START, timeout=60)
+        logins = harness.run(name, [(user.name, [code])], times=20, at_once=True, at=START, timeout=60)
         taken = time.monotonic() - began
         assert {login.result for login in logins} == {Result.AUTHINFO_UNAVAIL}
         assert 9 < taken < 15, f"{taken:.1f} s"
@@ -203,15 +202,15 @@ def test_a_stopped_lock_holder_does_not_block_reading_subcommands(user):
 def test_status_during_three_hundred_logins_is_correct(harness, user, service):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(START)
-    arguments = (service(), [(enrolled.user, [code])])
+    arguments = (service(), [(user.name, [code])])
     options = dict(times=SESSIONS, at_once=True, at=START)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         logins = pool.submit(harness.run, *arguments, **options)
         seen = []
         while not logins.done():
-            seen.append(twofactor_json("status", "--user", enrolled.user)["devices"][0]["last_used_at"])
+            seen.append(twofactor_json("status", "--user", user.name)["devices"][0]["last_used_at"])
     assert count(logins.result(), Result.SUCCESS) == 1 and seen
-    used = twofactor_json("status", "--user", enrolled.user)["devices"][0]["last_used_at"]
+    used = twofactor_json("status", "--user", user.name)["devices"][0]["last_used_at"]
     # A use that was visible once stays visible.
     assert seen == sorted(seen, key=lambda at: at is not None) and set(seen) <= {None, used}
 
@@ -219,7 +218,7 @@ def test_status_during_three_hundred_logins_is_correct(harness, user, service):
 def test_a_login_stopped_in_its_update_blocks_others_until_it_is_killed(harness, user, service, tmp_path):
     enrolled = user.enroll()
     name = service("window=10")
-    script = f"user {enrolled.user.encode().hex()}\ntext {enrolled.authenticator.code_at(START).encode().hex()}\n"
+    script = f"user {user.name.encode().hex()}\ntext {enrolled.authenticator.code_at(START).encode().hex()}\n"
     stop = injecting("pwrite64", "signal=SIGSTOP:when=1")
     stopped = subprocess.Popen(
         [*stop, harness.program, harness.services, name],

@@ -68,9 +68,9 @@ def test_killing_the_login_gains_no_answer(harness, user, service, tmp_path):
     wrong = enrolled.authenticator.wrong_code(START)
     for call in ("pwrite64", "fdatasync", "setfsuid"):
         kill = injecting(call, "signal=SIGKILL:when=1")
-        assert harness.run(name, [(enrolled.user, [wrong])], at=START, under=kill, may_die=True) == []
+        assert harness.run(name, [(user.name, [wrong])], at=START, under=kill, may_die=True) == []
     program = [harness.program, harness.services, name]
-    script = f"user {enrolled.user.encode().hex()}\ntext {wrong.encode().hex()}\n".encode()
+    script = f"user {user.name.encode().hex()}\ntext {wrong.encode().hex()}\n".encode()
     answered = 0
     for _ in range(20):
         login = subprocess.Popen(
@@ -83,7 +83,7 @@ def test_killing_the_login_gains_no_answer(harness, user, service, tmp_path):
         login.wait()
 
 
-    assert answered > 0 and twofactor_json("status", "--user", enrolled.user)["failures"] >= answered
+    assert answered > 0 and twofactor_json("status", "--user", user.name)["failures"] >= answered
 
 
 @pytest.mark.parametrize("jump", [-365 * 86400, -3600, -31, 0])

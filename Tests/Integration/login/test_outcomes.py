@@ -43,7 +43,7 @@ def test_a_wrong_code_is_rejected_and_counted(user, service, log):
         login = user.log_in(name, wrong, at=START)
         assert (login.result, login.messages) == (Result.AUTH_ERR, [])
         assert log.of_module(failures)[-1].text == (
-            f"pam_twofactor({name}:auth): denied user={enrolled.user} rhost=- reason=wrong-code failures={failures}"
+            f"pam_twofactor({name}:auth): denied user={user.name} rhost=- reason=wrong-code failures={failures}"
         )
     assert {message.priority for message in log.of_module()} == {"authpriv.notice"}
 
@@ -56,7 +56,7 @@ def test_a_reused_code_is_rejected_with_a_message(user, service, log):
     login = user.log_in(name, code, at=START + 1)
     assert (login.result, login.messages) == (Result.AUTH_ERR, [REUSED])
     assert log.of_module(2)[-1].text == (
-        f"pam_twofactor({name}:auth): denied user={enrolled.user} rhost=- reason=reused-code"
+        f"pam_twofactor({name}:auth): denied user={user.name} rhost=- reason=reused-code"
     )
 
 
@@ -65,7 +65,7 @@ def test_a_code_outside_the_window_is_logged_as_such(user, service, log):
     late = enrolled.authenticator.code_at(START, steps=-4)
     assert user.log_in(name := service(), late, at=START).result == Result.AUTH_ERR
     line = only_line(log, "authpriv.notice")
-    assert line.startswith(f"pam_twofactor({name}:auth): denied user={enrolled.user} rhost=- reason=outside-window")
+    assert line.startswith(f"pam_twofactor({name}:auth): denied user={user.name} rhost=- reason=outside-window")
     assert "offset_steps=-4" in line.split()
 
 
@@ -171,7 +171,7 @@ def test_untrusted_files_are_reported_to_user_and_log(user, service, log):
     assert login.result == Result.AUTHINFO_UNAVAIL
     assert login.messages == ["Two-factor authentication could not be checked. Contact the administrator."]
     line = only_line(log, "authpriv.err")
-    prefix = f"pam_twofactor({name}:auth): denied user={enrolled.user} rhost=- reason=insecure-file detail="
+    prefix = f"pam_twofactor({name}:auth): denied user={user.name} rhost=- reason=insecure-file detail="
     assert line.startswith(prefix) and len(line) > len(prefix)
 
 
@@ -198,4 +198,4 @@ def test_secrets_codes_and_replies_are_never_logged(user, service, log):
     text = "\n".join(log.lines())
     secret = enrolled.authenticator.secret
     for kept in {*replies, enrolled.backup_codes[0].replace("-", ""), secret.hex(), secret.hex().upper()}:
-        assert kept not in text.replace(enrolled.user, "")
+        assert kept not in text.replace(user.name, "")

@@ -41,7 +41,7 @@ def test_one_of_many_sessions_with_one_code_is_accepted(harness, user, service, 
     for number in range(ROUNDS):
         now = START + 90 * number
         code = enrolled.authenticator.code_at(now)
-        logins = harness.run(name, [(enrolled.user, [code])], times=SESSIONS, at_once=True, at=now)
+        logins = harness.run(name, [(user.name, [code])], times=SESSIONS, at_once=True, at=now)
         assert count(logins, Result.SUCCESS) == 1, f"round {number}: {[login.result for login in logins]}"
         assert count(logins, Result.AUTH_ERR) == SESSIONS - 1
     texts = [message.text for message in log.of_module(ROUNDS * SESSIONS, patience=20)]
@@ -71,7 +71,7 @@ def test_one_of_many_sessions_with_one_counter_code_is_accepted(harness, user, s
 def test_a_code_and_a_backup_code_at_once_are_both_accepted(harness, user, service):
     enrolled = user.enroll(backup_codes=10)
     code = enrolled.authenticator.code_at(START)
-    pair = [(enrolled.user, [code]), (enrolled.user, [enrolled.backup_codes[0]])]
+    pair = [(user.name, [code]), (user.name, [enrolled.backup_codes[0]])]
     logins = harness.run(service(), pair, times=10, at_once=True, at=START)
     assert [count(logins[which::2], Result.SUCCESS) for which in (0, 1)] == [1, 1]
 

@@ -123,7 +123,7 @@ def test_a_hundred_failures_lock_the_devices_until_a_backup_code(user, service, 
 def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(harness, user, service):
     enrolled = user.enroll()
     wrong = enrolled.authenticator.wrong_code(START)
-    logins = harness.run(service(), [(enrolled.user, [wrong])], times=30, at_once=True, at=START)
+    logins = harness.run(service(), [(user.name, [wrong])], times=30, at_once=True, at=START)
     results = [login.result for login in logins]
     assert (results.count(Result.AUTH_ERR), results.count(Result.MAXTRIES)) == (5, 25)
 

@@ -73,7 +73,7 @@ def test_lines_that_are_no_attack_are_not_found(user, service, log, tmp_path):
     user.log_in(name, enrolled.authenticator.code_at(START), at=START, rhost="192.0.2.9")
     lines = [message.text for message in log.of_module(6)]
     assert len(lines) == 6
-    accepted = f"pam_twofactor(sshd:auth): accepted user={enrolled.user} rhost=192.0.2.9 method=totp device=phone"
+    accepted = f"pam_twofactor(sshd:auth): accepted user={user.name} rhost=192.0.2.9 method=totp device=phone"
     assert found([*lines, accepted], tmp_path / "log") == []
 
 

@@ -16,8 +16,8 @@ def outcome(harness, user, new_user):
     def results(name: str, at: int = START) -> tuple[int, int, int]:
         wrong = enrolled.authenticator.wrong_code(at)
         logins = [
-            (enrolled.user, [enrolled.authenticator.code_at(at)]),
-            (enrolled.user, [wrong]),
+            (user.name, [enrolled.authenticator.code_at(at)]),
+            (user.name, [wrong]),
             (stranger.name, ["123456"]),
         ]
         found = harness.run(name, logins, at=at, setcred=True)

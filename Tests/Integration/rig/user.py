@@ -21,6 +21,10 @@ class User(Account):
     def enroll(self, *options: str, backup_codes: int = 0, again: bool = False) -> Enrollment:
         return enroll(self, *options, backup_codes=backup_codes, again=again)
 
+    def add_device(self, name: str, *options: str) -> Enrollment:
+        """Adds a device as root, without questions."""
+        return Enrollment.of(twofactor_json("device", "add", name, "--no-confirm", "--user", self.name, *options))
+
     def log_in(self, service: str, *answers, **options) -> Login:
         """One login through a PAM service; `options` as for Harness.run."""
         return self.harness.log_in(service, self.name, *answers, **options)

@@ -6,22 +6,11 @@ import subprocess
 import time
 
 import pytest
-from rig.enrollment import twofactor
+from rig.enrollment import twofactor, twofactor_json
 from rig.exit_status import DONE, NOT_PERMITTED, REFUSED, USAGE
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
-
-
-
-def answer(done) -> dict:
-    return json.loads(done.stdout)
-
-
-def add(user, name: str, *options: str) -> Authenticator:
-    made = answer(twofactor("device", "add", name, "--no-confirm", "--json", "--user", user.name, *options))
-    device = made["device"]
-    return Authenticator.from_base32(made["secret"], algorithm=device["algorithm"], digits=device["digits"])
 
 
 def test_moving_to_a_new_phone(user):
@@ -45,7 +34,7 @@ def test_moving_to_a_new_phone(user):
 
 def test_adding_a_device_prints_the_json_of_enable(user):
     user.enroll(backup_codes=2)
-    made = answer(twofactor("device", "add", "token", "--type", "hotp", "--no-confirm", "--json", "--user", user.name))
+    made = twofactor_json("device", "add", "token", "--type", "hotp", "--no-confirm", "--user", user.name)
     assert list(made) == ["user", "directory", "device", "secret", "uri"]
     assert made["device"]["type"] == "hotp" and "counter=0" in made["uri"]
     assert user.status()["backup_codes_left"] == 2
@@ -64,7 +53,7 @@ def test_the_last_device_and_unknown_devices_cannot_be_removed(user):
 def test_at_most_sixteen_devices_with_different_names(user):
     user.enroll()
     for number in range(15):
-        add(user, f"device {number}")
+        user.add_device(f"device {number}")
     full = twofactor("device", "add", "one more", "--no-confirm", "--user", user.name, status=REFUSED)
     assert "16 devices" in full.stderr
     twofactor("device", "remove", "device 3", "--user", user.name)
@@ -86,12 +75,12 @@ def test_a_wrong_code_adds_no_device(user):
 
 def test_the_list_is_a_table(user):
     user.enroll()
-    add(user, "tablet", "--algorithm", "sha256", "--digits", "8")
+    user.add_device("tablet", "--algorithm", "sha256", "--digits", "8")
     lines = user.twofactor("device", "list").stdout.splitlines()
     assert re.split(r"  +", lines[0]) == ["NAME", "CODES", "SINCE", "LAST USED"]
     assert lines[1].startswith("phone   time-based                    ")
     assert re.split(r"  +", lines[2])[:2] == ["tablet", "time-based, sha256, 8 digits"]
-    assert answer(user.twofactor("device", "list", "--json")) == user.status()
+    assert twofactor_json("device", "list", user=user) == user.status()
 
 
 def test_a_user_who_is_not_enrolled_has_no_list(user):
@@ -115,7 +104,7 @@ def test_devices_added_at_once_are_all_kept(user):
 def test_a_key_is_shown_again_for_password_and_code(user):
     old = user.enroll("--algorithm", "sha512", "--digits", "8")
     code = old.authenticator.code_at(time.time())
-    shown = answer(user.twofactor("show", "--json", answers=f"{user.password}\n{code}\n"))
+    shown = twofactor_json("show", answers=f"{user.password}\n{code}\n", user=user)
     assert list(shown) == ["user", "directory", "device", "secret", "uri"]
     assert shown["uri"] == old.uri
     user.twofactor("show", answers=f"wrong\n{code}\n", status=REFUSED)
@@ -125,17 +114,17 @@ def test_a_key_is_shown_again_for_password_and_code(user):
 
 def test_show_needs_the_name_of_one_of_several_devices(user):
     user.enroll()
-    add(user, "tablet")
+    user.add_device("tablet")
     twofactor("show", "--user", user.name, status=USAGE)
     twofactor("show", "--user", user.name, "--name", "watch", status=REFUSED)
-    shown = answer(twofactor("show", "--user", user.name, "--name", "tablet", "--json"))
+    shown = twofactor_json("show", "--user", user.name, "--name", "tablet")
     assert shown["device"]["name"] == "tablet"
 
 
 def test_show_prints_the_next_counter(user):
     made = user.enroll("--type", "hotp", backup_codes=1)
     user.twofactor("backup-codes", answers=made.authenticator.code_for_counter(4) + "\n")
-    assert "counter=5" in answer(twofactor("show", "--user", user.name, "--json"))["uri"]
+    assert "counter=5" in twofactor_json("show", "--user", user.name)["uri"]
 
 
 def verified(user, code: str) -> tuple[int, dict]:
@@ -198,7 +187,7 @@ def test_root_ends_throttling(user):
         user.twofactor("backup-codes", answers="22222-22222\n", status=REFUSED)
     assert verified(user, made.authenticator.code_at(time.time()))[1]["reason"] == "throttled"
     user.twofactor("unlock", status=NOT_PERMITTED)
-    after = answer(twofactor("unlock", "--user", user.name, "--json"))
+    after = twofactor_json("unlock", "--user", user.name)
     assert (after["failures"], after["locked_until"]) == (0, None)
     assert verified(user, made.authenticator.code_at(time.time()))[0] == DONE
 
@@ -209,7 +198,7 @@ def test_users_lists_all_accounts_that_can_log_in(user, new_user):
     made = user.enroll(backup_codes=3)
     damaged.enroll()
     (damaged.directory / "credential").write_text("garbage")
-    users = {entry["user"]: entry for entry in answer(twofactor("users", "--json"))["users"]}
+    users = {entry["user"]: entry for entry in twofactor_json("users")["users"]}
     assert users[user.name] == user.status() and users["root"]["enabled"] is False
     assert other.name not in users and "daemon" not in users
     assert set(users[damaged.name]) == {*user.status(), "error"}

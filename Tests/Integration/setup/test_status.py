@@ -22,7 +22,6 @@ from rig.process import run
 from rig.screen import Screen
 
 
-
 @pytest.fixture
 def held(user):
     """An enrollment whose lock is held, as by a stopped login."""
