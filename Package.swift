@@ -1,16 +1,15 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Every Swift target: memory-unsafe constructs must be spelled out, and a `Span` may be returned
-/// from the value that owns its memory.
+/// For every Swift target: the compiler requires `unsafe` before memory-unsafe code, and allows to return a `Span` of a
+/// value's memory.
 let strict: [SwiftSetting] = [
   .strictMemorySafety(),
   .enableExperimentalFeature("Lifetimes"),
 ]
 
-/// The targets that `pam_twofactor.so` is linked from. With the trait `Embedded` they are compiled
-/// as Embedded Swift, and the compiler refuses whatever would allocate on the Swift heap: an
-/// allocation that fails there is a trap, and a trap kills the process that is logging someone in.
+/// For the targets of `pam_twofactor.so`. The trait `Embedded` compiles them as Embedded Swift, without allocations on
+/// the Swift heap: a failing one would trap, and kill the process that is logging someone in.
 func module(_ optimization: String) -> [SwiftSetting] {
   strict + [
     .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
@@ -19,10 +18,10 @@ func module(_ optimization: String) -> [SwiftSetting] {
   ]
 }
 
-/// Most of the module, which runs once in a login or never.
+/// For code that runs at most once in a login.
 let small = module("-Osize")
 
-/// What goes through bytes: a login executes a twentieth fewer instructions for it, and 6 kB are added.
+/// For code that loops over bytes: it makes a login a twentieth shorter, and the module 6 kB larger.
 let fast = module("-O")
 
 let package = Package(
@@ -30,19 +29,19 @@ let package = Package(
   products: [
     .library(name: "pam_twofactor", type: .dynamic, targets: ["PAMModule"]),
     .executable(name: "twofactor", targets: ["twofactor"]),
-    // For scripts/fuzz, which links it with libFuzzer.
+    // scripts/fuzz links it with libFuzzer.
     .library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]),
   ],
   traits: [
     .trait(name: "Embedded", description: "Build the PAM module as Embedded Swift."),
-    .trait(name: "SharedCrypto", description: "Take HMAC from libcrypto.so instead of the SHA code of libcrypto.a."),
+    .trait(name: "SharedCrypto", description: "Use HMAC of libcrypto.so instead of the SHA code of libcrypto.a."),
     .default(enabledTraits: ["SharedCrypto"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
-    // C: what Swift cannot reach by itself, and the system's libraries.
+    // C that Swift cannot call directly, and system libraries.
     .target(name: "CSystem"),
     .target(name: "CPAM"),
     .target(
@@ -50,17 +49,17 @@ let package = Package(
       cSettings: [
         .define("SHARED", .when(traits: ["SharedCrypto"]))
       ],
-      // The shared library first: where there is one, it answers for everything, and nothing is taken out of the
-      // archive behind it. scripts/check-module --shared-crypto sees to it.
+      // If the shared library is linked first, nothing is taken from the archive. scripts/check-module --shared-crypto
+      // checks that.
       linkerSettings: [
         .linkedLibrary("crypto", .when(traits: ["SharedCrypto"])),
         .linkedLibrary(":libcrypto.a"),
       ]),
-    // It loads libcrypt, libpam and libqrencode by itself, when they are called.
+    // Loads libcrypt, libpam and libqrencode on demand.
     .target(name: "CSetup", dependencies: ["CPAM", "CQREncode"]),
     .systemLibrary(name: "CQREncode", providers: [.apt(["libqrencode-dev"])]),
 
-    // The module, from the bottom up.
+    // The module, lowest layer first.
     .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
     .target(name: "OneTimePassword", dependencies: ["COpenSSL", "FixedMemory"], swiftSettings: fast),
     .target(name: "SystemFiles", dependencies: ["CSystem", "FixedMemory"], swiftSettings: fast),
@@ -84,7 +83,8 @@ let package = Package(
     // The setup command.
     .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),
     .target(
-      name: "HostAccess", dependencies: ["CSetup", "Enrollment", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
+      name: "HostAccess",
+      dependencies: ["CSetup", "Enrollment", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
       swiftSettings: strict),
     .target(
       name: "HostDoctor",
@@ -106,8 +106,8 @@ let package = Package(
         "SystemFiles", "Verification",
       ],
       swiftSettings: strict),
-    .testTarget(name: "HostAccessTests", dependencies: ["HostAccess", "LoginPolicy"], swiftSettings: strict),
-    .testTarget(name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor"], swiftSettings: strict),
+    .testTarget(name: "HostAccessTests", dependencies: ["HostAccess", "LoginPolicy", "SystemFiles"], swiftSettings: strict),
+    .testTarget(name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor", "SystemFiles"], swiftSettings: strict),
     .testTarget(
       name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
     // Writes the options of the policy into the pages, for scripts/option-tables.

@@ -30,6 +30,11 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
   return file;
 }
 
+const char *csystem_next_name(DIR *directory) {
+  struct dirent *entry = readdir(directory);
+  return entry ? entry->d_name : NULL;
+}
+
 uint32_t csystem_random(void) {
   uint32_t number;
   struct timespec now;
@@ -50,35 +55,25 @@ static int set_lock(int file, short type) {
 
 int csystem_try_lock(int file) {
   if (set_lock(file, F_WRLCK) == 0) return 0;
-  if (errno == EACCES) errno = EAGAIN; /* fcntl(2): either may be returned for a lock that is held */
+  if (errno == EACCES) errno = EAGAIN; /* fcntl(2) allows both for a held lock */
   return -1;
 }
 
 int csystem_unlock(int file) { return set_lock(file, F_UNLCK); }
 
-/* setfsuid(2) and setfsgid(2) tell no error; an id that is not valid changes nothing and returns the one
- * in force. */
+/* setfsuid(2) and setfsgid(2) report no error; an invalid ID changes nothing, and returns the current one. */
 static uid_t current_user(void) { return (uid_t)setfsuid((uid_t)-1); }
 static gid_t current_group(void) { return (gid_t)setfsgid((gid_t)-1); }
 
 static int set_groups(int count, const gid_t *groups) { return (int)syscall(SETGROUPS, count, groups); }
 
 static int save_groups(struct csystem_identity *saved) {
-  gid_t few[32];
   saved->groups = NULL;
-  saved->group_count = getgroups(32, few);
-  if (saved->group_count == 0) return 0;
-  int fit = saved->group_count > 0;
-  if (!fit && errno != EINVAL) return -1;
-  int count = fit ? saved->group_count : getgroups(0, NULL);
-  if (count < 0) return -1;
-  saved->groups = calloc((size_t)count + 1, sizeof *saved->groups);
+  saved->group_count = getgroups(0, NULL);
+  if (saved->group_count <= 0) return saved->group_count;
+  saved->groups = calloc((size_t)saved->group_count, sizeof *saved->groups);
   if (!saved->groups) return -1;
-  if (fit) {
-    memcpy(saved->groups, few, (size_t)count * sizeof *few);
-    return 0;
-  }
-  saved->group_count = getgroups(count, saved->groups);
+  saved->group_count = getgroups(saved->group_count, saved->groups);
   if (saved->group_count >= 0) return 0;
   free(saved->groups);
   saved->groups = NULL;
@@ -88,7 +83,7 @@ static int save_groups(struct csystem_identity *saved) {
 static int put_back(const struct csystem_identity *saved) {
   setfsuid(saved->user);
   setfsgid(saved->group);
-  /* Where there were none, there still are none, unless the user's were added. */
+  /* Skipped if there were no groups, and none have been added. */
   int has_same = saved->group_count == 0 && getgroups(0, NULL) == 0;
   int failed = !has_same && set_groups(saved->group_count, saved->groups) != 0;
   return failed || current_user() != saved->user || current_group() != saved->group ? -1 : 0;
@@ -99,7 +94,7 @@ int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t gr
   saved->user = current_user();
   if (saved->user == user) return 0;
   if (save_groups(saved) != 0) return -1;
-  /* A daemon has none as a rule, and setting none again makes the kernel copy all credentials of the thread. */
+  /* Daemons rarely have groups, and setting them makes the kernel copy the thread's credentials. */
   if (saved->group_count > 0 && set_groups(0, NULL) != 0) {
     free(saved->groups);
     saved->groups = NULL;
@@ -124,7 +119,7 @@ int csystem_account_groups(const char *account, gid_t group, gid_t **groups) {
       *groups = found;
       return count;
     }
-    if (count <= room) count = room * 2; /* some name services do not say how many there are */
+    if (count <= room) count = room * 2; /* some name services do not report the number */
     if (count > 65536) break;            /* NGROUPS_MAX */
   }
   free(found);
@@ -141,7 +136,6 @@ int csystem_add_supplementary_groups(const char *account, gid_t group) {
   return result;
 }
 
-/* A name of digits alone is a number, unless there is a group of that name. */
 static int group_number(const char *name, gid_t *group) {
   char *end = NULL;
   if (*name < '0' || *name > '9') return 0;
@@ -173,7 +167,7 @@ int csystem_find_group(const char *name, const char *account, gid_t *group, int 
     }
     free(memory);
     if (found) return 1;
-    /* getgrnam(3): "not found" has many names. */
+    /* All of them mean "not found" (getgrnam(3)). */
     if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM) return 0;
     if (error == ERANGE || error == EINTR) continue;
     errno = error;

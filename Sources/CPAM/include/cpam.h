@@ -1,4 +1,4 @@
-/* Linux-PAM, for the module and for the setup command: the only place that includes its headers. */
+/* Linux-PAM, for the module and the setup command. */
 #ifndef CPAM_H
 #define CPAM_H
 
@@ -7,8 +7,8 @@
 #include <security/pam_modules.h>
 #include <syslog.h>
 
-/* Provided because pam_syslog(3) is variadic. The text is logged as it is. In the header, so that a program that does not
- * call it does not need libpam. */
+/* Provided because pam_syslog(3) is variadic. Inline, so that a program that does not call it need not link with
+ * libpam. */
 static inline void cpam_syslog(const pam_handle_t *handle, int priority, const char *text) {
   pam_syslog(handle, priority, "%s", text);
 }

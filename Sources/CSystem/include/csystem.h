@@ -1,6 +1,6 @@
-/* The few parts of the C library that Swift cannot reach by itself: variadic functions, macros, system
- * calls without a wrapper that stays in one thread, and a library that is loaded only when it is needed.
- * Every other function is called from Swift as the headers below declare it. */
+/* The parts of the C library that Swift cannot call: variadic functions, macros, system calls whose wrapper affects
+ * all threads, and a library that is loaded on demand. Swift calls all other functions as the headers below declare
+ * them. */
 #ifndef CSYSTEM_H
 #define CSYSTEM_H
 
@@ -26,28 +26,28 @@ int csystem_errno(void);
 /* Provided because strerrordesc_np(3) is declared only with _GNU_SOURCE. Never NULL, never translated. */
 const char *csystem_error_text(int error);
 
-/* Provided because openat(2) is variadic. O_CLOEXEC and O_NOCTTY are always added. Restarted on EINTR. */
+/* Provided because openat(2) is variadic. Adds O_CLOEXEC and O_NOCTTY; restarted on EINTR. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
-
-/* Provided because the name that readdir(3) returns is an array, which Swift sees as a tuple. Returns the next name, or
- * NULL at the end. */
-const char *csystem_next_name(DIR *directory);
-
-/* Provided because getrandom(2) may say that it has nothing yet, while a login does not wait: a number that
- * nobody outside can foresee. Not for keys. */
-uint32_t csystem_random(void);
 
 /* Provided because O_PATH is declared only with _GNU_SOURCE. */
 extern const int csystem_o_path;
 
-/* Provided because fcntl(2) is variadic: an open-file-description lock on the whole file, without waiting.
- * Such a lock is released by the kernel when its holder dies, excludes two threads of one process from each
- * other, and works over NFS. Returns 0, or -1 with errno EAGAIN while another holds it. */
+/* Provided because readdir(3) returns the name as an array, which Swift imports as a tuple. Returns the next name, or
+ * NULL at the end. */
+const char *csystem_next_name(DIR *directory);
+
+/* Provided because getrandom(2) can fail early in the boot, and a login must not wait for it. Returns a number that
+ * cannot be predicted from outside. Not for keys. */
+uint32_t csystem_random(void);
+
+/* Provided because fcntl(2) is variadic. Acquires an exclusive open-file-description lock on the whole file without
+ * waiting. The kernel releases it when its holder dies; it also excludes threads of one process, and works over NFS.
+ * Returns 0; -1 with EAGAIN if the lock is held. */
 int csystem_try_lock(int file);
 int csystem_unlock(int file);
 
-/* Provided because RLIMIT_FSIZE is an enumerator in C and a macro at once: whether this process may write files of
- * `size` bytes. Limits outlive the switch to another user, so somebody could choose where our writing ends. */
+/* Provided because RLIMIT_FSIZE is an enumerator and a macro at once. Returns 1 if this process may write files of
+ * `size` bytes. A user who calls su(1) chooses the limit. */
 int csystem_may_write(rlim_t size);
 
 /* The file-system identity of the calling thread before csystem_assume_identity(). */
@@ -58,31 +58,31 @@ struct csystem_identity {
   gid_t *groups; /* heap memory; NULL for none */
 };
 
-/* Provided because setgroups(3) of glibc changes every thread of the process, and a module must change
- * only the thread that called it. Sets the file-system uid and gid and empties the supplementary groups of
- * this thread; reads back what it set. Returns 1 when it switched (then csystem_restore_identity() must
- * follow), 0 when the thread has that file-system uid already, -1 when refused: then nothing has changed. */
+/* Provided because glibc's setgroups(3) changes every thread of the process. Sets the file-system user and group ID
+ * of the calling thread, and removes its supplementary groups. Returns 1 on success (call csystem_restore_identity()
+ * then), 0 if the thread has this file-system user ID already, -1 on failure; nothing has changed then. */
 int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t group);
 
-/* After csystem_assume_identity() returned 1: adds the supplementary groups of the account, for this
- * thread alone. -1 when they cannot be looked up or set. */
+/* Adds the supplementary groups of an account to the calling thread, after csystem_assume_identity() returned 1.
+ * Returns 0, or -1 on failure. */
 int csystem_add_supplementary_groups(const char *account, gid_t group);
 
-/* Undoes csystem_assume_identity(). A process that cannot get its own identity back is ended here, for
- * whatever it did next would be done as somebody else. */
+/* Undoes csystem_assume_identity(). Ends the process if that fails: it would go on with the wrong identity. */
 void csystem_restore_identity(struct csystem_identity *saved);
 
-/* Provided because getgrouplist(3) and getgrnam_r(3) are asked again with more room until it suffices.
- * csystem_account_groups() puts all groups of an account, the given one first, into heap memory that the caller
- * frees; their number, or -1 with errno. csystem_find_group() looks for a group by its name, or by its number
- * where the name is one: 1 with its id and whether it lists the account as a member, 0 where there is none, -1 with
- * errno where that cannot be said. The list counts beside getgrouplist(3), which keeps its failures to itself. */
+/* Provided because getgrouplist(3) must be retried with a larger buffer. Stores all groups of an account, starting with
+ * `group`, in heap memory that the caller frees. Returns their number, or -1 with errno. */
 int csystem_account_groups(const char *account, gid_t group, gid_t **groups);
+
+/* Provided because getgrnam_r(3) must be retried with a larger buffer. Finds a group by its name or, if there is none
+ * of that name, by its number. Returns 1 with the group ID, and whether the group lists the account as a member; 0 if
+ * there is no such group; -1 with errno. The member list matters because getgrouplist(3) does not report all
+ * failures. */
 int csystem_find_group(const char *name, const char *account, gid_t *group, int *lists_account);
 
-/* Provided because libcrypt is loaded only when a backup code was typed (it costs every login otherwise).
- * Hashes the NUL-terminated phrase under the setting, as crypt(3), and writes the NUL-terminated hash.
- * Returns 0; -1 when libcrypt cannot be loaded, memory is short, or the setting is refused. */
+/* Provided because libcrypt is loaded only for backup codes: loading it slows down every login. Hashes a
+ * NUL-terminated phrase with a setting (crypt(3)), and stores the NUL-terminated hash. Returns 0; -1 if libcrypt
+ * cannot be loaded, is out of memory, or rejects the setting. */
 int csystem_crypt(const char *phrase, const char *setting, char *hash, size_t hash_size);
 
 #endif
