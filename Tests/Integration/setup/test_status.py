@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rig import state_file
 from rig.clock import START
-from rig.enrollment import Enrollment, twofactor
+from rig.enrollment import Enrollment, enroll, twofactor
 from rig.exit_status import DONE, REFUSED
 from rig.harness import Result
 from rig.machine import COMMAND, Account
@@ -142,7 +142,7 @@ def test_the_table_of_accounts_fits_the_terminal(new_user):
     damaged = new_user()
     damaged.enroll()
     (damaged.directory / "credential").write_text("garbage")
-    made = long.enroll(backup_codes=3)
+    made = enroll(long, backup_codes=3)
     try:
         for columns in (80, 60, 30):
             lines = at_a_terminal(columns, "users")
