@@ -8,15 +8,12 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
   /// The day `rawValue` days after 1970-01-01.
   public init(rawValue: Int64) { self.rawValue = rawValue }
 
-  /// The day that contains a moment, in seconds since the epoch. Rounds down, before the epoch too.
+  /// The day of a moment in seconds since the epoch.
   public init(of seconds: Int64) {
     rawValue = seconds / Self.length &- (seconds % Self.length < 0 ? 1 : 0)
   }
 
-  /// The time of day of a moment.
-  ///
-  /// - Parameter seconds: The moment, in seconds since the epoch.
-  /// - Returns: Seconds since the start of its day, 0 to 86,399.
+  /// The time of day, 0 to 86,399 seconds, of a moment in seconds since the epoch.
   public static func secondsOfDay(_ seconds: Int64) -> Int64 {
     let rest = seconds % length
     return rest < 0 ? rest &+ length : rest
@@ -57,7 +54,7 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
     text.append(decimal: day)
   }
 
-  /// Year, month and day. Counts years from March 1, so that a leap day ends its year, in eras of 400 years.
+  /// Counts years from March 1, so that a leap day ends its year, in eras of 400 years.
   private var date: (year: Int64, month: Int64, day: Int64) {
     let days = rawValue &+ Self.epoch
     let era = (days >= 0 ? days : days &- 146_096) / 146_097
@@ -70,7 +67,6 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
     return (year, month, dayOfYear &- (153 &* shiftedMonth &+ 2) / 5 &+ 1)
   }
 
-  /// Seconds in a day.
   private static var length: Int64 { 86_400 }
 
   /// Days from March 1 of the year 0 to 1970-01-01.

@@ -22,7 +22,7 @@ public struct ListWords: Sendable {
     return word.trimmed
   }
 
-  /// Whether a list has at least one word, does not end with a comma, and `isValid` accepts every word.
+  /// Whether a list has words, does not end with a comma, and `isValid` accepts every word.
   static func all(in list: Span<UInt8>, _ isValid: (Span<UInt8>) -> Bool) -> Bool {
     guard list.count > 0, list.byte(at: list.count &- 1) != UInt8(ascii: ",") else { return false }
     var words = ListWords()

@@ -6,7 +6,7 @@ public struct NetworkAddress: Equatable, Sendable {
   /// The bytes of an IPv6 address, or of an IPv4-mapped one (RFC 4291 section 2.5.5.2).
   public private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
 
-  /// Whether the address has a zone (RFC 4007), and so is unique on one link only.
+  /// Whether the address has a zone (RFC 4007).
   public private(set) var hasZone = false
 
   /// Whether it is an IPv4 or an IPv4-mapped address.
@@ -19,7 +19,7 @@ public struct NetworkAddress: Equatable, Sendable {
     return bytes.span.byte(at: 10) == 0xff && bytes.span.byte(at: 11) == 0xff
   }
 
-  /// Parses an address (inet_pton(3)), with or without a zone. Returns nil if it is invalid.
+  /// Parses an address, with or without a zone (inet_pton(3)).
   public init?(_ text: Span<UInt8>) {
     let zone = text.firstIndex(of: UInt8(ascii: "%"))
     if let zone {
@@ -37,7 +37,7 @@ public struct NetworkAddress: Equatable, Sendable {
   }
 
   private mutating func read(_ address: borrowing ByteText) -> Bool {
-    // SAFETY: the text is NUL-terminated. inet_pton() writes 16 bytes for IPv6, and 4 bytes for IPv4; there are 16.
+    // SAFETY: inet_pton() writes 16 bytes for IPv6 and 4 for IPv4; there are 16.
     if address.bytes.firstIndex(of: UInt8(ascii: ":")) != nil {
       return unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
         unsafe address.withCString { unsafe inet_pton(AF_INET6, $0, bytes.baseAddress) }
@@ -52,7 +52,7 @@ public struct NetworkAddress: Equatable, Sendable {
     return result == 1
   }
 
-  /// Whether address and presence of a zone are equal.
+  /// Compares address and presence of a zone, but not the zones.
   public static func == (left: NetworkAddress, right: NetworkAddress) -> Bool {
     left.hasZone == right.hasZone && left.bytes.span.isEqualInConstantTime(to: right.bytes.span)
   }
@@ -62,10 +62,9 @@ public struct NetworkAddress: Equatable, Sendable {
 public struct Network: Sendable {
   private let address: NetworkAddress
 
-  /// The prefix length, 0 to 128.
   private let length: Int
 
-  /// Parses a network. Returns nil if it is invalid, or has bits set after its prefix, which is a typing error.
+  /// Parses a network. Returns nil if it has bits after its prefix, which is a typing error.
   public init?(_ text: Span<UInt8>) {
     let slash = text.firstIndex(of: UInt8(ascii: "/"))
     let addressText = text.slice(from: 0, to: slash ?? text.count)
@@ -81,7 +80,7 @@ public struct Network: Sendable {
     guard hasOnlyPrefixBits else { return nil }
   }
 
-  /// Whether the network contains an address. An IPv6 network contains no IPv4 address, however short its prefix.
+  /// Whether the network contains an address. `::/0` contains no IPv4 address.
   public func contains(_ other: NetworkAddress) -> Bool {
     guard length >= 96 || !other.isIPv4 else { return false }
     var index = 0
@@ -104,7 +103,6 @@ public struct Network: Sendable {
     return true
   }
 
-  /// The prefix bits of the byte at `index`.
   private func mask(at index: Int) -> UInt8 {
     let bits = length &- 8 &* index
     if bits >= 8 { return 0xff }

@@ -4,9 +4,8 @@ public import FixedMemory
 internal import SystemFiles
 internal import Verification
 
-/// The progress of reading a policy.
 struct PolicyReading {
-  /// A bit for each option that the file, or the arguments, have set so far.
+  /// A bit for each option that this source has set.
   fileprivate var seen: UInt32 = 0
 
   /// The current line of the file; 0 for arguments.
@@ -20,9 +19,6 @@ struct PolicyReading {
 /// Parses the file and then the arguments, which override it. Anything unknown or ambiguous is an error.
 extension Policy {
   /// Parses a file: lines `name = value`, comment lines that begin with `#`, and empty lines.
-  ///
-  /// - Parameter text: The bytes of the file.
-  /// - Throws: The first error and its line.
   public mutating func read(file text: borrowing SecretBuffer) throws(PolicyProblem) {
     reading.seen = 0
     reading.line = 0
@@ -42,9 +38,6 @@ extension Policy {
   }
 
   /// Parses one argument: `NAME` or `NAME=VALUE`.
-  ///
-  /// - Parameter argument: The argument.
-  /// - Throws: The error: unknown, malformed, out of range, set before, or not allowed as an argument.
   public mutating func read(_ argument: Span<UInt8>) throws(PolicyProblem) {
     let equals = argument.firstIndex(of: UInt8(ascii: "="))
     let option = try option(argument.slice(from: 0, to: equals ?? argument.count), word: argument)
@@ -57,9 +50,7 @@ extension Policy {
     try read(option, argument.slice(from: equals &+ 1), word: argument)
   }
 
-  /// Checks the policy for contradictions after file and arguments have been read.
-  ///
-  /// - Throws: The contradiction.
+  /// Checks for contradictions after file and arguments have been read.
   public func check() throws(PolicyProblem) {
     if password.isTriedFirst, password.isUsedAlone {
       let isUse = reading.passOption == .useFirstPass
@@ -200,7 +191,6 @@ extension Policy {
 }
 
 extension Span where Element == UInt8 {
-  /// Whether the bytes contain an ASCII control character.
   var hasControlCharacters: Bool {
     var indices = Counter(to: count)
     while let index = indices.next() {

@@ -4,10 +4,10 @@ public import Verification
 
 /// The settings of the administrator: the arguments of the PAM rule and the lines of `twofactor.conf`.
 public struct Policy: ~Copyable {
-  /// `nullok`: whether a user who is proved not to be enrolled passes.
+  /// `nullok`.
   public var passesUnenrolled = false
 
-  /// The template of the enrollment directory; see ``EnrollmentPath``.
+  /// See ``EnrollmentPath``.
   public var directory: Span<UInt8> {
     @_lifetime(borrow self)
     get {
@@ -23,37 +23,37 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: promptPlace) }
   }
 
-  /// Whether the code is shown as it is typed.
+  /// `echo_code`.
   public var echoesCode = false
 
   /// How the password of an earlier module is used.
   public var password = PasswordSource()
 
-  /// How far a code may be off, and how many may be wrong.
+  /// The limits of verification.
   public var limits = VerificationLimits()
 
-  /// The length of a grace period in seconds; 0 for none.
+  /// In seconds; 0 for none.
   public var gracePeriod: Int64 = 0
 
-  /// The networks from which no code is asked for; see ``ListWords`` and ``Network``.
+  /// A list of ``Network``; see ``ListWords``.
   public var trustedNetworks: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: trustedNetworksPlace) }
   }
 
-  /// The groups whose members alone are asked for a code; empty for all users. See ``ListWords``.
+  /// See ``ListWords``.
   public var onlyGroups: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: onlyGroupsPlace) }
   }
 
-  /// The groups whose members are not asked for a code; see ``ListWords``.
+  /// See ``ListWords``.
   public var exemptGroups: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: exemptGroupsPlace) }
   }
 
-  /// The methods of sshd after which no code is asked for; see ``ListWords``.
+  /// `skip_after`; see ``ListWords``.
   public var skippedMethods: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: skippedMethodsPlace) }
@@ -62,22 +62,22 @@ public struct Policy: ~Copyable {
   /// The day from which all users must be enrolled; nil for never.
   public var requiredFrom: CalendarDay?
 
-  /// `debug`: whether more is logged. Never a secret, a code or a password.
+  /// `debug`.
   public var isDebugging = false
 
-  /// The issuer that an app shows; empty for the host name. For the setup command.
+  /// Empty for the host name.
   public var issuer: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: issuerPlace) }
   }
 
-  /// Whether the setup command asks for the account password.
+  /// `require_password`.
   public var requiresPassword = true
 
-  /// Whether users may disable two-factor themselves.
+  /// `allow_disable`.
   public var allowsDisabling = true
 
-  /// The mail program that reports changes, as an absolute path; empty for none. For the setup command.
+  /// `notify`: an absolute path; empty for none.
   public var notifier: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: notifierPlace) }
@@ -112,15 +112,14 @@ public struct PasswordSource: Equatable, Sendable {
 
 /// The texts of a policy, one after the other.
 ///
-/// Memory is allocated with the first text, since most hosts set none and every login parses a policy. Public only for
-/// its `deinit`, which Embedded Swift must see wherever a ``Policy`` is destroyed.
+/// Allocates with the first text, since most hosts set none. Public only for its `deinit`, which Embedded Swift must see
+/// wherever a ``Policy`` is destroyed.
 public struct PolicyTexts: ~Copyable {
   private var texts = ByteText()
 
-  /// Enough for the longest value of each option, once from the file and once from the arguments.
+  /// Enough for the longest values from both file and arguments.
   private static var capacity: Int { 2 * (512 + 4 * 1024 + 2 * 128 + 256) }
 
-  /// The position of a text; empty for one that is not set.
   struct Place {
     fileprivate var start: UInt16 = 0
     fileprivate var count: UInt16 = 0

@@ -9,14 +9,8 @@ public enum PolicyFile {
   /// The longest accepted file in bytes.
   public static var maximumLength: Int { 65_536 }
 
-  /// Reads the file.
-  ///
-  /// - Parameters:
-  ///   - path: The path, NUL-terminated.
-  ///   - isOptional: Whether a missing file counts as empty.
-  ///   - owner: The required owner; no other account may be able to write the file.
-  /// - Returns: The bytes of the file.
-  /// - Throws: The reason if the file cannot be read or trusted.
+  /// Reads the file at a NUL-terminated path; only `owner` may be able to write it. If optional, a missing file counts as
+  /// empty.
   public static func read(
     _ path: UnsafePointer<CChar>, isOptional: Bool, owner: UserID = .root
   ) throws(PolicyProblem) -> SecretBuffer {

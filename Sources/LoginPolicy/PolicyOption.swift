@@ -31,7 +31,7 @@ public enum PolicyOption: UInt8, Sendable {
 
   /// The type of a value.
   public enum Kind: Equatable, Sendable {
-    /// `yes` or `no`; an argument without a value means yes.
+    /// `yes` or `no`.
     case flag
 
     /// A number in this range.
@@ -40,19 +40,19 @@ public enum PolicyOption: UInt8, Sendable {
     /// Text of this many bytes, without control characters.
     case text(ClosedRange<Int>)
 
-    /// Text of this many bytes, without control characters and colons, which an otpauth URI does not allow.
+    /// Text without colons, which an otpauth URI does not allow.
     case label(ClosedRange<Int>)
 
-    /// A directory template; see ``EnrollmentPath``.
+    /// See ``EnrollmentPath``.
     case directory
 
     /// The absolute path of a file.
     case file
 
-    /// Comma-separated networks in CIDR notation.
+    /// A list of ``Network``.
     case networks
 
-    /// Comma-separated words, such as group names; see ``ListWords``.
+    /// See ``ListWords``.
     case words
 
     /// A day, such as 2026-01-31.

@@ -6,11 +6,11 @@ public struct PolicyProblem: Error {
   /// What is wrong, as the end of a sentence.
   public let problem: Literal
 
-  // The argument, or the name in the line. Truncated; empty for the file as a whole.
+  // The argument, or the name in the line. Truncated.
   private var letters = InlineArray<95, UInt8>(repeating: 0)
   private var letterCount = 0
 
-  /// Whether the error is in `twofactor.conf` rather than in an argument.
+  /// False for an argument.
   public let isInFile: Bool
 
   /// The line of the file, from 1; 0 for an argument or the file as a whole.
@@ -45,10 +45,6 @@ public struct PolicyProblem: Error {
 
   /// Appends a description for the log: `argument "windows=3": there is no such option` or
   /// `/etc/security/twofactor.conf, line 3, "windows": there is no such option`.
-  ///
-  /// - Parameters:
-  ///   - text: The text to append to.
-  ///   - path: The path of the file.
   public func describe(into text: inout ByteText, path: Span<UInt8>) {
     if !isInFile {
       text.append("argument \"")

@@ -1,12 +1,9 @@
 internal import FixedMemory
 
 extension ByteText {
-  /// Appends an untrusted value so that it cannot forge a field, a line or a terminal escape sequence: printable ASCII
-  /// as is, every other byte, the blank, the quote and the backslash as `\xHH`. An empty value becomes `-`.
-  ///
-  /// - Parameters:
-  ///   - bytes: The value.
-  ///   - room: The number of characters after which the value is truncated; a last escape may exceed it.
+  /// Appends an untrusted value, so that it cannot forge a log field or a terminal escape sequence: blanks, quotes,
+  /// backslashes and all but printable ASCII as `\xHH`. An empty value becomes `-`. Truncates after `room` characters; a
+  /// last escape may exceed it.
   mutating func append(escaped bytes: Span<UInt8>, upTo room: Int = 1024) {
     guard bytes.count > 0 else {
       append("-")
@@ -25,7 +22,7 @@ extension ByteText {
     append(bytes.slice(from: start, to: index))
   }
 
-  /// Appends ` detail="…"`; blanks are not escaped.
+  /// Appends ` detail="…"`, with blanks as they are.
   mutating func append(detail: borrowing ByteText) {
     append(" detail=\"")
     var indices = Counter(to: detail.count)

@@ -5,17 +5,10 @@ internal import OneTimePassword
 internal import SystemFiles
 internal import Verification
 
-/// The enrollment of the user who logs in.
 extension Login {
   /// Opens the enrollment of an account with the user's file-system identity. No other code of the module opens one.
-  ///
-  /// - Parameters:
-  ///   - account: The account.
-  ///   - policy: The policy.
-  ///   - body: Called with the open directory; the thread's own identity is restored after it.
-  /// - Returns: The result of `body`.
-  /// - Throws: The failure to open the enrollment, or of `body`: `absent` if the user is proved not to be enrolled,
-  ///   `gone` if the enrollment was disabled in between.
+  /// Throws a failure of kind `absent` if the user is proved not to be enrolled, `gone` if the enrollment was disabled
+  /// meanwhile.
   private static func withEnrollment<Result>(
     of account: borrowing Account, _ policy: borrowing Policy,
     _ body: (_ directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Result
@@ -43,9 +36,7 @@ extension Login {
     }
   }
 
-  /// Decides for users who are not enrolled and for a grace period. Reads no secret, and leaves nothing open.
-  ///
-  /// - Returns: The outcome; nil to prompt for a code.
+  /// Decides for a grace period and for users who are not enrolled. Returns nil to prompt for a code.
   func outcomeOfEnrollment(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
     do throws(EnrollmentFailure) {
       return try Self.withEnrollment(of: account, policy) { directory throws(EnrollmentFailure) -> Outcome? in
@@ -67,7 +58,7 @@ extension Login {
     do throws(Reply.Problem) {
       return try outcome(of: Reply(text.bytes), account, policy)
     } catch {
-      // Only the log tells whether the account exists.
+      // Only the log shows whether the account exists.
       return account.isKnown ? Outcome(error) : .denied(.unknownUser)
     }
   }
@@ -89,16 +80,8 @@ extension Login {
     }
   }
 
-  /// Verifies the code at the end of a password. Compares every kind of code that it can be under one lock, so that a
-  /// wrong one counts once.
-  ///
-  /// - Parameters:
-  ///   - text: The password and the code.
-  ///   - codeLength: Set to the length of the code, as far as it is known.
-  ///   - account: The account.
-  ///   - policy: The policy.
-  ///   - isTrial: Whether the user is prompted if it contains no right code.
-  /// - Returns: The outcome.
+  /// Verifies the code at the end of a password as every kind of code at once, so that a wrong one counts once. Sets
+  /// `codeLength` as far as it is known. After a trial, the user is prompted if the code was wrong.
   mutating func outcomeOfCode(
     atEndOf text: borrowing SecretBuffer, codeLength: inout Int, _ account: borrowing Account,
     _ policy: borrowing Policy, isTrial: Bool
@@ -136,8 +119,7 @@ extension Login {
     _ policy: borrowing Policy, isTrial: Bool
   ) throws(EnrollmentFailure) -> Outcome {
     codeLength = reply.usualLength
-    // Many passwords end in ten characters that could be a backup code, which cannot be guessed. In a trial they do not
-    // count against the owner of such a password.
+    // Many passwords end in ten characters that could be a backup code. In a trial they do not count.
     let check = try CodeCheck(
       reply, in: directory, limits: policy.limits, graceKey: graceKey(policy),
       countsFailure: !isTrial || reply.code(.six) != nil)
@@ -149,14 +131,14 @@ extension Login {
     return outcome(of: check)
   }
 
-  /// Spends the time of verifying a code. Returns the length of the code, as far as it is known.
+  /// Takes as long as verification. Returns the length of the code, as far as it is known.
   private static func spendTime(on text: borrowing SecretBuffer, _ policy: borrowing Policy) -> Int {
     do throws(Reply.Problem) {
       let reply = try Reply(endOf: text.bytes, hasScratchCodes: false)
       Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
       return reply.usualLength
     } catch {
-      // A text without a code takes no time for enrolled users either.
+      // Enrolled users are refused as quickly.
       return 0
     }
   }
@@ -173,8 +155,7 @@ extension Login {
     }
   }
 
-  /// The service and the address of a grace period; nil for a local login, a host name, and a link-local address with
-  /// a zone.
+  /// Nil for a local login, a host name, and an address with a zone, which are not unique.
   private func graceKey(_ policy: borrowing Policy) -> GraceKey? {
     guard policy.gracePeriod > 0, let address = NetworkAddress(transaction.remoteHost), !address.hasZone else {
       return nil

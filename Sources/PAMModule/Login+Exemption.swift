@@ -7,9 +7,7 @@ internal import Verification
 
 /// Users and logins that the policy does not ask for a code.
 extension Login {
-  /// Decides before the prompt: exemptions of the policy, a grace period, users who are not enrolled.
-  ///
-  /// - Returns: The outcome; nil to prompt for a code.
+  /// Decides before the prompt. Returns nil to prompt for a code.
   mutating func outcomeBeforeQuestion(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
     if policy.trustedNetworks.count > 0, isRemoteHostTrusted(policy) { return .exempt(why: "trusted network") }
     if policy.skippedMethods.count > 0, hasPassedSkippedMethod(policy) {
@@ -45,8 +43,8 @@ extension Login {
     return false
   }
 
-  /// Whether sshd reports that the login passed one of the methods, one a line in the PAM environment (sshd_config(5),
-  /// ExposeAuthInfo). Of any other service the variable cannot be trusted.
+  /// Whether sshd reports a method, one a line in the PAM environment (sshd_config(5), ExposeAuthInfo). The variable of
+  /// other services cannot be trusted.
   private func hasPassedSkippedMethod(_ policy: borrowing Policy) -> Bool {
     guard transaction.service.isEqual(to: "sshd") else { return false }
     let passed = transaction.environment("SSH_AUTH_INFO_0")
@@ -64,20 +62,18 @@ extension Login {
     return false
   }
 
-  /// The result of looking for an account in a list of groups.
   private enum Membership {
     case yes
     case no
 
-    /// A group does not exist, or a lookup failed. Neither means `no`.
+    /// A group does not exist, or a lookup failed.
     case unknown(Outcome)
   }
 
-  /// Looks for an account in the groups of a list, by name or number.
   private mutating func membership(of account: borrowing Account, in list: Span<UInt8>) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
     let primary = account.groupID.rawValue
-    // SAFETY: the array has `count` groups, and is freed on return. Names are NUL-terminated and lent for the calls.
+    // SAFETY: the array has `count` groups. Names are NUL-terminated and lent for the calls.
     let count = unsafe account.name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
     guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }

@@ -4,7 +4,6 @@ internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
 
-/// The prompt, and the password of an earlier module in its place.
 extension Login {
   /// Prompts for a code, or looks for it at the end of an earlier password, and verifies it.
   mutating func outcomeOfQuestion(
@@ -19,7 +18,7 @@ extension Login {
       let answer = try transaction.ask(
         prompt(policy), echoes: policy.echoesCode && !isForwarding,
         limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
-      // An application may change PAM_USER during the conversation; the code must be that of the user who passes.
+      // An application may change PAM_USER during the conversation.
       let known = transaction.knownUser
       let comparable = user.isTruncated ? known.slice(from: 0, to: user.count) : known
       guard comparable.isEqualInConstantTime(to: user.bytes) else {
@@ -51,8 +50,8 @@ extension Login {
     return outcomeOfPassword(password, account, policy, isTrial: policy.password.isTriedFirst)
   }
 
-  /// Verifies a password with a code at its end. With `forward_pass` the password is handed on whatever the verdict,
-  /// so that the result of the next module does not reveal it.
+  /// Verifies a password with a code at its end. Forwards the password whatever the verdict, so that the next module
+  /// does not reveal it.
   private mutating func outcomeOfPassword(
     _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy, isTrial: Bool = false
   ) -> Outcome {

@@ -6,15 +6,15 @@ internal import OneTimePassword
 internal import SystemFiles
 internal import Verification
 
-/// One call of pam_authenticate(3): policy, account, exemption, prompt, verification, log, message, PAM status.
+/// One call of pam_authenticate(3).
 struct Login: ~Copyable {
   let transaction: PAMTransaction
   let arguments: ModuleArguments
 
-  /// Text for the log beside the outcome.
+  /// See ``Outcome/Words``.
   var words = ByteText()
 
-  /// The time of the previous login in seconds since the epoch if it used a backup code; else 0.
+  /// See ``CodeCheck/backupCodeUsedAt``.
   var backupCodeUsedAt: Int64 = 0
 
   @_optimize(speed)
@@ -77,8 +77,8 @@ struct Login: ~Copyable {
       if policy.isDebugging, case .exempt(let why) = outcome { logReason(why) }
       return outcome
     }
-    // The delay hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies it by the
-    // second in which the login began, which an attacker knows; the random part cannot be predicted.
+    // Hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies the delay by the
+    // current second, which is no secret.
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
     SharedSecret.prepareLibrary()
     return outcomeOfQuestion(account, user, policy)
@@ -93,7 +93,6 @@ struct Login: ~Copyable {
     }
   }
 
-  /// Logs the policy and the account. No secret has been read yet.
   private func logDetails(_ policy: borrowing Policy, _ account: borrowing Account) {
     // SAFETY: `line` does not outlive the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in

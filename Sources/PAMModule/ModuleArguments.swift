@@ -8,16 +8,14 @@ struct ModuleArguments {
   private let values: UnsafeMutablePointer<UnsafePointer<CChar>?>?
   private let count: Int
 
-  /// - Parameters:
-  ///   - count: The number of arguments.
-  ///   - values: As many NUL-terminated strings, which live as long as the call to the module.
+  /// `values` are `count` NUL-terminated strings that live as long as the call to the module.
   init(count: Int32, values: UnsafeMutablePointer<UnsafePointer<CChar>?>?) {
     // SAFETY: the accessors check every index against the count.
     unsafe self.values = values
     self.count = unsafe values == nil ? 0 : Int(count)
   }
 
-  /// Reads the policy: the lines of `twofactor.conf`, overridden by the arguments.
+  /// Reads `twofactor.conf` and the arguments.
   @_optimize(speed)
   func policy() throws(PolicyProblem) -> Policy {
     var policy = Policy()
@@ -46,7 +44,7 @@ struct ModuleArguments {
     }
   }
 
-  /// The path of the last `conf=` argument, NUL-terminated; nil if there is none. The file must exist.
+  /// The path of the last `conf=` argument, NUL-terminated.
   private var namedFile: UnsafePointer<CChar>? {
     // SAFETY: every argument is NUL-terminated, and the found ones are longer than the name.
     var path: UnsafePointer<CChar>?
@@ -65,7 +63,6 @@ struct ModuleArguments {
     return unsafe values[index]
   }
 
-  /// The bytes of a NUL-terminated argument, or of its end; empty for nil.
   @_lifetime(borrow self)
   private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
     // SAFETY: the argument ends with NUL, and lives as long as the call to the module.

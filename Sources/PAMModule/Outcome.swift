@@ -3,26 +3,24 @@ internal import FixedMemory
 internal import LoginPolicy
 internal import Verification
 
-/// The outcome of a login attempt, from which the PAM status, the log line and the message follow.
+/// The outcome of a login attempt, with its PAM status, log line and message.
 enum Outcome {
   case accepted(Method)
 
-  /// The policy does not ask this user for a code. `why` is logged with `debug`.
+  /// The policy asks for no code. `why` is logged with `debug`.
   case exempt(why: Literal)
 
-  /// The user is not enrolled, and need not be before this day.
+  /// The user need not be enrolled before this day.
   case exemptUntil(CalendarDay)
 
   case denied(Denial)
 
-  /// What the user passed with.
   enum Method {
-    /// A device; ``Words`` contains its name.
+    /// ``Words`` contains the device name.
     case totp
     case hotp
     case backupCode(left: Int)
 
-    /// A grace period.
     case grace
   }
 
@@ -31,27 +29,21 @@ enum Outcome {
     case notEnrolled
     case unknownUser
 
-    /// The conversation failed.
     case noConversation
 
-    /// A file of the enrollment, or a system call before it, failed.
     case failure(EnrollmentFailure)
 
-    /// The configuration is invalid; ``Words`` says why.
+    /// ``Words`` contains the error.
     case configuration
 
-    /// Memory ran out while the configuration was read; ``Words`` may say where.
     case outOfMemory
   }
 
-  /// Text for the log beside the outcome: the name of the device, or what is wrong with the configuration. Separate,
-  /// because an outcome is copied often.
+  /// Text for the log. Not part of the outcome, which is copied often.
   typealias Words = ByteText
 
-  /// Enough for the longest device name and for the description of a configuration error.
   static var wordsCapacity: Int { 255 }
 
-  /// A reply that is not a code.
   init(_ problem: Reply.Problem) {
     if let refusal = problem.refusal {
       self = .denied(.refused(refusal))
@@ -60,7 +52,6 @@ enum Outcome {
     }
   }
 
-  /// A failure to open or use an enrollment.
   init(_ failure: EnrollmentFailure) {
     switch failure.reason {
     case .absent, .gone: self = .denied(.notEnrolled)
@@ -68,7 +59,7 @@ enum Outcome {
     }
   }
 
-  /// The PAM status. Nothing else maps a decision to a number; PAM_SUCCESS and PAM_IGNORE occur here once each.
+  /// The only mapping of a decision to a PAM status.
   var status: PAMStatus {
     switch self {
     case .accepted: .success
@@ -93,7 +84,7 @@ enum Outcome {
     if case .denied = self { true } else { false }
   }
 
-  /// Whether to prompt for a code after the password of an earlier module contained no right one.
+  /// Whether to prompt after an earlier password contained no valid code.
   var isWorthAsking: Bool {
     switch self {
     case .denied(.refused), .denied(.unknownUser), .denied(.notEnrolled): true
@@ -101,11 +92,7 @@ enum Outcome {
     }
   }
 
-  /// Appends the message to the user, if any.
-  ///
-  /// - Parameters:
-  ///   - text: The text to append to.
-  ///   - moment: The time of the previous login in seconds since the epoch if it used a backup code; else 0.
+  /// Appends the message to the user, if any. See ``CodeCheck/backupCodeUsedAt``.
   func appendMessage(to text: inout ByteText, backupCodeUsedAt moment: Int64) {
     switch self {
     case .accepted(.backupCode(let left)):
@@ -125,7 +112,6 @@ enum Outcome {
     }
   }
 
-  /// The priority of the log line.
   var priority: LogPriority {
     switch self {
     case .accepted, .exempt, .exemptUntil: .info
@@ -134,12 +120,12 @@ enum Outcome {
     }
   }
 
-  /// Appends the log line: one for each attempt, with the same fields in the same order. Untrusted values are escaped.
+  /// Appends the log line.
   func appendLogLine(
     to line: inout ByteText, user: Span<UInt8>, remoteHost: Span<UInt8>, words: borrowing Words
   ) {
     line.append(isDenial ? "denied user=" : "accepted user=")
-    // Truncated, so that a long name cannot push the reason out of the line.
+    // A long name must not push the reason out of the line.
     line.append(escaped: user, upTo: 256)
     line.append(" rhost=")
     line.append(escaped: remoteHost, upTo: 256)

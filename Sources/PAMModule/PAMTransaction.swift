@@ -2,14 +2,13 @@ internal import CPAM
 internal import CSystem
 internal import FixedMemory
 
-/// A PAM transaction (pam(3)): its items, its conversation and its log.
-///
-/// The texts belong to libpam. None is valid after the next prompt, at which an application may set other ones.
+/// A PAM transaction (pam(3)). Its texts belong to libpam and are valid until the next prompt, when the application may
+/// set other ones.
 @safe
 struct PAMTransaction {
   private let handle: OpaquePointer
 
-  /// The longest accepted reply in bytes: PAM_MAX_RESP_SIZE of Linux-PAM.
+  /// PAM_MAX_RESP_SIZE of Linux-PAM.
   static var maximumAnswer: Int { 512 }
 
   /// Whether the application wants no messages (PAM_SILENT).
@@ -21,10 +20,7 @@ struct PAMTransaction {
     self.isSilent = isSilent
   }
 
-  /// Reads the user name; prompts for it if the application has not set it (pam_get_user(3)).
-  ///
-  /// - Parameter text: Set to the name.
-  /// - Returns: False if there is none.
+  /// Reads the user name, and prompts for it if it is not set (pam_get_user(3)). Returns false if there is none.
   func readUser(into text: inout ByteText) -> Bool {
     var name: UnsafePointer<CChar>?
     // SAFETY: libpam returns a NUL-terminated string that outlives the copy.
@@ -34,45 +30,44 @@ struct PAMTransaction {
     return true
   }
 
-  /// The user name, without a prompt; empty if it is not set.
+  /// The user name without a prompt; empty if it is not set.
   var knownUser: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_USER) }
   }
 
-  /// The remote host as the application names it; empty if it is not set.
+  /// Empty if it is not set.
   var remoteHost: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_RHOST) }
   }
 
-  /// The service name.
   var service: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_SERVICE) }
   }
 
-  /// A variable of the PAM environment (pam_getenv(3)), which the application sets. Not one of the process.
+  /// A variable of the PAM environment, not of the process (pam_getenv(3)).
   @_lifetime(borrow self)
   func environment(_ name: Literal) -> Span<UInt8> {
-    // SAFETY: libpam returns a NUL-terminated string or NULL, and keeps it until the variable is set again.
+    // SAFETY: libpam returns a NUL-terminated string of its own, or NULL.
     unsafe span(of: UnsafePointer(pam_getenv(handle, name.cString)))
   }
 
-  /// Asks libpam to delay the result of a failure by about this long (pam_fail_delay(3)).
+  /// Delays a failure by about this long (pam_fail_delay(3)).
   func delayFailure(microseconds: UInt32) {
     // SAFETY: takes no pointer but the handle.
     _ = unsafe pam_fail_delay(handle, microseconds)
   }
 
-  /// The password that an earlier module asked for (PAM_AUTHTOK); nil if there is none, or it is longer than `limit`.
+  /// The password of an earlier module (PAM_AUTHTOK); nil if there is none, or it is too long.
   func password(limit: Int) -> SecretBuffer? {
     let password = text(of: PAM_AUTHTOK)
     guard password.count > 0, var copy = SecretBuffer(capacity: limit), copy.append(password) else { return nil }
     return copy
   }
 
-  /// Hands a password to the modules that follow (PAM_AUTHTOK). Returns false if libpam refuses.
+  /// Forwards a password (PAM_AUTHTOK). Returns false if libpam refuses.
   func setPassword(_ password: Span<UInt8>) -> Bool {
     guard var copy = SecretBuffer(capacity: password.count &+ 1), copy.append(password), copy.append(0) else {
       return false
@@ -93,7 +88,6 @@ struct PAMTransaction {
     unsafe span(of: value(of: item)?.assumingMemoryBound(to: CChar.self))
   }
 
-  /// The bytes of a NUL-terminated string of libpam; empty for nil.
   @_lifetime(borrow self)
   private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
     // SAFETY: the string ends with NUL, and libpam keeps it while the transaction lasts.
@@ -102,31 +96,20 @@ struct PAMTransaction {
     return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: count).span, borrowing: self)
   }
 
-  /// Writes a line to syslog under the name of the module (pam_syslog(3)).
+  /// Writes a line to syslog (pam_syslog(3)).
   func log(_ priority: LogPriority, _ line: borrowing ByteText) {
     // SAFETY: the line is NUL-terminated, and copied by syslog.
     unsafe line.withCString { unsafe cpam_syslog(handle, priority.rawValue, $0) }
   }
 
-  /// Why a prompt has no reply.
   enum ConversationFailure: Error {
-    /// The application has no conversation function, or it failed.
     case failed
 
     case outOfMemory
   }
 
-  /// Prompts the user.
-  ///
-  /// Calls the conversation function itself: pam_get_authtok(3) would return an earlier password without a prompt, or
-  /// keep the code for the modules that follow.
-  ///
-  /// - Parameters:
-  ///   - prompt: The prompt.
-  ///   - echoes: Whether the reply is shown as it is typed.
-  ///   - limit: The longest accepted reply; a longer one is truncated to one byte more.
-  /// - Returns: The reply; empty if the application returned none.
-  /// - Throws: The reason if there is no reply.
+  /// Prompts the user. Truncates a reply to one byte more than `limit`. Does not call pam_get_authtok(3), which may
+  /// return an earlier password, and keeps the code for later modules.
   func ask(
     _ prompt: borrowing ByteText, echoes: Bool, limit: Int
   ) throws(ConversationFailure) -> SecretBuffer {
@@ -142,7 +125,7 @@ struct PAMTransaction {
     return answer
   }
 
-  /// Shows the user a message, unless the application wants none.
+  /// Shows a message, unless the application wants none.
   func tell(_ text: borrowing ByteText, isError: Bool) {
     guard !isSilent else { return }
     var response: UnsafeMutablePointer<pam_response>?
@@ -151,7 +134,7 @@ struct PAMTransaction {
     unsafe free(response)
   }
 
-  /// Wipes and frees a response, which belongs to the module whatever the status (pam_conv(3)).
+  /// Wipes and frees a response; it belongs to the module whatever the status (pam_conv(3)).
   private func free(_ response: UnsafeMutablePointer<pam_response>?) {
     // SAFETY: the application allocated both with malloc, and the string ends with NUL.
     guard let response = unsafe response else { return }
@@ -163,7 +146,7 @@ struct PAMTransaction {
     unsafe CSystem.free(response)
   }
 
-  /// Sends one message through the conversation function of the application (pam_conv(3)).
+  /// Calls the conversation function (pam_conv(3)).
   private func converse(
     _ style: Int32, _ text: borrowing ByteText, _ response: inout UnsafeMutablePointer<pam_response>?
   ) -> Int32 {

@@ -5,44 +5,34 @@ internal import SystemFiles
 
 /// One code, checked against an enrollment on disk: at a login, and whenever the setup command asks for a code.
 public struct CodeCheck: ~Copyable, Sendable {
-  /// The result.
+  /// The verdict.
   public let verdict: Verdict
 
-  /// Whether the device that accepted the code counts; false for TOTP and backup codes.
+  /// Whether the accepted code is an HOTP code.
   public private(set) var isCounterBased = false
 
-  /// The number of unspent backup codes if one was accepted; else 0.
+  /// Backup codes left if one was accepted; else 0.
   public private(set) var backupCodesLeft = 0
 
-  /// The number of digits of the accepted code; 0 for a backup code, or if none was accepted.
+  /// Digits of the accepted code; 0 for a backup code or none.
   public private(set) var digits = 0
 
-  /// The name of the device that accepted the code; empty if none did.
+  /// Name of the device that accepted the code; empty if none did.
   public private(set) var deviceName: ByteText
 
   /// Moves the name of the device out.
   public consuming func takeDeviceName() -> ByteText { deviceName }
 
-  /// The time of the previous login in seconds since the epoch if it used a backup code; else 0.
+  /// Time of the previous login in seconds since the epoch if it used a backup code; else 0.
   public let backupCodeUsedAt: Int64
 
-  /// Checks a code and uses it up.
-  ///
-  /// Reads both files, decides, and flushes the new state under one lock: of any number of sessions that check the
-  /// same code at once, one accepts it.
-  ///
-  /// - Parameters:
-  ///   - reply: The user's reply.
-  ///   - directory: The enrollment.
-  ///   - limits: The limits of the policy.
-  ///   - graceKey: The service and address that get a grace period if the code is accepted; nil for none.
-  ///   - countsFailure: Whether a wrong code counts towards throttling.
-  /// - Throws: The reason if a file cannot be read, trusted or written; then nothing is accepted.
+  /// Checks a code and uses it up. Reads, decides and flushes the new state under one lock, so that only one of several
+  /// parallel sessions can use a code. `graceKey` gets a grace period if the code is accepted.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
     graceKey: GraceKey? = nil, countsFailure: Bool = true
   ) throws(EnrollmentFailure) {
-    // Hashing is slow. It needs no lock, so that guesses at backup codes do not delay the owner's login.
+    // Without the lock, so that slow guesses at backup codes do not delay the owner's login.
     try self.init(
       reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
       graceKey: graceKey, countsFailure: countsFailure)
@@ -56,7 +46,7 @@ public struct CodeCheck: ~Copyable, Sendable {
     let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
     guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
     var enrollment = try LockedEnrollment.locking(directory, limits: limits)
-    // Read the clock only now: acquiring the lock may have taken seconds.
+    // Acquiring the lock may have taken seconds.
     let now = SystemClock.now
     let before = Throttle.Standing(enrollment.state.value)
     let last = enrollment.state.value.lastUsedAt
@@ -84,15 +74,7 @@ public struct CodeCheck: ~Copyable, Sendable {
 
 /// Lets a login pass without a new code during the grace period of its service and address.
 public enum GraceCheck {
-  /// Looks for a grace period and marks it as the one used last.
-  ///
-  /// - Parameters:
-  ///   - key: The service and the address.
-  ///   - directory: The enrollment.
-  ///   - period: The length of a grace period in seconds.
-  ///   - limits: The limits of the policy.
-  /// - Returns: Whether the login passes; the new state is then on disk. Never true during throttling or a lockout.
-  /// - Throws: The reason if a file cannot be read, trusted or written.
+  /// Finds a grace period of `period` seconds and saves it as the one used last. Returns false during throttling.
   public static func passes(
     _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> Bool {
@@ -110,12 +92,7 @@ public enum GraceCheck {
 
 /// Makes the refusal of a user who is unknown or not enrolled take as long as that of a wrong code.
 public enum Decoy {
-  /// Verifies a reply against a credential that belongs to no account.
-  ///
-  /// - Parameters:
-  ///   - reply: The reply.
-  ///   - limits: The limits of the policy.
-  ///   - now: Seconds since the epoch.
+  /// Verifies a reply at `now`, in seconds since the epoch, against a credential that belongs to no account.
   public static func check(_ reply: borrowing Reply, limits: VerificationLimits, now: Int64) {
     do throws(EnrollmentFailure) {
       if limits.acceptsBackupCodes, reply.backupCode.bytes.count > 0, !reply.isScratchCode {
@@ -142,12 +119,9 @@ public enum Decoy {
   }
 }
 
-/// Hashes a reply as a backup code. One hash serves for all backup codes of an enrollment: they share a salt.
+/// Hashes a reply as a backup code, once for all backup codes of an enrollment, which share a salt.
 private enum BackupCodeAttempt {
-  /// Hashes a reply with the salt of an enrollment.
-  ///
-  /// - Returns: The hash; empty if the reply is no backup code, or none are accepted.
-  /// - Throws: The reason if the credential cannot be read or the hash cannot be computed.
+  /// Returns the hash; empty if the reply is no backup code, or none are accepted.
   static func hash(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> SecretBuffer {
@@ -163,7 +137,7 @@ private enum BackupCodeAttempt {
     return try hash(reply, setting: credential.backupCodeSetting())
   }
 
-  /// Spends the time of hashing a reply. Returns an empty hash.
+  /// Takes as long as a hash, and returns an empty one.
   static func decoy(_ reply: borrowing Reply) throws(EnrollmentFailure) -> SecretBuffer {
     var hash = try hash(reply, setting: BackupCodeHash.decoySetting.bytes)
     hash.removeAll()
@@ -189,7 +163,7 @@ private enum BackupCodeAttempt {
 }
 
 extension LockedEnrollment {
-  /// Acquires the lock and reads both files; see `locking(_:window:failuresAfterLoss:)`.
+  /// Acquires the lock and reads both files.
   public static func locking(
     _ directory: borrowing EnrollmentDirectory, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> LockedEnrollment {

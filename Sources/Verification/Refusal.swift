@@ -1,30 +1,26 @@
 public import FixedMemory
 
-/// Why a reply is refused: the one table from which the log, the PAM status, the message to the user and the setup
-/// command take what follows from it.
+/// Why a reply is refused, with its log fields, PAM status and message.
 public enum Refusal: Equatable, Sendable {
-  /// The user typed nothing.
   case noReply
 
-  /// The reply is neither digits of a known length nor a backup code.
+  /// Neither digits of a known length nor a backup code.
   case malformedReply
 
-  /// No device has this code within 20 steps or counters; `failures` codes in a row were wrong, this one included.
+  /// No device has this code. `failures` includes this one.
   case wrongCode(failures: UInt32)
 
-  /// A device has this code `steps` time steps or counters from now, negative for an earlier one.
+  /// A device has this code `steps` time steps or counters from now; negative for the past.
   case outsideWindow(steps: Int64)
 
-  /// The code was right, but is used up.
   case reusedCode
 
-  /// Codes are not compared for `seconds` more.
   case throttled(seconds: Int64)
 
-  /// Codes are not compared until a backup code is used or root runs `twofactor unlock`.
+  /// Until a backup code is used or root runs `twofactor unlock`.
   case locked
 
-  /// What follows from the refusal. A new case needs a row here, and words in the setup command's `CodeRefusal`.
+  /// A new case needs a row here, and a message in the setup command's `CodeRefusal`.
   public var consequences: Consequences {
     switch self {
     case .noReply: Consequences("no-reply")
@@ -45,18 +41,18 @@ public enum Refusal: Equatable, Sendable {
     "Two-factor authentication could not be checked. Contact the administrator."
   }
 
-  /// What follows from a refusal.
+  /// A row of the table.
   public struct Consequences {
-    /// `reason=` in the log, and `reason` in the setup command's JSON.
+    /// `reason=` in the log and `reason` in JSON.
     public let reason: Literal
 
-    /// The number that the log adds, with the name of its field.
+    /// A further log field.
     public let number: (field: Literal, value: Int64)?
 
-    /// What libpam is told.
+    /// The class of PAM status.
     public let status: Status
 
-    /// The message to the user, with `#` for the number; nil if it would help to guess.
+    /// The message to the user, with `#` for the number; nil if it would help an attacker.
     public let message: Literal?
 
     /// Whether it counts towards throttling.
@@ -73,7 +69,7 @@ public enum Refusal: Equatable, Sendable {
       self.counts = counts
     }
 
-    /// Appends the reason and the number as in the log: `wrong-code failures=3`.
+    /// Appends `wrong-code failures=3`.
     public func appendLogFields(to line: inout ByteText) {
       line.append(reason)
       guard let number else { return }

@@ -6,10 +6,10 @@ public struct Reply: ~Copyable {
   private let sixDigits: UInt32?
   private let eightDigits: UInt32?
 
-  /// The normalized backup code, which is hashed; empty if the reply cannot be a backup code.
+  /// The normalized backup code; empty if the reply cannot be one.
   public let backupCode: SecretBuffer
 
-  /// Whether the backup code has eight digits and so can only be an imported scratch code.
+  /// Whether the backup code has eight digits, as imported scratch codes have.
   public let isScratchCode: Bool
 
   /// The length of the backup code as typed, at the end of the text.
@@ -28,7 +28,6 @@ public struct Reply: ~Copyable {
 
   /// Why a reply is not a code.
   public enum Problem: Error {
-    /// The user typed nothing.
     case empty
 
     /// Neither digits of a known length nor a backup code.
@@ -52,11 +51,8 @@ public struct Reply: ~Copyable {
   /// The length of a normalized backup code.
   public static var backupCodeLength: Int { 10 }
 
-  /// Parses a reply. Ignores blanks, since apps show codes in groups. Ignores the dash and the case of a backup code,
-  /// and reads O, I and L as 0, 1 and 1 (Crockford's Base32).
-  ///
-  /// - Parameter text: The reply as typed.
-  /// - Throws: The reason if it is not a code.
+  /// Parses a reply. Ignores blanks, and the dash and case of a backup code; reads O, I and L as 0, 1 and 1 (Crockford
+  /// Base32).
   public init(_ text: Span<UInt8>) throws(Problem) {
     guard text.count > 0 else { throw .empty }
     guard text.count <= Self.maximumLength else { throw .malformed }
@@ -96,12 +92,8 @@ public struct Reply: ~Copyable {
     backupCodeTyped = text.count
   }
 
-  /// Parses the end of a password as every kind of code that it can be.
-  ///
-  /// - Parameters:
-  ///   - password: The password with the code at its end.
-  ///   - hasScratchCodes: Whether eight digits can be a scratch code, which then precludes a backup code.
-  /// - Throws: The reason if there is no code at its end.
+  /// Parses the end of a password as every kind of code that it can be. With `hasScratchCodes`, eight digits are a
+  /// scratch code and not part of a backup code.
   public init(endOf password: Span<UInt8>, hasScratchCodes: Bool) throws(Problem) {
     guard password.count > 0 else { throw .empty }
     var digits = 0

@@ -2,15 +2,14 @@ public import Enrollment
 
 /// Throttling and lockout after failed codes.
 ///
-/// Once as many codes in a row were wrong as the policy allows, codes are refused for 30 seconds, and twice as long
-/// after every further failure, up to 15 minutes. 100 failures in a row, the limit of NIST SP 800-63B section 5.2.2,
-/// are a lockout until a backup code is used or root runs `twofactor unlock`.
+/// After as many failures in a row as the policy allows, codes are refused for 30 seconds, doubling with each further
+/// failure up to 15 minutes. After 100 (NIST SP 800-63B section 5.2.2), codes are locked.
 enum Throttle {
   static var shortestDelay: Int64 { 30 }
   static var longestDelay: Int64 { 900 }
   static var lockedAt: UInt32 { 100 }
 
-  /// The delay in seconds after a number of failures in a row.
+  /// The delay in seconds.
   static func delay(failures: UInt32, allowed: UInt32) -> Int64 {
     guard failures >= allowed else { return 0 }
     var delay = shortestDelay
@@ -22,8 +21,7 @@ enum Throttle {
     return Swift.min(delay, longestDelay)
   }
 
-  /// The fields that even a refusal that does not count may change: a wait shortened by ``trim(_:now:allowed:)``,
-  /// which must be saved or it would never end, and the number of guesses.
+  /// The fields that even a refusal that does not count may change. A trimmed wait that is not saved would never end.
   struct Standing: Equatable {
     private let throttledUntil: Int64
     private let earlyGuesses: UInt32
@@ -38,7 +36,7 @@ enum Throttle {
 
   /// Shortens a wait that is longer than its delay because the clock was set back.
   static func trim(_ state: inout LoginState, now: Int64, allowed: UInt32) {
-    // Another service may allow fewer failures, so its delay may already be the longest.
+    // A service that allows fewer failures may have set the longest delay.
     let longest = state.failures < allowed ? longestDelay : delay(failures: state.failures, allowed: allowed)
     let (latest, overflow) = now.addingReportingOverflow(longest)
     if !overflow, state.throttledUntil > latest { state.throttledUntil = latest }
@@ -51,7 +49,6 @@ enum Throttle {
     return overflow || left < 0 ? 0 : left
   }
 
-  /// Counts a failure.
   static func countFailure(in state: inout LoginState, now: Int64, allowed: UInt32) {
     if state.failures < UInt32.max { state.failures &+= 1 }
     let delay = delay(failures: state.failures, allowed: allowed)
@@ -61,7 +58,7 @@ enum Throttle {
   }
 }
 
-/// Whether the codes of an enrollment are refused without comparing them, as the setup command reports it.
+/// Whether codes are throttled or locked, for reports.
 public enum Throttling: Equatable, Sendable {
   case no
   /// Until a moment, in seconds since the epoch.
@@ -69,12 +66,7 @@ public enum Throttling: Equatable, Sendable {
   /// Until a backup code is used or root runs `twofactor unlock`.
   case locked
 
-  /// Reports what a login would do.
-  ///
-  /// - Parameters:
-  ///   - state: The state of the enrollment.
-  ///   - limits: The limits of the policy.
-  ///   - now: Seconds since the epoch.
+  /// The throttling of a login at `now`, in seconds since the epoch.
   public init(_ state: LoginState, limits: VerificationLimits, now: Int64) {
     var state = state
     Throttle.trim(&state, now: now, allowed: limits.maximumFailures)

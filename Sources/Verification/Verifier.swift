@@ -2,22 +2,22 @@ public import Enrollment
 internal import FixedMemory
 internal import OneTimePassword
 
-/// The result of verification. A wrong code is a verdict, not an error.
+/// The result of verification.
 public enum Verdict: Equatable, Sendable {
-  /// The code of the device at this index of the credential; used up in the new state.
+  /// The index of the device in the credential.
   case acceptedCode(device: Int)
 
-  /// The backup code at this index of the credential; spent in the new state.
+  /// The index of the backup code in the credential.
   case acceptedBackupCode(index: Int)
 
   case refused(Refusal)
 
-  /// Why the code is refused; nil if it is accepted.
+  /// Nil if the code is accepted.
   public var refusal: Refusal? {
     if case .refused(let refusal) = self { refusal } else { nil }
   }
 
-  /// Whether the new state must be saved. Refusals that do not count change only ``Throttle/Standing``.
+  /// Whether the state must be saved; see also ``Throttle/Standing``.
   var changesState: Bool { refusal?.consequences.counts ?? true }
 }
 
@@ -35,8 +35,7 @@ public struct VerificationLimits: Equatable, Sendable {
   /// Whether backup codes are accepted.
   public var acceptsBackupCodes = true
 
-  /// Failures assumed if the state was lost. One guess is left before throttling, so losing the state gains no
-  /// guesses.
+  /// Failures assumed if the state was lost: one guess is left before throttling.
   public var failuresAfterLoss: UInt32 { maximumFailures &- 1 }
 
   /// The default limits.
@@ -47,9 +46,9 @@ public struct VerificationLimits: Equatable, Sendable {
 ///
 /// - Parameters:
 ///   - reply: The user's reply.
-///   - hash: The hash of the reply as a backup code with the salt of the credential; empty if it was not computed.
+///   - hash: The hash of the reply as a backup code; empty if it was not computed.
 ///   - credential: The credential.
-///   - state: The state, updated. Save it before you tell anyone the verdict.
+///   - state: The state, updated. Save it before you disclose the verdict.
 ///   - limits: The limits of the policy.
 ///   - now: Seconds since the epoch.
 /// - Returns: The verdict.
@@ -63,7 +62,7 @@ public func verify(
 
   let secondsLeft = Throttle.secondsLeft(state, now: now)
   let isEarly = Throttle.isLocked(state) || secondsLeft > 0
-  // Ten characters cannot be guessed, eight digits can: only 100 are tried during throttling or a lockout.
+  // Eight digits can be guessed, so only 100 are tried during throttling or a lockout.
   let isGuess = isEarly && reply.isScratchCode
   if !isGuess || state.earlyGuesses < Throttle.lockedAt {
     if let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
@@ -74,7 +73,7 @@ public func verify(
   if isEarly { return .refused(Throttle.isLocked(state) ? .locked : .throttled(seconds: secondsLeft)) }
 
   let finding = try search(for: reply, credential, state, limits, now: now)
-  // One in a million codes is that of two time steps near each other. It is accepted once.
+  // One in a million codes is valid for two nearby time steps. It is accepted once.
   if finding.isReused { return .refused(.reusedCode) }
   if let match = finding.match {
     state[device: match.device] = LoginState.DeviceState(nextFactor: match.factor &+ 1, lastUsedAt: now)
@@ -88,8 +87,7 @@ public func verify(
   return .refused(.wrongCode(failures: state.failures))
 }
 
-/// Compares a reply with the backup codes, which throttling does not stop: the owner must get in while others guess.
-/// Returns nil if it is none of them.
+/// Compares a reply with the backup codes, even during throttling. Returns nil if it is none of them.
 private func checkBackupCode(
   _ reply: borrowing Reply, _ hash: Span<UInt8>, _ credential: borrowing Credential, _ state: inout LoginState,
   _ limits: VerificationLimits, now: Int64
@@ -113,11 +111,9 @@ private func checkBackupCode(
 
 /// The moving factors whose codes are compared with a reply.
 struct FactorRange {
-  /// The first and the last factor of the window.
   let first: UInt64
   let last: UInt64
 
-  /// The factor of this moment.
   let current: UInt64
 
   /// The lowest factor that is not used up.
@@ -138,7 +134,7 @@ struct FactorRange {
       current = Swift.max(state.nextFactor, counter)
       guard current <= LoginState.highestCounter else { return nil }
       next = current
-      // Includes the counter used last: a later one may have the same code, which is accepted once.
+      // Includes the last used counter, since a later one may have the same code, which is accepted once.
       first = current > counter ? current &- 1 : current
       let (late, overflow) = current.addingReportingOverflow(limits.lookAhead)
       last = overflow ? LoginState.highestCounter : Swift.min(late, LoginState.highestCounter)
@@ -149,21 +145,16 @@ struct FactorRange {
   func steps(to factor: UInt64) -> Int64 { Int64(truncatingIfNeeded: factor &- current) }
 }
 
-/// The result of comparing a reply with the codes of all devices.
 private struct Finding {
-  /// The device and the moving factor of a code that is not used up.
   var match: (device: Int, factor: UInt64)?
 
-  /// Whether a code that is used up matches.
   var isReused = false
 
   /// The distance of a matching code outside the window.
   var stepsOutside: Int64?
 }
 
-/// A device whose codes are compared with a reply.
 private struct Candidate: ~Copyable {
-  /// The reply as a number.
   let typed: UInt32
   let device: Device
   let range: FactorRange
@@ -194,8 +185,8 @@ private struct Candidate: ~Copyable {
   }
 }
 
-/// Compares a reply with the codes of all devices. Always searches the whole window, so that the time does not tell
-/// which step or device matched.
+/// Compares a reply with the codes of all devices, and always searches the whole window, so that the time does not
+/// reveal a match.
 @_optimize(speed)
 private func search(
   for reply: borrowing Reply, _ credential: borrowing Credential, _ state: borrowing LoginState,
@@ -216,7 +207,7 @@ private func search(
   }
   guard finding.match == nil, !finding.isReused else { return finding }
 
-  // The code is wrong for every device, so the time may depend on why.
+  // The code is wrong, so the time may depend on why.
   indices = Counter(to: credential.deviceCount)
   while let index = indices.next() {
     guard let candidate = try Candidate(index, for: reply, credential, state, limits, now: now) else { continue }
@@ -225,10 +216,9 @@ private func search(
   return finding
 }
 
-/// How far from now `diagnose` looks for a code.
 private var diagnosedSteps: UInt64 { 20 }
 
-/// Looks for a code outside the window, to tell the user and the log why it is refused.
+/// Looks for a code outside the window.
 private func diagnose(
   _ candidate: borrowing Candidate, _ finding: inout Finding
 ) throws(EnrollmentFailure) {
