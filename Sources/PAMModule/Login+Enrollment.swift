@@ -138,7 +138,7 @@ extension Login {
       Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
       return reply.usualLength
     } catch {
-      // Enrolled users are refused as quickly.
+      // Without a code, enrolled users are refused just as quickly.
       return 0
     }
   }

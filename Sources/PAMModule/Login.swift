@@ -78,7 +78,7 @@ struct Login: ~Copyable {
       return outcome
     }
     // Hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies the delay by the
-    // current second, which is no secret.
+    // current second, which is no secret; hence the random part.
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
     SharedSecret.prepareLibrary()
     return outcomeOfQuestion(account, user, policy)
