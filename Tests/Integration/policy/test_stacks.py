@@ -108,8 +108,8 @@ def test_a_failure_is_delayed_and_a_success_is_not(user, service):
     enrolled = user.enroll()
     name = service("nullok", then="pam_permit.so")
     wrong = user.log_in(name, enrolled.authenticator.wrong_code(START), at=START)
-    # libpam varies the delay by 50% in each direction.
-    assert 1_000_000 <= wrong.delay <= 3_000_000
+    # The module asks for 2 to 2.5 s, and libpam varies that by 50% in each direction.
+    assert 1_000_000 <= wrong.delay <= 3_750_000
     right = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
     assert right.delay == 0
 
