@@ -28,7 +28,8 @@ struct TestCommand: ParsableCommand {
 
   func run() throws {
     guard getuid() == 0, geteuid() == 0 else {
-      throw SetupError(.notPermitted, "only root may run the stack of a service", hint: "sudo twofactor test --service \(service)")
+      throw SetupError(
+        .notPermitted, "only root may run the stack of a service", hint: "sudo twofactor test --service \(service)")
     }
     let subject = try Subject(user: common.user)
     let terminal = Terminal(json: common.json)
