@@ -23,7 +23,7 @@ struct DeviceAddCommand: ParsableCommand {
     abstract: "Add a device.",
     discussion: """
       Asks for a code from an enrolled device or a backup code, shows a new key, and asks for a code from the \
-      new device to prove that it works. Only then is the device added. The other devices keep working.
+      new device to check that it works. Only then is the device added. The other devices keep working.
 
       For a token that already has a key: twofactor device add token --type hotp --ask-key
       """)
@@ -37,7 +37,7 @@ struct DeviceAddCommand: ParsableCommand {
   @OptionGroup(title: "Key options")
   var key: KeyOptions
 
-  @Flag(help: "Do not ask for a code from the new device, for provisioning.")
+  @Flag(help: "Do not ask for a code from the new device (for provisioning).")
   var noConfirm = false
 
   @Flag(help: ArgumentHelp("Accepted for scripts; this subcommand asks no yes/no question.", visibility: .hidden))
@@ -96,8 +96,8 @@ struct DeviceListCommand: ParsableCommand {
     commandName: "list",
     abstract: "List the devices.",
     discussion: """
-      Shows for each device its name, its type of codes, when it was added and when a code of it was last \
-      accepted. It shows no secrets and asks no questions.
+      Shows the name of each device, the type of its codes, when it was added, and when one of its codes was \
+      last accepted. It shows no secrets and asks no questions.
       """)
 
   @OptionGroup(title: "Common options")

@@ -10,7 +10,8 @@ struct DisableCommand: ParsableCommand {
     abstract: "Disable two-factor login.",
     discussion: """
       Asks for your password and a code from the app or a backup code, then erases the keys and the backup \
-      codes. From then on the password alone is enough. It refuses if the host's policy enforces two-factor.
+      codes. From then on the password alone is enough. It refuses if the host \
+      enforces two-factor (allow_disable or required_from in twofactor.conf).
 
       Without phone and backup codes, ask the administrator to run: twofactor disable --user NAME
       """)

@@ -10,12 +10,12 @@ struct DoctorCommand: ParsableCommand {
     abstract: "Check this host, and print what to change.",
     discussion: """
       Checks the file of the module, every PAM stack that calls it, the configuration of sshd, twofactor.conf, the \
-      clock, and the files of enrollments with their SELinux labels: of all users as root, else your own. Changes \
-      nothing. The exit status is 0, or 78 if a check failed.
+      clock, and the files of enrollments with their SELinux labels. As root, it checks the enrollments of all users, \
+      else yours. It changes nothing. The exit status is 0, or 78 if a check failed.
       """)
 
   @Option(
-    help: ArgumentHelp("Check another tree instead of this host, as an image or a chroot.", valueName: "dir"),
+    help: ArgumentHelp("Check another tree instead of this host, such as an image or a chroot.", valueName: "dir"),
     completion: .directory)
   var root: String?
 

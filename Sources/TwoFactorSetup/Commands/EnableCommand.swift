@@ -10,8 +10,8 @@ struct EnableCommand: ParsableCommand {
     abstract: "Enable two-factor login.",
     discussion: """
       Asks for your password, shows a QR code for the app on your phone, asks for a code from the app to \
-      prove that it works, and creates backup codes for when the phone is not at hand. Only then is \
-      two-factor enabled: Ctrl-C at any earlier point leaves everything as it was.
+      check that the app works, and shows backup codes for logins without the phone. Only then is two-factor \
+      enabled: if you press Ctrl-C earlier, nothing changes.
 
       Any app for one-time codes works: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
 
@@ -36,7 +36,7 @@ struct EnableCommand: ParsableCommand {
     completion: .file())
   var backupCodesFile: String?
 
-  @Flag(help: "Do not ask for a code from the app, for provisioning.")
+  @Flag(help: "Do not ask for a code from the app (for provisioning).")
   var noConfirm = false
 
   @Flag(help: "Answer yes/no questions with yes. Passwords and codes are still asked for.")

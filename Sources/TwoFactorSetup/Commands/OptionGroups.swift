@@ -5,7 +5,8 @@ import OneTimePassword
 
 /// The options of every subcommand.
 struct CommonOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Act for another account, with its permissions. Root only.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("Act for another account, with the permissions of that account. Root only.", valueName: "name"))
   var user: String?
 
   @Flag(help: "Write one JSON object to standard output, and questions to standard error.")
@@ -33,10 +34,10 @@ struct CodeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The lifetime of a code, 15 to 300 seconds. Some apps support only 30. (default: 30)", valueName: "seconds"))
+      "The length of a time step, 15 to 300 seconds. Some apps support only 30. (default: 30)", valueName: "seconds"))
   var period: Int64?
 
-  @Flag(help: "Ask for the key of an existing device, in Base32 or hexadecimal, instead of making a new one.")
+  @Flag(help: "Ask for the key of an existing device, in Base32 or hexadecimal, instead of creating a new one.")
   var askKey = false
 
   @Option(
@@ -81,10 +82,15 @@ struct CodeOptions: ParsableArguments {
 
 /// The options for showing the key of a device.
 struct KeyOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The issuer shown by the app. (default: the name of this host)", valueName: "text"))
+  @Option(
+    help: ArgumentHelp(
+      "The organization or host that the app shows beside the code. (default: the name of this host)", valueName: "text"
+    ))
   var issuer: String?
 
-  @Option(help: ArgumentHelp("The account label shown by the app. (default: the login name)", valueName: "text"))
+  @Option(
+    help: ArgumentHelp(
+      "The account name that the app shows beside the code. (default: the login name)", valueName: "text"))
   var account: String?
 
   @Option(name: .customLong("qr"), help: ArgumentHelp("How to draw the QR code. (default: auto)", valueName: "form"))

@@ -10,7 +10,7 @@ struct StatusCommand: ParsableCommand {
     commandName: "status",
     abstract: "Show whether two-factor is on.",
     discussion: """
-      Shows the devices, the number of backup codes left, the time of the last login, and whether codes are \
+      Shows the devices, the number of backup codes left, when a code was last accepted, and whether codes are \
       throttled after too many failures. It shows no secrets and asks no questions. The exit status is 0 \
       whether two-factor is on or off.
       """)
@@ -37,7 +37,7 @@ struct UsersCommand: ParsableCommand {
     abstract: "List the accounts that can log in. Root only.",
     discussion: """
       Shows for each account with a login shell whether two-factor is on, since when, the number of backup \
-      codes left, and the time of the last login. With --user, shows that account alone.
+      codes left, and when a code was last accepted. With --user, shows that account alone.
       """)
 
   @OptionGroup(title: "Common options")

@@ -10,8 +10,8 @@ struct TestCommand: ParsableCommand {
     abstract: "Run the PAM stack of a service at this terminal. Root only.",
     discussion: """
       Asks for everything that a login through the service asks for, and says whether the login would succeed. The \
-      stack is the real one: a code is used up, and a wrong one counts. The return value of each module and its log \
-      messages are shown too. No session is opened. The exit status is 0 if the login would succeed, else 1.
+      stack is the real one: a code is used up, and a wrong one counts as a failure. The output shows the \
+      return value and the log messages of each module too. No session is opened. The exit status is 0 if the login would succeed, else 1.
       """)
 
   @Option(help: ArgumentHelp("The PAM service, such as sshd.", valueName: "name"))

@@ -8,10 +8,10 @@ import SystemFiles
 struct UnlockCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unlock",
-    abstract: "Clear the failed codes of an account. Root only.",
+    abstract: "End the throttling or lockout of an account. Root only.",
     discussion: """
-      After too many failed codes, app codes are refused for a while, and after a hundred until a backup code \
-      is used. This subcommand unlocks the account that --user names.
+      After several wrong codes in a row, codes from devices are refused for a while (throttling), and after 100 \
+      until a backup code is used (lockout). This subcommand ends both for the account that --user names.
       """)
 
   @OptionGroup(title: "Common options")

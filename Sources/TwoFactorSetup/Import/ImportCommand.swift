@@ -15,13 +15,14 @@ struct ImportCommand: ParsableCommand {
     abstract: "Enable two-factor with the keys of another program.",
     discussion: """
       Reads the file .google_authenticator of google-authenticator, a users file of pam_oath, or otpauth:// \
-      URIs, one a line, and enrolls the account with the keys found: the app or token keeps working. Used \
-      codes stay used, and eight-digit scratch codes keep working as backup codes. Settings that the host's \
-      policy decides are listed with the line for twofactor.conf. The file is left as it is. The key is \
+      URIs, one on each line, and enrolls the account with the keys found: the app or token keeps working. Used \
+      codes stay used, and eight-digit scratch codes keep working as backup codes. For a setting that \
+      twofactor sets for the whole host, such as WINDOW_SIZE, it prints the line for twofactor.conf. The file is \
+      not changed. The key is \
       shown only with --qr or --json.
 
-      Without a file, standard input is read: first the answer to each question, one a line, then the text \
-      up to its end.
+      Without a file, it reads standard input: first the answers to its questions, one on each line, then the \
+      text to import, up to the end of input.
 
       For a whole users file, as root: twofactor import --all /etc/users.oath
       """)
