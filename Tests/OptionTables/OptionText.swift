@@ -25,7 +25,8 @@ extension PolicyOption {
     case .backupCodes: "Accept backup codes."
     case .gracePeriod:
       "The number of seconds during which a login needs no new code after the same user passed the same service with a code from the same numeric remote address. Eight addresses are remembered. No grace period applies while codes are throttled or locked."
-    case .trustedNetworks: "Do not ask for a code if the remote address is numeric (IPv4 or IPv6) and in one of these networks."
+    case .trustedNetworks:
+      "Do not ask for a code if the remote address is numeric (IPv4 or IPv6) and in one of these networks."
     case .onlyGroups:
       "Ask only the members of these groups for a code. User names without an account are asked too. Groups are names or numbers, primary or supplementary. A group that does not exist is a configuration error."
     case .exemptGroups:
@@ -64,7 +65,8 @@ extension PolicyOption {
       "A ninth address replaces the one used longest ago. A login without an address, or with a host name, always needs a code. The grace period ends if the clock is set back, and on `twofactor disable`, `twofactor backup-codes` and `twofactor device remove`. With 0, every login needs a code."
     case .trustedNetworks: "An example is `192.0.2.0/24,2001:db8::/32`."
     case .onlyGroups, .exemptGroups: "If the groups of the user cannot be looked up, the login is refused."
-    case .notify: "It runs as the user, without a terminal, with the arguments `-i` and the user name, and reads the mail from standard input."
+    case .notify:
+      "It runs as the user, without a terminal, with the arguments `-i` and the user name, and reads the mail from standard input."
     case .echoCode, .useFirstPass, .window, .lookAhead, .backupCodes, .skipAfter, .requiredFrom, .debug, .issuer,
       .requirePassword, .allowDisable:
       nil
