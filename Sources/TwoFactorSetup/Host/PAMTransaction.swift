@@ -46,7 +46,7 @@ final class PAMTransaction {
     // SAFETY: pam_start(3) sets the handle or leaves it NULL; it is used until pam_end(3) alone.
     var status = unsafe pam_start(service, account.nameText, &conversation, &handle)
     guard let handle = unsafe handle else {
-      throw SetupError(.configuration, "PAM cannot be used: error \(status)")
+      throw SetupError(.configuration, "libpam failed: error \(status)")
     }
     defer { _ = unsafe pam_end(handle, status) }
     if prompts == .all, let name = unsafe ttyname(STDIN_FILENO) { _ = unsafe pam_set_item(handle, PAM_TTY, name) }

@@ -44,7 +44,7 @@ enum PasswordCheck {
     default:
       SetupError(
         .configuration, "the password could not be checked: \(PAMTransaction.text(of: status))",
-        hint: "the administrator can look at /etc/pam.d/\(service) and the authentication log")
+        hint: "the administrator can check /etc/pam.d/\(service) and the authentication log")
     }
   }
 }

@@ -107,7 +107,7 @@ extension Session {
     case .enrolled:
       throw SetupError(
         .refused, "two-factor is already on for \(accountName)",
-        hint: "for a new phone: twofactor device add NAME, or replace what is there with --force")
+        hint: "for a new phone: twofactor device add NAME, or replace the enrollment with --force")
     case .unusable(let failure): throw SetupError(failure, directory: store.directory)
     }
   }

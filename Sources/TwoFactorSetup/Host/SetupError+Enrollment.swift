@@ -23,7 +23,7 @@ extension SetupError {
         self.init(
           .notPermitted, message, hint: "only root can change it: run the command as root with --user NAME")
       case EEXIST, ENOTEMPTY:
-        self.init(.refused, message, hint: "another twofactor command may be running; look with: twofactor status")
+        self.init(.refused, message, hint: "another twofactor command may be running; check with: twofactor status")
       default: self.init(.inputOutput, message)
       }
     }

@@ -81,7 +81,7 @@ struct KeyPresentation {
     throw SetupError(
       .refused, "no code was right, so nothing was changed; the last one: \(refusal?.message ?? "wrong code")",
       hint: (isKnown
-        ? "look at the key, and at the type, the digits and the counter of the device"
+        ? "check the key, the type, the digits and the counter of the device"
         : "delete the new entry in the app before you start again") + (refusal?.hint.map { "; \($0)" } ?? ""))
   }
 }

@@ -50,10 +50,10 @@ struct Terminal {
         if !isInteractive || !echo { try questions.write("\n") }
         return line
       case .tooLong:
-        throw SetupError(.refused, "the answer is too long")
+        throw SetupError(.refused, "answer too long")
       case .end:
         try questions.write("\n")
-        throw SetupError(.refused, "the input ended at a question, nothing was changed")
+        throw SetupError(.refused, "end of input at a question, nothing was changed")
       case .failed(let error):
         throw SetupError(.inputOutput, "cannot read standard input: \(error.text)")
       case .interrupted(SIGWINCH):

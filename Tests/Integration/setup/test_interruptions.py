@@ -137,7 +137,7 @@ def test_the_end_of_the_input_changes_nothing(user, question):
     screen = sitting.sit_down()
     screen.terminal.sendeof()
     terminal_is_as_it_was(sitting, 1)
-    assert "twofactor: the input ended at a question, nothing was changed" in screen.text
+    assert "twofactor: end of input at a question, nothing was changed" in screen.text
     sitting.nothing_happened()
 
 
@@ -218,7 +218,7 @@ def test_the_end_of_scripted_input_changes_nothing(user, question):
         "runuser", "-u", user.name, "--", COMMAND, *question.command.split(),
         input="".join(answers[text] + "\n" for text in question.before), cwd=user.home, status=1,
     )
-    assert done.stderr == "twofactor: the input ended at a question, nothing was changed\n"
+    assert done.stderr == "twofactor: end of input at a question, nothing was changed\n"
     assert question.text in done.stdout and "\x1b" not in done.stdout
     sitting.nothing_happened()
 

@@ -279,5 +279,5 @@ def test_of_two_people_who_enroll_the_same_account_one_succeeds(user):
         screen.type("y")
         ended.append(screen.ends())
     assert ended == [DONE, REFUSED]
-    assert "hint: another twofactor command may be running; look with: twofactor status" in screens[1].text
+    assert "hint: another twofactor command may be running; check with: twofactor status" in screens[1].text
     assert user.status()["enabled"]

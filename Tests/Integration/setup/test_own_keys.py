@@ -88,7 +88,7 @@ def test_an_invalid_key_changes_nothing(user, key, ended, words):
 def test_codes_of_another_key_change_nothing(user):
     answers = "\n".join([user.password, BASE32, *["755224", "287082", "359152"]]) + "\n"
     done = user.twofactor("enable", "--ask-key", "--type", "hotp", "--counter", "5000", answers=answers, status=REFUSED)
-    assert "look at the key" in done.stderr
+    assert "check the key" in done.stderr
     assert not user.directory.exists()
     # The input ends at the question for the key.
     user.twofactor("enable", "--ask-key", answers=f"{user.password}\n", status=REFUSED)
