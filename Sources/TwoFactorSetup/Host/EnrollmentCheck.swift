@@ -98,7 +98,7 @@ struct EnrollmentCheck {
       return findings + [
         .enrollment(
           name,
-          TreeEnrollment.Obstacle("\(directory)/state is open to others", remedy: "chmod 600 \(directory)/state"))
+          TreeEnrollment.Obstacle("\(directory)/state is accessible by others", remedy: "chmod 600 \(directory)/state"))
       ]
     }
     let now = SystemClock.now

@@ -1,0 +1,57 @@
+import Foundation
+import HostAccess
+import SystemFiles
+
+@testable import HostDoctor
+
+/// A host in a temporary folder, removed with the value. The user who runs the tests is its administrator.
+final class TemporaryHost {
+  private let tree: HostTree
+  private let root: URL
+
+  /// Writes the text of each file, by its path in the host.
+  init(_ files: [String: String] = [:]) throws {
+    root = FileManager.default.temporaryDirectory.appending(path: "host-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
+    tree = try HostTree(root: root.path, administrator: UserID(rawValue: getuid()))
+    for (path, text) in files { try write(path, text) }
+  }
+
+  deinit { try? FileManager.default.removeItem(at: root) }
+
+  /// The path by which the test reaches a file.
+  func place(_ path: String) -> String { root.path + path }
+
+  func write(_ path: String, _ text: String, mode: Int = 0o644) throws {
+    let url = URL(filePath: place(path))
+    try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: url)
+    try change(path, mode: mode)
+  }
+
+  func link(_ path: String, to target: String) throws {
+    try FileManager.default.createSymbolicLink(atPath: place(path), withDestinationPath: target)
+  }
+
+  func change(_ path: String, mode: Int) throws {
+    try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: place(path))
+  }
+
+  /// Lends the tree for the length of a call, at the end of which the folder still exists.
+  func read<Result>(_ body: (HostTree) throws -> Result) rethrows -> Result {
+    try withExtendedLifetime(self) { try body(tree) }
+  }
+
+  /// The stack of a service.
+  func stack(_ service: String) throws -> PAMStack {
+    guard let stack = read({ PAMConfiguration(tree: $0).stack(of: service) }) else { throw Missing() }
+    return stack
+  }
+
+  struct Missing: Error {}
+}
+
+extension Finding {
+  /// Name and status, as `pam_order failed`.
+  var summary: String { "\(name) \(status.rawValue)" }
+}
