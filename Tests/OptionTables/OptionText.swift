@@ -62,9 +62,11 @@ extension PolicyOption {
     case .maxFailures:
       "A reused code, an empty reply, and a reply that is not a code are refused but not counted. Imported scratch codes are tried while codes are throttled, until 100 of them were wrong."
     case .gracePeriod:
-      "A ninth address replaces the one used longest ago. A login without an address, or with a host name, always needs a code. The grace period ends if the clock is set back, and on `twofactor disable`, `twofactor backup-codes` and `twofactor device remove`. With 0, every login needs a code."
+      "A ninth address replaces the one used longest ago. A login without an address, or with a host name, always needs a code. `twofactor disable`, `twofactor backup-codes` and `twofactor device remove` end the grace period, and so does a clock that is set back. With 0, every login needs a code."
     case .trustedNetworks: "An example is `192.0.2.0/24,2001:db8::/32`."
-    case .onlyGroups, .exemptGroups: "If the groups of the user cannot be looked up, the login is refused."
+    case .onlyGroups:
+      "The prompt for unknown names hides which accounts exist. If the groups of the user cannot be looked up, the login is refused."
+    case .exemptGroups: "If the groups of the user cannot be looked up, the login is refused."
     case .notify:
       "It runs as the user, without a terminal, with the arguments `-i` and the user name, and reads the mail from standard input."
     case .echoCode, .useFirstPass, .window, .lookAhead, .backupCodes, .skipAfter, .requiredFrom, .debug, .issuer,
