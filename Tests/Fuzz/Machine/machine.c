@@ -22,13 +22,12 @@ struct node {
   struct stat status;
   uint8_t bytes[FILE_SIZE], flushed[FILE_SIZE];
   size_t length, flushed_length;
-  size_t position;
   bool exists, flushed_exists;
 };
 
 static struct machine {
   struct node nodes[MACHINE_NODES];
-  int descriptors[DESCRIPTORS]; /* a node and one, 0 for closed */
+  int descriptors[DESCRIPTORS]; /* the node + 1; 0 if closed */
   uint8_t faults[FAULTS];
   size_t fault_count, calls;
   bool has_account, answered, wrote, unflushed, proved_absence;
@@ -36,12 +35,12 @@ static struct machine {
   char answer[FILE_SIZE], user[16], log[2048], remote_host[64], password[1024], handed_on[1024];
   bool has_remote_host, has_password, may_hand_on, has_handed_on;
   uid_t user_id;
-  gid_t group_id, group; /* the second is the one supplementary group, or NO_GROUP */
+  gid_t group_id, group; /* group: the only supplementary group, or NO_GROUP */
   int64_t now;
   long allocations;
 } machine;
 
-/* Whether it is the module that calls: everybody else gets the real thing. */
+/* Whether the module is running: other callers get the real functions. */
 static bool running;
 
 static void forbid(const char *what) {
@@ -49,10 +48,10 @@ static void forbid(const char *what) {
   abort();
 }
 
-/* The supplementary group of the host's: one host in two has none. */
+/* The supplementary group of the host process: every other one has none. */
 static gid_t group_of_host(void) { return machine.now % 2 ? HOST_GROUP : NO_GROUP; }
 
-/* ---- What fails */
+/* ---- Faults */
 
 static const int errors[] = {EIO, ENOSPC, EDQUOT, EROFS, EACCES, EINTR, EMFILE, ENOMEM, ELOOP, EPERM, ENFILE};
 
@@ -60,14 +59,14 @@ static uint8_t next_fault(void) {
   return running && machine.calls < machine.fault_count ? machine.faults[machine.calls++] : 0;
 }
 
-/* Whether the call that asks is to fail; errno says how. */
+/* Whether the current call fails, with errno. */
 static bool fails(void) {
   uint8_t fault = next_fault();
   if (fault) errno = errors[fault % (sizeof errors / sizeof *errors)];
   return fault != 0;
 }
 
-/* How much of a transfer succeeds; -1 for none of it. */
+/* The number of bytes that the current call transfers; -1 if it fails. */
 static ssize_t share(size_t wanted) {
   uint8_t fault = next_fault();
   if (!fault || !wanted) return (ssize_t)wanted;
@@ -76,7 +75,7 @@ static ssize_t share(size_t wanted) {
   return -1;
 }
 
-/* ---- What there is */
+/* ---- Contents */
 
 void machine_start(int64_t now) {
   memset(&machine, 0, sizeof machine);
@@ -167,10 +166,10 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
   int status = module(&machine, 0, count, arguments);
   running = false;
   for (int i = 0; i < DESCRIPTORS; i++)
-    if (machine.descriptors[i]) forbid("a file is still open after the login");
+    if (machine.descriptors[i]) forbid("the login left a file open");
   if (machine.user_id || machine.group_id || machine.group != group_of_host())
-    forbid("the identity is not that of the host after the login");
-  if (machine.allocations) forbid("memory is not given back after the login");
+    forbid("the login did not restore the identity of the host");
+  if (machine.allocations) forbid("the login leaked memory");
   return status;
 }
 
@@ -178,7 +177,7 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
 
 static struct node *node_of(int descriptor) {
   int index = descriptor - FIRST_DESCRIPTOR;
-  if (index < 0 || index >= DESCRIPTORS || !machine.descriptors[index]) forbid("a file is used that is not open");
+  if (index < 0 || index >= DESCRIPTORS || !machine.descriptors[index]) forbid("a closed file descriptor is used");
   return &machine.nodes[machine.descriptors[index] - 1];
 }
 
@@ -192,15 +191,14 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
     return __real_openat(directory, path, flags, mode);
   }
   bool is_configuration = !strcmp(path, "/etc/security/twofactor.conf");
-  if (is_configuration && machine.user_id) forbid("the configuration is read as a user");
-  if (!is_configuration && machine.user_id != USER) forbid("a home is touched by somebody else than its user");
-  if (!is_configuration && machine.group == HOST_GROUP) forbid("a home is touched with a group of the host");
-  if (!(flags & O_CLOEXEC)) forbid("a file is opened for programs that are started");
+  if (is_configuration && machine.user_id) forbid("the configuration is opened with the identity of a user");
+  if (!is_configuration && machine.user_id != USER) forbid("a home directory is opened as another user");
+  if (!is_configuration && machine.group == HOST_GROUP) forbid("a home directory is opened with a group of the host");
+  if (!(flags & O_CLOEXEC)) forbid("a file is opened without O_CLOEXEC");
   if (fails()) return -1;
   int which;
   if (is_configuration) {
     which = MACHINE_CONFIGURATION;
-    machine.nodes[which].position = 0;
   } else if (directory == AT_FDCWD && !strcmp(path, "/home/user")) {
     which = MACHINE_HOME;
   } else if (directory != AT_FDCWD && node_of(directory) == &machine.nodes[MACHINE_HOME]) {
@@ -263,24 +261,12 @@ ssize_t __wrap_pread(int descriptor, void *buffer, size_t size, off_t offset) {
   return count;
 }
 
-ssize_t __real_read(int, void *, size_t);
-ssize_t __wrap_read(int descriptor, void *buffer, size_t size) {
-  if (!running) return __real_read(descriptor, buffer, size);
-  struct node *node = node_of(descriptor);
-  size_t left = node->length - node->position;
-  ssize_t count = share(size < left ? size : left);
-  if (count <= 0) return count;
-  memcpy(buffer, node->bytes + node->position, (size_t)count);
-  node->position += (size_t)count;
-  return count;
-}
-
 ssize_t __real_pwrite(int, const void *, size_t, off_t);
 ssize_t __wrap_pwrite(int descriptor, const void *buffer, size_t size, off_t offset) {
   if (!running) return __real_pwrite(descriptor, buffer, size, offset);
   struct node *node = node_of(descriptor);
-  if (node != &machine.nodes[MACHINE_STATE]) forbid("a login writes something else than the state");
-  if ((size_t)offset + size > FILE_SIZE) forbid("a login writes beyond the state");
+  if (node != &machine.nodes[MACHINE_STATE]) forbid("a file other than the state is written");
+  if ((size_t)offset + size > FILE_SIZE) forbid("the state is written beyond its end");
   machine.wrote = machine.unflushed = true;
   ssize_t count = share(size);
   if (count <= 0) return count;
@@ -328,7 +314,7 @@ int __wrap_fcntl(int descriptor, int command, ...) {
   va_end(rest);
   if (!running) return __real_fcntl(descriptor, command, argument);
   node_of(descriptor);
-  if (command != F_OFD_SETLK) forbid("a lock of another kind");
+  if (command != F_OFD_SETLK) forbid("a lock of another type is used");
   if (((struct flock *)argument)->l_type == F_UNLCK) return 0;
   uint8_t fault = next_fault();
   if (!fault) return 0;
@@ -341,7 +327,7 @@ int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left) {
   return running ? 0 : __real_nanosleep(wanted, left);
 }
 
-/* ---- Identity: virtual, so that nothing here needs to be root */
+/* ---- Identity. It is simulated, so the fuzzer does not need root. */
 
 int __wrap_setfsuid(uid_t user) {
   uid_t before = machine.user_id;
@@ -357,7 +343,7 @@ int __wrap_setfsgid(gid_t group) {
   return (int)before;
 }
 
-/* The question how many there are cannot fail (getgroups(2)). */
+/* With a size of 0 it cannot fail (getgroups(2)). */
 int __wrap_getgroups(int size, gid_t *groups) {
   if (size > 0 && fails()) return -1;
   if (machine.group == (gid_t)NO_GROUP) return 0;
@@ -384,7 +370,7 @@ long __wrap_syscall(long number, ...) {
   long d = va_arg(rest, long), e = va_arg(rest, long), f = va_arg(rest, long);
   va_end(rest);
   if (!running || number != SYS_setgroups) return __real_syscall(number, a, b, c, d, e, f);
-  /* Giving the groups back is never refused to root. */
+  /* Restoring the groups as root cannot fail. */
   if (machine.user_id == 0 && machine.group == group_of_host() && fails()) return -1;
   machine.group = a > 0 ? *(const gid_t *)b : NO_GROUP;
   return 0;
@@ -447,7 +433,7 @@ int __wrap_getpwnam_r(const char *name, struct passwd *entry, char *buffer, size
   return 0;
 }
 
-/* A hash in a microsecond, not in the twenty-five thousand of yescrypt. */
+/* A fast hash instead of yescrypt, which takes 25 ms. */
 int __wrap_csystem_crypt(const char *phrase, const char *setting, char *hash, size_t size) {
   if (fails()) return -1;
   uint64_t value = 0xcbf29ce484222325;
@@ -467,7 +453,7 @@ int __wrap_pam_get_user(pam_handle_t *handle, const char **user, const char *pro
 }
 
 static char *copied(const char *text) {
-  /* The module frees it, so it counts. */
+  /* Counted, because the module frees it. */
   size_t size = strlen(text) + 1;
   char *copy = __real_calloc(1, size);
   machine.allocations++;
@@ -476,11 +462,11 @@ static char *copied(const char *text) {
 
 static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *context) {
   (void)context;
-  if (count != 1) forbid("more than one message at once");
+  if (count != 1) forbid("several messages in one conversation");
   *responses = NULL;
   if (messages[0]->msg_style != PAM_PROMPT_ECHO_OFF && messages[0]->msg_style != PAM_PROMPT_ECHO_ON)
     return PAM_SUCCESS;
-  if (machine.answered) forbid("a second question");
+  if (machine.answered) forbid("the user is prompted twice");
   machine.answered = true;
   for (int i = 0; i < DESCRIPTORS; i++)
     if (machine.descriptors[i]) forbid("a file is open at the prompt");
@@ -501,7 +487,7 @@ int __wrap_pam_fail_delay(pam_handle_t *handle, unsigned microseconds) {
 
 int __wrap_pam_set_item(pam_handle_t *handle, int item, const void *value) {
   (void)handle;
-  if (item != PAM_AUTHTOK || !machine.may_hand_on) forbid("an item of the application is set");
+  if (item != PAM_AUTHTOK || !machine.may_hand_on) forbid("a PAM item other than PAM_AUTHTOK is set");
   if (fails()) return PAM_BUF_ERR;
   machine.has_handed_on = true;
   snprintf(machine.handed_on, sizeof machine.handed_on, "%s", (const char *)value);
@@ -532,5 +518,5 @@ void __wrap_pam_syslog(const pam_handle_t *handle, int priority, const char *for
   vsnprintf(machine.log, sizeof machine.log, format, arguments);
   va_end(arguments);
   for (const char *next = machine.log; *next; next++)
-    if ((unsigned char)*next < 0x20 || (unsigned char)*next > 0x7e) forbid("a control character in the log");
+    if ((unsigned char)*next < 0x20 || (unsigned char)*next > 0x7e) forbid("the log line has a control character");
 }

@@ -4,7 +4,7 @@ import LoginPolicy
 import OneTimePassword
 import Verification
 
-/// The bytes in a buffer of their own, so that reading beyond them is seen.
+/// The bytes in a buffer of their own, so that the address sanitizer detects reading beyond them.
 func secret(_ bytes: [UInt8]) -> SecretBuffer {
   guard var buffer = SecretBuffer(capacity: bytes.count), buffer.append(bytes.span) else { fatalError("no memory") }
   return buffer
@@ -12,7 +12,7 @@ func secret(_ bytes: [UInt8]) -> SecretBuffer {
 
 func array(_ span: Span<UInt8>) -> [UInt8] { span.indices.map { span[$0] } }
 
-/// A credential that parses is written again as the same bytes.
+/// Encoding a parsed credential returns the same bytes.
 func fuzzCredential(_ bytes: [UInt8]) {
   do throws(EnrollmentFailure) {
     let credential = try Credential(parsing: secret(bytes))
@@ -23,19 +23,19 @@ func fuzzCredential(_ bytes: [UInt8]) {
     for index in 0..<credential.backupCodeCount {
       encoder.addBackupCode(credential.backupCodeHash(at: index), isScratchCode: credential.isScratchCode(at: index))
     }
-    guard let again = encoder.finish() else { fatalError("what was read cannot be written") }
-    require(array(again.bytes) == bytes, "what was read is written otherwise")
+    guard let again = encoder.finish() else { fatalError("a parsed credential cannot be encoded") }
+    require(array(again.bytes) == bytes, "a parsed credential is encoded differently")
   } catch {
     var text = ByteText(capacity: 255)
     error.describe(into: &text)
-    require(text.count > 0 && !text.isTruncated, "a failure without words")
+    require(text.count > 0 && !text.isTruncated, "a failure without a description")
   }
 }
 
-/// A record that is valid is written again as a record that says the same; with one bit changed it is damaged.
+/// A valid record has the same state after it is written again; flipping a bit makes it invalid.
 func fuzzState(_ bytes: [UInt8]) {
   _ = read(bytes)
-  // The checksum is set right, or no input would ever come past it.
+  // Set a valid checksum, because the fuzzer would not find one.
   var record = Array((bytes + Array(repeating: 0, count: LoginState.recordLength)).prefix(LoginState.recordLength))
   record.replaceSubrange(0..<8, with: "2FASTATE".utf8)
   let sum = checksum(record)
@@ -43,16 +43,16 @@ func fuzzState(_ bytes: [UInt8]) {
   guard let found = read(record) else { return }
 
   let written = LoginFuzzing.record(of: found.state, sequence: found.sequence)
-  guard let again = read(written) else { fatalError("a record that was written") }
+  guard let again = read(written) else { fatalError("a written record is invalid") }
   let writtenAgain = LoginFuzzing.record(of: again.state, sequence: again.sequence)
-  require(written == writtenAgain, "a record changes when it is read and written")
+  require(written == writtenAgain, "a record changes when it is written again")
 
   let bit = bytes.reduce(0) { ($0 &* 31 &+ Int($1)) & 0xffff } % (LoginState.recordLength * 8)
   record[bit / 8] ^= 1 << UInt8(bit % 8)
-  if read(record) != nil { fatalError("bit \(bit) is changed and not missed") }
+  if read(record) != nil { fatalError("flipping bit \(bit) is not detected") }
 }
 
-/// What a record says; nil where it is none.
+/// The content of a record; nil if it is invalid.
 private func read(_ bytes: [UInt8]) -> (sequence: UInt64, state: LoginState)? {
   let record = LoginState.Record(bytes.span)
   guard record.isIntact, record.hasKnownVersion else { return nil }
@@ -61,7 +61,7 @@ private func read(_ bytes: [UInt8]) -> (sequence: UInt64, state: LoginState)? {
   return (record.sequence, state)
 }
 
-/// As pam/credential-format.md has it.
+/// The checksum as specified in pam/credential-format.md.
 private func checksum(_ record: [UInt8]) -> UInt64 {
   var hash: UInt64 = 0xcbf2_9ce4_8422_2325
   for offset in stride(from: 0, to: 1016, by: 8) {
@@ -73,7 +73,7 @@ private func checksum(_ record: [UInt8]) -> UInt64 {
   return hash
 }
 
-/// Arguments are refused, or make a policy in which everything is in its range.
+/// Arguments are rejected, or result in a policy with all values in range.
 func fuzzArguments(_ bytes: [UInt8]) {
   fuzzPolicy { policy throws(PolicyProblem) in
     for argument in bytes.split(separator: 0, omittingEmptySubsequences: false) {
@@ -82,7 +82,7 @@ func fuzzArguments(_ bytes: [UInt8]) {
   }
 }
 
-/// A configuration file is refused, or makes a policy in which everything is in its range.
+/// A configuration file is rejected, or results in a policy with all values in range.
 func fuzzConfiguration(_ bytes: [UInt8]) {
   fuzzPolicy { policy throws(PolicyProblem) in try policy.read(file: secret(bytes)) }
 }
@@ -92,33 +92,33 @@ private func fuzzPolicy(_ read: (inout Policy) throws(PolicyProblem) -> Void) {
     var policy = Policy()
     try read(&policy)
     try policy.check()
-    require(policy.limits.window <= 10, "a window out of its range")
-    require((1...100).contains(policy.limits.lookAhead), "look_ahead out of its range")
-    require((1...100).contains(policy.limits.maximumFailures), "max_failures out of its range")
-    require(policy.prompt.count <= 128, "a prompt out of its range")
-    require((try? EnrollmentPath.isTemplate(policy.directory)) == true, "no directory")
+    require(policy.limits.window <= 10, "window is out of range")
+    require((1...100).contains(policy.limits.lookAhead), "look_ahead is out of range")
+    require((1...100).contains(policy.limits.maximumFailures), "max_failures is out of range")
+    require(policy.prompt.count <= 128, "prompt is out of range")
+    require((try? EnrollmentPath.isTemplate(policy.directory)) == true, "the directory is invalid")
   } catch {
     var text = ByteText(capacity: 255)
     error.describe(into: &text, path: Array("/conf".utf8).span)
-    require(text.count > 0, "a problem without words")
+    require(text.count > 0, "a problem without a description")
   }
 }
 
-/// A reply that is a code has one normal form.
+/// A valid reply has one canonical form.
 func fuzzReply(_ bytes: [UInt8]) {
   do throws(Reply.Problem) {
     let reply = try Reply(bytes.span)
     for digits in [CodeDigits.six, .eight] {
-      if let code = reply.code(digits) { require(code < digits.modulus, "more digits than the code has") }
+      if let code = reply.code(digits) { require(code < digits.modulus, "the code has too many digits") }
     }
     let backupCode = array(reply.backupCode.bytes)
     guard !backupCode.isEmpty else {
-      require(reply.code(.six) != nil, "neither a device's code nor a backup code")
+      require(reply.code(.six) != nil, "a reply with neither a TOTP or HOTP code nor a backup code")
       return
     }
-    require(backupCode.count == (reply.isScratchCode ? 8 : Reply.backupCodeLength), "a backup code of another length")
+    require(backupCode.count == (reply.isScratchCode ? 8 : Reply.backupCodeLength), "a backup code of wrong length")
     let again = try Reply(backupCode.span)
-    require(array(again.backupCode.bytes) == backupCode, "a normal form that is not one")
+    require(array(again.backupCode.bytes) == backupCode, "the canonical form of a backup code changes")
   } catch {
     return
   }

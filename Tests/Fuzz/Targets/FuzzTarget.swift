@@ -1,6 +1,6 @@
-/// What is fuzzed: each takes any bytes, and ends the program where something does not hold that must.
+/// The functions to fuzz. Each accepts any bytes, and ends the program if a requirement is violated.
 ///
-/// They are linked into one program by `scripts/fuzz`, which is called by the name of a target.
+/// `scripts/fuzz` links all of them into one program, and calls it by the name of a target.
 enum FuzzTarget: String, CaseIterable {
   case credential
   case state
@@ -26,32 +26,35 @@ enum FuzzTarget: String, CaseIterable {
   }
 }
 
-/// The target of this program, by the name that it was called by.
+// SAFETY: libFuzzer calls the functions below from one thread.
+/// The target that the program was called by.
 nonisolated(unsafe) private var chosen: FuzzTarget?
 
-/// What libFuzzer calls first.
+/// Called by libFuzzer once.
 @c(LLVMFuzzerInitialize)
 public func initialize(
   count: UnsafeMutablePointer<Int32>, arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>>>
 ) -> Int32 {
+  // SAFETY: libFuzzer passes the arguments of main().
   let path = unsafe String(cString: arguments.pointee[0])
   let name = path.split(separator: "/").last.map(String.init) ?? ""
   guard let target = FuzzTarget(rawValue: name) else {
-    fatalError("no target of the name \(name)")
+    fatalError("unknown target \(name)")
   }
   unsafe chosen = target
   return 0
 }
 
-/// What libFuzzer calls with each input.
+/// Called by libFuzzer with each input.
 @c(LLVMFuzzerTestOneInput)
 public func test(data: UnsafePointer<UInt8>?, size: Int) -> Int32 {
+  // SAFETY: libFuzzer passes `size` bytes.
   let bytes = unsafe Array(UnsafeBufferPointer(start: data, count: size))
   unsafe chosen?.run(bytes)
   return 0
 }
 
-/// Ends the program where something does not hold, in every build.
+/// Ends the program if a requirement does not hold, in every build.
 func require(_ holds: Bool, _ what: @autoclosure () -> String) {
   if !holds { fatalError(what()) }
 }

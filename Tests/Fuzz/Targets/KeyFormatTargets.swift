@@ -17,7 +17,7 @@ func fuzzImported(_ bytes: [UInt8]) {
       require(file.usedSteps.allSatisfy { $0 < device.nextStep }, "a used step is good again")
     }
   } catch {
-    require(!error.message.isEmpty && error.message.utf8.count < 128, "a problem without words")
+    require(!error.message.isEmpty && error.message.utf8.count < 128, "a problem without a description")
   }
 
   let file = OATHUsersFile(parsing: bytes.span)

@@ -6,11 +6,11 @@ import Glibc
 import OneTimePassword
 import PAMModule
 
-/// A whole login on a machine of memory, whose calls fail as the input says; then the same code once more.
+/// A whole login on the simulated machine, with system calls that fail as the input says; then a second login with the
+/// same code after a power failure.
 ///
-/// What must hold: a pass only with the new state on the disk and with a right code; "not asked" only with `nullok`
-/// and a directory that is truly not there; and a code that was accepted is not accepted again, also when the power
-/// went between the two, unless its address is one that is not asked again.
+/// Requirements: success only with a right code and a flushed state; exemption only with `nullok` and if the directory
+/// certainly does not exist; and a code is accepted once, except during a grace period.
 struct LoginFuzzing {
   private static let secret: [UInt8] = Array("12345678901234567890".utf8)
   private static let backupCode = "0123456789"
@@ -77,15 +77,15 @@ struct LoginFuzzing {
     let first = logIn(arguments)
     judge(first, isNullok: options & 8 != 0)
     if first == PAM_SUCCESS, isOwnCredential {
-      // At the end of a password anything may stand before the code.
+      // In a single field, any password may precede the code.
       let isInOneField = hasPassword || policy.contains(.forwards)
       let right = Self.right(now, window: mayChangeWindow(changes) ? 10 : 1)
       let isGood = isInOneField ? Self.isAtEnd(of: answer, right) : isWhole && right.contains(Self.normal(answer))
-      require(isGood, "somebody was let in by \(answer)")
+      require(isGood, "the wrong reply \(answer) was accepted")
       if policy.contains(.forwards) { requireHandedOn(password: hasPassword ? password : answer, answer) }
     }
     if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight {
-      require(first == PAM_SUCCESS, "a right code was refused with \(first)")
+      require(first == PAM_SUCCESS, "a right code was denied with status \(first)")
     }
 
     machine_fail(nil, 0)
@@ -96,7 +96,7 @@ struct LoginFuzzing {
     if first == PAM_SUCCESS { require(second != PAM_SUCCESS || isGrace, "a code was accepted twice") }
   }
 
-  /// What the administrator wants beside what every input chooses.
+  /// Options of the policy that an input selects.
   private struct Policy: OptionSet {
     let rawValue: UInt8
     static let grace = Policy(rawValue: 1)
@@ -108,30 +108,30 @@ struct LoginFuzzing {
 
   private static let password = Array("hunter2 ".utf8)
 
-  /// Whether a text ends in one of the codes.
+  /// Whether a text ends with one of the codes.
   private static func isAtEnd(of text: [UInt8], _ codes: [[UInt8]]) -> Bool {
     let digits = normal(text)
     return codes.contains { digits.suffix($0.count) == $0[...] }
   }
 
-  /// Whether the configuration may say another window than it did at first: 10 steps are the most.
+  /// Whether the changes may have enlarged the window in the configuration, to 10 time steps at most.
   private func mayChangeWindow(_ changes: [UInt8]) -> Bool {
     stride(from: 0, to: changes.count - 3, by: 4).contains { start in
       changes[start] & 0x80 == 0 && UInt32(changes[start]) % MACHINE_NODES.rawValue == MACHINE_CONFIGURATION.rawValue
     }
   }
 
-  /// With a code of six digits alone the rest of the password is what is handed on. One that was typed after the
-  /// earlier password had been tried is no password.
+  /// Requires that the password without its six-digit code was set for later modules, or nothing if the code was typed
+  /// after the earlier password had been tried.
   private func requireHandedOn(password: [UInt8], _ answer: [UInt8]) {
     let line = unsafe String(cString: machine_log_line())
     guard answer.count == 6, !line.hasSuffix(" method=grace") else { return }
-    guard let handed = unsafe machine_handed_on() else { fatalError("no password is handed on") }
+    guard let handed = unsafe machine_handed_on() else { fatalError("no password was set for later modules") }
     let rest = unsafe Array(String(cString: handed).utf8)
-    require(rest == Array(password.dropLast(6)) || rest.isEmpty, "handed on: \(rest)")
+    require(rest == Array(password.dropLast(6)) || rest.isEmpty, "the password for later modules is \(rest)")
   }
 
-  /// What the application answers, and whether it says so as it should.
+  /// The reply of the application, and whether it is returned without an error.
   private mutating func readAnswer(_ now: Int64) -> (text: [UInt8], isWhole: Bool) {
     let choice = byte()
     let kind = machine_answer(rawValue: UInt32(choice & 7) % MACHINE_ANSWERS.rawValue)
@@ -151,13 +151,13 @@ struct LoginFuzzing {
     return (text, kind == MACHINE_TEXT)
   }
 
-  /// A text without what does not count in a code.
+  /// The canonical form of a code.
   private static func normal(_ text: [UInt8]) -> [UInt8] {
     text.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: "-") }
       .map { "oO".utf8.contains($0) ? UInt8(ascii: "0") : "iIlL".utf8.contains($0) ? UInt8(ascii: "1") : $0 }
   }
 
-  /// The codes that are good now.
+  /// The codes that are valid now.
   private static func right(_ now: Int64, window: Int64) -> [[UInt8]] {
     (-window...window).map { code(now, steps: $0) } + [Array(backupCode.utf8)]
   }
@@ -186,15 +186,15 @@ struct LoginFuzzing {
     let line = unsafe String(cString: machine_log_line())
     switch status {
     case PAM_SUCCESS:
-      require(machine_has_flushed_state(), "a pass without the state on the disk")
-      require(line.hasPrefix("accepted "), "a pass with the line \(line)")
+      require(machine_has_flushed_state(), "a login succeeded without a flushed state")
+      require(line.hasPrefix("accepted "), "a login succeeded with the log line \(line)")
     case PAM_IGNORE:
-      require(isNullok, "not asked without nullok")
-      require(machine_has_proved_absence(), "not asked without proof that the user is not enrolled")
-      require(line.contains(" method=exempt"), "not asked with the line \(line)")
+      require(isNullok, "an exemption without nullok")
+      require(machine_has_proved_absence(), "an exemption without proof that the user is not enrolled")
+      require(line.contains(" method=exempt"), "an exemption with the log line \(line)")
     case PAM_AUTH_ERR, PAM_MAXTRIES, PAM_AUTHINFO_UNAVAIL, PAM_CONV_ERR, PAM_SERVICE_ERR:
-      require(line.hasPrefix("denied ") && line.contains(" reason="), "a refusal with the line \(line)")
-    default: fatalError("a return value that is not one: \(status)")
+      require(line.hasPrefix("denied ") && line.contains(" reason="), "a denial with the log line \(line)")
+    default: fatalError("unexpected status \(status)")
     }
   }
 
@@ -223,7 +223,8 @@ struct LoginFuzzing {
 
   /// The record of a state.
   static func record(of state: LoginState, sequence: UInt64) -> [UInt8] {
-    guard var buffer = SecretBuffer(capacity: LoginState.recordLength), state.appendRecord(sequence: sequence, to: &buffer)
+    guard var buffer = SecretBuffer(capacity: LoginState.recordLength),
+      state.appendRecord(sequence: sequence, to: &buffer)
     else { fatalError("no memory") }
     return array(buffer.bytes)
   }

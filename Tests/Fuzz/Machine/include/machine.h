@@ -1,7 +1,7 @@
-/* A machine that exists in memory alone, for fuzzing the whole of a login: one home with one enrolment, a
- * user database of one account, an application with one answer, a clock, and system calls that fail when
- * they are told to. The linker puts it in the place of the C library and of libpam (--wrap); scripts/fuzz
- * takes the names of the calls from machine.c. Whatever a login must never do ends the program. */
+/* A machine simulated in memory, for fuzzing whole logins: a home directory with an enrollment, a user database of one
+ * account, an application with one reply, a clock, and system calls that fail on demand. The linker replaces functions
+ * of the C library and of libpam with it (--wrap); scripts/fuzz takes their names from machine.c. The program aborts if
+ * a login does anything forbidden. */
 #ifndef MACHINE_H
 #define MACHINE_H
 
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What there is in it. */
+/* The files and directories. */
 enum machine_node {
   MACHINE_HOME,
   MACHINE_DIRECTORY,
@@ -19,7 +19,7 @@ enum machine_node {
   MACHINE_NODES
 };
 
-/* What the application answers at the prompt. */
+/* The reply of the application at the prompt. */
 enum machine_answer {
   MACHINE_TEXT,
   MACHINE_TEXT_AND_FAILURE,
@@ -30,44 +30,44 @@ enum machine_answer {
   MACHINE_ANSWERS
 };
 
-/* An empty machine: everything is missing, no call fails, and the clock stands at `now`. */
+/* Empties the machine: no file exists, no call fails, and the clock is at `now`. */
 void machine_start(int64_t now);
 
-/* Puts a node in its place, owned by the user, with mode 0700 or 0600; the configuration is root's. */
+/* Creates a node with mode 0700 or 0600. Its owner is the user; the configuration's is root. */
 void machine_put(enum machine_node node, const uint8_t *bytes, size_t length);
 
-/* Spoils a node: its owner, mode, number of names or type. */
+/* Changes the owner, mode, number of hard links or type of a node. */
 void machine_spoil(enum machine_node node, uint8_t how);
 
-/* Changes bits of a byte of a file. */
+/* Flips bits of a byte in a file. */
 void machine_change(enum machine_node node, size_t offset, uint8_t bits);
 
-/* Adds an account `user` to the user database. */
+/* Adds the account `user` to the user database. */
 void machine_add_account(void);
 
-/* What is answered at the prompt, and how. */
+/* Sets the reply at the prompt. */
 void machine_answer(enum machine_answer how, const uint8_t *text, size_t length);
 
-/* Where the login comes from, and the password that an earlier module asked for; NULL for neither. Whether one may be
- * handed on to the modules that follow. */
+/* Sets the remote host and the password from an earlier module (NULL for none), and whether the module may set a
+ * password for later modules. */
 void machine_say(const char *remote_host, const char *password, bool may_hand_on);
 
-/* The password that was handed on; NULL for none. */
+/* The password for later modules; NULL if none was set. */
 const char *machine_handed_on(void);
 
-/* One byte for each system call to come: 0 for success, else what goes wrong with it. */
+/* Sets the faults of the next system calls, one byte each; 0 means success. */
 void machine_fail(const uint8_t *faults, size_t count);
 
-/* One login through the module under test, with the arguments `count` long. Returns what it answers. */
+/* Logs in once with `count` module arguments. Returns the status of the module. */
 int machine_log_in(int (*module)(void *, int, int, const char **), int count, const char **arguments);
 
-/* Forgets what was written and not flushed. */
+/* Loses all writes that were not flushed. */
 void machine_lose_power(void);
 
-/* Whether the last login wrote the state, and all of it is on the disk. */
+/* Whether the last login wrote and flushed the state. */
 bool machine_has_flushed_state(void);
 
-/* Whether the system said in the last login, truly, that the directory is not there. */
+/* Whether a system call of the last login proved that the directory does not exist. */
 bool machine_has_proved_absence(void);
 
 /* The last line of the log. */
