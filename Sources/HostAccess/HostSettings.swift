@@ -7,22 +7,19 @@ package struct HostSettings {
   /// The file. Without it the defaults hold.
   package static var path: String { String(decoding: PolicyFile.usualPath.bytes) }
 
-  /// The PAM service that checks a user's password.
+  /// The PAM service that checks a password.
   package static let passwordService = "twofactor"
 
   /// The template of the enrollment's directory, as ``EnrollmentPath`` expands it.
   package var directoryTemplate = String(decoding: Policy().directory)
-  /// The issuer that an authenticator app shows; nil for the host name.
+  /// Nil for the host name.
   package var issuer: String?
-  /// Whether the command asks for the account's password.
   package var requiresPassword = true
-  /// Whether users may disable two-factor themselves.
   package var allowsDisabling = true
-  /// The first day on which a login requires enrollment; nil for none.
+  /// The first day on which a login requires enrollment.
   package var requiredFrom: CalendarDay?
-  /// The absolute path of a program with the interface of sendmail(8) that reports changes to users; nil for none.
+  /// The path of a program with the interface of sendmail(8).
   package var notify: String?
-  /// Window, look-ahead and number of failures.
   package var limits = VerificationLimits()
 
   package init() {}
@@ -43,8 +40,8 @@ package struct HostSettings {
 
   /// Reads the settings of this host.
   ///
-  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the file cannot be read, trusted or parsed. A file
-  ///   that was meant to be strict is never ignored.
+  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the file cannot be read, trusted or parsed: defaults
+  ///   could be laxer.
   package static func load(from path: String = path) throws -> HostSettings {
     var name = ByteText(capacity: path.utf8.count)
     name.append(path.utf8.span)
@@ -80,8 +77,7 @@ package struct HostSettings {
     return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can mend it")
   }
 
-  /// Whether two-factor is mandatory at a time in seconds since the epoch: users may not disable it, or a login
-  /// requires enrollment.
+  /// Whether users may not disable two-factor, or a login requires enrollment, at a time in seconds since the epoch.
   package func enforcesTwoFactor(now: Int64) -> Bool {
     !allowsDisabling || requiredFrom.map { CalendarDay(of: now) >= $0 } ?? false
   }

@@ -2,12 +2,11 @@ internal import CSetup
 import Glibc
 import SystemFiles
 
-/// One run of a program of this host, from start to end, with a fixed environment.
+/// One run of a program, to its end, with a fixed environment.
 ///
-/// The program runs in a new session, without a terminal: a program that runs as a user can be taken over by that user
-/// (ptrace(2)), who could type commands into root's terminal (TIOCSTI, ioctl_tty(2)).
+/// It runs in a new session, without a terminal: a user can take over a program that runs as that user (ptrace(2)), and
+/// type commands into root's terminal through it (TIOCSTI, ioctl_tty(2)).
 package struct ProgramRun {
-  /// How a program ends.
   package enum End: Equatable {
     case exited(Int32)
     case signaled(Int32)
@@ -26,8 +25,8 @@ package struct ProgramRun {
   /// - Parameters:
   ///   - path: Its absolute path.
   ///   - arguments: Its arguments, without its name.
-  ///   - input: Its standard input, at most 4,096 bytes, which fit into every pipe (pipe(7)).
-  ///   - outputLimit: How many bytes of output to keep; 0 sends the output to /dev/null.
+  ///   - input: Its standard input, at most 4,096 bytes.
+  ///   - outputLimit: The number of bytes to keep; 0 redirects the output to /dev/null.
   ///   - timeout: In seconds.
   /// - Throws: The error of starting it or waiting for it.
   package init(
@@ -39,7 +38,7 @@ package struct ProgramRun {
     let process = try Self.start(
       path, arguments, input: standardInput.readEnd.descriptor,
       output: outputLimit > 0 ? standardOutput.writeEnd.descriptor : nil)
-    // The program sees the end of its input, and we of its output, when these are closed.
+    // A pipe ends when its last write end is closed.
     _ = consume standardInput
     _ = consume standardOutput.writeEnd
     var bytes: [UInt8] = []
@@ -52,8 +51,7 @@ package struct ProgramRun {
   private static func start(
     _ path: String, _ arguments: [String], input: Int32, output: Int32?
   ) throws(Errno) -> pid_t {
-    // SAFETY: actions and attributes are initialized before they are used, and destroyed at the end; the arrays of
-    // strings are terminated by a null pointer.
+    // SAFETY: actions and attributes are initialized before use; a null pointer terminates the arrays of strings.
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -68,7 +66,7 @@ package struct ProgramRun {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // The command ignores SIGPIPE, and a program would inherit that.
+    // The command ignores SIGPIPE; the program must not inherit that.
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
     unsafe sigaddset(&defaults, SIGPIPE)
@@ -94,7 +92,7 @@ package struct ProgramRun {
     var status: Int32 = 0
     var end: End?
     while ContinuousClock.now < deadline {
-      // A program of its own may still hold the pipe: after the end, read only what is in it.
+      // After the end, do not wait for more output: a process that it started may keep the pipe open.
       // SAFETY: poll(2) is told of one entry, and read(2) of the size of the array.
       if unsafe poll(&entry, 1, end == nil ? 5 : 0) > 0 {
         let count = unsafe read(output, &block, block.count)
@@ -121,7 +119,7 @@ package struct ProgramRun {
   }
 }
 
-/// A pipe that the programs of this process do not inherit.
+/// A pipe, closed on exec.
 private struct Pipe: ~Copyable {
   let readEnd: OpenFile
   let writeEnd: OpenFile
@@ -134,7 +132,7 @@ private struct Pipe: ~Copyable {
     writeEnd = OpenFile(owning: ends[1])
   }
 
-  /// Writes at most 4,096 bytes, for which nobody has to read yet.
+  /// Writes at most 4,096 bytes, which fit into every pipe (pipe(7)).
   borrowing func fill(with bytes: [UInt8]) throws(Errno) {
     guard bytes.count <= Int(PIPE_BUF) else { throw Errno(rawValue: E2BIG) }
     // SAFETY: write(2) is told the size of the array.
@@ -142,7 +140,7 @@ private struct Pipe: ~Copyable {
   }
 }
 
-/// Calls `body` with copies of the strings in an array that a null pointer terminates.
+/// Copies the strings for a call, into an array that a null pointer terminates.
 private func withCStrings(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Int32) -> Int32 {
   // SAFETY: the copies are freed after the call.
   let copies = unsafe strings.map { unsafe strdup($0) }

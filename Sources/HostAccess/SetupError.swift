@@ -23,15 +23,12 @@ package struct ExitStatus: RawRepresentable, Equatable, Sendable {
   package static let configuration = ExitStatus(rawValue: 78)
 }
 
-/// Why a subcommand fails.
-///
-/// *Not* an error: `status` of an account that is not enrolled.
+/// Why a subcommand fails. `status` of an account that is not enrolled is *not* an error.
 package struct SetupError: Error, Equatable {
-  /// The exit status of the command.
   package let status: ExitStatus
-  /// What happened: lower case, no full stop.
+  /// In lower case, without a full stop.
   package let message: String
-  /// What to do about it; nil if nothing helps.
+  /// What to do about it.
   package let hint: String?
 
   package init(_ status: ExitStatus, _ message: String, hint: String? = nil) {

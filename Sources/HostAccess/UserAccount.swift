@@ -2,19 +2,15 @@ import FixedMemory
 import Glibc
 import SystemFiles
 
-/// An account that can be copied freely: the ``Account`` that a login uses is noncopyable.
+/// An ``Account`` that can be copied.
 package final class UserAccount: Sendable {
-  /// The entry of the user database.
   package let entry: Account
 
   package var userID: uid_t { entry.userID.rawValue }
-  /// The primary group.
   package var groupID: gid_t { entry.groupID.rawValue }
 
-  /// The login name.
   package let nameText: String
 
-  /// The home directory.
   package let homeText: String
 
   package init(_ entry: consuming Account) {
@@ -23,7 +19,7 @@ package final class UserAccount: Sendable {
     self.entry = entry
   }
 
-  /// The account with this name.
+  /// Looks up an account by its name.
   ///
   /// - Throws: ``SetupError`` with ``ExitStatus/noSuchAccount``.
   package static func existing(named name: String) throws -> UserAccount {
@@ -34,8 +30,7 @@ package final class UserAccount: Sendable {
     return UserAccount(entry)
   }
 
-  /// The account of the user who runs the command. Its home comes from the user database: the caller controls the
-  /// environment, and a login does not read it.
+  /// The account of the user who runs the command. No environment variable is read: a login does not either.
   ///
   /// - Throws: ``SetupError``: ``ExitStatus/noSuchAccount`` if the user ID has no entry.
   package static func ofCaller() throws -> UserAccount {
@@ -64,8 +59,7 @@ extension UserAccount {
   /// Shells that end a login at once.
   package static let closedShells: Set<String> = ["nologin", "false", "sync", "halt", "shutdown"]
 
-  /// All accounts whose shell allows a login, each once, in the order of the user database (getpwent(3)). One pass:
-  /// looking up each name would read the whole file every time.
+  /// All accounts whose shell allows a login, each once, in the order of getpwent(3).
   package static func allWithLogin() -> [UserAccount] {
     var accounts: [UserAccount] = []
     var seen: Set<String> = []

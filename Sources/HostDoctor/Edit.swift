@@ -1,12 +1,10 @@
-/// A change to one line of a file, printed as a remedy that a person or a script can apply. Line numbers are those of
-/// the unchanged file.
+/// A change to one line of a file, as a remedy names it. Line numbers are those of the unchanged file.
 enum Edit: Equatable {
   case replace(file: String, line: Int, text: String)
   case insertBefore(file: String, line: Int, text: String)
   case insertAfter(file: String, line: Int, text: String)
   case remove(file: String, line: Int, text: String)
 
-  /// The lines of the remedy.
   var text: String { lines.joined(separator: "\n") }
 
   fileprivate var lines: [String] {
@@ -37,14 +35,13 @@ enum Edit: Equatable {
 }
 
 extension [Edit] {
-  /// The lines of the remedy, without duplicates.
+  /// Without duplicate lines.
   var text: String {
     flatMap(\.lines).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "\n")
   }
 }
 
 extension PAMRule {
-  /// Replaces the control field.
   func with(control: String) -> Edit { .replace(file: file, line: line, text: text(control: control)) }
 
   var removal: Edit { .remove(file: file, line: line, text: text()) }

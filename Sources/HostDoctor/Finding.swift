@@ -2,7 +2,7 @@
 package struct Finding: Equatable {
   package enum Status: String {
     case ok
-    /// Logins work and ask for a code, but something may surprise a user or help an attacker.
+    /// Something may surprise a user or help an attacker.
     case warning
     /// A login succeeds that should not, or fails that should succeed.
     case failed
@@ -13,9 +13,9 @@ package struct Finding: Equatable {
   /// The name of the check, the same on every host: `ssh_use_pam`, `pam_order` …
   package let name: String
   package let status: Status
-  /// What was found and why it matters, in one line.
+  /// What was found and why it matters.
   package let detail: String
-  /// What to do, with the exact line to change if there is one; nil if there is nothing to do.
+  /// The lines to change, or a command.
   package let remedy: String?
 
   package static func ok(_ name: String, _ detail: String) -> Finding {

@@ -3,7 +3,7 @@ import HostAccess
 /// Runs all checks of a host, but for those of this host's own enrollments.
 package struct HostExamination {
   let tree: HostTree
-  /// The account whose login is checked; nil for all accounts.
+  /// Nil to check the logins of all accounts.
   let account: TreeAccount?
 
   package init(tree: HostTree, account: TreeAccount?) {
@@ -11,10 +11,9 @@ package struct HostExamination {
     self.account = account
   }
 
-  /// The settings of the host; the defaults if the file cannot be used.
+  /// The defaults if the file cannot be used.
   package var settings: HostSettings { SettingsCheck(tree: tree, rules: []).settings }
 
-  /// The findings in the order of their output, without duplicates.
   package var findings: [Finding] {
     let configuration = PAMConfiguration(tree: tree)
     let all = configuration.names.compactMap(configuration.stack(of:))

@@ -5,28 +5,25 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// The files of a host: this one, or one below a root directory, as an image or a chroot. No path and no symlink leads
-/// out of a root directory.
+/// The files of a host: this one, or one below a root directory, out of which no path and no symlink leads.
 package struct HostTree {
   /// The root directory; empty for this host.
   package let root: String
 
-  /// The account that must own the files of the administrator.
+  /// The owner that trusted files must have.
   package let administrator: UserID
 
-  /// Longer files are no configuration.
   private static let maximumTextLength = 1 << 20
 
-  /// As many as the kernel follows (path_resolution(7)).
+  /// The limit of the kernel (path_resolution(7)).
   private static let maximumSymlinks = 40
 
-  /// This host.
   package init() {
     root = ""
     administrator = .root
   }
 
-  /// The host below a root directory.
+  /// Opens the host below a root directory.
   ///
   /// - Throws: ``SetupError`` with ``ExitStatus/noSuchFile``.
   package init(root path: String, administrator: UserID = .root) throws {
@@ -68,14 +65,14 @@ package struct HostTree {
     return root + "/" + here.joined(separator: "/")
   }
 
-  /// The status of a file, symlinks followed; nil if it does not exist.
+  /// Nil if the file does not exist. Follows symlinks.
   package func status(of path: String) -> FileStatus? {
     // SAFETY: the string is NUL-terminated for the call.
     if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: true) }
     return try? open(path, csystem_o_path)?.status()
   }
 
-  /// The status of a path without following a symlink in its last part; nil if it does not exist.
+  /// Nil if the path does not exist. Does not follow a symlink in its last part.
   package func ownStatus(of path: String) -> FileStatus? {
     // SAFETY: the string is NUL-terminated for the call.
     if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: false) }
@@ -88,7 +85,7 @@ package struct HostTree {
 
   func exists(_ path: String) -> Bool { status(of: path) != nil }
 
-  /// The first bytes of a regular file, at most `limit`; nil if it cannot be read.
+  /// At most `limit` bytes; nil if the path is not a regular file, or cannot be read.
   func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
     guard let file = open(path, O_RDONLY | O_NONBLOCK), (try? file.status())?.isRegularFile == true else { return nil }
     var bytes: [UInt8] = []
@@ -103,7 +100,7 @@ package struct HostTree {
     return bytes
   }
 
-  /// The text of a regular file; nil if it cannot be read, or is too long for a configuration.
+  /// Nil if the path is not a regular file, cannot be read, or is too long for a configuration.
   func text(of path: String) -> String? {
     guard let bytes = bytes(of: path, upTo: Self.maximumTextLength), bytes.count < Self.maximumTextLength else {
       return nil
@@ -111,10 +108,10 @@ package struct HostTree {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The lines of a file; empty if it cannot be read.
+  /// Empty if the file cannot be read.
   func lines(of path: String) -> [String] { (text(of: path) ?? "").split(separator: "\n").map(String.init) }
 
-  /// The names in a directory, sorted; empty if it cannot be read.
+  /// Sorted; empty if the directory cannot be read.
   func names(in path: String) -> [String] {
     guard let directory = open(path, O_RDONLY | O_DIRECTORY), var entries = try? directory.names() else { return [] }
     var names: [String] = []
@@ -122,8 +119,7 @@ package struct HostTree {
     return names.filter { $0 != "." && $0 != ".." }.sorted()
   }
 
-  /// Opens a path, symlinks followed. The kernel resolves it inside the root directory: a container that runs there can
-  /// exchange a path between check and use.
+  /// The kernel resolves the path inside the root directory: a container in it can exchange files between check and use.
   private func open(_ path: String, _ flags: Int32) -> OpenFile? {
     // SAFETY: the strings are NUL-terminated for the calls.
     var descriptor =

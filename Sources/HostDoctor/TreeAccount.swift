@@ -10,7 +10,6 @@ package struct TreeAccount: Equatable {
   let home: String
   /// Whether the shell allows a login.
   package let mayLogIn: Bool
-  /// The names of its groups.
   let groups: [String]
 
   /// An account of this host, from any source of nsswitch.conf(5).

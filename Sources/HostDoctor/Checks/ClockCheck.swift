@@ -8,8 +8,7 @@ package enum ClockCheck {
 
   private static let name = "clock"
 
-  /// Files with a modification time that the clock has reached: the time service writes them at every synchronization
-  /// and shutdown, the installation once.
+  /// Files that the time service or the installation wrote: a correct clock is not behind them.
   private static let witnesses = [
     "/var/lib/systemd/timesync/clock", "/var/lib/chrony/drift", "/var/lib/chrony/chrony.drift",
     "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift", "/etc/pam.d/\(HostSettings.passwordService)",

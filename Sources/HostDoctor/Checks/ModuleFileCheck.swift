@@ -4,7 +4,6 @@ import HostAccess
 /// Checks the file of the module: installed, owned by root, built for this processor, loadable.
 struct ModuleFileCheck {
   let tree: HostTree
-  /// Whether a stack contains the module.
   let isUsed: Bool
   /// The absolute paths by which stacks name it.
   let paths: [String]
@@ -13,7 +12,6 @@ struct ModuleFileCheck {
   private static let file = "pam_twofactor.so"
   private static let neighbors = ["pam_unix.so", "pam_permit.so"]
 
-  /// The folders of PAM modules.
   private var folders: [String] {
     var folders: [String] = []
     for library in ["/usr/lib", "/lib"] {

@@ -12,7 +12,7 @@ package struct EnrolledDirectory {
   }
 }
 
-/// Checks that the SELinux policy has a type for the files of enrollments, and that the files have it as their label.
+/// Checks that the SELinux policy has a type for enrollments, and that their files have it.
 package struct SELinuxCheck {
   private enum Mode: String {
     case enforcing, permissive
@@ -96,7 +96,6 @@ package struct SELinuxCheck {
     return setting("SELINUX").flatMap(Mode.init(rawValue:))
   }
 
-  /// The lines of a file that assigns labels to paths.
   private func contexts(_ file: String) -> [String] {
     tree.lines(of: "/etc/selinux/\(setting("SELINUXTYPE") ?? "targeted")/contexts/files/\(file)")
   }

@@ -7,10 +7,9 @@ import LoginPolicy
 /// that checks a user's password.
 struct SettingsCheck {
   let tree: HostTree
-  /// The rules of all stacks that call the module.
   let rules: [PAMRule]
 
-  /// The settings of the host; the defaults if the file cannot be used.
+  /// The defaults if the file cannot be used.
   var settings: HostSettings {
     (try? tree.text(of: HostSettings.path).map { try HostSettings(text: $0) }) ?? HostSettings()
   }
@@ -19,7 +18,6 @@ struct SettingsCheck {
     Set([HostSettings.path] + rules.map(configuration)).sorted().map(file) + rules.compactMap(arguments) + [service]
   }
 
-  /// The file that the module reads.
   private func configuration(of rule: PAMRule) -> String {
     rule.arguments.last { $0.hasPrefix("conf=/") }.map { String($0.dropFirst("conf=".count)) } ?? HostSettings.path
   }
@@ -79,7 +77,7 @@ struct SettingsCheck {
 
   // MARK: The arguments
 
-  /// Reads the arguments of a rule as a login does: they override the file.
+  /// Arguments override the file.
   private func arguments(_ rule: PAMRule) -> Finding? {
     var policy = Policy()
     do throws(PolicyProblem) {

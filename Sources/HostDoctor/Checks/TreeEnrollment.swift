@@ -56,7 +56,7 @@ package struct TreeEnrollment {
       + findings
   }
 
-  /// Why every login of an account fails because of its home; nil if none does.
+  /// Why the account's home makes every login fail.
   package func homeObstacle(_ account: TreeAccount) -> Obstacle? {
     let home = account.home
     guard let status = tree.status(of: home) else {
@@ -79,7 +79,7 @@ package struct TreeEnrollment {
     return nil
   }
 
-  /// The mount point of a path that fstab(5) lists. The caller knows that the path does not exist.
+  /// The mount point in fstab(5) of a path that does not exist.
   private func unmountedMount(of path: String) -> String? {
     let mounts = tree.lines(of: "/etc/fstab").compactMap { line -> String? in
       let fields = line.split { $0 == " " || $0 == "\t" }.map(String.init)
@@ -89,7 +89,7 @@ package struct TreeEnrollment {
     return mounts.filter { path == $0 || path.hasPrefix($0 + "/") }.max { $0.count < $1.count }
   }
 
-  /// Why every login of an account fails because of its enrollment; empty if the directory does not exist.
+  /// Why the account's enrollment makes every login fail; empty if the directory does not exist.
   package func obstacles(of account: TreeAccount, in directory: String) -> [Obstacle] {
     guard let status = tree.ownStatus(of: directory) else { return [] }
     if let violation = TrustRule.directory(of: account.userID, allowsSticky: false).violation(of: status) {
@@ -149,14 +149,13 @@ package struct TreeEnrollment {
   /// The format that the module reads (pam/credential-format.md).
   private static let currentVersion = 1
 
-  /// The version in the first line of a credential.
   private static func version(_ bytes: [UInt8]) -> Int? {
     let line = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     let prefix = "twofactor-credential "
     return line.hasPrefix(prefix) ? Int(line.dropFirst(prefix.count)) : nil
   }
 
-  /// Why a directory of this host cannot be written (statvfs(3)); nil if it can.
+  /// Why a directory of this host cannot be written (statvfs(3)).
   package static func diskProblem(_ directory: String) -> (text: String, isFatal: Bool)? {
     var disk = statvfs()
     // SAFETY: the string is NUL-terminated and the structure lives for the call.
@@ -169,12 +168,11 @@ package struct TreeEnrollment {
 }
 
 extension Finding {
-  /// An account that no login can use because of its enrollment.
   package static func enrollment(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
     .failed("enrollment", "\(name) cannot log in: \(obstacle.text)", remedy: obstacle.remedy)
   }
 
-  /// An account whose home does not prove whether it is enrolled: the module then refuses.
+  /// The module refuses if a home does not prove whether its user is enrolled.
   package static func home(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
     .warning("home", "\(name) cannot log in, enrolled or not: \(obstacle.text)", remedy: obstacle.remedy)
   }

@@ -10,12 +10,11 @@ struct PAMControl: Equatable {
     case jump(Int)
   }
 
-  /// The field as written.
   let text: String
   private let actions: [String: Action]
   private let fallback: Action
 
-  /// Parses a control field; nil if libpam rejects it.
+  /// Nil if libpam rejects the field.
   init?(_ text: String) {
     self.text = text
     switch text.lowercased() {
@@ -37,7 +36,7 @@ struct PAMControl: Equatable {
     }
   }
 
-  /// The action for a result, which has its name in a control field: `success`, `auth_err` …
+  /// The action for a result as control fields name it: `success`, `auth_err` …
   func action(on result: String) -> Action { actions[result] ?? fallback }
 
   private static func action(_ word: String) -> Action? {
@@ -55,14 +54,12 @@ struct PAMControl: Equatable {
 
 /// A line of a PAM configuration that calls a module.
 struct PAMRule: Equatable {
-  /// The file, as a path of the host.
   let file: String
-  /// The line number, from 1.
   let line: Int
   /// `auth`, `account`, `password` or `session`.
   let facility: String
   let control: PAMControl
-  /// The module as written: a name, or an absolute path.
+  /// A name or an absolute path.
   let module: String
   var arguments: [String]
 
@@ -74,10 +71,8 @@ struct PAMRule: Equatable {
 
   var isTwoFactor: Bool { name == "pam_twofactor" }
 
-  /// File and line, for a message.
   var place: String { "\(file), line \(line)" }
 
-  /// The line, optionally with another control field.
   func text(control other: String? = nil) -> String {
     let words = arguments.map { $0.contains { " \t]".contains($0) } ? "[\($0)]" : $0 }
     return ([facility, other ?? control.text, module] + words).joined(separator: " ")

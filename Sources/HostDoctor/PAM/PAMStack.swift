@@ -10,7 +10,6 @@ struct PAMStack {
   struct Origin: Equatable {
     let file: String
     let line: Int
-    /// The included file as written.
     let target: String
     let isSubstack: Bool
   }
@@ -23,16 +22,14 @@ struct PAMStack {
 
   let service: String
   let steps: [Step]
-  /// The first line that includes each file, by the path of the included file.
+  /// The first line that includes a file, by the path of that file.
   let origins: [String: Origin]
   /// Rules that call the module for another facility than auth.
   let misplaced: [PAMRule]
   let problems: [Problem]
 
-  /// All rules in the order of the stack.
   var rules: [PAMRule] { Self.rules(of: steps) }
 
-  /// The rules that call pam_twofactor.
   var twoFactorRules: [PAMRule] { rules.filter(\.isTwoFactor) }
 
   private static func rules(of steps: [Step]) -> [PAMRule] {
@@ -52,7 +49,7 @@ struct PAMConfiguration {
 
   let tree: HostTree
 
-  /// The names of all services and included files, sorted.
+  /// All services and included files.
   var names: [String] {
     Set(Self.folders.flatMap { tree.names(in: $0) }).filter { !Self.isBackup($0) }.sorted()
   }
@@ -64,7 +61,7 @@ struct PAMConfiguration {
       || name.contains(".dpkg-") || name.contains(".ucf-")
   }
 
-  /// The stack of a service; nil if it has no file.
+  /// Nil if the service has no file.
   func stack(of service: String) -> PAMStack? {
     guard let path = path(of: service) else { return nil }
     var reading = Reading(configuration: self)
@@ -93,7 +90,7 @@ struct PAMConfiguration {
     return found.subtracting([name])
   }
 
-  /// The path of a service or an included file; nil if it does not exist.
+  /// Nil if there is no such service or file.
   func path(of name: String) -> String? {
     if name.hasPrefix("/") { return tree.exists(name) ? name : nil }
     return Self.folders.map { "\($0)/\(name)" }.first { tree.exists($0) }

@@ -7,7 +7,6 @@ struct StackAnalysis {
     case all
   }
 
-  /// The result of one combination.
   struct Run {
     let trial: PAMTrial
     /// How often the module was called.
@@ -22,7 +21,7 @@ struct StackAnalysis {
   /// The results by which the module refuses.
   static let refusals = ["auth_err", "maxtries", "authinfo_unavail", "conv_err", "service_err"]
 
-  /// The number of runs doubles with each condition; further ones are evaluated as success.
+  /// Each condition doubles the number of runs; further ones are assumed to succeed.
   private static let maximumConditions = 8
 
   init(_ stack: PAMStack) {
@@ -33,13 +32,8 @@ struct StackAnalysis {
     conditions = Array(rules.filter(PAMModules.isCondition).prefix(Self.maximumConditions))
   }
 
-  /// Evaluates every combination of conditions.
-  ///
-  /// - Parameters:
-  ///   - password: The rules that accept the password.
-  ///   - code: The result of pam_twofactor.
-  ///   - other: A rule of another factor that succeeds; nil for none.
-  /// - Returns: One run for each combination.
+  /// One run for each combination of conditions; `code` is the result of pam_twofactor, and `other` a rule of another
+  /// factor that succeeds.
   func runs(password: Password, code: String, other: PAMRule? = nil) -> [Run] {
     (0..<(1 << conditions.count)).map { combination in
       let trial = PAMTrial(stack) { rule in
@@ -57,10 +51,9 @@ struct StackAnalysis {
     }
   }
 
-  /// The ways to accept a right password.
   var rightPasswords: [Password] { passwords.indices.map(Password.one) + (passwords.count > 1 ? [.all] : []) }
 
-  /// All runs with a right password. If the stack checks none, sshd may have checked a key before.
+  /// If the stack checks no password, sshd may have checked a key before.
   func runsWithRightPassword(code: String) -> [Run] {
     guard !passwords.isEmpty else { return runs(password: .none, code: code) }
     return rightPasswords.flatMap { runs(password: $0, code: code) }
@@ -69,9 +62,7 @@ struct StackAnalysis {
 
 /// Evaluates a stack for given module results, as `_pam_dispatch_aux` of Linux-PAM does.
 struct PAMTrial {
-  /// Whether the login succeeds.
   private(set) var passes = false
-  /// The rules whose modules were called, in order.
   private(set) var called: [PAMRule] = []
 
   private enum Impression {
@@ -85,7 +76,6 @@ struct PAMTrial {
     var isSuccess = false
   }
 
-  /// Evaluates the stack; `result` returns the result of a rule's module, by its name in a control field.
   init(_ stack: PAMStack, result: (PAMRule) -> String) {
     var state = State()
     run(stack.steps, &state, result)
@@ -112,7 +102,7 @@ struct PAMTrial {
         if value != "ignore",
           state.impression == .undefined || (state.impression == .positive && state.isSuccess)
         {
-          // With the action `ok`, a result other than success is still what the application gets.
+          // The application gets this result, even if it is not success.
           state = State(impression: .positive, isSuccess: value == "success")
         }
         if action == .done, state.impression == .positive { return }
@@ -132,14 +122,12 @@ struct PAMTrial {
 
 /// The modules that are known to share a stack with pam_twofactor.
 enum PAMModules {
-  /// Modules that check a password.
   static let passwords: Set<String> = [
     "pam_unix", "pam_unix2", "pam_sss", "pam_ldap", "pam_krb5", "pam_winbind", "pam_systemd_home", "pam_pwdfile",
     "pam_userdb", "pam_kanidm", "pam_himmelblau", "pam_aad", "pam_lsass", "pam_centrifydc", "pam_vas3",
     "pam_radius_auth", "pam_radius", "pam_tacplus", "pam_pkcs11",
   ]
 
-  /// Modules that authenticate by another factor than a password.
   static let otherFactors: Set<String> = [
     "pam_fprintd", "pam_u2f", "pam_ssh_agent_auth", "pam_google_authenticator", "pam_oath", "pam_yubico", "pam_howdy",
     "pam_duo", "pam_usb", "pam_ussh", "pam_p11",
@@ -151,17 +139,16 @@ enum PAMModules {
     "pam_script", "pam_python", "pam_lua",
   ]
 
-  /// Whether a rule may succeed or fail.
   static func isCondition(_ rule: PAMRule) -> Bool {
     // `pam_wheel trust` accepts members of a group without a password.
     conditions.contains(rule.name) || rule.name == "pam_wheel" && rule.arguments.contains("trust")
   }
 
-  /// The result of any other module for an ordinary login.
+  /// The result of another module in an ordinary login.
   static func usualResult(of rule: PAMRule) -> String {
     switch rule.name {
     case "pam_deny": "auth_err"
-    // An ordinary login is not started by root, as su(1) may be.
+    // Only su(1) and its like are started by root.
     case "pam_rootok": "auth_err"
     case "pam_env", "pam_nologin", "pam_faildelay", "pam_keyinit", "pam_group", "pam_cap", "pam_warn", "pam_echo":
       "ignore"

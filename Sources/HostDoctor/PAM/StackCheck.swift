@@ -12,7 +12,6 @@ struct StackCheck {
     analysis = StackAnalysis(stack)
   }
 
-  /// Empty for a stack that is right.
   var findings: [Finding] {
     var findings = stack.problems.map {
       Finding.failed(
@@ -32,7 +31,6 @@ struct StackCheck {
     return findings + (found.first { $0.status == .failed }.map { [$0] } ?? found)
   }
 
-  /// A login succeeds although the code was refused.
   private func ignoredRefusal(_ rule: PAMRule) -> Finding? {
     for refusal in StackAnalysis.refusals {
       let passes = analysis.runsWithRightPassword(code: refusal).contains { $0.asked > 0 && $0.trial.passes }
@@ -46,7 +44,6 @@ struct StackCheck {
     return nil
   }
 
-  /// A login succeeds without a code.
   private func bypass(_ rule: PAMRule) -> Finding? {
     let runs = analysis.runsWithRightPassword(code: "auth_err")
     if let first = runs.first(where: { $0.asked == 0 && $0.trial.passes }) {
@@ -95,7 +92,6 @@ struct StackCheck {
     return [rule.removal, Edit.insertAfter(file: last.file, line: last.line, text: rule.text())].text
   }
 
-  /// A login fails although password and code are right.
   private func deadEnd(_ rule: PAMRule) -> Finding? {
     guard !analysis.runsWithRightPassword(code: "success").contains(where: { $0.trial.passes }) else { return nil }
     return .failed(
@@ -111,7 +107,6 @@ struct StackCheck {
     return refusing?.removal.text ?? "check the numbers in success=N, and the lines after \(rule.place)"
   }
 
-  /// A login succeeds with a code and no password.
   private func codeAlone(_ rule: PAMRule) -> Finding? {
     if analysis.passwords.isEmpty, isPreauthenticated { return nil }
     guard analysis.runs(password: .none, code: "success").contains(where: { $0.trial.passes }) else { return nil }
@@ -126,7 +121,6 @@ struct StackCheck {
       remedy: rule.with(control: "required").text)
   }
 
-  /// The code is asked for before the password was accepted.
   private func order(_ rule: PAMRule) -> Finding? {
     guard let first = stack.rules.firstIndex(where: { PAMModules.passwords.contains($0.name) }),
       let ours = stack.rules.firstIndex(where: \.isTwoFactor)
@@ -146,7 +140,6 @@ struct StackCheck {
       remedy: StackRepair(stack: stack).requisite(guilty).text)
   }
 
-  /// The code is asked for twice, and the second time it is a reused code.
   private var secondCode: Finding? {
     guard analysis.runsWithRightPassword(code: "success").contains(where: { $0.asked > 1 }),
       let second = stack.twoFactorRules.dropFirst().first
@@ -157,7 +150,6 @@ struct StackCheck {
       remedy: second.removal.text)
   }
 
-  /// `nullok` has no effect.
   private func ignoredNullok(_ rule: PAMRule) -> Finding? {
     guard rule.arguments.contains(where: { $0 == "nullok" || $0 == "nullok=yes" }),
       !analysis.runsWithRightPassword(code: "ignore").contains(where: { $0.trial.passes })
@@ -175,7 +167,6 @@ struct StackCheck {
       remedy: rule.with(control: "required").text)
   }
 
-  /// A login succeeds without a code if the module cannot be loaded.
   private func missingModule(_ rule: PAMRule) -> Finding? {
     let passes = analysis.runsWithRightPassword(code: "module_unknown").contains { $0.asked > 0 && $0.trial.passes }
     guard passes else { return nil }

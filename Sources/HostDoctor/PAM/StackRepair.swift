@@ -2,7 +2,6 @@
 struct StackRepair {
   let stack: PAMStack
 
-  /// The rules that check a password, in the order of the stack.
   private var passwords: [PAMRule] { stack.rules.filter { PAMModules.passwords.contains($0.name) } }
 
   /// Moves a rule of pam_twofactor after the check of the password.
@@ -20,8 +19,8 @@ struct StackRepair {
     return file == rule.file ? (file, line) : (end.file, end.line)
   }
 
-  /// Makes every right password jump over pam_deny to pam_permit, followed by pam_twofactor. Empty if pam_deny does not
-  /// follow the password checks, or nothing has to change.
+  /// Makes a right password jump over pam_deny to pam_permit, before pam_twofactor. Empty if no pam_deny follows the
+  /// password checks, or nothing has to change.
   func jumps() -> [Edit] {
     guard let last = passwords.last, let block = block(of: last) else { return [] }
     var edits: [Edit] = []
@@ -63,10 +62,8 @@ struct StackRepair {
 
   /// Password checks that are followed by pam_deny in the same file.
   private struct Block {
-    /// All rules of the file.
     let rules: [PAMRule]
     let deny: PAMRule
-    /// The pam_permit after it.
     let permit: PAMRule?
   }
 

@@ -2,7 +2,7 @@
 struct SSHCheck {
   let settings: SSHSettings
   let configuration: SSHConfiguration
-  /// The account whose login the settings apply to; nil for settings without any `Match` block.
+  /// Nil for the settings outside `Match` blocks.
   let account: TreeAccount?
 
   /// The methods that authenticate without PAM.
@@ -91,7 +91,7 @@ struct SSHCheck {
       remedy: settings.remedy("permitemptypasswords", "no"))
   }
 
-  /// `Match` blocks that allow a login without a code, if no account was named for which they could be evaluated.
+  /// `Match` blocks that apply to unknown accounts.
   private var matches: [Finding] {
     guard account == nil else { return [] }
     return configuration.lines.compactMap { line in
@@ -113,12 +113,11 @@ struct SSHCheck {
   }
 }
 
-/// Checks the settings of sshd: those that sshd reports if it can be asked, else those of its files.
+/// Checks the settings that sshd reports, or else those of its files.
 struct SSHExamination {
   let settings: SSHSettings
   private let configuration: SSHConfiguration
   private let account: TreeAccount?
-  /// Why sshd rejects its configuration.
   private let rejection: String?
 
   init(tree: HostTree, account: TreeAccount?) {
@@ -137,7 +136,6 @@ struct SSHExamination {
     self.rejection = rejection
   }
 
-  /// The PAM service of sshd.
   var service: String { settings["pamservicename"].value }
 
   func findings(stack: PAMStack?) -> [Finding] {

@@ -10,11 +10,10 @@ struct SSHConfiguration {
     /// The criteria of the enclosing `Match` block; nil outside.
     let match: [String]?
 
-    /// File and line, for a message.
     var place: String { "\(file), line \(number)" }
   }
 
-  /// The main file; nil if the host has none.
+  /// The main file.
   let path: String?
   private(set) var lines: [Line] = []
   private let tree: HostTree
@@ -27,8 +26,7 @@ struct SSHConfiguration {
     if let path { read(path, match: nil, depth: 0) }
   }
 
-  /// The settings for a login of an account, or without any `Match` block. A `Match` block that applies overrides the
-  /// lines outside; otherwise the first line counts.
+  /// The settings of an account, or those outside `Match` blocks. The first line counts, in blocks before outside.
   func settings(for account: TreeAccount?) -> SSHSettings {
     var settings = SSHSettings(mainFile: path ?? "/etc/ssh/sshd_config")
     let matching = lines.filter { $0.match.map { applies($0, to: account) } ?? false }
@@ -60,7 +58,7 @@ struct SSHConfiguration {
     }
   }
 
-  /// The files of an `Include` pattern, in the order in which sshd reads them.
+  /// The files of an `Include` pattern, in the order of sshd.
   private func files(_ pattern: String) -> [String] {
     let path = pattern.hasPrefix("/") ? pattern : "/etc/ssh/\(pattern)"
     var found = [""]
@@ -106,7 +104,7 @@ struct SSHConfiguration {
     unsafe fnmatch(pattern, name, flags) == 0
   }
 
-  /// Splits a line at blanks, and between the first two words also at `=`. Quotes protect blanks; `#` starts a comment.
+  /// Splits a line at blanks, and after the keyword also at `=`.
   private static func words(_ line: String) -> [String] {
     var words: [String] = []
     var word = ""

@@ -11,7 +11,6 @@ struct SSHSettings {
 
   private var settings: [String: Setting] = [:]
 
-  /// The file that sshd reads first.
   private let mainFile: String
 
   init(mainFile: String) { self.mainFile = mainFile }
@@ -30,7 +29,7 @@ struct SSHSettings {
     "authenticationmethods": "AuthenticationMethods", "permitemptypasswords": "PermitEmptyPasswords",
   ]
 
-  /// The current name of a keyword in lower case; nil for a keyword without influence.
+  /// The current name in lower case; nil for other keywords than those above.
   static func keyword(_ word: String) -> String? {
     switch word.lowercased() {
     case "challengeresponseauthentication", "skeyauthentication": "kbdinteractiveauthentication"
@@ -38,12 +37,12 @@ struct SSHSettings {
     }
   }
 
-  /// Adds a setting unless it is set: the first line counts.
+  /// The first line counts.
   mutating func take(_ keyword: String, _ setting: Setting) {
     if settings[keyword] == nil { settings[keyword] = setting }
   }
 
-  /// Overrides the settings that were read from files with those that sshd reports.
+  /// Overrides the settings of the files with those that sshd reports.
   mutating func adopt(_ values: [String: String]) {
     for (keyword, value) in values where Self.defaults[keyword] != nil {
       if settings[keyword]?.value.lowercased() == value.lowercased() { continue }
@@ -56,14 +55,12 @@ struct SSHSettings {
     settings[keyword] ?? Setting(value: Self.defaults[keyword] ?? "", place: nil)
   }
 
-  /// Whether a setting is `yes`.
   func isOn(_ keyword: String) -> Bool { self[keyword].value.lowercased() == "yes" }
 
-  /// The source of a setting, for a message.
   func origin(_ keyword: String) -> String { self[keyword].place ?? "sshd's default" }
 
-  /// The line to write: in the place of the setting, else at the beginning of the main file, before every `Include` and
-  /// `Match`. A drop-in overrides the vendor's file below /usr.
+  /// Replaces the line of the setting, or inserts one before every `Include` and `Match` of the main file. A drop-in
+  /// overrides the vendor's file below /usr.
   func remedy(_ keyword: String, _ value: String) -> String {
     let line = "\(Self.spellings[keyword] ?? keyword) \(value)"
     if let place = self[keyword].place, !place.hasPrefix("/usr/") { return "in \(place): \(line)" }
@@ -71,7 +68,7 @@ struct SSHSettings {
     return Edit.insertBefore(file: file, line: 1, text: line).text
   }
 
-  /// The lists of AuthenticationMethods, of which a login has to complete one; nil if any single method is enough.
+  /// The lists of methods of which a login must complete one; nil if any one method is enough.
   var methods: [[String]]? {
     let lists = self["authenticationmethods"].value.split(separator: " ").map(String.init)
     guard !lists.isEmpty, lists != ["any"] else { return nil }
@@ -96,9 +93,9 @@ enum EffectiveSSHSettings {
     case unavailable
   }
 
-  /// Asks sshd for the settings of a login of an account, or without any `Match` block.
+  /// The settings of an account, or those outside `Match` blocks.
   static func ask(for account: TreeAccount?) -> Answer {
-    // sshd reports nothing without the host keys, which only root can read.
+    // sshd needs the host keys, which only root can read.
     // SAFETY: the string is NUL-terminated for the call.
     guard geteuid() == 0, let program = programs.first(where: { unsafe access($0, X_OK) == 0 }) else {
       return .unavailable
@@ -109,7 +106,7 @@ enum EffectiveSSHSettings {
     }
     guard run.end == .exited(0) else {
       let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
-      // The configuration is valid: these are created when the server starts.
+      // The server creates them when it starts.
       if words.contains("privilege separation directory") || words.contains("no hostkeys") { return .unavailable }
       return .rejected(words)
     }
