@@ -3,18 +3,18 @@ import OneTimePassword
 import Testing
 
 @Suite struct Base32Tests {
-  /// RFC 4648, section 10, without the padding.
+  /// The test vectors of RFC 4648 section 10, without padding.
   @Test(
     arguments: [
       ("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("fooba", "MZXW6YTB"),
       ("foobar", "MZXW6YTBOI"),
     ])
-  func bytesAndTextAreThoseOfRFC4648(bytes: String, text expected: String) throws {
+  func encodingAndDecodingMatchRFC4648(bytes: String, text expected: String) throws {
     #expect(try encoded(Array(bytes.utf8)) == expected)
     #expect(try decoded(expected) == Array(bytes.utf8))
   }
 
-  @Test func whateverIsEncodedIsDecodedAgain() throws {
+  @Test func decodingReversesEncoding() throws {
     for length in 0..<130 {
       let bytes = (0..<length).map { _ in UInt8.random(in: .min ... .max) }
       #expect(try decoded(encoded(bytes)) == bytes)
@@ -30,7 +30,7 @@ import Testing
     #expect(try decoded(text) == nil)
   }
 
-  @Test func whatDoesNotFitIsRefused() throws {
+  @Test func outputThatDoesNotFitIsRejected() throws {
     guard var small = SecretBuffer(capacity: 2), var smaller = SecretBuffer(capacity: 3) else {
       throw Missing(what: "memory")
     }

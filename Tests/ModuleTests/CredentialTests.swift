@@ -18,7 +18,7 @@ import Testing
     credentialText(devices: [totpDevice(secret: "GEZDGNBVGY3TQOJQ")]),
   ]
 
-  /// The text of what was read, written again.
+  /// The text of a parsed credential.
   private func reencoded(_ text: String) throws -> String {
     let credential = try Credential(parsing: buffer(text))
     guard var encoder = CredentialEncoder(generation: credential.generation, enabledAt: credential.enabledAt) else {
@@ -42,11 +42,11 @@ import Testing
     }
   }
 
-  @Test(arguments: samples) func whatIsReadIsWrittenAgainByteForByte(text: String) throws {
+  @Test(arguments: samples) func encodingAParsedCredentialReturnsTheSameBytes(text: String) throws {
     #expect(try reencoded(text) == text)
   }
 
-  @Test(arguments: samples) func aCredentialCutShortAnywhereIsCorrupt(text: String) throws {
+  @Test(arguments: samples) func aTruncatedCredentialIsCorrupt(text: String) throws {
     let bytes = Array(text.utf8)
     for length in 0..<bytes.count {
       let cut = try buffer(Array(bytes[..<length]))
@@ -62,7 +62,7 @@ import Testing
     }
   }
 
-  @Test func whatChangesInOneByteIsCorruptOrReadAsItStands() throws {
+  @Test func aChangedByteIsCorruptOrParsedExactly() throws {
     let bytes = Array(Self.samples[4].utf8)
     for index in bytes.indices {
       for byte in [0, UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "="), 0x7f, 0xff, bytes[index] ^ 1] {
@@ -75,7 +75,7 @@ import Testing
     }
   }
 
-  @Test func everyFieldIsRead() throws {
+  @Test func everyFieldIsParsed() throws {
     let text = credentialText(
       devices: [
         totpDevice(algorithm: "sha256", digits: 8, period: 60, name: "old phone", secret: secret(2)),
@@ -139,8 +139,21 @@ import Testing
       credentialText().replacing("enabled 17", with: "enabled 99999999999917"),
       credentialText().replacing("\n", with: "\r\n"), String(repeating: "x", count: 20_000),
     ])
-  func whatIsNotACredentialIsCorrupt(text: String) {
+  func invalidTextIsCorrupt(text: String) {
     #expect(problem(text)?.reason == .corrupt)
+  }
+
+  @Test(
+    arguments: [
+      ("backup-code \(hash("b").dropLast())!", "the backup code is not a yescrypt hash"),
+      ("backup-code $y$j9T$other.salt$\(hash("b").suffix(43))", "the backup codes have different salts"),
+      ("backup-code $y$j9T$salt/salt.salt$", "the backup code is not a yescrypt hash"),
+      ("backup-code \(hash("b").prefix(20))", "the backup code is not a yescrypt hash"),
+    ])
+  func aFailureNamesTheProblemOfALaterBackupCode(line: String, words: String) {
+    let failure = problem(credentialText(backupCodes: ["backup-code \(hash("a"))", line]))
+    #expect(failure?.problem.bytes.string == words)
+    #expect(failure?.line == 6)
   }
 
   @Test(
@@ -160,7 +173,7 @@ import Testing
       ("\nend\n", "\nEnd\n", 5, "unknown line"),
       ("\nend\n", "\nend\n\n", 5, "has text after its end"),
     ])
-  func aFailureSaysWhatIsWrongAndInWhichLine(part: String, wrong: String, line: UInt32, words: String) {
+  func aFailureNamesTheProblemAndTheLine(part: String, wrong: String, line: UInt32, words: String) {
     let failure = problem(credentialText().replacing(part, with: wrong, maxReplacements: 1))
     #expect(failure?.line == line)
     #expect(failure?.problem.bytes.string == words)

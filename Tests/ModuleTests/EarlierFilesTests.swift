@@ -4,8 +4,8 @@ import Testing
 
 @testable import Enrollment
 
-/// Files as earlier versions wrote them, byte for byte. They are read for ever: whoever changes a format adds to what
-/// stands here, and changes nothing of it.
+/// Files as earlier versions wrote them. Later versions must read them, so extend these tests when a format changes, but
+/// never change them.
 @Suite struct EarlierFilesTests {
   @Test func aCredentialOfTheFirstVersionIsRead() throws {
     let text = """

@@ -20,15 +20,15 @@ import Testing
       ("/var/lib/twofactor/%u", "/var/lib/twofactor/alice in alice"), ("/a%%b/%u.2fa", "/a%b/alice.2fa in alice.2fa"),
       ("~/%u", "home:alice in alice"),
     ])
-  func aTemplateIsFilledIn(template: String, expected: String) {
+  func aTemplateIsExpanded(template: String, expected: String) {
     #expect(path(template) == expected)
   }
 
-  @Test(arguments: ["", ".", "..", "../root", "a/b", "/"]) func aNameThatIsAPathLeadsNowhere(user: String) {
+  @Test(arguments: ["", ".", "..", "../root", "a/b", "/"]) func aUserNameThatIsAPathIsRejected(user: String) {
     #expect(path("/var/lib/twofactor/%u", user: user) == nil)
   }
 
-  @Test func whatIsTooLongIsRefused() {
+  @Test func aTemplateThatIsTooLongIsRejected() {
     #expect(path("/" + String(repeating: "x", count: 3000)) == nil)
   }
 }

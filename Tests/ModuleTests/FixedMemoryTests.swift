@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 @Suite struct FixedMemoryTests {
-  @Test func whatDoesNotFitIntoATextIsLeftOut() {
+  @Test func textThatDoesNotFitIsCutOff() {
     var text = ByteText(capacity: 4)
     text.append("abc")
     let before = text.isTruncated
@@ -17,7 +17,7 @@ import Testing
     #expect((count, isTruncated) == (0, false))
   }
 
-  @Test func aTextHasANULBehindItAndNothingBeyondItsCapacity() {
+  @Test func aTextIsNULTerminatedWithinItsCapacity() {
     let text = ByteText("abc")
     var other = ByteText(capacity: 4)
     other.append(text)
@@ -30,7 +30,7 @@ import Testing
     #expect(copy == "abca")
   }
 
-  @Test func aTextWithoutMemoryHoldsNothing() {
+  @Test func aTextWithoutMemoryStaysEmpty() {
     var text = ByteText()
     let before = (text.count, text.isTruncated, text.hasMemory)
     #expect(before == (0, false, false))
@@ -42,7 +42,7 @@ import Testing
     #expect(after == (0, true))
   }
 
-  @Test func aTextOnTheStackHoldsWhatFits() {
+  @Test func aTextOnTheStackHasItsCapacity() {
     for (capacity, expected) in [(-1, ""), (0, ""), (3, "abc"), (1023, "abcdef"), (5000, "abcdef")] {
       var held: String?
       unsafe ByteText.onStack(capacity: capacity) { text in
@@ -81,11 +81,11 @@ import Testing
       ("1234567a", nil), ("a2345678", nil), ("1234567/", nil), ("123:5678", nil), ("12345678901234:6", nil),
       ("-1", nil), (" 1", nil), ("1 ", nil), ("18446744073709551616", nil), ("99999999999999999999", nil), ("1x", nil),
     ] as [(String, UInt64?)])
-  func onlyTheOneSpellingOfANumberIsRead(text: String, expected: UInt64?) {
+  func onlyCanonicalNumbersAreParsed(text: String, expected: UInt64?) {
     #expect(decimal(text, upTo: .max) == expected)
   }
 
-  @Test func aNumberOverTheLimitIsNotRead() {
+  @Test func aNumberAboveTheLimitIsRejected() {
     #expect(decimal("10", upTo: 10) == 10)
     #expect(decimal("11", upTo: 10) == nil)
   }
@@ -94,7 +94,7 @@ import Testing
     Array(text.utf8).span.decimal(upTo: limit)
   }
 
-  @Test func aSliceIsCutToWhatThereIs() {
+  @Test func aSliceIsClampedToTheBounds() {
     let bytes = Array("abcdef".utf8)
     for (start, end, expected) in [
       (0, 6, "abcdef"), (2, 4, "cd"), (-5, 3, "abc"), (4, 99, "ef"), (5, 2, ""), (99, 200, ""),
@@ -110,7 +110,7 @@ import Testing
     #expect(behind == nil)
   }
 
-  @Test func comparingInConstantTimeFindsEveryDifference() {
+  @Test func comparisonInConstantTimeDetectsEveryDifference() {
     let bytes = Array("123456".utf8)
     #expect(isEqual(bytes, bytes))
     for index in bytes.indices {
@@ -127,7 +127,7 @@ import Testing
     one.span.isEqualInConstantTime(to: other.span)
   }
 
-  @Test func aBufferTakesNoMoreThanItsCapacity() throws {
+  @Test func aBufferRejectsBytesBeyondItsCapacity() throws {
     guard var buffer = SecretBuffer(capacity: 3) else { throw Missing(what: "memory") }
     let takes = buffer.append("abc")
     let takesMore = buffer.append(UInt8(ascii: "d"))
@@ -140,7 +140,7 @@ import Testing
     #expect(isEmpty)
   }
 
-  @Test func whatABufferForgetsIsOverwritten() throws {
+  @Test func removingAllOverwritesABuffer() throws {
     guard var buffer = SecretBuffer(capacity: 64), buffer.append("a secret that must not stay") else {
       throw Missing(what: "memory")
     }
@@ -168,7 +168,7 @@ import Testing
     #expect(left.filter { $0 == 0xA5 }.count < left.count / 2)
   }
 
-  @Test func fillingBeyondTheRoomCountsAsNothing() throws {
+  @Test func aFillBeyondTheFreeMemoryAppendsNothing() throws {
     guard var buffer = SecretBuffer(capacity: 4) else { throw Missing(what: "memory") }
     for answer in [-1, 5, Int.max] {
       let returned = unsafe buffer.fill { _ in answer }
@@ -195,7 +195,7 @@ import Testing
     #expect(fits && !fitsAgain && held == "abab")
   }
 
-  @Test func elementsAreFoundWhereTheyAreAndNowhereElse() throws {
+  @Test func onlyAppendedElementsAreFound() throws {
     guard var elements = ElementBuffer<UInt32>(capacity: 2) else { throw Missing(what: "memory") }
     let added = [elements.append(7), elements.append(8), elements.append(9)]
     let found = [Int.min, -1, 0, 1, 2, Int.max].map { elements[$0] }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import OneTimePassword
 
-/// RFC 4226, appendix D.
+/// The test vectors of RFC 4226, appendix D.
 @Suite struct HOTPTests {
   private let secret = Array("12345678901234567890".utf8)
 
@@ -13,7 +13,7 @@ import Testing
   ]
 
   @Test(arguments: zip(UInt64(0)...9, table))
-  func valuesAreThoseOfRFC4226(counter: UInt64, expected: (truncated: UInt32, code: UInt32)) throws {
+  func valuesMatchRFC4226(counter: UInt64, expected: (truncated: UInt32, code: UInt32)) throws {
     guard let key = SharedSecret(secret.span, algorithm: .sha1) else { throw Missing(what: "memory") }
     let truncated = key.truncatedValue(at: counter)
     let code = key.code(at: counter, digits: .six)
@@ -22,7 +22,7 @@ import Testing
   }
 
   @Test func aKeyLongerThanABlockIsHashedFirst() throws {
-    // RFC 2104, section 2: both keys make the same HMAC. The hash was made with sha1sum(1).
+    // RFC 2104 section 2: both keys have the same HMAC. The hash is the output of sha1sum(1).
     let long = [UInt8](repeating: UInt8(ascii: "a"), count: 65)
     let short: [UInt8] = [
       0x11, 0x65, 0x53, 0x26, 0xc7, 0x08, 0xd7, 0x03, 0x19, 0xbe, 0x26, 0x10, 0xe8, 0xa5, 0x7d, 0x9a, 0x5b, 0x95, 0x9d,
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test func aSecretGivesTheSameCodeEveryTime() throws {
+  @Test func aSecretHasTheSameCodeEveryTime() throws {
     guard let key = SharedSecret(secret.span, algorithm: .sha512) else { throw Missing(what: "memory") }
     let first = key.code(at: .max, digits: .eight)
     _ = key.code(at: 0, digits: .eight)

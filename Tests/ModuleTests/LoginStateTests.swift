@@ -20,7 +20,7 @@ import Testing
     return state
   }
 
-  @Test func whatIsWrittenIsReadAgain() throws {
+  @Test func aRecordIsReadAsItWasWritten() throws {
     let record = try #require(read(record: bytes(of: sample, sequence: 77)))
     #expect(record.sequence == 77)
     #expect(try bytes(of: record.state, sequence: 77) == bytes(of: sample, sequence: 77))
@@ -31,7 +31,7 @@ import Testing
     #expect(record.state[device: 15].lastUsedAt == Int64.min + 15)
   }
 
-  @Test func everyBitThatChangesIsSeen() throws {
+  @Test func everyFlippedBitIsDetected() throws {
     let original = try bytes(of: sample, sequence: 77)
     for index in original.indices {
       for bit in 0..<8 {
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test func aRecordOfAnotherLengthOrOfZerosIsDamaged() throws {
+  @Test func aRecordOfWrongLengthOrOfZerosIsInvalid() throws {
     let original = try bytes(of: sample, sequence: 1)
     for length in [0, 1, 8, 1016, 1023] { #expect(read(record: Array(original[..<length])) == nil) }
     #expect(read(record: original + [0]) == nil)
@@ -50,7 +50,7 @@ import Testing
     #expect(read(record: [UInt8](repeating: 0xff, count: 1024)) == nil)
   }
 
-  @Test func whatLiesOutsideIsUsedUp() {
+  @Test func outOfRangeIndicesCountAsUsed() {
     var state = LoginState(generation: sampleGeneration)
     for index in [-1, 16, Int.min, Int.max] {
       state[device: index].nextFactor = 5
@@ -63,7 +63,7 @@ import Testing
     #expect(state.spentBackupCodes == 0)
   }
 
-  @Test func afterALossEverythingThatCouldBeUsedIs() throws {
+  @Test func afterALossAllCodesCountAsUsed() throws {
     let credential = try Credential(
       parsing: buffer(
         credentialText(
@@ -82,7 +82,7 @@ import Testing
     #expect(state.failures == 4)
   }
 
-  @Test func aLossTakesNothingBackThatIsStillKnown() throws {
+  @Test func aLossKeepsUsedCodesAndFailures() throws {
     let credential = try Credential(parsing: buffer(credentialText()))
     var state = LoginState(generation: sampleGeneration)
     state.failures = 60
@@ -94,7 +94,7 @@ import Testing
     #expect(state.failures == 60)
     #expect(state.throttledUntil == 1_700_000_900)
     #expect(state[device: 0].nextFactor == 1_700_086_400 / 30 + 2)
-    // A clock that was never set is behind the enrolment.
+    // A clock that was never set is earlier than the enrollment.
     var early = LoginState(generation: sampleGeneration)
     early.assumeLoss(of: credential, now: -5, window: 1, failures: 4)
     #expect(early[device: 0].nextFactor == 1_700_000_000 / 30 + 2)

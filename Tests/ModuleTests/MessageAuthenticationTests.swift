@@ -2,10 +2,10 @@ import Testing
 
 @testable import OneTimePassword
 
-/// Both ways to HMAC, whichever of them ``SharedSecret`` takes here.
+/// Both implementations of HMAC, whichever of them ``SharedSecret`` uses in this build.
 @Suite struct MessageAuthenticationTests {
   @Test(arguments: TOTPTests.table)
-  func bothMakeTheCodesOfRFC6238(row: (seconds: Int64, sha1: UInt32, sha256: UInt32, sha512: UInt32)) throws {
+  func bothMatchRFC6238(row: (seconds: Int64, sha1: UInt32, sha256: UInt32, sha512: UInt32)) throws {
     let step = try #require(TimeStep(at: row.seconds, period: 30)).rawValue
     for (algorithm, expected) in [(HashAlgorithm.sha1, row.sha1), (.sha256, row.sha256), (.sha512, row.sha512)] {
       let key = rfc6238Secret(algorithm)
@@ -18,14 +18,14 @@ import Testing
   }
 
   @Test(arguments: zip(UInt64(0)...9, HOTPTests.table))
-  func bothMakeTheValuesOfRFC4226(counter: UInt64, expected: (truncated: UInt32, code: UInt32)) {
+  func bothMatchRFC4226(counter: UInt64, expected: (truncated: UInt32, code: UInt32)) {
     let key = Array("12345678901234567890".utf8)
     #expect(value(by: DigestHMAC.self, key, .sha1, at: counter) == expected.truncated)
     #expect(value(by: LibraryHMAC.self, key, .sha1, at: counter) == expected.truncated)
   }
 
   @Test(arguments: [HashAlgorithm.sha1, .sha256, .sha512])
-  func bothAgreeOnKeysOfEveryLength(algorithm: HashAlgorithm) {
+  func bothAgreeForKeysOfEveryLength(algorithm: HashAlgorithm) {
     for length in SharedSecret.lengths {
       let key = (0..<length).map { UInt8(truncatingIfNeeded: $0 * 7 + length) }
       let ours = value(by: DigestHMAC.self, key, algorithm, at: UInt64(length))
@@ -38,7 +38,7 @@ import Testing
     by _: HMAC.Type, _ key: [UInt8], _ algorithm: HashAlgorithm, at factor: UInt64
   ) -> UInt32? {
     guard let hmac = HMAC(key: key.span, algorithm: algorithm) else { return nil }
-    // What was computed before must make no difference.
+    // An earlier computation must not matter.
     _ = hmac.truncatedValue(at: ~factor)
     return hmac.truncatedValue(at: factor)
   }

@@ -5,15 +5,15 @@ import Verification
 
 @testable import LoginPolicy
 
-/// What a test needs is not there.
+/// A test cannot run.
 struct Missing: Error {
   let what: String
 }
 
-/// A buffer that holds the UTF-8 of a text.
+/// A buffer with the UTF-8 of a text.
 func buffer(_ text: String) throws -> SecretBuffer { try buffer(Array(text.utf8)) }
 
-/// A buffer that holds bytes.
+/// A buffer with the bytes.
 func buffer(_ bytes: [UInt8]) throws -> SecretBuffer {
   guard var buffer = SecretBuffer(capacity: bytes.count), buffer.append(bytes.span) else {
     throw Missing(what: "memory")
@@ -36,14 +36,14 @@ extension ByteText {
   /// The text as a string.
   var string: String { text(bytes) }
 
-  /// A text that holds a string.
+  /// The text of a string.
   init(_ string: String) {
     self.init(capacity: string.utf8.count)
     append(Array(string.utf8).span)
   }
 }
 
-/// The secrets of RFC 6238's test vectors: "1234567890" again and again, as long as the hash.
+/// The secrets of RFC 6238's test vectors: "1234567890" repeated to the length of the hash.
 func rfc6238Secret(_ algorithm: HashAlgorithm) -> [UInt8] {
   (0..<algorithm.digestLength).map { UInt8(ascii: "0") + UInt8(($0 + 1) % 10) }
 }
@@ -54,7 +54,7 @@ let sampleGeneration = Generation(bytes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 
 /// A credential with the devices and backup codes given.
 ///
 /// - Parameters:
-///   - devices: What comes behind `device ` in each line.
+///   - devices: The device lines without `device `.
 ///   - backupCodes: Whole lines.
 /// - Returns: The text of the credential.
 func credentialText(devices: [String] = [totpDevice()], backupCodes: [String] = []) -> String {
@@ -64,7 +64,7 @@ func credentialText(devices: [String] = [totpDevice()], backupCodes: [String] = 
   return lines.joined(separator: "\n")
 }
 
-/// The line of a clock-based device with the secret of RFC 4226's vectors.
+/// The line of a TOTP device with the secret of RFC 4226's test vectors.
 func totpDevice(
   algorithm: String = "sha1", digits: Int = 6, period: Int = 30, name: String = "phone",
   secret: String = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -72,19 +72,19 @@ func totpDevice(
   "type=totp algorithm=\(algorithm) digits=\(digits) period=\(period) enabled=1700000000 secret=\(secret) name=\(name)"
 }
 
-/// The line of a counter-based device with the secret of RFC 4226's vectors.
+/// The line of an HOTP device with the secret of RFC 4226's test vectors.
 func hotpDevice(
   counter: UInt64 = 0, name: String = "token", secret: String = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 ) -> String {
   "type=hotp algorithm=sha1 digits=6 counter=\(counter) enabled=1700000000 secret=\(secret) name=\(name)"
 }
 
-/// The Base32 form of a secret that is another for each number.
+/// The Base32 form of a secret, different for each number.
 func secret(_ number: Int) -> String {
   String(repeating: "A", count: 31) + String(Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")[number % 32])
 }
 
-/// Forms of hashes, all under one salt; no code has them.
+/// Text in the format of a hash, always with the same salt.
 func hash(_ tail: Character) -> String { "$y$j9T$salt/salt.salt$" + String(repeating: tail, count: 43) }
 
 /// The record of a state.
@@ -95,7 +95,7 @@ func bytes(of state: LoginState, sequence: UInt64) throws -> [UInt8] {
   return array(buffer.bytes)
 }
 
-/// What a record says; nil where it is none.
+/// The content of a record; nil if it is invalid.
 func read(record bytes: [UInt8]) -> (sequence: UInt64, state: LoginState)? {
   let record = LoginState.Record(bytes.span)
   guard record.isIntact, record.hasKnownVersion else { return nil }

@@ -1,7 +1,7 @@
 import OneTimePassword
 import Testing
 
-/// RFC 6238, appendix B.
+/// The test vectors of RFC 6238, appendix B.
 @Suite struct TOTPTests {
   static let table: [(seconds: Int64, sha1: UInt32, sha256: UInt32, sha512: UInt32)] = [
     (59, 94_287_082, 46_119_246, 90_693_936),
@@ -13,7 +13,7 @@ import Testing
   ]
 
   @Test(arguments: table)
-  func codesAreThoseOfRFC6238(row: (seconds: Int64, sha1: UInt32, sha256: UInt32, sha512: UInt32)) throws {
+  func codesMatchRFC6238(row: (seconds: Int64, sha1: UInt32, sha256: UInt32, sha512: UInt32)) throws {
     let step = try #require(TimeStep(at: row.seconds, period: 30))
     for (algorithm, expected) in [(HashAlgorithm.sha1, row.sha1), (.sha256, row.sha256), (.sha512, row.sha512)] {
       guard let key = SharedSecret(rfc6238Secret(algorithm).span, algorithm: algorithm) else {
@@ -32,12 +32,12 @@ import Testing
       (2_147_483_648, 30, 71_582_788),
       (4_294_967_296, 30, 143_165_576), (Int64.max, 15, 614_891_469_123_651_720),
     ] as [(Int64, Int64, UInt64)])
-  func theStepIsTheNumberOfWholePeriods(seconds: Int64, period: Int64, expected: UInt64) {
+  func aTimeStepIsTheNumberOfWholePeriods(seconds: Int64, period: Int64, expected: UInt64) {
     #expect(TimeStep(at: seconds, period: period)?.rawValue == expected)
   }
 
   @Test(arguments: [(-1, 30), (Int64.min, 30), (0, 0), (0, 14), (0, 301), (0, -30)] as [(Int64, Int64)])
-  func thereIsNoStepBeforeTheEpochOrForAPeriodThatNoDeviceHas(seconds: Int64, period: Int64) {
+  func timesBeforeTheEpochAndInvalidPeriodsHaveNoTimeStep(seconds: Int64, period: Int64) {
     #expect(TimeStep(at: seconds, period: period) == nil)
   }
 }
