@@ -54,7 +54,7 @@ FILES = {
     ),
     "of a newer format": (
         lambda path: path.write_text(path.read_text().replace("twofactor-credential 1", "twofactor-credential 2")),
-        "has a version that is not known",
+        "has an unknown version",
     ),
     "missing": (lambda path: path.unlink(), "is missing"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "is not a regular file"),
