@@ -1,5 +1,4 @@
 import Enrollment
-import FixedMemory
 import OneTimePassword
 
 /// A device on its way from the options or an import to the credential, with its shared secret.

@@ -1,7 +1,7 @@
 /// Why an imported text cannot be used. It quotes nothing of the text, which may be secret.
 package struct FormatProblem: Error, Equatable {
   /// The line, counted from 1; nil if the problem concerns no single line.
-  package var line: Int?
+  package let line: Int?
   /// Lower case, no full stop.
   package let message: String
   package let hint: String?

@@ -1,6 +1,5 @@
 import Enrollment
 import KeyFormats
-import OneTimePassword
 import Testing
 import Verification
 

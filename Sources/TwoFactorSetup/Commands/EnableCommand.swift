@@ -1,6 +1,5 @@
 import ArgumentParser
 import Enrollment
-import HostAccess
 import SystemFiles
 
 /// `twofactor enable`.

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Enrollment
 import Glibc
 import HostAccess
 

@@ -1,4 +1,3 @@
-import Enrollment
 import FixedMemory
 import Glibc
 import HostAccess
