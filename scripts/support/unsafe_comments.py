@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Checks that every `unsafe` in Swift code has a comment that says why it is sound.
+"""Checks that every `unsafe` in Swift code has a `SAFETY:` comment, which says why it is sound.
 
 Usage: unsafe_comments.py [--self-test] [FILE-OR-FOLDER ...]
 
-Prints FILE:LINE for each line of code that says `unsafe` without a `SAFETY:` comment, then a total, and exits with 1
-if there is any. Without arguments it reads Sources.
+Prints FILE:LINE for each line with `unsafe` and without such a comment, then a total. Exits with 1 if there are any.
+The default folder is Sources.
 
-A `SAFETY:` comment covers the line that it ends, the statement directly below it, or everything that follows it in
-its block, nested blocks included. A comment directly above a function, property or other member covers the member.
-A comment above a type covers none of its members.
+A comment at the end of a line covers that line. A comment on a line of its own covers the rest of its block, including
+nested blocks; directly above a function, a property or another member, it covers the member. A comment above a type
+covers none of its members.
 """
 
 import re
@@ -29,31 +29,31 @@ UNFINISHED = re.compile(r"(?:[=(\[,?:&|+*/<-]|->|\b(?:where|try|unsafe|return|in
 
 @dataclass
 class Scope:
-    """What stands between a pair of braces."""
+    """A pair of braces, or the whole file."""
 
     parent: "Scope | None"
     is_type: bool
     head: int = 0
-    """The line where the statement or declaration that owns the braces starts."""
+    """First line of the statement or declaration that the braces belong to."""
 
     statement: int = 0
-    """The line where the present statement of this scope starts."""
+    """First line of the current statement in this scope."""
 
     parentheses: int = 0
     tail: str = ""
-    """Code of the present statement so far."""
+    """Code of the current statement so far."""
 
 
 @dataclass
 class Source:
-    """A file with its code apart from its comments."""
+    """The code and the comments of each line of a file."""
 
     code: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
 
 
 def split(text: str) -> Source:
-    """Blanks strings and comments out of the code; code in an interpolation stays."""
+    """Separates code from comments, and removes the text of strings; code in an interpolation stays."""
     code, comments = [""], [""]
 
     def newline() -> None:
@@ -61,7 +61,7 @@ def split(text: str) -> Source:
         comments.append("")
 
     index = 0
-    # Each entry is a string that is open, as its delimiter and number signs, or the depth of an interpolation.
+    # The delimiters of the strings, and the depths of parentheses in the interpolations, that are open at `index`.
     open_strings: list[tuple[str, str]] = []
     depths: list[int] = []
 
@@ -131,7 +131,7 @@ def is_comment(source: Source, line: int) -> bool:
 
 
 def above(source: Source, line: int) -> bool:
-    """Whether a comment directly above the statement at a line, or above its attributes, says why it is sound."""
+    """Whether a SAFETY: comment is directly above the statement at a line, or above its attributes."""
     while line > 0 and (ATTRIBUTE_LINE.match(source.code[line - 1]) or is_comment(source, line - 1)):
         line -= 1
         if COMMENT in source.comments[line]:
@@ -140,10 +140,10 @@ def above(source: Source, line: int) -> bool:
 
 
 def misses(text: str) -> list[int]:
-    """Numbers of the lines, from 1, that say `unsafe` without a comment."""
+    """Returns the numbers, from 1, of the lines with `unsafe` and without a comment."""
     source = split(text)
     scope = Scope(None, is_type=True)
-    commented: set[int] = set()  # Scopes, by identity, in which a comment was met so far.
+    commented: set[int] = set()  # Identities of the scopes with a comment so far.
     branches: list[Scope] = []
     alive: list[Scope] = [scope]
     found = []
@@ -171,7 +171,7 @@ def misses(text: str) -> list[int]:
             if character == "{":
                 is_type = scope.is_type and bool(TYPE.match(scope.tail.strip()))
                 scope = Scope(scope, is_type, head=scope.statement, statement=line)
-                alive.append(scope)  # Keeps the identities apart.
+                alive.append(scope)  # Python reuses the identity of a deleted object.
             elif character == "}" and scope.parent:
                 scope = scope.parent
                 scope.tail += " "
