@@ -55,17 +55,12 @@ public enum BackupCodeHash {
     return strays == 0
   }
 
-  /// A setting of the usual cost, for replies that no hash can match: the reply of an unknown user takes as long as that
-  /// of an enrolled one.
+  /// A setting of the usual cost. Unknown users' replies are hashed with it, to take as long as those of enrolled users.
   public static var decoySetting: Literal { "$y$j9T$xc0Fz1bFQ5G1q8pVv3mX5.$" }
 
-  /// Hashes a backup code with crypt(3). This takes about 25 ms and 16 MiB, so that a stolen file is not easily turned
-  /// back into codes.
+  /// Hashes a backup code, in upper case without a dash, with crypt(3), and appends the hash to a buffer. This takes about
+  /// 25 ms and 16 MiB, to slow down guessing from a stolen file.
   ///
-  /// - Parameters:
-  ///   - code: The code in upper case, without a dash.
-  ///   - setting: Method, cost and salt (crypt(5)).
-  ///   - hash: The buffer to which the hash is appended.
   /// - Returns: False if libcrypt is missing, out of memory, or rejects the setting.
   public static func make(_ code: Span<UInt8>, setting: Span<UInt8>, into hash: inout SecretBuffer) -> Bool {
     guard var phrase = SecretBuffer(capacity: code.count &+ 1),

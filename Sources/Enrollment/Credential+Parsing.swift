@@ -2,12 +2,8 @@ public import FixedMemory
 internal import OneTimePassword
 
 extension Credential {
-  /// Parses the bytes of a credential file.
-  ///
-  /// Each credential has exactly one spelling, so encoding a parsed credential returns the same bytes.
-  ///
-  /// - Parameter file: The bytes; the credential owns them, and wipes them at its end.
-  /// - Throws: The first problem and its line.
+  /// Parses the bytes of a credential file, and keeps them. Each credential has exactly one spelling, so encoding it again
+  /// returns the same bytes.
   public init(parsing file: consuming SecretBuffer) throws(EnrollmentFailure) {
     guard let secrets = SecretBuffer(capacity: file.bytes.count),
       let devices = ElementBuffer<Device>(capacity: Self.maximumDevices),
@@ -210,9 +206,7 @@ private struct TextReader {
     return true
   }
 
-  /// Skips the bytes before the next `end`, and `end` itself.
-  ///
-  /// - Returns: The bytes before `end`; nil, without skipping, if there is no `end`.
+  /// Skips the next `end`, and returns the bytes before it; nil, without skipping, if there is no `end`.
   mutating func range(upTo end: UInt8, in text: Span<UInt8>) -> ByteRange? {
     stepStart = position
     guard let last = text.firstIndex(of: end, from: position) else { return nil }
@@ -220,14 +214,14 @@ private struct TextReader {
     return ByteRange(start: position, end: last)
   }
 
-  /// Skips a word and the blank after it; returns nothing, without skipping, if no blank follows. A line feed before the
-  /// blank is part of the word, so no caller accepts it.
+  /// Skips a word and the blank after it; empty, without skipping, if no blank follows. A line feed is part of the word, so
+  /// no caller accepts it.
   @_lifetime(copy text)
   mutating func word(in text: Span<UInt8>) -> Span<UInt8> {
     text.slice(range(upTo: UInt8(ascii: " "), in: text) ?? ByteRange())
   }
 
-  /// Skips the rest of a line; returns nothing, without skipping, if the line has no line feed.
+  /// Skips the rest of a line; empty, without skipping, if the line has no line feed.
   @_lifetime(copy text)
   mutating func line(in text: Span<UInt8>) -> Span<UInt8> {
     text.slice(range(upTo: UInt8(ascii: "\n"), in: text) ?? ByteRange())

@@ -8,11 +8,8 @@ public struct CredentialEncoder: ~Copyable {
   private var text: SecretBuffer
   private var isComplete = true
 
-  /// Starts a credential; nil if there is no memory.
-  ///
-  /// - Parameters:
-  ///   - generation: A new random name.
-  ///   - enabledAt: The time of enrollment in seconds since the epoch.
+  /// Starts a credential with a new generation, and the time of enrollment in seconds since the epoch; nil if there is no
+  /// memory.
   public init?(generation: Generation, enabledAt: Int64) {
     guard let text = SecretBuffer(capacity: Credential.maximumLength) else { return nil }
     self.text = text
@@ -28,15 +25,7 @@ public struct CredentialEncoder: ~Copyable {
     add("\n")
   }
 
-  /// Adds a device.
-  ///
-  /// - Parameters:
-  ///   - kind: The source of the moving factor.
-  ///   - algorithm: The hash function of the HMAC.
-  ///   - digits: The number of digits of a code.
-  ///   - enabledAt: The time of enrollment in seconds since the epoch.
-  ///   - secret: The shared secret, not in Base32.
-  ///   - name: The name in UTF-8; see ``DeviceName``.
+  /// Adds a device; the parameters are those of ``Device``. The secret is not in Base32.
   public mutating func addDevice(
     kind: Device.Kind, algorithm: HashAlgorithm, digits: CodeDigits, enabledAt: Int64, secret: Span<UInt8>,
     name: Span<UInt8>
@@ -76,20 +65,14 @@ public struct CredentialEncoder: ~Copyable {
       secret: credential.secret(ofDeviceAt: index), name: credential.name(ofDeviceAt: index))
   }
 
-  /// Adds the hash of a backup code.
-  ///
-  /// - Parameters:
-  ///   - hash: The hash, from ``BackupCodeHash``. All hashes of a credential have the same setting.
-  ///   - isScratchCode: Whether it is an imported scratch code of eight digits.
+  /// Adds the hash of a backup code, or of an imported scratch code of eight digits. All hashes have the same setting.
   public mutating func addBackupCode(_ hash: Span<UInt8>, isScratchCode: Bool = false) {
     add(isScratchCode ? "scratch-code " : "backup-code ")
     isComplete = BackupCodeHash.isValid(hash) && text.append(hash) && isComplete
     add("\n")
   }
 
-  /// Completes the credential.
-  ///
-  /// - Returns: The text; nil if anything was invalid or did not fit.
+  /// Completes the text; nil if anything was invalid or did not fit.
   public consuming func finish() -> SecretBuffer? {
     add("end\n")
     guard isComplete else { return nil }

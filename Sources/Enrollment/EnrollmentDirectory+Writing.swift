@@ -3,16 +3,8 @@ public import SystemFiles
 
 /// Changes that the setup command makes. Each of them is atomic, also if the machine crashes.
 extension EnrollmentDirectory {
-  /// Creates an enrollment: writes both files into a directory of a temporary name, and renames it.
-  ///
-  /// - Parameters:
-  ///   - path: The path of the directory. An empty directory may exist there.
-  ///   - account: The account.
-  ///   - credential: The text of the credential, from ``CredentialEncoder``.
-  ///   - state: The first state.
-  ///   - tag: A random number for the temporary name.
-  ///   - identity: Becomes the user's if the path needs it.
-  /// - Throws: Why it could not be created; nothing has changed then. ENOTEMPTY or EEXIST if there is an enrollment.
+  /// Creates an enrollment: writes both files into a directory with a temporary name from a random `tag`, and renames it.
+  /// Fails with ENOTEMPTY or EEXIST if the user is enrolled.
   public static func create(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, credential: Span<UInt8>,
     state: borrowing LoginState, tag: UInt64,
@@ -39,14 +31,8 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// Replaces the credential of a locked enrollment. The new state is flushed before the new credential, next to the old
-  /// state, so that both credentials have a state at any time.
-  ///
-  /// - Parameters:
-  ///   - enrollment: The enrollment.
-  ///   - credential: The text of the new credential, with a generation of its own.
-  ///   - state: The state of that generation.
-  /// - Throws: Why it could not be replaced; the old credential is valid then.
+  /// Replaces the credential of a locked enrollment by one of a new generation. The new state is flushed first, next to
+  /// the old one, so that both credentials have a state at any time.
   public borrowing func replace(
     _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
@@ -72,14 +58,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// Removes a locked enrollment: renames its directory, then erases the files.
-  ///
-  /// - Parameters:
-  ///   - path: The path of the directory.
-  ///   - account: The account.
-  ///   - tag: A random number for the temporary name.
-  ///   - identity: Becomes the user's if the path needs it.
-  /// - Throws: Why it could not be removed; nothing has changed then.
+  /// Removes a locked enrollment: gives its directory a temporary name from a random `tag`, then erases the files.
   public borrowing func remove(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, tag: UInt64, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {

@@ -8,25 +8,18 @@ public struct EnrollmentDirectory: ~Copyable {
   /// The owner of the directory, who must also own its files.
   let owner: UserID
 
-  /// Opens the directory of an account.
+  /// Opens the directory of an account, without following symlinks, and checks each descriptor on the way.
   ///
   /// A path below the home directory is opened from there, with the user's identity; any other path from the root, with
-  /// the user's identity from the first directory that the user owns. Symlinks are not followed, and each open
-  /// descriptor is checked.
-  ///
-  /// - Parameters:
-  ///   - path: The path of the directory.
-  ///   - account: The account.
-  ///   - identity: Becomes the user's if the path needs it.
-  /// - Throws: A failure of kind `absent` only if the user is certainly not enrolled: all parents exist and are trusted,
-  ///   and the directory does not exist.
+  /// the user's identity from the first directory that the user owns. The failure is of kind `absent` only if all
+  /// parents exist and are trusted.
   public init(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     self = try Self.walk(path, account, &identity, to: .directory)
   }
 
-  /// Opens the parent of the directory of an account, and creates missing directories on the way.
+  /// Opens the parent of an account's directory, and creates missing directories on the way.
   init(
     parentOf path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
@@ -149,11 +142,7 @@ public struct EnrollmentDirectory: ~Copyable {
 
 /// Reading.
 extension EnrollmentDirectory {
-  /// Reads the credential.
-  ///
-  /// - Returns: The credential.
-  /// - Throws: Why it cannot be read or trusted. A directory without a credential is corrupt: it is no proof that the
-  ///   user is not enrolled.
+  /// Reads the credential. A missing one is corrupt: it is no proof that the user is not enrolled.
   public borrowing func readCredential() throws(EnrollmentFailure) -> Credential {
     let file = try openFile("credential", for: .read)
     let status = try checkedStatus(of: file, "credential")

@@ -13,12 +13,7 @@ public struct EnrollmentPath: ~Copyable {
   public let isBelowHome: Bool
 
   /// Expands a template: `~` or `%h` at its start is the home directory, `%u` the user name, `%%` a percent sign.
-  ///
-  /// - Parameters:
-  ///   - template: The template; it starts with `~/`, `%h/` or `/`.
-  ///   - account: The account.
-  /// - Throws: A failure of kind `configuration` if the template is invalid or too long; of kind `io` if there is no
-  ///   memory.
+  /// Any other template must start with `/`.
   public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
     let isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
     if !isBelowHome, !template.starts(with: "/") {
@@ -73,8 +68,6 @@ public struct EnrollmentPath: ~Copyable {
   }
 
   /// Whether a template can be expanded for an ordinary user name.
-  ///
-  /// - Throws: A failure of kind `io` if there is no memory.
   public static func isTemplate(_ template: Span<UInt8>) throws(EnrollmentFailure) -> Bool {
     let name = ByteText("user")
     guard name.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }

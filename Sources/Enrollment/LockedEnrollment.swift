@@ -14,18 +14,10 @@ public struct LockedEnrollment: ~Copyable {
   private let sequence: UInt64
   private let slot: Int
 
-  /// Acquires the lock and reads both files.
+  /// Acquires the lock and reads both files. Fails with kind `gone` if the enrollment was removed meanwhile.
   ///
-  /// If the state is lost or damaged, every code counts as used in the new state, and the attempt fails. The next
-  /// attempt reads the new state.
-  ///
-  /// - Parameters:
-  ///   - directory: The directory of the enrollment.
-  ///   - window: The number of time steps accepted before and after the current one.
-  ///   - failuresAfterLoss: The lowest number of failures in a new state.
-  /// - Returns: The enrollment.
-  /// - Throws: A failure of kind `gone` if the enrollment was removed meanwhile; otherwise why the files cannot be read,
-  ///   trusted or written.
+  /// If the state is lost or damaged, this writes a state in which every code counts as used
+  /// (``LoginState/assumeLoss(of:now:window:failures:)``), and fails; the next attempt succeeds.
   public static func locking(
     _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) -> LockedEnrollment {
@@ -94,11 +86,7 @@ public struct EnrollmentSnapshot: ~Copyable {
   private static var attempts: Int { 10 }
   private static var pause: Int { 2 }
 
-  /// Reads both files, and changes nothing.
-  ///
-  /// - Parameter directory: The directory of the enrollment.
-  /// - Throws: Why the files cannot be read or trusted. A lost state stays lost: the next ``LockedEnrollment`` writes a
-  ///   new one.
+  /// Reads both files. A lost state stays lost: the next ``LockedEnrollment`` writes a new one.
   public init(of directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) {
     var attempts = Counter(to: Self.attempts)
     while attempts.next() != nil {

@@ -17,11 +17,7 @@ public struct GraceKey: Equatable, Sendable {
     self.lowAddress = lowAddress
   }
 
-  /// The key of a service and an address.
-  ///
-  /// - Parameters:
-  ///   - service: The name of the PAM service.
-  ///   - address: The 16 bytes of the address.
+  /// The key of a PAM service and an address of 16 bytes.
   public init(service: Span<UInt8>, address: Span<UInt8>) {
     // FNV-1a: collisions do not matter, because the administrator chooses the names.
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -65,10 +61,8 @@ extension LoginState {
     while let index = indices.next() { setGrace(GraceEntry(), at: index) }
   }
 
-  /// Ends the grace periods that started in the future: the clock was set back, so their age is unknown.
-  ///
-  /// - Parameter now: The time in seconds since the epoch.
-  /// - Returns: Whether there were any.
+  /// Ends the grace periods that started in the future: the clock was set back, so their age is unknown. Returns whether
+  /// there were any.
   public mutating func dropGrace(after now: Int64) -> Bool {
     var dropsAny = false
     var indices = Counter(to: Self.graceEntries)

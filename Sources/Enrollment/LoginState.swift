@@ -122,12 +122,7 @@ public struct LoginState: BitwiseCopyable, Sendable {
   /// Marks every code that could have been used as used, after the state was lost or damaged. A TOTP device works again
   /// after one window; backup codes are spent, and HOTP counters are lost. Used codes and failures in this state, if a
   /// record of it was left, are kept.
-  ///
-  /// - Parameters:
-  ///   - credential: The credential that the state belongs to.
-  ///   - now: The time in seconds since the epoch.
-  ///   - window: The number of time steps accepted before and after the current one.
-  ///   - failures: The lowest number of failures, so that a loss grants no guesses.
+  /// At least `failures` failures are counted, so that a loss grants no guesses.
   public mutating func assumeLoss(of credential: borrowing Credential, now: Int64, window: UInt64, failures: UInt32) {
     generation = credential.generation
     spentBackupCodes = UInt32.max

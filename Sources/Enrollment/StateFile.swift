@@ -27,9 +27,7 @@ public struct StateFile: ~Copyable {
     case lost(sequence: UInt64)
   }
 
-  /// Acquires the lock.
-  ///
-  /// - Throws: A failure of kind `io` on timeout.
+  /// Acquires the lock, or times out.
   init(locking file: consuming OpenFile) throws(EnrollmentFailure) {
     var waited = 0
     var pause = 1
@@ -55,13 +53,7 @@ public struct StateFile: ~Copyable {
 
   deinit { file.unlock() }
 
-  /// Reads both slots.
-  ///
-  /// - Parameters:
-  ///   - generation: The generation of the credential. Records of others are ignored.
-  ///   - state: Becomes the newest state; unchanged if there is none.
-  /// - Returns: The record of the state.
-  /// - Throws: A failure if the file cannot be read, or is of an unknown version.
+  /// Copies the newest state of a generation, if there is one, from both slots.
   func read(for generation: Generation, into state: inout LoginState) throws(EnrollmentFailure) -> Finding {
     guard var buffer = SecretBuffer(capacity: Self.slotDistance &+ 2 &* LoginState.recordLength) else {
       throw EnrollmentFailure(.io, "state", "out of memory")

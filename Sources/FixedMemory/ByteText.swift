@@ -48,11 +48,7 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
     terminate()
   }
 
-  /// Lends a text on the stack, for messages that are needed when memory is short.
-  ///
-  /// - Parameters:
-  ///   - capacity: The room in bytes, 1023 at most.
-  ///   - body: Uses the text, and must not replace it.
+  /// Lends a text on the stack with room for 1023 bytes at most, for messages that are needed when memory is short.
   @unsafe  // SAFETY: the text's memory is gone after the call, so the body must not keep the text.
   @inline(never)
   public static func onStack(capacity: Int, _ body: (inout ByteText) -> Void) {

@@ -2,12 +2,8 @@ public import FixedMemory
 
 /// Base32 as authenticators use it for secrets: the alphabet of RFC 4648 section 6, without padding.
 public enum Base32 {
-  /// Decodes the canonical form: upper case, no padding, no blanks, unused bits zero. Each secret has one such form.
-  ///
-  /// - Parameters:
-  ///   - text: The Base32 form.
-  ///   - output: The buffer to which the bytes are appended.
-  /// - Returns: False if the text is not canonical, or does not fit.
+  /// Decodes the canonical form, of which each secret has one: upper case, no padding, no blanks, unused bits zero. Returns
+  /// false if the text is not canonical, or the bytes do not fit.
   public static func decode(_ text: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
     var bits: UInt32 = 0
     var bitCount: UInt32 = 0
@@ -24,12 +20,7 @@ public enum Base32 {
     return bitCount < 5 && bits & ((1 &<< bitCount) &- 1) == 0
   }
 
-  /// Encodes to the canonical form.
-  ///
-  /// - Parameters:
-  ///   - bytes: The secret.
-  ///   - output: The buffer to which the text is appended.
-  /// - Returns: False if the text does not fit.
+  /// Encodes to the canonical form. Returns false if the text does not fit.
   public static func encode(_ bytes: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
     var bits: UInt32 = 0
     var bitCount: UInt32 = 0

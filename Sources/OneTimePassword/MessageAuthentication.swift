@@ -16,11 +16,6 @@ protocol MessageAuthentication: ~Copyable {
 }
 
 /// The dynamic truncation of RFC 4226 section 5.3: 31 bits of a hash, at an offset that its last byte selects.
-///
-/// - Parameters:
-///   - digest: A hash of at least 20 bytes.
-///   - length: The length of the hash.
-/// - Returns: The 31 bits.
 @unsafe  // SAFETY: the caller passes at least 20 bytes.
 func dynamicTruncation(of digest: UnsafePointer<UInt8>, length: Int) -> UInt32 {
   // SAFETY: the offset is at most 15, and the shortest hash has 20 bytes.

@@ -18,11 +18,7 @@ public struct SharedSecret: ~Copyable {
   /// allowed to read it.
   public static func prepareLibrary() { HMAC.prepareLibrary() }
 
-  /// Prepares a secret; nil if there is no memory, or libcrypto fails.
-  ///
-  /// - Parameters:
-  ///   - bytes: The secret, not its Base32 form. It is not needed after the call.
-  ///   - algorithm: The hash function of the device.
+  /// Prepares a secret, not in Base32; nil if there is no memory, or libcrypto fails.
   public init?(_ bytes: Span<UInt8>, algorithm: HashAlgorithm) {
     // The hash function leaves the padded key on the stack.
     defer { copenssl_wipe_stack() }

@@ -9,11 +9,7 @@ public struct TimeStep: RawRepresentable, Equatable, Comparable, Sendable {
   /// The step with this number.
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  /// The time step at a time; nil before the epoch, or if the period is not allowed.
-  ///
-  /// - Parameters:
-  ///   - seconds: The time in seconds since the epoch, in 64 bits (RFC 6238 section 4.2 warns of 2038).
-  ///   - period: The length of a time step in seconds.
+  /// The time step at a time in seconds since the epoch; nil before the epoch, or if the period is not allowed.
   public init?(at seconds: Int64, period: Int64) {
     guard seconds >= 0, Self.periods.contains(period), period > 0 else { return nil }
     rawValue = UInt64(truncatingIfNeeded: seconds / period)

@@ -39,13 +39,7 @@ public struct Account: ~Copyable, Sendable {
   /// An unknown account with a name, for expanding a template.
   package init(name: consuming ByteText) { self.name = name }
 
-  /// An account from the fields of its entry; nil if the name is empty, or a field is too long.
-  ///
-  /// - Parameters:
-  ///   - name: The login name, NUL-terminated.
-  ///   - userID: The user ID.
-  ///   - groupID: The ID of the primary group.
-  ///   - home: The home directory, NUL-terminated.
+  /// An account from the fields of its entry, with NUL-terminated strings; nil if the name is empty, or a field too long.
   public init?(name: UnsafePointer<CChar>?, userID: UserID, groupID: GroupID, home: UnsafePointer<CChar>?) {
     // SAFETY: the caller passes NUL-terminated strings.
     let result = unsafe set(name: name, userID: userID, groupID: groupID, home: home)
@@ -128,6 +122,9 @@ public struct UserID: RawRepresentable, Equatable, BitwiseCopyable, Sendable {
 
   /// The number that no account has (chown(2)).
   public static var invalid: UserID { UserID(rawValue: UInt32.max) }
+
+  /// The effective user ID of this process (geteuid(2)).
+  public static var effective: UserID { UserID(rawValue: geteuid()) }
 }
 
 /// A numeric group ID (credentials(7)).

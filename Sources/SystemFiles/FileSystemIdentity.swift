@@ -40,10 +40,8 @@ public struct FileSystemIdentity: ~Copyable {
     isSwitched = result > 0
   }
 
-  /// Adds the account's supplementary groups. Call it only after access was denied: the lookup may ask every name
-  /// service of the host.
-  ///
-  /// - Returns: False if no identity has been assumed, or the lookup fails.
+  /// Adds the account's supplementary groups. Call it only after access was denied: the lookup can be slow. Returns false
+  /// if no identity has been assumed, or the lookup fails.
   public mutating func addSupplementaryGroups(of account: borrowing Account) -> Bool {
     guard isSwitched else { return false }
     let group = account.groupID.rawValue

@@ -48,13 +48,7 @@ public struct OpenFile: ~Copyable {
     return OpenFile(owning: descriptor)
   }
 
-  /// Opens a path, following symlinks in all components.
-  ///
-  /// - Parameters:
-  ///   - path: The path, NUL-terminated.
-  ///   - purpose: The access.
-  /// - Returns: The open file.
-  /// - Throws: The error of openat(2).
+  /// Opens a NUL-terminated path, following symlinks in all components.
   public static func following(_ path: UnsafePointer<CChar>, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: the caller passes a NUL-terminated path.
     try unsafe open(AT_FDCWD, path, purpose.flags)
@@ -74,20 +68,26 @@ public struct OpenFile: ~Copyable {
     }
   }
 
-  /// Creates a file in this directory, regardless of the umask.
-  ///
-  /// - Parameters:
-  ///   - name: A name that does not exist.
-  ///   - purpose: The access.
-  ///   - permissions: The permission bits.
-  /// - Returns: The open file.
-  /// - Throws: The error of openat(2) or fchmod(2).
+  /// Creates a file in this directory, regardless of the umask. Fails if the name exists.
   public borrowing func create(
     _ name: Literal, for purpose: Purpose, permissions: UInt32
   ) throws(Errno) -> OpenFile {
     // SAFETY: a literal is NUL-terminated.
     let file = try unsafe Self.open(
       descriptor, name.cString, purpose.flags | O_NOFOLLOW | O_CREAT | O_EXCL, permissions: permissions)
+    try file.setPermissions(permissions)
+    return file
+  }
+
+  /// Creates a file in this directory, regardless of the umask. See the variant for literals.
+  public borrowing func create(
+    _ name: borrowing ByteText, for purpose: Purpose, permissions: UInt32
+  ) throws(Errno) -> OpenFile {
+    // SAFETY: the text is NUL-terminated and lent for the call.
+    let file = try unsafe name.withCString { name throws(Errno) in
+      try unsafe Self.open(
+        descriptor, name, purpose.flags | O_NOFOLLOW | O_CREAT | O_EXCL, permissions: permissions)
+    }
     try file.setPermissions(permissions)
     return file
   }
@@ -163,9 +163,13 @@ public struct OpenFile: ~Copyable {
     guard fchmod(descriptor, permissions) == 0 else { throw .current }
   }
 
-  /// Acquires an exclusive open-file-description lock without waiting (fcntl(2)).
-  ///
-  /// - Throws: ``Errno/wouldBlock`` if another process or thread holds it.
+  /// Sets the owner, and leaves the group (fchown(2)).
+  public borrowing func setOwner(_ owner: UserID) throws(Errno) {
+    guard fchown(descriptor, owner.rawValue, GroupID.invalid.rawValue) == 0 else { throw .current }
+  }
+
+  /// Acquires an exclusive open-file-description lock without waiting (fcntl(2)). Throws ``Errno/wouldBlock`` if it is
+  /// held.
   public borrowing func tryLock() throws(Errno) {
     guard csystem_try_lock(descriptor) == 0 else { throw .current }
   }
@@ -210,6 +214,12 @@ extension OpenFile {
   public borrowing func removeFile(_ name: Literal) {
     // SAFETY: a literal is NUL-terminated.
     _ = unsafe unlinkat(descriptor, name.cString, 0)
+  }
+
+  /// Removes a file from this directory (unlinkat(2)).
+  public borrowing func remove(_ name: borrowing ByteText) throws(Errno) {
+    // SAFETY: the text is NUL-terminated and lent for the call.
+    guard unsafe name.withCString({ unsafe unlinkat(descriptor, $0, 0) }) == 0 else { throw .current }
   }
 
   /// Removes a directory from this one if it exists and is empty (unlinkat(2)).

@@ -6,17 +6,13 @@ public import FixedMemory
 public struct TrustRule: Sendable {
   private let isDirectory: Bool
 
-  /// The accounts that may own the file.
   private let owner: UserID
   private let otherOwner: UserID
 
-  /// The permission bits that must be clear.
   private let forbiddenMode: UInt32
 
-  /// Whether root's directory may be writable by others if it is sticky.
   private var allowsSticky = false
 
-  /// Whether the file may have more than one hard link.
   private var allowsHardLinks = true
 
   private init(isDirectory: Bool, owner: UserID, otherOwner: UserID? = nil, forbiddenMode: UInt32) {
@@ -33,30 +29,23 @@ public struct TrustRule: Sendable {
     return rule
   }
 
-  /// A file that its owner alone can write.
-  ///
-  /// - Parameters:
-  ///   - owner: The owner.
-  ///   - other: Another account that may own it.
-  ///   - allowsHardLinks: Whether it may have more than one hard link.
-  /// - Returns: The rule.
+  /// A file that its owner, one of two accounts, alone can write.
   public static func file(of owner: UserID, or other: UserID? = nil, allowsHardLinks: Bool = true) -> TrustRule {
     var rule = TrustRule(isDirectory: false, owner: owner, otherOwner: other, forbiddenMode: 0o022)
     rule.allowsHardLinks = allowsHardLinks
     return rule
   }
 
-  /// A directory of an account or of root, the entries of which other accounts cannot rename or remove.
-  ///
-  /// - Parameters:
-  ///   - owner: The account.
-  ///   - allowsSticky: Whether root's directory may be writable by others if it is sticky, as /tmp is.
-  /// - Returns: The rule.
+  /// A directory of an account or of root, the entries of which other accounts cannot rename or remove. Root's may be
+  /// writable by others if it is sticky, as /tmp is, and `allowsSticky` is set.
   public static func directory(of owner: UserID, allowsSticky: Bool) -> TrustRule {
     var rule = TrustRule(isDirectory: true, owner: owner, otherOwner: .root, forbiddenMode: 0o022)
     rule.allowsSticky = allowsSticky
     return rule
   }
+
+  /// A directory of root that other users cannot write; a group may.
+  public static var rootDirectory: TrustRule { TrustRule(isDirectory: true, owner: .root, forbiddenMode: 0o002) }
 
   /// A broken rule.
   public enum Violation: Sendable {
@@ -89,6 +78,6 @@ public struct TrustRule: Sendable {
     guard allowsHardLinks || status.links < 2 else { return .hardLinked }
     guard status.mode & forbiddenMode != 0 else { return nil }
     if allowsSticky, status.isSticky, status.owner == .root { return nil }
-    return forbiddenMode == 0o022 ? .writableByOthers : .accessibleByOthers
+    return forbiddenMode == 0o077 ? .accessibleByOthers : .writableByOthers
   }
 }
