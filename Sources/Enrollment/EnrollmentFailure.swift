@@ -17,6 +17,10 @@ public struct EnrollmentFailure: Error {
     /// The directory certainly does not exist: the user is not enrolled.
     case absent
 
+    /// The directory does not exist, but that is no proof: the register names the user, or the names in the home
+    /// directory are encrypted.
+    case missing
+
     /// The enrollment was removed or replaced while it was used.
     case gone
 
@@ -67,14 +71,7 @@ public struct EnrollmentFailure: Error {
   }
 }
 
-/// Runs a file operation. Its error becomes a failure of kind `io`.
-///
-/// - Parameters:
-///   - subject: The file or directory.
-///   - problem: The predicate if the operation fails, as `cannot be read`.
-///   - operation: The operation.
-/// - Returns: The result of the operation.
-/// - Throws: The failure.
+/// Runs a file operation; its error becomes a failure of kind `io`.
 @inline(__always)
 func attempt<Result: ~Copyable>(
   _ subject: Literal, _ problem: Literal, _ operation: @autoclosure () throws(Errno) -> Result

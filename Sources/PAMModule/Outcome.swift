@@ -189,6 +189,7 @@ extension EnrollmentFailure.Reason {
     case .corrupt: "corrupt-file"
     case .io: "io-error"
     case .configuration: "configuration"
+    case .missing: "missing-enrollment"
     case .absent, .gone: "not-enrolled"
     }
   }

@@ -11,6 +11,7 @@ extension SetupError {
     let message = "\(directory): \(String(decoding: text.bytes).loweredFirst)"
     switch failure.reason {
     case .absent: self.init(.refused, "two-factor is not on", hint: "switch it on with: twofactor enable")
+    case .missing: self.init(.unusableData, message, hint: "mount or unlock the home directory, then try again")
     case .gone: self.init(.refused, "two-factor was switched off meanwhile")
     case .insecure:
       self.init(.unusableData, message, hint: "no login accepts it; check its owner and its mode")
