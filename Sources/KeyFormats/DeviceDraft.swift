@@ -60,6 +60,5 @@ extension Device.Kind {
 }
 
 extension HashAlgorithm {
-  /// The name in lower case.
   package var text: String { name.description }
 }

@@ -1,6 +1,5 @@
 import FixedMemory
 
-/// The import formats.
 package enum KeyFileFormat: String, CaseIterable {
   /// The file `.google_authenticator` of google-authenticator's PAM module.
   case googleAuthenticator = "google-authenticator"

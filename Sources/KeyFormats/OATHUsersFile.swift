@@ -6,7 +6,6 @@ import OneTimePassword
 /// A parsed users file of pam_oath: one token a line, `TYPE USER PASSWORD KEY [COUNTER [CODE [TIME]]]`. Lines without
 /// a type are comments. Source: `oath_authenticate_usersfile` in `usersfile.c` of liboath.
 package struct OATHUsersFile {
-  /// One token line.
   package struct Entry {
     /// Counted from 1.
     package let line: Int
@@ -64,7 +63,6 @@ package struct OATHUsersFile {
   static func isType(_ word: Span<UInt8>) -> Bool { word.isEqual(to: "HOTP") || word.starts(with: "HOTP/") }
 }
 
-/// One token of a users file of pam_oath.
 package struct OATHToken {
   package let kind: Device.Kind
   package let digits: CodeDigits
@@ -74,7 +72,6 @@ package struct OATHToken {
   /// When ``lastCode`` was used, in seconds since the epoch; nil if the line has no time.
   package let lastUsedAt: Int64?
 
-  /// Parses the words of a line.
   init(_ words: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) {
     let (period, typeDigits) = try Self.type(text.text(words[0]) ?? "")
     guard words.count > 3 else { throw FormatProblem("the line is truncated; expected TYPE USER PASSWORD KEY") }

@@ -2,7 +2,6 @@ import Enrollment
 import FixedMemory
 import OneTimePassword
 
-/// A parsed otpauth URI.
 package struct OTPAuthURI {
   package let device: DeviceDraft
   /// The names of ignored parameters, without those that are not safe to show.
@@ -95,7 +94,6 @@ extension DeviceDraft {
   }
 }
 
-/// The state of parsing one URI.
 private struct OTPAuthURIParser {
   var isCounter = false
   var label: [UInt8] = []

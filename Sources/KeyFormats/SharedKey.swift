@@ -5,7 +5,6 @@ import OneTimePassword
 package final class SharedKey {
   private let buffer: SecretBuffer
 
-  /// Checks the length.
   package init(_ buffer: consuming SecretBuffer) throws(FormatProblem) {
     guard buffer.count > 0 else { throw FormatProblem("the key is empty") }
     let shortest = SharedSecret.lengths.lowerBound

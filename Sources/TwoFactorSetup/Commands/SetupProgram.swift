@@ -38,7 +38,6 @@ public enum SetupProgram {
     exit(run(arguments).rawValue)
   }
 
-  /// The command line without the program name.
   private static var arguments: [String] {
     var arguments: [String] = []
     // SAFETY: the arguments are NUL-terminated and live as long as the process.

@@ -62,7 +62,6 @@ struct UsersCommand: ParsableCommand {
   }
 }
 
-/// One account of the list.
 private struct UserEntry {
   private let name: String
   private let status: EnrollmentStatus?

@@ -69,7 +69,6 @@ struct BackupCodes {
     return text
   }
 
-  /// The text for the terminal.
   var page: String {
     """
     Backup codes, each good for one login when the phone is not at hand:

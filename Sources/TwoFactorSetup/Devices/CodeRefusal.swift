@@ -15,8 +15,8 @@ struct CodeRefusal {
       (message, hint) = ("this is not a code", "a code has 6 or 8 digits, a backup code 10 characters")
     case .wrongCode: message = "wrong code"
     case .outsideWindow(let steps): (message, hint) = Self.outsideWindow(steps, period: period)
-    case .reusedCode:
-      (message, hint) = ("this code was already used", "wait for the next one; a backup code works only once")
+    case .reusedCode: (message, hint) = ("this code was already used", "wait for the next one")
+    case .reusedBackupCode: (message, hint) = ("this backup code was already used", "use another one")
     case .throttled(let seconds):
       (message, hint) = ("too many failed codes", "try again in \(seconds) seconds, or use a backup code")
     case .locked:

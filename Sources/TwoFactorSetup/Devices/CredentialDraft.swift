@@ -16,7 +16,6 @@ struct CredentialDraft {
 
   static var failure: SetupError { SetupError(.inputOutput, "cannot encode the credential") }
 
-  /// The text of the credential.
   func encoded(generation: Generation) throws -> SecretBuffer {
     guard var encoder = CredentialEncoder(generation: generation, enabledAt: enabledAt) else { throw Self.failure }
     for device in devices { encoder.add(device) }

@@ -100,10 +100,8 @@ struct ImportCommand: ParsableCommand {
   /// The file; nil for standard input.
   var path: String? { file == "-" ? nil : file }
 
-  /// The name of the source in messages.
   var source: String { path?.printable ?? "standard input" }
 
-  /// The error for text that cannot be imported.
   func unusable(_ problem: FormatProblem) -> SetupError {
     SetupError(.unusableData, "\(source): \(problem.text)", hint: problem.hint)
   }

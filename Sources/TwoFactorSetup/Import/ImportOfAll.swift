@@ -77,7 +77,6 @@ struct ImportOfAll {
   }
 }
 
-/// The result for one account.
 private struct ImportReport {
   let user: String
   let outcome: Result<ImportedEnrollment, SetupError>

@@ -10,7 +10,6 @@ struct ImportRemark: Equatable {
   /// A note on ``setting``.
   var note: String?
 
-  /// The remark in one line.
   var line: String {
     guard let setting else { return text }
     return "\(text): \(setting)" + (note.map { " (\($0))" } ?? "")

@@ -3,7 +3,6 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Reads the whole text to import.
 enum ImportSource {
   /// The maximum length in bytes. A users file of 100,000 accounts has 10 million.
   static let longest = 1 << 26
