@@ -189,6 +189,14 @@ extension OpenFile {
     return FileStatus(status)
   }
 
+  /// Whether this directory is encrypted with fscrypt, and its key is absent. A name in it is then not found, although
+  /// the entry exists.
+  public borrowing func hidesNames() throws(Errno) -> Bool {
+    let result = csystem_hides_names(descriptor)
+    guard result >= 0 else { throw .current }
+    return result > 0
+  }
+
   /// Creates a directory in this one (mkdirat(2)).
   public borrowing func makeDirectory(_ name: borrowing ByteText, permissions: UInt32) throws(Errno) {
     // SAFETY: the text is NUL-terminated and lent for the call.
@@ -230,8 +238,10 @@ extension OpenFile {
 
   /// The names in this directory, including `.` and `..`.
   public borrowing func names() throws(Errno) -> DirectoryNames {
-    let directory = try open(".", for: .directory)
-    return try DirectoryNames(directory)
+    // SAFETY: a literal is NUL-terminated.
+    let own = unsafe csystem_openat(descriptor, Literal(".").cString, O_RDONLY | O_DIRECTORY, 0)
+    guard own >= 0 else { throw .current }
+    return try DirectoryNames(owning: own)
   }
 }
 
@@ -240,9 +250,7 @@ extension OpenFile {
 public struct DirectoryNames: ~Copyable {
   private let stream: OpaquePointer
 
-  fileprivate init(_ directory: consuming OpenFile) throws(Errno) {
-    let descriptor = dup(directory.descriptor)
-    guard descriptor >= 0 else { throw .current }
+  fileprivate init(owning descriptor: Int32) throws(Errno) {
     // SAFETY: the stream owns the descriptor, and is closed in `deinit`.
     guard let stream = unsafe fdopendir(descriptor) else {
       let error = Errno.current
