@@ -83,8 +83,7 @@ let package = Package(
     // The setup command.
     .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),
     .target(
-      name: "HostAccess",
-      dependencies: ["CSetup", "Enrollment", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
+      name: "HostAccess", dependencies: ["CSetup", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
       swiftSettings: strict),
     .target(
       name: "HostDoctor",

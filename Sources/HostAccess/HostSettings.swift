@@ -7,9 +7,6 @@ package struct HostSettings {
   /// The file. Without it the defaults hold.
   package static var path: String { String(decoding: PolicyFile.usualPath.bytes) }
 
-  /// The PAM service that checks a password.
-  package static let passwordService = "twofactor"
-
   /// The template of the enrollment's directory, as ``EnrollmentPath`` expands it.
   package var directoryTemplate = String(decoding: Policy().directory)
   /// Nil for the host name.

@@ -34,7 +34,7 @@ package struct HostExamination {
   private func findings(of stacks: [PAMStack], in configuration: PAMConfiguration, ssh: SSHExamination) -> [Finding] {
     let name = "pam_stacks"
     let included = stacks.reduce(into: Set<String>()) { $0.formUnion(configuration.included(by: $1.service)) }
-    let services = stacks.filter { !included.contains($0.service) && $0.service != HostSettings.passwordService }
+    let services = stacks.filter { !included.contains($0.service) && $0.service != PAMService.password }
     guard !services.isEmpty else {
       return [
         .warning(

@@ -11,7 +11,7 @@ package enum ClockCheck {
   /// Files that the time service or the installation wrote: a correct clock is not behind them.
   private static let witnesses = [
     "/var/lib/systemd/timesync/clock", "/var/lib/chrony/drift", "/var/lib/chrony/chrony.drift",
-    "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift", "/etc/pam.d/\(HostSettings.passwordService)",
+    "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift", "/etc/pam.d/\(PAMService.password)",
   ]
 
   /// A file that is this many seconds newer than now shows that the clock is behind.

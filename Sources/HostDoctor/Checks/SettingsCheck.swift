@@ -130,7 +130,7 @@ struct SettingsCheck {
 
   private var service: Finding {
     let name = "password_service"
-    let service = HostSettings.passwordService
+    let service = PAMService.password
     guard let file = PAMConfiguration(tree: tree).path(of: service) else {
       guard settings.requiresPassword else {
         return .ok(name, "the PAM service \(service) does not exist, and require_password is no")

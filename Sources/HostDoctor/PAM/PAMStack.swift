@@ -1,3 +1,5 @@
+import HostAccess
+
 /// The auth stack of one service, with the files that it includes.
 struct PAMStack {
   indirect enum Step: Equatable {
@@ -44,14 +46,11 @@ struct PAMStack {
 
 /// The PAM configuration of a host.
 struct PAMConfiguration {
-  /// A service in the first folder overrides one in the second.
-  static let folders = ["/etc/pam.d", "/usr/lib/pam.d"]
-
   let tree: HostTree
 
   /// All services and included files.
   var names: [String] {
-    Set(Self.folders.flatMap { tree.names(in: $0) }).filter { !Self.isBackup($0) }.sorted()
+    Set(PAMService.folders.flatMap { tree.names(in: $0) }).filter { !Self.isBackup($0) }.sorted()
   }
 
   /// Whether a package manager or an editor left the file.
@@ -93,7 +92,7 @@ struct PAMConfiguration {
   /// Nil if there is no such service or file.
   func path(of name: String) -> String? {
     if name.hasPrefix("/") { return tree.exists(name) ? name : nil }
-    return Self.folders.map { "\($0)/\(name)" }.first { tree.exists($0) }
+    return PAMService.folders.map { "\($0)/\(name)" }.first { tree.exists($0) }
   }
 
   fileprivate func file(named name: String) -> PAMFile? {

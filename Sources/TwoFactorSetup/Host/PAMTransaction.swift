@@ -18,9 +18,6 @@ final class PAMTransaction {
     let status: Int32
   }
 
-  /// The folders in which libpam looks for the file of a service.
-  static let folders = ["/etc/pam.d", "/usr/lib/pam.d"]
-
   private let terminal: Terminal
   private let prompts: Prompts
   private var hasAnswered = false

@@ -7,7 +7,7 @@ import SystemFiles
 ///
 /// It needs no privileges: pam_unix runs unix_chkpwd(8), which checks the password of the calling user.
 enum PasswordCheck {
-  static let service = HostSettings.passwordService
+  static let service = PAMService.password
 
   /// - Throws: ``SetupError``: ``ExitStatus/refused`` for a wrong password, ``ExitStatus/configuration`` if the
   ///   service is not installed.
@@ -19,7 +19,7 @@ enum PasswordCheck {
 
   /// libpam would fall back to the service `other`.
   private static func requireService() throws {
-    let files = PAMTransaction.folders.map { "\($0)/\(service)" }
+    let files = PAMService.folders.map { "\($0)/\(service)" }
     if files.contains(where: { $0.isAccessible(R_OK) }) { return }
     if let closed = files.first(where: { $0.isAccessible(F_OK) }) {
       throw SetupError(

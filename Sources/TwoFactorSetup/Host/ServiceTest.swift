@@ -35,7 +35,7 @@ struct ServiceTest {
   /// - Throws: ``SetupError``: ``ExitStatus/configuration`` if the service does not exist; ``Interruption``.
   func run() throws -> Result {
     // libpam would fall back to the service `other`.
-    guard PAMTransaction.folders.contains(where: { "\($0)/\(service)".isAccessible(F_OK) }) else {
+    guard PAMService.folders.contains(where: { "\($0)/\(service)".isAccessible(F_OK) }) else {
       throw SetupError(
         .configuration, "there is no PAM service \(service)", hint: "the services are the files in /etc/pam.d")
     }
