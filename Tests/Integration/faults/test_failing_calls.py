@@ -128,7 +128,7 @@ def test_a_login_with_a_failing_allocation_is_denied(attempts, scratch, tmp_path
 
 
 # Subcommands that print one sentence at the end, and how a trace shows it.
-LAST_WORDS = {"disable": "Two-factor is off", "unlock": '"Codes of ', "device remove": "is removed"}
+LAST_WORDS = {"disable": "Two-factor is off", "unlock": "is unlocked", "device remove": "is removed"}
 
 
 IMPORTED = "otpauth://totp/user?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
