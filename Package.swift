@@ -105,8 +105,10 @@ let package = Package(
         "SystemFiles", "Verification",
       ],
       swiftSettings: strict),
-    .testTarget(name: "HostAccessTests", dependencies: ["HostAccess", "LoginPolicy", "SystemFiles"], swiftSettings: strict),
-    .testTarget(name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor", "SystemFiles"], swiftSettings: strict),
+    .testTarget(
+      name: "HostAccessTests", dependencies: ["HostAccess", "SystemFiles"], swiftSettings: strict),
+    .testTarget(
+      name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor", "SystemFiles"], swiftSettings: strict),
     .testTarget(
       name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
     // Writes the options of the policy into the pages, for scripts/option-tables.

@@ -3,13 +3,13 @@ import HostAccess
 import Testing
 
 @Suite struct HostSettingsTests {
-  @Test func aHostWithoutTheFileHasTheUsualSettings() throws {
+  @Test func aMissingFileMeansDefaults() throws {
     let settings = try HostSettings.load(from: "/nowhere/twofactor.conf")
     #expect(settings.requiresPassword && settings.allowsDisabling && settings.issuer == nil)
     #expect(settings.directoryTemplate == "~/.twofactor")
   }
 
-  @Test func namesOfTheCommandAndOfTheModuleStandSideBySide() throws {
+  @Test func theOptionsOfTheCommandAreRead() throws {
     let settings = try HostSettings(
       text: """
         # a comment
@@ -27,7 +27,7 @@ import Testing
     #expect(settings.directoryTemplate == "/var/lib/twofactor/%u")
   }
 
-  @Test func twoFactorIsEnforcedWhereNobodyMaySwitchItOffOrNobodyGetsInWithoutIt() throws {
+  @Test func twoFactorIsEnforcedByEitherOption() throws {
     let (dayBefore, day): (Int64, Int64) = (1_798_761_599, 1_798_761_600)  // 2027-01-01 begins.
     #expect(try !HostSettings(text: "").enforcesTwoFactor(now: day))
     #expect(try HostSettings(text: "allow_disable = no").enforcesTwoFactor(now: day))
@@ -40,13 +40,13 @@ import Testing
     "windows = 3", "window", "window =", "window = 11", "window = 1\nwindow = 1", "require_password = maybe",
     "issuer = a:b", "notify = sendmail", "allow_disable = yes\nallow_disable = no", "= 3", "window = 3 # steps",
   ])
-  func whatCannotBeUnderstoodIsRefused(text: String) {
+  func anInvalidLineIsAnError(text: String) {
     let error = #expect(throws: SetupError.self) { try HostSettings(text: text) }
     #expect(error?.status == .configuration)
     #expect(error?.message.contains("line") == true)
   }
 
-  @Test func aFileThatOthersMayWriteIsRefused() throws {
+  @Test func aFileThatOthersCanWriteIsAnError() throws {
     var template = Array("/tmp/twofactor-conf-XXXXXX".utf8CString)
     let descriptor = unsafe mkstemp(&template)
     let path = String(terminated: template)

@@ -1,5 +1,4 @@
 import Foundation
-import HostAccess
 import SystemFiles
 
 @testable import HostDoctor
