@@ -3,7 +3,9 @@
 
 #include <crypt.h>
 #include <dlfcn.h>
+#include <linux/fscrypt.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 
@@ -33,6 +35,33 @@ int csystem_openat(int directory, const char *path, int flags, mode_t mode) {
 const char *csystem_next_name(DIR *directory) {
   struct dirent *entry = readdir(directory);
   return entry ? entry->d_name : NULL;
+}
+
+/* Whether the key of an open directory's fscrypt policy is present. */
+static int has_key(int directory) {
+  struct fscrypt_get_policy_ex_arg found = {.policy_size = sizeof found.policy};
+  struct fscrypt_get_key_status_arg key = {0};
+  if (ioctl(directory, FS_IOC_GET_ENCRYPTION_POLICY_EX, &found) != 0) return 0;
+  if (found.policy.version == FSCRYPT_POLICY_V1) {
+    key.key_spec.type = FSCRYPT_KEY_SPEC_TYPE_DESCRIPTOR;
+    memcpy(key.key_spec.u.descriptor, found.policy.v1.master_key_descriptor, FSCRYPT_KEY_DESCRIPTOR_SIZE);
+  } else {
+    key.key_spec.type = FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER;
+    memcpy(key.key_spec.u.identifier, found.policy.v2.master_key_identifier, FSCRYPT_KEY_IDENTIFIER_SIZE);
+  }
+  return ioctl(directory, FS_IOC_GET_ENCRYPTION_KEY_STATUS, &key) == 0 && key.status == FSCRYPT_KEY_STATUS_PRESENT;
+}
+
+int csystem_hides_names(int directory) {
+  struct statx status;
+  /* Kernels and sandboxes that do not know statx(2) have no file system that reports the attribute. */
+  if (statx(directory, "", AT_EMPTY_PATH, 0, &status) != 0) return errno == ENOSYS || errno == EPERM ? 0 : -1;
+  if (!(status.stx_attributes & STATX_ATTR_ENCRYPTED)) return 0;
+  int opened = csystem_openat(directory, ".", O_RDONLY | O_DIRECTORY, 0);
+  if (opened < 0) return 1;
+  int hides = !has_key(opened);
+  close(opened);
+  return hides;
 }
 
 uint32_t csystem_random(void) {

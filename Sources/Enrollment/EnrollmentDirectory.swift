@@ -12,7 +12,8 @@ public struct EnrollmentDirectory: ~Copyable {
   ///
   /// A path below the home directory is opened from there, with the user's identity; any other path from the root, with
   /// the user's identity from the first directory that the user owns. The failure is of kind `absent` only if all
-  /// parents exist and are trusted.
+  /// parents exist, are trusted and can be read. It proves that the user is not enrolled if the ``EnrollmentRegister``
+  /// does not name the user.
   public init(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
@@ -93,7 +94,12 @@ public struct EnrollmentDirectory: ~Copyable {
         switch error {
         case .noSuchFile where isHome && owner != user:
           throw EnrollmentFailure(.insecure, "home", "is not owned by the user")
-        case .noSuchFile where isLast || isBelowHome: throw EnrollmentFailure(.absent, subject, "does not exist")
+        case .noSuchFile where isLast || isBelowHome:
+          let place: Literal = isHome ? "home" : "a parent of the directory"
+          guard try !attempt(place, "cannot be examined", here.hidesNames()) else {
+            throw EnrollmentFailure(.missing, place, "is encrypted, and its key is absent")
+          }
+          throw EnrollmentFailure(.absent, subject, "does not exist")
         case .symbolicLink, .notDirectory:
           throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
         default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)

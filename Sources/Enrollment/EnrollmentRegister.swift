@@ -105,9 +105,8 @@ public enum EnrollmentRegister {
     /// The next user; nil at the end.
     public mutating func next() -> UserID? {
       while let name = names.next() {
-        if let number = name.bytes.decimal(upTo: UInt64(UserID.invalid.rawValue) &- 1) {
-          return UserID(rawValue: UInt32(truncatingIfNeeded: number))
-        }
+        let user = EnrollmentRegister.user(of: name)
+        if user != .invalid { return user }
       }
       return nil
     }
@@ -119,6 +118,13 @@ public enum EnrollmentRegister {
     var name = ByteText(capacity: 20)
     name.append(decimal: UInt64(user.rawValue))
     return name
+  }
+
+  /// The user of an entry; ``UserID/invalid`` if the name is no user ID.
+  private static func user(of name: borrowing ByteText) -> UserID {
+    let limit = UserID.invalid.rawValue
+    let number = name.bytes.decimal(upTo: UInt64(limit)) ?? UInt64(limit)
+    return UserID(rawValue: UInt32(truncatingIfNeeded: number))
   }
 
   private static func isEntry(_ user: UserID, in register: borrowing OpenFile) throws(EnrollmentFailure) -> Bool {
@@ -133,9 +139,8 @@ public enum EnrollmentRegister {
     }
   }
 
-  /// Opens the register. Only root can change the directories on the way.
-  ///
-  /// - Parameter isParentThere: Becomes true if the parent directory exists.
+  /// Opens the register. Only root can change the directories on the way. `isParentThere` becomes true if the parent
+  /// directory exists.
   private static func open(_ isParentThere: inout Bool) throws(EnrollmentFailure) -> OpenFile {
     // SAFETY: a literal is NUL-terminated.
     var here = try unsafe attempt(
@@ -159,7 +164,7 @@ public enum EnrollmentRegister {
     } catch {
       switch error {
       case .noSuchFile: throw EnrollmentFailure(.absent, subject, "does not exist")
-      case .symbolicLink, .notDirectory: throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
+      case .symbolicLink, .notDirectory: throw EnrollmentFailure(.io, subject, "is not a directory", error: error)
       default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)
       }
     }
@@ -170,7 +175,7 @@ public enum EnrollmentRegister {
   private static func check(_ directory: borrowing OpenFile, _ subject: Literal) throws(EnrollmentFailure) {
     let status = try attempt(subject, "cannot be examined", directory.status())
     if let violation = TrustRule.rootDirectory.violation(of: status) {
-      throw EnrollmentFailure(.insecure, subject, violation.text)
+      throw EnrollmentFailure(.io, subject, violation.text)
     }
   }
 }

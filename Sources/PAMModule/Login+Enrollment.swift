@@ -7,8 +7,7 @@ internal import Verification
 
 extension Login {
   /// Opens the enrollment of an account with the user's file-system identity. No other code of the module opens one.
-  /// Throws a failure of kind `absent` if the user is proved not to be enrolled, `gone` if the enrollment was disabled
-  /// meanwhile.
+  /// Throws a failure of kind `absent` if the enrollment does not exist, `gone` if it was disabled meanwhile.
   private static func withEnrollment<Result>(
     of account: borrowing Account, _ policy: borrowing Policy,
     _ body: (_ directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Result
@@ -36,8 +35,11 @@ extension Login {
     }
   }
 
-  /// Decides for a grace period and for users who are not enrolled. Returns nil to prompt for a code.
-  func outcomeOfEnrollment(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
+  /// Decides for a grace period and for users who are not enrolled. Returns nil to prompt for a code. `isInGroups` if
+  /// `only_groups` includes the user.
+  func outcomeOfEnrollment(
+    _ account: borrowing Account, _ policy: borrowing Policy, isInGroups: Bool
+  ) -> Outcome? {
     do throws(EnrollmentFailure) {
       return try Self.withEnrollment(of: account, policy) { directory throws(EnrollmentFailure) -> Outcome? in
         guard let key = graceKey(policy) else { return nil }
@@ -46,8 +48,31 @@ extension Login {
       }
     } catch {
       guard error.reason == .absent else { return Outcome(error) }
-      if let day = policy.requiredFrom { return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil }
-      return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
+      guard let exemption = exemptionOfUnenrolled(policy, isInGroups: isInGroups) else { return nil }
+      if let doubt = Self.doubtAboutAbsence(of: account, policy) { return Outcome(doubt) }
+      return exemption
+    }
+  }
+
+  /// How the policy exempts a user who is not enrolled; nil if it does not.
+  private func exemptionOfUnenrolled(_ policy: borrowing Policy, isInGroups: Bool) -> Outcome? {
+    if !isInGroups { return .exempt(why: "not in the groups that are asked") }
+    if let day = policy.requiredFrom { return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil }
+    return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
+  }
+
+  /// Why the absence of an enrollment does not prove that the user is not enrolled; nil if it does.
+  private static func doubtAboutAbsence(
+    of account: borrowing Account, _ policy: borrowing Policy
+  ) -> EnrollmentFailure? {
+    switch EnrollmentRegister.contains(account.userID) {
+    case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
+    // The register is created with its parent, so this is the mount point of a file system that is not mounted.
+    case .noRegister(isParentThere: true) where policy.directory.starts(with: "/var/lib/twofactor/"):
+      EnrollmentFailure(.missing, "directory", "does not exist, and /var/lib/twofactor has no register")
+    case .unknown(let failure): failure
+    // Without a register, and for a screen locker, which cannot search it, absence has to suffice.
+    case .notRegistered, .noRegister, .notPermitted: nil
     }
   }
 

@@ -21,15 +21,17 @@ extension Login {
       case .unknown(let outcome): return outcome
       }
     }
+    var isInGroups = true
     if policy.onlyGroups.count > 0 {
       switch membership(of: account, in: policy.onlyGroups) {
       case .yes: break
-      case .no: return .exempt(why: "not in the groups that are asked")
+      // No proof: a name service that fails reports too few groups.
+      case .no: isInGroups = false
       case .unknown(let outcome): return outcome
       }
     }
-    if policy.passesUnenrolled || policy.requiredFrom != nil || policy.gracePeriod > 0 {
-      return outcomeOfEnrollment(account, policy)
+    if !isInGroups || policy.passesUnenrolled || policy.requiredFrom != nil || policy.gracePeriod > 0 {
+      return outcomeOfEnrollment(account, policy, isInGroups: isInGroups)
     }
     return nil
   }

@@ -75,13 +75,19 @@ struct Login: ~Copyable {
 
     if let outcome = outcomeBeforeQuestion(account, policy) {
       if policy.isDebugging, case .exempt(let why) = outcome { logReason(why) }
-      return outcome
+      return registering(outcome, account)
     }
     // Hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies the delay by the
     // current second, which is no secret; hence the random part.
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
     SharedSecret.prepareLibrary()
-    return outcomeOfQuestion(account, user, policy)
+    return registering(outcomeOfQuestion(account, user, policy), account)
+  }
+
+  /// Registers a user whose login was accepted as enrolled. Returns the outcome.
+  private func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
+    if case .accepted = outcome { EnrollmentRegister.noteLogin(of: account.userID) }
+    return outcome
   }
 
   private func logReason(_ why: Literal) {

@@ -36,6 +36,10 @@ extern const int csystem_o_path;
  * NULL at the end. */
 const char *csystem_next_name(DIR *directory);
 
+/* Provided because statx(2) is declared only with _GNU_SOURCE, and ioctl(2) is variadic. Returns 1 if a directory is
+ * encrypted, and its key is not certainly present: an entry then has another name (fscrypt). 0 if not; -1 with errno. */
+int csystem_hides_names(int directory);
+
 /* Provided because getrandom(2) can fail early in the boot, and a login must not wait for it. Returns a number that
  * cannot be predicted from outside. Not for keys. */
 uint32_t csystem_random(void);
