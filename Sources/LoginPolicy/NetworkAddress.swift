@@ -33,7 +33,8 @@ public struct NetworkAddress: Equatable, Sendable {
       guard !address.isTruncated, address.count > 0, address.bytes.firstIndex(of: 0) == nil else { return }
       isAddress = read(address)
     }
-    guard isAddress else { return nil }
+    // Only IPv6 has zones.
+    guard isAddress, !(hasZone && isIPv4) else { return nil }
   }
 
   private mutating func read(_ address: borrowing ByteText) -> Bool {

@@ -66,7 +66,7 @@ extension Policy {
     let name = text.slice(from: 0, to: equals).trimmed
     let option = try option(name, word: name)
     guard option.place != .arguments else { throw problem("is an argument of the module", name) }
-    try read(option, unquoted(text.slice(from: equals &+ 1).trimmed), word: name)
+    try read(option, value(text.slice(from: equals &+ 1).trimmed, of: name), word: name)
   }
 
   private mutating func option(_ name: Span<UInt8>, word: Span<UInt8>) throws(PolicyProblem) -> PolicyOption {
@@ -163,7 +163,9 @@ extension Policy {
   }
 
   private mutating func set(_ option: PolicyOption, text: Span<UInt8>) throws(PolicyProblem) {
-    guard let place = texts.add(text) else { throw PolicyProblem(inFile: "out of memory", error: .outOfMemory) }
+    guard let place = texts.add(text, line: reading.line) else {
+      throw PolicyProblem(inFile: "out of memory", error: .outOfMemory)
+    }
     switch option {
     case .directory: directoryPlace = place
     case .prompt: promptPlace = place
@@ -171,26 +173,85 @@ extension Policy {
     case .onlyGroups: onlyGroupsPlace = place
     case .exemptGroups: exemptGroupsPlace = place
     case .skipAfter: skippedMethodsPlace = place
+    case .requireMethod: requiredMethodsPlace = place
     case .issuer: issuerPlace = place
     case .notify: notifierPlace = place
     default: break
     }
   }
 
+  /// A problem with a list of groups that shows only when the groups are looked up, at the place of `option`.
+  public func problem(_ problem: Literal, of option: PolicyOption) -> PolicyProblem {
+    let place = option == .exemptGroups ? exemptGroupsPlace : onlyGroupsPlace
+    return PolicyProblem(problem, option.name.bytes, line: place.line)
+  }
+
   private func problem(_ problem: Literal, _ word: Span<UInt8>) -> PolicyProblem {
     PolicyProblem(problem, word, line: reading.line)
   }
 
-  /// Removes a pair of quotes, which keep blanks at the ends of a value.
+  /// The value of a line, without its quotes. Rejects what a user may take for something else than a part of the value.
   @_lifetime(copy text)
-  private func unquoted(_ text: Span<UInt8>) -> Span<UInt8> {
+  private func value(_ text: Span<UInt8>, of name: Span<UInt8>) throws(PolicyProblem) -> Span<UInt8> {
     let quote = UInt8(ascii: "\"")
-    guard text.count >= 2, text.byte(at: 0) == quote, text.byte(at: text.count &- 1) == quote else { return text }
-    return text.slice(from: 1, to: text.count &- 1)
+    guard text.byte(at: 0) == quote else {
+      try checkUnquoted(text, of: name)
+      return text
+    }
+    guard let end = text.firstIndex(of: quote, from: 1) else { throw problem("has no closing quotation mark", name) }
+    guard end &+ 1 == text.count else { throw problem("has text after the closing quotation mark", name) }
+    return text.slice(from: 1, to: end)
+  }
+
+  private func checkUnquoted(_ text: Span<UInt8>, of name: Span<UInt8>) throws(PolicyProblem) {
+    guard text.firstIndex(of: UInt8(ascii: "\"")) == nil else {
+      throw problem("has a quotation mark that does not enclose the whole value", name)
+    }
+    guard text.count < 2 || text.byte(at: 0) != UInt8(ascii: "'") || text.byte(at: text.count &- 1) != UInt8(ascii: "'")
+    else { throw problem("is in single quotes: use double quotes", name) }
+    guard text.byte(at: text.count &- 1) != UInt8(ascii: "\\") else {
+      throw problem("ends with a backslash, but a line cannot be continued", name)
+    }
+    var start = 0
+    while start < text.count {
+      let word = text.word(from: start)
+      guard !word.beginsComment else {
+        throw problem(
+          "has a comment after its value: give it a line of its own, or put the value in double quotes", name)
+      }
+      guard !isAssignment(word, before: text.slice(from: start &+ word.count)) else {
+        throw problem("has another option after its value: give it a line of its own", name)
+      }
+      start &+= word.count &+ 1
+    }
+  }
+
+  /// Whether a word, and the text that follows it, set an option: `window=2`, `window = 2`.
+  private func isAssignment(_ word: Span<UInt8>, before rest: Span<UInt8>) -> Bool {
+    let equals = word.firstIndex(of: UInt8(ascii: "="))
+    guard equals != nil || rest.trimmed.byte(at: 0) == UInt8(ascii: "=") else { return false }
+    return PolicyOption.named(word.slice(from: 0, to: equals ?? word.count)) != nil
   }
 }
 
 extension Span where Element == UInt8 {
+  /// The bytes from `start` up to the next blank, or to a no-break space (U+00A0), which looks like one.
+  @_lifetime(copy self)
+  fileprivate func word(from start: Int) -> Span<UInt8> {
+    var end = start
+    while end < count, let byte = byte(at: end), !byte.isBlank {
+      if byte == 0xa0, end > start, self.byte(at: end &- 1) == 0xc2 { break }
+      end &+= 1
+    }
+    return slice(from: start, to: end)
+  }
+
+  /// Whether a word begins a comment in one of the usual languages.
+  fileprivate var beginsComment: Bool {
+    let first = byte(at: 0)
+    return first == UInt8(ascii: "#") || first == UInt8(ascii: ";") || starts(with: "//")
+  }
+
   var hasControlCharacters: Bool {
     var indices = Counter(to: count)
     while let index = indices.next() {

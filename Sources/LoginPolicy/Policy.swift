@@ -59,6 +59,12 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: skippedMethodsPlace) }
   }
 
+  /// `require_method`; see ``ListWords``.
+  public var requiredMethods: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { texts.bytes(at: requiredMethodsPlace) }
+  }
+
   /// The day from which all users must be enrolled; nil for never.
   public var requiredFrom: CalendarDay?
 
@@ -91,6 +97,7 @@ public struct Policy: ~Copyable {
   var onlyGroupsPlace = PolicyTexts.Place()
   var exemptGroupsPlace = PolicyTexts.Place()
   var skippedMethodsPlace = PolicyTexts.Place()
+  var requiredMethodsPlace = PolicyTexts.Place()
   var issuerPlace = PolicyTexts.Place()
   var notifierPlace = PolicyTexts.Place()
 
@@ -118,24 +125,28 @@ public struct PolicyTexts: ~Copyable {
   private var texts = ByteText()
 
   /// Enough for the longest values from both file and arguments.
-  private static var capacity: Int { 2 * (512 + 4 * 1024 + 2 * 128 + 256) }
+  private static var capacity: Int { 2 * (512 + 5 * 1024 + 2 * 128 + 256) }
 
   struct Place {
     fileprivate var start: UInt16 = 0
     fileprivate var count: UInt16 = 0
+
+    /// The line of the file that set the text; 0 for an argument.
+    fileprivate(set) var line: UInt32 = 0
 
     var isEmpty: Bool { count == 0 }
   }
 
   init() {}
 
-  /// Stores a text. Returns nil if memory runs out.
-  mutating func add(_ text: Span<UInt8>) -> Place? {
+  /// Stores the text of a line, or of an argument (line 0). Returns nil if memory runs out.
+  mutating func add(_ text: Span<UInt8>, line: UInt32) -> Place? {
     if !texts.hasMemory { texts = ByteText(capacity: Self.capacity) }
     let start = texts.count
     texts.append(text)
     guard texts.hasMemory, !texts.isTruncated else { return nil }
-    return Place(start: UInt16(truncatingIfNeeded: start), count: UInt16(truncatingIfNeeded: text.count))
+    return Place(
+      start: UInt16(truncatingIfNeeded: start), count: UInt16(truncatingIfNeeded: text.count), line: line)
   }
 
   @_lifetime(borrow self)

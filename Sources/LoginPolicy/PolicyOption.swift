@@ -19,6 +19,7 @@ public enum PolicyOption: UInt8, Sendable {
   case onlyGroups
   case exemptGroups
   case skipAfter
+  case requireMethod
   case requiredFrom
   case debug
   case issuer
@@ -27,7 +28,7 @@ public enum PolicyOption: UInt8, Sendable {
   case notify
 
   /// The number of options; raw values are 0 ..< `count`.
-  public static var count: UInt8 { 23 }
+  public static var count: UInt8 { 24 }
 
   /// The type of a value.
   public enum Kind: Equatable, Sendable {
@@ -91,6 +92,7 @@ public enum PolicyOption: UInt8, Sendable {
     case .onlyGroups: "only_groups"
     case .exemptGroups: "exempt_groups"
     case .skipAfter: "skip_after"
+    case .requireMethod: "require_method"
     case .requiredFrom: "required_from"
     case .debug: "debug"
     case .issuer: "issuer"
@@ -114,7 +116,7 @@ public enum PolicyOption: UInt8, Sendable {
     case .lookAhead, .maxFailures: .number(1...100)
     case .gracePeriod: .number(0...2_592_000)
     case .trustedNetworks: .networks
-    case .onlyGroups, .exemptGroups, .skipAfter: .words
+    case .onlyGroups, .exemptGroups, .skipAfter, .requireMethod: .words
     case .requiredFrom: .day
     }
   }

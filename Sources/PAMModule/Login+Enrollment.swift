@@ -182,9 +182,7 @@ extension Login {
 
   /// Nil for a local login, a host name, and an address with a zone, which are not unique.
   private func graceKey(_ policy: borrowing Policy) -> GraceKey? {
-    guard policy.gracePeriod > 0, let address = NetworkAddress(transaction.remoteHost), !address.hasZone else {
-      return nil
-    }
+    guard policy.gracePeriod > 0, let address = remoteAddress, !address.hasZone else { return nil }
     return GraceKey(service: transaction.service, address: address.bytes.span)
   }
 }

@@ -10,12 +10,12 @@ extension Login {
   /// Decides before the prompt. Returns nil to prompt for a code.
   mutating func outcomeBeforeQuestion(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
     if policy.trustedNetworks.count > 0, isRemoteHostTrusted(policy) { return .exempt(why: "trusted network") }
-    if policy.skippedMethods.count > 0, hasPassedSkippedMethod(policy) {
+    if policy.skippedMethods.count > 0, hasPassed(anyOf: policy.skippedMethods) {
       return .exempt(why: "passed another method")
     }
     guard account.isKnown else { return nil }
     if policy.exemptGroups.count > 0 {
-      switch membership(of: account, in: policy.exemptGroups) {
+      switch membership(of: account, in: .exemptGroups, policy) {
       case .yes: return .exempt(why: "exempt group")
       case .no: break
       case .unknown(let outcome): return outcome
@@ -23,7 +23,7 @@ extension Login {
     }
     var isInGroups = true
     if policy.onlyGroups.count > 0 {
-      switch membership(of: account, in: policy.onlyGroups) {
+      switch membership(of: account, in: .onlyGroups, policy) {
       case .yes: break
       // No proof: a name service that fails reports too few groups.
       case .no: isInGroups = false
@@ -37,29 +37,10 @@ extension Login {
   }
 
   private func isRemoteHostTrusted(_ policy: borrowing Policy) -> Bool {
-    guard let address = NetworkAddress(transaction.remoteHost) else { return false }
+    guard let address = remoteAddress else { return false }
     var words = ListWords()
     while let word = words.next(in: policy.trustedNetworks) {
       if let network = Network(word), network.contains(address) { return true }
-    }
-    return false
-  }
-
-  /// Whether sshd reports a method, one a line in the PAM environment (sshd_config(5), ExposeAuthInfo). The variable of
-  /// other services cannot be trusted.
-  private func hasPassedSkippedMethod(_ policy: borrowing Policy) -> Bool {
-    guard transaction.service.isEqual(to: "sshd") else { return false }
-    let passed = transaction.environment("SSH_AUTH_INFO_0")
-    var start = 0
-    while start < passed.count {
-      let end = passed.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? passed.count
-      let line = passed.slice(from: start, to: end)
-      let method = line.slice(from: 0, to: line.firstIndex(of: UInt8(ascii: " ")) ?? line.count)
-      var words = ListWords()
-      while let word = words.next(in: policy.skippedMethods) {
-        if method.count > 0, word.isEqualInConstantTime(to: method) { return true }
-      }
-      start = end &+ 1
     }
     return false
   }
@@ -72,7 +53,9 @@ extension Login {
     case unknown(Outcome)
   }
 
-  private mutating func membership(of account: borrowing Account, in list: Span<UInt8>) -> Membership {
+  private mutating func membership(
+    of account: borrowing Account, in option: PolicyOption, _ policy: borrowing Policy
+  ) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
     let primary = account.groupID.rawValue
     // SAFETY: the array has `count` groups. Names are NUL-terminated and lent for the calls.
@@ -81,6 +64,7 @@ extension Login {
     defer { unsafe free(groups) }
     var isMember = false
     var words = ListWords()
+    let list = option == .onlyGroups ? policy.onlyGroups : policy.exemptGroups
     while let word = words.next(in: list) {
       var text = ByteText(capacity: 255)
       guard text.hasMemory else { return .unknown(Outcome(EnrollmentFailure(.io, "groups", "out of memory"))) }
@@ -91,7 +75,9 @@ extension Login {
         unsafe account.name.withCString { unsafe csystem_find_group(text, $0, &group, &listsAccount) }
       }
       guard found >= 0 else { return .unknown(groupsFailure()) }
-      guard found > 0, !text.isTruncated else { return .unknown(noSuchGroup(text)) }
+      guard found > 0, !text.isTruncated else {
+        return .unknown(noSuchGroup(text, policy.problem("there is no such group", of: option)))
+      }
       if listsAccount != 0 { isMember = true }
       var indices = Counter(to: Int(count))
       while let index = indices.next() {
@@ -105,10 +91,11 @@ extension Login {
     Outcome(EnrollmentFailure(.io, "groups", "cannot be looked up", error: .current))
   }
 
-  private mutating func noSuchGroup(_ name: borrowing ByteText) -> Outcome {
+  private mutating func noSuchGroup(_ name: borrowing ByteText, _ problem: PolicyProblem) -> Outcome {
     words = ByteText(capacity: Outcome.wordsCapacity)
     guard words.hasMemory else { return .denied(.outOfMemory) }
-    words.append("there is no such group: ")
+    problem.describe(into: &words, path: arguments.policyFilePath)
+    words.append(": ")
     words.append(name)
     return .denied(.configuration)
   }

@@ -66,6 +66,11 @@ struct Login: ~Copyable {
   @_optimize(speed)
   private mutating func decide(_ user: inout ByteText, _ policy: borrowing Policy) -> Outcome {
     guard user.hasMemory else { return .denied(.outOfMemory) }
+    // Before every exemption, and before pam_get_user(3) may ask for a name.
+    if policy.requiredMethods.count > 0, !hasPassed(anyOf: policy.requiredMethods) {
+      delayFailure()
+      return .denied(.methodRequired)
+    }
     guard transaction.readUser(into: &user) else { return .denied(.noConversation) }
     var account = Account()
     if case .failed(let error) = account.find(named: user) {
@@ -77,9 +82,7 @@ struct Login: ~Copyable {
       if policy.isDebugging, case .exempt(let why) = outcome { logReason(why) }
       return registering(outcome, account)
     }
-    // Hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies the delay by the
-    // current second, which is no secret; hence the random part.
-    transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
+    delayFailure()
     SharedSecret.prepareLibrary()
     return registering(outcomeOfQuestion(account, user, policy), account)
   }
@@ -88,6 +91,12 @@ struct Login: ~Copyable {
   private func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
     if case .accepted = outcome { EnrollmentRegister.noteLogin(of: account.userID) }
     return outcome
+  }
+
+  /// Hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies the delay by the current
+  /// second, which is no secret; hence the random part.
+  private func delayFailure() {
+    transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
   }
 
   private func logReason(_ why: Literal) {

@@ -29,6 +29,9 @@ enum Outcome {
     case notEnrolled
     case unknownUser
 
+    /// See ``Policy/requiredMethods``.
+    case methodRequired
+
     case noConversation
 
     case failure(EnrollmentFailure)
@@ -71,7 +74,7 @@ enum Outcome {
         case .wrong: .authenticationError
         case .tooManyFailures: .maximumTries
         }
-      case .notEnrolled, .unknownUser: .authenticationError
+      case .notEnrolled, .unknownUser, .methodRequired: .authenticationError
       case .noConversation: .conversationError
       case .failure(let failure) where failure.reason == .configuration: .serviceError
       case .failure, .outOfMemory: .informationUnavailable
@@ -162,6 +165,7 @@ extension Outcome.Denial {
     case .refused(let refusal): refusal.consequences.appendLogFields(to: &line)
     case .notEnrolled: line.append("not-enrolled")
     case .unknownUser: line.append("unknown-user")
+    case .methodRequired: line.append("method-required")
     case .noConversation: line.append(Refusal.noReply.consequences.reason)
     case .failure(let failure):
       // SAFETY: `detail` does not outlive the closure.

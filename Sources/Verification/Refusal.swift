@@ -15,6 +15,8 @@ public enum Refusal: Equatable, Sendable {
 
   case reusedCode
 
+  case reusedBackupCode
+
   case throttled(seconds: Int64)
 
   /// Until a backup code is used or root runs `twofactor unlock`.
@@ -28,6 +30,8 @@ public enum Refusal: Equatable, Sendable {
     case .wrongCode(let failures): Consequences("wrong-code", ("failures", Int64(failures)), counts: true)
     case .outsideWindow(let steps): Consequences("outside-window", ("offset_steps", steps), counts: true)
     case .reusedCode: Consequences("reused-code", message: "This code was already used. Wait for the next one.")
+    case .reusedBackupCode:
+      Consequences("reused-code", message: "This backup code was already used. Use another one.")
     case .throttled(let seconds):
       Consequences(
         "throttled", ("retry_after", seconds), status: .tooManyFailures,

@@ -101,7 +101,7 @@ private func checkBackupCode(
     if isSame, credential.isScratchCode(at: index) == reply.isScratchCode { found = index }
   }
   guard let index = found else { return nil }
-  guard !state.isSpent(backupCodeAt: index) else { return .refused(.reusedCode) }
+  guard !state.isSpent(backupCodeAt: index) else { return .refused(.reusedBackupCode) }
   state.spend(backupCodeAt: index)
   state.backupCodeUsedAt = now
   state.lastUsedAt = now

@@ -18,6 +18,11 @@ import Testing
       ("192.0.2.7", "192.0.2.7", true), ("192.0.2.7", "192.0.2.6", false), ("192.0.2.128/25", "192.0.2.127", false),
       ("10.0.0.0/9", "10.127.255.255", true), ("10.0.0.0/9", "10.128.0.0", false),
       ("192.0.2.0/24", "::ffff:192.0.2.9", true), ("::ffff:192.0.2.0/120", "192.0.2.9", true),
+      ("192.0.2.0/24", "::ffff:c000:209", true), ("192.0.2.0/24", "0:0:0:0:0:FFFF:C000:0209", true),
+      ("::ffff:c000:200/120", "::ffff:192.0.2.9", true), ("::ffff:0:0/96", "192.0.2.9", true),
+      ("0.0.0.0/0", "::ffff:192.0.2.9", true), ("::/0", "::ffff:192.0.2.9", false),
+      ("::/64", "::ffff:192.0.2.9", false), ("192.0.2.0/24", "::192.0.2.9", false),
+      ("192.0.2.0/24", "::ffff:0:192.0.2.9", false), ("192.0.2.0/24", "64:ff9b::192.0.2.9", false),
       ("0.0.0.0/0", "2001:db8::1", false), ("::/0", "192.0.2.9", false), ("::/0", "2001:db8::1", true),
       ("2001:db8::/33", "2001:db8:7fff::", true), ("2001:db8::/33", "2001:db8:8000::", false),
       ("fe80::/10", "fe80::1%eth0", true), ("::1", "::1", true), ("::1", "127.0.0.1", false),
@@ -29,7 +34,8 @@ import Testing
   @Test(
     arguments: [
       "", "localhost", "192.0.2", "192.0.2.256", "192.0.2.01", "0x7f000001", "2130706433", "1.2.3.4.5", " 192.0.2.1",
-      "192.0.2.1 ", "::1%", "192.0.2.1%eth0", ":::", "2001:db8::1::", "192.0.2.1\u{0}", "fe80::1/64", "[::1]",
+      "192.0.2.1 ", "::1%", "192.0.2.1%eth0", "::ffff:192.0.2.1%eth0", ":::", "2001:db8::1::", "192.0.2.1\u{0}",
+      "fe80::1/64", "[::1]",
       String(repeating: "1", count: 100), "192.0.2.1.example.org",
     ])
   func anInvalidAddressIsRejected(text: String) {
@@ -47,6 +53,21 @@ import Testing
     #expect(plain.isIPv4)
     #expect(zoned != unzoned)
     #expect(zoned.hasZone)
+  }
+
+  @Test func aServiceThatMayReportHostNamesHasAReason() {
+    for value in 0..<HostNameService.count {
+      guard let service = HostNameService(rawValue: value) else {
+        Issue.record("\(value) is no service")
+        continue
+      }
+      #expect(HostNameService.named(service.name.bytes) == service)
+      #expect(service.reason.string.contains(" reports the name that "))
+    }
+    #expect(HostNameService(rawValue: HostNameService.count) == nil)
+    for other in ["sshd", "su", "logi", "login2", "vsftpd", ""] {
+      #expect(HostNameService.named(Array(other.utf8).span) == nil)
+    }
   }
 
   @Test func aListIsSplitAtCommas() {

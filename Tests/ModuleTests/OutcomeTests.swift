@@ -32,6 +32,11 @@ import Testing
       .denied(.refused(.reusedCode)), PAM_AUTH_ERR, .notice, "reason=reused-code",
       "This code was already used. Wait for the next one."
     ),
+    (
+      .denied(.refused(.reusedBackupCode)), PAM_AUTH_ERR, .notice, "reason=reused-code",
+      "This backup code was already used. Use another one."
+    ),
+    (.denied(.methodRequired), PAM_AUTH_ERR, .notice, "reason=method-required", ""),
     (.denied(.refused(.outsideWindow(steps: -7))), PAM_AUTH_ERR, .notice, "reason=outside-window offset_steps=-7", ""),
     (
       .denied(.refused(.throttled(seconds: 29))), PAM_MAXTRIES, .notice, "reason=throttled retry_after=29",

@@ -85,6 +85,10 @@ import Verification
       [("skip_after=gssapi-with-mic,publickey", { $0.skippedMethods.string == "gssapi-with-mic,publickey" })],
       ["skip_after", "skip_after="]
     ),
+    .requireMethod: (
+      [("require_method=publickey, hostbased", { $0.requiredMethods.string == "publickey, hostbased" })],
+      ["require_method", "require_method=", "require_method=publickey,"]
+    ),
     .requiredFrom: (
       [
         ("required_from=1970-01-01", { $0.requiredFrom?.rawValue == 0 }),
@@ -249,6 +253,73 @@ import Verification
     #expect(throws: PolicyProblem.self) { _ = try policy(file: "debug = yes\n" + text) }
   }
 
+  /// Text that its writer did not mean as a part of the value; see the problems for what was meant.
+  @Test(
+    arguments: [
+      ("directory = ~/.twofactor   # comment", "has a comment after its value"),
+      ("directory = ~/.twofactor\u{a0}# comment", "has a comment after its value"),
+      ("nullok = yes # comment", "has a comment after its value"),
+      ("nullok = yes\t# comment", "has a comment after its value"),
+      ("only_groups = wheel #", "has a comment after its value"),
+      ("prompt = Code #1", "has a comment after its value"),
+      ("issuer = # none", "has a comment after its value"),
+      ("issuer =#none", "has a comment after its value"),
+      ("issuer = Example ; comment", "has a comment after its value"),
+      ("directory = ~/.twofactor // comment", "has a comment after its value"),
+      ("issuer = Example window = 2", "has another option after its value"),
+      ("issuer = Example, window=2", "has another option after its value"),
+      ("directory = ~/a nullok= yes", "has another option after its value"),
+      ("prompt = \"Code: ", "has no closing quotation mark"), ("prompt = \"", "has no closing quotation mark"),
+      ("prompt = \"Code: \" # comment", "has text after the closing quotation mark"),
+      ("prompt = \"Code: \"x", "has text after the closing quotation mark"),
+      ("issuer = \"A\" # \"B\"", "has text after the closing quotation mark"),
+      ("only_groups = \"a\",\"b\"", "has text after the closing quotation mark"),
+      ("prompt = Code: \"", "has a quotation mark that does not enclose the whole value"),
+      ("directory = /var/lib/\"my users\"/%u", "has a quotation mark that does not enclose the whole value"),
+      ("issuer = 'Example'", "is in single quotes: use double quotes"),
+      ("only_groups = wheel, \\", "ends with a backslash, but a line cannot be continued"),
+    ])
+  func textThatIsNoPartOfTheValueIsRejected(line: String, problem expected: String) throws {
+    do {
+      _ = try policy(file: "# first\n\(line)\n")
+      Issue.record("accepted")
+    } catch let problem as PolicyProblem {
+      var description = ByteText(capacity: 255)
+      problem.describe(into: &description, path: Array("/c".utf8).span)
+      let name = line.prefix { $0 != " " }
+      #expect(description.string.hasPrefix("/c, line 2, \"\(name)\": \(expected)"))
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("issuer = Team#1", "Team#1"), ("issuer = a;b//c", "a;b//c"), ("issuer = \"A # B\"", "A # B"),
+      ("issuer = \"A ; B // window = 2\"", "A ; B // window = 2"), ("issuer = \"# A\"", "# A"),
+      ("issuer = \"'A'\"", "'A'"), ("issuer = 's-Hertogenbosch", "'s-Hertogenbosch"), ("issuer = a = b", "a = b"),
+      ("issuer = \"A\\\"", "A\\"), ("issuer = \"  A  \"", "  A  "), ("issuer = O'Hara's", "O'Hara's"),
+    ])
+  func aQuotedValueMayContainAnything(line: String, issuer: String) throws {
+    let policy = try policy(file: line)
+    let text = policy.issuer.string
+    #expect(text == issuer)
+  }
+
+  @Test func aProblemWithAGroupNamesThePlaceOfTheList() throws {
+    var policy = Policy()
+    try policy.read(file: buffer("nullok = yes\nonly_groups = a\nexempt_groups = b\n"))
+    try policy.read(Array("exempt_groups=c".utf8).span)
+    var descriptions: [String] = []
+    for option in [PolicyOption.onlyGroups, .exemptGroups] {
+      var description = ByteText(capacity: 255)
+      policy.problem("there is no such group", of: option).describe(into: &description, path: Array("/c".utf8).span)
+      descriptions.append(description.string)
+    }
+    #expect(
+      descriptions == [
+        "/c, line 2, \"only_groups\": there is no such group", "argument \"exempt_groups\": there is no such group",
+      ])
+  }
+
   @Test func theProblemNamesFileLineAndOption() throws {
     do {
       _ = try policy(file: "# first\ndebug = yes\nwindw = 3\n")
@@ -271,7 +342,8 @@ import Verification
     let long = { (count: Int) in String(repeating: "x", count: count) }
     let values = [
       ("directory", "/" + long(510)), ("prompt", long(128)), ("only_groups", long(1023)), ("exempt_groups", long(1023)),
-      ("skip_after", long(1023)), ("trusted_networks", "1.1.1.1,".appending(" ", until: 1014) + "192.0.2.1"),
+      ("skip_after", long(1023)), ("require_method", long(1023)),
+      ("trusted_networks", "1.1.1.1,".appending(" ", until: 1014) + "192.0.2.1"),
     ]
     let alone = [("issuer", long(128)), ("notify", "/" + long(254))]
     var policy = Policy()
@@ -280,7 +352,7 @@ import Verification
     try policy.check()
     let texts = [
       policy.directory.string, policy.prompt.string, policy.onlyGroups.string, policy.exemptGroups.string,
-      policy.skippedMethods.string, policy.trustedNetworks.string,
+      policy.skippedMethods.string, policy.requiredMethods.string, policy.trustedNetworks.string,
     ]
     #expect(texts == values.map(\.1))
     let (issuer, notifier) = (policy.issuer.string, policy.notifier.string)

@@ -189,7 +189,7 @@ private func wrongCode(at time: Int64 = now) -> String {
   @Test func aBackupCodeIsAcceptedOnce() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "backup-code \(hash("b"))"])
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .acceptedBackupCode(index: 1))
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .refused(.reusedCode))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .refused(.reusedBackupCode))
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("c")) == .refused(.wrongCode(failures: 1)))
     #expect(try trial.check("AAAAA-AAAAA") == .refused(.wrongCode(failures: 2)))
@@ -310,7 +310,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     _ = try trial.check("AAAAA-AAAAA", hash: hash("x"))
     _ = try trial.check(wrongCode())
     trial.state.spend(backupCodeAt: 0)
-    #expect(try trial.check("12345678", hash: hash("a")) == .refused(.reusedCode))
+    #expect(try trial.check("12345678", hash: hash("a")) == .refused(.reusedBackupCode))
     let guesses = trial.state.earlyGuesses
     #expect(guesses == 0)
   }
@@ -382,6 +382,7 @@ private func wrongCode(at time: Int64 = now) -> String {
       (.acceptedCode(device: 0), true), (.acceptedBackupCode(index: 0), true),
       (.refused(.wrongCode(failures: 1)), true),
       (.refused(.outsideWindow(steps: 3)), true), (.refused(.reusedCode), false),
+      (.refused(.reusedBackupCode), false),
       (.refused(.throttled(seconds: 3)), false), (.refused(.locked), false),
     ] as [(Verdict, Bool)] {
       #expect(verdict.changesState == expected)

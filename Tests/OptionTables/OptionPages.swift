@@ -53,7 +53,10 @@ enum OptionPages {
     let sections: [(String, [PolicyOption])] = [
       (
         "Who is asked",
-        [.nullok, .requiredFrom, .onlyGroups, .exemptGroups, .trustedNetworks, .skipAfter, .gracePeriod]
+        [
+          .nullok, .requiredFrom, .onlyGroups, .exemptGroups, .trustedNetworks, .skipAfter, .gracePeriod,
+          .requireMethod,
+        ]
       ),
       ("How users are asked", [.prompt, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass]),
       ("Which codes are accepted", [.window, .lookAhead, .maxFailures, .backupCodes]),
@@ -63,9 +66,10 @@ enum OptionPages {
     var text = """
       # Configuration of pam_twofactor for this host: /etc/security/twofactor.conf.
       #
-      # Each line is `name = value`. A line that begins with # is a comment. Below, the
-      # lines with # directly before a name show the default, or an example if there is
-      # no default. A value may be enclosed in double quotes, to keep blanks at its ends.
+      # Each line is `name = value`. A line that begins with # is a comment; a comment
+      # after a value is an error. Below, the lines with # directly before a name show
+      # the default, or an example if there is no default. A value may be enclosed in
+      # double quotes, to keep blanks at its ends, or a # after a blank.
       #
       # Arguments of pam_twofactor.so in /etc/pam.d override this file. Only root may own
       # it and write to it. If an option is unknown, malformed, out of range, repeated or

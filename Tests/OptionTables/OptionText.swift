@@ -33,6 +33,8 @@ extension PolicyOption {
       "Do not ask the members of these groups for a code. Groups are names or numbers, primary or supplementary. A group that does not exist is a configuration error."
     case .skipAfter:
       "Do not ask for a code if sshd(8) reports that the login already passed one of these authentication methods, such as `gssapi-with-mic`. Applies to the service `sshd` only."
+    case .requireMethod:
+      "Refuse the login, without a question, unless sshd(8) reports that it already passed one of these authentication methods, such as `publickey`. For PAM stacks that check no password. Only the service `sshd` reports methods: every login through another service is refused."
     case .requiredFrom:
       "The day (UTC) from which users must be enrolled. Before it, users who are proved not to be enrolled pass with a reminder. From that day on, `nullok` has no effect."
     case .debug:
@@ -67,9 +69,13 @@ extension PolicyOption {
     case .onlyGroups:
       "The prompt for unknown names hides which accounts exist. If the groups of the user cannot be looked up, the login is refused."
     case .exemptGroups: "If the groups of the user cannot be looked up, the login is refused."
+    case .skipAfter:
+      "A method that is also in `require_method` is enough to log in: a login that passed it is asked for no code."
+    case .requireMethod:
+      "It is checked first: no other option lets a login pass that has none of these methods. Set it for the one service that needs it, not in `twofactor.conf`. Do not name a method that sshd checks with PAM, such as `password`: it would have to be passed before it is checked."
     case .notify:
       "It runs as the user, without a terminal, with the arguments `-i` and the user name, and reads the mail from standard input."
-    case .echoCode, .useFirstPass, .window, .lookAhead, .backupCodes, .skipAfter, .requiredFrom, .debug, .issuer,
+    case .echoCode, .useFirstPass, .window, .lookAhead, .backupCodes, .requiredFrom, .debug, .issuer,
       .requirePassword, .allowDisable:
       nil
     }
@@ -88,7 +94,7 @@ extension PolicyOption {
     case .gracePeriod: "seconds"
     case .trustedNetworks: "network,..."
     case .onlyGroups, .exemptGroups: "group,..."
-    case .skipAfter: "method,..."
+    case .skipAfter, .requireMethod: "method,..."
     case .requiredFrom: "YYYY-MM-DD"
     }
   }
@@ -100,6 +106,7 @@ extension PolicyOption {
     case .onlyGroups: "wheel,staff"
     case .exemptGroups: "backup"
     case .skipAfter: "gssapi-with-mic"
+    case .requireMethod: "publickey"
     case .requiredFrom: "2027-01-31"
     case .issuer: "Example Ltd"
     case .notify: "/usr/sbin/sendmail"

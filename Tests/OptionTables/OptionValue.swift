@@ -16,7 +16,8 @@ extension PolicyOption {
     case .directory: "path"
     case .file: "absolute path"
     case .networks: "networks, separated by commas"
-    case .words: self == .skipAfter ? "methods, separated by commas" : "groups, separated by commas"
+    case .words:
+      self == .skipAfter || self == .requireMethod ? "methods, separated by commas" : "groups, separated by commas"
     case .day: "day, as YYYY-MM-DD"
     }
   }
@@ -44,6 +45,7 @@ extension PolicyOption {
     case .onlyGroups: return text(policy.onlyGroups)
     case .exemptGroups: return text(policy.exemptGroups)
     case .skipAfter: return text(policy.skippedMethods)
+    case .requireMethod: return text(policy.requiredMethods)
     case .requiredFrom: return policy.requiredFrom.map { "\($0.rawValue)" }
     case .debug: return yes(policy.isDebugging)
     case .issuer: return text(policy.issuer)

@@ -11,6 +11,7 @@ import Verification
       (.outsideWindow(steps: -3), "this code is right, but 90 seconds late"),
       (.outsideWindow(steps: 20), "this code is right, but 10 minutes early"),
       (.reusedCode, "this code was already used"),
+      (.reusedBackupCode, "this backup code was already used"),
       (.throttled(seconds: 30), "too many failed codes"),
       (.locked, "too many failed codes; app codes are locked"),
     ] as [(Refusal, String)])
@@ -27,6 +28,8 @@ import Verification
 
   @Test func aLineOfTheTranscriptConsistsOfSentences() {
     let refusal = CodeRefusal(.reusedCode, period: 30)
-    #expect(refusal.line == "This code was already used. Wait for the next one; a backup code works only once.")
+    #expect(refusal.line == "This code was already used. Wait for the next one.")
+    let backup = CodeRefusal(.reusedBackupCode, period: 30)
+    #expect(backup.line == "This backup code was already used. Use another one.")
   }
 }

@@ -1,0 +1,30 @@
+internal import FixedMemory
+internal import LoginPolicy
+
+/// What the service reports about a login: the remote address, and the methods that sshd completed before PAM.
+extension Login {
+  /// The remote address; nil for a local login, a host name, and a service that may report a name.
+  var remoteAddress: NetworkAddress? {
+    guard HostNameService.named(transaction.service) == nil else { return nil }
+    return NetworkAddress(transaction.remoteHost)
+  }
+
+  /// Whether sshd reports one of the methods in `list`, one a line in the PAM environment (sshd_config(5),
+  /// ExposeAuthInfo). The variable of other services cannot be trusted.
+  func hasPassed(anyOf list: Span<UInt8>) -> Bool {
+    guard transaction.service.isEqual(to: "sshd") else { return false }
+    let passed = transaction.environment("SSH_AUTH_INFO_0")
+    var start = 0
+    while start < passed.count {
+      let end = passed.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? passed.count
+      let line = passed.slice(from: start, to: end)
+      let method = line.slice(from: 0, to: line.firstIndex(of: UInt8(ascii: " ")) ?? line.count)
+      var words = ListWords()
+      while let word = words.next(in: list) {
+        if method.count > 0, word.isEqualInConstantTime(to: method) { return true }
+      }
+      start = end &+ 1
+    }
+    return false
+  }
+}
