@@ -5,6 +5,7 @@ import itertools
 import secrets
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rig import harness as harness_program  # noqa: E402
 from rig import machine  # noqa: E402
 from rig.harness import Harness  # noqa: E402
+from rig.register import create_register, remove_register  # noqa: E402
 from rig.syslog import SystemLog  # noqa: E402
 from rig.user import User  # noqa: E402
 
@@ -136,6 +138,14 @@ def service(products, harness, request):
         return harness.service(name, *lines, *([f"auth required {then}"] if then else []))
 
     return make
+
+
+@pytest.fixture
+def register() -> Iterator[Path]:
+    """The register of enrolled users, empty. The other tests run without one."""
+    remove_register()
+    yield create_register()
+    remove_register()
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ class Cut:
     what: str
 
 
-def _make_nodes() -> None:
+def make_nodes() -> None:
     """Device nodes that the sandbox lacks."""
     nodes = [("fuse", stat.S_IFCHR, 10, 229), ("loop-control", stat.S_IFCHR, 10, 237)]
     nodes += [(f"loop{number}", stat.S_IFBLK, 7, number) for number in range(64)]
@@ -63,7 +63,7 @@ def _make_nodes() -> None:
 
 def obstacle() -> str | None:
     """Why this machine cannot record a disk; None if it can."""
-    _make_nodes()
+    make_nodes()
     for path in ("/dev/fuse", "/dev/loop-control"):
         try:
             os.close(os.open(path, os.O_RDWR))
