@@ -1,10 +1,13 @@
 """Who needs a code: groups, the start date, and when nullok exempts a user."""
 
 import datetime
+from pathlib import Path
 
 import pytest
 from rig.clock import START
-from rig.harness import PAM_SILENT, Result
+from rig.harness import PAM_SILENT, SOURCES, Result, build
+from rig.machine import modules_directory
+from rig.mounts import covered
 from rig.process import run
 
 PERMIT = "pam_permit.so"
@@ -104,6 +107,49 @@ def test_groups_that_fail_once_exempt_no_member(groups, new_user, service, turn)
     assert login.result != Result.SUCCESS, "an unreadable group exempted a member"
 
 
+def test_an_enrolled_user_is_prompted_whatever_the_groups(groups, user, service, log):
+    enrolled = user.enroll()
+    name = service("only_groups=tokens", "grace_period=600", then=PERMIT)
+    assert is_asked(user, name)
+    here = {"at": START, "rhost": "192.0.2.1"}
+    assert user.log_in(name, enrolled.authenticator.code_at(START), **here).result == Result.SUCCESS
+    assert user.log_in(name, **here).result == Result.SUCCESS
+    assert log.of_module(3)[2].text.endswith("method=grace")
+
+
+@pytest.fixture
+def half_names(products, scratch):
+    """A name service that finds the group `remote` without its members, and fails to list the groups of a user."""
+    configuration = Path("/etc/nsswitch.conf")
+    kept = configuration.read_text() if configuration.exists() else None
+    library = modules_directory().parent / "libnss_half.so.2"
+    build([SOURCES / "half_names.c"], library, "-shared", "-fPIC", f"-Wl,-soname,{library.name}")
+    configuration.write_text("passwd: files\ngroup: files half\n")
+    assert "remote" in run("getent", "group", "remote").stdout
+    yield
+    if kept is None:
+        configuration.unlink()
+    else:
+        configuration.write_text(kept)
+    library.unlink()
+
+
+def test_a_name_service_that_answers_half_exempts_no_enrolled_user(half_names, register, user, service, log):
+    """Nothing says that the user is no member, although nothing says that the user is one."""
+    enrolled = user.enroll()
+    name = service("only_groups=remote", then=PERMIT)
+    assert is_asked(user, name)
+    assert user.log_in(name, enrolled.authenticator.code_at(START), at=START).result == Result.SUCCESS
+    with covered(user.home, owner=user):
+        login = user.log_in(name, at=START)
+    assert (login.result, login.prompts) == (Result.AUTHINFO_UNAVAIL, [])
+    assert " reason=missing-enrollment " in log.of_module(3)[2].text
+
+
+def test_a_name_service_that_answers_half_exempts_a_user_who_is_not_enrolled(half_names, register, user, service):
+    assert not is_asked(user, service("only_groups=remote", then=PERMIT))
+
+
 def test_an_exemption_alone_is_not_a_pass(groups, new_user, service):
     account = new_user()
     join(account, "robots")
@@ -180,11 +226,11 @@ NO_PROOF = [
 ]
 
 
-@pytest.mark.parametrize("option", ["nullok", "required_from"])
+@pytest.mark.parametrize("option", ["nullok", "required_from", "only_groups"])
 @pytest.mark.parametrize("damage", NO_PROOF, ids=lambda damage: damage.__name__)
 def test_a_user_who_may_be_enrolled_is_not_exempt(user, service, log, damage, option):
     damage(user)
-    argument = "nullok" if option == "nullok" else f"required_from={DAY}"
+    argument = {"nullok": "nullok", "required_from": f"required_from={DAY}", "only_groups": "only_groups=root"}[option]
     login = user.log_in(service(argument, then=PERMIT), "123456", at=START - 60)
     assert login.result in (Result.AUTH_ERR, Result.AUTHINFO_UNAVAIL), login
     assert not [message for message in log.of_module(1) if " accepted " in message.text]

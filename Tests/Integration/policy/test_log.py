@@ -104,7 +104,9 @@ CASES = {
     "a trusted network": Case(
         SUCCESS, "method=exempt", INFO, arguments=("trusted_networks=192.0.2.0/24",), is_asked=False
     ),
-    "an exempt group": Case(SUCCESS, "method=exempt", INFO, arguments=("only_groups=root",), is_asked=False),
+    "outside the groups": Case(
+        SUCCESS, "method=exempt", INFO, arguments=("only_groups=root",), is_enrolled=False, is_asked=False
+    ),
     "nullok": Case(SUCCESS, "method=exempt", INFO, arguments=("nullok",), is_enrolled=False, is_asked=False),
     "required_from": Case(
         SUCCESS,
