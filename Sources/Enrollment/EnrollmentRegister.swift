@@ -41,15 +41,18 @@ public enum EnrollmentRegister {
   /// Adds a user. Does nothing if the register names the user already. The new entry is not flushed: after a crash, the
   /// next accepted login adds it again.
   ///
+  /// - Returns: Whether the register changed.
   /// - Throws: A failure of kind `absent` if this host has no register.
-  public static func add(_ user: UserID) throws(EnrollmentFailure) {
+  @discardableResult
+  public static func add(_ user: UserID) throws(EnrollmentFailure) -> Bool {
     var isParentThere = false
     let register = try open(&isParentThere)
     do throws(Errno) {
       let file = try register.create(entry(of: user), for: .write, permissions: 0o600)
       try file.setOwner(user)
+      return true
     } catch {
-      guard error != .exists else { return }
+      guard error != .exists else { return false }
       throw EnrollmentFailure(.io, subject, "cannot be written", error: error)
     }
   }
@@ -57,34 +60,44 @@ public enum EnrollmentRegister {
   /// Adds a user after an accepted login, if the register does not name the user. One system call if it does. Errors
   /// are ignored: the login is valid without an entry.
   public static func noteLogin(of user: UserID) {
-    var path = ByteText(capacity: 63)
-    path.append(Self.path)
-    path.append(UInt8(ascii: "/"))
-    path.append(decimal: UInt64(user.rawValue))
+    var entry = ByteText(capacity: 63)
+    entry.append(path)
+    entry.append(UInt8(ascii: "/"))
+    entry.append(decimal: UInt64(user.rawValue))
+    // SAFETY: the path is NUL-terminated and lent for the call.
+    guard unsafe entry.withCString({ unsafe isMissing($0) }), unsafe !isMissing(path.cString),
+      UserID.effective == .root
+    else { return }
+    do throws(EnrollmentFailure) { try add(user) } catch {}
+  }
+
+  private static func isMissing(_ path: UnsafePointer<CChar>) -> Bool {
     do throws(Errno) {
-      // SAFETY: the path is NUL-terminated and lent for the call.
-      _ = try unsafe path.withCString { path throws(Errno) in
-        try unsafe FileStatus(of: path, followsSymlink: false)
-      }
+      // SAFETY: the callers pass a NUL-terminated path.
+      _ = try unsafe FileStatus(of: path, followsSymlink: false)
+      return false
     } catch {
-      guard error == .noSuchFile, UserID.effective == .root else { return }
-      do throws(EnrollmentFailure) { try add(user) } catch {}
+      return error == .noSuchFile
     }
   }
 
   /// Removes a user. Does nothing if the register does not name the user, or if this host has no register.
-  public static func remove(_ user: UserID) throws(EnrollmentFailure) {
+  ///
+  /// - Returns: Whether the register changed.
+  @discardableResult
+  public static func remove(_ user: UserID) throws(EnrollmentFailure) -> Bool {
     var isParentThere = false
     do throws(EnrollmentFailure) {
       let register = try open(&isParentThere)
       do throws(Errno) {
         try register.remove(entry(of: user))
+        return true
       } catch {
-        guard error != .noSuchFile else { return }
+        guard error != .noSuchFile else { return false }
         throw EnrollmentFailure(.io, subject, "cannot be written", error: error)
       }
     } catch {
-      guard error.reason != .absent else { return }
+      guard error.reason != .absent else { return false }
       throw error
     }
   }
