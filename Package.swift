@@ -29,6 +29,7 @@ let package = Package(
   products: [
     .library(name: "pam_twofactor", type: .dynamic, targets: ["PAMModule"]),
     .executable(name: "twofactor", targets: ["twofactor"]),
+    .executable(name: "twofactor-helper", targets: ["twofactor-helper"]),
     // scripts/fuzz links it with libFuzzer.
     .library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]),
   ],
@@ -78,7 +79,21 @@ let package = Package(
         "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "SystemFiles",
         "Verification",
       ],
-      swiftSettings: small, linkerSettings: [.linkedLibrary("pam")]),
+      swiftSettings: small,
+      // -nostartfiles: the module has no constructors, and without the start files no memory stays writable after
+      // loading. Here, because the helper needs them and is compiled with the same options.
+      linkerSettings: [
+        .linkedLibrary("pam"),
+        .unsafeFlags(["-Xclang-linker", "-nostartfiles"], .when(traits: ["Embedded"])),
+      ]),
+
+    // The setgid helper.
+    .target(name: "CHelper"),
+    .target(name: "HelperProtocol", dependencies: ["FixedMemory"], swiftSettings: small),
+    .executableTarget(
+      name: "twofactor-helper",
+      dependencies: ["CHelper", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "SystemFiles"],
+      path: "Sources/Helper", swiftSettings: small),
 
     // The setup command.
     .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),
@@ -87,7 +102,9 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "HostDoctor",
-      dependencies: ["CSetup", "CSystem", "Enrollment", "FixedMemory", "HostAccess", "LoginPolicy", "SystemFiles"],
+      dependencies: [
+        "CSetup", "CSystem", "Enrollment", "FixedMemory", "HostAccess", "LoginPolicy", "SystemFiles", "Verification",
+      ],
       swiftSettings: strict),
     .target(
       name: "TwoFactorSetup",
@@ -108,7 +125,8 @@ let package = Package(
     .testTarget(
       name: "HostAccessTests", dependencies: ["HostAccess", "SystemFiles"], swiftSettings: strict),
     .testTarget(
-      name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor", "SystemFiles"], swiftSettings: strict),
+      name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor", "SystemFiles", "Verification"],
+      swiftSettings: strict),
     .testTarget(
       name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
     // Writes the options of the policy into the pages, for scripts/option-tables.

@@ -1,4 +1,4 @@
-"""Finds the trap instructions that the exported functions of an x86-64 module can reach.
+"""Finds the trap instructions that the exported functions of an x86-64 module, or a program, can reach.
 
 Usage: reachable_traps.py MODULE
 
@@ -90,10 +90,11 @@ class Module:
         return []
 
     def entries(self) -> list[int]:
-        """Returns the exported functions and the functions whose addresses are stored in data."""
+        """Returns the entry point, the exported functions, and the functions whose addresses are stored in data."""
+        start = re.findall(r"Entry point address: +0x([0-9a-f]+)", output("readelf", "-h", self.path))
         exported = re.findall(r"^([0-9a-f]+) T ", output("nm", "-D", "--defined-only", self.path), re.M)
         stored = re.findall(r"R_X86_64_RELATIVE +([0-9a-f]+)", output("readelf", "-Wr", self.path))
-        return [address for text in exported + stored if (address := int(text, 16)) in self.code]
+        return [address for text in start + exported + stored if (address := int(text, 16)) in self.code]
 
     def reachable(self) -> set[int]:
         seen: set[int] = set()

@@ -1,0 +1,62 @@
+#define _GNU_SOURCE
+#include "chelper.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <syslog.h>
+#include <unistd.h>
+
+static int argument_count;
+
+/* glibc passes the arguments of main() to constructors. */
+__attribute__((constructor)) static void keep_argument_count(int count, char **values) {
+  (void)values;
+  argument_count = count;
+}
+
+int chelper_argument_count(void) { return argument_count; }
+
+int chelper_close_memory(void) {
+  const struct rlimit none = {0, 0};
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return -1;
+  return setrlimit(RLIMIT_CORE, &none);
+}
+
+void chelper_reset_signals(void) {
+  sigset_t none;
+  /* Fails for the signals that cannot be caught, and for those that the C library keeps for itself. */
+  for (int number = 1; number <= SIGRTMAX; number++) signal(number, SIG_DFL);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int chelper_become_real_user(void) {
+  uid_t user = getuid();
+  return setresuid(user, user, user);
+}
+
+int chelper_is_open(int descriptor, int writing) {
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0 || flags & O_PATH) return 0;
+  int mode = flags & O_ACCMODE;
+  return mode == O_RDWR || mode == (writing ? O_WRONLY : O_RDONLY);
+}
+
+void chelper_close_others(void) {
+#ifdef SYS_close_range
+  if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
+#endif
+  for (int descriptor = 3; descriptor < 65536; descriptor++) close(descriptor);
+}
+
+void chelper_clear_environment(void) { clearenv(); }
+
+void chelper_log(const char *text) {
+  openlog("twofactor-helper", 0, LOG_AUTHPRIV);
+  syslog(LOG_INFO, "%s", text);
+  closelog();
+}

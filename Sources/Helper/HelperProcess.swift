@@ -1,0 +1,128 @@
+import CHelper
+import CSystem
+import Enrollment
+import FixedMemory
+import HelperProtocol
+import SystemFiles
+
+/// `twofactor-helper`: reads one request from standard input, carries it out for its real user, and writes one answer to
+/// standard output. See `pam/helper-protocol.md`.
+///
+/// It is setgid `_twofactor`, so that it can search the register, and anyone can start it: environment, limits, signals
+/// and descriptors are those of a caller who may attack it.
+enum HelperProcess {
+  /// Seconds after which SIGALRM ends the process, for a caller who neither writes nor reads.
+  private static var timeLimit: UInt32 { 10 }
+
+  /// Exit statuses, as in sysexits.h.
+  private enum Exit {
+    static var usage: Int32 { 64 }
+    static var malformed: Int32 { 65 }
+    static var system: Int32 { 71 }
+    static var inputOutput: Int32 { 74 }
+    static var configuration: Int32 { 78 }
+  }
+
+  /// Handles one request. Returns the exit status.
+  static func run() -> Int32 {
+    guard chelper_close_memory() == 0, chelper_become_real_user() == 0 else { return Exit.system }
+    chelper_reset_signals()
+    _ = alarm(timeLimit)
+    chelper_clear_environment()
+    guard chelper_is_open(0, 0) != 0, chelper_is_open(1, 1) != 0, isOpen(2) else { return Exit.inputOutput }
+    chelper_close_others()
+    umask(0o077)
+    // SAFETY: a literal is NUL-terminated.
+    guard unsafe chdir(Literal("/").cString) == 0 else { return Exit.system }
+    guard chelper_argument_count() <= 1 else { return Exit.usage }
+
+    let answer = answer()
+    guard send(answer.encoded.bytes) else { return Exit.inputOutput }
+    return exitStatus(answer.status)
+  }
+
+  private static func isOpen(_ descriptor: Int32) -> Bool {
+    chelper_is_open(descriptor, 0) != 0 || chelper_is_open(descriptor, 1) != 0
+  }
+
+  private static func exitStatus(_ status: HelperStatus) -> Int32 {
+    switch status {
+    case .done: 0
+    case .malformed, .unknownVersion, .unknownRequest: Exit.malformed
+    case .unavailable: Exit.configuration
+    case .failed: Exit.inputOutput
+    }
+  }
+
+  /// Reads the request, and carries it out.
+  private static func answer() -> HelperAnswer {
+    let request: HelperRequest
+    do throws(HelperStatus) {
+      request = try readRequest()
+    } catch {
+      return HelperAnswer(error)
+    }
+    do throws(EnrollmentFailure) {
+      try carryOut(request, for: UserID(rawValue: getuid()))
+      return HelperAnswer(.done)
+    } catch {
+      guard error.reason != .absent else { return HelperAnswer(.unavailable) }
+      var text = ByteText(capacity: 255)
+      error.describe(into: &text)
+      return HelperAnswer(.failed, text: text)
+    }
+  }
+
+  private static func readRequest() throws(HelperStatus) -> HelperRequest {
+    guard var prefix = SecretBuffer(capacity: HelperMessage.prefixLength) else { throw .failed }
+    try fill(&prefix)
+    guard let length = HelperMessage.length(prefix.bytes) else { throw .malformed }
+    guard var message = SecretBuffer(capacity: length) else { throw .failed }
+    try fill(&message)
+    return try HelperRequest(parsing: message.bytes)
+  }
+
+  private static func carryOut(_ request: HelperRequest, for user: UserID) throws(EnrollmentFailure) {
+    switch request {
+    case .register:
+      if try EnrollmentRegister.add(user) { log("registered", user) }
+    case .unregister:
+      if try EnrollmentRegister.remove(user) { log("unregistered", user) }
+    }
+  }
+
+  private static func log(_ change: Literal, _ user: UserID) {
+    var text = ByteText(capacity: 63)
+    text.append(change)
+    text.append(" uid=")
+    text.append(decimal: UInt64(user.rawValue))
+    // SAFETY: the text is NUL-terminated and lent for the call.
+    unsafe text.withCString { unsafe chelper_log($0) }
+  }
+
+  /// Reads from standard input until the buffer is full.
+  private static func fill(_ buffer: inout SecretBuffer) throws(HelperStatus) {
+    while buffer.count < buffer.capacity {
+      // SAFETY: read(2) is told the size of the free memory.
+      let count = unsafe buffer.fill { unsafe read(0, $0.baseAddress, $0.count) }
+      guard count > 0 || count < 0 && csystem_errno() == EINTR else { throw .malformed }
+    }
+  }
+
+  /// Writes all bytes to standard output. Returns false on failure.
+  private static func send(_ bytes: Span<UInt8>) -> Bool {
+    var done = 0
+    while done < bytes.count {
+      // SAFETY: write(2) is told the number of bytes left.
+      let count = unsafe bytes.slice(from: done).withUnsafeBytes { rest in
+        unsafe write(1, rest.baseAddress, rest.count)
+      }
+      if count > 0 {
+        done &+= count
+      } else if count == 0 || csystem_errno() != EINTR {
+        return false
+      }
+    }
+    return true
+  }
+}
