@@ -24,6 +24,7 @@ package struct HostExamination {
 
     var findings = ModuleFileCheck(tree: tree, isUsed: !rules.isEmpty, paths: paths).findings
     findings += SettingsCheck(tree: tree, rules: rules).findings
+    findings += GuessingCheck(tree: tree, rules: rules).findings
     findings += self.findings(of: stacks, in: configuration, ssh: ssh)
     findings += ssh.findings(stack: all.first { $0.service == ssh.service })
     findings.append(ClockCheck.finding(of: tree))
@@ -47,8 +48,13 @@ package struct HostExamination {
     var findings: [Finding] = []
     var correct: [String] = []
     for stack in services {
-      let isPreauthenticated = stack.service == ssh.service && SSHCheck.isPreauthenticated(ssh.settings)
-      let more = StackCheck(stack, isPreauthenticated: isPreauthenticated).findings
+      let isOfSSH = stack.service == ssh.service
+      let options = ServiceOptionCheck(tree: tree, stack: stack, others: stacks)
+      let more =
+        StackCheck(
+          stack, isPreauthenticated: options.requiresMethod || isOfSSH && ssh.isPreauthenticated,
+          exception: options.requiresMethod || !isOfSSH ? nil : ssh.exception
+        ).findings + options.findings
       if more.isEmpty { correct.append(stack.service) }
       findings += more
     }

@@ -34,12 +34,16 @@ import Testing
   }
 
   @Test func aGroupThatDoesNotExistIsFound() throws {
-    for finding in [
-      try problems(conf: "only_groups = users, no such\n").first,
-      try problems("auth required pam_twofactor.so [only_groups=users,no such]").first,
+    for (finding, place) in [
+      (try problems(conf: "\nonly_groups = users, no such\n").first, "\(HostSettings.path), line 2, \"only_groups\""),
+      (
+        try problems("auth required pam_twofactor.so [exempt_groups=users,no such]").first,
+        "argument \"exempt_groups\""
+      ),
     ] {
       #expect(finding?.summary == "groups failed")
-      #expect(finding?.detail.contains("names the group no such, which does not exist") == true)
+      let problem = "\(place): there is no such group: no such: every login is refused"
+      #expect(finding?.detail == "/etc/pam.d/x, line 1: " + problem)
     }
     // Only the list in force counts: an argument overrides the file.
     #expect(try problems("auth required pam_twofactor.so only_groups=users", conf: "only_groups = none\n") == [])

@@ -15,11 +15,8 @@ struct SettingsCheck {
   }
 
   var findings: [Finding] {
-    Set([HostSettings.path] + rules.map(configuration)).sorted().map(file) + rules.compactMap(arguments) + [service]
-  }
-
-  private func configuration(of rule: PAMRule) -> String {
-    rule.arguments.last { $0.hasPrefix("conf=/") }.map { String($0.dropFirst("conf=".count)) } ?? HostSettings.path
+    Set([HostSettings.path] + rules.map(tree.configuration)).sorted().map(file) + rules.compactMap(arguments)
+      + [service]
   }
 
   // MARK: The file
@@ -51,22 +48,11 @@ struct SettingsCheck {
 
   private func problem(in path: String) -> PolicyProblem? {
     do throws(PolicyProblem) {
-      _ = try policy(in: path)
+      _ = try tree.policy(in: path)
       return nil
     } catch {
       return error
     }
-  }
-
-  private func policy(in path: String) throws(PolicyProblem) -> Policy {
-    var policy = Policy()
-    if let text = tree.text(of: path), var bytes = SecretBuffer(capacity: text.utf8.count),
-      bytes.append(text.utf8.span)
-    {
-      try policy.read(file: bytes)
-      try policy.check()
-    }
-    return policy
   }
 
   private func words(_ problem: PolicyProblem, _ path: String) -> String {
@@ -81,7 +67,7 @@ struct SettingsCheck {
   private func arguments(_ rule: PAMRule) -> Finding? {
     var policy = Policy()
     do throws(PolicyProblem) {
-      policy = try self.policy(in: configuration(of: rule))
+      policy = try tree.policy(in: tree.configuration(of: rule))
     } catch {
       // The check of the file reports it.
     }
@@ -96,8 +82,8 @@ struct SettingsCheck {
         "module_arguments", "\(rule.place): \(words(error, HostSettings.path)): every login is refused",
         remedy: change + "arguments: man pam_twofactor")
     }
-    return missingGroup(in: policy.onlyGroups, of: "only_groups", rule)
-      ?? missingGroup(in: policy.exemptGroups, of: "exempt_groups", rule)
+    return missingGroup(in: policy.onlyGroups, policy.problem("there is no such group", of: .onlyGroups), rule)
+      ?? missingGroup(in: policy.exemptGroups, policy.problem("there is no such group", of: .exemptGroups), rule)
   }
 
   /// Removes the last argument of that name.
@@ -108,13 +94,14 @@ struct SettingsCheck {
     return .replace(file: rule.file, line: rule.line, text: rest.text())
   }
 
-  private func missingGroup(in list: Span<UInt8>, of option: String, _ rule: PAMRule) -> Finding? {
+  private func missingGroup(in list: Span<UInt8>, _ problem: PolicyProblem, _ rule: PAMRule) -> Finding? {
     var words = ListWords()
     while let word = words.next(in: list) {
       let group = String(decoding: word)
       guard Int(group) == nil, !isGroup(group) else { continue }
       return .failed(
-        "groups", "\(rule.place): \(option) names the group \(group), which does not exist: every login is refused",
+        "groups",
+        "\(rule.place): \(self.words(problem, tree.configuration(of: rule))): \(group): every login is refused",
         remedy: "groupadd --system '\(group)', or correct the name")
     }
     return nil

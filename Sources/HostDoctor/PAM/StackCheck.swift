@@ -4,11 +4,14 @@ struct StackCheck {
   let stack: PAMStack
   /// Whether the service authenticates the user before it calls PAM, as sshd does by a public key.
   let isPreauthenticated: Bool
+  /// The place where sshd allows logins without that; nil if there is none.
+  let exception: String?
   private let analysis: StackAnalysis
 
-  init(_ stack: PAMStack, isPreauthenticated: Bool) {
+  init(_ stack: PAMStack, isPreauthenticated: Bool, exception: String? = nil) {
     self.stack = stack
     self.isPreauthenticated = isPreauthenticated
+    self.exception = exception
     analysis = StackAnalysis(stack)
   }
 
@@ -108,8 +111,16 @@ struct StackCheck {
   }
 
   private func codeAlone(_ rule: PAMRule) -> Finding? {
-    if analysis.passwords.isEmpty, isPreauthenticated { return nil }
+    if analysis.passwords.isEmpty, isPreauthenticated, exception == nil { return nil }
     guard analysis.runs(password: .none, code: "success").contains(where: { $0.trial.passes }) else { return nil }
+    if analysis.passwords.isEmpty, isPreauthenticated, let exception {
+      let isOpen = analysis.runs(password: .none, code: "ignore").contains { $0.trial.passes }
+      return .failed(
+        "pam_code_alone",
+        "\(exception): sshd calls PAM without a public key there, and the service \(stack.service) asks for no password: "
+          + (isOpen ? "users who are not enrolled need nothing to log in" : "the code alone is enough to log in"),
+        remedy: rule.requiringPublicKey.text)
+    }
     if analysis.passwords.isEmpty, analysis.others.isEmpty {
       return .failed(
         "pam_code_alone", "the service \(stack.service) asks for no password: the code alone is enough to log in",
@@ -159,7 +170,7 @@ struct StackCheck {
       return .warning(
         "pam_nullok",
         "\(rule.place): users who are not enrolled are refused despite nullok: no other module returns success",
-        remedy: Edit.insertAfter(file: rule.file, line: rule.line, text: "auth required pam_permit.so").text)
+        remedy: rule.requiringPublicKey.text)
     }
     return .warning(
       "pam_nullok",

@@ -11,8 +11,15 @@ struct SSHCheck {
   /// Whether a login must complete another method before PAM is called.
   static func isPreauthenticated(_ settings: SSHSettings) -> Bool {
     guard settings.isOn("pubkeyauthentication"), let methods = settings.methods else { return false }
-    return methods.filter { $0.contains("keyboard-interactive") || $0.contains("password") }
-      .allSatisfy { !proofs.isDisjoint(with: $0) }
+    return isPreauthenticated(methods)
+  }
+
+  fileprivate static func isPreauthenticated(_ methods: [[String]]) -> Bool {
+    methods.filter(usesPAM).allSatisfy { !proofs.isDisjoint(with: $0) }
+  }
+
+  fileprivate static func usesPAM(_ methods: [String]) -> Bool {
+    methods.contains("keyboard-interactive") || methods.contains("password")
   }
 
   var findings: [Finding] {
@@ -55,7 +62,7 @@ struct SSHCheck {
     return .warning(
       name,
       "PasswordAuthentication is yes (\(settings.origin("passwordauthentication"))): a client that uses it sends the "
-        + "password as the code, which is refused and counts as a wrong code",
+        + "password as the code, and is refused",
       remedy: settings.remedy("passwordauthentication", "no"))
   }
 
@@ -119,8 +126,10 @@ struct SSHExamination {
   private let configuration: SSHConfiguration
   private let account: TreeAccount?
   private let rejection: String?
+  private let tree: HostTree
 
   init(tree: HostTree, account: TreeAccount?) {
+    self.tree = tree
     self.account = account
     configuration = SSHConfiguration(tree)
     var settings = configuration.settings(for: account)
@@ -138,6 +147,18 @@ struct SSHExamination {
 
   var service: String { settings["pamservicename"].value }
 
+  var isPreauthenticated: Bool { SSHCheck.isPreauthenticated(settings) }
+
+  /// The place of a `Match` block that lets logins reach PAM without another method; nil if none does, or if the logins
+  /// of one account are checked, whose settings include its blocks.
+  var exception: String? {
+    guard account == nil else { return nil }
+    return configuration.lines.first { line in
+      guard line.match != nil, line.keyword == "authenticationmethods" else { return false }
+      return SSHSettings.methods(in: line.value).map { !SSHCheck.isPreauthenticated($0) } ?? true
+    }?.place
+  }
+
   func findings(stack: PAMStack?) -> [Finding] {
     guard configuration.path != nil else { return [.skipped("ssh", "sshd has no configuration here")] }
     if let rejection {
@@ -149,5 +170,32 @@ struct SSHExamination {
       ]
     }
     return SSHCheck(settings: settings, configuration: configuration, account: account).findings
+      + [hostNames(stack), requiredMethods(stack)].compactMap { $0 }
+  }
+  /// With host names, the options of addresses have no effect. sshd ignores a name that looks like an address.
+  private func hostNames(_ stack: PAMStack) -> Finding? {
+    let name = "ssh_use_dns"
+    let needsAddresses = stack.twoFactorRules.contains { tree.options(of: $0)?.usesAddresses == true }
+    guard needsAddresses else { return nil }
+    guard settings.isOn("usedns") else { return .ok(name, "sshd reports numeric addresses to PAM") }
+    return .warning(
+      name,
+      "UseDNS is yes (\(settings.origin("usedns"))): sshd reports the name of a client if it has one, and "
+        + "trusted_networks and grace_period apply to numeric addresses alone",
+      remedy: settings.remedy("usedns", "no"))
+  }
+
+  private func requiredMethods(_ stack: PAMStack) -> Finding? {
+    let required = stack.twoFactorRules.flatMap { tree.options(of: $0)?.requiredMethods ?? [] }
+    guard let first = required.first else { return nil }
+    let lists = settings.methods ?? [["keyboard-interactive"]]
+    let isOpen = lists.contains { SSHCheck.usesPAM($0) && !Set(required).isDisjoint(with: $0) }
+    guard !isOpen else { return .ok("ssh_required_method", "sshd completes a required method before it calls PAM") }
+    return .warning(
+      "ssh_required_method",
+      "AuthenticationMethods is \(settings["authenticationmethods"].value) "
+        + "(\(settings.origin("authenticationmethods"))): no login passes \(required.joined(separator: " or ")) before PAM "
+        + "is called, so require_method refuses all of them",
+      remedy: settings.remedy("authenticationmethods", "\(first),keyboard-interactive:pam"))
   }
 }

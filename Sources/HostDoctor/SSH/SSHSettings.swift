@@ -20,13 +20,14 @@ struct SSHSettings {
     "usepam": "no", "kbdinteractiveauthentication": "yes", "passwordauthentication": "yes",
     "pubkeyauthentication": "yes", "permitrootlogin": "prohibit-password", "authenticationmethods": "any",
     "gssapiauthentication": "no", "hostbasedauthentication": "no", "pamservicename": "sshd",
-    "permitemptypasswords": "no",
+    "permitemptypasswords": "no", "usedns": "no",
   ]
 
   private static let spellings = [
     "usepam": "UsePAM", "kbdinteractiveauthentication": "KbdInteractiveAuthentication",
     "passwordauthentication": "PasswordAuthentication", "permitrootlogin": "PermitRootLogin",
     "authenticationmethods": "AuthenticationMethods", "permitemptypasswords": "PermitEmptyPasswords",
+    "usedns": "UseDNS",
   ]
 
   /// The current name in lower case; nil for other keywords than those above.
@@ -69,8 +70,10 @@ struct SSHSettings {
   }
 
   /// The lists of methods of which a login must complete one; nil if any one method is enough.
-  var methods: [[String]]? {
-    let lists = self["authenticationmethods"].value.split(separator: " ").map(String.init)
+  var methods: [[String]]? { Self.methods(in: self["authenticationmethods"].value) }
+
+  static func methods(in value: String) -> [[String]]? {
+    let lists = value.split(separator: " ").map(String.init)
     guard !lists.isEmpty, lists != ["any"] else { return nil }
     return lists.map { list in
       list.split(separator: ",").map { String($0.split(separator: ":").first ?? $0).lowercased() }

@@ -1,0 +1,108 @@
+import FixedMemory
+import HostAccess
+import LoginPolicy
+import Verification
+
+/// The options of a rule that checks of other files depend on.
+struct EffectiveOptions {
+  let limits: VerificationLimits
+  /// The words of `require_method`.
+  let requiredMethods: [String]
+  /// Whether `trusted_networks` or `grace_period` is set.
+  let usesAddresses: Bool
+  /// The template of the enrollment's directory.
+  let directory: String
+  let onlyGroups: [String]
+  let exemptGroups: [String]
+  /// Whether users who are not enrolled may pass: by `nullok`, before `required_from`, or outside `only_groups`.
+  let passesUnenrolled: Bool
+
+  init(_ policy: borrowing Policy) {
+    limits = policy.limits
+    usesAddresses = policy.trustedNetworks.count > 0 || policy.gracePeriod > 0
+    requiredMethods = Self.words(of: policy.requiredMethods)
+    directory = String(decoding: policy.directory)
+    onlyGroups = Self.words(of: policy.onlyGroups)
+    exemptGroups = Self.words(of: policy.exemptGroups)
+    passesUnenrolled = policy.passesUnenrolled || policy.requiredFrom != nil || !onlyGroups.isEmpty
+  }
+
+  private static func words(of list: Span<UInt8>) -> [String] {
+    var all: [String] = []
+    var words = ListWords()
+    while let word = words.next(in: list) { all.append(String(decoding: word)) }
+    return all
+  }
+}
+
+/// The options that apply to one rule of pam_twofactor, read by the parser that logins use.
+extension HostTree {
+  /// The configuration file of a rule.
+  func configuration(of rule: PAMRule) -> String {
+    rule.arguments.last { $0.hasPrefix("conf=/") }.map { String($0.dropFirst("conf=".count)) } ?? HostSettings.path
+  }
+
+  /// The options of a configuration file; the defaults if it cannot be read.
+  func policy(in path: String) throws(PolicyProblem) -> Policy {
+    var policy = Policy()
+    if let text = text(of: path), var bytes = SecretBuffer(capacity: text.utf8.count), bytes.append(text.utf8.span) {
+      try policy.read(file: bytes)
+      try policy.check()
+    }
+    return policy
+  }
+
+  /// The options of the file and the arguments; nil if one of them is invalid, and every login is refused.
+  func options(of rule: PAMRule) -> EffectiveOptions? {
+    do throws(PolicyProblem) {
+      var policy = try policy(in: configuration(of: rule))
+      for argument in rule.arguments { try policy.read(argument.utf8.span) }
+      try policy.check()
+      return EffectiveOptions(policy)
+    } catch {
+      return nil
+    }
+  }
+
+  /// The number and text of the line that sets an option in a configuration file, or nil.
+  func line(of option: PolicyOption, in path: String) -> Int? {
+    let name = String(decoding: option.name.bytes)
+    let lines = (text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    let index = lines.firstIndex { line in
+      let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return parts.count == 2 && parts[0].trimmingBlanks == name
+    }
+    return index.map { $0 + 1 }
+  }
+
+  /// Sets an option to a value: in the argument of the rule if it has one, else in its configuration file.
+  func edit(_ option: PolicyOption, _ value: String, of rule: PAMRule) -> String {
+    let name = String(decoding: option.name.bytes)
+    if let index = rule.arguments.firstIndex(where: { $0.hasPrefix(name + "=") }) {
+      var changed = rule
+      changed.arguments[index] = "\(name)=\(value)"
+      return Edit.replace(file: rule.file, line: rule.line, text: changed.text()).text
+    }
+    let path = configuration(of: rule)
+    let text = "\(name) = \(value)"
+    return line(of: option, in: path).map { Edit.replace(file: path, line: $0, text: text).text }
+      ?? "in \(path): \(text)"
+  }
+}
+
+extension PAMRule {
+  /// The rule with `require_method=publickey`, and without `nullok`, which would let users in with the key alone.
+  var requiringPublicKey: Edit {
+    var changed = self
+    changed.arguments.removeAll { $0 == "nullok" || $0.hasPrefix("nullok=") || $0.hasPrefix("require_method=") }
+    changed.arguments.append("require_method=publickey")
+    return .replace(file: file, line: line, text: changed.text())
+  }
+}
+
+extension Substring {
+  fileprivate var trimmingBlanks: Substring {
+    let start = drop { $0 == " " || $0 == "\t" }
+    return start.lastIndex { $0 != " " && $0 != "\t" }.map { start[...$0] } ?? ""
+  }
+}
