@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/signalfd.h>
@@ -70,7 +71,7 @@ void csetup_deliver(int number) {
 static int argument_count;
 static char **arguments;
 
-/* glibc passes the arguments of main() to constructors. */
+/* glibc passes main()'s arguments to constructors. */
 __attribute__((constructor)) static void keep_arguments(int count, char **values) {
   argument_count = count;
   arguments = values;
@@ -152,4 +153,9 @@ int csetup_try_library(const char *path, const char *symbol, char *problem, size
 
 long csetup_security_context(const char *path, char *context, size_t size) {
   return (long)lgetxattr(path, "security.selinux", context, size);
+}
+
+int csetup_is_encrypted(int file) {
+  struct statx status;
+  return statx(file, "", AT_EMPTY_PATH, 0, &status) == 0 && (status.stx_attributes & STATX_ATTR_ENCRYPTED) != 0;
 }

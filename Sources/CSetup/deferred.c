@@ -1,5 +1,5 @@
-/* Loads libcrypt, libpam and libqrencode on first use: at the start of the program they would double its run time. Each
- * function has the name and the type of the library's own function and calls it. */
+/* Loads libcrypt, libpam and libqrencode on first use, because loading them at the start would double the run time
+ * of most commands. Each function calls the library's function of the same name. */
 #define _GNU_SOURCE
 #include <crypt.h>
 #include <dlfcn.h>
@@ -12,7 +12,7 @@
 /* Hidden, so that PAM modules bind to libpam itself. */
 #define DEFERRED __attribute__((visibility("hidden")))
 
-/* Libraries are never unloaded. RTLD_GLOBAL, because some PAM modules use libpam without linking it. */
+/* Libraries stay loaded. RTLD_GLOBAL, because some PAM modules use libpam without linking it. */
 struct library {
   const char *names[3];
   void *handle;
@@ -29,7 +29,6 @@ static void *function(struct library *library, const char *name) {
   return library->handle ? dlsym(library->handle, name) : NULL;
 }
 
-/* The library's function, or NULL. */
 #define FIND(library, name) ((__typeof__(name) *)function(&library, #name))
 
 DEFERRED char *crypt_gensalt_rn(const char *prefix, unsigned long count, const char *random, int size, char *output,

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* libpam reports the result of the stack, not of each module. It looks up the functions of a module with
-   dlsym(3), and the dynamic linker resolves that name to the function below. For a module it returns a wrapper
-   that calls the module and records the return value; all other calls are passed to the C library. */
+/* libpam looks up the functions of a module with dlsym(3), which the dynamic linker resolves to the function below.
+ * For a module it returns a wrapper that calls the module and records the return value. It passes all other calls to
+ * the C library. */
 
 enum { LIMIT = 64 };
 
@@ -80,7 +80,7 @@ __attribute__((visibility("default"))) void *dlsym(void *handle, const char *nam
       return ours ? ours : found;
     }
   }
-  /* A tail call: for RTLD_NEXT, dlsym looks at its return address. */
+  /* For RTLD_NEXT, dlsym reads its return address, so the call must be a tail call. */
   __attribute__((musttail)) return real(handle, name);
 }
 

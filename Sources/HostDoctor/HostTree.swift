@@ -85,6 +85,17 @@ package struct HostTree {
 
   func exists(_ path: String) -> Bool { status(of: path) != nil }
 
+  /// Whether a directory is encrypted with fscrypt.
+  func isEncrypted(_ path: String) -> Bool {
+    guard let file = open(path, csystem_o_path | O_DIRECTORY) else { return false }
+    return csetup_is_encrypted(file.descriptor) != 0
+  }
+
+  /// Whether a directory is encrypted with fscrypt and its key is absent: its entries have other names.
+  func hidesNames(_ path: String) -> Bool {
+    (try? open(path, csystem_o_path | O_DIRECTORY)?.hidesNames()) ?? false
+  }
+
   /// At most `limit` bytes; nil if the path is not a regular file, or cannot be read.
   func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
     guard let file = open(path, O_RDONLY | O_NONBLOCK), (try? file.status())?.isRegularFile == true else { return nil }

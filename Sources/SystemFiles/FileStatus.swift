@@ -5,6 +5,9 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   /// The owner.
   public let owner: UserID
 
+  /// The group.
+  public let group: GroupID
+
   /// The number of hard links.
   public let links: UInt64
 
@@ -40,6 +43,7 @@ public struct FileStatus: BitwiseCopyable, Sendable {
 
   init(_ status: stat) {
     owner = UserID(rawValue: status.st_uid)
+    group = GroupID(rawValue: status.st_gid)
     links = UInt64(truncatingIfNeeded: status.st_nlink)
     size = Int64(truncatingIfNeeded: status.st_size)
     device = UInt64(truncatingIfNeeded: status.st_dev)
