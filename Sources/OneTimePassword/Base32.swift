@@ -1,9 +1,9 @@
 public import FixedMemory
 
-/// Base32 as authenticators use it for secrets: the alphabet of RFC 4648 section 6, without padding.
+/// The Base32 of secrets: the alphabet of RFC 4648 section 6, without padding.
 public enum Base32 {
-  /// Decodes the canonical form, of which each secret has one: upper case, no padding, no blanks, unused bits zero. Returns
-  /// false if the text is not canonical, or the bytes do not fit.
+  /// Decodes canonical text: upper case, no padding, no blanks, unused bits zero. Returns false if the text is not
+  /// canonical, or the bytes do not fit.
   public static func decode(_ text: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
     var bits: UInt32 = 0
     var bitCount: UInt32 = 0
@@ -16,11 +16,11 @@ public enum Base32 {
       bitCount &-= 8
       guard output.append(UInt8(truncatingIfNeeded: bits &>> bitCount)) else { return false }
     }
-    // Five or more bits left over are a character too many.
+    // Five or more leftover bits mean a superfluous character.
     return bitCount < 5 && bits & ((1 &<< bitCount) &- 1) == 0
   }
 
-  /// Encodes to the canonical form. Returns false if the text does not fit.
+  /// Encodes to canonical text. Returns false if it does not fit.
   public static func encode(_ bytes: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
     var bits: UInt32 = 0
     var bitCount: UInt32 = 0

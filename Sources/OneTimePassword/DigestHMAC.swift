@@ -1,16 +1,16 @@
 internal import COpenSSL
 internal import FixedMemory
 
-/// HMAC built on a digest. The two padded keys of RFC 2104 are hashed once, so that each code of a window costs two
-/// blocks instead of four.
+/// HMAC from a digest. It hashes the two padded keys of RFC 2104 once, so that each code costs two blocks instead of
+/// four.
 struct DigestHMAC: ~Copyable, MessageAuthentication {
   private let algorithm: HashAlgorithm
 
-  // Five parts: the contexts of the inner pad, of the outer pad and of the current hash, and two padded blocks, for the
-  // moving factor and for the inner hash.
+  // Five parts: the contexts of the inner pad, the outer pad and the current hash, then a padded block each for the
+  // moving factor and the inner hash.
   private let memory: SecretBuffer
 
-  // SAFETY: a size has no memory.
+  // SAFETY: this accesses no memory.
   private static var factorOffset: Int { unsafe 3 &* DigestContext.size }
   private static var hashOffset: Int { factorOffset &+ HashAlgorithm.longestBlock }
   private static var size: Int { hashOffset &+ HashAlgorithm.longestBlock }
@@ -30,14 +30,14 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   }
 
   private static func preparePads(in base: UnsafeMutableRawPointer, key: Span<UInt8>, algorithm: HashAlgorithm) {
-    // SAFETY: the memory has the five parts, all zero; a key that is copied, and a digest, are no longer than a block.
+    // SAFETY: the memory has the five parts, all zero; the copied key and its digest fit into a block.
     let block = unsafe base + factorOffset
     let inner = unsafe DigestContext(algorithm: algorithm, memory: base)
     let outer = unsafe DigestContext(algorithm: algorithm, memory: base + DigestContext.size)
     unsafe key.withUnsafeBytes { bytes in
       guard let start = bytes.baseAddress else { return }
       if bytes.count > algorithm.blockLength {
-        // A key longer than a block is replaced by its hash (RFC 2104 section 2).
+        // RFC 2104 section 2: a key longer than a block is replaced by its hash.
         unsafe inner.hash(start, count: bytes.count, into: block)
       } else {
         unsafe block.copyMemory(from: start, byteCount: bytes.count)
@@ -56,17 +56,16 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   private static func apply(_ pad: UInt64, to block: UnsafeMutableRawPointer, _ algorithm: HashAlgorithm) {
     var offset = 0
     while offset < algorithm.blockLength {
-      // SAFETY: the length of a block is a multiple of eight.
+      // SAFETY: block lengths are multiples of eight.
       let word = unsafe block.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
       unsafe block.storeBytes(of: word ^ pad, toByteOffset: offset, as: UInt64.self)
       offset &+= 8
     }
   }
 
-  /// Pads a block of zeros for a message of `length` bytes after a block of padded key: a set bit after the message, and
-  /// the length of both in bits at the end (FIPS 180-4 section 5.1).
+  /// Pads a block of zeros (FIPS 180-4 section 5.1) whose message of `length` bytes follows a block of padded key.
   private static func pad(_ block: UnsafeMutableRawPointer, behind length: Int, _ algorithm: HashAlgorithm) {
-    // SAFETY: a moving factor or a hash, the bit and the length fit into a block.
+    // SAFETY: the message, the bit and the length fit into a block.
     unsafe block.storeBytes(of: 0x80, toByteOffset: length, as: UInt8.self)
     let bits = UInt64(truncatingIfNeeded: 8 &* (algorithm.blockLength &+ length))
     unsafe block.storeBytes(of: bits.bigEndian, toByteOffset: algorithm.blockLength &- 8, as: UInt64.self)
@@ -95,10 +94,10 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   }
 }
 
-/// A hash in progress, in the caller's memory: the one place that calls OpenSSL's digests.
+/// A hash in progress, in the caller's memory. Only this type calls OpenSSL's digests.
 ///
-/// Messages are one or two blocks long, so most are hashed block by block, without OpenSSL's buffer for partial blocks.
-/// The functions of OpenSSL used here cannot fail (SHA256_Init(3)).
+/// Messages have one or two blocks, so most are hashed by the block, without OpenSSL's buffering. These functions of
+/// OpenSSL cannot fail (SHA256_Init(3)).
 @unsafe  // SAFETY: the memory outlives the context.
 private struct DigestContext {
   /// The size of the largest context.
@@ -106,11 +105,11 @@ private struct DigestContext {
 
   let algorithm: HashAlgorithm
 
-  // SAFETY: the caller's memory has the size of a context, and outlives this value.
+  // SAFETY: the caller's memory fits a context and outlives this value.
   let memory: UnsafeMutableRawPointer
 
   func start() {
-    // SAFETY: the memory holds the context of the algorithm.
+    // SAFETY: the memory holds this algorithm's context.
     switch unsafe algorithm {
     case .sha1: _ = unsafe SHA1_Init(memory.assumingMemoryBound(to: SHA_CTX.self))
     case .sha256: _ = unsafe SHA256_Init(memory.assumingMemoryBound(to: SHA256_CTX.self))
@@ -118,9 +117,9 @@ private struct DigestContext {
     }
   }
 
-  /// Hashes a block of ``HashAlgorithm/blockLength`` bytes. The caller pads the last block (FIPS 180-4 section 5.1).
+  /// Hashes a block. The caller pads the last one.
   func add(block: UnsafeRawPointer) {
-    // SAFETY: the memory holds the context of the algorithm, and the caller passes a whole block.
+    // SAFETY: the memory holds this algorithm's context, and `block` is a whole block.
     let bytes = unsafe block.assumingMemoryBound(to: UInt8.self)
     switch unsafe algorithm {
     case .sha1: unsafe SHA1_Transform(memory.assumingMemoryBound(to: SHA_CTX.self), bytes)
@@ -129,9 +128,9 @@ private struct DigestContext {
     }
   }
 
-  /// Writes the hash of a whole message, ``HashAlgorithm/digestLength`` bytes. The context must be started again.
+  /// Writes the hash of a whole message. Call ``start()`` before the next use.
   func hash(_ bytes: UnsafeRawPointer, count: Int, into digest: UnsafeMutableRawPointer) {
-    // SAFETY: the memory holds the context of the algorithm, and the caller passes `count` bytes and room for a hash.
+    // SAFETY: the memory holds this algorithm's context; the caller passes `count` bytes and room for a hash.
     let output = unsafe digest.assumingMemoryBound(to: UInt8.self)
     unsafe start()
     switch unsafe algorithm {
@@ -150,15 +149,15 @@ private struct DigestContext {
     }
   }
 
-  /// Continues from `other`, which is at the end of a block: then the hash words at the start of a context are all.
+  /// Continues from `other`, which is at the end of a block: its state is then only the hash words.
   func copy(from other: DigestContext) {
     // SAFETY: both contexts start with the hash words.
     unsafe memory.copyMemory(from: other.memory, byteCount: HashAlgorithm.longestDigest)
   }
 
-  /// Writes the hash after the last block: its words in big-endian order (FIPS 180-4 section 6).
+  /// Writes the hash after the last block: the hash words in big-endian order (FIPS 180-4 section 6).
   func finish(into digest: UnsafeMutableRawPointer) {
-    // SAFETY: the context starts with the hash words, and the caller passes room for a hash.
+    // SAFETY: the context starts with the hash words, and `digest` has room for a hash.
     var offset = 0
     switch unsafe algorithm {
     case .sha1, .sha256:

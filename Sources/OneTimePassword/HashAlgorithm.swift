@@ -1,12 +1,12 @@
 public import FixedMemory
 
-/// The hash function of an HMAC: SHA-1 in RFC 4226, also SHA-256 and SHA-512 in RFC 6238 section 1.2.
+/// The hash function of an HMAC (RFC 4226, RFC 6238 section 1.2).
 public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
   case sha1
   case sha256
   case sha512
 
-  /// The length of a hash in bytes.
+  /// In bytes.
   public var digestLength: Int {
     switch self {
     case .sha1: 20
@@ -15,7 +15,7 @@ public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
     }
   }
 
-  /// The length of a block in bytes, to which HMAC pads a key (RFC 2104 section 2).
+  /// In bytes; HMAC pads a key to it (RFC 2104 section 2).
   public var blockLength: Int {
     switch self {
     case .sha1, .sha256: 64
@@ -23,7 +23,6 @@ public enum HashAlgorithm: UInt8, BitwiseCopyable, Sendable {
     }
   }
 
-  /// The largest of these lengths.
   static var longestDigest: Int { 64 }
   static var longestBlock: Int { 128 }
 

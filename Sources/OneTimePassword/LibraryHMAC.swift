@@ -2,10 +2,10 @@
 internal import COpenSSL
 internal import FixedMemory
 
-/// libcrypto's HMAC (EVP_MAC(3)), from the provider that the host has configured, as FIPS 140 requires. The key is in
-/// libcrypto's context, which is overwritten when it is freed.
+/// libcrypto's HMAC (EVP_MAC(3)) from the host's configured provider, as FIPS 140 requires. libcrypto overwrites the
+/// key when it frees the context.
 ///
-/// The type is public only for its `deinit`, which Embedded Swift must see in every module that destroys its owner.
+/// Public only because Embedded Swift must see its `deinit` in every module that destroys its owner.
 @safe
 public struct LibraryHMAC: ~Copyable, MessageAuthentication {
   // SAFETY: the context is freed in `deinit`.
@@ -21,10 +21,10 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
 
   init?(key: Span<UInt8>, algorithm: HashAlgorithm) {
     guard let digest = SecretBuffer(capacity: algorithm.digestLength) else { return nil }
-    // Errors must not stay in the host's error queue.
+    // Leave no errors in the host's error queue.
     _ = ERR_set_mark()
     defer { _ = ERR_pop_to_mark() }
-    // SAFETY: the context is new; it is freed here, or in `deinit`.
+    // SAFETY: the context is freed here, or in `deinit`.
     guard let context = unsafe Self.makeContext() else { return nil }
     guard unsafe Self.start(context, key, algorithm), unsafe EVP_MAC_CTX_get_mac_size(context) == digest.capacity
     else {
@@ -36,18 +36,18 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
     length = algorithm.digestLength
   }
 
-  // SAFETY: nothing refers to the context after `deinit`.
+  // SAFETY: this is the last use of the context.
   deinit { unsafe EVP_MAC_CTX_free(context) }
 
   borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32? {
-    // SAFETY: the context lives as long as this value, and the digest has room for `length` bytes.
+    // SAFETY: `self` owns the context, and the digest has room for `length` bytes.
     let context = unsafe context
     let length = length
     _ = ERR_set_mark()
     defer { _ = ERR_pop_to_mark() }
     return unsafe digest.withMemory { memory in
       let digest = unsafe memory.assumingMemoryBound(to: UInt8.self)
-      // Without a key, EVP_MAC_init(3) starts again with the previous one.
+      // Without a key, EVP_MAC_init(3) reuses the previous one.
       guard unsafe EVP_MAC_init(context, nil, 0, nil) == 1 else { return nil }
       let isHashed = unsafe withUnsafeBytes(of: movingFactor.bigEndian) { bytes in
         unsafe EVP_MAC_update(context, bytes.baseAddress, bytes.count) == 1
@@ -61,7 +61,7 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
   }
 
   private static func makeContext() -> OpaquePointer? {
-    // SAFETY: the literal is NUL-terminated; the context keeps a reference to the method.
+    // SAFETY: the literal is NUL-terminated; the context retains the method.
     guard let method = unsafe EVP_MAC_fetch(nil, Literal("HMAC").cString, nil) else { return nil }
     let context = unsafe EVP_MAC_CTX_new(method)
     unsafe EVP_MAC_free(method)
@@ -69,7 +69,7 @@ public struct LibraryHMAC: ~Copyable, MessageAuthentication {
   }
 
   private static func start(_ context: OpaquePointer, _ key: Span<UInt8>, _ algorithm: HashAlgorithm) -> Bool {
-    // SAFETY: the name is only read (OSSL_PARAM(3)); the strings live as long as the program, the parameters for the call.
+    // SAFETY: libcrypto only reads the name (OSSL_PARAM(3)); all pointers outlive the call.
     let name = unsafe UnsafeMutablePointer(mutating: algorithm.name.cString)
     var parameters = unsafe (
       OSSL_PARAM_construct_utf8_string(Literal("digest").cString, name, 0), OSSL_PARAM_construct_end()

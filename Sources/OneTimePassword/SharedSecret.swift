@@ -1,9 +1,8 @@
 internal import COpenSSL
 
-/// The shared secret of one device, prepared for any number of codes.
+/// The shared secret of a device, prepared for any number of codes.
 public struct SharedSecret: ~Copyable {
-  /// The length of a secret in bytes. RFC 4226 section 4 requires 16; existing tokens and files of other programs have
-  /// fewer.
+  /// In bytes. RFC 4226 section 4 requires 16, but existing tokens and imported files have fewer.
   public static var lengths: ClosedRange<Int> { 10...128 }
 
   #if SharedCrypto
@@ -14,11 +13,11 @@ public struct SharedSecret: ~Copyable {
 
   private let key: HMAC
 
-  /// Lets a shared libcrypto read the host's configuration. Call it before a user's identity is assumed, who may not be
-  /// allowed to read it.
+  /// Lets a shared libcrypto read the host's configuration. Call it before assuming the identity of a user, who may
+  /// lack permission to read it.
   public static func prepareLibrary() { HMAC.prepareLibrary() }
 
-  /// Prepares a secret, not in Base32; nil if there is no memory, or libcrypto fails.
+  /// Prepares the raw bytes of a secret; nil if memory is short, or libcrypto fails.
   public init?(_ bytes: Span<UInt8>, algorithm: HashAlgorithm) {
     // The hash function leaves the padded key on the stack.
     defer { copenssl_wipe_stack() }
@@ -26,14 +25,14 @@ public struct SharedSecret: ~Copyable {
     self.key = key
   }
 
-  /// The one-time password of a moving factor (RFC 4226 section 5.3) as a number; its text has leading zeros. Nil if
+  /// The one-time password of a moving factor (RFC 4226 section 5.3) as a number, without leading zeros. Nil if
   /// libcrypto fails.
   public borrowing func code(at movingFactor: UInt64, digits: CodeDigits) -> UInt32? {
     guard let value = truncatedValue(at: movingFactor) else { return nil }
     return value % digits.modulus
   }
 
-  /// The 31 bits of a moving factor before they are reduced to digits (RFC 4226 section 5.3). Nil if libcrypto fails.
+  /// The 31 bits before the reduction to digits. Nil if libcrypto fails.
   borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32? { key.truncatedValue(at: movingFactor) }
 }
 
@@ -42,7 +41,7 @@ public enum CodeDigits: UInt8, BitwiseCopyable, Sendable {
   case six = 6
   case eight = 8
 
-  /// Ten to the power of the number of digits.
+  /// 10 to the power of the number of digits.
   public var modulus: UInt32 {
     switch self {
     case .six: 1_000_000
