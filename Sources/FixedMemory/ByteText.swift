@@ -2,30 +2,30 @@ internal import CSystem
 
 /// Noncopyable, NUL-terminated text of limited length, on the heap or on the stack.
 ///
-/// Text that does not fit is cut off, and sets ``isTruncated``; if the allocation fails, nothing fits. The memory is not
-/// wiped: not for secrets.
+/// Text that does not fit is truncated and sets ``isTruncated``. After a failed allocation, nothing fits. Not for
+/// secrets: the memory is not wiped.
 @safe
 public struct ByteText: ~Copyable, @unchecked Sendable {
-  // Nil, or memory with room for `capacity` bytes and a NUL; a NUL follows the `held` bytes in use.
+  // Nil, or memory for `capacity` bytes and a NUL; a NUL follows the `held` bytes in use.
   private let base: UnsafeMutablePointer<UInt8>?
   private let isOwner: Bool
   private let capacity: UInt32
   private var held: UInt32 = 0
 
-  /// The length in bytes.
+  /// In bytes.
   public var count: Int { Int(held) }
 
-  /// Whether text was cut off.
+  /// Whether text did not fit.
   public private(set) var isTruncated = false
 
-  // SAFETY: only the presence of the memory is read.
-  /// Whether the allocation succeeded.
+  // SAFETY: compares only the pointer.
+  /// False if the allocation failed.
   public var hasMemory: Bool { unsafe base != nil }
 
-  /// An empty text with room for `capacity` bytes, 65535 at most.
+  /// An empty text for `capacity` bytes, at most 65535.
   public init(capacity: Int) {
     let room = Swift.min(Swift.max(capacity, 0), Int(UInt16.max))
-    // SAFETY: the allocation has room for the bytes and a NUL.
+    // SAFETY: the allocation has `room` bytes and a NUL.
     let memory = unsafe malloc(room &+ 1)
     unsafe base = memory?.bindMemory(to: UInt8.self, capacity: room &+ 1)
     isOwner = true
@@ -41,45 +41,45 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
   }
 
   private init(in memory: UnsafeMutablePointer<UInt8>?, capacity: Int) {
-    // SAFETY: the caller passes memory with room for the bytes and a NUL.
+    // SAFETY: the caller's memory has room for the bytes and a NUL.
     unsafe base = memory
     isOwner = false
     self.capacity = UInt32(truncatingIfNeeded: capacity)
     terminate()
   }
 
-  /// Lends a text on the stack with room for 1023 bytes at most, for messages that are needed when memory is short.
+  /// Lends a text of at most 1023 bytes on the stack, for messages when memory is short.
   @unsafe  // SAFETY: the text's memory is gone after the call, so the body must not keep the text.
   @inline(never)
   public static func onStack(capacity: Int, _ body: (inout ByteText) -> Void) {
-    // SAFETY: the memory has room for 1023 bytes and a NUL, and outlives `body`. Up to 1024 bytes are always on the stack.
+    // SAFETY: the memory has 1024 bytes, a size that is always on the stack, and outlives `body`.
     unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { memory in
       var text = unsafe ByteText(in: memory.baseAddress, capacity: Swift.min(Swift.max(capacity, 0), 1023))
       body(&text)
     }
   }
 
-  /// The text of a literal.
+  /// Copies a literal.
   public init(_ literal: Literal) {
     self.init(capacity: literal.byteCount)
     append(literal)
   }
 
-  /// A copy of a NUL-terminated string; empty for nil.
+  /// Copies a NUL-terminated string; empty for nil.
   public init(cString: UnsafePointer<CChar>?) {
-    // SAFETY: the caller passes a NUL-terminated string that outlives the call.
+    // SAFETY: the caller's string is NUL-terminated and outlives the call.
     self.init(capacity: unsafe cString.map { unsafe Int(truncatingIfNeeded: strlen($0)) } ?? 0)
     unsafe append(cString: cString)
   }
 
-  // SAFETY: an owner's memory comes from malloc(3), and nothing refers to it after `deinit`.
+  // SAFETY: an owner's memory comes from malloc(3), and this is its last use.
   deinit { if isOwner { unsafe free(base) } }
 
   /// The bytes, without the NUL.
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
     get {
-      // SAFETY: `count` never exceeds the capacity, and the span cannot outlive the owner of the memory.
+      // SAFETY: `count` is at most the capacity, and the span cannot outlive the owner.
       let span = unsafe UnsafeBufferPointer(start: base, count: count).span
       return unsafe _overrideLifetime(span, borrowing: self)
     }
@@ -97,14 +97,14 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
     terminate()
   }
 
-  // Not inlined: every literal of a log line calls it.
+  // Not inlined, because every literal of a log line calls it.
   /// Appends bytes.
   @inline(never)
   public mutating func append(_ bytes: Span<UInt8>) {
     let room = Int(capacity &- held)
     isTruncated = isTruncated || bytes.count > room
     let length = Swift.min(bytes.count, room)
-    // SAFETY: `length` bytes are in the source, and free in this memory.
+    // SAFETY: both have `length` bytes from here.
     unsafe bytes.withUnsafeBytes { source in
       guard let base = unsafe base, let start = source.baseAddress else { return }
       unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
@@ -116,12 +116,12 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
   /// Appends another text.
   public mutating func append(_ text: borrowing ByteText) { append(text.bytes) }
 
-  /// Appends the UTF-8 of a literal.
+  /// Appends a literal.
   public mutating func append(_ literal: Literal) { append(literal.bytes) }
 
-  /// Appends a NUL-terminated string; nothing for nil.
+  /// Appends a NUL-terminated string, or nothing for nil.
   public mutating func append(cString: UnsafePointer<CChar>?) {
-    // SAFETY: the caller passes a NUL-terminated string that outlives the call.
+    // SAFETY: the caller's string is NUL-terminated and outlives the call.
     guard let start = unsafe cString else { return }
     unsafe append(Span(_unsafeBytes: UnsafeRawBufferPointer(start: start, count: strlen(start))))
   }
@@ -140,13 +140,13 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
     append(digits.span.slice(from: first))
   }
 
-  /// Appends a decimal number, with a sign if it is negative.
+  /// Appends a decimal number, signed if negative.
   public mutating func append(decimal value: Int64) {
     if value < 0 { append(UInt8(ascii: "-")) }
     append(decimal: value.magnitude)
   }
 
-  /// Empties the text, and clears ``isTruncated``.
+  /// Also clears ``isTruncated``.
   public mutating func removeAll() {
     held = 0
     isTruncated = false
@@ -155,7 +155,7 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
 
   @inline(__always)
   private func terminate() {
-    // SAFETY: `count` never exceeds the capacity, and there is room for a NUL.
+    // SAFETY: `count` is at most the capacity, and a NUL has room after that.
     guard let base = unsafe base else { return }
     unsafe base[count] = 0
   }

@@ -2,14 +2,14 @@ internal import CSystem
 
 /// A noncopyable value on the heap.
 ///
-/// The compiler copies a large value in place whenever one of its fields is read. The memory comes from calloc(3):
-/// Swift's own allocation ends the process when memory is short.
+/// The compiler would copy a large value whenever one of its fields is read. The memory comes from calloc(3), because a
+/// failure of Swift's allocator ends the process.
 @safe
 public struct HeapValue<Value: BitwiseCopyable>: ~Copyable {
-  // SAFETY: the memory holds an initialized value, and is freed in `deinit`.
+  // SAFETY: the memory holds an initialized value until `deinit`.
   private let place: UnsafeMutablePointer<Value>
 
-  /// Allocates a value; nil if there is no memory.
+  /// Nil if memory is short.
   public init?(_ value: Value) {
     // SAFETY: the allocation has the size of a value.
     guard let memory = unsafe calloc(1, MemoryLayout<Value>.stride) else { return nil }
@@ -17,7 +17,7 @@ public struct HeapValue<Value: BitwiseCopyable>: ~Copyable {
     unsafe place.initialize(to: value)
   }
 
-  // SAFETY: nothing refers to the memory after `deinit`.
+  // SAFETY: this is the last use of the memory.
   deinit { unsafe free(place) }
 
   /// The value, read and changed in place.

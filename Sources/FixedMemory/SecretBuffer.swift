@@ -2,17 +2,17 @@ internal import CSystem
 
 /// Noncopyable heap memory for a secret, overwritten before it is freed.
 ///
-/// The memory comes from calloc(3): Swift's own allocation ends the process when memory is short.
+/// The memory comes from calloc(3), because a failure of Swift's allocator ends the process.
 @safe
 public struct SecretBuffer: ~Copyable {
-  // SAFETY: the memory has `capacity` bytes, all initialized, and is freed in `deinit`.
+  // SAFETY: the memory has `capacity` initialized bytes until `deinit`.
   private let base: UnsafeMutablePointer<UInt8>
 
-  // Half the size of `Int`, because owners of several buffers are moved often.
+  // Half the size of `Int`: owners of several buffers are moved often.
   private let room: UInt32
   private var filled: UInt32 = 0
 
-  /// The size of the memory in bytes.
+  /// In bytes.
   public var capacity: Int { Int(room) }
 
   /// The number of bytes in use.
@@ -21,7 +21,7 @@ public struct SecretBuffer: ~Copyable {
     set { filled = UInt32(truncatingIfNeeded: newValue) }
   }
 
-  /// Allocates `capacity` bytes; nil if there is no memory.
+  /// Allocates `capacity` bytes; nil if memory is short.
   public init?(capacity: Int) {
     let size = Swift.max(capacity, 1)
     // SAFETY: the allocation has `size` bytes.
@@ -31,7 +31,7 @@ public struct SecretBuffer: ~Copyable {
   }
 
   deinit {
-    // SAFETY: nothing refers to the memory after `deinit`.
+    // SAFETY: this is the last use of the memory.
     unsafe explicit_bzero(base, capacity)
     unsafe free(base)
   }
@@ -40,7 +40,7 @@ public struct SecretBuffer: ~Copyable {
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
     get {
-      // SAFETY: `count` never exceeds the capacity, and the span cannot outlive the owner of the memory.
+      // SAFETY: `count` is at most the capacity, and the span cannot outlive the owner.
       let span = unsafe UnsafeBufferPointer(start: base, count: count).span
       return unsafe _overrideLifetime(span, borrowing: self)
     }
@@ -56,12 +56,12 @@ public struct SecretBuffer: ~Copyable {
     return true
   }
 
-  /// Appends bytes. Returns false if they do not fit; those that fit have been appended.
+  /// Appends bytes. If not all fit, appends those that do, and returns false.
   public mutating func append(_ bytes: Span<UInt8>) -> Bool {
     let free = capacity &- count
     guard count >= 0, free >= 0 else { return false }
     let length = Swift.min(bytes.count, free)
-    // SAFETY: `length` bytes are in the source, and free in this memory.
+    // SAFETY: both have `length` bytes from here.
     unsafe bytes.withUnsafeBytes { source in
       guard let start = source.baseAddress else { return }
       unsafe UnsafeMutableRawPointer(base + count).copyMemory(from: start, byteCount: length)
@@ -70,7 +70,7 @@ public struct SecretBuffer: ~Copyable {
     return length == bytes.count
   }
 
-  /// Appends the UTF-8 of a literal. Returns false if it does not fit.
+  /// Appends a literal. Returns false if it does not fit.
   public mutating func append(_ literal: Literal) -> Bool { append(literal.bytes) }
 
   /// Appends a second copy of the content. Returns false if it does not fit.
@@ -82,27 +82,27 @@ public struct SecretBuffer: ~Copyable {
     return true
   }
 
-  /// Overwrites the memory, and empties the buffer.
+  /// Overwrites the memory with zeros.
   public mutating func removeAll() {
     // SAFETY: the memory has `capacity` bytes.
     unsafe explicit_bzero(base, capacity)
     count = 0
   }
 
-  /// Lends the free memory to `body`, which returns the number of bytes that it wrote.
+  /// Lends the free memory to `body`, which returns the number of bytes written.
   ///
-  /// - Returns: The result of `body`. A negative result, or one above the size of the free memory, appends nothing.
+  /// - Returns: The result of `body`. If it is negative or exceeds the free memory, nothing is appended.
   public mutating func fill(_ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
-    // SAFETY: `count` never exceeds the capacity; all bytes are initialized.
+    // SAFETY: `count` is at most the capacity; all bytes are initialized.
     let free = unsafe UnsafeMutableRawBufferPointer(start: base + count, count: capacity &- count)
     let filled = unsafe body(free)
     if filled > 0, filled <= capacity &- count { count &+= filled }
     return filled
   }
 
-  /// Lends the whole memory, for a C function that keeps a context in it.
+  /// Lends the whole memory to a C function as its context.
   public borrowing func withMemory<Result>(_ body: (UnsafeMutableRawPointer) -> Result) -> Result {
-    // SAFETY: the memory has `capacity` bytes, and lives for the call.
+    // SAFETY: the memory has `capacity` bytes and outlives the call.
     unsafe body(UnsafeMutableRawPointer(base))
   }
 }

@@ -1,22 +1,22 @@
 internal import CSystem
 
-/// Access that cannot trap: a trap would end the process of somebody's login. Out-of-range indices have no byte.
+/// Access that cannot trap, because a trap would end the process that authenticates.
 extension Span where Element == UInt8 {
   /// The byte at `index`; nil if it is out of range.
   public func byte(at index: Int) -> UInt8? {
     guard index >= 0, index < count else { return nil }
-    // SAFETY: the index was compared with both bounds.
+    // SAFETY: the index is in bounds.
     return unsafe self[unchecked: index]
   }
 
-  /// The bytes from `start` up to `end`, clamped to the bounds.
+  /// The bytes from `start` to before `end`, clamped to the bounds.
   @inline(__always)
   @_lifetime(copy self)
   public func slice(from start: Int, to end: Int) -> Span<UInt8> {
     let first = Swift.min(Swift.max(start, 0), count)
     let last = Swift.min(Swift.max(end, first), count)
     // SAFETY: 0 <= first <= last <= count, and the part has the lifetime of the whole. The standard library's
-    // `extracting` computes the length of a range with a trap; `bitPattern` avoids the check for an empty span's nil.
+    // `extracting` can trap, and `bitPattern` needs no check for an empty span's nil.
     let part = unsafe withUnsafeBufferPointer { bytes in
       let address = Int(bitPattern: bytes.baseAddress) &+ first
       return unsafe UnsafeBufferPointer(start: UnsafePointer<UInt8>(bitPattern: address), count: last &- first)
@@ -32,7 +32,7 @@ extension Span where Element == UInt8 {
   public func firstIndex(of byte: UInt8, from start: Int = 0) -> Int? {
     let first = Swift.max(start, 0)
     guard first < count else { return nil }
-    // SAFETY: the search covers the bytes from `first` to the end.
+    // SAFETY: the search ends at the end of the bytes.
     return unsafe withUnsafeBytes { bytes in
       guard let base = bytes.baseAddress,
         let found = unsafe memchr(base + first, Int32(byte), bytes.count &- first)
@@ -41,21 +41,21 @@ extension Span where Element == UInt8 {
     }
   }
 
-  /// The eight bytes at `offset` as a little-endian number; 0 if they are out of range.
+  /// A little-endian number of eight bytes at `offset`; 0 if out of range.
   @inline(__always)
   public func number(at offset: Int) -> UInt64 {
     guard offset >= 0, offset <= count &- 8 else { return 0 }
-    // SAFETY: eight bytes from the offset are in bounds.
+    // SAFETY: the eight bytes are in bounds.
     return unsafe withUnsafeBytes { bytes in
       guard let base = bytes.baseAddress else { return 0 }
       return unsafe UInt64(littleEndian: (base + offset).loadUnaligned(as: UInt64.self))
     }
   }
 
-  /// Whether the bytes are those of `literal`. Stops at the first difference: not for secrets.
+  /// Not for secrets: stops at the first difference.
   public func isEqual(to literal: Literal) -> Bool { count == literal.byteCount && starts(with: literal) }
 
-  /// Whether the bytes from `offset` start with those of `literal`. Stops at the first difference: not for secrets.
+  /// Whether the bytes from `offset` start with `literal`. Not for secrets: stops at the first difference.
   public func starts(with literal: Literal, at offset: Int = 0) -> Bool {
     guard offset >= 0, offset <= count, literal.byteCount <= count &- offset else { return false }
     // SAFETY: both have as many bytes as the literal.
@@ -67,7 +67,7 @@ extension Span where Element == UInt8 {
     }
   }
 
-  /// Whether both have the same bytes. Stops at the first difference: not for secrets.
+  /// Not for secrets: stops at the first difference.
   public func isEqual(to other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
     // SAFETY: both have `count` bytes.
@@ -79,7 +79,7 @@ extension Span where Element == UInt8 {
     }
   }
 
-  /// Whether both have the same bytes, in a time that depends on their lengths alone.
+  /// Compares in a time that depends only on the lengths.
   public func isEqualInConstantTime(to other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
     var difference: UInt8 = 0
@@ -91,7 +91,7 @@ extension Span where Element == UInt8 {
     return difference == 0
   }
 
-  /// Parses a decimal number without sign or leading zeros; nil if the text is anything else, or above `limit`.
+  /// Parses a decimal number without sign or leading zeros; nil if invalid or above `limit`.
   public func decimal(upTo limit: UInt64) -> UInt64? {
     guard let first = byte(at: 0), count == 1 || first != UInt8(ascii: "0") else { return nil }
     var value: UInt64 = 0
@@ -124,10 +124,9 @@ extension UInt8 {
   public var isBlank: Bool { self == UInt8(ascii: " ") || self == UInt8(ascii: "\t") }
 }
 
-/// Counts from 0 up to, but not including, an end; a negative end counts nothing.
+/// Counts from 0 to before `end`; not at all if `end` is negative.
 ///
-/// It replaces `0..<end`, which traps if the end is negative, and whose iterator has checks that the compiler cannot
-/// always remove.
+/// `0..<end` would trap if `end` is negative, and the compiler cannot always remove the checks of its iterator.
 public struct Counter: Sendable {
   private var position = 0
   private let end: Int
