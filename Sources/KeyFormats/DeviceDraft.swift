@@ -1,9 +1,9 @@
 import Enrollment
 import OneTimePassword
 
-/// A device on its way from the options or an import to the credential, with its shared secret.
+/// A new or imported device with its shared secret, before it is in a credential.
 package struct DeviceDraft {
-  /// The default period in seconds (RFC 6238 section 5.2).
+  /// In seconds (RFC 6238 section 5.2).
   package static let defaultPeriod: Int64 = 30
 
   package var name: String
@@ -11,15 +11,15 @@ package struct DeviceDraft {
   package let kind: Device.Kind
   package let algorithm: HashAlgorithm
   package let digits: CodeDigits
-  /// The time of enrollment, in seconds since the epoch.
+  /// In seconds since the epoch.
   package var enabledAt: Int64 = 0
-  /// The issuer that the app shows; nil if unknown.
+  /// As the app shows it; nil if unknown.
   package var issuer: String?
-  /// The account label that the app shows; nil if unknown.
+  /// The account label in the app; nil if unknown.
   package var account: String?
-  /// The lowest time step not used yet; 0 if unknown. For HOTP, ``kind`` contains the next counter.
+  /// The first unused time step; 0 if unknown. For HOTP, ``kind`` contains the counter.
   package var nextStep: UInt64 = 0
-  /// When a code was last accepted, in seconds since the epoch; nil if never.
+  /// The time of the last accepted code, in seconds since the epoch; nil if none.
   package var lastUsedAt: Int64?
 
   package init(
@@ -34,7 +34,7 @@ package struct DeviceDraft {
 }
 
 extension CredentialEncoder {
-  /// Adds a device. An invalid name or secret makes ``finish()`` fail.
+  /// An invalid name or secret makes ``finish()`` fail.
   package mutating func add(_ device: DeviceDraft) {
     device.key.withBytes { secret in
       addDevice(
@@ -45,7 +45,7 @@ extension CredentialEncoder {
 }
 
 extension Device.Kind {
-  /// The name in URIs, on the command line and in JSON.
+  /// As in URIs, options and JSON.
   package var name: String {
     switch self {
     case .totp: "totp"
@@ -53,7 +53,7 @@ extension Device.Kind {
     }
   }
 
-  /// The period in seconds; nil for HOTP.
+  /// In seconds; nil for HOTP.
   package var period: Int64? {
     if case .totp(let period) = self { period } else { nil }
   }

@@ -1,6 +1,6 @@
-/// Why an imported text cannot be used. It quotes nothing of the text, which may be secret.
+/// Why an imported text is unusable. Quotes nothing of the text, which may be secret.
 package struct FormatProblem: Error, Equatable {
-  /// The line, counted from 1; nil if the problem concerns no single line.
+  /// Counted from 1; nil if no single line is to blame.
   package let line: Int?
   /// Lower case, no full stop.
   package let message: String
@@ -12,7 +12,7 @@ package struct FormatProblem: Error, Equatable {
     self.hint = hint
   }
 
-  /// The problem with its line: `line 3: the key is not Base32`.
+  /// For example `line 3: the key is not Base32`.
   package var text: String { line.map { "line \($0): \(message)" } ?? message }
 
   static let sevenDigits = FormatProblem("seven-digit codes are not supported, only six and eight digits")

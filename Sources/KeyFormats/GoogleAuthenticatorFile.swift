@@ -2,26 +2,25 @@ import Enrollment
 import FixedMemory
 import OneTimePassword
 
-/// A parsed `.google_authenticator` file: the key in the first line, then scratch codes and options, which begin with
-/// `" `. Source: `FILEFORMAT` of google-authenticator-libpam, and tests with the module.
+/// A `.google_authenticator` file: the key in the first line, then scratch codes, and options after `" `. Source:
+/// `FILEFORMAT` of google-authenticator-libpam, and tests with the module.
 package struct GoogleAuthenticatorFile {
   package let key: SharedKey
   /// HOTP if the file contains a counter.
   package private(set) var kind = Device.Kind.totp(period: 30)
-  /// The time steps of used codes, from `DISALLOW_REUSE`.
+  /// From `DISALLOW_REUSE`.
   package private(set) var usedSteps: [UInt64] = []
   /// Eight digits each.
   package private(set) var scratchCodes: [String] = []
-  /// The number of codes that `WINDOW_SIZE` accepts at a time.
+  /// From `WINDOW_SIZE`: how many codes are valid at a time.
   package private(set) var windowSize: Int?
-  /// The number of logins that `RATE_LIMIT` allows in a number of seconds.
+  /// From `RATE_LIMIT`: the logins allowed in so many seconds.
   package private(set) var rateLimit: (logins: Int, seconds: Int)?
-  /// The steps by which the phone's clock is ahead, from `TIME_SKEW`.
+  /// From `TIME_SKEW`: by how many steps the phone's clock is ahead.
   package private(set) var timeSkew: Int64 = 0
-  /// The names of the other options, in order without repetition; nil for an option without a name.
+  /// The other options, without repetition; nil stands for a malformed one.
   package private(set) var otherOptions: [String?] = []
 
-  /// The options that decide ``kind``.
   private struct Options {
     var hasClock = false
     var step: Int64 = 30
@@ -29,9 +28,7 @@ package struct GoogleAuthenticatorFile {
     var seen: Set<String> = []
   }
 
-  /// Parses a file.
-  ///
-  /// - Throws: A problem for text that google-authenticator's module rejects, or that no login here could use.
+  /// - Throws: A problem if google-authenticator's module would reject the file, or no login here could use it.
   package init(parsing text: Span<UInt8>) throws(FormatProblem) {
     guard text.firstIndex(of: 0) == nil else { throw FormatProblem("it contains a NUL byte") }
     var lines = TextLines()
@@ -78,7 +75,7 @@ package struct GoogleAuthenticatorFile {
       return
     }
     let values = Array(words.dropFirst(2))
-    // The module uses the first of repeated options; DISALLOW_REUSE accumulates.
+    // Of repeated options, google-authenticator's module uses the first; DISALLOW_REUSE accumulates.
     guard options.seen.insert(name).inserted || name == "DISALLOW_REUSE" else { return }
     switch name {
     case "TOTP_AUTH": options.hasClock = true
@@ -135,7 +132,7 @@ package struct GoogleAuthenticatorFile {
     return number
   }
 
-  /// The device with its used codes. `now` is in seconds since the epoch.
+  /// `now` is in seconds since the epoch.
   package func device(now: Int64) -> DeviceDraft {
     var device = DeviceDraft(key: key, kind: kind)
     if case .totp(let period) = kind, let last = usedSteps.max() {

@@ -1,14 +1,14 @@
 import FixedMemory
 
 package enum KeyFileFormat: String, CaseIterable {
-  /// The file `.google_authenticator` of google-authenticator's PAM module.
+  /// `.google_authenticator` of google-authenticator's PAM module.
   case googleAuthenticator = "google-authenticator"
   /// The users file of pam_oath.
   case oath
   /// One otpauth URI a line.
   case uri
 
-  /// Detects the format of a text; nil if unknown.
+  /// Detects the format; nil if unknown.
   package init?(of text: Span<UInt8>) {
     var lines = TextLines()
     var first: TextLine?
@@ -16,7 +16,7 @@ package enum KeyFileFormat: String, CaseIterable {
     while let line = lines.next(in: text) {
       let words = line.words(in: text)
       guard let word = words.first else { continue }
-      // Checked on every line: comments of a users file can contain anything.
+      // Check every line: comments of a users file can contain anything.
       if words.count > 3, OATHUsersFile.isType(text.slice(word)) {
         self = .oath
         return

@@ -3,8 +3,8 @@ import FixedMemory
 import Glibc
 import OneTimePassword
 
-/// A parsed users file of pam_oath: one token a line, `TYPE USER PASSWORD KEY [COUNTER [CODE [TIME]]]`. Lines without
-/// a type are comments. Source: `oath_authenticate_usersfile` in `usersfile.c` of liboath.
+/// A users file of pam_oath: one token a line, `TYPE USER PASSWORD KEY [COUNTER [CODE [TIME]]]`. Lines without a type
+/// are comments. Source: `usersfile.c` of liboath.
 package struct OATHUsersFile {
   package struct Entry {
     /// Counted from 1.
@@ -15,13 +15,13 @@ package struct OATHUsersFile {
 
   package let entries: [Entry]
 
-  /// The users in the order of the file, without repetition.
+  /// In file order, without repetition.
   package let users: [String]
 
-  /// Keyed by bytes: as Strings, two Unicode spellings of a name are equal, but they are two accounts.
+  /// Keyed by bytes, because Strings compare two Unicode spellings as equal, and these are two accounts.
   private let entriesOfUsers: [[UInt8]: [Entry]]
 
-  /// Parses a file. A problem stays in its entry and does not affect other users.
+  /// An invalid line becomes an entry with a problem, and does not affect other users.
   package init(parsing text: Span<UInt8>) {
     var lines = TextLines()
     var entries: [Entry] = []
@@ -44,7 +44,7 @@ package struct OATHUsersFile {
     entriesOfUsers = Dictionary(grouping: entries) { Array($0.user.utf8) }
   }
 
-  /// The tokens of a user, in the order of the file.
+  /// In file order.
   ///
   /// - Throws: The first problem in the user's lines.
   package func tokens(of user: String) throws(FormatProblem) -> [OATHToken] {
@@ -59,7 +59,7 @@ package struct OATHUsersFile {
     return tokens
   }
 
-  /// Whether the word is a token type, possibly an unknown one.
+  /// Whether the word is a known or unknown token type.
   static func isType(_ word: Span<UInt8>) -> Bool { word.isEqual(to: "HOTP") || word.starts(with: "HOTP/") }
 }
 
@@ -67,15 +67,15 @@ package struct OATHToken {
   package let kind: Device.Kind
   package let digits: CodeDigits
   package let key: SharedKey
-  /// The last used code; nil if the line has none.
+  /// Nil if the line has none.
   package let lastCode: (value: UInt32, digits: CodeDigits)?
-  /// When ``lastCode`` was used, in seconds since the epoch; nil if the line has no time.
+  /// In seconds since the epoch; nil if the line has no time.
   package let lastUsedAt: Int64?
 
   init(_ words: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) {
     let (period, typeDigits) = try Self.type(text.text(words[0]) ?? "")
     guard words.count > 3 else { throw FormatProblem("the line is truncated; expected TYPE USER PASSWORD KEY") }
-    // - means no password, + one that another module checks.
+    // - means no password; + means one that another module checks.
     guard ["-", "+"].contains(text.text(words[2])) else {
       throw FormatProblem(
         "tokens with a password of their own are not supported",
@@ -85,12 +85,12 @@ package struct OATHToken {
     let counter = try words.count > 4 ? Self.counter(text.text(words[4])) : 0
     lastCode = try words.count > 5 ? Self.code(text.text(words[5])) : nil
     lastUsedAt = try words.count > 6 ? Self.time(text.text(words[6])) : nil
-    // pam_oath's module argument overrides the digits of the type, so the last used code decides.
+    // pam_oath's module argument overrides the digits of the type, so the last code decides.
     digits = lastCode?.digits ?? typeDigits
     kind = period.map { .totp(period: $0) } ?? .hotp(counter: counter)
   }
 
-  /// The period in seconds (nil for HOTP) and the digits of a type.
+  /// Returns the period in seconds (nil for HOTP) and the digits.
   private static func type(_ name: String) throws(FormatProblem) -> (Int64?, CodeDigits) {
     var parts = name.split(separator: "/", omittingEmptySubsequences: false)[...]
     parts = parts.dropFirst()
@@ -138,7 +138,7 @@ package struct OATHToken {
     else { throw problem }
     let digits = word.utf8.map { Int32($0) - 0x30 }
     func number(_ range: Range<Int>) -> Int32 { range.reduce(0) { $0 * 10 + digits[$1] } }
-    // SAFETY: mktime(3) accesses only the structure, and ignores its one pointer, tm_zone.
+    // SAFETY: mktime(3) accesses only the structure, and ignores its pointer tm_zone.
     var time = unsafe tm()
     unsafe (time.tm_year, time.tm_mon, time.tm_mday) = (number(0..<4) - 1900, number(5..<7) - 1, number(8..<10))
     unsafe (time.tm_hour, time.tm_min, time.tm_sec) = (number(11..<13), number(14..<16), number(17..<19))
@@ -150,17 +150,17 @@ package struct OATHToken {
 }
 
 extension OATHToken {
-  /// The number of counters after the noted one among which the last code is searched.
+  /// How many counters to search for the last code, from the recorded one.
   private static var counters: UInt64 { 1000 }
 
-  /// The number of time steps around the noted time among which the last code is searched; pam_oath's window is
+  /// How many time steps to search for the last code, before and after the recorded time; pam_oath's window is
   /// configurable.
   private static var steps: UInt64 { 100 }
 
-  /// The largest window (10 steps), plus one for the time until the next login.
+  /// The largest window (10 steps), plus one until the next login.
   private static var furthestStep: UInt64 { 11 }
 
-  /// The device, on which the last code counts as used. `now` is in seconds since the epoch.
+  /// The last code counts as used. `now` is in seconds since the epoch.
   package func device(now: Int64) throws(FormatProblem) -> DeviceDraft {
     guard let secret = key.sharedSecret(.sha1) else { throw .outOfMemory }
     var kind = kind
@@ -180,7 +180,7 @@ extension OATHToken {
     return secret.code(at: factor, digits: lastCode.digits) == lastCode.value
   }
 
-  /// The counter after the last code. pam_oath notes the counter of the code itself.
+  /// The counter after the last code. pam_oath records the counter of the code itself.
   private func next(_ counter: UInt64, _ secret: borrowing SharedSecret) -> UInt64 {
     guard lastCode != nil else { return counter }
     for distance in 0..<Self.counters where counter < LoginState.highestCounter - distance {
@@ -189,20 +189,20 @@ extension OATHToken {
     return counter
   }
 
-  /// The step after the last code, searched around the noted time and around now.
+  /// The step after the last code, searched around the recorded time and around now.
   private func next(_ period: Int64, _ secret: borrowing SharedSecret, now: Int64) -> UInt64 {
     guard lastCode != nil, let current = TimeStep(at: now, period: period)?.rawValue else { return 0 }
     var next: UInt64 = 0
     if let lastUsedAt, let noted = TimeStep(at: lastUsedAt, period: period)?.rawValue {
       for distance in 0...Self.steps {
         let earlier = noted - min(distance, noted)
-        // Of two matches at the same distance, the later one is the safe choice.
+        // Of two matches at one distance, the later one is safer.
         if isLast(noted + distance, secret) { next = noted + distance + 1 }
         if next == 0, isLast(earlier, secret) { next = earlier + 1 }
         if next > 0 { break }
       }
     }
-    // The time zone may have changed since the time was noted; the last code must not pass in any case.
+    // The time zone may have changed since; the last code must not pass in any case.
     for step in current - min(Self.furthestStep, current)...current + Self.furthestStep where step >= next {
       if isLast(step, secret) { next = step + 1 }
     }

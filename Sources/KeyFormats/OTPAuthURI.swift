@@ -4,13 +4,13 @@ import OneTimePassword
 
 package struct OTPAuthURI {
   package let device: DeviceDraft
-  /// The names of ignored parameters, without those that are not safe to show.
+  /// The ignored parameters with printable names.
   package let otherParameters: [String]
-  /// Whether an HOTP URI has no counter, as google-authenticator writes it; the counter is then 0.
+  /// Whether an HOTP URI lacks the counter, as google-authenticator's do; it is then 0.
   package let lacksCounter: Bool
 
-  /// Parses one URI (Key URI Format of Google Authenticator) as apps write it: names in any case, parameters in any
-  /// order, the key with blanks and padding, the issuer in the label, in a parameter or in both.
+  /// Parses a URI (Key URI Format of Google Authenticator) leniently: names in any case, parameters in any order, a key
+  /// with blanks and padding, the issuer in the label or a parameter.
   package init(parsing text: Span<UInt8>) throws(FormatProblem) {
     var parser = OTPAuthURIParser()
     try parser.parse(text)
@@ -23,13 +23,13 @@ package struct OTPAuthURI {
     self.lacksCounter = lacksCounter
   }
 
-  /// Parses one URI a line, skipping empty lines and comments.
+  /// Skips empty lines and comments.
   package static func parse(lines text: Span<UInt8>) throws(FormatProblem) -> [OTPAuthURI] {
     var lines = TextLines()
     var uris: [OTPAuthURI] = []
     while let line = lines.next(in: text) {
       let words = line.words(in: text)
-      // The URI extends to the last word: some programs do not encode the blanks of a label.
+      // The URI extends to the last word, because some programs do not encode blanks.
       guard let first = words.first, let last = words.last, text[first.lowerBound] != UInt8(ascii: "#") else {
         continue
       }
@@ -43,15 +43,15 @@ package struct OTPAuthURI {
     return uris
   }
 
-  /// Whether a text is valid as issuer or account label. A colon separates the two in the label.
+  /// Whether the text is valid as issuer or account label. A colon would separate the two.
   package static func isValidLabelPart(_ text: String) -> Bool {
-    // Compared as bytes: as a Character, a colon with a combining accent differs from a colon.
+    // Compare bytes: as Characters, a colon with a combining accent is no colon.
     let blank = UInt8(ascii: " ")
     return text.isOneLine(upTo: 128) && !text.utf8.contains(UInt8(ascii: ":")) && text.utf8.first != blank
       && text.utf8.last != blank
   }
 
-  /// The text without colons, escaped; `twofactor` if the result is not valid in a label.
+  /// Removes colons and escapes the text. Returns `twofactor` if the result is still invalid.
   package static func labelPart(_ text: String) -> String {
     let kept = String(String.UnicodeScalarView(text.printable.unicodeScalars.filter { $0 != ":" }))
     return isValidLabelPart(kept) ? kept : "twofactor"
@@ -59,9 +59,9 @@ package struct OTPAuthURI {
 }
 
 extension DeviceDraft {
-  /// The otpauth URI of the device (Key URI Format of Google Authenticator).
+  /// The otpauth URI (Key URI Format of Google Authenticator).
   ///
-  /// It omits parameters with default values: apps assume them, and a shorter URI makes a smaller QR code.
+  /// Omits defaults, which apps assume: a shorter URI makes a smaller QR code.
   package var uri: String {
     var parameters = ["secret=\(key.base32)"]
     if let issuer { parameters.append("issuer=\(Self.percentEncoded(issuer))") }
@@ -76,7 +76,7 @@ extension DeviceDraft {
     return "otpauth://\(kind.name)/\(label)?\(parameters.joined(separator: "&"))"
   }
 
-  /// Encodes all but the unreserved characters of RFC 3986 section 2.3.
+  /// Encodes all but the unreserved characters (RFC 3986 section 2.3).
   private static func percentEncoded(_ text: String) -> String {
     var result = ""
     for byte in text.utf8 {
@@ -204,7 +204,6 @@ private struct OTPAuthURIParser {
     var device = DeviceDraft(
       key: key, kind: isCounter ? .hotp(counter: counter ?? 0) : .totp(period: period), algorithm: algorithm,
       digits: digits)
-    // The first colon of the label separates issuer and account.
     var parts: [String] = []
     for part in label.split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false) {
       guard let text = String(validating: part, as: UTF8.self) else { throw FormatProblem("the label is not UTF-8") }
@@ -216,7 +215,7 @@ private struct OTPAuthURIParser {
       device: device, otherParameters: otherParameters, lacksCounter: isCounter && counter == nil)
   }
 
-  /// A part of the label without surrounding blanks; nil if ``OTPAuthURI/isValidLabelPart(_:)`` rejects it.
+  /// Trims blanks; nil if ``OTPAuthURI/isValidLabelPart(_:)`` rejects the rest.
   private static func labelPart(_ text: String) -> String? {
     var part = text.unicodeScalars[...]
     while part.first == " " { part.removeFirst() }

@@ -1,7 +1,7 @@
 import FixedMemory
 import OneTimePassword
 
-/// The bytes of a shared secret, wiped with the last reference.
+/// A shared secret, wiped with the last reference.
 package final class SharedKey {
   private let buffer: SecretBuffer
 
@@ -15,9 +15,8 @@ package final class SharedKey {
     self.buffer = buffer
   }
 
-  /// Parses Base32 in any case, with blanks and dashes between the characters and `=` at the end. Trailing bits that
-  /// do not fill a byte are ignored. With `readsDigitsAsLetters`, 0, 1 and 8 mean O, L and B, as in
-  /// google-authenticator's module.
+  /// Parses Base32 in any case, with blanks and dashes, and `=` at the end. Ignores leftover bits. With
+  /// `readsDigitsAsLetters`, 0, 1 and 8 mean O, L and B, as in google-authenticator's module.
   package convenience init(base32 text: Span<UInt8>, readsDigitsAsLetters: Bool = false) throws(FormatProblem) {
     var buffer = try Self.room()
     var bits: UInt32 = 0
@@ -43,7 +42,7 @@ package final class SharedKey {
     try self.init(buffer)
   }
 
-  /// Parses hexadecimal digits in any case, with blanks, dashes and colons between them.
+  /// Parses hexadecimal in any case, with blanks, dashes and colons.
   package convenience init(hexadecimal text: Span<UInt8>) throws(FormatProblem) {
     var buffer = try Self.room()
     var high: UInt8?
@@ -62,7 +61,7 @@ package final class SharedKey {
     try self.init(buffer)
   }
 
-  /// Parses a typed key in Base32 or hexadecimal. A prefix `base32:`, `hex:` or `0x` names the encoding.
+  /// Parses Base32 or hexadecimal. A prefix `base32:`, `hex:` or `0x` names the encoding.
   package static func typed(_ text: Span<UInt8>) throws(FormatProblem) -> SharedKey {
     for prefix in ["hex:", "0x"] where text.begins(with: prefix) {
       return try SharedKey(hexadecimal: text.slice(from: prefix.utf8.count))
@@ -92,12 +91,12 @@ package final class SharedKey {
     try buffer.withBytes(body)
   }
 
-  /// The HMAC key; nil if out of memory.
+  /// Nil if memory is short.
   package func sharedSecret(_ algorithm: HashAlgorithm) -> SharedSecret? {
     withBytes { SharedSecret($0, algorithm: algorithm) }
   }
 
-  /// The key in upper-case Base32 without padding.
+  /// Upper case, without padding.
   package var base32: String {
     withBytes { bytes in
       guard var text = SecretBuffer(capacity: 2 * bytes.count), Base32.encode(bytes, into: &text) else { return "" }

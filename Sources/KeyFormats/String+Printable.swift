@@ -1,7 +1,7 @@
 import FixedMemory
 
 extension String {
-  /// The text with every control character and direction mark escaped, so that a terminal cannot interpret it.
+  /// Escapes control characters and direction marks, so that a terminal cannot interpret them.
   package var printable: String {
     var result = ""
     for scalar in unicodeScalars {
@@ -15,7 +15,7 @@ extension String {
     return result
   }
 
-  /// Whether the text is not empty, contains no control characters and has at most `limit` bytes of UTF-8.
+  /// Whether the text has 1 to `limit` bytes of UTF-8 and no control characters.
   package func isOneLine(upTo limit: Int) -> Bool {
     !isEmpty && utf8.count <= limit && printable == self
   }

@@ -1,12 +1,11 @@
 import FixedMemory
 
-/// A line of a text, without its line ending.
+/// A line without its line ending.
 struct TextLine {
   /// Counted from 1.
   let number: Int
   let range: Range<Int>
 
-  /// The ranges of the words, which blanks separate.
   func words(in text: Span<UInt8>) -> [Range<Int>] {
     var words: [Range<Int>] = []
     var start: Int?
@@ -23,7 +22,7 @@ struct TextLine {
   }
 }
 
-/// Splits a text into lines that end with LF, CR LF or the end of the text.
+/// Splits at LF and CR LF.
 struct TextLines {
   private var position = 0
   private var number = 0
@@ -39,7 +38,7 @@ struct TextLines {
 }
 
 extension Span where Element == UInt8 {
-  /// The bytes of a range as text; nil if they are not UTF-8.
+  /// Nil if the bytes are not UTF-8.
   func text(_ range: Range<Int>) -> String? {
     String(validating: range.map { self[$0] }, as: UTF8.self)
   }
@@ -47,13 +46,12 @@ extension Span where Element == UInt8 {
   @_lifetime(copy self)
   func slice(_ range: Range<Int>) -> Span<UInt8> { slice(from: range.lowerBound, to: range.upperBound) }
 
-  /// Compares without case; the prefix is in lower case.
+  /// Ignores case; the prefix is in lower case.
   func begins(with prefix: String) -> Bool {
     count >= prefix.utf8.count && prefix.utf8.enumerated().allSatisfy { self[$0.offset].lowercased == $0.element }
   }
 }
 
 extension UInt8 {
-  /// The letter in lower case; other bytes unchanged.
   var lowercased: UInt8 { self >= UInt8(ascii: "A") && self <= UInt8(ascii: "Z") ? self | 0x20 : self }
 }
