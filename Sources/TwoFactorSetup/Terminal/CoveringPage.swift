@@ -1,17 +1,17 @@
 import FixedMemory
 
-/// A page on the alternate screen of the terminal, so that its secret stays neither on the screen nor in the scrollback.
-/// It is redrawn when the window is resized and when the command continues after Ctrl-Z.
+/// A page on the terminal's alternate screen, which keeps a secret out of the scrollback. Redrawn after a resize and
+/// after Ctrl-Z.
 final class CoveringPage {
   private let terminal: Terminal
   private let draw: (QRScreen, String?) -> [String]?
   private var isUp = false
 
-  /// The comment on the last answer, shown with the next question.
+  /// Comments on the last answer; shown with the next question.
   var notice: String?
 
-  /// Prepares a page. Returns nil if the terminal has no alternate screen or the page does not fit on it.
-  /// `draw` returns the lines for a screen and a notice, or nil if they do not fit.
+  /// Returns nil if the terminal has no alternate screen or the page does not fit. `draw` returns the lines for a
+  /// screen and a notice, or nil if they do not fit.
   init?(on terminal: Terminal, draw: @escaping (QRScreen, String?) -> [String]?) {
     guard terminal.canBeCovered, draw(terminal.qrScreen, nil) != nil else { return nil }
     self.terminal = terminal
@@ -29,7 +29,7 @@ final class CoveringPage {
     try terminal.page.write(start + lines.map { $0 + "\n" }.joined())
   }
 
-  /// The last lines of a page that does not fit, then the notice.
+  /// The end of a page that does not fit, with the notice.
   private func end(of screen: QRScreen) -> [String] {
     guard let size = screen.size else { return [] }
     let comment = notice.map { PageText.wrapped($0, columns: size.columns) } ?? []
@@ -42,11 +42,11 @@ final class CoveringPage {
     try? terminal.page.write(Self.erasure(rows: terminal.pageSize?.rows) + Self.leave)
   }
 
-  /// Control sequences of xterm. Other terminals ignore the first and are cleared.
+  /// Sequences of xterm. Other terminals ignore `?1049h` and are cleared.
   private static let enter = "\u{1B}[?1049h\u{1B}[H\u{1B}[2J"
   private static let leave = "\u{1B}[?1049l"
 
-  /// Erases row by row: many terminals move a screen that is cleared at once into the scrollback.
+  /// Erases row by row, because many terminals scroll a cleared screen into the scrollback.
   private static func erasure(rows: Int?) -> String {
     "\u{1B}[H" + String(repeating: "\u{1B}[2K\u{1B}[B", count: rows ?? 24) + "\u{1B}[H"
   }

@@ -3,16 +3,16 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Blocks Ctrl-C, Ctrl-Z, hang-up and termination while it exists, and queues them on a descriptor.
+/// While it exists, blocks Ctrl-C, Ctrl-Z, hang-up and termination, and queues them on a descriptor.
 @safe
 struct Interruptions: ~Copyable {
   let descriptor: Int32
   private var mask: sigset_t
 
-  /// Blocks the signals; with `andResizing` SIGWINCH too.
+  /// `andResizing` includes SIGWINCH.
   init(andResizing: Bool = false) throws {
     mask = sigset_t()
-    // SAFETY: the mask is written before the call returns.
+    // SAFETY: the mask is only accessed during the call.
     descriptor = unsafe csetup_watch_interruptions(andResizing ? 1 : 0, &mask)
     guard descriptor >= 0 else {
       throw SetupError(.inputOutput, "cannot watch for signals: \(Errno.current.text)")
@@ -22,7 +22,7 @@ struct Interruptions: ~Copyable {
   deinit {
     close(descriptor)
     var mask = mask
-    // SAFETY: the mask is only read.
+    // SAFETY: as in `init`.
     unsafe sigprocmask(SIG_SETMASK, &mask, nil)
   }
 
@@ -31,10 +31,9 @@ struct Interruptions: ~Copyable {
     return number == 0 ? nil : number
   }
 
-  /// Raises a signal with its default action.
   static func deliver(_ signal: Int32) { csetup_deliver(signal) }
 
-  /// Runs `body`, which takes moments, and discards signals that arrive meanwhile.
+  /// Discards signals that arrive during `body`, which must be short.
   static func held<Result>(while body: () throws -> Result) throws -> Result {
     let interruptions = try Interruptions()
     defer { while interruptions.next() != nil {} }
@@ -42,7 +41,7 @@ struct Interruptions: ~Copyable {
   }
 }
 
-/// A signal asked the command to stop. The command unwinds, undoes its changes, and then dies of that signal.
+/// A signal to stop. The command undoes its changes, then dies of the signal.
 struct Interruption: Error {
   let signal: Int32
 }

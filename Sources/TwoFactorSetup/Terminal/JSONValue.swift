@@ -1,6 +1,6 @@
 import HostAccess
 
-/// A value to write as JSON (RFC 8259). Objects keep the order of their members.
+/// JSON (RFC 8259). Objects keep the order of members.
 enum JSONValue: Equatable {
   case null
   case bool(Bool)
@@ -25,7 +25,7 @@ enum JSONValue: Equatable {
 
   static func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
 
-  /// Seconds since the epoch as RFC 3339.
+  /// Converts seconds since the epoch to RFC 3339.
   static func time(_ seconds: Int64?) -> JSONValue {
     optional(seconds.map { Timestamp(seconds: $0).text })
   }

@@ -1,11 +1,11 @@
-/// The page that shows the key of a device as a QR code, as a URI, and in groups of four characters to type.
+/// Shows the key of a device as a QR code, as a URI, and in groups to type.
 struct KeyPage {
   let heading: String
   let groupedKey: String
   let kind: String
   let uriText: String
   let form: QRForm
-  /// The path of the picture file.
+  /// The picture file.
   let file: String?
 
   private static let scan = "Scan the QR code with an app for one-time codes, or type the key into it."
@@ -14,13 +14,13 @@ struct KeyPage {
   private static let doesNotFit =
     "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
 
-  /// The minimum width of text beside a QR code, in columns.
+  /// Minimum columns of text beside a QR code.
   private static let narrowest = 24
 
   private var key: String { "Key: \(groupedKey) (\(kind))" }
   private var uri: String { "URI: \(uriText)" }
 
-  /// The page in a transcript, without line breaks.
+  /// Without line breaks.
   func transcript(on screen: QRScreen) -> String {
     let drawing = QRCode(uriText).flatMap { QRDrawing($0, form: form, on: screen) }
     let isMissing = drawing == nil && form != .none && screen.size != nil && QRCode.isAvailable
@@ -28,8 +28,8 @@ struct KeyPage {
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
   }
 
-  /// The page on a covered screen, with one row left for the question; nil if it does not fit. The terminal breaks the URI,
-  /// so that a user can copy all of it.
+  /// The page on the alternate screen, with one row left for the question; nil if it does not fit. Only the terminal
+  /// breaks the URI, so that a user can copy it whole.
   func lines(on screen: QRScreen, notice: String?) -> [String]? {
     guard let size = screen.size else { return nil }
     let layout = Layout(rows: size.rows - 1, columns: size.columns)
@@ -70,14 +70,14 @@ struct KeyPage {
     let rows: Int
     let columns: Int
 
-    /// The text above the QR code; nil if it does not fit.
+    /// Puts the text above the QR code; nil if it does not fit.
     func stacked(_ text: [String], drawing: QRDrawing? = nil, notice: String?) -> [String]? {
       guard drawing.map({ $0.columns <= columns }) ?? true else { return nil }
       let lines = broken(text) + [""] + (drawing?.lines ?? []) + (notice.map { broken([$0]) } ?? [])
       return height(lines) <= rows ? lines : nil
     }
 
-    /// The text to the right of the QR code; nil if it does not fit.
+    /// Puts the text to the right of the QR code; nil if it does not fit.
     func beside(_ drawing: QRDrawing, _ text: [String], below: [String], notice: String?) -> [String]? {
       let width = columns - drawing.columns - 2
       guard width >= KeyPage.narrowest else { return nil }
@@ -96,7 +96,7 @@ struct KeyPage {
       }
     }
 
-    /// The number of rows after the terminal broke the URI.
+    /// In rows, after the terminal broke the URI.
     private func height(_ lines: [String]) -> Int {
       lines.reduce(0) { $0 + ($1.hasPrefix("URI: ") ? PageText.rows(of: $1, columns: columns) : 1) }
     }

@@ -4,19 +4,18 @@ import KeyFormats
 import SystemFiles
 import Verification
 
-/// Shows the key of a device to the user and asks for a code that proves that the app has it.
+/// Shows a key to the user, and asks for a code as proof that the app has it.
 struct KeyPresentation {
   let session: Session
   let device: DeviceDraft
   let options: KeyOptions
   let force: Bool
-  /// Whether the device already has the key, which then is not shown.
+  /// Whether the device already has the key, so that it need not be shown.
   let isKnown: Bool
   private let page: KeyPage
 
   private static let tries = 3
 
-  /// Prepares the page; `heading` is its first line.
   init(
     _ device: DeviceDraft, heading: String, options: KeyOptions, session: Session, force: Bool, isKnown: Bool = false
   ) {
@@ -30,7 +29,7 @@ struct KeyPresentation {
       form: options.qr, file: options.qrFile)
   }
 
-  /// Writes the file of `--qr-file`, if the option is given.
+  /// For `--qr-file`.
   func writeFile(_ files: inout KeptFiles) throws {
     guard let path = options.qrFile, let format = QRImage.Format(path: path) else { return }
     guard QRCode.isAvailable else {
@@ -44,13 +43,13 @@ struct KeyPresentation {
     try files.write(path, contents: QRImage(code, format: format).bytes, force: force)
   }
 
-  /// Prints the key, which then stays on the screen.
+  /// Prints the key, which stays on the screen.
   func show() throws {
     if isKnown { return }
     try session.show(page.transcript(on: session.terminal.qrScreen))
   }
 
-  /// Shows the key and returns the first state of the device, with the code used up that `confirming` asks for.
+  /// Shows the key and returns the first state of the device. With `confirming`, asks for a code, which counts as used.
   func handOver(confirming: Bool) throws -> LoginState {
     let generation = try Generation.random()
     if confirming { return try confirm(generation) }
@@ -58,7 +57,6 @@ struct KeyPresentation {
     return LoginState(generation: generation)
   }
 
-  /// Shows the key and asks for codes from the app until one is right. Returns the state with that code used up.
   private func confirm(_ generation: Generation) throws -> LoginState {
     let draft = CredentialDraft(enabledAt: device.enabledAt, devices: [device])
     let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)

@@ -2,7 +2,7 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// A file descriptor to write text to. Every failure is reported: the user must see what they have to keep.
+/// Text output that reports every failure, because the user must see what to keep.
 struct OutputStream {
   let descriptor: Int32
 
@@ -15,7 +15,7 @@ struct OutputStream {
   func write(_ text: String) throws {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
-      // SAFETY: the pointer is used within the closure, with its own count.
+      // SAFETY: the pointer is used within the closure, with its count.
       let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
       if count > 0 {
         rest = rest.dropFirst(count)
@@ -25,9 +25,9 @@ struct OutputStream {
     }
   }
 
-  /// Flushes a file to the disk, so that a full disk is noticed.
+  /// Detects a full disk.
   func flush() throws {
-    // fsync(2) fails with EINVAL, EROFS or ENOTSUP for a terminal, a pipe or a device.
+    // For a terminal, pipe or device, fsync(2) fails with EINVAL, EROFS or ENOTSUP.
     if fsync(descriptor) != 0, errno == EIO || errno == ENOSPC || errno == EDQUOT || errno == EBADF {
       throw failure
     }
@@ -43,11 +43,11 @@ struct OutputStream {
     return SetupError(.inputOutput, "cannot write to \(name): \(Errno.current.text)")
   }
 
-  /// Opens /dev/null, in the wrong mode, for each closed standard descriptor: the next file that is opened would receive the
-  /// output.
+  /// Opens /dev/null, in the wrong mode, for each closed standard descriptor, which would otherwise become the next
+  /// opened file and receive the output.
   static func reserveStandardDescriptors() {
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
-      // SAFETY: the path is a C string for the time of the call.
+      // SAFETY: the path is NUL-terminated for the call.
       _ = unsafe open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }
   }

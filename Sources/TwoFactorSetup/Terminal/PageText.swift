@@ -1,6 +1,5 @@
-/// Text broken into lines for a terminal.
 enum PageText {
-  /// Breaks a text at blanks, and long words anywhere. An empty text is one empty line.
+  /// Breaks at blanks, and long words anywhere. An empty text is one empty line.
   static func wrapped(_ text: String, columns: Int) -> [String] {
     let columns = max(columns, 2)
     var lines: [String] = []
@@ -22,25 +21,24 @@ enum PageText {
     return lines + [line]
   }
 
-  /// The number of rows of a text that the terminal breaks.
+  /// Rows after the terminal broke the text.
   static func rows(of text: String, columns: Int) -> Int {
     max(1, (text.displayWidth + columns - 1) / columns)
   }
 }
 
-/// A table with columns as wide as their cells, two blanks apart.
+/// A table with columns two blanks apart.
 struct TextTable {
   private var rows: [[String]]
 
   init(_ headings: [String]) { rows = [headings] }
 
-  /// Adds a row. In a short row, the last cell extends to the end of the line.
+  /// In a short row, the last cell extends to the end of the line.
   mutating func add(_ row: [String]) { rows.append(row) }
 
-  /// The lines, without blanks at their ends.
   var text: String { text(columns: nil) }
 
-  /// The lines, truncated to a width: the first column, which holds names, then the ends of lines.
+  /// Truncates the first column, which contains names, then the ends of lines.
   func text(columns: Int?) -> String {
     var widths = widths
     let whole = widths.reduce(0, +) + 2 * max(0, widths.count - 1)
@@ -76,7 +74,7 @@ extension StringProtocol {
 
   func padded(to columns: Int) -> String { self + String(repeating: " ", count: Swift.max(0, columns - displayWidth)) }
 
-  /// The text, truncated to so many columns with `~` at its end.
+  /// Truncates with `~`.
   func cut(to columns: Int) -> String {
     guard displayWidth > columns else { return String(self) }
     var text = ""
@@ -89,7 +87,7 @@ extension StringProtocol {
 }
 
 extension Character {
-  /// The width in columns: two for East Asian ideographs and most pictures (Unicode Standard Annex 11), else one.
+  /// Two columns for East Asian ideographs and most pictures (Unicode Standard Annex 11), else one.
   fileprivate var displayWidth: Int {
     guard let first = unicodeScalars.first?.value, first >= 0x1100 else { return 1 }
     switch first {

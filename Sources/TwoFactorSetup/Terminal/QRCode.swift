@@ -1,40 +1,39 @@
 import CQREncode
 import CSetup
 
-/// A QR code (ISO/IEC 18004), encoded by libqrencode: a square of dark and light modules.
+/// A QR code (ISO/IEC 18004): a square of dark and light modules.
 struct QRCode {
-  /// The side in modules, without the quiet zone.
+  /// In modules, without the quiet zone.
   let size: Int
   private let modules: [Bool]
 
   static var isAvailable: Bool { csetup_can_draw() == 1 }
 
-  /// Encodes a text with the lowest error correction. Returns nil if it is too long or libqrencode is not installed.
+  /// Encodes with the lowest error correction. Returns nil if the text is too long or libqrencode is not installed.
   init?(_ text: String) {
-    // SAFETY: the code is freed after its `width` × `width` bytes of data are copied.
+    // SAFETY: the code is freed after the copy of its `width` × `width` bytes.
     guard let code = unsafe QRcode_encodeString(text, 0, QR_ECLEVEL_L, QR_MODE_8, 1) else { return nil }
     defer { unsafe QRcode_free(code) }
     let size = unsafe Int(code.pointee.width)
     guard size > 0, let data = unsafe code.pointee.data else { return nil }
     self.size = size
-    // Bit 0 of each byte says whether the module is dark (qrencode.h).
+    // Bit 0 means a dark module (qrencode.h).
     modules = (0..<size * size).map { unsafe data[$0] & 1 == 1 }
   }
 
-  /// Whether the module is dark. The quiet zone around the code is light.
+  /// The quiet zone around the code is light.
   func isDark(row: Int, column: Int) -> Bool {
     guard row >= 0, row < size, column >= 0, column < size else { return false }
     return modules[row * size + column]
   }
 }
 
-/// A QR code as a picture file, black on white.
+/// A picture file of a QR code.
 struct QRImage {
   enum Format {
     case png
     case svg
 
-    /// The format for the extension of a path.
     init?(path: String) {
       let name = path.lowercased()
       if name.hasSuffix(".png") {
@@ -77,7 +76,7 @@ struct QRImage {
       """
   }
 
-  /// A PNG (ISO/IEC 15948) with one bit per pixel, uncompressed.
+  /// One bit per pixel, uncompressed (ISO/IEC 15948).
   private static func png(_ code: QRCode) -> [UInt8] {
     let side = (code.size + 2 * margin) * scale
     var pixels: [UInt8] = []

@@ -1,28 +1,28 @@
 import ArgumentParser
 
-/// The characters that a QR code is drawn with (`--qr`).
+/// The characters of a drawn QR code (`--qr`).
 enum QRForm: String, CaseIterable, ExpressibleByArgument {
   /// The first form that fits.
   case auto
-  /// Half blocks: two modules in a character.
+  /// Half blocks: two modules per character.
   case utf8
-  /// Two blanks with a background color for a module.
+  /// Two blanks with a background color per module.
   case ansi
-  /// Two ASCII characters for a module.
+  /// Two ASCII characters per module.
   case ascii
   case none
 }
 
-/// A QR code drawn with characters. A camera needs dark modules on a light ground: with colors, black on white is set;
-/// without, the light modules are drawn, for a dark terminal; in ASCII the dark ones, as on paper.
+/// A QR code drawn with characters. Cameras need dark modules on a light ground: with colors, black on white; without,
+/// UTF-8 draws the light modules for a dark terminal, and ASCII the dark ones.
 struct QRDrawing {
   let lines: [String]
 
   let columns: Int
 
-  /// Draws a code. Returns nil for ``QRForm/none``, and for ``QRForm/auto`` if no form fits.
+  /// Returns nil for ``QRForm/none``, and for ``QRForm/auto`` if no form fits.
   init?(_ code: QRCode, form: QRForm, on screen: QRScreen) {
-    // One row is for the question below it.
+    // Leave one row for the question.
     let fitting = Self.largest(of: code, form: form, on: screen) { drawing in
       guard let size = screen.size else { return true }
       return drawing.lines.count + 1 <= size.rows && drawing.columns <= size.columns
@@ -30,14 +30,14 @@ struct QRDrawing {
     if let fitting {
       self = fitting
     } else if form != .auto, form != .none {
-      // A form that the user named is drawn even if the user has to scroll.
+      // Draw a form that the user named even if it does not fit.
       self.init(code, as: form, margin: screen.size == nil ? 4 : 2, on: screen)
     } else {
       return nil
     }
   }
 
-  /// The largest drawing that fits, in the first form for which there is one.
+  /// The largest fitting drawing in the first form that has one.
   static func largest(
     of code: QRCode, form: QRForm, on screen: QRScreen, where fits: (QRDrawing) -> Bool
   ) -> QRDrawing? {
@@ -50,7 +50,7 @@ struct QRDrawing {
     return nil
   }
 
-  /// Quiet zones in modules: the standard requires four, and one suffices for cameras.
+  /// Quiet zones in modules. The standard requires four; one suffices for cameras.
   private static let margins = [4, 2, 1]
 
   private static func forms(_ form: QRForm, on screen: QRScreen) -> [QRForm] {
@@ -86,7 +86,7 @@ struct QRDrawing {
       var line = ink.start
       for column in -margin..<code.size + margin {
         let upper = code.isDark(row: row, column: column) == ink.drawsDark
-        // The side is odd: the lower half of the last line is outside the code, and light.
+        // The side is odd: the lower half of the last line is outside the code.
         let lower = code.isDark(row: row + 1, column: column) == ink.drawsDark
         switch (upper, lower) {
         case (true, true): line += "█"
@@ -106,11 +106,11 @@ struct QRDrawing {
   }
 }
 
-/// The control sequences of a drawing.
+/// Control sequences.
 private struct Ink {
   static let end = "\u{1B}[0m"
 
-  /// Whether characters, not blanks, are the dark modules.
+  /// Whether characters are the dark modules, and blanks the light ones.
   let drawsDark: Bool
   /// Begins a line in black on white.
   let start: String
@@ -122,7 +122,7 @@ private struct Ink {
   init(screen: QRScreen) {
     drawsDark = screen.hasColors
     if screen.has256Colors {
-      // 16 and 231 are black and white in the color cube of xterm.
+      // Black and white in xterm's color cube.
       (dark, light) = ("\u{1B}[48;5;16m", "\u{1B}[48;5;231m")
       start = screen.hasColors ? "\u{1B}[38;5;16;48;5;231m" : ""
     } else {

@@ -1,11 +1,11 @@
 import Glibc
 
-/// The properties of a screen that matter for a QR code.
+/// The properties of a screen that affect a QR code.
 struct QRScreen: Equatable {
-  /// Rows and columns; nil if it is no terminal.
+  /// Nil if it is no terminal.
   var size: (rows: Int, columns: Int)?
   var hasColors = false
-  /// Whether it supports the 256 colors of xterm, whose black and white no theme changes.
+  /// Whether it has xterm's 256 colors, in which no theme changes black and white.
   var has256Colors = false
   /// Whether it shows UTF-8; nil if the locale does not say.
   var isUTF8: Bool?
@@ -19,7 +19,7 @@ struct QRScreen: Equatable {
 }
 
 extension Terminal {
-  /// The screen that the page is written to, as `TERM`, `NO_COLOR` and the locale describe it.
+  /// As `TERM`, `NO_COLOR` and the locale describe it.
   var qrScreen: QRScreen {
     guard page.isTerminal else { return QRScreen() }
     let type = Self.environment("TERM") ?? ""
@@ -34,7 +34,7 @@ extension Terminal {
 
   var pageSize: (rows: Int, columns: Int)? { page.isTerminal ? Self.size(of: page.descriptor) : nil }
 
-  /// Whether a `TERM` supports ECMA-48: all but dumb terminals and those older than the standard.
+  /// Whether a `TERM` supports ECMA-48: all but dumb and older terminals.
   static func hasCursorControl(_ type: String) -> Bool {
     guard !type.isEmpty else { return false }
     return !["dumb", "unknown", "network", "emacs", "vt52", "adm", "tvi", "wy"].contains { type.hasPrefix($0) }
@@ -47,7 +47,7 @@ extension Terminal {
     return (Int(size.ws_row), Int(size.ws_col))
   }
 
-  /// Whether the locale uses UTF-8, as the first variable that is set says (locale(7)). The C locale says nothing.
+  /// The first variable that is set decides (locale(7)); nil for the C locale.
   static func localeIsUTF8(_ variables: [String]) -> Bool? {
     guard let locale = variables.first(where: { !$0.isEmpty }) else { return nil }
     let name = locale.lowercased()
@@ -56,7 +56,7 @@ extension Terminal {
   }
 
   private static func environment(_ name: String) -> String? {
-    // SAFETY: the value is a C string, copied at once.
+    // SAFETY: the C string is copied at once.
     unsafe getenv(name).map { unsafe String(cString: $0) }
   }
 }

@@ -5,18 +5,18 @@ import SystemFiles
 
 /// Questions to the user and text for the user. The rules:
 ///
-/// - Answers are lines of standard input, one for each question. At end of file the command fails and changes nothing.
-/// - Results go to standard output. With `--json` they are one object, and text for people goes to standard error.
-/// - Questions go where text for people goes; to standard error if only standard input is a terminal.
-/// - Passwords are typed without echo, which an answer, Ctrl-C, Ctrl-Z and a hang-up restore.
-/// - Cursor control is used only if the terminal supports it, colors only if `NO_COLOR` is not set.
-/// - Errors are `twofactor: …`, lower case, no full stop, then a `hint: …` line if the user can do something.
+/// - Each question reads one line of standard input. At end of file the command fails and changes nothing.
+/// - Results go to standard output. With `--json` they are one object, and other text goes to standard error.
+/// - Questions go to the stream of that other text; to standard error if only standard input is a terminal.
+/// - Passwords are typed without echo. An answer, Ctrl-C, Ctrl-Z and a hang-up restore it.
+/// - Cursor control requires a terminal that supports it; colors require that `NO_COLOR` is unset.
+/// - Errors are `twofactor: …`, lower case, no full stop; then a `hint: …` line if the user can do something.
 struct Terminal {
   let page: OutputStream
   let questions: OutputStream
   let isInteractive: Bool
 
-  /// Whether a page may cover the terminal: it is interactive, supports it, and is not the output of `--json`.
+  /// False if standard output is a terminal that receives the output of `--json`.
   var canBeCovered: Bool {
     isInteractive && qrScreen.hasCursorControl
       && (page.descriptor == STDOUT_FILENO || !OutputStream.standardOutput.isTerminal)
@@ -24,7 +24,7 @@ struct Terminal {
 
   private let input = STDIN_FILENO
 
-  /// The longest answer in bytes, PAM_MAX_RESP_SIZE.
+  /// In bytes; PAM_MAX_RESP_SIZE.
   static let longestAnswer = 512
 
   init(json: Bool) {
@@ -33,7 +33,7 @@ struct Terminal {
     questions = isInteractive && !page.isTerminal ? .standardError : page
   }
 
-  /// Asks for one line, below a page if there is one. Returns it without its end.
+  /// Asks for one line, and returns it without its line ending.
   func ask(_ question: String, echo: Bool = true, below page: CoveringPage? = nil) throws -> SecretBuffer {
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
@@ -57,7 +57,7 @@ struct Terminal {
       case .failed(let error):
         throw SetupError(.inputOutput, "cannot read standard input: \(error.text)")
       case .interrupted(SIGWINCH):
-        // Redrawing erases the partial answer from the screen: discard it.
+        // Redrawing erases the partial answer from the screen, so discard it.
         tcflush(input, TCIFLUSH)
       case .interrupted(let signal):
         if let page { page.hide() } else { try questions.write("\n") }
@@ -67,7 +67,7 @@ struct Terminal {
     }
   }
 
-  /// Stops a background command (SIGTTOU) until the shell continues it in the foreground.
+  /// Stops a background command (SIGTTOU) until it is in the foreground.
   func waitForForeground() {
     var mode = termios()
     // SAFETY: both calls access one termios.
@@ -75,7 +75,7 @@ struct Terminal {
     unsafe tcsetattr(input, TCSADRAIN, &mode)
   }
 
-  /// Asks a yes/no question. An empty answer is no.
+  /// An empty answer is no.
   func confirm(_ question: String) throws -> Bool {
     while true {
       let answer = try ask(question + " [y/N] ").text.lowercased()
@@ -97,7 +97,7 @@ struct Terminal {
     case interrupted(Int32)
   }
 
-  /// Reads a line byte by byte: the rest of the input belongs to the next question.
+  /// Reads byte by byte: the rest of the input belongs to the next question.
   private func readLine(_ interruptions: borrowing Interruptions) -> Reading {
     guard var line = SecretBuffer(capacity: Self.longestAnswer) else {
       return .failed(Errno(rawValue: ENOMEM))
@@ -109,14 +109,13 @@ struct Terminal {
         pollfd(fd: interruptions.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: input, events: Int16(POLLIN), revents: 0),
       ]
-      // SAFETY: poll(2) gets the count of the array.
+      // SAFETY: poll(2) gets the array's count, read(2) one byte.
       if unsafe poll(&waiting, nfds_t(waiting.count), -1) < 0 {
         if Errno.current == .interrupted { continue }
         return .failed(.current)
       }
       if waiting[0].revents != 0, let signal = interruptions.next() { return .interrupted(signal) }
       if waiting[1].revents == 0 { continue }
-      // SAFETY: one byte is read into one byte.
       let count = unsafe read(input, &byte, 1)
       if count < 0 {
         if Errno.current == .interrupted { continue }
@@ -143,7 +142,7 @@ private struct EchoOff {
     var done = unsafe tcgetattr(descriptor, &mode) == 0
     before = mode
     mode.c_lflag &= ~tcflag_t(ECHO | ECHOE | ECHOK | ECHONL)
-    // Discards input typed ahead, which was visible on the screen.
+    // Discard input typed ahead, which the screen showed.
     done = unsafe done && tcsetattr(descriptor, TCSAFLUSH, &mode) == 0
     if !done { throw SetupError(.inputOutput, "cannot disable the echo: \(Errno.current.text)") }
   }
@@ -156,7 +155,7 @@ private struct EchoOff {
 }
 
 extension SecretBuffer {
-  /// The bytes as text, for answers that are not secret.
+  /// Not for secret answers.
   var text: String {
     var bytes: [UInt8] = []
     for index in 0..<count { bytes.append(self.bytes[index]) }
