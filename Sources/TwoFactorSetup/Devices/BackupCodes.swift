@@ -3,14 +3,14 @@ import CSystem
 import FixedMemory
 import HostAccess
 
-/// New backup codes, and their hashes for the credential.
+/// New backup codes.
 struct BackupCodes {
   static let counts = 0...32
   static let defaultCount = 10
 
   /// Crockford's Base32 alphabet, without the ambiguous I, L, O and U.
   static let alphabet = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
-  /// 10 characters contain 50 random bits.
+  /// 50 random bits.
   static let length = 10
 
   static let cannotHash = SetupError(
@@ -19,7 +19,6 @@ struct BackupCodes {
   /// Formatted as `XXXXX-XXXXX`.
   let codes: [String]
 
-  /// Makes `count` random codes without repetition.
   init(count: Int) throws {
     var codes: [String] = []
     while codes.count < count {
@@ -37,12 +36,12 @@ struct BackupCodes {
 
   func hashes() throws -> [String] { try Self.hashes(of: codes) }
 
-  /// Hashes codes with yescrypt (crypt(5)) under one new salt: a login hashes the reply once and compares it with all.
+  /// Hashes codes with yescrypt (crypt(5)) under one new salt, so that a login hashes the reply once.
   static func hashes(of codes: [String]) throws -> [String] {
     if codes.isEmpty { return [] }
     let random = try Randomness.bytes(count: 16)
     var setting = [CChar](repeating: 0, count: Int(CRYPT_GENSALT_OUTPUT_SIZE))
-    // SAFETY: the callee gets the length of the random bytes, and the buffer has the size that it requires.
+    // SAFETY: the callee gets the count of the random bytes and a buffer of the required size.
     let salted = unsafe random.bytes.withUnsafeBufferPointer { bytes in
       unsafe csetup_new_salt(bytes.baseAddress, Int32(bytes.count), &setting)
     }
@@ -50,13 +49,12 @@ struct BackupCodes {
     return try codes.map { code in
       var hash = [CChar](repeating: 0, count: Int(CRYPT_OUTPUT_SIZE))
       let phrase = code.filter { $0 != "-" }
-      // SAFETY: both strings are NUL-terminated, and the callee gets the size of the buffer.
+      // SAFETY: both strings are NUL-terminated, and the callee gets the buffer's size.
       guard unsafe csystem_crypt(phrase, setting, &hash, hash.count) == 0 else { throw cannotHash }
       return String(terminated: hash)
     }
   }
 
-  /// The codes in two columns, numbered down.
   var columns: String {
     let rows = (codes.count + 1) / 2
     var text = ""
@@ -86,19 +84,18 @@ struct BackupCodes {
   }
 }
 
-/// Gives new backup codes to the user before the enrollment is enabled.
+/// Shows new backup codes to the user before the enrollment is enabled.
 struct BackupCodesHandover {
   let session: Session
   let codes: BackupCodes
-  /// The file for the codes; nil for the screen.
+  /// Nil for the screen.
   let file: String?
-  /// The issuer named in the file.
   let issuer: String
-  /// Whether an existing file may be replaced.
+  /// Whether to replace an existing file.
   let force: Bool
-  /// Whether to ask if the codes are stored.
+  /// Whether to ask the user to confirm that the codes are stored.
   let asks: Bool
-  /// The command that starts again, for the hint.
+  /// The command for the hint.
   let command: String
 
   /// - Throws: ``SetupError`` if the codes cannot be written, or the user did not store them.

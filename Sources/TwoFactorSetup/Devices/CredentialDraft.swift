@@ -4,14 +4,13 @@ import HostAccess
 import KeyFormats
 import OneTimePassword
 
-/// A new credential before it is written.
 struct CredentialDraft {
   /// Seconds since the epoch.
   let enabledAt: Int64
   let devices: [DeviceDraft]
-  /// The hashes of the backup codes, under one salt.
+  /// Under one salt.
   var backupCodeHashes: [String] = []
-  /// The hashes of imported scratch codes, under the same salt.
+  /// Under the same salt.
   var scratchCodeHashes: [String] = []
 
   static var failure: SetupError { SetupError(.inputOutput, "cannot encode the credential") }
@@ -35,20 +34,19 @@ struct CredentialDraft {
 }
 
 extension CredentialDraft {
-  /// Used steps up to this far ahead of now stay used. Those beyond came from a wrong clock; a new enrollment clears
-  /// them.
+  /// How many used steps ahead of now stay used. Later ones came from a wrong clock; a new enrollment clears them.
   private static let furthestStep: UInt64 = 11
 
-  /// The first state if the draft replaces an enrollment. Used codes of the same keys, and used scratch codes, stay used,
-  /// except those that only count as used because a state was lost.
+  /// Marks codes as used that the replaced enrollment has marked: those of devices with the same key, and scratch
+  /// codes. Ignores codes that count as used only because a state was lost.
   ///
   /// - Parameters:
-  ///   - state: The first state otherwise.
+  /// - state: The first state without that.
   ///   - old: The replaced enrollment.
-  ///   - scratchCodes: The codes of ``scratchCodeHashes``.
+  /// - scratchCodes: The codes behind ``scratchCodeHashes``.
   ///   - now: Seconds since the epoch.
   /// - Returns: The first state.
-  /// - Throws: ``SetupError`` if out of memory, or if libcrypt cannot hash.
+  /// - Throws: ``SetupError`` if memory is short, or libcrypt cannot hash.
   func state(
     _ state: LoginState, over old: borrowing LockedEnrollment, scratchCodes: [String], now: Int64
   ) throws -> LoginState {
@@ -67,7 +65,7 @@ extension CredentialDraft {
     return state
   }
 
-  /// The lowest unused factor of a device, given the one of another device with the same key; 0 if unknown.
+  /// Converts the lowest unused factor of `old` to `new`, a device with the same key; 0 if unknown.
   private static func usedFactor(
     _ next: UInt64, of old: Device.Kind, asOne new: Device.Kind, now: Int64
   ) -> UInt64 {
@@ -82,7 +80,7 @@ extension CredentialDraft {
 
   private func spend(_ codes: [String], of old: borrowing LockedEnrollment, in state: inout LoginState) throws {
     let setting = old.credential.backupCodeSetting()
-    // After the loss of a state all codes count as spent.
+    // If a state was lost, all codes count as spent.
     guard setting.count > 0, old.state.value.spentBackupCodes != UInt32.max else { return }
     for (index, code) in codes.enumerated() {
       guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1),
@@ -97,7 +95,7 @@ extension CredentialDraft {
 }
 
 extension CredentialEncoder {
-  /// Finishes the credential, and parses it as a login will: an invalid credential is never written.
+  /// Parses the credential as a login will, so that no invalid one is written.
   consuming func finishReadable() throws -> SecretBuffer {
     guard let text = finish() else { throw CredentialDraft.failure }
     try CredentialDraft.checkReadable(text)

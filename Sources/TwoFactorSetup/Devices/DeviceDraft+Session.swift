@@ -6,7 +6,7 @@ import KeyFormats
 import OneTimePassword
 
 extension DeviceDraft {
-  /// The device at `index` of a credential, with the next counter of HOTP; nil if there is no such device.
+  /// The device at `index`, with the next counter of HOTP; nil if out of range.
   init?(of credential: borrowing Credential, at index: Int, state: LoginState) throws {
     guard let status = DeviceStatus(of: credential, at: index, state: state) else { return nil }
     let secret = credential.secret(ofDeviceAt: index)
@@ -19,7 +19,7 @@ extension DeviceDraft {
     lastUsedAt = status.lastUsedAt
   }
 
-  /// The Base32 key in groups of four characters.
+  /// Base32 in groups of four characters.
   var groupedKey: String {
     var text = ""
     for (index, character) in key.base32.enumerated() {
@@ -31,8 +31,8 @@ extension DeviceDraft {
 }
 
 extension Session {
-  /// A device to enroll, with a random key or with the one that `--ask-key` asks for.
-  /// An invalid key throws ``ExitStatus/unusableData``. `now` is in seconds since the epoch.
+  /// A device with a random key, or with `--ask-key` a typed one. An invalid key throws ``ExitStatus/unusableData``.
+  /// `now` is in seconds since the epoch.
   func newDevice(named name: String, _ code: CodeOptions, _ key: KeyOptions, now: Int64) throws -> DeviceDraft {
     let secret: SharedKey
     do {
@@ -40,7 +40,7 @@ extension Session {
         let line = try terminal.ask("Key of the device, in Base32 or hexadecimal: ", echo: false)
         secret = try SharedKey.typed(line.bytes)
       } else {
-        // As long as the hash (RFC 4226 section 4, RFC 6238 section 5.1).
+        // RFC 4226 section 4, RFC 6238 section 5.1: as long as the hash.
         secret = try SharedKey(Randomness.bytes(count: code.hashAlgorithm.digestLength))
       }
     } catch let problem as FormatProblem {
@@ -51,7 +51,7 @@ extension Session {
     return labeled(device, key)
   }
 
-  /// The device with issuer and account label; the options override the imported ones.
+  /// Adds issuer and account label. Options override imported values.
   func labeled(_ device: DeviceDraft, _ options: KeyOptions) -> DeviceDraft {
     var device = device
     device.issuer = options.issuer ?? device.issuer ?? hostIssuer
@@ -59,7 +59,7 @@ extension Session {
     return device
   }
 
-  /// The object of `enable --json`.
+  /// The output of `enable --json`.
   func json(of device: DeviceDraft, backupCodes: BackupCodes? = nil) -> JSONValue {
     var members: [(String, JSONValue)] = [
       ("user", .string(account.nameText)), ("directory", .string(store.directory)),
@@ -69,12 +69,12 @@ extension Session {
     return .object(members)
   }
 
-  /// The issuer without `--issuer`: from twofactor.conf, else the host name.
+  /// The default of `--issuer`.
   var hostIssuer: String { settings.issuer ?? OTPAuthURI.labelPart(Self.hostName) }
 
   static var hostName: String {
     var name = [CChar](repeating: 0, count: 256)
-    // SAFETY: gethostname writes at most the given length, and the last byte stays NUL.
+    // SAFETY: gethostname(2) does not write the last byte, which stays NUL.
     guard unsafe gethostname(&name, name.count - 1) == 0, name[0] != 0 else { return "localhost" }
     return String(terminated: name)
   }

@@ -3,7 +3,7 @@ import HostAccess
 import KeyFormats
 import OneTimePassword
 
-/// A device without its secret, as `status` and `--json` show it.
+/// A device without its secret, for `status` and `--json`.
 struct DeviceStatus {
   let name: String
   let kind: Device.Kind
@@ -11,10 +11,10 @@ struct DeviceStatus {
   let digits: CodeDigits
   /// Seconds since the epoch.
   let enabledAt: Int64
-  /// When a code was last accepted, in seconds since the epoch; nil if never.
+  /// The time of the last accepted code, in seconds since the epoch; nil if none.
   let lastUsedAt: Int64?
 
-  /// Returns nil if the index is out of range.
+  /// Nil if out of range.
   init?(of credential: borrowing Credential, at index: Int, state: LoginState) {
     guard let device = credential.device(at: index) else { return nil }
     name = String(decoding: credential.name(ofDeviceAt: index))
@@ -28,7 +28,7 @@ struct DeviceStatus {
     (enabledAt, lastUsedAt) = (draft.enabledAt, draft.lastUsedAt)
   }
 
-  /// The type and all that differs from the defaults: `time-based, 60 seconds, sha256, 8 digits`.
+  /// The type, and everything that differs from the defaults: `time-based, 60 seconds, sha256, 8 digits`.
   var description: String {
     var parts: [String]
     switch kind {

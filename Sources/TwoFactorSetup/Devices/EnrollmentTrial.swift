@@ -4,14 +4,14 @@ import HostAccess
 import KeyFormats
 import Verification
 
-/// Verifies a code of a device that is not enrolled yet, as a login would.
+/// Verifies a code of a device before its enrollment, as a login would.
 struct EnrollmentTrial: ~Copyable {
   private let credential: Credential
   private let limits: VerificationLimits
   private let period: Int64?
 
   enum Result {
-    /// The code is right, and used up in this state.
+    /// The state, in which the code counts as used.
     case right(LoginState)
     case wrong(CodeRefusal)
   }
@@ -27,7 +27,7 @@ struct EnrollmentTrial: ~Copyable {
     }
   }
 
-  /// Verifies a reply. `now` is in seconds since the epoch.
+  /// `now` is in seconds since the epoch.
   func check(_ line: borrowing SecretBuffer, now: Int64) throws -> Result {
     let reply: Reply
     do throws(Reply.Problem) {
@@ -42,12 +42,12 @@ struct EnrollmentTrial: ~Copyable {
         reply, hash: none.span, credential: credential, state: &state, limits: limits, now: now)
       if let refused = verdict.refusal {
         let refusal = CodeRefusal(refused, period: period)
-        // A clock that is far off makes every code wrong, so show this host's time.
+        // A clock that is far off makes every code wrong.
         guard case .wrongCode = refused, period != nil else { return .wrong(refusal) }
         let clock = Timestamp(seconds: now).clock
         return .wrong(refusal.withHint("this host's clock says \(clock); the phone's clock must agree"))
       }
-      // The trial is not a login.
+      // A trial does not count as a login.
       state.lastUsedAt = 0
       for index in 0..<credential.deviceCount { state[device: index].lastUsedAt = 0 }
       return .right(state)
