@@ -2,22 +2,19 @@ import Enrollment
 import HostAccess
 import KeyFormats
 
-/// Enables two-factor for one account with imported devices.
 struct ImportChange {
   let session: Session
   let options: ImportCommand
   let imported: ImportedEnrollment
 
-  /// Enables two-factor, and reports it.
-  ///
-  /// - Throws: ``SetupError``, ``Interruption``; then nothing changed.
+  /// - Throws: ``SetupError`` or ``Interruption``, having changed nothing.
   func make(over standing: EnrollmentStore.Standing) throws {
     try KeptFiles.keeping(for: session.account) { files in try switchOn(over: standing, &files) }
     if !session.wantsJSON { try session.show(farewell) }
     session.tell(.switchedOn)
   }
 
-  /// Enables two-factor without output and without new backup codes.
+  /// Enables two-factor without output and backup codes.
   func makeSilently(over standing: EnrollmentStore.Standing) throws {
     let generation = try Generation.random()
     let draft = try draft(labeledDevices(), BackupCodes(count: 0))
@@ -63,7 +60,7 @@ struct ImportChange {
     }
   }
 
-  /// The first state: codes used elsewhere stay used.
+  /// Codes that were used elsewhere count as used.
   private func state(_ generation: Generation) -> LoginState {
     var state = LoginState(generation: generation)
     for (index, device) in imported.devices.enumerated() {
@@ -85,7 +82,7 @@ struct ImportChange {
   }
 
   private func draft(_ devices: [DeviceDraft], _ codes: BackupCodes) throws -> CredentialDraft {
-    // One salt for all, so that a login hashes the typed code once.
+    // One salt, so that a login hashes the typed code once.
     let hashes = try BackupCodes.hashes(of: imported.scratchCodes + codes.codes)
     var draft = CredentialDraft(enabledAt: imported.moment, devices: devices)
     draft.scratchCodeHashes = Array(hashes.prefix(imported.scratchCodes.count))
@@ -108,7 +105,7 @@ struct ImportChange {
     return .object(members)
   }
 
-  /// Shows the devices and remarks; with `--json` the remarks alone, to standard error.
+  /// Shows devices and remarks; with `--json` only the remarks, on standard error.
   private func summarize(_ devices: [DeviceDraft]) throws {
     if session.wantsJSON {
       return try OutputStream.standardError.write(

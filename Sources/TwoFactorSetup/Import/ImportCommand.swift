@@ -93,11 +93,11 @@ struct ImportCommand: ParsableCommand {
       try checkPasswordBeforeText(session)
       imported = try parse(ImportSource.readStandardInput(session.terminal), session)
     }
-    // No code from the app is asked for: the app was used before, so a code proves nothing new.
+    // The app was in use before, so a code would prove nothing.
     try ImportChange(session: session, options: self, imported: imported).make(over: standing)
   }
 
-  /// The file; nil for standard input.
+  /// Nil for standard input.
   var path: String? { file == "-" ? nil : file }
 
   var source: String { path?.printable ?? "standard input" }
@@ -106,7 +106,7 @@ struct ImportCommand: ParsableCommand {
     SetupError(.unusableData, "\(source): \(problem.text)", hint: problem.hint)
   }
 
-  /// Reads a file of root, which the session could not read after it has assumed the identity of `--user`.
+  /// Reads root's file before the session assumes the identity of `--user`, who may lack permission.
   private func readBeforeIdentityChange() throws -> SecretBuffer? {
     guard let user = common.user, let path, getuid() == 0, geteuid() == 0 else { return nil }
     return try ImportSource.readRootFile(path, orOwnedBy: UserAccount.existing(named: user).entry.userID)

@@ -5,8 +5,8 @@ import HostAccess
 import KeyFormats
 import SystemFiles
 
-/// `twofactor import --all`: imports every account of a users file, each in a child process with the account's
-/// permissions.
+/// `twofactor import --all`: imports every account of a users file, each in a child process with the identity of the
+/// account.
 struct ImportOfAll {
   let options: ImportCommand
 
@@ -33,12 +33,12 @@ struct ImportOfAll {
     if imported < entries.count { throw ExitCode(ExitStatus.refused.rawValue) }
   }
 
-  /// Reads only a file that root alone can write: it decides the keys of all accounts.
+  /// Rejects a file that others than root can write, because it decides everyone's keys.
   private func readText() throws -> SecretBuffer {
     guard let path = options.path else { return try ImportSource.readStandardInput(Terminal(json: true)) }
     if let text = try ImportSource.readRootFile(path) { return text }
     do throws(Errno) {
-      // SAFETY: the string is NUL-terminated and lives for the call.
+      // SAFETY: the string is NUL-terminated for the call.
       _ = try unsafe OpenFile.following(path, for: .status)
     } catch {
       throw SetupError(error == .noSuchFile ? .noSuchFile : .inputOutput, "cannot open \(path): \(error.text)")

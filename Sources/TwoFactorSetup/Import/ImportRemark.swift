@@ -1,13 +1,12 @@
 import KeyFormats
 import Verification
 
-/// A setting of an import that is handled elsewhere here, or not at all.
+/// A setting that was not imported.
 struct ImportRemark: Equatable {
-  /// A sentence without a full stop.
+  /// A sentence, no full stop.
   let text: String
-  /// The line of `twofactor.conf` with the same effect.
+  /// The equivalent line of `twofactor.conf`.
   var setting: String?
-  /// A note on ``setting``.
   var note: String?
 
   var line: String {
@@ -15,7 +14,7 @@ struct ImportRemark: Equatable {
     return "\(text): \(setting)" + (note.map { " (\($0))" } ?? "")
   }
 
-  /// The remark in indented lines of up to 78 columns, with the setting in its own line.
+  /// Indented, up to 78 columns, with the setting on a line of its own.
   var lines: [String] {
     var lines = PageText.wrapped(text + (setting == nil ? "." : ":"), columns: 76)
     if let setting { lines.append("  " + setting + (note.map { "  (\($0))" } ?? "")) }
@@ -24,13 +23,13 @@ struct ImportRemark: Equatable {
 }
 
 extension GoogleAuthenticatorFile {
-  /// The settings that are not imported. `limits` is the host's policy.
+  /// Remarks on settings that are not imported. `limits` is the host's policy.
   func remarks(limits: VerificationLimits) -> [ImportRemark] {
     var remarks: [ImportRemark] = []
     if let windowSize {
       switch kind {
       case .totp:
-        // WINDOW_SIZE counts the steps on both sides; of an even number, one more follows the current step.
+        // WINDOW_SIZE counts all steps of the window; if even, one more after the current step than before.
         remarks.append(Self.setting("WINDOW_SIZE \(windowSize)", "window", windowSize / 2, 0...10, limits.window))
       case .hotp:
         remarks.append(

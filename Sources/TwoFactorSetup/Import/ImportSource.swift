@@ -4,18 +4,18 @@ import HostAccess
 import SystemFiles
 
 enum ImportSource {
-  /// The maximum length in bytes. A users file of 100,000 accounts has 10 million.
+  /// In bytes. A users file of 100,000 accounts has 10 million.
   static let longest = 1 << 26
 
-  /// Reads a file as root if only root can have put it there. Otherwise a symlink could lead root to a file that the
-  /// user cannot read. Returns nil if another user than root could have put it there, or owns it and is not `owner`.
+  /// Reads a file as root. Returns nil if a user other than root could have put it there, for example a symlink to a
+  /// file that this user cannot read. `owner` may own the file too.
   static func readRootFile(_ path: String, orOwnedBy owner: UserID = .root) throws -> SecretBuffer? {
     guard let file = try? openRootFile(path, orOwnedBy: owner) else { return nil }
     return try read(file.descriptor, path)
   }
 
-  /// Reads a file with the permissions of an account, which may name a pipe; root reads only regular files, because a
-  /// pipe of the user could block it.
+  /// Reads a file with the identity of an account. Users may name pipes; root reads only regular files, because a
+  /// user's pipe could block it.
   static func readFile(_ path: String, of subject: Subject) throws -> SecretBuffer {
     let account = subject.account
     var identity = FileSystemIdentity()
@@ -29,7 +29,7 @@ enum ImportSource {
     }
     let file: OpenFile
     do throws(Errno) {
-      // SAFETY: the string is NUL-terminated and lives for the call.
+      // SAFETY: the string is NUL-terminated for the call.
       file = try unsafe OpenFile.following(path, for: .read)
     } catch {
       throw failure(path, error, subject)
@@ -44,7 +44,7 @@ enum ImportSource {
     return try read(file.descriptor, path)
   }
 
-  /// Reads standard input to its end. A terminal is asked for lines, without echo, until an empty one.
+  /// Reads standard input to its end; on a terminal, lines without echo until an empty one.
   static func readStandardInput(_ terminal: Terminal) throws -> SecretBuffer {
     guard terminal.isInteractive else { return try read(STDIN_FILENO, "standard input") }
     guard var text = SecretBuffer(capacity: 1 << 16) else { throw SetupError.outOfMemory }
@@ -67,7 +67,7 @@ enum ImportSource {
         }
         text = larger
       }
-      // SAFETY: read(2) gets the size of the free memory.
+      // SAFETY: read(2) gets the size of the memory.
       let count = unsafe text.fill { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
       if count == 0 { return text }
       if count < 0, Errno.current != .interrupted {
@@ -96,8 +96,8 @@ enum ImportSource {
 }
 
 extension ImportSource {
-  /// Opens a file whose path contains no symlink and only directories that root alone can write. Root owns the file, or
-  /// `owner` does and the directory is not a sticky one such as /tmp. Otherwise throws ``Errno/accessDenied``.
+  /// Opens a file if its path contains no symlinks, and only root can write its directories. The owner must be root, or
+  /// `owner` if the directory is not sticky like /tmp. Otherwise throws ``Errno/accessDenied``.
   private static func openRootFile(_ path: String, orOwnedBy owner: UserID) throws(Errno) -> OpenFile {
     guard let path = absolute(path) else { throw .current }
     let parts = path.split(separator: "/").filter { $0 != "." }
@@ -112,7 +112,7 @@ extension ImportSource {
     }
     guard rule.violation(of: status) == nil else { throw .accessDenied }
     let file = try directory.open(byteText(name), for: .read)
-    // A hard link can be a name that another user gave the file.
+    // Another user could have made a hard link to root's file.
     let fileRule = TrustRule.file(of: .root, or: status.isWritableByOthers ? nil : owner, allowsHardLinks: false)
     guard try fileRule.violation(of: file.status()) == nil else { throw .accessDenied }
     return file
@@ -121,7 +121,7 @@ extension ImportSource {
   private static func absolute(_ path: String) -> String? {
     if path.hasPrefix("/") { return path }
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    // SAFETY: getcwd(3) gets the size of the buffer.
+    // SAFETY: getcwd(3) gets the buffer's size.
     guard unsafe getcwd(&buffer, buffer.count) != nil else { return nil }
     return String(terminated: buffer) + "/" + path
   }

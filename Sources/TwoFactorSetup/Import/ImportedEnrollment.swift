@@ -5,24 +5,21 @@ import KeyFormats
 import OneTimePassword
 import Verification
 
-/// The devices and scratch codes imported for one account.
+/// The imported devices and scratch codes of one account.
 struct ImportedEnrollment {
   private(set) var devices: [DeviceDraft]
   private(set) var scratchCodes: [String] = []
-  /// The time of the import, in seconds since the epoch.
+  /// The time of import, in seconds since the epoch.
   let moment: Int64
   private(set) var remarks: [ImportRemark] = []
 
-  /// Parses a text.
-  ///
   /// - Parameters:
-  ///   - text: The whole text.
-  ///   - format: The format; detected if nil.
-  ///   - name: The name of the first device; the others are numbered.
-  ///   - user: The user whose tokens of a users file are imported.
+  /// - format: Detected if nil.
+  /// - name: For the first device; the others are numbered.
+  /// - user: Selects tokens of a users file.
   ///   - limits: The host's policy.
   ///   - now: Seconds since the epoch.
-  /// - Throws: ``FormatProblem`` if the text is invalid, or no credential can contain it.
+  /// - Throws: ``FormatProblem`` if the text is invalid, or a credential cannot contain it.
   init(
     parsing text: Span<UInt8>, format: KeyFileFormat?, name: String, user: String, limits: VerificationLimits,
     now: Int64
@@ -56,7 +53,6 @@ struct ImportedEnrollment {
     try check(name: name, limits: limits)
   }
 
-  /// Imports the tokens of a users file.
   init(tokens: [OATHToken], name: String, limits: VerificationLimits, now: Int64) throws(FormatProblem) {
     devices = try Self.devices(tokens, now: now)
     moment = now
@@ -69,7 +65,7 @@ struct ImportedEnrollment {
     return devices
   }
 
-  /// Names the devices, and rejects those that no credential can contain.
+  /// Names the devices. Rejects those that a credential cannot contain.
   private mutating func check(name: String, limits: VerificationLimits) throws(FormatProblem) {
     guard devices.count <= Credential.maximumDevices else {
       throw FormatProblem("it contains \(devices.count) devices; the maximum is \(Credential.maximumDevices)")
