@@ -1,14 +1,13 @@
 import HostAccess
 
-/// The auth stack of one service, with the files that it includes.
+/// The auth stack of a service, with included files.
 struct PAMStack {
   indirect enum Step: Equatable {
     case rule(PAMRule)
-    /// `done` and `die` in a substack end the substack alone.
+    /// In a substack, `done` and `die` end only the substack.
     case substack([Step])
   }
 
-  /// The line that includes a file.
   struct Origin: Equatable {
     let file: String
     let line: Int
@@ -16,7 +15,6 @@ struct PAMStack {
     let isSubstack: Bool
   }
 
-  /// A line that libpam rejects.
   struct Problem: Equatable {
     let words: String
     let edit: Edit
@@ -24,9 +22,9 @@ struct PAMStack {
 
   let service: String
   let steps: [Step]
-  /// The first line that includes a file, by the path of that file.
+  /// The first line that includes a file, by the path of the file.
   let origins: [String: Origin]
-  /// Rules that call the module for another facility than auth.
+  /// Rules that call the module for a facility other than auth.
   let misplaced: [PAMRule]
   let problems: [Problem]
 
@@ -44,7 +42,6 @@ struct PAMStack {
   }
 }
 
-/// The PAM configuration of a host.
 struct PAMConfiguration {
   let tree: HostTree
 
@@ -73,7 +70,7 @@ struct PAMConfiguration {
       problems: reading.problems)
   }
 
-  /// The files that a file includes, directly or not.
+  /// Includes indirect ones.
   func included(by name: String) -> Set<String> {
     var found: Set<String> = []
     var left = [name]
@@ -89,7 +86,7 @@ struct PAMConfiguration {
     return found.subtracting([name])
   }
 
-  /// Nil if there is no such service or file.
+  /// Nil if no such file exists.
   func path(of name: String) -> String? {
     if name.hasPrefix("/") { return tree.exists(name) ? name : nil }
     return PAMService.folders.map { "\($0)/\(name)" }.first { tree.exists($0) }
@@ -101,7 +98,6 @@ struct PAMConfiguration {
   }
 }
 
-/// Reads the files of one service.
 private struct Reading {
   let configuration: PAMConfiguration
   var misplaced: [PAMRule] = []
@@ -134,7 +130,6 @@ private struct Reading {
     return steps
   }
 
-  /// The rules of another facility that call the module.
   mutating func rules(of name: String, facility: String) -> [PAMRule] {
     PAMStack(
       service: name, steps: steps(of: name, facility: facility, depth: 0), origins: [:], misplaced: [], problems: []

@@ -1,6 +1,6 @@
 /// Evaluates a stack for every relevant combination of module results.
 struct StackAnalysis {
-  /// The rules that accept the password.
+  /// The password modules that succeed.
   enum Password: Equatable {
     case none
     case one(Int)
@@ -9,7 +9,7 @@ struct StackAnalysis {
 
   struct Run {
     let trial: PAMTrial
-    /// How often the module was called.
+    /// The number of calls of pam_twofactor.
     let asked: Int
   }
 
@@ -18,10 +18,9 @@ struct StackAnalysis {
   let conditions: [PAMRule]
   let others: [PAMRule]
 
-  /// The results by which the module refuses.
   static let refusals = ["auth_err", "maxtries", "authinfo_unavail", "conv_err", "service_err"]
 
-  /// Each condition doubles the number of runs; further ones are assumed to succeed.
+  /// Each condition doubles the number of runs; any further ones succeed.
   private static let maximumConditions = 8
 
   init(_ stack: PAMStack) {
@@ -32,7 +31,7 @@ struct StackAnalysis {
     conditions = Array(rules.filter(PAMModules.isCondition).prefix(Self.maximumConditions))
   }
 
-  /// One run for each combination of conditions; `code` is the result of pam_twofactor, and `other` a rule of another
+  /// One run for each combination of conditions. `code` is the result of pam_twofactor; `other` is a rule of another
   /// factor that succeeds.
   func runs(password: Password, code: String, other: PAMRule? = nil) -> [Run] {
     (0..<(1 << conditions.count)).map { combination in
@@ -53,14 +52,14 @@ struct StackAnalysis {
 
   var rightPasswords: [Password] { passwords.indices.map(Password.one) + (passwords.count > 1 ? [.all] : []) }
 
-  /// If the stack checks no password, sshd may have checked a key before.
+  /// Without a password in the stack, sshd may have verified a public key.
   func runsWithRightPassword(code: String) -> [Run] {
     guard !passwords.isEmpty else { return runs(password: .none, code: code) }
     return rightPasswords.flatMap { runs(password: $0, code: code) }
   }
 }
 
-/// Evaluates a stack for given module results, as `_pam_dispatch_aux` of Linux-PAM does.
+/// Evaluates a stack for given results of modules, as Linux-PAM's `_pam_dispatch_aux` does.
 struct PAMTrial {
   private(set) var passes = false
   private(set) var called: [PAMRule] = []
@@ -102,7 +101,7 @@ struct PAMTrial {
         if value != "ignore",
           state.impression == .undefined || (state.impression == .positive && state.isSuccess)
         {
-          // The application gets this result, even if it is not success.
+          // The stack returns this value, even if it is not success.
           state = State(impression: .positive, isSuccess: value == "success")
         }
         if action == .done, state.impression == .positive { return }
@@ -120,7 +119,7 @@ struct PAMTrial {
   }
 }
 
-/// The modules that are known to share a stack with pam_twofactor.
+/// Modules that often share a stack with pam_twofactor.
 enum PAMModules {
   static let passwords: Set<String> = [
     "pam_unix", "pam_unix2", "pam_sss", "pam_ldap", "pam_krb5", "pam_winbind", "pam_systemd_home", "pam_pwdfile",
@@ -144,11 +143,11 @@ enum PAMModules {
     conditions.contains(rule.name) || rule.name == "pam_wheel" && rule.arguments.contains("trust")
   }
 
-  /// The result of another module in an ordinary login.
+  /// The result of other modules in an ordinary login.
   static func usualResult(of rule: PAMRule) -> String {
     switch rule.name {
     case "pam_deny": "auth_err"
-    // Only su(1) and its like are started by root.
+    // Succeeds only for services such as su(1) that root starts.
     case "pam_rootok": "auth_err"
     case "pam_env", "pam_nologin", "pam_faildelay", "pam_keyinit", "pam_group", "pam_cap", "pam_warn", "pam_echo":
       "ignore"

@@ -1,16 +1,16 @@
-/// Computes the edits after which a stack asks for the code after a right password, and only then.
+/// Edits that make a stack ask for a code after a right password, and only then.
 struct StackRepair {
   let stack: PAMStack
 
   private var passwords: [PAMRule] { stack.rules.filter { PAMModules.passwords.contains($0.name) } }
 
-  /// Moves a rule of pam_twofactor after the check of the password.
+  /// Moves a rule of pam_twofactor after the password check.
   func moved(_ rule: PAMRule) -> [Edit] {
     let (file, line) = end(ofPasswordFor: rule)
     return [rule.removal, .insertAfter(file: file, line: line, text: rule.text())]
   }
 
-  /// The last line of the password check: in the file of `rule` if that includes it, else in its own file.
+  /// The end of the password check. If `rule`'s file includes that check, this is the including line.
   private func end(ofPasswordFor rule: PAMRule) -> (file: String, line: Int) {
     guard let last = passwords.last else { return (rule.file, rule.line) }
     let end = block(of: last).map { $0.permit ?? $0.deny } ?? last
@@ -19,8 +19,8 @@ struct StackRepair {
     return file == rule.file ? (file, line) : (end.file, end.line)
   }
 
-  /// Makes a right password jump over pam_deny to pam_permit, before pam_twofactor. Empty if no pam_deny follows the
-  /// password checks, or nothing has to change.
+  /// Makes a right password skip pam_deny and continue at pam_permit, before pam_twofactor. Returns no edits if no
+  /// pam_deny follows the password modules, or the stack already does.
   func jumps() -> [Edit] {
     guard let last = passwords.last, let block = block(of: last) else { return [] }
     var edits: [Edit] = []
@@ -49,7 +49,7 @@ struct StackRepair {
     if edits.isEmpty, password.control.text.lowercased() == "required" {
       edits = [password.with(control: "requisite")]
     }
-    // The end of a substack does not end the stack.
+    // A substack cannot end the stack.
     var file = password.file
     while let origin = stack.origins[file] {
       if origin.isSubstack {
@@ -60,7 +60,7 @@ struct StackRepair {
     return edits
   }
 
-  /// Password checks that are followed by pam_deny in the same file.
+  /// Password modules and the pam_deny that follows in the same file.
   private struct Block {
     let rules: [PAMRule]
     let deny: PAMRule
@@ -71,7 +71,7 @@ struct StackRepair {
     let rules = stack.rules.filter { $0.file == password.file }
     guard let index = rules.firstIndex(of: password),
       let deny = rules[index...].first(where: { $0.name == "pam_deny" }), let end = rules.firstIndex(of: deny),
-      // A jump also counts included rules, which the file alone does not show.
+      // A jump would also count included rules.
       let first = stack.rules.firstIndex(where: { $0.file == password.file && passwords.contains($0) }),
       let last = stack.rules.firstIndex(of: deny), first < last,
       stack.rules[first...last].allSatisfy({ $0.file == password.file })

@@ -1,14 +1,14 @@
-/// Checks the settings of sshd for logins that must be asked for a code.
+/// Checks sshd's settings for logins that need a code.
 struct SSHCheck {
   let settings: SSHSettings
   let configuration: SSHConfiguration
-  /// Nil for the settings outside `Match` blocks.
+  /// Nil for unknown accounts.
   let account: TreeAccount?
 
-  /// The methods that authenticate without PAM.
+  /// Methods that do not use PAM.
   private static let proofs: Set<String> = ["publickey", "hostbased", "gssapi-with-mic"]
 
-  /// Whether a login must complete another method before PAM is called.
+  /// Whether a login must complete one of them before sshd calls PAM.
   static func isPreauthenticated(_ settings: SSHSettings) -> Bool {
     guard settings.isOn("pubkeyauthentication"), let methods = settings.methods else { return false }
     return isPreauthenticated(methods)
@@ -106,7 +106,7 @@ struct SSHCheck {
       let risky = ["passwordauthentication": "yes", "kbdinteractiveauthentication": "no", "usepam": "no"]
       guard risky[keyword] == line.value.lowercased(), settings[keyword].value.lowercased() != line.value.lowercased()
       else { return nil }
-      // Public keys alone are a decision, as for the account of a program.
+      // An administrator who requires only public keys, as for program accounts, did so on purpose.
       let isKeysOnly = configuration.lines.contains {
         $0.match == match && $0.keyword == "authenticationmethods" && !$0.value.contains("keyboard-interactive")
           && !$0.value.contains("password")
@@ -120,7 +120,7 @@ struct SSHCheck {
   }
 }
 
-/// Checks the settings that sshd reports, or else those of its files.
+/// Checks the settings that sshd reports, else those of its files.
 struct SSHExamination {
   let settings: SSHSettings
   private let configuration: SSHConfiguration
@@ -149,8 +149,8 @@ struct SSHExamination {
 
   var isPreauthenticated: Bool { SSHCheck.isPreauthenticated(settings) }
 
-  /// The place of a `Match` block that lets logins reach PAM without another method; nil if none does, or if the logins
-  /// of one account are checked, whose settings include its blocks.
+  /// The place of a `Match` block that lets logins reach PAM without such a method; nil if there is none. Not for one
+  /// account, because its settings include its blocks.
   var exception: String? {
     guard account == nil else { return nil }
     return configuration.lines.first { line in
@@ -172,7 +172,7 @@ struct SSHExamination {
     return SSHCheck(settings: settings, configuration: configuration, account: account).findings
       + [hostNames(stack), requiredMethods(stack)].compactMap { $0 }
   }
-  /// With host names, the options of addresses have no effect. sshd ignores a name that looks like an address.
+  /// Options with addresses do not match host names. sshd ignores names that look like addresses.
   private func hostNames(_ stack: PAMStack) -> Finding? {
     let name = "ssh_use_dns"
     let needsAddresses = stack.twoFactorRules.contains { tree.options(of: $0)?.usesAddresses == true }

@@ -1,19 +1,19 @@
 import Glibc
 
-/// The files of sshd's configuration, parsed as sshd_config(5) defines them.
+/// The configuration files (sshd_config(5)).
 struct SSHConfiguration {
   struct Line {
     let keyword: String
     let value: String
     let file: String
     let number: Int
-    /// The criteria of the enclosing `Match` block; nil outside.
+    /// Nil outside `Match` blocks.
     let match: [String]?
 
     var place: String { "\(file), line \(number)" }
   }
 
-  /// The main file.
+  /// The main file, if any.
   let path: String?
   private(set) var lines: [Line] = []
   private let tree: HostTree
@@ -26,7 +26,8 @@ struct SSHConfiguration {
     if let path { read(path, match: nil, depth: 0) }
   }
 
-  /// The settings of an account, or those outside `Match` blocks. The first line counts, in blocks before outside.
+  /// The settings of an account; of unknown accounts if nil. sshd uses the first line, and `Match` blocks override
+  /// lines outside.
   func settings(for account: TreeAccount?) -> SSHSettings {
     var settings = SSHSettings(mainFile: path ?? "/etc/ssh/sshd_config")
     let matching = lines.filter { $0.match.map { applies($0, to: account) } ?? false }
@@ -58,7 +59,7 @@ struct SSHConfiguration {
     }
   }
 
-  /// The files of an `Include` pattern, in the order of sshd.
+  /// In the order of sshd.
   private func files(_ pattern: String) -> [String] {
     let path = pattern.hasPrefix("/") ? pattern : "/etc/ssh/\(pattern)"
     var found = [""]
@@ -86,7 +87,7 @@ struct SSHConfiguration {
     }
   }
 
-  /// Whether a name matches a pattern list: one pattern matches, and none that `!` negates.
+  /// Whether a pattern of the list matches, and no negated one (`!`).
   private static func matches(_ names: [String], list: String) -> Bool {
     var isMatch = false
     for pattern in list.split(separator: ",").map(String.init) {
@@ -104,7 +105,7 @@ struct SSHConfiguration {
     unsafe fnmatch(pattern, name, flags) == 0
   }
 
-  /// Splits a line at blanks, and after the keyword also at `=`.
+  /// Splits at blanks, and at `=` after the keyword.
   private static func words(_ line: String) -> [String] {
     var words: [String] = []
     var word = ""

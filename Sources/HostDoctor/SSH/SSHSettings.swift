@@ -1,11 +1,11 @@
 import Glibc
 import HostAccess
 
-/// The settings of sshd that decide whether a login is asked for a code.
+/// The settings that decide whether sshd asks for a code.
 struct SSHSettings {
   struct Setting: Equatable {
     let value: String
-    /// `FILE, line N`; nil for a default of sshd.
+    /// `FILE, line N`; nil for sshd's default.
     let place: String?
   }
 
@@ -15,7 +15,7 @@ struct SSHSettings {
 
   init(mainFile: String) { self.mainFile = mainFile }
 
-  /// The defaults of sshd_config(5).
+  /// As in sshd_config(5).
   private static let defaults = [
     "usepam": "no", "kbdinteractiveauthentication": "yes", "passwordauthentication": "yes",
     "pubkeyauthentication": "yes", "permitrootlogin": "prohibit-password", "authenticationmethods": "any",
@@ -30,7 +30,7 @@ struct SSHSettings {
     "usedns": "UseDNS",
   ]
 
-  /// The current name in lower case; nil for other keywords than those above.
+  /// The current name in lower case; nil for keywords without a default above.
   static func keyword(_ word: String) -> String? {
     switch word.lowercased() {
     case "challengeresponseauthentication", "skeyauthentication": "kbdinteractiveauthentication"
@@ -38,12 +38,12 @@ struct SSHSettings {
     }
   }
 
-  /// The first line counts.
+  /// sshd uses the first line.
   mutating func take(_ keyword: String, _ setting: Setting) {
     if settings[keyword] == nil { settings[keyword] = setting }
   }
 
-  /// Overrides the settings of the files with those that sshd reports.
+  /// Replaces values from files by those that sshd reports.
   mutating func adopt(_ values: [String: String]) {
     for (keyword, value) in values where Self.defaults[keyword] != nil {
       if settings[keyword]?.value.lowercased() == value.lowercased() { continue }
@@ -61,7 +61,7 @@ struct SSHSettings {
   func origin(_ keyword: String) -> String { self[keyword].place ?? "sshd's default" }
 
   /// Replaces the line of the setting, or inserts one before every `Include` and `Match` of the main file. A drop-in
-  /// overrides the vendor's file below /usr.
+  /// overrides a vendor's file below /usr.
   func remedy(_ keyword: String, _ value: String) -> String {
     let line = "\(Self.spellings[keyword] ?? keyword) \(value)"
     if let place = self[keyword].place, !place.hasPrefix("/usr/") { return "in \(place): \(line)" }
@@ -69,7 +69,7 @@ struct SSHSettings {
     return Edit.insertBefore(file: file, line: 1, text: line).text
   }
 
-  /// The lists of methods of which a login must complete one; nil if any one method is enough.
+  /// Lists of methods, one of which a login must complete; nil if any method suffices.
   var methods: [[String]]? { Self.methods(in: self["authenticationmethods"].value) }
 
   static func methods(in value: String) -> [[String]]? {
@@ -81,24 +81,24 @@ struct SSHSettings {
   }
 }
 
-/// The effective settings that `sshd -T` reports.
+/// The settings as `sshd -T` reports them.
 enum EffectiveSSHSettings {
   private static let programs = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"]
 
-  /// Unused addresses (RFC 5737), for `Match` criteria that need one.
+  /// Unused addresses (RFC 5737) for `Match` criteria.
   private static let connection = "host=unknown.invalid,addr=192.0.2.1,laddr=192.0.2.2,lport=22"
 
   enum Answer {
     case settings([String: String])
-    /// sshd rejects its configuration, with this message.
+    /// With sshd's message.
     case rejected(String)
-    /// sshd is not installed, or cannot report here.
+    /// If sshd is not installed, or cannot report.
     case unavailable
   }
 
-  /// The settings of an account, or those outside `Match` blocks.
+  /// For an account; for unknown accounts if nil.
   static func ask(for account: TreeAccount?) -> Answer {
-    // sshd needs the host keys, which only root can read.
+    // sshd reads the host keys, which needs root.
     // SAFETY: the string is NUL-terminated for the call.
     guard geteuid() == 0, let program = programs.first(where: { unsafe access($0, X_OK) == 0 }) else {
       return .unavailable
@@ -109,7 +109,7 @@ enum EffectiveSSHSettings {
     }
     guard run.end == .exited(0) else {
       let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
-      // The server creates them when it starts.
+      // sshd creates them when it starts as a server.
       if words.contains("privilege separation directory") || words.contains("no hostkeys") { return .unavailable }
       return .rejected(words)
     }
@@ -118,7 +118,7 @@ enum EffectiveSSHSettings {
       let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
       if parts.count == 2, values[parts[0]] == nil { values[parts[0]] = parts[1] }
     }
-    // The older name of "prohibit-password".
+    // The older name.
     if values["permitrootlogin"] == "without-password" { values["permitrootlogin"] = "prohibit-password" }
     return .settings(values)
   }
