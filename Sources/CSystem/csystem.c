@@ -3,10 +3,14 @@
 
 #include <crypt.h>
 #include <dlfcn.h>
+#include <linux/fs.h>
 #include <linux/fscrypt.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 
 #ifdef SYS_setgroups32
@@ -62,6 +66,88 @@ int csystem_hides_names(int directory) {
   int hides = !has_key(opened);
   close(opened);
   return hides;
+}
+
+int csystem_open_on_mount(int directory, const char *name, int flags) {
+  /* openat2(2) rejects flags that O_PATH ignores. */
+  int all = (flags & O_PATH ? flags & ~O_NONBLOCK : flags | O_NOCTTY) | O_CLOEXEC;
+  struct open_how how = {.flags = (uint64_t)all, .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS};
+  int file;
+  do {
+    file = (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
+  } while (file < 0 && errno == EINTR);
+  /* Seccomp filters that do not know the call deny it with either error. */
+  return file < 0 && (errno == ENOSYS || errno == EPERM) ? csystem_openat(directory, name, flags, 0) : file;
+}
+
+/* Parses /proc/PID/mountinfo (proc_pid_mountinfo(5)) one byte at a time. */
+struct mount_reader {
+  uint64_t mount;
+  char field[16];
+  size_t length;
+  int fields;
+  enum { BEFORE_TYPE, AT_TYPE, BEHIND_TYPE } place;
+  int is_mount;
+};
+
+/* Returns 1 or 0 once the type of the mount is known; else -1. */
+static int read_mount_byte(struct mount_reader *reader, char byte) {
+  if (byte != ' ' && byte != '\n') {
+    if (reader->length < sizeof reader->field - 1) reader->field[reader->length++] = byte;
+    return -1;
+  }
+  reader->field[reader->length] = 0;
+  if (reader->fields == 0) reader->is_mount = strtoull(reader->field, NULL, 10) == reader->mount;
+  if (reader->place == AT_TYPE) {
+    if (reader->is_mount) return strncmp(reader->field, "fuse.", 5) == 0 || strcmp(reader->field, "fuse") == 0 ||
+                                 strcmp(reader->field, "fuseblk") == 0;
+    reader->place = BEHIND_TYPE;
+  } else if (reader->place == BEFORE_TYPE && reader->fields >= 6 && strcmp(reader->field, "-") == 0) {
+    reader->place = AT_TYPE;
+  }
+  reader->fields++;
+  reader->length = 0;
+  if (byte == '\n') {
+    reader->fields = 0;
+    reader->place = BEFORE_TYPE;
+  }
+  return -1;
+}
+
+int csystem_is_on_fuse(int file) {
+  struct statx status;
+  if (statx(file, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &status) != 0) return errno == ENOSYS ? 0 : -1;
+  if (!(status.stx_mask & STATX_MNT_ID)) return 0;
+  int mounts = csystem_openat(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY, 0);
+  if (mounts < 0) return -1;
+  struct mount_reader reader = {.mount = status.stx_mnt_id};
+  char block[4096];
+  ssize_t count;
+  int result = -1;
+  while (result < 0 && ((count = read(mounts, block, sizeof block)) > 0 || (count < 0 && errno == EINTR)))
+    for (ssize_t index = 0; result < 0 && index < count; index++) result = read_mount_byte(&reader, block[index]);
+  close(mounts);
+  if (result < 0) errno = ENODEV; /* unmounted meanwhile, or unreadable */
+  return result;
+}
+
+int csystem_exchange(int directory, const char *name, const char *other) {
+  return renameat2(directory, name, directory, other, RENAME_EXCHANGE);
+}
+
+void csystem_disable_copy_on_write(int file) {
+  int flags;
+  if (ioctl(file, FS_IOC_GETFLAGS, &flags) != 0) return;
+  /* Compressed files are always copied: btrfs rejects both flags together. */
+  flags = (flags & ~FS_COMPR_FL) | FS_NOCOW_FL;
+  ioctl(file, FS_IOC_SETFLAGS, &flags);
+}
+
+int csystem_copies_on_write(int file) {
+  struct statfs system;
+  int flags;
+  return fstatfs(file, &system) == 0 && system.f_type == BTRFS_SUPER_MAGIC &&
+         ioctl(file, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_NOCOW_FL);
 }
 
 uint32_t csystem_random(void) {

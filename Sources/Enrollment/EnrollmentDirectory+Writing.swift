@@ -11,12 +11,9 @@ extension EnrollmentDirectory {
     identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
-    parent.eraseLeftovers(of: path)
     let name = path.lastName
-    let temporary = temporaryName(of: path, newInfix, tag)
-    try attempt("directory", "cannot be created", parent.directory.makeDirectory(temporary, permissions: 0o700))
+    let temporary = try parent.makeTemporary(path, credential: credential, state: state, tag: tag)
     do throws(EnrollmentFailure) {
-      try parent.fill(temporary, credential: credential, state: state)
       let flusher = try parent.openForFlushing()
       try parent.rename(temporary, to: name)
       do throws(Errno) {
@@ -31,12 +28,90 @@ extension EnrollmentDirectory {
     }
   }
 
+  /// Replaces this directory, the files of which no login accepts, by a new enrollment. A directory exists at any time:
+  /// the new one is created beside it, with a temporary name from a random `tag`, and both are exchanged.
+  public borrowing func replaceUnusable(
+    _ path: borrowing EnrollmentPath, of account: borrowing Account, credential: Span<UInt8>,
+    state: borrowing LoginState, tag: UInt64, identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
+    let name = path.lastName
+    let temporary = try parent.makeTemporary(path, credential: credential, state: state, tag: tag)
+    do throws(EnrollmentFailure) {
+      let flusher = try parent.openForFlushing()
+      guard try parent.exchange(temporary, with: name) else {
+        try takeFiles(from: parent.openTemporary(temporary))
+        parent.erase(temporary)
+        return
+      }
+      do throws(EnrollmentFailure) {
+        let replaced = try parent.openTemporary(temporary)
+        guard try isSame(as: replaced) else {
+          throw EnrollmentFailure(.io, "directory", "was replaced meanwhile", error: .exists)
+        }
+        try attempt("directory", "cannot be flushed", flusher.synchronize())
+      } catch {
+        _ = try parent.exchange(temporary, with: name)
+        throw error
+      }
+    } catch {
+      parent.erase(temporary)
+      throw error
+    }
+    parent.erase(temporary)
+  }
+
+  /// Moves the files of a new enrollment into this directory, for file systems that cannot exchange directories. Until the
+  /// new credential is in place, logins reject the old one, or its absence.
+  private borrowing func takeFiles(from new: borrowing EnrollmentDirectory) throws(EnrollmentFailure) {
+    let flusher = try openForFlushing()
+    try new.move("state", into: self)
+    try attempt("directory", "cannot be flushed", flusher.synchronize())
+    try new.move("credential", into: self)
+    do throws(Errno) {
+      try flusher.synchronize()
+    } catch {
+      // Without a credential, logins are refused as before.
+      try move("credential", into: new)
+      throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
+    }
+  }
+
+  private borrowing func move(_ name: Literal, into target: borrowing EnrollmentDirectory) throws(EnrollmentFailure) {
+    do throws(Errno) {
+      try directory.move(name, into: target.directory)
+    } catch {
+      guard error != .isDirectory else { throw EnrollmentFailure(.insecure, name, "is not a file", error: error) }
+      throw EnrollmentFailure(.io, name, "cannot be renamed", error: error)
+    }
+  }
+
+  private borrowing func openTemporary(_ name: borrowing ByteText) throws(EnrollmentFailure) -> EnrollmentDirectory {
+    let opened = try attempt("directory", "cannot be opened", directory.openUnlessFUSE(name, for: .traversal))
+    return EnrollmentDirectory(directory: opened, owner: owner)
+  }
+
+  private borrowing func isSame(as other: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Bool {
+    let status = try attempt("directory", "cannot be examined", directory.status())
+    let otherStatus = try attempt("directory", "cannot be examined", other.directory.status())
+    return status.device == otherStatus.device && status.inode == otherStatus.inode
+  }
+
+  private borrowing func exchange(
+    _ name: borrowing ByteText, with other: borrowing ByteText
+  ) throws(EnrollmentFailure) -> Bool {
+    try attempt("directory", "cannot be exchanged", directory.exchange(name, with: other))
+  }
+
   /// Replaces the credential of a locked enrollment by one of a new generation. The new state is flushed first, next to
   /// the old one, so that both credentials have a state at any time.
   public borrowing func replace(
     _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     try enrollment.save(state)
+    // Locked until the credential is replaced, too.
+    let renewed = renewState(of: enrollment, with: state)
+    defer { extendLifetime(renewed) }
     let (name, temporary): (Literal, Literal) = ("credential", "credential.new")
     // A leftover of an earlier attempt: every writer holds the lock.
     directory.removeFile(temporary)
@@ -55,6 +130,28 @@ extension EnrollmentDirectory {
     } catch {
       directory.removeFile(temporary)
       throw error
+    }
+  }
+
+  /// Replaces a state file that btrfs copies at each login by one that it overwrites in place, with the same records.
+  /// Returns nil if the file is not copied, or cannot be replaced; it is then used as before.
+  ///
+  /// The lock of the old file is held. A login that waits for it finds that the file has no name any more, and opens the
+  /// new one.
+  private borrowing func renewState(
+    of enrollment: borrowing LockedEnrollment, with state: borrowing LoginState
+  ) -> StateFile? {
+    guard enrollment.file.file.copiesOnWrite else { return nil }
+    let temporary: Literal = "state.new"
+    directory.removeFile(temporary)
+    do throws(EnrollmentFailure) {
+      let file = try StateFile(locking: createFile(temporary, for: .readWrite))
+      try enrollment.copy(to: file, adding: state)
+      try rename(temporary, to: "state")
+      return file
+    } catch {
+      directory.removeFile(temporary)
+      return nil
     }
   }
 
@@ -80,6 +177,22 @@ extension EnrollmentDirectory {
   /// Creates a file of mode 0600.
   borrowing func createFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
     try attempt(name, "cannot be created", directory.create(name, for: purpose, permissions: 0o600))
+  }
+
+  /// Creates a directory with a temporary name in this one, the parent, and writes the files of an enrollment into it.
+  private borrowing func makeTemporary(
+    _ path: borrowing EnrollmentPath, credential: Span<UInt8>, state: borrowing LoginState, tag: UInt64
+  ) throws(EnrollmentFailure) -> ByteText {
+    eraseLeftovers(of: path)
+    let temporary = Self.temporaryName(of: path, Self.newInfix, tag)
+    try attempt("directory", "cannot be created", directory.makeDirectory(temporary, permissions: 0o700))
+    do throws(EnrollmentFailure) {
+      try fill(temporary, credential: credential, state: state)
+    } catch {
+      erase(temporary)
+      throw error
+    }
+    return temporary
   }
 
   private borrowing func fill(
@@ -120,13 +233,14 @@ extension EnrollmentDirectory {
   /// Erases the files of a directory in this one, and removes the directory if it is empty then.
   private borrowing func erase(_ name: borrowing ByteText) {
     do throws(Errno) {
-      let opened = try directory.open(name, for: .traversal)
+      let opened = try directory.openUnlessFUSE(name, for: .traversal)
       let owner = try opened.status().owner
       let old = EnrollmentDirectory(directory: opened, owner: owner)
       old.overwriteCredential()
       old.directory.removeFile("credential")
       old.directory.removeFile("credential.new")
       old.directory.removeFile("state")
+      old.directory.removeFile("state.new")
     } catch {
       return
     }
@@ -181,7 +295,7 @@ extension EnrollmentDirectory {
 
   private borrowing func exists(_ name: borrowing ByteText) -> Bool {
     do throws(Errno) {
-      _ = try directory.status(of: name)
+      _ = try directory.openUnlessFUSE(name, for: .status)
       return true
     } catch {
       return false
@@ -193,13 +307,21 @@ extension EnrollmentDirectory {
       var names = try directory.names()
       while let candidate = names.next() {
         guard !candidate.isTruncated, Self.isTemporaryName(candidate, of: name) else { continue }
-        let status = try directory.status(of: candidate)
-        if status.isDirectory, status.modifiedAt < SystemClock.now &- Self.leftoverAge { return candidate }
+        if isOldDirectory(candidate) { return candidate }
       }
     } catch {
       // Leftovers in an unreadable directory stay.
     }
     return nil
+  }
+
+  private borrowing func isOldDirectory(_ name: borrowing ByteText) -> Bool {
+    do throws(Errno) {
+      let status = try directory.openUnlessFUSE(name, for: .traversal).status()
+      return status.modifiedAt < SystemClock.now &- Self.leftoverAge
+    } catch {
+      return false
+    }
   }
 
   private static func isTemporaryName(_ candidate: borrowing ByteText, of name: borrowing ByteText) -> Bool {

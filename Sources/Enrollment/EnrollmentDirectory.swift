@@ -89,9 +89,13 @@ public struct EnrollmentDirectory: ~Copyable {
       }
 
       do throws(Errno) {
-        here = try here.open(name, for: .traversal)
+        // A user may mount a FUSE file system on a directory of the user's. On the home itself, it cannot be avoided.
+        here =
+          isBelowHome || owner == user
+          ? try here.openUnlessFUSE(name, for: .traversal) : try here.open(name, for: .traversal)
       } catch {
         switch error {
+        case .crossesMount: throw .onFUSE(subject)
         case .noSuchFile where isHome && owner != user:
           throw EnrollmentFailure(.insecure, "home", "is not owned by the user")
         case .noSuchFile where isLast || isBelowHome:
@@ -165,9 +169,10 @@ extension EnrollmentDirectory {
 
   borrowing func openFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
     do throws(Errno) {
-      return try directory.open(name, for: purpose)
+      return try directory.openUnlessFUSE(name, for: purpose)
     } catch {
       switch error {
+      case .crossesMount: throw .onFUSE(name)
       case .noSuchFile: throw EnrollmentFailure(.corrupt, name, "is missing", error: error)
       case .symbolicLink, .isDirectory, .noReader, .noSuchDevice, .notDirectory:
         throw EnrollmentFailure(.insecure, name, "is not a regular file", error: error)
@@ -180,7 +185,7 @@ extension EnrollmentDirectory {
 
   private borrowing func isOwned(_ name: Literal) -> Bool {
     do throws(Errno) {
-      return try directory.open(name, for: .status).status().owner == owner
+      return try directory.openUnlessFUSE(name, for: .status).status().owner == owner
     } catch {
       return true
     }
@@ -195,5 +200,12 @@ extension EnrollmentDirectory {
       throw EnrollmentFailure(.insecure, name, violation.text)
     }
     return status
+  }
+}
+
+extension EnrollmentFailure {
+  /// A FUSE file system can hold up a login for ever: it answers when its owner's program does.
+  fileprivate static func onFUSE(_ subject: Literal) -> EnrollmentFailure {
+    EnrollmentFailure(.insecure, subject, "is on a FUSE file system that is mounted inside the home directory")
   }
 }

@@ -14,7 +14,8 @@ public struct LockedEnrollment: ~Copyable {
   private let sequence: UInt64
   private let slot: Int
 
-  /// Acquires the lock and reads both files. Fails with kind `gone` if the enrollment was removed meanwhile.
+  /// Acquires the lock and reads both files. Fails with kind `gone` if the enrollment was removed meanwhile. If only its
+  /// state was replaced, acquires the lock of the new file.
   ///
   /// If the state is lost or damaged, this writes a state in which every code counts as used
   /// (``LoginState/assumeLoss(of:now:window:failures:)``), and fails; the next attempt succeeds.
@@ -25,9 +26,13 @@ public struct LockedEnrollment: ~Copyable {
     guard OpenFile.mayWrite(byteCount: StateFile.length) else {
       throw EnrollmentFailure(.io, "state", "exceeds the file size limit of the process (RLIMIT_FSIZE)")
     }
-    let file = try StateFile(locking: openState(in: directory))
-    let status = try directory.checkedStatus(of: file.file, "state")
-    guard status.links > 0 else { throw EnrollmentFailure(.gone, "state", "was removed") }
+    var file = try StateFile(locking: openState(in: directory))
+    var status = try directory.checkedStatus(of: file.file, "state")
+    if status.links == 0 {
+      file = try StateFile(locking: openReplacedState(in: directory))
+      status = try directory.checkedStatus(of: file.file, "state")
+    }
+    guard status.links > 0 else { throw .removedState }
     let credential = try directory.readCredential()
     guard var state = HeapValue(LoginState(generation: credential.generation)) else {
       throw EnrollmentFailure(.io, "state", "out of memory")
@@ -43,6 +48,17 @@ public struct LockedEnrollment: ~Copyable {
       state.value.assumeLoss(of: credential, now: SystemClock.now, window: window, failures: failuresAfterLoss)
       try file.rewrite(state.value, sequence: sequence)
       throw .lostState
+    }
+  }
+
+  /// Opens the file that has taken the place of a state.
+  private static func openReplacedState(
+    in directory: borrowing EnrollmentDirectory
+  ) throws(EnrollmentFailure) -> OpenFile {
+    do throws(EnrollmentFailure) {
+      return try directory.openFile("state", for: .readWrite)
+    } catch {
+      throw error.error == .noSuchFile ? .removedState : error
     }
   }
 
@@ -70,6 +86,13 @@ public struct LockedEnrollment: ~Copyable {
   /// Writes a state into the older slot, and flushes it.
   public borrowing func save(_ state: borrowing LoginState) throws(EnrollmentFailure) {
     try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
+  }
+
+  /// Writes this state and one of a new generation into another file, and flushes it.
+  borrowing func copy(to other: borrowing StateFile, adding new: borrowing LoginState) throws(EnrollmentFailure) {
+    try other.rewrite(state.value, sequence: sequence)
+    try other.write(new, sequence: sequence &+ 2, slot: 0)
+    try attempt("state", "cannot be flushed", other.file.synchronize())
   }
 }
 
@@ -109,6 +132,8 @@ public struct EnrollmentSnapshot: ~Copyable {
 }
 
 extension EnrollmentFailure {
+  fileprivate static var removedState: EnrollmentFailure { EnrollmentFailure(.gone, "state", "was removed") }
+
   fileprivate static var lostState: EnrollmentFailure {
     EnrollmentFailure(.corrupt, "state", "was lost or damaged: all earlier codes and all backup codes count as used")
   }

@@ -18,6 +18,9 @@ public struct Errno: Error, RawRepresentable, Equatable, BitwiseCopyable, Sendab
   /// EEXIST.
   public static var exists: Errno { Errno(rawValue: EEXIST) }
 
+  /// EXDEV.
+  public static var crossesMount: Errno { Errno(rawValue: EXDEV) }
+
   /// EINTR.
   public static var interrupted: Errno { Errno(rawValue: EINTR) }
 
@@ -29,6 +32,9 @@ public struct Errno: Error, RawRepresentable, Equatable, BitwiseCopyable, Sendab
 
   /// EISDIR.
   public static var isDirectory: Errno { Errno(rawValue: EISDIR) }
+
+  /// ENOSYS.
+  public static var noSuchCall: Errno { Errno(rawValue: ENOSYS) }
 
   /// ENODEV.
   public static var noSuchDevice: Errno { Errno(rawValue: ENODEV) }
@@ -44,6 +50,9 @@ public struct Errno: Error, RawRepresentable, Equatable, BitwiseCopyable, Sendab
 
   /// ENXIO.
   public static var noReader: Errno { Errno(rawValue: ENXIO) }
+
+  /// EOPNOTSUPP.
+  public static var notSupported: Errno { Errno(rawValue: EOPNOTSUPP) }
 
   /// ERANGE.
   public static var outOfRange: Errno { Errno(rawValue: ERANGE) }

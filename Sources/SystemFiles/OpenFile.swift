@@ -68,6 +68,34 @@ public struct OpenFile: ~Copyable {
     }
   }
 
+  /// Opens an entry of this directory that is not a symlink. Throws ``Errno/crossesMount`` if a FUSE file system is mounted
+  /// there: the program of its owner may never answer.
+  public borrowing func openUnlessFUSE(_ name: Literal, for purpose: Purpose) throws(Errno) -> OpenFile {
+    // SAFETY: a literal is NUL-terminated.
+    try unsafe Self.openUnlessFUSE(descriptor, name.cString, purpose)
+  }
+
+  /// Opens an entry of this directory that is not a symlink. See the variant for literals.
+  public borrowing func openUnlessFUSE(_ name: borrowing ByteText, for purpose: Purpose) throws(Errno) -> OpenFile {
+    // SAFETY: the text is NUL-terminated and lent for the call.
+    try unsafe name.withCString { name throws(Errno) in try unsafe Self.openUnlessFUSE(descriptor, name, purpose) }
+  }
+
+  private static func openUnlessFUSE(
+    _ directory: Int32, _ name: UnsafePointer<CChar>, _ purpose: Purpose
+  ) throws(Errno) -> OpenFile {
+    let flags = purpose.flags | O_NOFOLLOW
+    // SAFETY: both callers pass a NUL-terminated name that outlives the call.
+    let descriptor = unsafe csystem_open_on_mount(directory, name, flags | O_NONBLOCK)
+    guard descriptor < 0 else { return OpenFile(owning: descriptor) }
+    let error = Errno.current
+    guard error == .crossesMount else { throw error }
+    let root = try unsafe open(directory, name, Purpose.status.flags | O_NOFOLLOW)
+    let answer = csystem_is_on_fuse(root.descriptor)
+    guard answer == 0 else { throw answer < 0 ? .current : .crossesMount }
+    return try unsafe open(directory, name, flags)
+  }
+
   /// Creates a file in this directory, regardless of the umask. Fails if the name exists.
   public borrowing func create(
     _ name: Literal, for purpose: Purpose, permissions: UInt32
@@ -168,6 +196,13 @@ public struct OpenFile: ~Copyable {
     guard fchown(descriptor, owner.rawValue, GroupID.invalid.rawValue) == 0 else { throw .current }
   }
 
+  /// Lets later writes overwrite the blocks of this file, which must be empty, so that they need no room on a full disk.
+  /// Does nothing on a file system without copy-on-write.
+  public borrowing func disableCopyOnWrite() { csystem_disable_copy_on_write(descriptor) }
+
+  /// Whether writes to this file need room on a full disk, because btrfs copies its blocks.
+  public var copiesOnWrite: Bool { csystem_copies_on_write(descriptor) != 0 }
+
   /// Acquires an exclusive open-file-description lock without waiting (fcntl(2)). Throws ``Errno/wouldBlock`` if it is
   /// held.
   public borrowing func tryLock() throws(Errno) {
@@ -216,6 +251,26 @@ extension OpenFile {
   public borrowing func rename(_ name: Literal, to target: Literal) throws(Errno) {
     // SAFETY: literals are NUL-terminated.
     guard unsafe renameat(descriptor, name.cString, descriptor, target.cString) == 0 else { throw .current }
+  }
+
+  /// Moves a file into another directory, replacing one of the same name (renameat(2)).
+  public borrowing func move(_ name: Literal, into directory: borrowing OpenFile) throws(Errno) {
+    // SAFETY: a literal is NUL-terminated.
+    guard unsafe renameat(descriptor, name.cString, directory.descriptor, name.cString) == 0 else { throw .current }
+  }
+
+  /// Exchanges two entries of this directory (renameat2(2)). Returns false if the kernel or the file system cannot.
+  public borrowing func exchange(_ name: borrowing ByteText, with other: borrowing ByteText) throws(Errno) -> Bool {
+    // SAFETY: both texts are NUL-terminated and lent for the call.
+    let result = unsafe name.withCString { name in
+      unsafe other.withCString { unsafe csystem_exchange(descriptor, name, $0) }
+    }
+    guard result != 0 else { return true }
+    switch Errno.current {
+    // An overlay moves no directory of its lower layer: EXDEV.
+    case .invalidArgument, .noSuchCall, .notSupported, .crossesMount: return false
+    case let error: throw error
+    }
   }
 
   /// Removes a file from this directory if it exists (unlinkat(2)).

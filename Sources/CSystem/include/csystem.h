@@ -40,6 +40,25 @@ const char *csystem_next_name(DIR *directory);
  * encrypted, and its key is not certainly present: an entry then has another name (fscrypt). 0 if not; -1 with errno. */
 int csystem_hides_names(int directory);
 
+/* Provided because openat2(2) has no wrapper. Opens an entry of a directory, neither a symlink nor the root of another
+ * mount: -1 with EXDEV then. Adds O_CLOEXEC and O_NOCTTY; restarted on EINTR. Before Linux 5.6, as csystem_openat(). */
+int csystem_open_on_mount(int directory, const char *name, int flags);
+
+/* Provided because statx(2) is declared only with _GNU_SOURCE. Returns 1 if an open file is on a FUSE file system, without a
+ * request to that file system, which may never answer; 0 if not, and before Linux 5.8; -1 with errno. */
+int csystem_is_on_fuse(int file);
+
+/* Provided because renameat2(2) is declared only with _GNU_SOURCE. Exchanges two entries of a directory. Returns 0; -1 with
+ * errno. */
+int csystem_exchange(int directory, const char *name, const char *other);
+
+/* Provided because ioctl(2) is variadic. Sets the flag No_COW of an empty file (chattr(1), C), if its file system knows
+ * the flag. */
+void csystem_disable_copy_on_write(int file);
+
+/* Provided because ioctl(2) is variadic. Returns 1 if the file is on btrfs without the flag No_COW, else 0. */
+int csystem_copies_on_write(int file);
+
 /* Provided because getrandom(2) can fail early in the boot, and a login must not wait for it. Returns a number that
  * cannot be predicted from outside. Not for keys. */
 uint32_t csystem_random(void);

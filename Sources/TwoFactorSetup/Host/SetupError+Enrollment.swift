@@ -13,6 +13,8 @@ extension SetupError {
     case .absent: self.init(.refused, "two-factor is not on", hint: "switch it on with: twofactor enable")
     case .missing: self.init(.unusableData, message, hint: "mount or unlock the home directory, then try again")
     case .gone: self.init(.refused, "two-factor was switched off meanwhile")
+    case .insecure where failure.error == .isDirectory:
+      self.init(.unusableData, message, hint: "remove it: rm -r \(directory)/\(failure.subject.description)")
     case .insecure:
       self.init(.unusableData, message, hint: "no login accepts it; check its owner and its mode")
     case .corrupt:

@@ -96,7 +96,8 @@ struct EnrollmentStore {
         return try opened.replace(locked, with: text.bytes, state: state)
       case .unusable:
         let opened = try open(&identity)
-        try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
+        return try opened.replaceUnusable(
+          place.path, of: account.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
       }
       try EnrollmentDirectory.create(
         place.path, of: account.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
