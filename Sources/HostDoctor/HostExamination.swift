@@ -25,6 +25,8 @@ package struct HostExamination {
     var findings = ModuleFileCheck(tree: tree, isUsed: !rules.isEmpty, paths: paths).findings
     findings += SettingsCheck(tree: tree, rules: rules).findings
     findings += GuessingCheck(tree: tree, rules: rules).findings
+    findings += GroupSourceCheck(tree: tree, rules: rules).findings
+    findings.append(RegisterCheck(tree: tree).finding(of: rules))
     findings += self.findings(of: stacks, in: configuration, ssh: ssh)
     findings += ssh.findings(stack: all.first { $0.service == ssh.service })
     findings.append(ClockCheck.finding(of: tree))

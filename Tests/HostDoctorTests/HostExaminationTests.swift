@@ -12,7 +12,9 @@ import Testing
   ]
 
   private func findings(_ changes: [String: String] = [:]) throws -> [Finding] {
-    try TemporaryHost(Self.host.merging(changes) { $1 }).read { HostExamination(tree: $0, account: nil).findings }
+    let host = try TemporaryHost(Self.host.merging(changes) { $1 })
+    try host.makeRegister()
+    return host.read { HostExamination(tree: $0, account: nil).findings }
   }
 
   @Test func aCorrectHostHasNoProblems() throws {

@@ -28,6 +28,20 @@ final class TemporaryHost {
     try change(path, mode: mode)
   }
 
+  /// Creates a directory and its parents.
+  func makeDirectory(_ path: String, mode: Int = 0o755) throws {
+    try FileManager.default.createDirectory(at: URL(filePath: place(path)), withIntermediateDirectories: true)
+    try change(path, mode: mode)
+  }
+
+  /// Creates the register of enrolled users with its group, that of the user who runs the tests.
+  func makeRegister(_ users: UInt32..., mode: Int = 0o1730) throws {
+    try write("/etc/group", "root:x:0:\n_twofactor:x:\(getgid()):\nstaff:x:50:alice\n")
+    try makeDirectory("/var/lib/twofactor/enrolled")
+    for user in users { try write("/var/lib/twofactor/enrolled/\(user)", "", mode: 0o600) }
+    try change("/var/lib/twofactor/enrolled", mode: mode)
+  }
+
   func link(_ path: String, to target: String) throws {
     try FileManager.default.createSymbolicLink(atPath: place(path), withDestinationPath: target)
   }

@@ -94,6 +94,18 @@ import Testing
     #expect(problems(on: host).first?.detail.hasSuffix(violation) == true)
   }
 
+  @Test func aRegisteredUserWithoutAnEnrollmentIsFound() throws {
+    let host = try TemporaryHost(["/home/alice/x": ""])
+    try host.change("/home/alice", mode: 0o755)
+    try host.makeRegister(4999)
+    #expect(problems(on: host) == [])
+    try host.write("/var/lib/twofactor/enrolled/\(getuid())", "", mode: 0o600)
+    let problem = try #require(problems(on: host).first)
+    #expect(problem.summary == "enrollment failed")
+    #expect(problem.detail.hasSuffix("/home/alice/.twofactor does not exist, but the user is registered as enrolled"))
+    #expect(problem.remedy?.hasSuffix("twofactor disable --user alice") == true)
+  }
+
   @Test func aHomeThatOthersCanWriteIsFound() throws {
     let host = try host()
     try host.change("/home/alice", mode: 0o777)

@@ -18,6 +18,9 @@ package struct TreeEnrollment {
     }
   }
 
+  package static let outsideHomes =
+    "keep enrollments outside the homes: directory = /var/lib/twofactor/%u, in \(HostSettings.path)"
+
   let tree: HostTree
   let settings: HostSettings
 
@@ -29,6 +32,8 @@ package struct TreeEnrollment {
   package func findings(of accounts: [TreeAccount]) -> [Finding] {
     var findings: [Finding] = []
     var enrolled: [EnrolledDirectory] = []
+    let register = RegisterCheck(tree: tree)
+    let homes = HomeCheck(tree: tree)
     for account in accounts {
       do throws(EnrollmentFailure) {
         let (directory, isBelowHome) = try account.enrollment(template: settings.directoryTemplate)
@@ -43,9 +48,15 @@ package struct TreeEnrollment {
             continue
           }
         }
-        guard tree.ownStatus(of: directory) != nil else { continue }
+        guard tree.ownStatus(of: directory) != nil else {
+          if register.names(account) {
+            findings.append(.enrollment(account.name, missing(account, directory)))
+          }
+          continue
+        }
         enrolled.append(EnrolledDirectory(account: account.name, path: directory))
         findings += obstacles(of: account, in: directory).map { .enrollment(account.name, $0) }
+        if isBelowHome, let home = homes.finding(of: account) { findings.append(home) }
       } catch {
         findings.append(
           .home(account.name, Obstacle(Self.words(error), remedy: "correct directory, in \(HostSettings.path)")))
@@ -64,7 +75,7 @@ package struct TreeEnrollment {
       return Obstacle(
         "\(home) does not exist" + (mount.map { ": \($0) is not mounted" } ?? ""),
         remedy: mount.map { "mount \($0)" }
-          ?? "create it, or keep enrollments outside the homes: directory = /var/lib/twofactor/%u, in \(HostSettings.path)"
+          ?? "create it, or \(Self.outsideHomes)"
       )
     }
     if !status.isDirectory {
@@ -75,6 +86,11 @@ package struct TreeEnrollment {
     }
     if status.owner != account.userID {
       return Obstacle("\(home) is not owned by the user", remedy: "chown \(account.name) \(home)")
+    }
+    if tree.hidesNames(home) {
+      return Obstacle(
+        "\(home) is encrypted with fscrypt, and its key is absent",
+        remedy: "fscrypt unlock \(home)\nor \(Self.outsideHomes)")
     }
     return nil
   }

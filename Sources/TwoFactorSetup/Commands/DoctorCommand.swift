@@ -41,34 +41,33 @@ struct DoctorCommand: ParsableCommand {
 
   /// Checks this host.
   private func findings(on tree: HostTree) throws -> [Finding] {
-    var account: TreeAccount?
-    let names: [String]
-    if common.user == nil, geteuid() == 0 {
-      names = UserAccount.allWithLogin().map(\.nameText)
-    } else {
-      let subject = try Subject(user: common.user).account
-      names = [subject.nameText]
-      if common.user != nil {
-        account = TreeAccount.all(in: tree).first { $0.name == subject.nameText } ?? TreeAccount(subject)
-      }
+    guard common.user != nil || geteuid() != 0 else {
+      let examination = HostExamination(tree: tree, account: nil)
+      return examination.findings + EnrollmentCheck(settings: examination.settings).findingsOfAll()
     }
-    let examination = HostExamination(tree: tree, account: account)
-    return examination.findings + EnrollmentCheck(settings: examination.settings).findings(of: names)
+    let subject = try Subject(user: common.user).account
+    let account = TreeAccount.all(in: tree).first { $0.name == subject.nameText } ?? TreeAccount(subject)
+    let examination = HostExamination(tree: tree, account: common.user == nil ? nil : account)
+    return examination.findings + EnrollmentCheck(settings: examination.settings).findings(of: [subject.nameText])
   }
 
   /// Checks the host in another tree.
   private func findings(in tree: HostTree) throws -> [Finding] {
     var accounts = TreeAccount.all(in: tree)
+    let register = RegisterCheck(tree: tree)
+    var findings: [Finding] = []
     if let user = common.user {
       accounts.removeAll { $0.name != user }
       guard !accounts.isEmpty else {
         throw SetupError(.noSuchAccount, "no such account in \(tree.root): \(user)")
       }
     } else {
-      accounts.removeAll { !$0.mayLogIn }
+      if let finding = register.finding(ofUsersOutside: accounts) { findings.append(finding) }
+      accounts.removeAll { !$0.mayLogIn && !register.names($0) }
     }
     let examination = HostExamination(tree: tree, account: common.user == nil ? nil : accounts.first)
-    return examination.findings + TreeEnrollment(tree: tree, settings: examination.settings).findings(of: accounts)
+    return examination.findings
+      + TreeEnrollment(tree: tree, settings: examination.settings).findings(of: accounts) + findings
   }
 
   private func summary(_ findings: [Finding]) -> String {

@@ -15,10 +15,35 @@ struct EnrollmentCheck {
 
   private let tree = HostTree()
 
-  init(settings: HostSettings) { self.settings = settings }
+  /// The users in the register; empty for a process that may not read it.
+  private let registered: [UserID]
+
+  init(settings: HostSettings) {
+    self.settings = settings
+    registered = RegisterCheck(tree: tree).users
+  }
+
+  /// The findings for all accounts that may log in or are registered, and for register entries without an account.
+  func findingsOfAll() -> [Finding] {
+    var names = UserAccount.allWithLogin().map(\.nameText)
+    var withoutAccount: [UserID] = []
+    for user in registered {
+      var entry = Account()
+      switch entry.find(userID: user) {
+      case .found:
+        let name = String(decoding: entry.name.bytes)
+        if !names.contains(name) { names.append(name) }
+      case .unknown: withoutAccount.append(user)
+      case .failed: continue
+      }
+    }
+    let finding = RegisterCheck(tree: tree).finding(ofUsersWithoutAccount: withoutAccount)
+    return findings(of: names) + [finding].compactMap { $0 }
+  }
 
   /// The findings for each account and the number of enrolled accounts.
   func findings(of names: [String]) -> [Finding] {
+    let homes = HomeCheck(tree: tree)
     var findings: [Finding] = []
     var enrolled: [EnrolledDirectory] = []
     for name in names {
@@ -26,9 +51,13 @@ struct EnrollmentCheck {
       do {
         let store = try EnrollmentStore(account: account, settings: settings)
         switch try store.standing() {
-        case .absent: continue
+        case .absent:
+          guard registered.contains(account.entry.userID) else { continue }
+          let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)
+          findings.append(.enrollment(name, missing))
         case .enrolled:
           enrolled.append(EnrolledDirectory(account: name, path: store.directory))
+          findings += homeFindings(of: store, homes)
           do {
             findings += try self.findings(of: store, name)
           } catch {
@@ -47,13 +76,20 @@ struct EnrollmentCheck {
           TreeEnrollment(tree: tree, settings: settings).homeObstacle(TreeAccount(account))
           ?? TreeEnrollment.Obstacle(
             Self.words(error),
-            remedy: "let only root and \(name) write to the directories of the path, or keep enrollments outside the "
-              + "homes: directory = /var/lib/twofactor/%u, in \(HostSettings.path)")
+            remedy: "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)")
         findings.append(.home(name, obstacle))
       }
     }
     findings += SELinuxCheck(tree: tree).findings(of: enrolled)
     return [.ok("enrollments", "\(enrolled.count) of \(names.count) accounts that may log in are enrolled")] + findings
+  }
+
+  /// Warnings about the home of an enrolled account, examined with the account's file-system identity.
+  private func homeFindings(of store: EnrollmentStore, _ homes: HomeCheck) -> [Finding] {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    guard store.isBelowHome, (try? store.open(&identity)) != nil else { return [] }
+    return homes.finding(of: TreeAccount(store.account)).map { [$0] } ?? []
   }
 
   /// Why every login of the account fails, examined with the account's file-system identity: the owner can exchange a
