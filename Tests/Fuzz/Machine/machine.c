@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/fscrypt.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <security/pam_modules.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -30,7 +33,8 @@ static struct machine {
   int descriptors[DESCRIPTORS]; /* the node + 1; 0 if closed */
   uint8_t faults[FAULTS];
   size_t fault_count, calls;
-  bool has_account, answered, wrote, unflushed, proved_absence;
+  bool has_account, answered, wrote, unflushed, proved_absence, proved_unregistered;
+  bool is_covered, is_encrypted, has_key;
   enum machine_answer answer_kind;
   char answer[FILE_SIZE], user[16], log[2048], remote_host[64], password[1024], handed_on[1024];
   bool has_remote_host, has_password, may_hand_on, has_handed_on;
@@ -82,12 +86,18 @@ void machine_start(int64_t now) {
   machine.now = now;
 }
 
+static bool is_of_register(int which) {
+  return which == MACHINE_STORE || which == MACHINE_REGISTER || which == MACHINE_ENTRY;
+}
+
 void machine_put(enum machine_node which, const uint8_t *bytes, size_t length) {
   struct node *node = &machine.nodes[which];
-  bool is_directory = which == MACHINE_HOME || which == MACHINE_DIRECTORY;
+  bool is_of_root = which == MACHINE_CONFIGURATION || which == MACHINE_ROOT || is_of_register(which);
+  bool is_file = which == MACHINE_CREDENTIAL || which == MACHINE_STATE || which == MACHINE_CONFIGURATION ||
+                 which == MACHINE_ENTRY;
   node->exists = true;
-  node->status.st_mode = is_directory ? S_IFDIR | 0700 : S_IFREG | 0600;
-  node->status.st_uid = which == MACHINE_CONFIGURATION ? 0 : USER;
+  node->status.st_mode = is_file ? S_IFREG | 0600 : S_IFDIR | 0700;
+  node->status.st_uid = is_of_root ? 0 : USER;
   node->status.st_nlink = 1;
   node->length = length < FILE_SIZE ? length : FILE_SIZE;
   if (node->length) memcpy(node->bytes, bytes, node->length);
@@ -112,6 +122,13 @@ void machine_change(enum machine_node which, size_t offset, uint8_t bits) {
   if (!node->length) return;
   node->bytes[offset % node->length] ^= bits;
   node->flushed[offset % node->length] ^= bits;
+}
+
+void machine_cover(bool is_covered) { machine.is_covered = is_covered; }
+
+void machine_encrypt(bool has_key) {
+  machine.is_encrypted = true;
+  machine.has_key = has_key;
 }
 
 void machine_add_account(void) { machine.has_account = true; }
@@ -148,14 +165,16 @@ void machine_lose_power(void) {
 }
 
 bool machine_has_flushed_state(void) { return machine.wrote && !machine.unflushed; }
-bool machine_has_proved_absence(void) { return machine.proved_absence; }
+bool machine_has_proved_absence(void) { return machine.proved_absence && machine.proved_unregistered; }
+bool machine_has_registered(void) { return machine.nodes[MACHINE_ENTRY].exists; }
 const char *machine_log_line(void) { return machine.log; }
 
 /* ---- One login */
 
 int machine_log_in(int (*module)(void *, int, int, const char **), int count, const char **arguments) {
   machine.calls = 0;
-  machine.wrote = machine.unflushed = machine.proved_absence = machine.answered = machine.has_handed_on = false;
+  machine.wrote = machine.unflushed = machine.answered = machine.has_handed_on = false;
+  machine.proved_absence = machine.proved_unregistered = false;
   machine.user_id = 0;
   machine.group_id = 0;
   machine.group = group_of_host();
@@ -181,6 +200,30 @@ static struct node *node_of(int descriptor) {
   return &machine.nodes[machine.descriptors[index] - 1];
 }
 
+/* Whether only root can change what is below a directory. */
+static bool is_trusted(int which) {
+  const struct stat *status = &machine.nodes[which].status;
+  return S_ISDIR(status->st_mode) && status->st_uid == 0 && !(status->st_mode & S_IWOTH);
+}
+
+/* Notes the proof if a part of the path to the user's entry does not exist, and all parts above it are trusted. */
+static void prove_unregistered(int missing) {
+  for (int above = MACHINE_ROOT; above < missing; above++)
+    if (!is_trusted(above)) return;
+  machine.proved_unregistered = true;
+}
+
+/* The node of a path on the way to the user's entry; MACHINE_NODES for any other path. */
+static int node_of_register(int directory, const char *path) {
+  if (directory == AT_FDCWD) return !strcmp(path, "/") ? MACHINE_ROOT : MACHINE_NODES;
+  const struct node *node = node_of(directory);
+  if (node == &machine.nodes[MACHINE_ROOT] && !strcmp(path, "twofactor")) return MACHINE_STORE;
+  if (node == &machine.nodes[MACHINE_ROOT]) return MACHINE_ROOT;
+  if (node == &machine.nodes[MACHINE_STORE] && !strcmp(path, "enrolled")) return MACHINE_REGISTER;
+  if (node == &machine.nodes[MACHINE_REGISTER] && !strcmp(path, "1000")) return MACHINE_ENTRY;
+  return MACHINE_NODES;
+}
+
 int __real_openat(int, const char *, int, ...);
 int __wrap_openat(int directory, const char *path, int flags, ...) {
   if (!running) {
@@ -191,31 +234,38 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
     return __real_openat(directory, path, flags, mode);
   }
   bool is_configuration = !strcmp(path, "/etc/security/twofactor.conf");
-  if (is_configuration && machine.user_id) forbid("the configuration is opened with the identity of a user");
-  if (!is_configuration && machine.user_id != USER) forbid("a home directory is opened as another user");
-  if (!is_configuration && machine.group == HOST_GROUP) forbid("a home directory is opened with a group of the host");
+  int which = is_configuration ? MACHINE_CONFIGURATION : node_of_register(directory, path);
+  bool is_of_host = which < MACHINE_NODES;
+  if (is_of_host && machine.user_id) forbid("a file of the host is opened with the identity of a user");
+  if (!is_of_host && machine.user_id != USER) forbid("a home directory is opened as another user");
+  if (!is_of_host && machine.group == HOST_GROUP) forbid("a home directory is opened with a group of the host");
   if (!(flags & O_CLOEXEC)) forbid("a file is opened without O_CLOEXEC");
   if (fails()) return -1;
-  int which;
-  if (is_configuration) {
-    which = MACHINE_CONFIGURATION;
+  if (is_of_host) {
+    if (which == MACHINE_ENTRY && machine.nodes[which].exists && flags & O_EXCL) {
+      errno = EEXIST;
+      return -1;
+    }
   } else if (directory == AT_FDCWD && !strcmp(path, "/home/user")) {
     which = MACHINE_HOME;
   } else if (directory != AT_FDCWD && node_of(directory) == &machine.nodes[MACHINE_HOME]) {
-    which = !strcmp(path, ".twofactor") ? MACHINE_DIRECTORY : MACHINE_NODES;
+    which = !strcmp(path, ".") ? MACHINE_HOME : !strcmp(path, ".twofactor") ? MACHINE_DIRECTORY : MACHINE_NODES;
   } else if (directory != AT_FDCWD && node_of(directory) == &machine.nodes[MACHINE_DIRECTORY]) {
     which = !strcmp(path, "credential") ? MACHINE_CREDENTIAL : !strcmp(path, "state") ? MACHINE_STATE : MACHINE_NODES;
   } else {
     which = MACHINE_NODES;
   }
   struct node *node = which < MACHINE_NODES ? &machine.nodes[which] : NULL;
-  if (node && !node->exists && flags & O_CREAT && which == MACHINE_STATE) {
+  if (node && !node->exists && flags & O_CREAT && (which == MACHINE_STATE || which == MACHINE_ENTRY)) {
     machine_put(which, NULL, 0);
     node->flushed_exists = false;
-    machine.wrote = machine.unflushed = true;
+    if (which == MACHINE_STATE) machine.wrote = machine.unflushed = true;
   }
-  if (!node || !node->exists) {
-    if (which == MACHINE_DIRECTORY) machine.proved_absence = true;
+  bool is_scrambled = machine.is_encrypted && !machine.has_key && !machine.is_covered;
+  bool is_hidden = which == MACHINE_DIRECTORY && (machine.is_covered || is_scrambled);
+  if (!node || !node->exists || is_hidden) {
+    if (which == MACHINE_DIRECTORY && !is_scrambled) machine.proved_absence = true;
+    if (is_of_register(which)) prove_unregistered(which);
     errno = ENOENT;
     return -1;
   }
@@ -249,6 +299,72 @@ int __wrap_fstat(int descriptor, struct stat *status) {
   status->st_size = (off_t)node->length;
   return 0;
 }
+
+int __real_fstatat(int, const char *, struct stat *, int);
+int __wrap_fstatat(int directory, const char *path, struct stat *status, int flags) {
+  if (!running) return __real_fstatat(directory, path, status, flags);
+  int which = MACHINE_NODES;
+  if (directory != AT_FDCWD) which = node_of_register(directory, path);
+  else if (!strcmp(path, "/var/lib/twofactor/enrolled")) which = MACHINE_REGISTER;
+  else if (!strcmp(path, "/var/lib/twofactor/enrolled/1000")) which = MACHINE_ENTRY;
+  if (!is_of_register(which)) forbid("a path outside the register is examined");
+  if (machine.user_id) forbid("the register is examined with the identity of a user");
+  if (fails()) return -1;
+  for (int part = MACHINE_STORE; part <= which; part++)
+    if (!machine.nodes[part].exists) {
+      if (directory != AT_FDCWD) prove_unregistered(part);
+      errno = ENOENT;
+      return -1;
+    }
+  *status = machine.nodes[which].status;
+  return 0;
+}
+
+int __real_fchown(int, uid_t, gid_t);
+int __wrap_fchown(int descriptor, uid_t owner, gid_t group) {
+  if (!running) return __real_fchown(descriptor, owner, group);
+  struct node *node = node_of(descriptor);
+  if (node != &machine.nodes[MACHINE_ENTRY]) forbid("a file outside the register gets another owner");
+  if (fails()) return -1;
+  node->status.st_uid = owner;
+  return 0;
+}
+
+/* A home that is covered is on another file system, without encryption. */
+int __real_statx(int, const char *, int, unsigned, struct statx *);
+int __wrap_statx(int descriptor, const char *path, int flags, unsigned mask, struct statx *status) {
+  if (!running) return __real_statx(descriptor, path, flags, mask, status);
+  struct node *node = node_of(descriptor);
+  if (fails()) return -1;
+  memset(status, 0, sizeof *status);
+  bool is_encrypted = machine.is_encrypted && !machine.is_covered && node == &machine.nodes[MACHINE_HOME];
+  if (is_encrypted) status->stx_attributes = STATX_ATTR_ENCRYPTED;
+  return 0;
+}
+
+int __real_ioctl(int, unsigned long, ...);
+int __wrap_ioctl(int descriptor, unsigned long request, ...) {
+  va_list rest;
+  va_start(rest, request);
+  void *argument = va_arg(rest, void *);
+  va_end(rest);
+  if (!running) return __real_ioctl(descriptor, request, argument);
+  node_of(descriptor);
+  if (fails()) return -1;
+  switch (request) {
+  case FS_IOC_GET_ENCRYPTION_POLICY_EX:
+    ((struct fscrypt_get_policy_ex_arg *)argument)->policy.version = FSCRYPT_POLICY_V2;
+    return 0;
+  case FS_IOC_GET_ENCRYPTION_KEY_STATUS:
+    ((struct fscrypt_get_key_status_arg *)argument)->status =
+        machine.has_key ? FSCRYPT_KEY_STATUS_PRESENT : FSCRYPT_KEY_STATUS_ABSENT;
+    return 0;
+  default: forbid("an unknown ioctl is used"); return -1;
+  }
+}
+
+uid_t __real_geteuid(void);
+uid_t __wrap_geteuid(void) { return running ? 0 : __real_geteuid(); }
 
 ssize_t __real_pread(int, void *, size_t, off_t);
 ssize_t __wrap_pread(int descriptor, void *buffer, size_t size, off_t offset) {
@@ -360,6 +476,20 @@ int __wrap_getgrouplist(const char *name, gid_t group, gid_t *groups, int *count
   groups[0] = group;
   *count = 1;
   return 1;
+}
+
+/* A name service that answers half: the group exists, and lists no members. */
+int __wrap_getgrnam_r(const char *name, struct group *entry, char *memory, size_t room, struct group **result) {
+  (void)name, (void)memory, (void)room;
+  static char *nobody[] = {NULL};
+  *result = NULL;
+  uint8_t fault = next_fault();
+  if (fault) return errors[fault % (sizeof errors / sizeof *errors)];
+  memset(entry, 0, sizeof *entry);
+  entry->gr_gid = USER + 1;
+  entry->gr_mem = nobody;
+  *result = entry;
+  return 0;
 }
 
 long __real_syscall(long, ...);

@@ -9,8 +9,10 @@ import PAMModule
 /// A whole login on the simulated machine, with system calls that fail as the input says; then a second login with the
 /// same code after a power failure.
 ///
-/// Requirements: success only with a right code and a flushed state; exemption only with `nullok` and if the directory
-/// certainly does not exist; and a code is accepted once, except during a grace period.
+/// Requirements: success only with a right code and a flushed state; exemption only with `nullok` or outside
+/// `only_groups`, and if the directory certainly does not exist and the register certainly does not name the user; and a
+/// code is accepted once, except during a grace period. A login registers the user, so a home that is covered after it
+/// exempts nobody.
 struct LoginFuzzing {
   private static let secret: [UInt8] = Array("12345678901234567890".utf8)
   private static let backupCode = "0123456789"
@@ -42,7 +44,11 @@ struct LoginFuzzing {
     let isOwnCredential = options & 4 == 0
     let control = byte()
     let changes = bytes(Int(control & 7) * 4)
+    let host = Host(rawValue: isOwnCredential ? byte() : 0)
+    build(host)
     var arguments: [String] = []
+    if host.contains(.onlyGroups) { arguments.append("only_groups=others") }
+    let mayExempt = options & 8 != 0 || host.contains(.onlyGroups)
     let policy = Policy(rawValue: control >> 3)
     if policy.contains(.grace) { arguments.append("grace_period=60") }
     if policy.contains(.triesFirst) { arguments.append("try_first_pass") }
@@ -75,7 +81,7 @@ struct LoginFuzzing {
     spoil(by: changes)
 
     let first = logIn(arguments)
-    judge(first, isNullok: options & 8 != 0)
+    judge(first, mayExempt: mayExempt)
     if first == PAM_SUCCESS, isOwnCredential {
       // In a single field, any password may precede the code.
       let isInOneField = hasPassword || policy.contains(.forwards)
@@ -84,14 +90,22 @@ struct LoginFuzzing {
       require(isGood, "the wrong reply \(answer) was accepted")
       if policy.contains(.forwards) { requireHandedOn(password: hasPassword ? password : answer, answer) }
     }
-    if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight {
+    if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight, !host.contains(.isLocked) {
       require(first == PAM_SUCCESS, "a right code was denied with status \(first)")
+    }
+    if first == PAM_SUCCESS, faults.isEmpty, changes.isEmpty, host.contains(.hasRegister) {
+      require(machine_has_registered(), "an accepted login did not register the user")
     }
 
     machine_fail(nil, 0)
+    if host.contains(.covers) {
+      machine_cover(true)
+      judge(logIn(arguments), mayExempt: mayExempt)
+      machine_cover(false)
+    }
     machine_lose_power()
     let second = logIn(arguments)
-    judge(second, isNullok: options & 8 != 0)
+    judge(second, mayExempt: mayExempt)
     let isGrace = unsafe policy.contains(.grace) && String(cString: machine_log_line()).hasSuffix(" method=grace")
     if first == PAM_SUCCESS { require(second != PAM_SUCCESS || isGrace, "a code was accepted twice") }
   }
@@ -104,6 +118,31 @@ struct LoginFuzzing {
     static let usesFirst = Policy(rawValue: 4)
     static let forwards = Policy(rawValue: 8)
     static let oneFailure = Policy(rawValue: 16)
+  }
+
+  /// The state of the host that an input selects.
+  private struct Host: OptionSet {
+    let rawValue: UInt8
+    static let hasRegister = Host(rawValue: 1)
+    static let isRegistered = Host(rawValue: 2)
+    /// The home is covered after the first login.
+    static let covers = Host(rawValue: 4)
+    static let isEncrypted = Host(rawValue: 8)
+    static let lacksKey = Host(rawValue: 16)
+    static let onlyGroups = Host(rawValue: 32)
+    /// `/var/lib/twofactor` exists, also without a register.
+    static let hasStore = Host(rawValue: 64)
+
+    /// The home is encrypted, and its key is absent.
+    static let isLocked: Host = [.isEncrypted, .lacksKey]
+  }
+
+  private func build(_ host: Host) {
+    machine_put(MACHINE_ROOT, nil, 0)
+    if host.contains(.hasRegister) || host.contains(.hasStore) { machine_put(MACHINE_STORE, nil, 0) }
+    if host.contains(.hasRegister) { machine_put(MACHINE_REGISTER, nil, 0) }
+    if host.contains([.hasRegister, .isRegistered]) { machine_put(MACHINE_ENTRY, nil, 0) }
+    if host.contains(.isEncrypted) { machine_encrypt(!host.contains(.lacksKey)) }
   }
 
   private static let password = Array("hunter2 ".utf8)
@@ -182,14 +221,14 @@ struct LoginFuzzing {
       Int32(arguments.count), &pointers)
   }
 
-  private func judge(_ status: Int32, isNullok: Bool) {
+  private func judge(_ status: Int32, mayExempt: Bool) {
     let line = unsafe String(cString: machine_log_line())
     switch status {
     case PAM_SUCCESS:
       require(machine_has_flushed_state(), "a login succeeded without a flushed state")
       require(line.hasPrefix("accepted "), "a login succeeded with the log line \(line)")
     case PAM_IGNORE:
-      require(isNullok, "an exemption without nullok")
+      require(mayExempt, "an exemption without nullok or only_groups")
       require(machine_has_proved_absence(), "an exemption without proof that the user is not enrolled")
       require(line.contains(" method=exempt"), "an exemption with the log line \(line)")
     case PAM_AUTH_ERR, PAM_MAXTRIES, PAM_AUTHINFO_UNAVAIL, PAM_CONV_ERR, PAM_SERVICE_ERR:

@@ -16,6 +16,10 @@ enum machine_node {
   MACHINE_CREDENTIAL,
   MACHINE_STATE,
   MACHINE_CONFIGURATION,
+  MACHINE_ROOT,     /* /, /var and /var/lib */
+  MACHINE_STORE,    /* /var/lib/twofactor */
+  MACHINE_REGISTER, /* enrolled in it */
+  MACHINE_ENTRY,    /* the user's entry in the register */
   MACHINE_NODES
 };
 
@@ -33,7 +37,7 @@ enum machine_answer {
 /* Empties the machine: no file exists, no call fails, and the clock is at `now`. */
 void machine_start(int64_t now);
 
-/* Creates a node with mode 0700 or 0600. Its owner is the user; the configuration's is root. */
+/* Creates a node with mode 0700 or 0600. Its owner is the user; the configuration and the register are root's. */
 void machine_put(enum machine_node node, const uint8_t *bytes, size_t length);
 
 /* Changes the owner, mode, number of hard links or type of a node. */
@@ -55,6 +59,12 @@ void machine_say(const char *remote_host, const char *password, bool may_hand_on
 /* The password for later modules; NULL if none was set. */
 const char *machine_handed_on(void);
 
+/* Covers the home with an empty file system of the user, or removes the cover. */
+void machine_cover(bool is_covered);
+
+/* Encrypts the home with fscrypt: without the key, the enrollment has another name. */
+void machine_encrypt(bool has_key);
+
 /* Sets the faults of the next system calls, one byte each; 0 means success. */
 void machine_fail(const uint8_t *faults, size_t count);
 
@@ -67,8 +77,12 @@ void machine_lose_power(void);
 /* Whether the last login wrote and flushed the state. */
 bool machine_has_flushed_state(void);
 
-/* Whether a system call of the last login proved that the directory does not exist. */
+/* Whether system calls of the last login proved that the directory does not exist, and that either the register does
+ * not name the user or there is no register. */
 bool machine_has_proved_absence(void);
+
+/* Whether the register names the user. */
+bool machine_has_registered(void);
 
 /* The last line of the log. */
 const char *machine_log_line(void);
