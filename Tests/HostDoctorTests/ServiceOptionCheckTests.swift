@@ -75,7 +75,7 @@ import Testing
     let problems = try problems(["login": rule])
     #expect(problems.map(\.summary) == ["remote_address warning"])
     #expect(problems.first?.remedy == "in /etc/pam.d/login, line 2: auth required pam_twofactor.so")
-    #expect(try problems(["login": Self.unix + "auth required pam_twofactor.so grace_period=0\n"]) == [])
+    #expect(try self.problems(["login": Self.unix + "auth required pam_twofactor.so grace_period=0\n"]) == [])
   }
 
   @Test(arguments: [("trusted_networks=192.0.2.0/24", true), ("grace_period=60", true), ("nullok", false)])

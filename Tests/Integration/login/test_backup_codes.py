@@ -16,6 +16,8 @@ def test_a_backup_code_is_accepted_once_and_the_rest_counted(user, service, log)
     )
     again = user.log_in(name, enrolled.backup_codes[3], at=START + 86400)
     assert again.result == Result.AUTH_ERR
+    assert again.messages == ["This backup code was already used. Use another one."]
+    assert log.of_module(2)[1].text.endswith(" reason=reused-code")
 
 
 def test_every_backup_code_works_once_in_any_order(user, service):

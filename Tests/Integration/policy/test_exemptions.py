@@ -82,7 +82,17 @@ def test_a_group_that_does_not_exist_is_a_configuration_error(groups, new_user, 
     assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
     (message,) = log.of_module(1)
     assert message.priority == "authpriv.err" and " reason=configuration " in message.text
-    assert list_.split(",")[-1] in message.text, "the log does not name the group"
+    problem = rf"there is no such group: {list_.split(',')[-1]}"
+    assert message.text.endswith(rf'detail="argument \x22{option}\x22: {problem}"')
+
+
+@pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])
+def test_the_line_of_a_group_that_does_not_exist_is_named(groups, new_user, service, log, option, host_configuration):
+    path = host_configuration("# ours", "nullok = yes", f"{option} = tokens, no such group")
+    login = new_user().log_in(service(then=PERMIT), at=START)
+    assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
+    problem = rf"{path}, line 3, \x22{option}\x22: there is no such group: no such group"
+    assert log.of_module(1)[0].text.endswith(f' reason=configuration detail="{problem}"')
 
 
 @pytest.mark.parametrize("option", ["only_groups", "exempt_groups"])

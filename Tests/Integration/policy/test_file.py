@@ -69,7 +69,18 @@ def test_options_of_the_setup_command_are_accepted(user, service, host_configura
         ("only_groups = a,,b", "only_groups", "is not a list of words with commas between them"),
         ("trusted_networks = localhost", "trusted_networks", "is not a list of networks such as"),
         ("required_from = tomorrow", "required_from", "is not a day such as"),
-        ("debug = yes # more log", "debug", "is neither yes nor no"),
+        ("debug = yes # more log", "debug", "has a comment after its value"),
+        ("debug = yes\t# more log", "debug", "has a comment after its value"),
+        ("directory = ~/.twofactor   # ours", "directory", "has a comment after its value"),
+        ("directory = ~/.twofactor ; ours", "directory", "has a comment after its value"),
+        ("prompt = Code // ours", "prompt", "has a comment after its value"),
+        ("only_groups = # nobody", "only_groups", "has a comment after its value"),
+        ("only_groups = wheel window = 2", "only_groups", "has another option after its value"),
+        ('prompt = "Code: ', "prompt", "has no closing quotation mark"),
+        ('prompt = "Code: " # ours', "prompt", "has text after the closing quotation mark"),
+        ('directory = /var/lib/"two factor"/%u', "directory", "has a quotation mark that does not enclose"),
+        ("issuer = 'Example'", "issuer", "is in single quotes"),
+        ("only_groups = wheel,\\", "only_groups", "ends with a backslash"),
         ("= 1", "", "there is no such option"),
         ("prompt = a\x1b[2Jb", "prompt", "has control characters"),
         ("window = 3\r", "window", ""),
@@ -81,6 +92,24 @@ def test_a_wrong_line_denies_the_login_and_is_named(user, service, log, host_con
     login = user.log_in(service(then="pam_permit.so"), enrolled.authenticator.code_at(START), at=START)
     assert (login.result, login.prompts) == (Result.SERVICE_ERR, [])
     assert detail_of(log).startswith(f'{path}, line 5, "{word}": {problem}')
+
+
+def test_a_comment_after_the_directory_does_not_hide_the_enrollments(user, service, host_configuration):
+    # Read as a part of the path, it named a directory that does not exist, and `nullok` let every user pass.
+    enrolled = user.enroll()
+    name = service(then="pam_permit.so")
+    for line in ("directory = ~/.twofactor # ours", "directory = ~/.twofactor\u00a0# ours"):
+        host_configuration("nullok = yes", line)
+        assert user.log_in(name, at=START).result == Result.SERVICE_ERR
+    host_configuration("nullok = yes", 'directory = "~/.twofactor"')
+    assert user.log_in(name, "", at=START).result == Result.AUTH_ERR
+    assert user.log_in(name, enrolled.authenticator.code_at(START), at=START).result == Result.SUCCESS
+
+
+def test_a_quoted_value_may_contain_what_looks_like_a_comment(user, service, host_configuration):
+    user.enroll()
+    host_configuration('prompt = "Code # ; // window = 2: "', "issuer = Team#1")
+    assert user.log_in(service(), "", at=START).prompts == ["Code # ; // window = 2: "]
 
 
 def test_a_contradiction_denies_the_login(user, service, log, host_configuration):

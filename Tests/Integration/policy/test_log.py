@@ -127,6 +127,16 @@ CASES = {
         before=once,
         messages=("This code was already used. Wait for the next one.",),
     ),
+    "a used backup code": Case(
+        AUTH_ERR,
+        "reason=reused-code",
+        before=lambda stage: stage.log_in(stage.enrolled.backup_codes[0]),
+        reply=lambda enrolled: enrolled.backup_codes[0],
+        messages=("This backup code was already used. Use another one.",),
+    ),
+    "a method that is required": Case(
+        AUTH_ERR, "reason=method-required", arguments=("require_method=publickey",), is_asked=False
+    ),
     "a code of another time": Case(
         AUTH_ERR,
         "reason=outside-window offset_steps=3",

@@ -24,6 +24,9 @@ INSIDE = [
     ("192.0.2.0/24", "192.0.2.255"),
     ("192.0.2.7", "192.0.2.7"),
     ("192.0.2.7/32", "::ffff:192.0.2.7"),
+    ("192.0.2.7/32", "::FFFF:c000:207"),
+    ("0.0.0.0/0", "::ffff:203.0.113.1"),
+    ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
     ("10.0.0.0/8, 192.0.2.0/25", "192.0.2.127"),
     ("2001:db8::/32", "2001:db8:ffff::1"),
     ("2001:db8::1", "2001:DB8:0:0::1"),
@@ -48,6 +51,9 @@ OUTSIDE = [
     ("192.0.2.0/24", " 192.0.2.7"),
     ("192.0.2.0/24", "192.0.2.7,10.0.0.1"),
     ("192.0.2.0/24", "192.0.2.7%eth0"),
+    ("192.0.2.0/24", "::ffff:192.0.2.7%eth0"),
+    ("192.0.2.0/24", "::192.0.2.7"),
+    ("192.0.2.0/24", "64:ff9b::192.0.2.7"),
     ("192.0.2.0/24", "192.0.2"),
     ("192.0.2.0/24", "0xc0000207"),
     ("192.0.2.0/24", "3221225991"),
@@ -75,6 +81,20 @@ def test_a_trusted_network_does_not_reveal_who_exists(harness, service):
     name = service("trusted_networks=192.0.2.0/24", then=PERMIT)
     login = harness.log_in(name, "no-such-user", at=START, rhost=HERE)
     assert (login.result, login.prompts) == (Result.SUCCESS, [])
+
+
+# The services of telnet and its like, which report a name that DNS gives.
+REPORTING_NAMES = ["login", "remote", "telnet", "rlogin", "rsh", "rexec", "ftp"]
+
+
+@pytest.mark.parametrize("name", REPORTING_NAMES)
+def test_a_service_that_may_report_a_name_trusts_no_network(harness, products, user, name, log):
+    for service, asked in ((name, True), (f"{name}d", False)):
+        harness.service(
+            service, "auth required pam_twofactor.so trusted_networks=192.0.2.0/24", f"auth required {PERMIT}"
+        )
+        assert is_asked(user, service, HERE) == asked, service
+    assert f" rhost={HERE} " in log.of_module(2)[0].text
 
 
 class Visitor:
@@ -125,6 +145,13 @@ def test_only_a_numeric_address_is_remembered(visitor, rhost):
 def test_another_service_is_prompted(visitor, service):
     visitor.log_in(START)
     assert not visitor.passes(START, service=service(f"grace_period={PERIOD}"))
+
+
+@pytest.mark.parametrize("name", REPORTING_NAMES)
+def test_a_service_that_may_report_a_name_has_no_grace_period(visitor, harness, name):
+    harness.service(name, f"auth required pam_twofactor.so grace_period={PERIOD}")
+    visitor.log_in(START, service=name)
+    assert not visitor.passes(START, service=name)
 
 
 def test_a_service_without_a_grace_period_neither_begins_nor_uses_one(visitor, harness, service):

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pexpect
+import pytest
 from rig.clock import time_to_type
 from rig.harness import Result
 from rig.process import run
@@ -93,6 +94,24 @@ def test_login_asks_at_the_console(system_service, user, log):
     assert log.of_module(1)[0].text.endswith(
         f"(login:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}"
     )
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "::ffff:192.0.2.7"])
+def test_login_trusts_no_name_that_looks_like_an_address(system_service, user, log, host):
+    # telnetd passes the client's name to login, as DNS gives it: shadow's login has the service "login", util-linux's
+    # the service "remote".
+    options = "trusted_networks=192.0.2.0/24 grace_period=600"
+    stack = [line + f" {options}" if line.endswith("twofactor.so") else line for line in STACK]
+    for name in ("login", "remote"):
+        system_service(name, *stack)
+    enrolled = user.enroll()
+    for steps in (0, 1):
+        terminal = at_terminal("login", "-h", host, user.name)
+        answer(terminal, (PASSWORD, user.password), (CODE, enrolled.authenticator.code_at(time_to_type(), steps=steps)))
+        terminal.expect(r"\$ ")
+        terminal.sendline("id -un; exit")
+        assert user.name in rest(terminal)
+    assert all(f" rhost={host} method=totp " in message.text for message in log.of_module(2))
 
 
 def test_the_first_module_asks_for_the_user_name(system_service, user, log):

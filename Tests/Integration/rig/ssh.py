@@ -31,6 +31,7 @@ PrintLastLog no
 StrictModes yes
 MaxStartups 100
 {service}
+{match}
 """
 
 
@@ -38,11 +39,18 @@ class Server:
     """An sshd with the PAM service `service`; a context manager that listens until it exits."""
 
     def __init__(
-        self, service: str, directory: Path, methods: str = "keyboard-interactive:pam", settings: str = ""
+        self,
+        service: str,
+        directory: Path,
+        methods: str = "keyboard-interactive:pam",
+        settings: str = "",
+        match: str = "",
     ) -> None:
         self.service = service
         # sshd uses the first line of each keyword.
         self.settings = settings
+        # Applies to all lines after it.
+        self.match = match
         self.directory = directory
         self.port = next(PORTS)
         directory.mkdir(parents=True, exist_ok=True)
@@ -60,7 +68,12 @@ class Server:
     def _accepts(self, service: str, methods: str) -> bool:
         self.configuration.write_text(
             SETTINGS.format(
-                first=self.settings, port=self.port, directory=self.directory, service=service, methods=methods
+                first=self.settings,
+                port=self.port,
+                directory=self.directory,
+                service=service,
+                methods=methods,
+                match=self.match,
             )
         )
         check = [self.program, "-t", "-f", self.configuration]

@@ -52,7 +52,13 @@ def test_a_host_without_backup_codes_creates_none(user, host_configuration):
 
 @pytest.mark.parametrize(
     ("text", "mode"),
-    [("windows = 1", 0o644), ("window", 0o644), ("window = 1\nwindow = 2", 0o644), ("window = 1", 0o666)],
+    [
+        ("windows = 1", 0o644),
+        ("window", 0o644),
+        ("window = 1\nwindow = 2", 0o644),
+        ("window = 1", 0o666),
+        ("directory = ~/.twofactor # ours", 0o644),
+    ],
 )
 def test_an_invalid_or_untrusted_configuration_stops_the_command(user, host_configuration, text, mode):
     path = host_configuration(text, mode=mode)
