@@ -105,11 +105,11 @@ extension Login {
     }
   }
 
-  /// Verifies the code at the end of a password as every kind of code at once, so that a wrong one counts once. Sets
-  /// `codeLength` as far as it is known. After a trial, the user is prompted if the code was wrong.
+  /// Verifies the code at the end of a password as every kind of code at once, so that a wrong one counts at most once.
+  /// Sets `codeLength` as far as it is known.
   mutating func outcomeOfCode(
     atEndOf text: borrowing SecretBuffer, codeLength: inout Int, _ account: borrowing Account,
-    _ policy: borrowing Policy, isTrial: Bool
+    _ policy: borrowing Policy, countsFailure: Bool
   ) -> Outcome {
     guard account.isKnown else {
       codeLength = Self.spendTime(on: text, policy)
@@ -117,7 +117,7 @@ extension Login {
     }
     do throws(EnrollmentFailure) {
       return try Self.withEnrollment(of: account, policy) { directory throws(EnrollmentFailure) -> Outcome in
-        try outcomeOfCode(atEndOf: text, in: directory, codeLength: &codeLength, policy, isTrial: isTrial)
+        try outcomeOfCode(atEndOf: text, in: directory, codeLength: &codeLength, policy, countsFailure: countsFailure)
       }
     } catch {
       if error.reason == .absent { codeLength = Self.spendTime(on: text, policy) }
@@ -127,7 +127,7 @@ extension Login {
 
   private mutating func outcomeOfCode(
     atEndOf text: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
-    _ policy: borrowing Policy, isTrial: Bool
+    _ policy: borrowing Policy, countsFailure: Bool
   ) throws(EnrollmentFailure) -> Outcome {
     let hasScratchCodes = try directory.readCredential().hasScratchCodes
     let reply: Reply
@@ -136,18 +136,16 @@ extension Login {
     } catch {
       return Outcome(error)
     }
-    return try outcome(of: reply, in: directory, codeLength: &codeLength, policy, isTrial: isTrial)
+    return try outcome(of: reply, in: directory, codeLength: &codeLength, policy, countsFailure: countsFailure)
   }
 
   private mutating func outcome(
     of reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, codeLength: inout Int,
-    _ policy: borrowing Policy, isTrial: Bool
+    _ policy: borrowing Policy, countsFailure: Bool
   ) throws(EnrollmentFailure) -> Outcome {
     codeLength = reply.usualLength
-    // Many passwords end in ten characters that could be a backup code. In a trial they do not count.
     let check = try CodeCheck(
-      reply, in: directory, limits: policy.limits, graceKey: graceKey(policy),
-      countsFailure: !isTrial || reply.code(.six) != nil)
+      reply, in: directory, limits: policy.limits, graceKey: graceKey(policy), countsFailure: countsFailure)
     switch check.verdict {
     case .acceptedCode: codeLength = check.digits
     case .acceptedBackupCode: codeLength = reply.backupCodeTyped

@@ -5,12 +5,13 @@ internal import SystemFiles
 internal import Verification
 
 extension Login {
-  /// Prompts for a code, or looks for it at the end of an earlier password, and verifies it.
+  /// Prompts for a code, or looks for it at the end of an earlier password, and verifies it. With an `exemption`, the
+  /// user needs no code, and the password is only forwarded.
   mutating func outcomeOfQuestion(
-    _ account: borrowing Account, _ user: borrowing ByteText, _ policy: borrowing Policy
+    _ account: borrowing Account, _ user: borrowing ByteText, _ policy: borrowing Policy, exemption: Outcome?
   ) -> Outcome {
     if policy.password.isTriedFirst || policy.password.isUsedAlone {
-      let outcome = outcomeOfEarlierPassword(account, policy)
+      let outcome = outcomeOfEarlierPassword(account, policy, exemption)
       if policy.password.isUsedAlone || !outcome.isWorthAsking { return outcome }
     }
     do throws(PAMTransaction.ConversationFailure) {
@@ -24,7 +25,8 @@ extension Login {
       guard comparable.isEqualInConstantTime(to: user.bytes) else {
         return Outcome(EnrollmentFailure(.configuration, "user", "was changed during the conversation"))
       }
-      return isForwarding ? outcomeOfPassword(answer, account, policy) : outcomeOfReply(answer, account, policy)
+      return isForwarding
+        ? outcomeOfPassword(answer, account, policy, exemption) : outcomeOfReply(answer, account, policy)
     } catch {
       switch error {
       case .failed: return .denied(.noConversation)
@@ -43,20 +45,29 @@ extension Login {
   }
 
   /// Verifies the password that an earlier module asked for.
-  private mutating func outcomeOfEarlierPassword(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome {
+  private mutating func outcomeOfEarlierPassword(
+    _ account: borrowing Account, _ policy: borrowing Policy, _ exemption: Outcome?
+  ) -> Outcome {
     guard let password = transaction.password(limit: PAMTransaction.maximumAnswer) else {
+      if policy.password.isUsedAlone, let exemption { return exemption }
       return account.isKnown ? .denied(.refused(.noReply)) : .denied(.unknownUser)
     }
-    return outcomeOfPassword(password, account, policy, isTrial: policy.password.isTriedFirst)
+    return outcomeOfPassword(password, account, policy, exemption)
   }
 
   /// Verifies a password with a code at its end. Forwards the password whatever the verdict, so that the next module
-  /// does not reveal it.
+  /// does not reveal it. Returns an `exemption` whatever the verdict.
   private mutating func outcomeOfPassword(
-    _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy, isTrial: Bool = false
+    _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy, _ exemption: Outcome?
   ) -> Outcome {
     var codeLength = 0
-    let outcome = outcomeOfCode(atEndOf: text, codeLength: &codeLength, account, policy, isTrial: isTrial)
+    var outcome = outcomeOfCode(
+      atEndOf: text, codeLength: &codeLength, account, policy, countsFailure: exemption == nil)
+    if let exemption {
+      // The end of an ordinary password may look like a code.
+      if case .accepted = outcome { tell(outcome) } else { codeLength = 0 }
+      outcome = exemption
+    }
     if policy.password.isForwarded {
       let password = text.bytes.slice(from: 0, to: text.bytes.count &- codeLength)
       guard transaction.setPassword(password) else {

@@ -43,7 +43,8 @@ struct Login: ~Copyable {
     }
   }
 
-  private func tell(_ outcome: Outcome) {
+  /// Shows the message of an outcome, if any.
+  func tell(_ outcome: Outcome) {
     // SAFETY: `message` does not outlive the closure.
     unsafe ByteText.onStack(capacity: 255) { message in
       outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
@@ -78,13 +79,15 @@ struct Login: ~Copyable {
     }
     if policy.isDebugging { logDetails(policy, account) }
 
-    if let outcome = outcomeBeforeQuestion(account, policy) {
-      if policy.isDebugging, case .exempt(let why) = outcome { logReason(why) }
-      return registering(outcome, account)
+    let early = outcomeBeforeQuestion(account, policy)
+    if let early {
+      if policy.isDebugging, case .exempt(let why) = early { logReason(why) }
+      // The next module needs the password of exempt users, too.
+      guard policy.password.isForwarded, !early.isDenial else { return registering(early, account) }
     }
     delayFailure()
     SharedSecret.prepareLibrary()
-    return registering(outcomeOfQuestion(account, user, policy), account)
+    return registering(outcomeOfQuestion(account, user, policy, exemption: early), account)
   }
 
   /// Registers a user whose login was accepted as enrolled. Returns the outcome.

@@ -3,7 +3,7 @@ public import FixedMemory
 internal import OneTimePassword
 internal import SystemFiles
 
-/// One code, checked against an enrollment on disk: at a login, and whenever the setup command asks for a code.
+/// A code checked against an enrollment on disk, at a login or in the setup command.
 public struct CodeCheck: ~Copyable, Sendable {
   /// The verdict.
   public let verdict: Verdict
@@ -11,28 +11,29 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// Whether the accepted code is an HOTP code.
   public private(set) var isCounterBased = false
 
-  /// Backup codes left if one was accepted; else 0.
+  /// The remaining backup codes if one was accepted; else 0.
   public private(set) var backupCodesLeft = 0
 
-  /// Digits of the accepted code; 0 for a backup code or none.
+  /// The digits of the accepted code; 0 for a backup code or none.
   public private(set) var digits = 0
 
-  /// Name of the device that accepted the code; empty if none did.
+  /// The device of the accepted code; empty if none.
   public private(set) var deviceName: ByteText
 
-  /// Moves the name of the device out.
+  /// Moves ``deviceName`` out.
   public consuming func takeDeviceName() -> ByteText { deviceName }
 
-  /// Time of the previous login in seconds since the epoch if it used a backup code; else 0.
+  /// The time of the previous login, if it used a backup code, in seconds since the epoch; else 0.
   public let backupCodeUsedAt: Int64
 
-  /// Checks a code and uses it up. Reads, decides and flushes the new state under one lock, so that only one of several
-  /// parallel sessions can use a code. `graceKey` gets a grace period if the code is accepted.
+  /// Checks a code and marks it as used. Reads, decides and flushes the new state under one lock, so that only one of
+  /// parallel sessions can use a code. An accepted code starts a grace period for `graceKey`. Without `countsFailure`,
+  /// a refused code changes nothing.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
     graceKey: GraceKey? = nil, countsFailure: Bool = true
   ) throws(EnrollmentFailure) {
-    // Without the lock, so that slow guesses at backup codes do not delay the owner's login.
+    // Hash without the lock, so that slow guesses at backup codes do not delay the owner's login.
     try self.init(
       reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
       graceKey: graceKey, countsFailure: countsFailure)
@@ -46,7 +47,7 @@ public struct CodeCheck: ~Copyable, Sendable {
     let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
     guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
     var enrollment = try LockedEnrollment.locking(directory, limits: limits)
-    // Acquiring the lock may have taken seconds.
+    // Waiting for the lock may have taken seconds.
     let now = SystemClock.now
     let before = Throttle.Standing(enrollment.state.value)
     let last = enrollment.state.value.lastUsedAt
@@ -72,9 +73,10 @@ public struct CodeCheck: ~Copyable, Sendable {
   }
 }
 
-/// Lets a login pass without a new code during the grace period of its service and address.
+/// Passes a login without a code during a grace period.
 public enum GraceCheck {
-  /// Finds a grace period of `period` seconds and saves it as the one used last. Returns false during throttling.
+  /// Returns whether a grace period of `period` seconds applies, and marks it as most recently used. Returns false
+  /// during throttling or a lockout.
   public static func passes(
     _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> Bool {
@@ -90,9 +92,9 @@ public enum GraceCheck {
   }
 }
 
-/// Makes the refusal of a user who is unknown or not enrolled take as long as that of a wrong code.
+/// Makes a refusal take as long for a user who is unknown or not enrolled as for a wrong code.
 public enum Decoy {
-  /// Verifies a reply at `now`, in seconds since the epoch, against a credential that belongs to no account.
+  /// Verifies a reply against a credential of no account. `now` is in seconds since the epoch.
   public static func check(_ reply: borrowing Reply, limits: VerificationLimits, now: Int64) {
     do throws(EnrollmentFailure) {
       if limits.acceptsBackupCodes, reply.backupCode.bytes.count > 0, !reply.isScratchCode {
@@ -103,7 +105,7 @@ public enum Decoy {
       var state = LoginState(generation: credential.generation)
       _ = try verify(reply, hash: Literal("").bytes, credential: credential, state: &state, limits: limits, now: now)
     } catch {
-      // The caller refuses the login anyway.
+      // The caller refuses the login in any case.
     }
   }
 
@@ -119,9 +121,9 @@ public enum Decoy {
   }
 }
 
-/// Hashes a reply as a backup code, once for all backup codes of an enrollment, which share a salt.
+/// Hashes a reply once for all backup codes, which share a salt.
 private enum BackupCodeAttempt {
-  /// Returns the hash; empty if the reply is no backup code, or none are accepted.
+  /// Returns an empty hash if the reply is no backup code, or none are accepted.
   static func hash(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> SecretBuffer {
@@ -137,7 +139,7 @@ private enum BackupCodeAttempt {
     return try hash(reply, setting: credential.backupCodeSetting())
   }
 
-  /// Takes as long as a hash, and returns an empty one.
+  /// Takes as long as a hash, but returns an empty one.
   static func decoy(_ reply: borrowing Reply) throws(EnrollmentFailure) -> SecretBuffer {
     var hash = try hash(reply, setting: BackupCodeHash.decoySetting.bytes)
     hash.removeAll()

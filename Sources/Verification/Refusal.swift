@@ -1,16 +1,20 @@
 public import FixedMemory
 
-/// Why a reply is refused, with its log fields, PAM status and message.
+/// Why a reply is refused; with log fields, PAM status and message.
 public enum Refusal: Equatable, Sendable {
   case noReply
 
-  /// Neither digits of a known length nor a backup code.
+  /// Neither six or eight digits nor a backup code.
   case malformedReply
 
   /// No device has this code. `failures` includes this one.
   case wrongCode(failures: UInt32)
 
-  /// A device has this code `steps` time steps or counters from now; negative for the past.
+  /// Ten characters that are no backup code. Not counted: they may be an ordinary password, and 50 random bits cannot
+  /// be guessed.
+  case wrongBackupCode(failures: UInt32)
+
+  /// A device has this code, but `steps` time steps or counters from now; negative for the past.
   case outsideWindow(steps: Int64)
 
   case reusedCode
@@ -19,15 +23,16 @@ public enum Refusal: Equatable, Sendable {
 
   case throttled(seconds: Int64)
 
-  /// Until a backup code is used or root runs `twofactor unlock`.
+  /// Until a backup code is accepted or root runs `twofactor unlock`.
   case locked
 
-  /// A new case needs a row here, and a message in the setup command's `CodeRefusal`.
+  /// For a new case, also add a message to the setup command's `CodeRefusal`.
   public var consequences: Consequences {
     switch self {
     case .noReply: Consequences("no-reply")
     case .malformedReply: Consequences("malformed-reply")
     case .wrongCode(let failures): Consequences("wrong-code", ("failures", Int64(failures)), counts: true)
+    case .wrongBackupCode(let failures): Consequences("wrong-code", ("failures", Int64(failures)))
     case .outsideWindow(let steps): Consequences("outside-window", ("offset_steps", steps), counts: true)
     case .reusedCode: Consequences("reused-code", message: "This code was already used. Wait for the next one.")
     case .reusedBackupCode:
@@ -40,14 +45,14 @@ public enum Refusal: Equatable, Sendable {
     }
   }
 
-  /// The message to the user if only the administrator can help.
+  /// For errors that only the administrator can fix.
   public static var cannotCheck: Literal {
     "Two-factor authentication could not be checked. Contact the administrator."
   }
 
-  /// A row of the table.
+  /// A row of this table.
   public struct Consequences {
-    /// `reason=` in the log and `reason` in JSON.
+    /// `reason=` in the log, `reason` in JSON.
     public let reason: Literal
 
     /// A further log field.
@@ -56,10 +61,10 @@ public enum Refusal: Equatable, Sendable {
     /// The class of PAM status.
     public let status: Status
 
-    /// The message to the user, with `#` for the number; nil if it would help an attacker.
+    /// With `#` for the number; nil if a message would help an attacker.
     public let message: Literal?
 
-    /// Whether it counts towards throttling.
+    /// Whether it counts toward throttling.
     public let counts: Bool
 
     fileprivate init(
@@ -73,7 +78,7 @@ public enum Refusal: Equatable, Sendable {
       self.counts = counts
     }
 
-    /// Appends `wrong-code failures=3`.
+    /// For example `wrong-code failures=3`.
     public func appendLogFields(to line: inout ByteText) {
       line.append(reason)
       guard let number else { return }
@@ -83,7 +88,7 @@ public enum Refusal: Equatable, Sendable {
       line.append(decimal: number.value)
     }
 
-    /// Appends the message to the user, if any.
+    /// Appends the message, if any.
     public func appendMessage(to text: inout ByteText) {
       guard let message else { return }
       let place = message.bytes.firstIndex(of: UInt8(ascii: "#")) ?? message.byteCount

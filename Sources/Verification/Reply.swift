@@ -6,19 +6,19 @@ public struct Reply: ~Copyable {
   private let sixDigits: UInt32?
   private let eightDigits: UInt32?
 
-  /// The normalized backup code; empty if the reply cannot be one.
+  /// Normalized; empty if the reply cannot be a backup code.
   public let backupCode: SecretBuffer
 
-  /// Whether the backup code has eight digits, as imported scratch codes have.
+  /// Whether the backup code has eight digits.
   public let isScratchCode: Bool
 
-  /// The length of the backup code as typed, at the end of the text.
+  /// The typed length of the backup code at the end of the text.
   public let backupCodeTyped: Int
 
-  /// The length of the code at the end of the text if no reading was right.
+  /// The length to remove from the end of the text if no code was right.
   public var usualLength: Int { sixDigits != nil ? 6 : backupCodeTyped }
 
-  /// The reply as a code of `digits` digits; nil if it is none.
+  /// Nil if the reply has another number of digits.
   public func code(_ digits: CodeDigits) -> UInt32? {
     switch digits {
     case .six: sixDigits
@@ -26,16 +26,19 @@ public struct Reply: ~Copyable {
     }
   }
 
+  /// Whether the reply could guess a device's code or a scratch code: six or eight digits.
+  var isCountedGuess: Bool { sixDigits != nil || eightDigits != nil }
+
   /// Why a reply is not a code.
   public enum Problem: Error {
     case empty
 
-    /// Neither digits of a known length nor a backup code.
+    /// Neither six or eight digits nor a backup code.
     case malformed
 
     case outOfMemory
 
-    /// The refusal; nil if memory ran out.
+    /// Nil if memory was short.
     public var refusal: Refusal? {
       switch self {
       case .empty: .noReply
@@ -45,14 +48,13 @@ public struct Reply: ~Copyable {
     }
   }
 
-  /// The longest accepted reply, in bytes.
+  /// In bytes.
   public static var maximumLength: Int { 64 }
 
-  /// The length of a normalized backup code.
+  /// Without the dash.
   public static var backupCodeLength: Int { 10 }
 
-  /// Parses a reply. Ignores blanks, and the dash and case of a backup code; reads O, I and L as 0, 1 and 1 (Crockford
-  /// Base32).
+  /// Ignores blanks, and the dash and case of a backup code. Reads O, I and L as 0, 1 and 1 (Crockford Base32).
   public init(_ text: Span<UInt8>) throws(Problem) {
     guard text.count > 0 else { throw .empty }
     guard text.count <= Self.maximumLength else { throw .malformed }
@@ -65,7 +67,7 @@ public struct Reply: ~Copyable {
     while let index = indices.next() {
       guard let byte = text.byte(at: index) else { break }
       if let digit = byte.decimalDigit {
-        // Wraps only if there are too many digits for a code.
+        // Wraps only with too many digits for a code.
         number = number &* 10 &+ UInt32(digit)
         _ = normal.append(byte)
         continue
@@ -92,8 +94,8 @@ public struct Reply: ~Copyable {
     backupCodeTyped = text.count
   }
 
-  /// Parses the end of a password as every kind of code that it can be. With `hasScratchCodes`, eight digits are a
-  /// scratch code and not part of a backup code.
+  /// Parses the end of a password as every possible kind of code. With `hasScratchCodes`, eight digits are a scratch
+  /// code, not the end of a backup code.
   public init(endOf password: Span<UInt8>, hasScratchCodes: Bool) throws(Problem) {
     guard password.count > 0 else { throw .empty }
     var digits = 0
@@ -114,7 +116,7 @@ public struct Reply: ~Copyable {
     backupCodeTyped = typed
   }
 
-  /// The length of a backup code at the end of a text, dash included; 0 if there is none.
+  /// The length of a backup code at the end of the text, with dash; 0 if there is none.
   private static func lengthOfBackupCode(atEndOf text: Span<UInt8>) -> Int {
     let hasDash = text.byte(at: text.count &- 6) == UInt8(ascii: "-")
     let length = backupCodeLength &+ (hasDash ? 1 : 0)
@@ -134,7 +136,7 @@ public struct Reply: ~Copyable {
     return value
   }
 
-  /// The Crockford Base32 character that a typed byte stands for, or nil.
+  /// The Crockford Base32 character of a typed byte; nil if there is none.
   private static func crockford(_ byte: UInt8) -> UInt8? {
     let upper = byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z") ? byte &- 32 : byte
     switch upper {

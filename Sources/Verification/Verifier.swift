@@ -4,10 +4,10 @@ internal import OneTimePassword
 
 /// The result of verification.
 public enum Verdict: Equatable, Sendable {
-  /// The index of the device in the credential.
+  /// By the device at this index.
   case acceptedCode(device: Int)
 
-  /// The index of the backup code in the credential.
+  /// The backup code at this index.
   case acceptedBackupCode(index: Int)
 
   case refused(Refusal)
@@ -17,42 +17,42 @@ public enum Verdict: Equatable, Sendable {
     if case .refused(let refusal) = self { refusal } else { nil }
   }
 
-  /// Whether the state must be saved; see also ``Throttle/Standing``.
+  /// Whether to save the state. See also ``Throttle/Standing``.
   var changesState: Bool { refusal?.consequences.counts ?? true }
 }
 
-/// The limits of the policy: how far a code may be off, and how many may be wrong.
+/// The limits of the policy.
 public struct VerificationLimits: Equatable, Sendable {
-  /// Time steps accepted before and after the current one, 0 to 10.
+  /// Time steps before and after the current one, 0 to 10.
   public var window: UInt64 = 1
 
-  /// HOTP counters accepted after the expected one, 1 to 100.
+  /// Counters after the expected one, 1 to 100.
   public var lookAhead: UInt64 = 10
 
-  /// Failures in a row before throttling, 1 to 100.
+  /// Consecutive failures before throttling, 1 to 100.
   public var maximumFailures: UInt32 = 5
 
   /// Whether backup codes are accepted.
   public var acceptsBackupCodes = true
 
-  /// Failures assumed if the state was lost: one guess is left before throttling.
+  /// Assumed after the loss of a state: one more failure starts throttling.
   public var failuresAfterLoss: UInt32 { maximumFailures &- 1 }
 
   /// The default limits.
   public init() {}
 }
 
-/// Verifies a reply. Pure: reads no clock and no file.
+/// Reads no clock and no file.
 ///
 /// - Parameters:
 ///   - reply: The user's reply.
-///   - hash: The hash of the reply as a backup code; empty if it was not computed.
+///   - hash: The hash of the reply as a backup code, or empty.
 ///   - credential: The credential.
-///   - state: The state, updated. Save it before you disclose the verdict.
-///   - limits: The limits of the policy.
+///   - state: Updated. Save it before you disclose the verdict.
+///   - limits: The policy.
 ///   - now: Seconds since the epoch.
 /// - Returns: The verdict.
-/// - Throws: A failure if memory runs out or libcrypto fails.
+/// - Throws: A failure if memory is short or libcrypto fails.
 @_optimize(speed)
 public func verify(
   _ reply: borrowing Reply, hash: Span<UInt8>, credential: borrowing Credential, state: inout LoginState,
@@ -62,7 +62,7 @@ public func verify(
 
   let secondsLeft = Throttle.secondsLeft(state, now: now)
   let isEarly = Throttle.isLocked(state) || secondsLeft > 0
-  // Eight digits can be guessed, so only 100 are tried during throttling or a lockout.
+  // Scratch codes are short, so only 100 wrong ones are checked during throttling or a lockout.
   let isGuess = isEarly && reply.isScratchCode
   if !isGuess || state.earlyGuesses < Throttle.lockedAt {
     if let verdict = checkBackupCode(reply, hash, credential, &state, limits, now: now) {
@@ -73,7 +73,7 @@ public func verify(
   if isEarly { return .refused(Throttle.isLocked(state) ? .locked : .throttled(seconds: secondsLeft)) }
 
   let finding = try search(for: reply, credential, state, limits, now: now)
-  // One in a million codes is valid for two nearby time steps. It is accepted once.
+  // One code in a million is valid for two nearby time steps. It is accepted only once.
   if finding.isReused { return .refused(.reusedCode) }
   if let match = finding.match {
     state[device: match.device] = LoginState.DeviceState(nextFactor: match.factor &+ 1, lastUsedAt: now)
@@ -82,12 +82,13 @@ public func verify(
     return .acceptedCode(device: match.device)
   }
 
+  guard reply.isCountedGuess else { return .refused(.wrongBackupCode(failures: state.failures)) }
   Throttle.countFailure(in: &state, now: now, allowed: limits.maximumFailures)
   if let steps = finding.stepsOutside { return .refused(.outsideWindow(steps: steps)) }
   return .refused(.wrongCode(failures: state.failures))
 }
 
-/// Compares a reply with the backup codes, even during throttling. Returns nil if it is none of them.
+/// Runs even during throttling. Returns nil if the reply is no backup code.
 private func checkBackupCode(
   _ reply: borrowing Reply, _ hash: Span<UInt8>, _ credential: borrowing Credential, _ state: inout LoginState,
   _ limits: VerificationLimits, now: Int64
@@ -109,17 +110,17 @@ private func checkBackupCode(
   return .acceptedBackupCode(index: index)
 }
 
-/// The moving factors whose codes are compared with a reply.
+/// The moving factors to compare with a reply.
 struct FactorRange {
   let first: UInt64
   let last: UInt64
 
   let current: UInt64
 
-  /// The lowest factor that is not used up.
+  /// The lowest unused factor.
   let next: UInt64
 
-  /// Returns nil if the device has no code now: the clock is before the epoch, or the counter was lost.
+  /// Nil if the device has no code: the clock is before the epoch, or the counter was lost.
   init?(of device: Device, state: LoginState.DeviceState, limits: VerificationLimits, now: Int64) {
     switch device.kind {
     case .totp(let period):
@@ -128,20 +129,20 @@ struct FactorRange {
       next = state.nextFactor
       let (early, isBeforeZero) = current.subtractingReportingOverflow(limits.window)
       first = isBeforeZero ? 0 : early
-      // Cannot overflow: a time step is at most 2⁶³ / 15.
+      // No overflow: a time step is at most 2⁶³ / 15.
       last = current &+ limits.window
     case .hotp(let counter):
       current = Swift.max(state.nextFactor, counter)
       guard current <= LoginState.highestCounter else { return nil }
       next = current
-      // Includes the last used counter, since a later one may have the same code, which is accepted once.
+      // Include the last used counter: if a later one has the same code, that code counts as reused.
       first = current > counter ? current &- 1 : current
       let (late, overflow) = current.addingReportingOverflow(limits.lookAhead)
       last = overflow ? LoginState.highestCounter : Swift.min(late, LoginState.highestCounter)
     }
   }
 
-  /// The distance of a factor from the current one, negative for an earlier one.
+  /// Negative for earlier factors.
   func steps(to factor: UInt64) -> Int64 { Int64(truncatingIfNeeded: factor &- current) }
 }
 
@@ -150,7 +151,7 @@ private struct Finding {
 
   var isReused = false
 
-  /// The distance of a matching code outside the window.
+  /// The distance of a code outside the window.
   var stepsOutside: Int64?
 }
 
@@ -160,7 +161,7 @@ private struct Candidate: ~Copyable {
   let range: FactorRange
   let secret: SharedSecret
 
-  /// Returns nil if the device has no code of this length now.
+  /// Nil if the device has no code of this length now.
   init?(
     _ index: Int, for reply: borrowing Reply, _ credential: borrowing Credential, _ state: borrowing LoginState,
     _ limits: VerificationLimits, now: Int64
@@ -185,8 +186,8 @@ private struct Candidate: ~Copyable {
   }
 }
 
-/// Compares a reply with the codes of all devices, and always searches the whole window, so that the time does not
-/// reveal a match.
+/// Compares a reply with the codes of all devices. Always searches whole windows, so that the time does not reveal a
+/// match.
 @_optimize(speed)
 private func search(
   for reply: borrowing Reply, _ credential: borrowing Credential, _ state: borrowing LoginState,
@@ -207,7 +208,7 @@ private func search(
   }
   guard finding.match == nil, !finding.isReused else { return finding }
 
-  // The code is wrong, so the time may depend on why.
+  // A wrong code may take longer, depending on how wrong it is.
   indices = Counter(to: credential.deviceCount)
   while let index = indices.next() {
     guard let candidate = try Candidate(index, for: reply, credential, state, limits, now: now) else { continue }
@@ -218,12 +219,12 @@ private func search(
 
 private var diagnosedSteps: UInt64 { 20 }
 
-/// Looks for a code outside the window.
+/// Searches outside the window.
 private func diagnose(
   _ candidate: borrowing Candidate, _ finding: inout Finding
 ) throws(EnrollmentFailure) {
   let range = candidate.range
-  // Time steps are counted from now, counters from the end of the look-ahead.
+  // Searches time steps from the current one, but counters from the end of the look-ahead.
   let isOfClock = if case .totp = candidate.device.kind { true } else { false }
   let reach = diagnosedSteps &- (isOfClock ? range.last &- range.current : 0)
   var distance: UInt64 = 0

@@ -28,6 +28,7 @@ import Testing
       "Two-factor authentication will be required from 2026-01-31. Switch it on with: twofactor enable"
     ),
     (.denied(.refused(.wrongCode(failures: 4))), PAM_AUTH_ERR, .notice, "reason=wrong-code failures=4", ""),
+    (.denied(.refused(.wrongBackupCode(failures: 4))), PAM_AUTH_ERR, .notice, "reason=wrong-code failures=4", ""),
     (
       .denied(.refused(.reusedCode)), PAM_AUTH_ERR, .notice, "reason=reused-code",
       "This code was already used. Wait for the next one."

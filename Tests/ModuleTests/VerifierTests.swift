@@ -21,9 +21,16 @@ private struct Trial: ~Copyable {
 
   /// Verifies a reply, and keeps the new state.
   mutating func check(_ typed: String, at time: Int64 = now, hash: String = "") throws -> Verdict {
-    let reply = try Reply(Array(typed.utf8).span)
-    return try verify(
-      reply, hash: Array(hash.utf8).span, credential: credential, state: &state, limits: limits, now: time)
+    try check(Reply(Array(typed.utf8).span), at: time, hash: hash)
+  }
+
+  /// The same for the code at the end of a password.
+  mutating func check(endOf password: String, hash: String) throws -> Verdict {
+    try check(Reply(endOf: Array(password.utf8).span, hasScratchCodes: credential.hasScratchCodes), at: now, hash: hash)
+  }
+
+  private mutating func check(_ reply: consuming Reply, at time: Int64, hash: String) throws -> Verdict {
+    try verify(reply, hash: Array(hash.utf8).span, credential: credential, state: &state, limits: limits, now: time)
   }
 }
 
@@ -191,21 +198,21 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .acceptedBackupCode(index: 1))
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .refused(.reusedBackupCode))
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("c")) == .refused(.wrongCode(failures: 1)))
-    #expect(try trial.check("AAAAA-AAAAA") == .refused(.wrongCode(failures: 2)))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("c")) == .refused(.wrongBackupCode(failures: 0)))
+    #expect(try trial.check("AAAAA-AAAAA") == .refused(.wrongBackupCode(failures: 0)))
   }
 
   @Test func aPolicyWithoutBackupCodesRejectsThem() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
     trial.limits.acceptsBackupCodes = false
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .refused(.wrongCode(failures: 1)))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .refused(.wrongBackupCode(failures: 0)))
   }
 
   @Test func eightDigitsAreABackupCodeOnlyIfImportedAsScratchCode() throws {
     var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
     #expect(try trial.check("12345678", hash: hash("a")) == .refused(.wrongCode(failures: 1)))
     #expect(try trial.check("12345678", hash: hash("b")) == .acceptedBackupCode(index: 1))
-    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .refused(.wrongCode(failures: 1)))
+    #expect(try trial.check("AAAAA-AAAAA", hash: hash("b")) == .refused(.wrongBackupCode(failures: 0)))
   }
 }
 
@@ -257,6 +264,26 @@ private func wrongCode(at time: Int64 = now) -> String {
     let failures = trial.state.failures
     #expect(failures == 5)
     #expect(try trial.check("AAAAA-AAAAA", hash: hash("a")) == .acceptedBackupCode(index: 0))
+  }
+
+  /// Ten characters may be an ordinary password. What has six or eight digits may be a guess.
+  @Test(arguments: ["AAAAA-AAAAA", "abcdefghjk", "0123456789"]) func tenCharactersDoNotCount(typed: String) throws {
+    var trial = try Trial(backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
+    #expect(try trial.check(wrongCode()) == .refused(.wrongCode(failures: 1)))
+    #expect(try trial.check("12345678", hash: hash("x")) == .refused(.wrongCode(failures: 2)))
+    for _ in 0..<200 {
+      #expect(try trial.check(typed, hash: hash("x")) == .refused(.wrongBackupCode(failures: 2)))
+    }
+    #expect(try trial.check(code(steps: 0)) == .acceptedCode(device: 0))
+    #expect(try trial.check(typed, hash: hash("a")) == .acceptedBackupCode(index: 0))
+  }
+
+  @Test(arguments: ["secret ABCDEFGHJK", "secret ABCDE-FGHJK", "hunter2 correcthorse"])
+  func tenCharactersAtTheEndOfAPasswordDoNotCount(password: String) throws {
+    var trial = try Trial(backupCodes: ["backup-code \(hash("a"))"])
+    #expect(try trial.check(endOf: password, hash: hash("x")) == .refused(.wrongBackupCode(failures: 0)))
+    #expect(try trial.check(endOf: password + wrongCode(), hash: hash("x")) == .refused(.wrongCode(failures: 1)))
+    #expect(try trial.check(endOf: password, hash: hash("a")) == .acceptedBackupCode(index: 0))
   }
 
   @Test func aScratchCodeIsAcceptedDuringThrottling() throws {
@@ -380,7 +407,7 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(Throttle.Standing(guessed) != Throttle.Standing(state))
     for (verdict, expected) in [
       (.acceptedCode(device: 0), true), (.acceptedBackupCode(index: 0), true),
-      (.refused(.wrongCode(failures: 1)), true),
+      (.refused(.wrongCode(failures: 1)), true), (.refused(.wrongBackupCode(failures: 1)), false),
       (.refused(.outsideWindow(steps: 3)), true), (.refused(.reusedCode), false),
       (.refused(.reusedBackupCode), false),
       (.refused(.throttled(seconds: 3)), false), (.refused(.locked), false),

@@ -7,7 +7,7 @@ import Verification
   @Test(
     arguments: [
       (.noReply, "no code was typed"), (.malformedReply, "this is not a code"),
-      (.wrongCode(failures: 1), "wrong code"),
+      (.wrongCode(failures: 1), "wrong code"), (.wrongBackupCode(failures: 0), "wrong code"),
       (.outsideWindow(steps: -3), "this code is right, but 90 seconds late"),
       (.outsideWindow(steps: 20), "this code is right, but 10 minutes early"),
       (.reusedCode, "this code was already used"),

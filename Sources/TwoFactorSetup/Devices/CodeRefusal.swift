@@ -1,19 +1,19 @@
 import HostAccess
 import Verification
 
-/// A refusal in words, for the person at the terminal.
+/// The message for a refusal.
 struct CodeRefusal {
   /// Lower case, no full stop.
   let message: String
   private(set) var hint: String?
 
-  /// `period` is that of the device in seconds; nil for HOTP, or if unknown.
+  /// `period` is in seconds; nil for HOTP, or if unknown.
   init(_ refusal: Refusal, period: Int64?) {
     switch refusal {
     case .noReply: message = "no code was typed"
     case .malformedReply:
       (message, hint) = ("this is not a code", "a code has 6 or 8 digits, a backup code 10 characters")
-    case .wrongCode: message = "wrong code"
+    case .wrongCode, .wrongBackupCode: message = "wrong code"
     case .outsideWindow(let steps): (message, hint) = Self.outsideWindow(steps, period: period)
     case .reusedCode: (message, hint) = ("this code was already used", "wait for the next one")
     case .reusedBackupCode: (message, hint) = ("this backup code was already used", "use another one")
@@ -58,7 +58,7 @@ struct CodeRefusal {
     )
   }
 
-  /// The refusal as sentences, shown before the next prompt.
+  /// As sentences, before the next prompt.
   var line: String {
     let text = message.prefix(1).uppercased() + message.dropFirst() + "."
     guard let hint else { return text }

@@ -2,6 +2,7 @@
 
 import pytest
 from rig.clock import START
+from rig.enrollment import turn_into_scratch_code, twofactor_json
 from rig.harness import Result
 
 
@@ -56,16 +57,24 @@ def test_backup_codes_have_the_documented_form(user):
         assert set(code.replace("-", "")) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
-def test_a_wrong_backup_code_counts_as_a_failure(user, service, log):
+def test_a_wrong_backup_code_does_not_count_as_a_failure(user, service, log):
     enrolled = user.enroll(backup_codes=10)
     name = service()
-    results = [user.log_in(name, f"AAAAA-AAAA{digit}", at=START).result for digit in range(5)]
-    assert results == [Result.AUTH_ERR] * 5
-    assert [message.text.rpartition("reason=")[2] for message in log.of_module(5)] == [
-        f"wrong-code failures={number}" for number in range(1, 6)
-    ]
+    replies = [enrolled.authenticator.wrong_code(START), *(f"AAAAA-AAAA{digit}" for digit in range(10))]
+    results = [user.log_in(name, reply, at=START).result for reply in replies]
+    assert results == [Result.AUTH_ERR] * 11
+    # The first reply alone could be guessed.
+    assert {message.text.rpartition("reason=")[2] for message in log.of_module(11)} == {"wrong-code failures=1"}
+    assert twofactor_json("status", "--user", user.name)["failures"] == 1
     login = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
-    assert login.result == Result.MAXTRIES
+    assert login.result == Result.SUCCESS
+
+
+def test_an_imported_scratch_code_counts_as_a_failure(user, service, log):
+    turn_into_scratch_code(user.enroll(backup_codes=2), "31415926")
+    name = service()
+    results = [user.log_in(name, f"2718281{digit}", at=START).result for digit in range(6)]
+    assert results == [Result.AUTH_ERR] * 5 + [Result.MAXTRIES]
 
 
 def test_backup_codes_can_be_forbidden(user, service):
