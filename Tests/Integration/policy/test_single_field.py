@@ -2,8 +2,8 @@
 
 import pytest
 from rig.clock import START
-from rig.enrollment import turn_into_scratch_code
-from rig.harness import Result
+from rig.enrollment import turn_into_scratch_code, twofactor_json
+from rig.harness import FAILURE, NO_ARRAY, NULL, Result
 from rig.imports import google_file
 
 PASSWORD_TOO = "Password & verification code: "
@@ -19,10 +19,11 @@ def user(new_user):
 def stack(products, harness):
     """Writes a service of the module, with pam_unix before it and after it if requested."""
 
-    def make(name: str, *arguments: str, before: bool = False, after: bool = False) -> str:
+    def make(name: str, *arguments: str, before: bool = False, after: bool | str = False) -> str:
         lines = ["auth optional pam_unix.so nodelay"] if before else []
         lines.append(" ".join(("auth required pam_twofactor.so", *arguments)))
-        lines += ["auth required pam_unix.so nodelay use_first_pass"] if after else []
+        option = "use_first_pass" if after is True else after
+        lines += [f"auth required pam_unix.so nodelay {option}"] if after else []
         return harness.service(name, *lines)
 
     return make
@@ -216,6 +217,156 @@ def test_unenrolled_and_unknown_users_get_the_same_prompts(harness, user, stack,
         logins = [harness.log_in(name, user, text, text, at=START) for user in (user.name, "no-such-user")]
         assert logins[0].result != Result.SUCCESS and logins[1].result != Result.SUCCESS
         assert logins[0].prompts == logins[1].prompts and logins[0].messages == logins[1].messages
+
+
+# How a service exempts users: the arguments, and those that only users who are not enrolled pass with.
+TRUSTED = "192.0.2.7"
+UNENROLLED = {
+    "nullok": "nullok",
+    "required_from": "required_from=2999-12-31",
+    "only_groups": "only_groups=daemon",
+}
+ENROLLED = {
+    "trusted": f"trusted_networks={TRUSTED}/32",
+    "exempt": "exempt_groups=GROUP",
+}
+
+
+@pytest.mark.parametrize("after", ["use_first_pass", "try_first_pass"])
+@pytest.mark.parametrize("way", [*UNENROLLED, *ENROLLED])
+def test_a_user_who_is_not_enrolled_is_asked_for_the_password_which_is_forwarded(new_user, stack, log, way, after):
+    user = new_user(password="ends in 123456")
+    argument = {**UNENROLLED, **ENROLLED}[way].replace("GROUP", user.name)
+    name = stack(f"unenrolled-{way}-{after}", argument, "forward_pass", after=after)
+    login = user.log_in(name, user.password, at=START, rhost=TRUSTED)
+    assert (login.result, login.prompts) == (Result.SUCCESS, [PASSWORD_TOO])
+    assert log.of_module(1)[0].text.endswith(" method=exempt")
+    for wrong in ("wrong", user.password[:-6], user.password + "654321", ""):
+        assert user.log_in(name, wrong, wrong, at=START, rhost=TRUSTED).result == Result.AUTH_ERR
+
+
+@pytest.mark.parametrize("way", ENROLLED)
+def test_an_exempt_user_may_type_a_code_which_is_used_up_and_cut_off(new_user, stack, log, way):
+    user = new_user(password="ends in 123456")
+    enrolled = user.enroll(backup_codes=2)
+    name = stack(f"exempt-{way}", ENROLLED[way].replace("GROUP", user.name), "forward_pass", after=True)
+    asking = stack(f"asking-{way}", "forward_pass", after=True)
+    code = enrolled.authenticator.code_at
+
+    def log_in(service: str, text: str):
+        login = user.log_in(service, text, at=START, rhost=TRUSTED)
+        assert login.prompts == [PASSWORD_TOO]
+        return login
+
+    assert log_in(name, user.password).result == Result.SUCCESS
+    assert log_in(name, user.password + code(START)).result == Result.SUCCESS
+    assert log_in(name, user.password + code(START)).result == Result.AUTH_ERR, "a code was cut off twice"
+    login = log_in(name, user.password + enrolled.backup_codes[0])
+    assert (login.result, login.messages[0][:21]) == (Result.SUCCESS, "1 backup codes left. ")
+    assert {line.text.rpartition(" ")[2] for line in log.of_module(4)} == {"method=exempt"}
+    assert log_in(asking, user.password + code(START)).messages == [
+        "This code was already used. Wait for the next one."
+    ]
+    assert log_in(asking, user.password + enrolled.backup_codes[0]).result == Result.AUTH_ERR
+
+
+@pytest.mark.parametrize("way", ENROLLED)
+def test_a_wrong_code_of_an_exempt_user_stays_in_the_password_and_does_not_count(new_user, stack, way):
+    user = new_user(password="correct horse 9")
+    enrolled = user.enroll(backup_codes=1)
+    name = stack(f"uncounted-{way}", ENROLLED[way].replace("GROUP", user.name), "forward_pass", after=True)
+    wrong = [enrolled.authenticator.wrong_code(START), enrolled.authenticator.code_at(START, steps=-5), "ABCDE-FGHJK"]
+    for text in [user.password + end for end in wrong * 3] + ["wrong" + wrong[0]]:
+        assert user.log_in(name, text, at=START, rhost=TRUSTED).result == Result.AUTH_ERR
+    assert twofactor_json("status", "--user", user.name)["failures"] == 0
+    assert user.log_in(name, user.password, at=START, rhost=TRUSTED).result == Result.SUCCESS
+
+
+def test_an_exempt_user_needs_no_readable_enrollment(new_user, stack):
+    user = new_user(password="ends in 123456")
+    user.enroll().credential.write_bytes(b"damaged")
+    name = stack("exempt-damaged", f"exempt_groups={user.name}", "forward_pass", after=True)
+    assert user.log_in(name, user.password, at=START).result == Result.SUCCESS
+
+
+def test_the_password_is_forwarded_during_the_grace_period(user, stack, log):
+    enrolled = user.enroll()
+    name = stack("forward-grace", "grace_period=3600", "forward_pass", after=True)
+    code = enrolled.authenticator.code_at
+    for at, text, result in (
+        (0, user.password + code(START), Result.SUCCESS),
+        (10, user.password, Result.SUCCESS),
+        (20, "wrong", Result.AUTH_ERR),
+        (60, user.password + code(START + 60), Result.SUCCESS),
+        (70, user.password + code(START + 60), Result.AUTH_ERR),
+    ):
+        login = user.log_in(name, text, at=START + at, rhost=TRUSTED)
+        assert (login.result, login.prompts) == (result, [PASSWORD_TOO]), at
+    methods = [line.text.partition(" method=")[2].split()[0] for line in log.of_module(5)]
+    assert methods == ["totp", "grace", "grace", "grace", "grace"]
+
+
+@pytest.mark.parametrize("argument", ["use_first_pass", "try_first_pass"])
+def test_an_earlier_password_of_an_exempt_user_is_split(new_user, stack, argument):
+    user, other = new_user(password="ends in 123456"), new_user(password="ends in 654321")
+    enrolled = user.enroll()
+    groups = f"exempt_groups={user.name},{other.name}"
+    name = stack(f"exempt-{argument}", argument, groups, "forward_pass", before=True, after=True)
+    for login in (
+        user.log_in(name, user.password, at=START),
+        user.log_in(name, user.password + enrolled.authenticator.code_at(START), at=START),
+        other.log_in(name, other.password, at=START),
+    ):
+        assert (login.result, login.prompts) == (Result.SUCCESS, ["Password: "])
+    alone = stack(f"exempt-alone-{argument}", argument, groups, "forward_pass", after=True)
+    login = user.log_in(alone, user.password, at=START)
+    if argument == "use_first_pass":
+        assert (login.result, login.prompts) == (Result.AUTH_ERR, []), "use_first_pass never asks"
+    else:
+        assert (login.result, login.prompts) == (Result.SUCCESS, [PASSWORD_TOO])
+
+
+@pytest.mark.parametrize("argument", [*UNENROLLED.values(), ENROLLED["trusted"]])
+def test_a_stranger_cannot_tell_an_unknown_user_from_an_exempt_one(harness, user, stack, argument):
+    name = stack(f"exempt-strangers-{argument.partition('=')[0]}", argument, "forward_pass", after=True)
+    for text in ("letters", "correct horse 9123456", "wrong ABCDE-FGHJK", ""):
+        logins = [
+            harness.log_in(name, user, text, at=START, rhost=TRUSTED) for user in (user.name, "no-such-user")
+        ]
+        if "trusted" not in argument:
+            # pam_unix itself reports unknown users, if it is the only module that refuses.
+            assert logins[0].result == logins[1].result == Result.AUTH_ERR
+        assert logins[0].prompts == logins[1].prompts == [PASSWORD_TOO]
+        if "required_from" not in argument:
+            # Its reminder is only for users who have to enroll.
+            assert logins[0].messages == logins[1].messages
+        assert min(login.delay for login in logins) >= 2_000_000, "the time would reveal who is enrolled"
+
+
+@pytest.mark.parametrize("answer", [FAILURE, NULL, NO_ARRAY])
+def test_an_exempt_user_who_gives_no_password_is_refused(user, stack, answer):
+    name = stack("exempt-silent", "nullok", "forward_pass", after=True)
+    assert user.log_in(name, answer, at=START).result in (Result.CONV_ERR, Result.AUTH_ERR)
+
+
+def test_a_client_that_polls_with_a_password_of_ten_characters_does_not_throttle_its_user(new_user, stack):
+    # Without a code the login is refused, but the owner can still log in elsewhere.
+    user = new_user(password="correcthor")
+    enrolled = user.enroll(backup_codes=2)
+    names = [
+        stack("polling", "forward_pass", after=True),
+        stack("polling-earlier", "use_first_pass", before=True),
+        stack("polling-try", "try_first_pass", before=True),
+        stack("polling-question", before=False),
+    ]
+    for name in names:
+        for _ in range(10):
+            login = user.log_in(name, user.password, user.password, at=START)
+            assert login.result == Result.AUTH_ERR
+    assert twofactor_json("status", "--user", user.name)["failures"] == 0
+    code = enrolled.authenticator.code_at(START)
+    assert user.log_in(names[0], user.password + code, at=START).result == Result.SUCCESS
+    assert user.log_in(names[0], user.password + enrolled.backup_codes[1], at=START).result == Result.SUCCESS
 
 
 def test_a_very_long_password_is_denied(user, stack):
