@@ -20,6 +20,8 @@ import Testing
     unix + ours, unix + ours + " nullok", "auth requisite pam_unix.so\n" + ours,
     unix + "auth [success=ok ignore=ignore default=die] pam_twofactor.so nullok",
     "auth required pam_env.so\n" + unix + ours + "\nauth optional pam_cap.so", "auth required pam_permit.so",
+    "auth required pam_twofactor.so forward_pass nullok\nauth required pam_unix.so use_first_pass",
+    "auth required pam_twofactor.so forward_pass=yes\n" + unix,
   ])
   func aCorrectStackHasNoFindings(stack: String) throws {
     #expect(try findings(stack) == [])

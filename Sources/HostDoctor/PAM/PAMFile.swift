@@ -1,4 +1,4 @@
-/// The control field of a rule: what libpam does with a module's result (pam.conf(5)).
+/// A control value: the actions for the results of a module (pam.conf(5)).
 struct PAMControl: Equatable {
   enum Action: Equatable {
     case ignore
@@ -14,7 +14,7 @@ struct PAMControl: Equatable {
   private let actions: [String: Action]
   private let fallback: Action
 
-  /// Nil if libpam rejects the field.
+  /// Nil if libpam rejects it.
   init?(_ text: String) {
     self.text = text
     switch text.lowercased() {
@@ -36,7 +36,7 @@ struct PAMControl: Equatable {
     }
   }
 
-  /// The action for a result as control fields name it: `success`, `auth_err` …
+  /// Results are named as in control values: `success`, `auth_err` …
   func action(on result: String) -> Action { actions[result] ?? fallback }
 
   private static func action(_ word: String) -> Action? {
@@ -52,7 +52,7 @@ struct PAMControl: Equatable {
   }
 }
 
-/// A line of a PAM configuration that calls a module.
+/// A line that calls a module.
 struct PAMRule: Equatable {
   let file: String
   let line: Int
@@ -63,13 +63,16 @@ struct PAMRule: Equatable {
   let module: String
   var arguments: [String]
 
-  /// The module without folder and suffix.
+  /// Without folder and suffix.
   var name: String {
     let file = module.split(separator: "/").last.map(String.init) ?? module
     return file.hasSuffix(".so") ? String(file.dropLast(3)) : file
   }
 
   var isTwoFactor: Bool { name == "pam_twofactor" }
+
+  /// Whether pam_twofactor asks for password and code in one reply, and passes the password on.
+  var forwardsPassword: Bool { isTwoFactor && arguments.contains { $0 == "forward_pass" || $0 == "forward_pass=yes" } }
 
   var place: String { "\(file), line \(line)" }
 
@@ -79,7 +82,7 @@ struct PAMRule: Equatable {
   }
 }
 
-/// One file of a PAM configuration, parsed as pam.conf(5) defines it.
+/// A file of the PAM configuration (pam.conf(5)).
 struct PAMFile {
   enum Statement: Equatable {
     case rule(PAMRule)
@@ -87,7 +90,7 @@ struct PAMFile {
     case include(facility: String, file: String, isSubstack: Bool, line: Int)
     /// `@include FILE`, for all facilities.
     case includeAll(file: String, line: Int)
-    /// A line that libpam rejects; every login of the service then fails.
+    /// A line that libpam rejects, which makes every login of the service fail.
     case invalid(line: Int, text: String)
   }
 
@@ -101,7 +104,7 @@ struct PAMFile {
     var first = 0
     for (index, piece) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
       if pending.isEmpty { first = index + 1 }
-      // A comment ends with its line, even if that ends with a backslash.
+      // A backslash does not continue a comment.
       let line = piece.firstIndex(of: "#").map { piece[..<$0] } ?? piece
       if line.hasSuffix("\\") {
         pending += line.dropLast() + " "
@@ -137,7 +140,7 @@ struct PAMFile {
         }))
   }
 
-  /// Splits a line at blanks outside brackets. Inside brackets, `\]` is a literal bracket.
+  /// Splits at blanks outside brackets. Inside, `\]` is a literal bracket.
   private static func words(_ line: String) -> [String] {
     var words: [String] = []
     var word = ""

@@ -26,7 +26,7 @@ struct StackCheck {
         remedy: $0.removal.text)
     }
     guard stack.problems.isEmpty, let rule = stack.twoFactorRules.first else { return findings }
-    // One mistake, one finding: the first failure explains the rest.
+    // The first failure explains the others.
     let found = [
       ignoredRefusal(rule), bypass(rule), deadEnd(rule), codeAlone(rule), order(rule), secondCode, ignoredNullok(rule),
       missingModule(rule),
@@ -75,7 +75,7 @@ struct StackCheck {
     return nil
   }
 
-  /// Whether a password bypasses the code under every condition under which it logs in at all.
+  /// Whether some password bypasses the code in every login that passes.
   private var isUnconditional: Bool {
     let passwords = analysis.passwords.isEmpty ? [.none] : analysis.rightPasswords
     return passwords.contains { password in
@@ -137,6 +137,8 @@ struct StackCheck {
       let ours = stack.rules.firstIndex(where: \.isTwoFactor)
     else { return nil }
     if ours < first {
+      // The password module of a single-field service needs the password that pam_twofactor forwards.
+      guard !rule.forwardsPassword else { return nil }
       return .failed(
         "pam_order",
         "\(rule.place): the code is asked for before the password, so anyone can lock a user out with wrong codes",
@@ -165,7 +167,7 @@ struct StackCheck {
     guard rule.arguments.contains(where: { $0 == "nullok" || $0 == "nullok=yes" }),
       !analysis.runsWithRightPassword(code: "ignore").contains(where: { $0.trial.passes })
     else { return nil }
-    // libpam refuses if no module returned success.
+    // libpam denies a login in which no module returned success.
     guard rule.control.action(on: "ignore") != .ignore else {
       return .warning(
         "pam_nullok",
