@@ -5,22 +5,22 @@ public import SystemFiles
 public struct EnrollmentDirectory: ~Copyable {
   let directory: OpenFile
 
-  /// The owner of the directory, who must also own its files.
+  /// Must also own the files.
   let owner: UserID
 
-  /// Opens the directory of an account, without following symlinks, and checks each descriptor on the way.
+  /// Opens the directory of an account without following symlinks, and checks each open descriptor on the way.
   ///
-  /// A path below the home directory is opened from there, with the user's identity; any other path from the root, with
-  /// the user's identity from the first directory that the user owns. The failure is of kind `absent` only if all
-  /// parents exist, are trusted and can be read. It proves that the user is not enrolled if the ``EnrollmentRegister``
-  /// does not name the user.
+  /// Opens a path below the home directory with the user's identity. Opens any other path from the root directory, and
+  /// assumes the user's identity at the first directory that the user owns. A failure of kind `absent` means that all
+  /// parents exist and are trusted. It proves that the user is not enrolled if the ``EnrollmentRegister`` does not name
+  /// the user either.
   public init(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     self = try Self.walk(path, account, &identity, to: .directory)
   }
 
-  /// Opens the parent of an account's directory, and creates missing directories on the way.
+  /// Opens the parent of an account's directory, and creates missing directories.
   init(
     parentOf path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
@@ -43,7 +43,7 @@ public struct EnrollmentDirectory: ~Copyable {
     do throws(EnrollmentFailure) {
       return try walkOnce(path, account, &identity, to: goal)
     } catch {
-      // Looking up supplementary groups is slow, and few paths need them.
+      // A lookup of supplementary groups is slow, and few paths need them.
       guard error.error == .accessDenied, identity.addSupplementaryGroups(of: account) else { throw error }
       return try walkOnce(path, account, &identity, to: goal)
     }
@@ -84,7 +84,7 @@ public struct EnrollmentDirectory: ~Copyable {
         do throws(Errno) {
           try here.makeDirectory(name, permissions: isBelowHome ? 0o700 : 0o755)
         } catch {
-          // It exists, or opening it fails.
+          // It exists, or opening it will fail.
         }
       }
 
@@ -114,7 +114,7 @@ public struct EnrollmentDirectory: ~Copyable {
       start = end &+ 1
       if isLast { break }
     }
-    // The files in a user's directory are the user's, too.
+    // The user owns the files in the directory, too.
     if owner == user, owner != .root { try assume(account, &identity) }
     return EnrollmentDirectory(directory: here, owner: owner)
   }
@@ -125,13 +125,13 @@ public struct EnrollmentDirectory: ~Copyable {
     try attempt("identity", "cannot assume the identity of the user", identity.assume(account))
   }
 
-  /// Opens the home directory. Symlinks in its path are the administrator's, and are followed.
+  /// Follows symlinks in the path of the home directory, which only the administrator can create.
   private static func openHome(of account: borrowing Account) throws(EnrollmentFailure) -> OpenFile {
     guard account.home.bytes.byte(at: 0) == UInt8(ascii: "/") else {
       throw EnrollmentFailure(.io, "home", "is not an absolute path")
     }
     do throws(Errno) {
-      // SAFETY: the path is NUL-terminated and lent for the call.
+      // SAFETY: the path is NUL-terminated for the call.
       return try unsafe account.home.withCString { path throws(Errno) in
         try unsafe OpenFile.following(path, for: .traversal)
       }
@@ -152,7 +152,8 @@ public struct EnrollmentDirectory: ~Copyable {
 
 /// Reading.
 extension EnrollmentDirectory {
-  /// Reads the credential. A missing one is corrupt: it is no proof that the user is not enrolled.
+  /// Reads the credential. If it is missing, the enrollment is corrupt: this does not prove that the user is not
+  /// enrolled.
   public borrowing func readCredential() throws(EnrollmentFailure) -> Credential {
     let file = try openFile("credential", for: .read)
     let status = try checkedStatus(of: file, "credential")
@@ -165,6 +166,15 @@ extension EnrollmentDirectory {
     }
     try attempt("credential", "cannot be read", file.read(into: &text))
     return try Credential(parsing: text)
+  }
+
+  /// Whether each update of the state needs free space, because btrfs copies it. False if it cannot be opened.
+  public var copiesStateOnWrite: Bool {
+    do throws(EnrollmentFailure) {
+      return try openFile("state", for: .read).copiesOnWrite
+    } catch {
+      return false
+    }
   }
 
   borrowing func openFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
@@ -191,7 +201,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// The status of an open file that the owner of the directory alone can read and write.
+  /// Checks that only the owner of the directory can read and write the file.
   borrowing func checkedStatus(
     of file: borrowing OpenFile, _ name: Literal
   ) throws(EnrollmentFailure) -> FileStatus {

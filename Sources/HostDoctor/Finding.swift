@@ -18,6 +18,13 @@ package struct Finding: Equatable {
   /// The lines to change, or a command.
   package let remedy: String?
 
+  package init(name: String, status: Status, detail: String, remedy: String?) {
+    self.name = name
+    self.status = status
+    self.detail = detail
+    self.remedy = remedy
+  }
+
   package static func ok(_ name: String, _ detail: String) -> Finding {
     Finding(name: name, status: .ok, detail: detail, remedy: nil)
   }

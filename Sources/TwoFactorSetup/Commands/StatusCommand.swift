@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 import Glibc
 import HostAccess
 import SystemFiles
@@ -48,8 +49,23 @@ struct UsersCommand: ParsableCommand {
         .notPermitted, "only root may list all accounts", hint: "for your own account: twofactor status")
     }
     let settings = try HostSettings.load()
-    let accounts = try common.user.map { [try UserAccount.existing(named: $0)] } ?? UserAccount.allWithLogin()
-    let entries = accounts.map { UserEntry($0, settings: settings) }
+    let registered = try? EnrollmentRegister.all
+    var accounts = try common.user.map { [try UserAccount.existing(named: $0)] } ?? UserAccount.allWithLogin()
+    var withoutAccount: [UserID] = []
+    if common.user == nil {
+      // Registered users whom the name services do not enumerate, or whose account was removed.
+      let listed = Set(accounts.map(\.userID))
+      for user in registered ?? [] where !listed.contains(user.rawValue) {
+        if let account = UserAccount.existing(userID: user) {
+          accounts.append(account)
+        } else {
+          withoutAccount.append(user)
+        }
+      }
+    }
+    let entries =
+      ListedUser.all(accounts, settings: settings, registered: registered)
+      + withoutAccount.map { ListedUser(UserEntry(without: $0)) }
     let output = OutputStream.standardOutput
     if common.json {
       try output.write(JSONValue.object([("users", .array(entries.map(\.json)))]).text + "\n")
@@ -57,8 +73,42 @@ struct UsersCommand: ParsableCommand {
       var table = TextTable(["USER", "TWO-FACTOR", "SINCE", "BACKUP CODES", "LAST USED"])
       entries.forEach { table.add($0.row) }
       try output.write(table.text(columns: Terminal(json: false).pageSize?.columns))
+      if entries.contains(where: \.isMissing) {
+        try output.write(
+          """
+
+          missing: registered as enrolled, but the enrollment is not there, so logins are refused. Mount the home \
+          directory, or clear the entry with: twofactor disable --user NAME
+
+          """)
+      }
     }
     try output.flush()
+  }
+}
+
+/// An account in the output of `users`.
+private struct ListedUser {
+  let isMissing: Bool
+  let json: JSONValue
+  let row: [String]
+
+  init(_ entry: UserEntry) { (isMissing, json, row) = (entry.isMissing, entry.json, entry.row) }
+
+  private init(texts: [String]) {
+    (isMissing, json, row) = (texts[0] != "", .encoded(texts[1]), Array(texts[2...]))
+  }
+
+  /// Reads the enrollments in a child process: a user's file system may not answer.
+  static func all(_ accounts: [UserAccount], settings: HostSettings, registered: [UserID]?) -> [ListedUser] {
+    let outcomes = BoundedWork.outcomes(count: accounts.count) { index in
+      let entry = UserEntry(accounts[index], settings: settings, registered: registered)
+      return [entry.isMissing ? "missing" : "", entry.json.text] + entry.row
+    }
+    return zip(accounts, outcomes).map { account, outcome in
+      if case .done(let texts) = outcome, texts.count > 2 { return ListedUser(texts: texts) }
+      return ListedUser(UserEntry(withoutAnswerFrom: account, registered: registered))
+    }
   }
 }
 
@@ -67,9 +117,12 @@ private struct UserEntry {
   private let status: EnrollmentStatus?
   private let problem: String?
   private var directory: String?
+  /// Whether the register names the user; nil if it cannot be read, or this host has none.
+  private let isRegistered: Bool?
 
-  init(_ account: UserAccount, settings: HostSettings) {
+  init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?) {
     name = account.nameText
+    isRegistered = registered?.contains(account.entry.userID)
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
       directory = store.directory
@@ -82,20 +135,41 @@ private struct UserEntry {
     }
   }
 
+  /// An entry of the register for a user ID that no account has.
+  init(without user: UserID) {
+    name = "#\(user.rawValue)"
+    isRegistered = true
+    status = nil
+    problem = "registered as enrolled, but no account has this user id"
+  }
+
+  /// An account whose enrollment could not be read in time.
+  init(withoutAnswerFrom account: UserAccount, registered: [UserID]?) {
+    name = account.nameText
+    isRegistered = registered?.contains(account.entry.userID)
+    status = nil
+    problem = "its home directory did not answer within \(BoundedWork.limit) seconds"
+  }
+
+  /// Whether the user is registered, but not enrolled.
+  var isMissing: Bool { isRegistered == true && status != nil && status?.enabledAt == nil }
+
   var json: JSONValue {
-    guard let status else {
+    let registered = ("registered", isRegistered.map(JSONValue.bool) ?? .null)
+    guard case .object(let members) = status?.json else {
       // The same keys as a status, and why it is unknown.
       return .object([
         ("user", .string(name)), ("enabled", .null), ("directory", .optional(directory)), ("devices", .array([])),
-        ("backup_codes_left", .null), ("failures", .null), ("locked_until", .null), ("error", .optional(problem)),
+        ("backup_codes_left", .null), ("failures", .null), ("locked_until", .null), registered,
+        ("error", .optional(problem)),
       ])
     }
-    return status.json
+    return .object(members + [registered])
   }
 
   var row: [String] {
     guard let status else { return [name.printable, "?", problem?.printable ?? ""] }
-    guard let enabledAt = status.enabledAt else { return [name.printable, "off"] }
+    guard let enabledAt = status.enabledAt else { return [name.printable, isMissing ? "missing" : "off"] }
     return [
       name.printable, "on", Timestamp(seconds: enabledAt).date, String(status.backupCodesLeft),
       status.lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never",

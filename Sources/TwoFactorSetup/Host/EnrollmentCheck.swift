@@ -46,42 +46,73 @@ struct EnrollmentCheck {
     let homes = HomeCheck(tree: tree)
     var findings: [Finding] = []
     var enrolled: [EnrolledDirectory] = []
-    for name in names {
-      guard let account = try? UserAccount.existing(named: name) else { continue }
-      do {
-        let store = try EnrollmentStore(account: account, settings: settings)
-        switch try store.standing() {
-        case .absent:
-          guard registered.contains(account.entry.userID) else { continue }
-          let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)
-          findings.append(.enrollment(name, missing))
-        case .enrolled:
-          enrolled.append(EnrolledDirectory(account: name, path: store.directory))
-          findings += homeFindings(of: store, homes)
-          do {
-            findings += try self.findings(of: store, name)
-          } catch {
-            findings.append(unusable(name, Self.words(error)))
-          }
-        case .unusable(let failure):
-          enrolled.append(EnrolledDirectory(account: name, path: store.directory))
-          let obstacles = obstacles(of: store)
-          findings +=
-            obstacles.isEmpty
-            ? [unusable(name, SetupError(failure, directory: store.directory).message)]
-            : obstacles.map { .enrollment(name, $0) }
+    let outcomes = BoundedWork.outcomes(count: names.count) { index in
+      let (directory, findings) = examine(names[index], homes)
+      return [directory ?? ""] + findings.flatMap(\.texts)
+    }
+    for (name, outcome) in zip(names, outcomes) {
+      switch outcome {
+      case .done(let texts):
+        if let directory = texts.first, directory != "" {
+          enrolled.append(EnrolledDirectory(account: name, path: directory))
         }
-      } catch {
-        let obstacle =
-          TreeEnrollment(tree: tree, settings: settings).homeObstacle(TreeAccount(account))
-          ?? TreeEnrollment.Obstacle(
-            Self.words(error),
-            remedy: "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)")
-        findings.append(.home(name, obstacle))
+        findings += Finding.all(in: texts.dropFirst())
+      case .timedOut, .failed: findings.append(withoutAnswer(name))
       }
     }
-    findings += SELinuxCheck(tree: tree).findings(of: enrolled)
+    findings += labelFindings(of: enrolled)
     return [.ok("enrollments", "\(enrolled.count) of \(names.count) accounts that may log in are enrolled")] + findings
+  }
+
+  private func labelFindings(of enrolled: [EnrolledDirectory]) -> [Finding] {
+    let outcomes = BoundedWork.outcomes(count: 1) { _ in
+      SELinuxCheck(tree: tree).findings(of: enrolled).flatMap(\.texts)
+    }
+    guard case .done(let texts)? = outcomes.first else {
+      return [.skipped("selinux_label", "the labels were not read within \(BoundedWork.limit) seconds")]
+    }
+    return Finding.all(in: texts[...])
+  }
+
+  private func withoutAnswer(_ name: String) -> Finding {
+    let home = (try? UserAccount.existing(named: name)).map { TreeAccount($0).home } ?? "the home"
+    return .home(
+      name,
+      TreeEnrollment.Obstacle(
+        "\(home) was not examined within \(BoundedWork.limit) seconds: a file system there does not answer",
+        remedy: "see what is mounted there: findmnt --list | grep \(home)"))
+  }
+
+  /// The directory and the findings of one account; nil if it is not enrolled.
+  private func examine(_ name: String, _ homes: HomeCheck) -> (directory: String?, findings: [Finding]) {
+    guard let account = try? UserAccount.existing(named: name) else { return (nil, []) }
+    do {
+      let store = try EnrollmentStore(account: account, settings: settings)
+      switch try store.standing() {
+      case .absent:
+        guard registered.contains(account.entry.userID) else { return (nil, []) }
+        let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)
+        return (nil, [.enrollment(name, missing)])
+      case .enrolled:
+        let home = homeFindings(of: store, homes)
+        do {
+          return (store.directory, home + (try findings(of: store, name)))
+        } catch {
+          return (store.directory, home + [unusable(name, Self.words(error))])
+        }
+      case .unusable(let failure):
+        let obstacles = obstacles(of: store)
+        guard obstacles.isEmpty else { return (store.directory, obstacles.map { .enrollment(name, $0) }) }
+        return (store.directory, [unusable(name, SetupError(failure, directory: store.directory).message)])
+      }
+    } catch {
+      let obstacle =
+        TreeEnrollment(tree: tree, settings: settings).homeObstacle(TreeAccount(account))
+        ?? TreeEnrollment.Obstacle(
+          Self.words(error),
+          remedy: "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)")
+      return (nil, [.home(name, obstacle)])
+    }
   }
 
   /// Warnings about the home of an enrolled account, examined with the account's file-system identity.
@@ -130,6 +161,13 @@ struct EnrollmentCheck {
           remedy: "if logins still fail after a few minutes: twofactor enable --force --user \(name)")
       ]
     }
+    if store.copiesStateOnWrite {
+      findings.append(
+        .warning(
+          "file_system",
+          "\(directory)/state needs free space on btrfs at each login: if another user fills the disk, \(name) is refused",
+          remedy: "ask \(name) to run: twofactor backup-codes"))
+    }
     guard state.mode & 0o077 == 0 else {
       return findings + [
         .enrollment(
@@ -160,5 +198,18 @@ struct EnrollmentCheck {
           remedy: "twofactor unlock --user \(name)"))
     }
     return findings
+  }
+}
+
+extension Finding {
+  /// The texts that a child process reports.
+  fileprivate var texts: [String] { [name, status.rawValue, detail, remedy ?? ""] }
+
+  fileprivate static func all(in texts: ArraySlice<String>) -> [Finding] {
+    stride(from: texts.startIndex, to: texts.endIndex - 3, by: 4).map { index in
+      Finding(
+        name: texts[index], status: Status(rawValue: texts[index + 1]) ?? .failed, detail: texts[index + 2],
+        remedy: texts[index + 3] == "" ? nil : texts[index + 3])
+    }
   }
 }

@@ -114,6 +114,13 @@ struct EnrollmentStore {
     _ = try? ProgramRun(program, ["-R", directory], timeout: 60)
   }
 
+  /// Whether logins need free space because btrfs copies the state. False if it cannot be opened.
+  var copiesStateOnWrite: Bool {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    return (try? open(&identity).copiesStateOnWrite) ?? false
+  }
+
   func switchOff() throws {
     let tag = try Self.randomTag()
     try changing { identity in

@@ -8,6 +8,8 @@ enum JSONValue: Equatable {
   case string(String)
   case array([JSONValue])
   case object([(String, JSONValue)])
+  /// A value that is JSON already.
+  case encoded(String)
 
   static func == (left: JSONValue, right: JSONValue) -> Bool { left.text == right.text }
 
@@ -17,6 +19,7 @@ enum JSONValue: Equatable {
     case .bool(let value): value ? "true" : "false"
     case .number(let value): String(value)
     case .string(let value): Self.quoted(value)
+    case .encoded(let text): text
     case .array(let values): "[" + values.map(\.text).joined(separator: ", ") + "]"
     case .object(let members):
       "{" + members.map { Self.quoted($0.0) + ": " + $0.1.text }.joined(separator: ", ") + "}"

@@ -1,0 +1,109 @@
+import CSetup
+import Glibc
+import HostAccess
+import SystemFiles
+
+/// Work on the files of many accounts, with a limit of time for each. A file system that a user's program serves (FUSE)
+/// may never answer, and a process that waits for it cannot always be ended: a child process does the work.
+struct BoundedWork: ~Copyable {
+  enum Outcome {
+    case done([String])
+    /// There was no answer in time.
+    case timedOut
+    /// The child process failed.
+    case failed
+  }
+
+  /// The limit for one account in seconds.
+  static let limit = 5
+
+  private static let endOfText: UInt8 = 0
+  private static let endOfRecord: UInt8 = 0x1E
+
+  private let input: Int32
+  private let child: pid_t
+  private var bytes: [UInt8] = []
+
+  /// The texts that `body` returns for each index. After a child process timed out or failed, another one goes on with
+  /// the next index.
+  static func outcomes(count: Int, _ body: (Int) -> [String]) -> [Outcome] {
+    var outcomes: [Outcome] = []
+    while outcomes.count < count {
+      guard var work = BoundedWork(indices: outcomes.count..<count, body) else {
+        outcomes.append(.failed)
+        continue
+      }
+      while outcomes.count < count {
+        let outcome = work.next()
+        outcomes.append(outcome)
+        guard case .done = outcome else { break }
+      }
+    }
+    return outcomes
+  }
+
+  private init?(indices: Range<Int>, _ body: (Int) -> [String]) {
+    var ends: [Int32] = [-1, -1]
+    // SAFETY: the array has room for both ends.
+    guard unsafe csetup_pipe(&ends) == 0 else { return nil }
+    let child = csetup_fork()
+    if child == 0 {
+      close(ends[0])
+      let output = OutputStream(descriptor: ends[1])
+      for index in indices {
+        guard (try? output.write(Self.record(body(index)))) != nil else { _exit(1) }
+      }
+      _exit(0)
+    }
+    close(ends[1])
+    guard child > 0 else {
+      close(ends[0])
+      return nil
+    }
+    input = ends[0]
+    self.child = child
+  }
+
+  /// Kills the child process. It is not waited for: it may be in a system call that no signal ends.
+  deinit {
+    close(input)
+    kill(child, SIGKILL)
+    // SAFETY: without a place for the status, waitpid(2) writes nothing.
+    _ = unsafe waitpid(child, nil, WNOHANG)
+  }
+
+  private mutating func next() -> Outcome {
+    let deadline = Self.now + Self.limit * 1000
+    var block = [UInt8](repeating: 0, count: 4096)
+    while true {
+      if let end = bytes.firstIndex(of: Self.endOfRecord) {
+        defer { bytes.removeFirst(end + 1) }
+        return .done(
+          bytes[..<end].split(separator: Self.endOfText, omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) })
+      }
+      let left = deadline - Self.now
+      guard left > 0 else { return .timedOut }
+      var request = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
+      // SAFETY: poll(2) is given one request.
+      guard unsafe poll(&request, 1, Int32(left)) > 0 else { continue }
+      // SAFETY: the count is the size of the block.
+      let count = unsafe read(input, &block, block.count)
+      guard count > 0 || (count < 0 && Errno.current == .interrupted) else { return .failed }
+      bytes += block.prefix(max(count, 0))
+    }
+  }
+
+  private static func record(_ texts: [String]) -> String {
+    texts.map { text in String(text.unicodeScalars.filter { $0 != "\0" && $0 != "\u{1E}" }) }
+      .joined(separator: "\0") + "\u{1E}"
+  }
+
+  /// Milliseconds of a clock that is never set.
+  private static var now: Int {
+    var time = timespec()
+    // SAFETY: the structure lives for the call.
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+  }
+}
