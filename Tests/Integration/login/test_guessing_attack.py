@@ -11,6 +11,7 @@ import pytest
 from rig.clock import START, standing_at
 from rig.enrollment import twofactor_json
 from rig.harness import FAILURE, Result
+from rig.machine import CHECKOUT
 from rig.tracing import injecting
 
 GUESSES = 10_000
@@ -24,9 +25,18 @@ def tried(logins) -> int:
     return sum(login.result == Result.AUTH_ERR for login in logins)
 
 
+# The valid codes at one moment: the time steps of the window, or the counters of the look-ahead and the expected one.
+KINDS = {"totp": (3, "0.03 %"), "hotp": (11, "0.11 %")}
+
+
+def code_of(enrolled, now: float, kind: str) -> str:
+    return enrolled.authenticator.code_at(now) if kind == "totp" else enrolled.authenticator.code_for_counter(0)
+
+
 @pytest.mark.seconds(300)
-def test_ten_thousand_guesses_are_a_hundred_tries(harness, user, new_user, service, figure):
-    enrolled = user.enroll(backup_codes=1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_ten_thousand_guesses_are_a_hundred_tries(harness, user, new_user, service, figure, kind):
+    enrolled = user.enroll("--type", kind, backup_codes=1)
     bystander = new_user().enroll()
     name = service()
     total, now, locked_after = 0, START, None
@@ -38,17 +48,27 @@ def test_ten_thousand_guesses_are_a_hundred_tries(harness, user, new_user, servi
         if not found and locked_after is None:
             locked_after = now - START
         now += hours * 3600
-    # A window of three time steps and six digits: the chance of each try.
-    chance = total * 3 / 10**6
+    valid, stated = KINDS[kind]
+    chance = total * valid / 10**6
     figure(
-        f"{GUESSES} guesses from {SESSIONS} sessions at once over {(now - START) // 86400} days:"
-        f" {total} tried, chance {chance:.4%} (NIST SP 800-63B allows {ALLOWED} tries: {ALLOWED * 3 / 10**6:.4%})"
+        f"{GUESSES} guesses at {kind.upper()} from {SESSIONS} sessions at once over {(now - START) // 86400} days:"
+        f" {total} tried, chance {chance:.4%} (NIST SP 800-63B allows {ALLOWED} tries: {ALLOWED * valid / 10**6:.4%})"
     )
     assert total == ALLOWED and locked_after is not None
-    assert user.log_in(name, enrolled.authenticator.code_at(now), at=now).result == Result.MAXTRIES
+    assert f"{chance * 100:.2f} %" == stated
+    assert stated in (CHECKOUT / ".github/SECURITY.md").read_text()
+    assert user.log_in(name, code_of(enrolled, now, kind), at=now).result == Result.MAXTRIES
     others = bystander.authenticator.code_at(now)
     assert harness.log_in(name, bystander.user, others, at=now).result == Result.SUCCESS, "others are throttled"
     assert user.log_in(name, enrolled.backup_codes[0], at=now).result == Result.SUCCESS
+
+
+def test_a_guess_at_a_counter_covers_the_whole_look_ahead(new_user, service):
+    name = service()
+    for counter, result in ((0, Result.SUCCESS), (10, Result.SUCCESS), (11, Result.AUTH_ERR)):
+        user = new_user()
+        code = user.enroll("--type", "hotp").authenticator.code_for_counter(counter)
+        assert user.log_in(name, code, at=START).result == result, counter
 
 
 def test_leaving_at_the_prompt_gains_no_guess(user, service):
