@@ -28,7 +28,7 @@ extension PolicyOption {
     case .trustedNetworks:
       "Do not ask for a code if the remote address is numeric (IPv4 or IPv6) and in one of these networks."
     case .onlyGroups:
-      "Ask only the members of these groups for a code. User names without an account are asked too. Groups are names or numbers, primary or supplementary. A group that does not exist is a configuration error."
+      "Ask only the members of these groups for a code, and every user who is enrolled. User names without an account are asked too. Groups are names or numbers, primary or supplementary. A group that does not exist is a configuration error."
     case .exemptGroups:
       "Do not ask the members of these groups for a code. Groups are names or numbers, primary or supplementary. A group that does not exist is a configuration error."
     case .skipAfter:
@@ -52,7 +52,7 @@ extension PolicyOption {
   var details: String? {
     switch self {
     case .nullok:
-      "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused."
+      "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. So is the login of a user whom the register of enrolled users names, and of a user whose home directory is encrypted with fscrypt and locked: the enrollment is there, and cannot be seen."
     case .directory: "The path begins with `/`, `~/` or `%h/`."
     case .conf: "Only the default file may be missing."
     case .prompt:
@@ -67,7 +67,7 @@ extension PolicyOption {
       "A ninth address replaces the one used longest ago. A login without an address, or with a host name, always needs a code. `twofactor disable`, `twofactor backup-codes` and `twofactor device remove` end the grace period, and so does a clock that is set back. With 0, every login needs a code."
     case .trustedNetworks: "An example is `192.0.2.0/24,2001:db8::/32`."
     case .onlyGroups:
-      "The prompt for unknown names hides which accounts exist. If the groups of the user cannot be looked up, the login is refused."
+      "The prompt for unknown names hides which accounts exist. If the groups of the user cannot be looked up, the login is refused. Some name services answer with too few groups when they fail; therefore a user in none of the groups passes only if proved not to be enrolled, as with `nullok`. To exempt users without such a proof, use `exempt_groups`."
     case .exemptGroups: "If the groups of the user cannot be looked up, the login is refused."
     case .skipAfter:
       "A method that is also in `require_method` is enough to log in: a login that passed it is asked for no code."
