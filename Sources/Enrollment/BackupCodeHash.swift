@@ -1,21 +1,21 @@
 internal import CSystem
 public import FixedMemory
 
-/// The hash of a backup code: yescrypt in the format of crypt(5), `$y$COST$SALT$HASH`.
+/// The hash of a backup code: yescrypt, `$y$COST$SALT$HASH` (crypt(5)).
 public enum BackupCodeHash {
-  /// The length of a hash in bytes.
+  /// In bytes.
   public static var lengths: ClosedRange<Int> { 16...128 }
 
-  /// Whether the text has the format of a hash.
+  /// Whether the format is right.
   public static func isValid(_ hash: Span<UInt8>) -> Bool { settingLength(of: hash) > 0 }
 
-  /// Whether the text is a hash made with a setting.
+  /// Whether the text is a hash with this setting.
   static func isValid(_ hash: Span<UInt8>, setting: Span<UInt8>) -> Bool {
     lengths.contains(hash.count) && hash.slice(from: 0, to: setting.count).isEqual(to: setting)
       && setting.count < hash.count && isText(hash.slice(from: setting.count))
   }
 
-  /// The length of the setting, which ends with the last `$`; 0 if the text does not have the format of a hash.
+  /// The setting ends with the last `$`. Returns 0 if the text is not a hash.
   static func settingLength(of hash: Span<UInt8>) -> Int {
     guard lengths.contains(hash.count), hash.starts(with: "$y$"),
       let cost = hash.firstIndex(of: UInt8(ascii: "$"), from: 3),
@@ -27,8 +27,8 @@ public enum BackupCodeHash {
     return isHash ? salt &+ 1 : 0
   }
 
-  /// Whether a cost in the format of crypt(5) needs at most four times the usual memory. The user owns the file, but
-  /// root's process allocates the memory.
+  /// Whether a cost (crypt(5)) needs at most four times the usual memory. The user owns the file, but root's process
+  /// allocates the memory.
   private static func isModest(_ cost: Span<UInt8>) -> Bool {
     guard cost.count == 3, cost.byte(at: 0) == UInt8(ascii: "j"), cost.byte(at: 2) == UInt8(ascii: "T") else {
       return false
@@ -41,13 +41,13 @@ public enum BackupCodeHash {
 
   /// Whether all bytes are in crypt(5)'s alphabet, `./0-9A-Za-z`.
   static func isText(_ bytes: Span<UInt8>) -> Bool {
-    // Without a branch in the loop, the compiler checks many bytes at once.
+    // Without a branch in the loop, the compiler can check many bytes at once.
     var strays: UInt8 = 0
     var indices = Counter(to: bytes.count)
     while let index = indices.next() {
-      // SAFETY: 0 <= index < count.
+      // SAFETY: the index is in bounds.
       let byte = unsafe bytes[unchecked: index]
-      // In ASCII, `.`, `/` and the digits are twelve bytes in a row; bit 5 is the case of a letter.
+      // In ASCII, `.`, `/` and the digits are adjacent; bit 5 is a letter's case.
       let isDigit = byte &- UInt8(ascii: ".") < 12
       let isLetter = (byte | 0x20) &- UInt8(ascii: "a") < 26
       strays |= (isDigit ? 0 : 1) & (isLetter ? 0 : 1)
@@ -55,19 +55,20 @@ public enum BackupCodeHash {
     return strays == 0
   }
 
-  /// A setting of the usual cost. Unknown users' replies are hashed with it, to take as long as those of enrolled users.
+  /// A setting of the usual cost, with which the replies of unknown users are hashed to take as long as those of
+  /// enrolled users.
   public static var decoySetting: Literal { "$y$j9T$xc0Fz1bFQ5G1q8pVv3mX5.$" }
 
-  /// Hashes a backup code, in upper case without a dash, with crypt(3), and appends the hash to a buffer. This takes about
-  /// 25 ms and 16 MiB, to slow down guessing from a stolen file.
+  /// Hashes a backup code, in upper case without the dash (crypt(3)), and appends the hash. This takes about 25 ms and
+  /// 16 MiB, to slow down guessing from a stolen file.
   ///
-  /// - Returns: False if libcrypt is missing, out of memory, or rejects the setting.
+  /// - Returns: False if libcrypt is missing, runs out of memory, or rejects the setting.
   public static func make(_ code: Span<UInt8>, setting: Span<UInt8>, into hash: inout SecretBuffer) -> Bool {
     guard var phrase = SecretBuffer(capacity: code.count &+ 1),
       var salt = SecretBuffer(capacity: setting.count &+ 1),
       phrase.append(code), phrase.append(0), salt.append(setting), salt.append(0)
     else { return false }
-    // SAFETY: phrase and salt are NUL-terminated, and csystem_crypt() is told the size of the free memory.
+    // SAFETY: phrase and salt are NUL-terminated, and csystem_crypt() gets the size of the memory.
     let length = unsafe hash.fill { free in
       guard let start = free.baseAddress else { return -1 }
       return unsafe phrase.withMemory { phrase in

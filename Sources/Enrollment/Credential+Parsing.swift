@@ -2,8 +2,7 @@ public import FixedMemory
 internal import OneTimePassword
 
 extension Credential {
-  /// Parses the bytes of a credential file, and keeps them. Each credential has exactly one spelling, so encoding it again
-  /// returns the same bytes.
+  /// Parses a credential file, and keeps its bytes. Each credential has exactly one encoding.
   public init(parsing file: consuming SecretBuffer) throws(EnrollmentFailure) {
     guard let secrets = SecretBuffer(capacity: file.bytes.count),
       let devices = ElementBuffer<Device>(capacity: Self.maximumDevices),
@@ -15,7 +14,6 @@ extension Credential {
   }
 }
 
-/// The parts of a credential that have been parsed.
 private struct CredentialParser: ~Copyable {
   private var reader = TextReader()
   private var generation = Generation(low: 0, high: 0)
@@ -24,7 +22,7 @@ private struct CredentialParser: ~Copyable {
   private var devices: ElementBuffer<Device>
   private var backupCodes: ElementBuffer<Credential.BackupCode>
 
-  /// The setting in the hash of the first backup code, which all others must have.
+  /// The setting of the first backup code, which all others must have.
   private var setting = ByteRange()
 
   init(
@@ -42,7 +40,8 @@ private struct CredentialParser: ~Copyable {
       enabledAt: enabledAt)
   }
 
-  /// A failure in the current line; a line without a line feed is a truncated file, whatever else is wrong.
+  /// A failure in the current line. A line without line feed means that the file is truncated, so this problem takes
+  /// precedence.
   @inline(never)
   private func failure(_ problem: Literal, _ text: Span<UInt8>) -> EnrollmentFailure {
     EnrollmentFailure(
@@ -140,7 +139,7 @@ private struct CredentialParser: ~Copyable {
     while let other = devices[index] {
       index &+= 1
       if text.slice(other.name).isEqual(to: text.slice(name)) { throw failure("two devices have the same name", text) }
-      // A code would be accepted once for each of them.
+      // Otherwise each of them would accept the same code once.
       if secrets.bytes.slice(other.secret).isEqualInConstantTime(to: secrets.bytes.slice(secret)) {
         throw failure("two devices have the same secret", text)
       }
@@ -174,16 +173,16 @@ private struct CredentialParser: ~Copyable {
   }
 }
 
-/// A position in a text, which the caller passes to each call.
+/// A position in a text. The caller passes the text to each call.
 private struct TextReader {
   private var position = 0
 
-  /// The position before the last step.
+  /// Before the last step.
   private var stepStart = 0
 
   func isAtEnd(of text: Span<UInt8>) -> Bool { position >= text.count }
 
-  /// The number of the line, from 1, in which the last step started; at the end of the text, that of the last line.
+  /// The line, from 1, of the last step; at the end of the text, the last line.
   func lineNumber(in text: Span<UInt8>) -> UInt32 {
     var number: UInt32 = 1
     var start = 0
@@ -198,7 +197,7 @@ private struct TextReader {
     text.firstIndex(of: UInt8(ascii: "\n"), from: stepStart) == nil
   }
 
-  /// Skips a literal. Returns false, and stays, if the text does not continue with it.
+  /// Returns false, and does not move, if another text follows.
   mutating func skip(_ literal: Literal, in text: Span<UInt8>) -> Bool {
     stepStart = position
     guard text.starts(with: literal, at: position) else { return false }
@@ -206,7 +205,7 @@ private struct TextReader {
     return true
   }
 
-  /// Skips the next `end`, and returns the bytes before it; nil, without skipping, if there is no `end`.
+  /// Skips the next `end`, and returns the bytes before it. Without one, returns nil and does not move.
   mutating func range(upTo end: UInt8, in text: Span<UInt8>) -> ByteRange? {
     stepStart = position
     guard let last = text.firstIndex(of: end, from: position) else { return nil }
@@ -214,14 +213,14 @@ private struct TextReader {
     return ByteRange(start: position, end: last)
   }
 
-  /// Skips a word and the blank after it; empty, without skipping, if no blank follows. A line feed is part of the word, so
-  /// no caller accepts it.
+  /// Skips a word and the blank after it. Without one, returns an empty word and does not move. Line feeds count as
+  /// part of the word, which no caller accepts.
   @_lifetime(copy text)
   mutating func word(in text: Span<UInt8>) -> Span<UInt8> {
     text.slice(range(upTo: UInt8(ascii: " "), in: text) ?? ByteRange())
   }
 
-  /// Skips the rest of a line; empty, without skipping, if the line has no line feed.
+  /// Skips the rest of a line. Without a line feed, returns an empty text and does not move.
   @_lifetime(copy text)
   mutating func line(in text: Span<UInt8>) -> Span<UInt8> {
     text.slice(range(upTo: UInt8(ascii: "\n"), in: text) ?? ByteRange())

@@ -1,15 +1,14 @@
 public import FixedMemory
 public import OneTimePassword
 
-/// Writes the text of a credential, which ``Credential/init(parsing:)`` parses.
+/// Encodes a credential that ``Credential/init(parsing:)`` can parse.
 ///
-/// Add the devices first, then the backup codes. If anything is invalid or does not fit, ``finish()`` returns nil.
+/// Add devices first, then backup codes. If anything is invalid or does not fit, ``finish()`` returns nil.
 public struct CredentialEncoder: ~Copyable {
   private var text: SecretBuffer
   private var isComplete = true
 
-  /// Starts a credential with a new generation, and the time of enrollment in seconds since the epoch; nil if there is no
-  /// memory.
+  /// Starts a credential; nil if memory is short. `enabledAt` is in seconds since the epoch.
   public init?(generation: Generation, enabledAt: Int64) {
     guard let text = SecretBuffer(capacity: Credential.maximumLength) else { return nil }
     self.text = text
@@ -25,7 +24,7 @@ public struct CredentialEncoder: ~Copyable {
     add("\n")
   }
 
-  /// Adds a device; the parameters are those of ``Device``. The secret is not in Base32.
+  /// See ``Device`` for the parameters. The secret is not in Base32.
   public mutating func addDevice(
     kind: Device.Kind, algorithm: HashAlgorithm, digits: CodeDigits, enabledAt: Int64, secret: Span<UInt8>,
     name: Span<UInt8>
@@ -54,7 +53,7 @@ public struct CredentialEncoder: ~Copyable {
     add("\n")
   }
 
-  /// Adds the device at `index` of another credential unchanged.
+  /// Copies the device at `index` of another credential.
   public mutating func addDevice(at index: Int, of credential: borrowing Credential) {
     guard let device = credential.device(at: index) else {
       isComplete = false
@@ -65,14 +64,14 @@ public struct CredentialEncoder: ~Copyable {
       secret: credential.secret(ofDeviceAt: index), name: credential.name(ofDeviceAt: index))
   }
 
-  /// Adds the hash of a backup code, or of an imported scratch code of eight digits. All hashes have the same setting.
+  /// All hashes must have the same setting.
   public mutating func addBackupCode(_ hash: Span<UInt8>, isScratchCode: Bool = false) {
     add(isScratchCode ? "scratch-code " : "backup-code ")
     isComplete = BackupCodeHash.isValid(hash) && text.append(hash) && isComplete
     add("\n")
   }
 
-  /// Completes the text; nil if anything was invalid or did not fit.
+  /// Nil if anything was invalid or did not fit.
   public consuming func finish() -> SecretBuffer? {
     add("end\n")
     guard isComplete else { return nil }

@@ -1,14 +1,14 @@
 internal import FixedMemory
 public import OneTimePassword
 
-/// One authenticator of a user, without its secret.
+/// An authenticator, without its secret.
 public struct Device: BitwiseCopyable, Sendable {
   /// The source of the moving factor.
   public enum Kind: BitwiseCopyable, Equatable, Sendable {
     /// The clock (RFC 6238), in time steps of `period` seconds.
     case totp(period: Int64)
 
-    /// A counter (RFC 4226), which had this value at enrollment; the current one is in the state.
+    /// A counter (RFC 4226) with its value at enrollment; the state contains the current one.
     case hotp(counter: UInt64)
   }
 
@@ -18,20 +18,20 @@ public struct Device: BitwiseCopyable, Sendable {
   /// The hash function of the HMAC.
   public let algorithm: HashAlgorithm
 
-  /// The number of digits of a code.
+  /// Digits of a code.
   public let digits: CodeDigits
 
-  /// The time of enrollment in seconds since the epoch.
+  /// In seconds since the epoch.
   public let enabledAt: Int64
 
-  /// The range of the secret in the decoded secrets of the credential.
+  /// In the decoded secrets of the credential.
   let secret: ByteRange
 
-  /// The range of the name in the text of the credential.
+  /// In the text of the credential.
   let name: ByteRange
 
-  /// The first moving factor that cannot have been used yet: for a clock, the time step after the window; for a counter,
-  /// one that no code has.
+  /// The first moving factor that cannot have been used: the time step after the window, or a counter that does not
+  /// exist.
   func factorAfterWindow(now: Int64, window: UInt64) -> UInt64 {
     guard case .totp(let period) = kind, let step = TimeStep(at: now, period: period) else { return UInt64.max }
     let (last, overflow) = step.rawValue.addingReportingOverflow(window &+ 1)
@@ -39,12 +39,11 @@ public struct Device: BitwiseCopyable, Sendable {
   }
 }
 
-/// A range of bytes in the text or the secrets of a credential, both of which are at most 16 KiB long.
+/// A range of bytes in the text or the secrets of a credential, which have at most 16 KiB.
 struct ByteRange: BitwiseCopyable, Sendable {
   private let first: UInt16
   private let last: UInt16
 
-  /// An empty range.
   init() { self.init(start: 0, end: 0) }
 
   init(start: Int, end: Int) {
@@ -57,18 +56,17 @@ struct ByteRange: BitwiseCopyable, Sendable {
 }
 
 extension Span where Element == UInt8 {
-  /// The bytes in a range.
   @inline(__always)
   @_lifetime(copy self)
   func slice(_ range: ByteRange) -> Span<UInt8> { slice(from: range.start, to: range.end) }
 }
 
-/// The rules for the name of a device.
+/// Rules for device names.
 public enum DeviceName {
-  /// The length of a name in bytes.
+  /// In bytes.
   public static var lengths: ClosedRange<Int> { 1...64 }
 
-  /// Whether the bytes are a name: UTF-8 without control characters, and without a blank at either end.
+  /// Whether the name is UTF-8 without control characters and surrounding blanks.
   public static func isValid(_ bytes: Span<UInt8>) -> Bool {
     guard lengths.contains(bytes.count), bytes.byte(at: 0)?.isBlank == false,
       bytes.byte(at: bytes.count &- 1)?.isBlank == false
@@ -85,8 +83,7 @@ public enum DeviceName {
     return true
   }
 
-  /// The length of the UTF-8 sequence of a printable character beyond ASCII (RFC 3629 section 4); nil if the sequence at
-  /// `index` is anything else.
+  /// The length of a UTF-8 sequence (RFC 3629 section 4) of a printable character beyond ASCII; nil for anything else.
   private static func lengthOfPrintableScalar(in bytes: Span<UInt8>, at index: Int) -> Int? {
     guard let first = bytes.byte(at: index) else { return nil }
     let length: Int

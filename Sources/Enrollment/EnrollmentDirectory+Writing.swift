@@ -1,10 +1,10 @@
 internal import FixedMemory
 public import SystemFiles
 
-/// Changes that the setup command makes. Each of them is atomic, also if the machine crashes.
+/// Changes by the setup command. Each is atomic, even if the machine crashes.
 extension EnrollmentDirectory {
-  /// Creates an enrollment: writes both files into a directory with a temporary name from a random `tag`, and renames it.
-  /// Fails with ENOTEMPTY or EEXIST if the user is enrolled.
+  /// Creates an enrollment: writes both files into a directory with a temporary name from a random `tag`, and renames
+  /// it. Fails with ENOTEMPTY or EEXIST if the user is enrolled.
   public static func create(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, credential: Span<UInt8>,
     state: borrowing LoginState, tag: UInt64,
@@ -103,8 +103,8 @@ extension EnrollmentDirectory {
     try attempt("directory", "cannot be exchanged", directory.exchange(name, with: other))
   }
 
-  /// Replaces the credential of a locked enrollment by one of a new generation. The new state is flushed first, next to
-  /// the old one, so that both credentials have a state at any time.
+  /// Replaces the credential of a locked enrollment by a new generation. Flushes the new state beside the old one
+  /// first, so that either credential has its state at any time.
   public borrowing func replace(
     _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
@@ -113,7 +113,7 @@ extension EnrollmentDirectory {
     let renewed = renewState(of: enrollment, with: state)
     defer { extendLifetime(renewed) }
     let (name, temporary): (Literal, Literal) = ("credential", "credential.new")
-    // A leftover of an earlier attempt: every writer holds the lock.
+    // Left over from an earlier attempt, because every writer holds the lock.
     directory.removeFile(temporary)
     do throws(EnrollmentFailure) {
       try write(credential, to: temporary)
@@ -122,7 +122,7 @@ extension EnrollmentDirectory {
       do throws(Errno) {
         try flusher.synchronize()
       } catch {
-        // The state of the old credential is still in the other slot.
+        // The other slot still contains the state of the old credential.
         try write(enrollment.credential.text.bytes, to: temporary)
         try rename(temporary, to: name)
         throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
@@ -155,7 +155,7 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// Removes a locked enrollment: gives its directory a temporary name from a random `tag`, then erases the files.
+  /// Removes a locked enrollment: renames its directory to a temporary name from a random `tag`, then erases the files.
   public borrowing func remove(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, tag: UInt64, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
@@ -215,7 +215,7 @@ extension EnrollmentDirectory {
     try attempt("credential", "cannot be written", file.synchronize())
   }
 
-  /// Opens the directory again: a descriptor for traversal cannot be flushed.
+  /// Opens the directory again, because a descriptor for traversal cannot be flushed.
   private borrowing func openForFlushing() throws(EnrollmentFailure) -> OpenFile {
     try openFile(".", for: .directory)
   }
@@ -230,7 +230,7 @@ extension EnrollmentDirectory {
     try attempt("directory", "cannot be renamed", directory.rename(from, to: target))
   }
 
-  /// Erases the files of a directory in this one, and removes the directory if it is empty then.
+  /// Erases the files of a subdirectory, and removes it if it is then empty.
   private borrowing func erase(_ name: borrowing ByteText) {
     do throws(Errno) {
       let opened = try directory.openUnlessFUSE(name, for: .traversal)
@@ -259,18 +259,18 @@ extension EnrollmentDirectory {
       }
       try attempt("credential", "cannot be flushed", file.flush())
     } catch {
-      // The file is removed all the same.
+      // The caller removes the file in any case.
     }
   }
 }
 
-/// Leftovers: directories that a killed setup command left behind under a temporary name. They contain secrets.
+/// Leftovers: directories with temporary names from killed setup commands. They contain secrets.
 extension EnrollmentDirectory {
-  /// The part of a temporary name between the directory's name and a random number.
+  /// Between the directory's name and the tag.
   private static var newInfix: Literal { ".new-" }
   private static var removedInfix: Literal { ".removed-" }
 
-  /// The age in seconds after which no running command uses a temporary directory.
+  /// After this many seconds no running command uses a temporary directory.
   private static var leftoverAge: Int64 { 600 }
 
   private static func temporaryName(of path: borrowing EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText {
@@ -281,12 +281,12 @@ extension EnrollmentDirectory {
     return name
   }
 
-  /// Erases the leftovers in this directory, the parent of an enrollment's. Does so only below a home directory:
-  /// elsewhere another user's enrollment could have such a name.
+  /// Erases leftovers beside an enrollment, but only below a home directory: elsewhere another user's enrollment could
+  /// have such a name.
   private borrowing func eraseLeftovers(of path: borrowing EnrollmentPath) {
     guard path.isBelowHome else { return }
     let name = path.lastName
-    // One at a time: the directory must not change while its names are read.
+    // Erase one at a time, because the directory must not change while its names are read.
     while let leftover = findLeftover(of: name) {
       erase(leftover)
       guard !exists(leftover) else { return }

@@ -1,9 +1,9 @@
 public import FixedMemory
 public import SystemFiles
 
-/// Why the files of an enrollment cannot be used. A wrong code is not a failure.
+/// Why an enrollment is unusable. A wrong code is not a failure.
 public struct EnrollmentFailure: Error {
-  /// The kind of failure, which the log calls reason.
+  /// The kind of failure; `reason=` in the log.
   public enum Reason: Sendable {
     /// Another user could have created or changed the file.
     case insecure
@@ -14,17 +14,17 @@ public struct EnrollmentFailure: Error {
     /// A system call failed.
     case io
 
-    /// The directory certainly does not exist: the user is not enrolled.
+    /// Nothing exists there: the user is not enrolled.
     case absent
 
-    /// The directory does not exist, but that is no proof: the register names the user, or the names in the home
-    /// directory are encrypted.
+    /// The directory does not exist, but may be hidden: the register names the user, or the home directory is
+    /// encrypted.
     case missing
 
-    /// The enrollment was removed or replaced while it was used.
+    /// Removed or replaced during use.
     case gone
 
-    /// The template of the directory is invalid.
+    /// The option `directory` is invalid.
     case configuration
   }
 
@@ -34,13 +34,13 @@ public struct EnrollmentFailure: Error {
   /// The file or directory.
   public var subject: Literal
 
-  /// The problem, as a predicate of the subject.
+  /// A predicate of the subject.
   public var problem: Literal
 
-  /// The line of the file, from 1; 0 if the failure is not about a line.
+  /// From 1; 0 if no line is to blame.
   public var line: UInt32
 
-  /// The error of the system call that failed, if one did.
+  /// Of the failed system call, if any.
   public var error: Errno?
 
   /// Describes a failure.
@@ -55,7 +55,7 @@ public struct EnrollmentFailure: Error {
     self.error = error
   }
 
-  /// Appends a description for the log or the terminal, as `credential, line 3: unknown line`.
+  /// For example `credential, line 3: unknown line`.
   public func describe(into text: inout ByteText) {
     text.append(subject)
     if line > 0 {
@@ -71,7 +71,7 @@ public struct EnrollmentFailure: Error {
   }
 }
 
-/// Runs a file operation; its error becomes a failure of kind `io`.
+/// Turns the error of a file operation into a failure of kind `io`.
 @inline(__always)
 func attempt<Result: ~Copyable>(
   _ subject: Literal, _ problem: Literal, _ operation: @autoclosure () throws(Errno) -> Result

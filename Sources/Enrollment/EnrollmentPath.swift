@@ -1,19 +1,19 @@
 public import FixedMemory
 public import SystemFiles
 
-/// The path of an account's enrollment: the option `directory`, expanded.
+/// The path of an account's enrollment: the option `directory` after expansion.
 public struct EnrollmentPath: ~Copyable {
   /// The default.
   public static var usualTemplate: Literal { "~/.twofactor" }
 
-  /// The path from the home directory or, with its slash, from the root.
+  /// Relative to the home directory, or absolute.
   let below: ByteText
 
-  /// Whether the path is below the home directory.
+  /// Whether ``below`` is relative to the home directory.
   public let isBelowHome: Bool
 
-  /// Expands a template: `~` or `%h` at its start is the home directory, `%u` the user name, `%%` a percent sign.
-  /// Any other template must start with `/`.
+  /// Expands `~` or `%h` at the start to the home directory, `%u` to the user name, `%%` to a percent sign. Any other
+  /// template must start with `/`.
   public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
     let isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
     if !isBelowHome, !template.starts(with: "/") {
@@ -46,7 +46,7 @@ public struct EnrollmentPath: ~Copyable {
     self.isBelowHome = isBelowHome
   }
 
-  /// Room in bytes for the longest template and the longest name.
+  /// In bytes, for the longest template and the longest name.
   private static var longest: Int { 768 }
 
   /// Appends the absolute path.
@@ -58,7 +58,6 @@ public struct EnrollmentPath: ~Copyable {
     text.append(below.bytes)
   }
 
-  /// The last component of the path.
   var lastName: ByteText {
     var start = 0
     while let slash = below.bytes.firstIndex(of: UInt8(ascii: "/"), from: start) { start = slash &+ 1 }
@@ -67,7 +66,7 @@ public struct EnrollmentPath: ~Copyable {
     return name
   }
 
-  /// Whether a template can be expanded for an ordinary user name.
+  /// Whether the template can be expanded for an ordinary user name.
   public static func isTemplate(_ template: Span<UInt8>) throws(EnrollmentFailure) -> Bool {
     let name = ByteText("user")
     guard name.hasMemory else { throw EnrollmentFailure(.io, "directory", "out of memory") }
@@ -81,14 +80,13 @@ public struct EnrollmentPath: ~Copyable {
   }
 }
 
-/// Whether a user name is a valid file name: a slash, `.` or `..` would lead elsewhere.
+/// Whether a user name is a valid file name. A slash, `.` or `..` would lead elsewhere.
 @inline(never)
 private func isNameOfFile(_ name: borrowing ByteText) -> Bool {
   let isOnePart = name.bytes.firstIndex(of: UInt8(ascii: "/")) == nil
   return hasOnlyNames(name.bytes) && isOnePart
 }
 
-/// Whether every component of a path is a valid file name.
 private func hasOnlyNames(_ path: Span<UInt8>) -> Bool {
   var start = path.starts(with: "/") ? 1 : 0
   while start <= path.count {

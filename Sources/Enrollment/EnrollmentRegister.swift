@@ -1,11 +1,12 @@
 public import FixedMemory
 public import SystemFiles
 
-/// The register of enrolled users: one empty file per user ID in `/var/lib/twofactor/enrolled`.
+/// The register of enrolled users: an empty file per user ID in `/var/lib/twofactor/enrolled`.
 ///
-/// A home directory that is encrypted, not mounted or covered by another mount looks like one without an enrollment. So
-/// only a user whom the register does not name is certainly not enrolled. Users cannot search the directory, and each
-/// file belongs to its user, whose helper process can remove no other one. Use it with root's file-system identity.
+/// A home directory that is encrypted, unmounted or covered by another mount looks like one without an enrollment. So a
+/// missing enrollment proves that the user is not enrolled only if the register does not name the user. Users cannot
+/// search the directory. Each user owns the file of that user ID, so that a helper process with the user's identity can
+/// remove no other. Use the register with root's file-system identity.
 public enum EnrollmentRegister {
   /// The directory of the register.
   public static var path: Literal { "/var/lib/twofactor/enrolled" }
@@ -16,13 +17,13 @@ public enum EnrollmentRegister {
 
     case notRegistered
 
-    /// This host has no register. `isParentThere` if `/var/lib/twofactor` exists all the same.
+    /// There is no register. `isParentThere`: whether `/var/lib/twofactor` exists.
     case noRegister(isParentThere: Bool)
 
-    /// This process is not root's, and cannot search the register.
+    /// The process does not run as root, so it cannot search the register.
     case notPermitted
 
-    /// The register cannot be read or trusted.
+    /// The register is unreadable or not trusted.
     case unknown(EnrollmentFailure)
   }
 
@@ -38,11 +39,10 @@ public enum EnrollmentRegister {
     }
   }
 
-  /// Adds a user. Does nothing if the register names the user already. The new entry is not flushed: after a crash, the
-  /// next accepted login adds it again.
+  /// Adds a user, if missing. Does not flush the entry: after a crash, the next accepted login adds it again.
   ///
   /// - Returns: Whether the register changed.
-  /// - Throws: A failure of kind `absent` if this host has no register.
+  /// - Throws: A failure of kind `absent` if there is no register.
   @discardableResult
   public static func add(_ user: UserID) throws(EnrollmentFailure) -> Bool {
     var isParentThere = false
@@ -57,14 +57,14 @@ public enum EnrollmentRegister {
     }
   }
 
-  /// Adds a user after an accepted login, if the register does not name the user. One system call if it does. Errors
-  /// are ignored: the login is valid without an entry.
+  /// Adds a user after an accepted login, if missing; costs one system call if not. Ignores errors, because the login
+  /// is valid without an entry.
   public static func noteLogin(of user: UserID) {
     var entry = ByteText(capacity: 63)
     entry.append(path)
     entry.append(UInt8(ascii: "/"))
     entry.append(decimal: UInt64(user.rawValue))
-    // SAFETY: the path is NUL-terminated and lent for the call.
+    // SAFETY: the path is NUL-terminated for the call.
     guard unsafe entry.withCString({ unsafe isMissing($0) }), unsafe !isMissing(path.cString),
       UserID.effective == .root
     else { return }
@@ -73,7 +73,7 @@ public enum EnrollmentRegister {
 
   private static func isMissing(_ path: UnsafePointer<CChar>) -> Bool {
     do throws(Errno) {
-      // SAFETY: the callers pass a NUL-terminated path.
+      // SAFETY: the callers' paths are NUL-terminated.
       _ = try unsafe FileStatus(of: path, followsSymlink: false)
       return false
     } catch {
@@ -81,7 +81,7 @@ public enum EnrollmentRegister {
     }
   }
 
-  /// Removes a user. Does nothing if the register does not name the user, or if this host has no register.
+  /// Removes a user, if present. Does nothing if there is no register.
   ///
   /// - Returns: Whether the register changed.
   @discardableResult
@@ -104,14 +104,14 @@ public enum EnrollmentRegister {
 
   /// The users in the register.
   ///
-  /// - Throws: A failure of kind `absent` if this host has no register.
+  /// - Throws: A failure of kind `absent` if there is no register.
   public static func users() throws(EnrollmentFailure) -> Users {
     var isParentThere = false
     let register = try open(&isParentThere)
     return try Users(names: attempt(subject, "cannot be read", register.names()))
   }
 
-  /// An iteration over the users in the register. Names that are no user ID are skipped.
+  /// Iterates over the users in the register, and skips names that are no user ID.
   public struct Users: ~Copyable {
     var names: DirectoryNames
 
@@ -133,7 +133,7 @@ public enum EnrollmentRegister {
     return name
   }
 
-  /// The user of an entry; ``UserID/invalid`` if the name is no user ID.
+  /// Returns ``UserID/invalid`` if the name is no user ID.
   private static func user(of name: borrowing ByteText) -> UserID {
     let limit = UserID.invalid.rawValue
     let number = name.bytes.decimal(upTo: UInt64(limit)) ?? UInt64(limit)
@@ -152,8 +152,7 @@ public enum EnrollmentRegister {
     }
   }
 
-  /// Opens the register. Only root can change the directories on the way. `isParentThere` becomes true if the parent
-  /// directory exists.
+  /// Opens the register through directories that only root can change. Sets `isParentThere` once the parent is open.
   private static func open(_ isParentThere: inout Bool) throws(EnrollmentFailure) -> OpenFile {
     // SAFETY: a literal is NUL-terminated.
     var here = try unsafe attempt(

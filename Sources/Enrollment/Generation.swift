@@ -1,12 +1,12 @@
 internal import FixedMemory
 
-/// The random name of one version of a credential. A login state names the generation that it belongs to, so an old
-/// state is never used with a new credential.
+/// The random identifier of one version of a credential. A state contains the generation that it belongs to, so that an
+/// old state is never used with a new credential.
 public struct Generation: Equatable, Sendable {
-  /// The length in bytes.
+  /// In bytes.
   public static var length: Int { 16 }
 
-  /// The first and the last eight bytes as little-endian numbers.
+  /// The first and last eight bytes as little-endian numbers.
   let low: UInt64
   let high: UInt64
 
@@ -20,7 +20,7 @@ public struct Generation: Equatable, Sendable {
     self.init(low: bytes.span.number(at: 0), high: bytes.span.number(at: 8))
   }
 
-  /// Parses 32 lower-case hexadecimal digits; nil if the text is anything else.
+  /// Parses 32 lower-case hexadecimal digits; nil if invalid.
   init?(hexadecimal text: Span<UInt8>) {
     guard text.count == 2 &* Self.length else { return nil }
     var bytes = InlineArray<16, UInt8>(repeating: 0)
@@ -28,13 +28,13 @@ public struct Generation: Equatable, Sendable {
     while let index = indices.next() {
       guard let first = text.byte(at: 2 &* index)?.hexDigit, let second = text.byte(at: 2 &* index &+ 1)?.hexDigit
       else { return nil }
-      // SAFETY: the index is below the length.
+      // SAFETY: the index is in bounds.
       unsafe bytes[unchecked: index] = first << 4 | second
     }
     self.init(bytes: bytes)
   }
 
-  /// The byte at `index`; 0 if it is out of range.
+  /// The byte at `index`; 0 if out of range.
   func byte(at index: Int) -> UInt8 {
     guard index >= 0, index < Self.length else { return 0 }
     return UInt8(truncatingIfNeeded: (index < 8 ? low : high) >> UInt64(8 &* (index & 7)))

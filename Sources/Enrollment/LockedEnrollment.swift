@@ -1,28 +1,27 @@
 public import FixedMemory
 internal import SystemFiles
 
-/// An enrollment whose lock is held: nobody else reads, decides or writes until the end of the value's lifetime. A
-/// decision is saved before it is announced.
+/// An enrollment and its lock, which excludes other processes while this value exists. Save a decision before you
+/// announce it.
 public struct LockedEnrollment: ~Copyable {
-  /// The devices and backup codes.
+  /// The credential.
   public let credential: Credential
 
-  /// The state, as it was read and changed since.
+  /// The state with unsaved changes.
   public var state: HeapValue<LoginState>
 
   package let file: StateFile
   private let sequence: UInt64
   private let slot: Int
 
-  /// Acquires the lock and reads both files. Fails with kind `gone` if the enrollment was removed meanwhile. If only its
-  /// state was replaced, acquires the lock of the new file.
+  /// Acquires the lock and reads both files. Fails with kind `gone` if the enrollment was removed meanwhile.
   ///
-  /// If the state is lost or damaged, this writes a state in which every code counts as used
-  /// (``LoginState/assumeLoss(of:now:window:failures:)``), and fails; the next attempt succeeds.
+  /// If the state is lost or damaged, writes one in which every code counts as used
+  /// (``LoginState/assumeLoss(of:now:window:failures:)``), and fails. The next attempt succeeds.
   public static func locking(
     _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) -> LockedEnrollment {
-    // Checked first: the caller of su(1) chooses the limit, and a truncated write would lose the state.
+    // Check first: the caller of su(1) chooses the limit, and a truncated write would lose the state.
     guard OpenFile.mayWrite(byteCount: StateFile.length) else {
       throw EnrollmentFailure(.io, "state", "exceeds the file size limit of the process (RLIMIT_FSIZE)")
     }
@@ -68,22 +67,22 @@ public struct LockedEnrollment: ~Copyable {
     } catch {
       guard error.error == .noSuchFile else { throw error }
     }
-    // A missing state is created only beside a credential.
+    // Create a missing state only beside a credential.
     _ = try directory.readCredential()
     do throws(EnrollmentFailure) {
       return try directory.createFile("state", for: .readWrite)
     } catch {
-      // Another process may have created it first.
+      // Another process may have created it.
       guard error.error == .exists else { throw error }
       return try directory.openFile("state", for: .readWrite)
     }
   }
 
-  /// Writes the state into the older slot, and flushes it. If this fails, the decision must not be announced.
+  /// Overwrites the older slot, and flushes it. If this fails, do not announce the decision.
   @inline(never)
   public borrowing func save() throws(EnrollmentFailure) { try save(state.value) }
 
-  /// Writes a state into the older slot, and flushes it.
+  /// Overwrites the older slot, and flushes it.
   public borrowing func save(_ state: borrowing LoginState) throws(EnrollmentFailure) {
     try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
   }
@@ -96,27 +95,27 @@ public struct LockedEnrollment: ~Copyable {
   }
 }
 
-/// An enrollment read without its lock, for commands that only show it and must not wait for a login. It may be
-/// outdated when it is shown.
+/// An enrollment read without the lock, for commands that only show it and must not wait for a login. It may be
+/// outdated.
 public struct EnrollmentSnapshot: ~Copyable {
-  /// The devices and backup codes.
+  /// The credential.
   public let credential: Credential
 
   /// The state.
   public let state: LoginState
 
-  /// The number of attempts if a record is being written, and the pause before the next one in milliseconds.
+  /// How often to retry while a record is being written, and the pause in milliseconds.
   private static var attempts: Int { 10 }
   private static var pause: Int { 2 }
 
-  /// Reads both files. A lost state stays lost: the next ``LockedEnrollment`` writes a new one.
+  /// Reads both files. Does not recreate a lost state; the next ``LockedEnrollment`` does.
   public init(of directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) {
     var attempts = Counter(to: Self.attempts)
     while attempts.next() != nil {
       let credential = try directory.readCredential()
       let file = try StateFile(unlocked: directory.openFile("state", for: .read))
       let status = try directory.checkedStatus(of: file.file, "state")
-      // Without the lock, the state may belong to a newer credential, or a record may be half written.
+      // Without the lock, the state may belong to a newer credential, or be half written.
       var state = LoginState(generation: credential.generation)
       if status.size == Int64(StateFile.length),
         case .current = try file.read(for: credential.generation, into: &state)

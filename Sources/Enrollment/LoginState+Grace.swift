@@ -1,14 +1,14 @@
 internal import FixedMemory
 
-/// The service and the remote address of a login, which a grace period is bound to.
+/// The service and remote address that a grace period is bound to.
 public struct GraceKey: Equatable, Sendable {
-  /// A hash of the name of the service.
+  /// A hash of the service's name.
   public let service: UInt64
 
-  /// The first eight bytes of the address, as IPv6.
+  /// The first eight bytes of the IPv6 address.
   public let highAddress: UInt64
 
-  /// The last eight bytes of the address.
+  /// The last eight bytes.
   public let lowAddress: UInt64
 
   init(service: UInt64, highAddress: UInt64, lowAddress: UInt64) {
@@ -17,9 +17,9 @@ public struct GraceKey: Equatable, Sendable {
     self.lowAddress = lowAddress
   }
 
-  /// The key of a PAM service and an address of 16 bytes.
+  /// `address` has 16 bytes.
   public init(service: Span<UInt8>, address: Span<UInt8>) {
-    // FNV-1a: collisions do not matter, because the administrator chooses the names.
+    // FNV-1a. Collisions do not matter, because the administrator chooses the names.
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     var indices = Counter(to: service.count)
     while let index = indices.next() { hash = (hash ^ UInt64(service.byte(at: index) ?? 0)) &* 0x0000_0100_0000_01b3 }
@@ -36,16 +36,15 @@ public struct GraceKey: Equatable, Sendable {
   }
 }
 
-/// The grace period of an address.
 struct GraceEntry: Sendable {
   var key = GraceKey(service: 0, highAddress: 0, lowAddress: 0)
 
-  /// The time of its last accepted code in seconds since the epoch; 0 for an empty entry.
+  /// The last accepted code in seconds since the epoch; 0 for an empty entry.
   var passedAt: Int64 = 0
 }
 
 extension LoginState {
-  /// The number of addresses; the least recently used one is replaced.
+  /// The number of addresses. A new one replaces the least recently used.
   public static var graceEntries: Int { 8 }
 
   /// Starts the grace period of an address.
@@ -61,7 +60,7 @@ extension LoginState {
     while let index = indices.next() { setGrace(GraceEntry(), at: index) }
   }
 
-  /// Ends the grace periods that started in the future: the clock was set back, so their age is unknown. Returns whether
+  /// Ends grace periods that started in the future: the clock was set back, so their age is unknown. Returns whether
   /// there were any.
   public mutating func dropGrace(after now: Int64) -> Bool {
     var dropsAny = false
@@ -74,7 +73,7 @@ extension LoginState {
     return dropsAny
   }
 
-  /// Whether an address is in its grace period of `period` seconds; it becomes the most recently used one then.
+  /// Whether a grace period of `period` seconds applies, which becomes the most recently used one.
   public mutating func usesGrace(_ key: GraceKey, now: Int64, period: Int64) -> Bool {
     var found: GraceEntry?
     var indices = Counter(to: Self.graceEntries)

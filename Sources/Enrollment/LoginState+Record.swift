@@ -1,7 +1,7 @@
 internal import CSystem
 package import FixedMemory
 
-/// The record of a state: 1024 bytes; all numbers are little-endian, unused bytes zero.
+/// The record of a state has 1024 bytes. All numbers are little-endian, unused bytes zero.
 ///
 ///      0   8  "2FASTATE"                64   8  backup code last used at
 ///      8   4  version, 1                72   8  last used at
@@ -12,10 +12,10 @@ package import FixedMemory
 ///     48   8  throttled until
 ///     56   4  spent backup codes
 extension LoginState {
-  /// The length of a record in bytes.
+  /// In bytes.
   package static var recordLength: Int { 1024 }
 
-  /// The indices of the 8-byte words of a record.
+  /// Indices of the 8-byte words.
   enum Place {
     static var magic: Int { 0 }
     static var versionAndLength: Int { 1 }
@@ -37,35 +37,30 @@ extension LoginState {
 
   private static var versionAndLength: UInt64 { 1 | UInt64(recordLength) << 32 }
 
-  /// A view of a record.
   package struct Record: ~Escapable {
     private let bytes: Span<UInt8>
 
-    /// The record in these bytes.
     @_lifetime(copy bytes)
     package init(_ bytes: Span<UInt8>) { self.bytes = bytes }
 
-    /// Whether the record is complete and its checksum is right.
+    /// Whether the record is complete and its checksum right.
     package var isIntact: Bool {
       bytes.count == recordLength && bytes.number(at: 0) == magic && word(Place.checksum) == bytes.recordChecksum
     }
 
-    /// Whether the format is of the known version.
     package var hasKnownVersion: Bool { word(Place.versionAndLength) == versionAndLength }
 
-    /// The number of the update that wrote the record: of two records, the higher one is newer.
+    /// Increases with each update: the higher of two records is newer.
     package var sequence: UInt64 { word(Place.sequence) }
 
-    /// The generation that the state belongs to.
     package var generation: Generation {
       Generation(low: word(Place.generation), high: word(Place.generation &+ 1))
     }
 
     private func word(_ place: Int) -> UInt64 { bytes.number(at: 8 &* place) }
 
-    /// Copies the record into a state.
     package func read(into state: inout LoginState) {
-      // SAFETY: the source has at most the length of the words.
+      // SAFETY: the copy is no longer than the words.
       unsafe withUnsafeMutableBytes(of: &state.words) { words in
         unsafe bytes.slice(from: 0, to: words.count).withUnsafeBytes { bytes in
           guard let target = words.baseAddress, let source = bytes.baseAddress else { return }
@@ -75,9 +70,9 @@ extension LoginState {
     }
   }
 
-  /// Appends the record of the state to a buffer. Returns false if it does not fit.
+  /// Returns false if the record does not fit.
   package borrowing func appendRecord(sequence: UInt64, to buffer: inout SecretBuffer) -> Bool {
-    // SAFETY: a record is free, which is longer than the words.
+    // SAFETY: a whole record is free, which is longer than the words.
     let written = unsafe withUnsafeBytes(of: words) { words in
       unsafe buffer.fill { free in
         guard let base = free.baseAddress, let source = words.baseAddress, free.count >= Self.recordLength,
@@ -98,24 +93,24 @@ extension LoginState {
     return written == Self.recordLength
   }
 
-  /// A word of the record. Out-of-range words read as 0 and ignore writes.
+  /// Out-of-range words read as 0 and ignore writes.
   subscript(place: Int) -> UInt64 {
     @inline(__always) get {
       guard place >= 0, place < words.count else { return 0 }
-      // SAFETY: the place was compared with both bounds.
+      // SAFETY: the place is in bounds.
       return unsafe UInt64(littleEndian: words[unchecked: place])
     }
     @inline(__always) set {
       guard place >= 0, place < words.count else { return }
-      // SAFETY: the place was compared with both bounds.
+      // SAFETY: the place is in bounds.
       unsafe words[unchecked: place] = newValue.littleEndian
     }
   }
 }
 
 extension Span where Element == UInt8 {
-  /// FNV-1a over the words before the checksum, with a shift that mixes the high bits into the low ones. Each step is a
-  /// bijection, so a change within one word is always detected. It detects accidents, not forgery by the file's owner.
+  /// FNV-1a over the words before the checksum, with a shift that mixes high bits into low ones. Each step is a
+  /// bijection, so a change within one word is always detected. This detects accidents, not forgery.
   fileprivate var recordChecksum: UInt64 {
     // SAFETY: the record has eight bytes at each offset.
     unsafe withUnsafeBytes { bytes in

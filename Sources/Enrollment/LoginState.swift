@@ -1,36 +1,35 @@
 internal import FixedMemory
 
-/// The part of an enrollment that logins change: used codes, failures and grace periods. It belongs to one generation of
-/// the credential, and is stored in the ``StateFile``.
+/// The part of an enrollment that logins change: used codes, failures and grace periods. It belongs to one generation
+/// of the credential, and is stored in the ``StateFile``.
 ///
-/// The value is the start of the file's ``Record``, up to the last word in use, so reading or writing it is one copy.
+/// The words are the start of the file's ``Record``, so reading or writing it is one copy.
 public struct LoginState: BitwiseCopyable, Sendable {
   /// The state of a device.
   public struct DeviceState: Sendable {
-    /// The lowest moving factor that is still accepted: the time step after the last used one, or the next counter.
+    /// The lowest unused moving factor: the time step after the last used one, or the next counter.
     public var nextFactor: UInt64 = 0
 
-    /// The time of its last accepted code in seconds since the epoch; 0 for never.
+    /// The last accepted code in seconds since the epoch; 0 for never.
     public var lastUsedAt: Int64 = 0
 
-    /// The state of an unused device, or the one given.
+    /// Unused by default.
     public init(nextFactor: UInt64 = 0, lastUsedAt: Int64 = 0) {
       self.nextFactor = nextFactor
       self.lastUsedAt = lastUsedAt
     }
   }
 
-  /// The highest counter of an HOTP device. The number above marks a lost counter: none of the device's codes is accepted
-  /// any more.
+  /// The highest counter. The number above it marks a lost counter: the device has no valid codes any more.
   public static var highestCounter: UInt64 { UInt64.max &- 1 }
 
-  /// The words of the record in little-endian order.
+  /// In little-endian order.
   var words = InlineArray<80, UInt64>(repeating: 0)
 
   /// The state of a new enrollment.
   public init(generation: Generation) { self.generation = generation }
 
-  /// The generation of the credential that the state belongs to.
+  /// The generation of its credential.
   public var generation: Generation {
     get { Generation(low: self[Place.generation], high: self[Place.generation &+ 1]) }
     set {
@@ -39,43 +38,43 @@ public struct LoginState: BitwiseCopyable, Sendable {
     }
   }
 
-  /// The number of failures since the last accepted code.
+  /// Failures since the last accepted code.
   public var failures: UInt32 {
     get { UInt32(truncatingIfNeeded: self[Place.failures]) }
     set { self[Place.failures] = UInt64(newValue) }
   }
 
-  /// The end of throttling in seconds since the epoch; 0 if codes are not throttled.
+  /// In seconds since the epoch; 0 if codes are not throttled.
   public var throttledUntil: Int64 {
     get { Int64(bitPattern: self[Place.throttledUntil]) }
     set { self[Place.throttledUntil] = UInt64(bitPattern: newValue) }
   }
 
-  /// The number of wrong scratch codes tried while codes were throttled, since the last accepted code.
+  /// Wrong scratch codes during throttling, since the last accepted code.
   public var earlyGuesses: UInt32 {
     get { UInt32(truncatingIfNeeded: self[Place.earlyGuesses]) }
     set { self[Place.earlyGuesses] = UInt64(newValue) }
   }
 
-  /// The time when a backup code was last accepted, in seconds since the epoch; 0 for never.
+  /// The last accepted backup code in seconds since the epoch; 0 for never.
   public var backupCodeUsedAt: Int64 {
     get { Int64(bitPattern: self[Place.backupCodeUsedAt]) }
     set { self[Place.backupCodeUsedAt] = UInt64(bitPattern: newValue) }
   }
 
-  /// The time when any code was last accepted, in seconds since the epoch; 0 for never.
+  /// The last accepted code in seconds since the epoch; 0 for never.
   public var lastUsedAt: Int64 {
     get { Int64(bitPattern: self[Place.lastUsedAt]) }
     set { self[Place.lastUsedAt] = UInt64(bitPattern: newValue) }
   }
 
-  /// The spent backup codes: a bit for each, in the order of the credential.
+  /// A bit for each backup code, in the order of the credential.
   public private(set) var spentBackupCodes: UInt32 {
     get { UInt32(truncatingIfNeeded: self[Place.spentBackupCodes]) }
     set { self[Place.spentBackupCodes] = UInt64(newValue) }
   }
 
-  /// The state of the device at `index` of the credential.
+  /// The state of a device of the credential.
   public subscript(device index: Int) -> DeviceState {
     get {
       guard index >= 0, index < Credential.maximumDevices else { return DeviceState(nextFactor: UInt64.max) }
@@ -90,13 +89,13 @@ public struct LoginState: BitwiseCopyable, Sendable {
     }
   }
 
-  /// Whether the backup code at `index` of the credential is spent. Out-of-range indices count as spent.
+  /// Out-of-range indices count as spent.
   public func isSpent(backupCodeAt index: Int) -> Bool {
     guard index >= 0, index < Credential.maximumBackupCodes else { return true }
     return spentBackupCodes & (1 &<< UInt32(truncatingIfNeeded: index)) != 0
   }
 
-  /// Marks the backup code at `index` of the credential as spent.
+  /// Marks a backup code as spent.
   public mutating func spend(backupCodeAt index: Int) {
     guard index >= 0, index < Credential.maximumBackupCodes else { return }
     spentBackupCodes |= 1 &<< UInt32(truncatingIfNeeded: index)
@@ -112,17 +111,16 @@ public struct LoginState: BitwiseCopyable, Sendable {
     earlyGuesses = 0
   }
 
-  /// The number of unspent backup codes.
+  /// Unspent backup codes.
   public func backupCodesLeft(of credential: borrowing Credential) -> Int {
     let count = Swift.max(0, Swift.min(credential.backupCodeCount, Credential.maximumBackupCodes))
     let existing = (UInt64(1) &<< UInt64(count)) &- 1
     return (UInt64(~spentBackupCodes) & existing).nonzeroBitCount
   }
 
-  /// Marks every code that could have been used as used, after the state was lost or damaged. A TOTP device works again
-  /// after one window; backup codes are spent, and HOTP counters are lost. Used codes and failures in this state, if a
-  /// record of it was left, are kept.
-  /// At least `failures` failures are counted, so that a loss grants no guesses.
+  /// Marks every code that may have been used as used, after the state was lost or damaged: TOTP codes of the current
+  /// window, all backup codes, and all codes of HOTP devices. Keeps used codes and failures of a record that was left.
+  /// Counts at least `failures` failures, so that a loss grants no further guesses.
   public mutating func assumeLoss(of credential: borrowing Credential, now: Int64, window: UInt64, failures: UInt32) {
     generation = credential.generation
     spentBackupCodes = UInt32.max

@@ -1,29 +1,29 @@
 internal import FixedMemory
 internal import SystemFiles
 
-/// The open file `state` of an enrollment, locked if it is to be written.
+/// The open file `state`, locked for writing.
 ///
-/// The file has two slots, 4096 bytes apart, and each slot has two copies of its record. An update overwrites the older
-/// slot in place, so a torn write leaves the other slot intact, a full disk does not matter, and the file keeps its
-/// owner, mode and label. The copies are written one after the other, so a torn write damages one of them at most. If
-/// both copies of a slot are invalid, the file was damaged otherwise, and its used codes cannot be trusted.
+/// The file has two slots, 4096 bytes apart, each with two copies of a record. An update overwrites the older slot in
+/// place: a torn write leaves the other slot intact, a full disk does not matter, and owner, mode and label stay. The
+/// copies are written one after the other, so a torn write damages at most one. If both copies of a slot are invalid,
+/// the file was damaged otherwise, and its used codes cannot be trusted.
 ///
-/// The type is public only for its `deinit`, which Embedded Swift must see in every module that destroys its owner.
+/// Public only because Embedded Swift must see its `deinit` in every module that destroys its owner.
 public struct StateFile: ~Copyable {
   static var slotDistance: Int { 4096 }
   static var length: Int { 2 * slotDistance }
 
-  /// How long a login waits for the lock, in milliseconds.
+  /// In milliseconds.
   private static var lockTimeout: Int { 10_000 }
 
   let file: OpenFile
 
   /// The result of reading the file.
   enum Finding {
-    /// The sequence number of the newest record of the credential, and the index of its slot.
+    /// The sequence number and the slot of the newest record of the credential.
     case current(sequence: UInt64, slot: Int)
 
-    /// No record can be trusted to be the newest. A new one gets this sequence number.
+    /// No record is certainly the newest. Write the next one with this sequence number.
     case lost(sequence: UInt64)
   }
 
@@ -48,12 +48,12 @@ public struct StateFile: ~Copyable {
     self.file = file
   }
 
-  /// Does not lock the file: a record that is read may be half written, and is then invalid.
+  /// Without the lock, a record may be half written and thus invalid.
   init(unlocked file: consuming OpenFile) { self.file = file }
 
   deinit { file.unlock() }
 
-  /// Copies the newest state of a generation, if there is one, from both slots.
+  /// Reads both slots, and copies the newest state of a generation, if any.
   func read(for generation: Generation, into state: inout LoginState) throws(EnrollmentFailure) -> Finding {
     guard var buffer = SecretBuffer(capacity: Self.slotDistance &+ 2 &* LoginState.recordLength) else {
       throw EnrollmentFailure(.io, "state", "out of memory")
@@ -73,7 +73,7 @@ public struct StateFile: ~Copyable {
     return .current(sequence: newest.sequence, slot: isFirstNewer ? 0 : 1)
   }
 
-  /// Overwrites a slot, and flushes it.
+  /// Also flushes the slot.
   func write(_ state: borrowing LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
     guard var copies = SecretBuffer(capacity: 2 &* LoginState.recordLength),
       state.appendRecord(sequence: sequence, to: &copies), copies.repeatContent()
@@ -95,20 +95,19 @@ public struct StateFile: ~Copyable {
     try write(state, sequence: sequence &+ 1, slot: 1)
   }
 
-  /// The two copies in a slot.
+  /// The copies in a slot.
   private struct Slot {
-    /// The offset and the sequence number of the newest valid copy that belongs to the credential.
+    /// Of the newest valid copy that belongs to the credential.
     var start = 0
     var sequence: UInt64 = 0
     var hasRecord = false
 
-    /// The highest sequence number of a valid copy of any credential.
+    /// Of all valid copies, whatever their generation.
     var highestSequence: UInt64 = 0
 
-    /// Whether both copies are invalid.
     var isDamaged = true
 
-    /// Whether a valid copy is of an unknown version of the format.
+    /// Whether a valid copy has an unknown version.
     var hasUnknownVersion = false
 
     init(at offset: Int, of file: Span<UInt8>, _ generation: Generation) {
