@@ -2,9 +2,9 @@ import Enrollment
 import SystemFiles
 
 extension EnrollmentRegister {
-  /// All users in the register, in ascending order.
+  /// In ascending order.
   ///
-  /// - Throws: ``EnrollmentFailure`` of kind `absent` if this host has no register.
+  /// - Throws: ``EnrollmentFailure`` of kind `absent` if there is no register.
   package static var all: [UserID] {
     get throws(EnrollmentFailure) {
       var users = try users()

@@ -2,7 +2,7 @@ import FixedMemory
 import SystemFiles
 
 extension Errno {
-  /// The system's description in English, with a lower-case start.
+  /// The system's description in English, starting in lower case.
   package var text: String {
     var words = ByteText(capacity: 255)
     describe(into: &words)

@@ -2,28 +2,28 @@ import FixedMemory
 import LoginPolicy
 import Verification
 
-/// The options of `twofactor.conf` that the command follows, read by the parser that logins use.
+/// The options of `twofactor.conf` that apply to the command, parsed as logins parse them.
 package struct HostSettings {
-  /// The file. Without it the defaults hold.
+  /// If the file is missing, the defaults apply.
   package static var path: String { String(decoding: PolicyFile.usualPath.bytes) }
 
-  /// The template of the enrollment's directory, as ``EnrollmentPath`` expands it.
+  /// A template for ``EnrollmentPath``.
   package var directoryTemplate = String(decoding: Policy().directory)
   /// Nil for the host name.
   package var issuer: String?
   package var requiresPassword = true
   package var allowsDisabling = true
-  /// The first day on which a login requires enrollment.
+  /// From this day, logins require enrollment.
   package var requiredFrom: CalendarDay?
-  /// The path of a program with the interface of sendmail(8).
+  /// A program with the interface of sendmail(8).
   package var notify: String?
   package var limits = VerificationLimits()
 
   package init() {}
 
-  /// Parses the text of the file; `path` is for the message.
+  /// `path` is for the message.
   ///
-  /// - Throws: ``SetupError`` with ``ExitStatus/configuration``, which names the line.
+  /// - Throws: ``SetupError`` with ``ExitStatus/configuration``, naming the line.
   package init(text: String, path: String = path) throws {
     guard var bytes = SecretBuffer(capacity: text.utf8.count), bytes.append(text.utf8.span) else {
       throw SetupError(.inputOutput, "out of memory")
@@ -35,17 +35,15 @@ package struct HostSettings {
     }
   }
 
-  /// Reads the settings of this host.
-  ///
-  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the file cannot be read, trusted or parsed: defaults
-  ///   could be laxer.
+  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the file is unreadable, not trusted or invalid.
+  ///   Defaults could be laxer.
   package static func load(from path: String = path) throws -> HostSettings {
     var name = ByteText(capacity: path.utf8.count)
     name.append(path.utf8.span)
-    // An empty name would be a missing file.
+    // An empty path would look like a missing file.
     guard !name.isTruncated else { throw SetupError(.inputOutput, "out of memory") }
     do throws(PolicyProblem) {
-      // SAFETY: the name is NUL-terminated and outlives the call.
+      // SAFETY: the name is NUL-terminated for the call.
       let bytes = try unsafe name.withCString { name throws(PolicyProblem) in
         try unsafe PolicyFile.read(name, isOptional: true)
       }
@@ -74,7 +72,7 @@ package struct HostSettings {
     return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can mend it")
   }
 
-  /// Whether users may not disable two-factor, or a login requires enrollment, at a time in seconds since the epoch.
+  /// Whether, at `now` in seconds since the epoch, users may not disable two-factor, or logins require enrollment.
   package func enforcesTwoFactor(now: Int64) -> Bool {
     !allowsDisabling || requiredFrom.map { CalendarDay(of: now) >= $0 } ?? false
   }

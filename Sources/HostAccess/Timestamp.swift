@@ -1,7 +1,7 @@
 import FixedMemory
 import LoginPolicy
 
-/// A time in whole seconds since the Unix epoch, formatted in UTC.
+/// Whole seconds since the epoch, formatted in UTC.
 package struct Timestamp: Equatable {
   package let seconds: Int64
 
@@ -10,13 +10,13 @@ package struct Timestamp: Equatable {
   /// RFC 3339: `2026-01-31T12:00:00Z`.
   package var text: String { "\(date)T\(time)Z" }
 
-  /// For people, to the minute: `2026-01-31 12:00 UTC`.
+  /// To the minute: `2026-01-31 12:00 UTC`.
   package var readable: String { "\(date) \(time.prefix(5)) UTC" }
 
-  /// The time of day for people: `12:00:00 UTC`.
+  /// `12:00:00 UTC`.
   package var clock: String { "\(time) UTC" }
 
-  /// The date: `2026-01-31`.
+  /// `2026-01-31`.
   package var date: String {
     var text = ByteText(capacity: 32)
     CalendarDay(of: seconds).append(to: &text)
