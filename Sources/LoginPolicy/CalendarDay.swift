@@ -5,21 +5,21 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
   /// Days since 1970-01-01; negative before.
   public var rawValue: Int64
 
-  /// The day `rawValue` days after 1970-01-01.
+  /// The day this many days after 1970-01-01.
   public init(rawValue: Int64) { self.rawValue = rawValue }
 
-  /// The day of a moment in seconds since the epoch.
+  /// The day of a time in seconds since the epoch.
   public init(of seconds: Int64) {
     rawValue = seconds / Self.length &- (seconds % Self.length < 0 ? 1 : 0)
   }
 
-  /// The time of day, 0 to 86,399 seconds, of a moment in seconds since the epoch.
+  /// Seconds since midnight of a time in seconds since the epoch.
   public static func secondsOfDay(_ seconds: Int64) -> Int64 {
     let rest = seconds % length
     return rest < 0 ? rest &+ length : rest
   }
 
-  /// Parses `YYYY-MM-DD`. Returns nil unless it is a day from 1970 to 9999.
+  /// Parses `YYYY-MM-DD`; nil unless it is a day from 1970 to 9999.
   public init?(_ text: Span<UInt8>) {
     guard text.count == 10, text.byte(at: 4) == UInt8(ascii: "-"), text.byte(at: 7) == UInt8(ascii: "-"),
       let year = Self.number(text.slice(from: 0, to: 4)), year >= 1970,
@@ -29,7 +29,7 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
     let shiftedMonth = month &+ (month <= 2 ? 9 : -3)
     let leapDays = shiftedYear / 4 &- shiftedYear / 100 &+ shiftedYear / 400
     rawValue = shiftedYear &* 365 &+ leapDays &+ (153 &* shiftedMonth &+ 2) / 5 &+ day &- 1 &- Self.epoch
-    // Month 13 or February 30 would be a day of another month.
+    // Rejects month 13 or February 30, which became a day of another month.
     guard date == (year, month, day) else { return nil }
   }
 
@@ -43,7 +43,7 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
     return value
   }
 
-  /// Appends the day as `YYYY-MM-DD`.
+  /// Appends `YYYY-MM-DD`.
   public func append(to text: inout ByteText) {
     let (year, month, day) = date
     if year >= 0, year < 1000 { text.append(year < 10 ? "000" : year < 100 ? "00" : "0") }
@@ -54,7 +54,7 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
     text.append(decimal: day)
   }
 
-  /// Counts years from March 1, so that a leap day ends its year, in eras of 400 years.
+  /// Computes with years that begin on March 1, so that a leap day is the last of its year, in eras of 400 years.
   private var date: (year: Int64, month: Int64, day: Int64) {
     let days = rawValue &+ Self.epoch
     let era = (days >= 0 ? days : days &- 146_096) / 146_097
@@ -69,7 +69,7 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
 
   private static var length: Int64 { 86_400 }
 
-  /// Days from March 1 of the year 0 to 1970-01-01.
+  /// From March 1 of year 0 to 1970-01-01.
   private static var epoch: Int64 { 719_468 }
 
   /// Whether `left` is earlier than `right`.

@@ -1,8 +1,8 @@
 public import FixedMemory
 
-/// The PAM services whose remote host (PAM_RHOST) may be a host name.
+/// PAM services whose remote host (PAM_RHOST) may be a host name.
 ///
-/// The owner of a DNS zone can name a host `192.0.2.7`. As the name looks like an address, `trusted_networks` and
+/// The owner of a DNS zone can name a host `192.0.2.7`, which looks like an address. So `trusted_networks` and
 /// `grace_period` do not apply to these services.
 public enum HostNameService: UInt8, Sendable {
   case login
@@ -13,7 +13,7 @@ public enum HostNameService: UInt8, Sendable {
   case rexec
   case ftp
 
-  /// The number of services; raw values are 0 ..< `count`.
+  /// Raw values are 0 ..< `count`.
   public static var count: UInt8 { 7 }
 
   /// The PAM service.
@@ -29,7 +29,7 @@ public enum HostNameService: UInt8, Sendable {
     }
   }
 
-  /// The program that reports a name, as the end of a sentence.
+  /// The end of a sentence.
   public var reason: Literal {
     switch self {
     case .login: "login(1) of shadow and BusyBox reports the name that telnetd passes with -h"
@@ -42,7 +42,7 @@ public enum HostNameService: UInt8, Sendable {
     }
   }
 
-  /// Returns the service with this name, or nil.
+  /// The service with this name, or nil.
   public static func named(_ name: Span<UInt8>) -> HostNameService? {
     var values = Counter(to: Int(count))
     while let value = values.next() {

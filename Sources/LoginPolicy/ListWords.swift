@@ -1,6 +1,6 @@
 internal import FixedMemory
 
-/// Parses a comma-separated option value: `wheel, domain users` has the words `wheel` and `domain users`.
+/// Iterates over a comma-separated value: `wheel, domain users` has the words `wheel` and `domain users`.
 ///
 /// ```
 /// var words = ListWords()
@@ -12,7 +12,7 @@ public struct ListWords: Sendable {
   /// Starts before the first word.
   public init() {}
 
-  /// The next word of `list` without blanks at its ends, or nil after the last one.
+  /// The next word without surrounding blanks; nil at the end.
   @_lifetime(copy list)
   public mutating func next(in list: Span<UInt8>) -> Span<UInt8>? {
     guard position < list.count else { return nil }
@@ -22,7 +22,7 @@ public struct ListWords: Sendable {
     return word.trimmed
   }
 
-  /// Whether a list has words, does not end with a comma, and `isValid` accepts every word.
+  /// Whether the list is not empty, ends without a comma, and `isValid` accepts each word.
   static func all(in list: Span<UInt8>, _ isValid: (Span<UInt8>) -> Bool) -> Bool {
     guard list.count > 0, list.byte(at: list.count &- 1) != UInt8(ascii: ",") else { return false }
     var words = ListWords()
@@ -34,7 +34,7 @@ public struct ListWords: Sendable {
 }
 
 extension Span where Element == UInt8 {
-  /// The bytes without blanks at the ends.
+  /// Without surrounding blanks.
   var trimmed: Span<UInt8> {
     @_lifetime(copy self)
     get {

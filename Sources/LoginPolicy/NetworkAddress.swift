@@ -1,15 +1,15 @@
 internal import CSystem
 internal import FixedMemory
 
-/// A numeric IPv4 or IPv6 address. Host names are rejected: their DNS zone chooses the address.
+/// A numeric IPv4 or IPv6 address. Host names are rejected: the owner of their DNS zone chooses the address.
 public struct NetworkAddress: Equatable, Sendable {
-  /// The bytes of an IPv6 address, or of an IPv4-mapped one (RFC 4291 section 2.5.5.2).
+  /// In network order, IPv4 as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2).
   public private(set) var bytes = InlineArray<16, UInt8>(repeating: 0)
 
   /// Whether the address has a zone (RFC 4007).
   public private(set) var hasZone = false
 
-  /// Whether it is an IPv4 or an IPv4-mapped address.
+  /// Whether the address is IPv4 or IPv4-mapped.
   public var isIPv4: Bool {
     var index = 0
     while index < 10 {
@@ -19,7 +19,7 @@ public struct NetworkAddress: Equatable, Sendable {
     return bytes.span.byte(at: 10) == 0xff && bytes.span.byte(at: 11) == 0xff
   }
 
-  /// Parses an address, with or without a zone (inet_pton(3)).
+  /// Parses an address (inet_pton(3)), with or without a zone.
   public init?(_ text: Span<UInt8>) {
     let zone = text.firstIndex(of: UInt8(ascii: "%"))
     if let zone {
@@ -38,7 +38,7 @@ public struct NetworkAddress: Equatable, Sendable {
   }
 
   private mutating func read(_ address: borrowing ByteText) -> Bool {
-    // SAFETY: inet_pton() writes 16 bytes for IPv6 and 4 for IPv4; there are 16.
+    // SAFETY: inet_pton(3) writes 16 bytes for IPv6, 4 for IPv4; `bytes` has 16.
     if address.bytes.firstIndex(of: UInt8(ascii: ":")) != nil {
       return unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
         unsafe address.withCString { unsafe inet_pton(AF_INET6, $0, bytes.baseAddress) }
@@ -53,19 +53,19 @@ public struct NetworkAddress: Equatable, Sendable {
     return result == 1
   }
 
-  /// Compares address and presence of a zone, but not the zones.
+  /// Ignores the text of a zone, but not its presence.
   public static func == (left: NetworkAddress, right: NetworkAddress) -> Bool {
     left.hasZone == right.hasZone && left.bytes.span.isEqualInConstantTime(to: right.bytes.span)
   }
 }
 
-/// A network in CIDR notation (RFC 4632, RFC 4291 section 2.3): `192.0.2.0/24`, `2001:db8::/32`, or one address.
+/// A network in CIDR notation (RFC 4632, RFC 4291 section 2.3), such as `192.0.2.0/24`, or one address.
 public struct Network: Sendable {
   private let address: NetworkAddress
 
   private let length: Int
 
-  /// Parses a network. Returns nil if it has bits after its prefix, which is a typing error.
+  /// Nil if bits after the prefix are set, which is a typing error.
   public init?(_ text: Span<UInt8>) {
     let slash = text.firstIndex(of: UInt8(ascii: "/"))
     let addressText = text.slice(from: 0, to: slash ?? text.count)
@@ -81,7 +81,7 @@ public struct Network: Sendable {
     guard hasOnlyPrefixBits else { return nil }
   }
 
-  /// Whether the network contains an address. `::/0` contains no IPv4 address.
+  /// `::/0` contains no IPv4 address.
   public func contains(_ other: NetworkAddress) -> Bool {
     guard length >= 96 || !other.isIPv4 else { return false }
     var index = 0

@@ -5,20 +5,20 @@ internal import SystemFiles
 internal import Verification
 
 struct PolicyReading {
-  /// A bit for each option that this source has set.
+  /// A bit for each option that was set.
   fileprivate var seen: UInt32 = 0
 
-  /// The current line of the file; 0 for arguments.
+  /// The current line; 0 for arguments.
   fileprivate var line: UInt32 = 0
 
-  /// Which of `try_first_pass` and `use_first_pass` was set last, and its line.
+  /// The last of `try_first_pass` and `use_first_pass` that was set, and its line.
   fileprivate var passOption = PolicyOption.useFirstPass
   fileprivate var passLine: UInt32 = 0
 }
 
-/// Parses the file and then the arguments, which override it. Anything unknown or ambiguous is an error.
+/// Parses the file, then the arguments, which override it. Unknown or ambiguous text is an error.
 extension Policy {
-  /// Parses a file: lines `name = value`, comment lines that begin with `#`, and empty lines.
+  /// Parses lines `name = value`, comments that begin with `#`, and empty lines.
   public mutating func read(file text: borrowing SecretBuffer) throws(PolicyProblem) {
     reading.seen = 0
     reading.line = 0
@@ -37,7 +37,7 @@ extension Policy {
     }
   }
 
-  /// Parses one argument: `NAME` or `NAME=VALUE`.
+  /// Parses `NAME` or `NAME=VALUE`.
   public mutating func read(_ argument: Span<UInt8>) throws(PolicyProblem) {
     let equals = argument.firstIndex(of: UInt8(ascii: "="))
     let option = try option(argument.slice(from: 0, to: equals ?? argument.count), word: argument)
@@ -50,7 +50,7 @@ extension Policy {
     try read(option, argument.slice(from: equals &+ 1), word: argument)
   }
 
-  /// Checks for contradictions after file and arguments have been read.
+  /// Rejects contradictions. Call it last.
   public func check() throws(PolicyProblem) {
     if password.isTriedFirst, password.isUsedAlone {
       let isUse = reading.passOption == .useFirstPass
@@ -180,7 +180,7 @@ extension Policy {
     }
   }
 
-  /// A problem with a list of groups that shows only when the groups are looked up, at the place of `option`.
+  /// A problem of `onlyGroups` or `exemptGroups` that a lookup of its groups found.
   public func problem(_ problem: Literal, of option: PolicyOption) -> PolicyProblem {
     let place = option == .exemptGroups ? exemptGroupsPlace : onlyGroupsPlace
     return PolicyProblem(problem, option.name.bytes, line: place.line)
@@ -190,7 +190,7 @@ extension Policy {
     PolicyProblem(problem, word, line: reading.line)
   }
 
-  /// The value of a line, without its quotes. Rejects what a user may take for something else than a part of the value.
+  /// The value without its quotes. Rejects text that an administrator may have meant as a comment or another option.
   @_lifetime(copy text)
   private func value(_ text: Span<UInt8>, of name: Span<UInt8>) throws(PolicyProblem) -> Span<UInt8> {
     let quote = UInt8(ascii: "\"")
@@ -226,7 +226,7 @@ extension Policy {
     }
   }
 
-  /// Whether a word, and the text that follows it, set an option: `window=2`, `window = 2`.
+  /// Whether a word and the text after it set an option: `window=2`, `window = 2`.
   private func isAssignment(_ word: Span<UInt8>, before rest: Span<UInt8>) -> Bool {
     let equals = word.firstIndex(of: UInt8(ascii: "="))
     guard equals != nil || rest.trimmed.byte(at: 0) == UInt8(ascii: "=") else { return false }
@@ -235,7 +235,7 @@ extension Policy {
 }
 
 extension Span where Element == UInt8 {
-  /// The bytes from `start` up to the next blank, or to a no-break space (U+00A0), which looks like one.
+  /// Ends at a blank, or at a no-break space (U+00A0), which looks like one.
   @_lifetime(copy self)
   fileprivate func word(from start: Int) -> Span<UInt8> {
     var end = start
@@ -246,7 +246,7 @@ extension Span where Element == UInt8 {
     return slice(from: start, to: end)
   }
 
-  /// Whether a word begins a comment in one of the usual languages.
+  /// Whether the word begins a comment in a common language.
   fileprivate var beginsComment: Bool {
     let first = byte(at: 0)
     return first == UInt8(ascii: "#") || first == UInt8(ascii: ";") || starts(with: "//")

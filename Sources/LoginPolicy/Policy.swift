@@ -2,7 +2,7 @@ internal import Enrollment
 internal import FixedMemory
 public import Verification
 
-/// The settings of the administrator: the arguments of the PAM rule and the lines of `twofactor.conf`.
+/// The options in force: arguments of the PAM rule, and lines of `twofactor.conf`.
 public struct Policy: ~Copyable {
   /// `nullok`.
   public var passesUnenrolled = false
@@ -12,12 +12,12 @@ public struct Policy: ~Copyable {
     @_lifetime(borrow self)
     get {
       guard directoryPlace.isEmpty else { return texts.bytes(at: directoryPlace) }
-      // SAFETY: a literal lives as long as the program.
+      // SAFETY: a literal is immortal.
       return unsafe _overrideLifetime(EnrollmentPath.usualTemplate.bytes, borrowing: self)
     }
   }
 
-  /// The prompt; empty for the default.
+  /// Empty for the default.
   public var prompt: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: promptPlace) }
@@ -26,7 +26,7 @@ public struct Policy: ~Copyable {
   /// `echo_code`.
   public var echoesCode = false
 
-  /// How the password of an earlier module is used.
+  /// See ``PasswordSource``.
   public var password = PasswordSource()
 
   /// The limits of verification.
@@ -35,7 +35,7 @@ public struct Policy: ~Copyable {
   /// In seconds; 0 for none.
   public var gracePeriod: Int64 = 0
 
-  /// A list of ``Network``; see ``ListWords``.
+  /// Each word is a ``Network``; see ``ListWords``.
   public var trustedNetworks: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: trustedNetworksPlace) }
@@ -65,7 +65,7 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: requiredMethodsPlace) }
   }
 
-  /// The day from which all users must be enrolled; nil for never.
+  /// The first day on which all users must be enrolled; nil for never.
   public var requiredFrom: CalendarDay?
 
   /// `debug`.
@@ -83,7 +83,7 @@ public struct Policy: ~Copyable {
   /// `allow_disable`.
   public var allowsDisabling = true
 
-  /// `notify`: an absolute path; empty for none.
+  /// `notify`, an absolute path; empty for none.
   public var notifier: Span<UInt8> {
     @_lifetime(borrow self)
     get { texts.bytes(at: notifierPlace) }
@@ -105,33 +105,33 @@ public struct Policy: ~Copyable {
   public init() {}
 }
 
-/// How a password with a code at its end is used, for programs with a single password field.
+/// The use of passwords that end with a code, for programs with a single password field.
 public struct PasswordSource: Equatable, Sendable {
-  /// `try_first_pass`: look for a code at the end of the earlier password, and prompt if there is none.
+  /// `try_first_pass`: look for a code in the earlier password, and prompt if there is none.
   public var isTriedFirst = false
 
-  /// `use_first_pass`: the same, but never prompt.
+  /// `use_first_pass`: look there, and never prompt.
   public var isUsedAlone = false
 
-  /// `forward_pass`: hand the password before the code to the modules that follow.
+  /// `forward_pass`: pass the password without the code to later modules.
   public var isForwarded = false
 }
 
-/// The texts of a policy, one after the other.
+/// The texts of a policy in one buffer.
 ///
-/// Allocates with the first text, since most hosts set none. Public only for its `deinit`, which Embedded Swift must see
-/// wherever a ``Policy`` is destroyed.
+/// Allocates for the first text, because most hosts set none. Public only because Embedded Swift must see its `deinit`
+/// in every module that destroys a ``Policy``.
 public struct PolicyTexts: ~Copyable {
   private var texts = ByteText()
 
-  /// Enough for the longest values from both file and arguments.
+  /// The longest values, from both file and arguments.
   private static var capacity: Int { 2 * (512 + 5 * 1024 + 2 * 128 + 256) }
 
   struct Place {
     fileprivate var start: UInt16 = 0
     fileprivate var count: UInt16 = 0
 
-    /// The line of the file that set the text; 0 for an argument.
+    /// The line; 0 for an argument.
     fileprivate(set) var line: UInt32 = 0
 
     var isEmpty: Bool { count == 0 }
@@ -139,7 +139,7 @@ public struct PolicyTexts: ~Copyable {
 
   init() {}
 
-  /// Stores the text of a line, or of an argument (line 0). Returns nil if memory runs out.
+  /// Returns nil if memory is short.
   mutating func add(_ text: Span<UInt8>, line: UInt32) -> Place? {
     if !texts.hasMemory { texts = ByteText(capacity: Self.capacity) }
     let start = texts.count

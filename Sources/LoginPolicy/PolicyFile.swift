@@ -3,18 +3,18 @@ public import SystemFiles
 
 /// The configuration file, twofactor.conf(5).
 public enum PolicyFile {
-  /// The default path, which `conf=` overrides.
+  /// The default of `conf=`.
   public static var usualPath: Literal { "/etc/security/twofactor.conf" }
 
-  /// The longest accepted file in bytes.
+  /// In bytes.
   public static var maximumLength: Int { 65_536 }
 
-  /// Reads the file at a NUL-terminated path; only `owner` may be able to write it. If optional, a missing file counts as
+  /// Reads the file at a NUL-terminated path, which only `owner` may be able to write. A missing optional file is
   /// empty.
   public static func read(
     _ path: UnsafePointer<CChar>, isOptional: Bool, owner: UserID = .root
   ) throws(PolicyProblem) -> SecretBuffer {
-    // SAFETY: the caller passes a NUL-terminated path.
+    // SAFETY: the caller's path is NUL-terminated.
     guard let file = try unsafe open(path, isOptional: isOptional) else { return try buffer(capacity: 1) }
     let status = try attempt("cannot be examined", file.status())
     switch TrustRule.file(of: owner).violation(of: status) {
@@ -34,7 +34,7 @@ public enum PolicyFile {
     _ path: UnsafePointer<CChar>, isOptional: Bool
   ) throws(PolicyProblem) -> OpenFile? {
     do throws(Errno) {
-      // SAFETY: the caller passes a NUL-terminated path.
+      // SAFETY: the caller's path is NUL-terminated.
       return try unsafe OpenFile.following(path, for: .read)
     } catch {
       guard isOptional, error == .noSuchFile else { throw PolicyProblem(inFile: "cannot be opened", error: error) }

@@ -1,6 +1,6 @@
 public import FixedMemory
 
-/// The options of the policy, with their names, types, ranges and places.
+/// The options of the policy.
 public enum PolicyOption: UInt8, Sendable {
   case nullok
   case directory
@@ -27,7 +27,7 @@ public enum PolicyOption: UInt8, Sendable {
   case allowDisable
   case notify
 
-  /// The number of options; raw values are 0 ..< `count`.
+  /// Raw values are 0 ..< `count`.
   public static var count: UInt8 { 24 }
 
   /// The type of a value.
@@ -35,19 +35,19 @@ public enum PolicyOption: UInt8, Sendable {
     /// `yes` or `no`.
     case flag
 
-    /// A number in this range.
+    /// In this range.
     case number(ClosedRange<UInt64>)
 
-    /// Text of this many bytes, without control characters.
+    /// Of this many bytes, without control characters.
     case text(ClosedRange<Int>)
 
-    /// Text without colons, which an otpauth URI does not allow.
+    /// Of this many bytes, without colons, which an otpauth URI does not allow.
     case label(ClosedRange<Int>)
 
     /// See ``EnrollmentPath``.
     case directory
 
-    /// The absolute path of a file.
+    /// An absolute path.
     case file
 
     /// A list of ``Network``.
@@ -56,23 +56,23 @@ public enum PolicyOption: UInt8, Sendable {
     /// See ``ListWords``.
     case words
 
-    /// A day, such as 2026-01-31.
+    /// Such as 2026-01-31.
     case day
   }
 
   /// Where an option may be set.
   public enum Place: Equatable, Sendable {
-    /// In an argument of the module and in the file.
+    /// In an argument or in the file.
     case anywhere
 
-    /// Only in an argument of the module.
+    /// Only in an argument.
     case arguments
 
-    /// Only in the file, where the setup command reads it.
+    /// Only in the file, for the setup command.
     case file
   }
 
-  /// The name in arguments and in the file.
+  /// In arguments and in the file.
   public var name: Literal {
     switch self {
     case .nullok: "nullok"
@@ -102,7 +102,7 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
-  /// The type and range of the value.
+  /// Type and range.
   public var kind: Kind {
     switch self {
     case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .backupCodes, .debug, .requirePassword,
@@ -121,7 +121,7 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
-  /// The problem with a value outside the range of ``kind``.
+  /// For a value outside the range of ``kind``.
   var rangeProblem: Literal {
     switch self {
     case .window: "is not a number from 0 to 10"
@@ -139,7 +139,7 @@ public enum PolicyOption: UInt8, Sendable {
     }
   }
 
-  /// Returns the option with this name, or nil.
+  /// The option with this name, or nil.
   public static func named(_ name: Span<UInt8>) -> PolicyOption? {
     var values = Counter(to: Int(count))
     while let value = values.next() {

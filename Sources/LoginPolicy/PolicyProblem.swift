@@ -3,29 +3,29 @@ public import SystemFiles
 
 /// A configuration error.
 public struct PolicyProblem: Error {
-  /// What is wrong, as the end of a sentence.
+  /// The end of a sentence.
   public let problem: Literal
 
-  // The argument, or the name in the line. Truncated.
+  // The argument, or the name in the line; truncated.
   private var letters = InlineArray<95, UInt8>(repeating: 0)
   private var letterCount = 0
 
   /// False for an argument.
   public let isInFile: Bool
 
-  /// The line of the file, from 1; 0 for an argument or the file as a whole.
+  /// From 1; 0 for an argument or the whole file.
   public let line: UInt32
 
-  /// The error of the system call that failed, if one did.
+  /// Of the failed system call, if any.
   public let error: Errno?
 
-  /// An error in an argument (`line` 0) or in a line of the file.
+  /// In an argument (`line` 0) or a line of the file.
   @inline(never)
   init(_ problem: Literal, _ word: Span<UInt8>, line: UInt32) {
     self.problem = problem
     var indices = Counter(to: letters.count)
     while let index = indices.next(), let letter = word.byte(at: index) {
-      // SAFETY: the counter ends at the length of the array.
+      // SAFETY: the index is in bounds.
       unsafe letters[unchecked: index] = letter
       letterCount = index &+ 1
     }
@@ -34,7 +34,7 @@ public struct PolicyProblem: Error {
     error = nil
   }
 
-  /// An error of the file as a whole.
+  /// In the whole file.
   @inline(never)
   init(inFile problem: Literal, error: Errno? = nil) {
     self.problem = problem
@@ -43,8 +43,8 @@ public struct PolicyProblem: Error {
     isInFile = true
   }
 
-  /// Appends a description for the log: `argument "windows=3": there is no such option` or
-  /// `/etc/security/twofactor.conf, line 3, "windows": there is no such option`.
+  /// For the log: `argument "windows=3": there is no such option` or `/etc/security/twofactor.conf, line 3, "windows":
+  /// there is no such option`.
   public func describe(into text: inout ByteText, path: Span<UInt8>) {
     if !isInFile {
       text.append("argument \"")
@@ -68,11 +68,11 @@ public struct PolicyProblem: Error {
     }
   }
 
-  /// Appends the argument, or the name in the line; truncated if it is long.
+  /// The argument, or the name in the line; truncated.
   public func appendWord(to text: inout ByteText) {
     var indices = Counter(to: letterCount)
     while let index = indices.next() {
-      // SAFETY: `letterCount` is at most the length of the array.
+      // SAFETY: the index is in bounds.
       text.append(unsafe letters[unchecked: index])
     }
   }
