@@ -1,9 +1,9 @@
 internal import FixedMemory
 
 extension ByteText {
-  /// Appends an untrusted value, so that it cannot forge a log field or a terminal escape sequence: blanks, quotes,
-  /// backslashes and all but printable ASCII as `\xHH`. An empty value becomes `-`. Truncates after `room` characters; a
-  /// last escape may exceed it.
+  /// Appends an untrusted value that cannot forge a log field or a terminal escape sequence: blanks, quotes,
+  /// backslashes and everything but printable ASCII become `\xHH`. An empty value becomes `-`. Truncates after `room`
+  /// characters, but not in the last escape.
   mutating func append(escaped bytes: Span<UInt8>, upTo room: Int = 1024) {
     guard bytes.count > 0 else {
       append("-")
@@ -22,7 +22,7 @@ extension ByteText {
     append(bytes.slice(from: start, to: index))
   }
 
-  /// Appends ` detail="…"`, with blanks as they are.
+  /// Appends ` detail="…"`, without escaping blanks.
   mutating func append(detail: borrowing ByteText) {
     append(" detail=\"")
     var indices = Counter(to: detail.count)

@@ -1,12 +1,12 @@
 internal import CPAM
 
-/// Authenticates a user (pam_sm_authenticate(3)).
+/// pam_sm_authenticate(3).
 @c(pam_sm_authenticate)
 public func authenticate(
   handle: OpaquePointer?, flags: Int32, argumentCount: Int32,
   arguments: UnsafeMutablePointer<UnsafePointer<CChar>?>?
 ) -> Int32 {
-  // SAFETY: libpam passes a valid handle, and as many arguments as it says.
+  // SAFETY: libpam passes a valid handle and the count of the arguments.
   guard let handle = unsafe handle else { return PAM_SERVICE_ERR }
   let transaction = unsafe PAMTransaction(handle: handle, isSilent: UInt32(bitPattern: flags) & UInt32(PAM_SILENT) != 0)
   let arguments = unsafe ModuleArguments(count: argumentCount, values: arguments)
@@ -14,7 +14,7 @@ public func authenticate(
   return login.run().rawValue
 }
 
-/// Succeeds without doing anything: this module has no credentials to set (pam_sm_setcred(3)).
+/// pam_sm_setcred(3). Does nothing: this module has no credentials to set.
 @c(pam_sm_setcred)
 public func setCredentials(
   handle: OpaquePointer?, flags: Int32, argumentCount: Int32,

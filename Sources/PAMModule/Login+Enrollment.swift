@@ -6,8 +6,8 @@ internal import SystemFiles
 internal import Verification
 
 extension Login {
-  /// Opens the enrollment of an account with the user's file-system identity. No other code of the module opens one.
-  /// Throws a failure of kind `absent` if the enrollment does not exist, `gone` if it was disabled meanwhile.
+  /// Opens the enrollment of an account with the user's file-system identity; nothing else in the module does. Throws a
+  /// failure of kind `absent` if there is no enrollment, `gone` if it was disabled meanwhile.
   private static func withEnrollment<Result>(
     of account: borrowing Account, _ policy: borrowing Policy,
     _ body: (_ directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Result
@@ -18,7 +18,7 @@ extension Login {
     do throws(EnrollmentFailure) {
       return try body(EnrollmentDirectory(path, of: account, identity: &identity))
     } catch {
-      // `twofactor disable` renames the directory before it erases the files, which then look corrupt.
+      // `twofactor disable` first renames the directory, then erases the files. The enrollment looks corrupt then.
       guard error.reason == .corrupt, isAbsent(path, account, &identity) else { throw error }
       throw EnrollmentFailure(.gone, "directory", "was removed")
     }
@@ -35,8 +35,8 @@ extension Login {
     }
   }
 
-  /// Decides for a grace period and for users who are not enrolled. Returns nil to prompt for a code. `isInGroups` if
-  /// `only_groups` includes the user.
+  /// Decides for a grace period and for users who are not enrolled. Returns nil to prompt for a code. `isInGroups`:
+  /// whether `only_groups` includes the user.
   func outcomeOfEnrollment(
     _ account: borrowing Account, _ policy: borrowing Policy, isInGroups: Bool
   ) -> Outcome? {
@@ -61,29 +61,29 @@ extension Login {
     return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
   }
 
-  /// Why the absence of an enrollment does not prove that the user is not enrolled; nil if it does.
+  /// Why a missing enrollment does not prove that the user is not enrolled; nil if it does.
   private static func doubtAboutAbsence(
     of account: borrowing Account, _ policy: borrowing Policy
   ) -> EnrollmentFailure? {
     switch EnrollmentRegister.contains(account.userID) {
     case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
-    // The register is created with its parent, so this is the mount point of a file system that is not mounted.
+    // The package creates parent and register together, so this is a mount point whose file system is not mounted.
     case .noRegister(isParentThere: true) where policy.directory.starts(with: "/var/lib/twofactor/"):
       EnrollmentFailure(.missing, "directory", "does not exist, and /var/lib/twofactor has no register")
     case .unknown(let failure): failure
-    // Without a register, and for a screen locker, which cannot search it, absence has to suffice.
+    // Without a register, or in a screen locker, which cannot search it, a missing enrollment is proof enough.
     case .notRegistered, .noRegister, .notPermitted: nil
     }
   }
 
-  /// Verifies a reply to the prompt.
+  /// Verifies a reply.
   mutating func outcomeOfReply(
     _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy
   ) -> Outcome {
     do throws(Reply.Problem) {
       return try outcome(of: Reply(text.bytes), account, policy)
     } catch {
-      // Only the log shows whether the account exists.
+      // Show only in the log that the account does not exist.
       return account.isKnown ? Outcome(error) : .denied(.unknownUser)
     }
   }
@@ -105,8 +105,8 @@ extension Login {
     }
   }
 
-  /// Verifies the code at the end of a password as every kind of code at once, so that a wrong one counts at most once.
-  /// Sets `codeLength` as far as it is known.
+  /// Verifies the code at the end of a password as every kind of code at once, so that a wrong one counts only once.
+  /// Sets `codeLength` if it is known.
   mutating func outcomeOfCode(
     atEndOf text: borrowing SecretBuffer, codeLength: inout Int, _ account: borrowing Account,
     _ policy: borrowing Policy, countsFailure: Bool
@@ -154,14 +154,14 @@ extension Login {
     return outcome(of: check)
   }
 
-  /// Takes as long as verification. Returns the length of the code, as far as it is known.
+  /// Takes as long as verification. Returns the length of the code; 0 if there is none.
   private static func spendTime(on text: borrowing SecretBuffer, _ policy: borrowing Policy) -> Int {
     do throws(Reply.Problem) {
       let reply = try Reply(endOf: text.bytes, hasScratchCodes: false)
       Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
       return reply.usualLength
     } catch {
-      // Without a code, enrolled users are refused just as quickly.
+      // Without a code, the refusal of an enrolled user is as quick.
       return 0
     }
   }
@@ -178,7 +178,7 @@ extension Login {
     }
   }
 
-  /// Nil for a local login, a host name, and an address with a zone, which are not unique.
+  /// Nil for local logins, host names, and addresses with a zone, which are not unique.
   private func graceKey(_ policy: borrowing Policy) -> GraceKey? {
     guard policy.gracePeriod > 0, let address = remoteAddress, !address.hasZone else { return nil }
     return GraceKey(service: transaction.service, address: address.bytes.span)

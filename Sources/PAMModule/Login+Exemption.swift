@@ -5,9 +5,9 @@ internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
 
-/// Users and logins that the policy does not ask for a code.
+/// Users and logins that the policy exempts.
 extension Login {
-  /// Decides before the prompt. Returns nil to prompt for a code.
+  /// Returns nil to prompt for a code.
   mutating func outcomeBeforeQuestion(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
     if policy.trustedNetworks.count > 0, isRemoteHostTrusted(policy) { return .exempt(why: "trusted network") }
     if policy.skippedMethods.count > 0, hasPassed(anyOf: policy.skippedMethods) {
@@ -25,7 +25,7 @@ extension Login {
     if policy.onlyGroups.count > 0 {
       switch membership(of: account, in: .onlyGroups, policy) {
       case .yes: break
-      // No proof: a name service that fails reports too few groups.
+      // This proves nothing: a failing name service reports too few groups.
       case .no: isInGroups = false
       case .unknown(let outcome): return outcome
       }
@@ -58,7 +58,7 @@ extension Login {
   ) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
     let primary = account.groupID.rawValue
-    // SAFETY: the array has `count` groups. Names are NUL-terminated and lent for the calls.
+    // SAFETY: the array has `count` groups; names are NUL-terminated for the calls.
     let count = unsafe account.name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
     guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }

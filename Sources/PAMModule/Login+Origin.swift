@@ -1,16 +1,16 @@
 internal import FixedMemory
 internal import LoginPolicy
 
-/// What the service reports about a login: the remote address, and the methods that sshd completed before PAM.
+/// The origin of a login: the remote address, and the methods that sshd completed before PAM.
 extension Login {
-  /// The remote address; nil for a local login, a host name, and a service that may report a name.
+  /// Nil for a local login, a host name, or a service that may report a name.
   var remoteAddress: NetworkAddress? {
     guard HostNameService.named(transaction.service) == nil else { return nil }
     return NetworkAddress(transaction.remoteHost)
   }
 
-  /// Whether sshd reports one of the methods in `list`, one a line in the PAM environment (sshd_config(5),
-  /// ExposeAuthInfo). The variable of other services cannot be trusted.
+  /// Whether sshd reports one of the methods in `list` (sshd_config(5), ExposeAuthInfo), one a line in the PAM
+  /// environment. Other services are not trusted to set this variable.
   func hasPassed(anyOf list: Span<UInt8>) -> Bool {
     guard transaction.service.isEqual(to: "sshd") else { return false }
     let passed = transaction.environment("SSH_AUTH_INFO_0")

@@ -5,8 +5,8 @@ internal import SystemFiles
 internal import Verification
 
 extension Login {
-  /// Prompts for a code, or looks for it at the end of an earlier password, and verifies it. With an `exemption`, the
-  /// user needs no code, and the password is only forwarded.
+  /// Prompts for a code, or takes it from the end of an earlier password, and verifies it. With an `exemption`, only
+  /// forwards the password.
   mutating func outcomeOfQuestion(
     _ account: borrowing Account, _ user: borrowing ByteText, _ policy: borrowing Policy, exemption: Outcome?
   ) -> Outcome {
@@ -19,7 +19,7 @@ extension Login {
       let answer = try transaction.ask(
         prompt(policy), echoes: policy.echoesCode && !isForwarding,
         limit: isForwarding ? PAMTransaction.maximumAnswer : Reply.maximumLength)
-      // An application may change PAM_USER during the conversation.
+      // The application may change PAM_USER during the conversation.
       let known = transaction.knownUser
       let comparable = user.isTruncated ? known.slice(from: 0, to: user.count) : known
       guard comparable.isEqualInConstantTime(to: user.bytes) else {
@@ -44,7 +44,7 @@ extension Login {
     return prompt
   }
 
-  /// Verifies the password that an earlier module asked for.
+  /// Verifies the code in the password of an earlier module.
   private mutating func outcomeOfEarlierPassword(
     _ account: borrowing Account, _ policy: borrowing Policy, _ exemption: Outcome?
   ) -> Outcome {
@@ -55,8 +55,8 @@ extension Login {
     return outcomeOfPassword(password, account, policy, exemption)
   }
 
-  /// Verifies a password with a code at its end. Forwards the password whatever the verdict, so that the next module
-  /// does not reveal it. Returns an `exemption` whatever the verdict.
+  /// Verifies a password with a code at its end. Forwards the password even after a refusal, so that the next module
+  /// does not reveal whether the code was right. Returns `exemption`, if any, whatever the verdict.
   private mutating func outcomeOfPassword(
     _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy, _ exemption: Outcome?
   ) -> Outcome {

@@ -23,7 +23,7 @@ struct Login: ~Copyable {
     self.arguments = arguments
   }
 
-  /// Authenticates the user, logs the outcome and shows the message.
+  /// Also logs the outcome and shows the message.
   @_optimize(speed)
   mutating func run() -> PAMStatus {
     var user = ByteText(capacity: 255)
@@ -34,18 +34,18 @@ struct Login: ~Copyable {
   }
 
   private func log(_ outcome: Outcome, _ user: borrowing ByteText) {
-    // SAFETY: `line` does not outlive the closure.
+    // SAFETY: `line` stays in the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
-      // An early failure leaves `user` empty.
+      // After an early failure, `user` is empty.
       let user = user.count > 0 ? user.bytes : transaction.knownUser
       outcome.appendLogLine(to: &line, user: user, remoteHost: transaction.remoteHost, words: words)
       transaction.log(outcome.priority, line)
     }
   }
 
-  /// Shows the message of an outcome, if any.
+  /// Shows the message, if any.
   func tell(_ outcome: Outcome) {
-    // SAFETY: `message` does not outlive the closure.
+    // SAFETY: `message` stays in the closure.
     unsafe ByteText.onStack(capacity: 255) { message in
       outcome.appendMessage(to: &message, backupCodeUsedAt: backupCodeUsedAt)
       if message.count > 0 { transaction.tell(message, isError: outcome.isDenial) }
@@ -67,7 +67,7 @@ struct Login: ~Copyable {
   @_optimize(speed)
   private mutating func decide(_ user: inout ByteText, _ policy: borrowing Policy) -> Outcome {
     guard user.hasMemory else { return .denied(.outOfMemory) }
-    // Before every exemption, and before pam_get_user(3) may ask for a name.
+    // Check this before every exemption, and before pam_get_user(3), which may prompt.
     if policy.requiredMethods.count > 0, !hasPassed(anyOf: policy.requiredMethods) {
       delayFailure()
       return .denied(.methodRequired)
@@ -82,7 +82,7 @@ struct Login: ~Copyable {
     let early = outcomeBeforeQuestion(account, policy)
     if let early {
       if policy.isDebugging, case .exempt(let why) = early { logReason(why) }
-      // The next module needs the password of exempt users, too.
+      // Later modules need the password of exempt users, too.
       guard policy.password.isForwarded, !early.isDenial else { return registering(early, account) }
     }
     delayFailure()
@@ -90,20 +90,20 @@ struct Login: ~Copyable {
     return registering(outcomeOfQuestion(account, user, policy, exemption: early), account)
   }
 
-  /// Registers a user whose login was accepted as enrolled. Returns the outcome.
+  /// Registers the user after an accepted login. Returns the outcome.
   private func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
     if case .accepted = outcome { EnrollmentRegister.noteLogin(of: account.userID) }
     return outcome
   }
 
-  /// Hides how long verification took, and so who is enrolled (pam_fail_delay(3)). libpam varies the delay by the current
-  /// second, which is no secret; hence the random part.
+  /// Hides the time of verification, which reveals who is enrolled (pam_fail_delay(3)). libpam derives its variation
+  /// from the current second, so add a random part.
   private func delayFailure() {
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
   }
 
   private func logReason(_ why: Literal) {
-    // SAFETY: `line` does not outlive the closure.
+    // SAFETY: `line` stays in the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
       line.append("debug exempt: ")
       line.append(why)
@@ -112,7 +112,7 @@ struct Login: ~Copyable {
   }
 
   private func logDetails(_ policy: borrowing Policy, _ account: borrowing Account) {
-    // SAFETY: `line` does not outlive the closure.
+    // SAFETY: `line` stays in the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
       line.append("debug window=")
       line.append(decimal: policy.limits.window)

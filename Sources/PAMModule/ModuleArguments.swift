@@ -2,24 +2,24 @@ internal import CSystem
 internal import FixedMemory
 internal import LoginPolicy
 
-/// The arguments of the module in the PAM rule.
+/// The module arguments of the rule.
 @safe
 struct ModuleArguments {
   private let values: UnsafeMutablePointer<UnsafePointer<CChar>?>?
   private let count: Int
 
-  /// `values` are `count` NUL-terminated strings that live as long as the call to the module.
+  /// `values` are `count` NUL-terminated strings that outlive the call to the module.
   init(count: Int32, values: UnsafeMutablePointer<UnsafePointer<CChar>?>?) {
-    // SAFETY: the accessors check every index against the count.
+    // SAFETY: every use checks the index.
     unsafe self.values = values
     self.count = unsafe values == nil ? 0 : Int(count)
   }
 
-  /// Reads `twofactor.conf` and the arguments.
+  /// Parses `twofactor.conf`, then the arguments.
   @_optimize(speed)
   func policy() throws(PolicyProblem) -> Policy {
     var policy = Policy()
-    // SAFETY: both paths are NUL-terminated.
+    // SAFETY: both paths and the arguments are NUL-terminated.
     if let path = unsafe namedFile {
       try policy.read(file: unsafe PolicyFile.read(path, isOptional: false))
     } else {
@@ -27,7 +27,6 @@ struct ModuleArguments {
     }
     var indices = Counter(to: count)
     while let index = indices.next() {
-      // SAFETY: the argument is NUL-terminated.
       try policy.read(unsafe span(of: text(at: index)))
     }
     try policy.check()
@@ -38,15 +37,15 @@ struct ModuleArguments {
   var policyFilePath: Span<UInt8> {
     @_lifetime(borrow self)
     get {
-      // SAFETY: the argument lives as long as the call to the module, the literal as long as the program.
+      // SAFETY: the argument outlives the call to the module; the literal is immortal.
       if let path = unsafe namedFile { return unsafe span(of: path) }
       return unsafe _overrideLifetime(PolicyFile.usualPath.bytes, borrowing: self)
     }
   }
 
-  /// The path of the last `conf=` argument, NUL-terminated.
+  /// From the last `conf=` argument, NUL-terminated.
   private var namedFile: UnsafePointer<CChar>? {
-    // SAFETY: every argument is NUL-terminated, and the found ones are longer than the name.
+    // SAFETY: the arguments are NUL-terminated, and a match is longer than the name.
     var path: UnsafePointer<CChar>?
     let name: Literal = "conf="
     var indices = Counter(to: count)
@@ -58,14 +57,14 @@ struct ModuleArguments {
   }
 
   private func text(at index: Int) -> UnsafePointer<CChar>? {
-    // SAFETY: the index is less than the count.
+    // SAFETY: the index is in bounds.
     guard index >= 0, index < count, let values = unsafe values else { return nil }
     return unsafe values[index]
   }
 
   @_lifetime(borrow self)
   private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
-    // SAFETY: the argument ends with NUL, and lives as long as the call to the module.
+    // SAFETY: the argument is NUL-terminated and outlives the call to the module.
     guard let text = unsafe text else { return Literal("").bytes }
     let start = unsafe UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
     return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: strlen(text)).span, borrowing: self)

@@ -3,14 +3,14 @@ internal import FixedMemory
 internal import LoginPolicy
 internal import Verification
 
-/// The outcome of a login attempt, with its PAM status, log line and message.
+/// The outcome of a login, with PAM status, log line and message.
 enum Outcome {
   case accepted(Method)
 
-  /// The policy asks for no code. `why` is logged with `debug`.
+  /// `why` is logged with `debug`.
   case exempt(why: Literal)
 
-  /// The user need not be enrolled before this day.
+  /// The first day on which the user must be enrolled.
   case exemptUntil(CalendarDay)
 
   case denied(Denial)
@@ -42,7 +42,7 @@ enum Outcome {
     case outOfMemory
   }
 
-  /// Text for the log. Not part of the outcome, which is copied often.
+  /// Text for the log, kept apart because outcomes are copied often.
   typealias Words = ByteText
 
   static var wordsCapacity: Int { 255 }
@@ -62,7 +62,7 @@ enum Outcome {
     }
   }
 
-  /// The only mapping of a decision to a PAM status.
+  /// Nothing else maps decisions to PAM statuses.
   var status: PAMStatus {
     switch self {
     case .accepted: .success
@@ -87,7 +87,7 @@ enum Outcome {
     if case .denied = self { true } else { false }
   }
 
-  /// Whether to prompt after an earlier password contained no valid code.
+  /// Whether to prompt after the earlier password failed.
   var isWorthAsking: Bool {
     switch self {
     case .denied(.refused), .denied(.unknownUser), .denied(.notEnrolled): true
@@ -95,7 +95,7 @@ enum Outcome {
     }
   }
 
-  /// Appends the message to the user, if any. See ``CodeCheck/backupCodeUsedAt``.
+  /// See ``CodeCheck/backupCodeUsedAt``.
   func appendMessage(to text: inout ByteText, backupCodeUsedAt moment: Int64) {
     switch self {
     case .accepted(.backupCode(let left)):
@@ -123,12 +123,11 @@ enum Outcome {
     }
   }
 
-  /// Appends the log line.
   func appendLogLine(
     to line: inout ByteText, user: Span<UInt8>, remoteHost: Span<UInt8>, words: borrowing Words
   ) {
     line.append(isDenial ? "denied user=" : "accepted user=")
-    // A long name must not push the reason out of the line.
+    // A long name must not displace the reason.
     line.append(escaped: user, upTo: 256)
     line.append(" rhost=")
     line.append(escaped: remoteHost, upTo: 256)
@@ -168,7 +167,7 @@ extension Outcome.Denial {
     case .methodRequired: line.append("method-required")
     case .noConversation: line.append(Refusal.noReply.consequences.reason)
     case .failure(let failure):
-      // SAFETY: `detail` does not outlive the closure.
+      // SAFETY: `detail` stays in the closure.
       unsafe ByteText.onStack(capacity: Outcome.wordsCapacity) { detail in
         failure.describe(into: &detail)
         line.append(failure.reason.name)

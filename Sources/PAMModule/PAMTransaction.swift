@@ -2,41 +2,41 @@ internal import CPAM
 internal import CSystem
 internal import FixedMemory
 
-/// A PAM transaction (pam(3)). Its texts belong to libpam and are valid until the next prompt, when the application may
-/// set other ones.
+/// A PAM transaction (pam(3)). libpam owns the texts. They are valid until the next prompt, during which the
+/// application may replace them.
 @safe
 struct PAMTransaction {
   private let handle: OpaquePointer
 
-  /// PAM_MAX_RESP_SIZE of Linux-PAM.
+  /// PAM_MAX_RESP_SIZE.
   static var maximumAnswer: Int { 512 }
 
-  /// Whether the application wants no messages (PAM_SILENT).
+  /// PAM_SILENT: the application wants no messages.
   let isSilent: Bool
 
   init(handle: OpaquePointer, isSilent: Bool) {
-    // SAFETY: libpam's handle is valid for the call to the module.
+    // SAFETY: the handle is valid for the call to the module.
     unsafe self.handle = handle
     self.isSilent = isSilent
   }
 
-  /// Reads the user name, and prompts for it if it is not set (pam_get_user(3)). Returns false if there is none.
+  /// Reads the user name, and prompts for it if unset (pam_get_user(3)). Returns false if there is none.
   func readUser(into text: inout ByteText) -> Bool {
     var name: UnsafePointer<CChar>?
-    // SAFETY: libpam returns a NUL-terminated string that outlives the copy.
+    // SAFETY: libpam's string is NUL-terminated and outlives the copy.
     guard unsafe pam_get_user(handle, &name, nil) == PAM_SUCCESS, let name = unsafe name else { return false }
     text.removeAll()
     unsafe text.append(cString: name)
     return true
   }
 
-  /// The user name without a prompt; empty if it is not set.
+  /// Does not prompt; empty if unset.
   var knownUser: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_USER) }
   }
 
-  /// Empty if it is not set.
+  /// Empty if unset.
   var remoteHost: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_RHOST) }
@@ -47,58 +47,58 @@ struct PAMTransaction {
     get { text(of: PAM_SERVICE) }
   }
 
-  /// A variable of the PAM environment, not of the process (pam_getenv(3)).
+  /// From the PAM environment, not the process's (pam_getenv(3)).
   @_lifetime(borrow self)
   func environment(_ name: Literal) -> Span<UInt8> {
-    // SAFETY: libpam returns a NUL-terminated string of its own, or NULL.
+    // SAFETY: libpam returns its own NUL-terminated string or NULL.
     unsafe span(of: UnsafePointer(pam_getenv(handle, name.cString)))
   }
 
-  /// Delays a failure by about this long (pam_fail_delay(3)).
+  /// Delays a failure by roughly this time (pam_fail_delay(3)).
   func delayFailure(microseconds: UInt32) {
-    // SAFETY: takes no pointer but the handle.
+    // SAFETY: the handle is the only pointer.
     _ = unsafe pam_fail_delay(handle, microseconds)
   }
 
-  /// The password of an earlier module (PAM_AUTHTOK); nil if there is none, or it is too long.
+  /// PAM_AUTHTOK, from an earlier module; nil if unset or too long.
   func password(limit: Int) -> SecretBuffer? {
     let password = text(of: PAM_AUTHTOK)
     guard password.count > 0, var copy = SecretBuffer(capacity: limit), copy.append(password) else { return nil }
     return copy
   }
 
-  /// Forwards a password (PAM_AUTHTOK). Returns false if libpam refuses.
+  /// Sets PAM_AUTHTOK. Returns false if libpam refuses.
   func setPassword(_ password: Span<UInt8>) -> Bool {
     guard var copy = SecretBuffer(capacity: password.count &+ 1), copy.append(password), copy.append(0) else {
       return false
     }
-    // SAFETY: the item is a string, which the zero byte ends; libpam copies it.
+    // SAFETY: the item is NUL-terminated, and libpam copies it.
     return unsafe copy.withMemory { unsafe pam_set_item(handle, PAM_AUTHTOK, $0) } == PAM_SUCCESS
   }
 
   private func value(of item: Int32) -> UnsafeRawPointer? {
     var value: UnsafeRawPointer?
-    // SAFETY: libpam sets the pointer to its own copy, or leaves it.
+    // SAFETY: libpam sets the pointer to its own value, or leaves it.
     return unsafe pam_get_item(handle, item, &value) == PAM_SUCCESS ? value : nil
   }
 
   @_lifetime(borrow self)
   private func text(of item: Int32) -> Span<UInt8> {
-    // SAFETY: the callers ask for items that are NUL-terminated strings.
+    // SAFETY: the callers pass items that are NUL-terminated strings.
     unsafe span(of: value(of: item)?.assumingMemoryBound(to: CChar.self))
   }
 
   @_lifetime(borrow self)
   private func span(of text: UnsafePointer<CChar>?) -> Span<UInt8> {
-    // SAFETY: the string ends with NUL, and libpam keeps it while the transaction lasts.
+    // SAFETY: the string is NUL-terminated, and libpam keeps it.
     let start = unsafe text.map { unsafe UnsafeRawPointer($0).assumingMemoryBound(to: UInt8.self) }
     let count = unsafe text.map { unsafe Int(strlen($0)) } ?? 0
     return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: count).span, borrowing: self)
   }
 
-  /// Writes a line to syslog (pam_syslog(3)).
+  /// pam_syslog(3).
   func log(_ priority: LogPriority, _ line: borrowing ByteText) {
-    // SAFETY: the line is NUL-terminated, and copied by syslog.
+    // SAFETY: the line is NUL-terminated and copied.
     unsafe line.withCString { unsafe cpam_syslog(handle, priority.rawValue, $0) }
   }
 
@@ -108,13 +108,13 @@ struct PAMTransaction {
     case outOfMemory
   }
 
-  /// Prompts the user. Truncates a reply to one byte more than `limit`. Does not call pam_get_authtok(3), which may
-  /// return an earlier password, and keeps the code for later modules.
+  /// Prompts the user. Truncates the reply to `limit` + 1 bytes. pam_get_authtok(3) is unsuitable: it may return an
+  /// earlier password, and keeps the code for later modules.
   func ask(
     _ prompt: borrowing ByteText, echoes: Bool, limit: Int
   ) throws(ConversationFailure) -> SecretBuffer {
     guard prompt.hasMemory, var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
-    // SAFETY: a response contains a NUL-terminated string or NULL, and is freed after the string was copied.
+    // SAFETY: a response contains a NUL-terminated string or NULL, and is freed after the copy.
     var response: UnsafeMutablePointer<pam_response>?
     let status = unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, prompt, &response)
     if let text = unsafe response?.pointee.resp {
@@ -125,18 +125,18 @@ struct PAMTransaction {
     return answer
   }
 
-  /// Shows a message, unless the application wants none.
+  /// Respects PAM_SILENT.
   func tell(_ text: borrowing ByteText, isError: Bool) {
     guard !isSilent else { return }
     var response: UnsafeMutablePointer<pam_response>?
-    // SAFETY: the response is freed before it goes out of scope.
+    // SAFETY: the response is freed at once.
     _ = unsafe converse(isError ? PAM_ERROR_MSG : PAM_TEXT_INFO, text, &response)
     unsafe free(response)
   }
 
-  /// Wipes and frees a response; it belongs to the module whatever the status (pam_conv(3)).
+  /// Wipes and frees a response, which the module owns whatever the status (pam_conv(3)).
   private func free(_ response: UnsafeMutablePointer<pam_response>?) {
-    // SAFETY: the application allocated both with malloc, and the string ends with NUL.
+    // SAFETY: the application allocated both with malloc(3); the string is NUL-terminated.
     guard let response = unsafe response else { return }
     if let text = unsafe response.pointee.resp {
       unsafe explicit_bzero(text, strlen(text))
@@ -150,7 +150,7 @@ struct PAMTransaction {
   private func converse(
     _ style: Int32, _ text: borrowing ByteText, _ response: inout UnsafeMutablePointer<pam_response>?
   ) -> Int32 {
-    // SAFETY: the item is a pam_conv, which libpam keeps during the call. The message and its text outlive the call.
+    // SAFETY: the item is libpam's pam_conv; the message and its text outlive the call.
     guard let conversation = unsafe value(of: PAM_CONV)?.assumingMemoryBound(to: pam_conv.self).pointee,
       let function = unsafe conversation.conv
     else { return PAM_CONV_ERR }
@@ -164,7 +164,7 @@ struct PAMTransaction {
   }
 }
 
-/// A return value of a module (pam(3), "Return values").
+/// Return values of a module (pam(3)).
 struct PAMStatus: RawRepresentable, Equatable, Sendable {
   let rawValue: Int32
 
@@ -177,7 +177,7 @@ struct PAMStatus: RawRepresentable, Equatable, Sendable {
   static var serviceError: PAMStatus { PAMStatus(rawValue: PAM_SERVICE_ERR) }
 }
 
-/// A priority of the log (syslog(3)).
+/// syslog(3).
 struct LogPriority: RawRepresentable, Equatable {
   let rawValue: Int32
 
