@@ -1,35 +1,35 @@
 internal import CSystem
 public import FixedMemory
 
-/// An account of the user database, with the fields that a login needs (passwd(5)).
+/// An account of the user database (passwd(5)).
 public struct Account: ~Copyable, Sendable {
   /// The login name.
   public private(set) var name = ByteText()
 
-  /// The user ID; ``UserID/invalid`` for an account that was not found.
+  /// ``UserID/invalid`` if the account was not found.
   public private(set) var userID = UserID.invalid
 
-  /// The ID of the primary group.
+  /// The primary group.
   public private(set) var groupID = GroupID.invalid
 
   /// The home directory.
   public private(set) var home = ByteText()
 
-  /// Whether the account was found in the database.
+  /// Whether a lookup found the account.
   public var isKnown: Bool { userID != .invalid }
 
   /// The result of a lookup.
   public enum Lookup: Equatable {
     case found
 
-    /// The database has no such account.
+    /// The database lacks the account.
     case unknown
 
-    /// The database could not be read, or the entry is too long.
+    /// The database was unreadable, or a field too long.
     case failed(Errno)
   }
 
-  /// The longest name and home directory in bytes.
+  /// In bytes.
   private static var longestName: Int { 255 }
   private static var longestHome: Int { 1023 }
 
@@ -39,26 +39,26 @@ public struct Account: ~Copyable, Sendable {
   /// An unknown account with a name, for expanding a template.
   package init(name: consuming ByteText) { self.name = name }
 
-  /// An account from the fields of its entry, with NUL-terminated strings; nil if the name is empty, or a field too long.
+  /// Copies the fields of an entry; nil if the name is empty, or a field too long. The strings are NUL-terminated.
   public init?(name: UnsafePointer<CChar>?, userID: UserID, groupID: GroupID, home: UnsafePointer<CChar>?) {
-    // SAFETY: the caller passes NUL-terminated strings.
+    // SAFETY: the caller's strings are NUL-terminated.
     let result = unsafe set(name: name, userID: userID, groupID: groupID, home: home)
     guard result == .found, self.name.count > 0 else { return nil }
   }
 
-  /// Looks up an account by its name (getpwnam_r(3)), and stores it in this value if it is found.
+  /// Looks up an account by name (getpwnam_r(3)), and stores it here if found.
   public mutating func find(named name: borrowing ByteText) -> Lookup {
-    // A shortened name would be that of another account.
+    // A truncated name could be another account's.
     guard name.count > 0, !name.isTruncated, name.bytes.firstIndex(of: 0) == nil else { return .unknown }
-    // SAFETY: the name is NUL-terminated and lent for the call; the pointers are those of `find`.
+    // SAFETY: the name is NUL-terminated for the call; `find` passes valid pointers.
     return unsafe find { entry, buffer, size, result in
       unsafe name.withCString { unsafe getpwnam_r($0, entry, buffer, size, result) }
     }
   }
 
-  /// Looks up an account by its user ID (getpwuid_r(3)), and stores it in this value if it is found.
+  /// Looks up an account by user ID (getpwuid_r(3)), and stores it here if found.
   public mutating func find(userID: UserID) -> Lookup {
-    // SAFETY: the pointers are those of `find`.
+    // SAFETY: `find` passes valid pointers.
     unsafe find { unsafe getpwuid_r(userID.rawValue, $0, $1, $2, $3) }
   }
 
@@ -71,8 +71,7 @@ public struct Account: ~Copyable, Sendable {
     var size = 1024
     while size <= 1 << 20 {
       guard let memory = SecretBuffer(capacity: size) else { return .failed(.outOfMemory) }
-      // SAFETY: the lookup is told the size of the memory. The strings of the entry are in that memory, which is
-      // freed after they have been copied.
+      // SAFETY: the lookup gets the size of the memory, which outlives the copies of the entry's strings.
       var entry = unsafe passwd()
       var result: UnsafeMutablePointer<passwd>?
       let status = unsafe memory.withMemory {
@@ -96,7 +95,7 @@ public struct Account: ~Copyable, Sendable {
   private mutating func set(
     name: UnsafePointer<CChar>?, userID: UserID, groupID: GroupID, home: UnsafePointer<CChar>?
   ) -> Lookup {
-    // SAFETY: the callers pass NUL-terminated strings.
+    // SAFETY: the callers' strings are NUL-terminated.
     self.name = unsafe ByteText(cString: name)
     self.home = unsafe ByteText(cString: home)
     guard !self.name.isTruncated, !self.home.isTruncated else { return .failed(.outOfMemory) }
@@ -114,16 +113,16 @@ public struct UserID: RawRepresentable, Equatable, BitwiseCopyable, Sendable {
   /// The number.
   public let rawValue: UInt32
 
-  /// The user ID of this number.
+  /// The user ID with this number.
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// UID 0.
   public static var root: UserID { UserID(rawValue: 0) }
 
-  /// The number that no account has (chown(2)).
+  /// No account has it (chown(2)).
   public static var invalid: UserID { UserID(rawValue: UInt32.max) }
 
-  /// The effective user ID of this process (geteuid(2)).
+  /// The effective user ID of the process.
   public static var effective: UserID { UserID(rawValue: geteuid()) }
 }
 
@@ -132,9 +131,9 @@ public struct GroupID: RawRepresentable, Equatable, BitwiseCopyable, Sendable {
   /// The number.
   public let rawValue: UInt32
 
-  /// The group ID of this number.
+  /// The group ID with this number.
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-  /// The number that no group has (chown(2)).
+  /// No group has it (chown(2)).
   public static var invalid: GroupID { GroupID(rawValue: UInt32.max) }
 }

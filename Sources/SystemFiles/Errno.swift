@@ -1,7 +1,7 @@
 internal import CSystem
 public import FixedMemory
 
-/// An error number of the system (errno(3)).
+/// An error number (errno(3)).
 public struct Errno: Error, RawRepresentable, Equatable, BitwiseCopyable, Sendable {
   /// The number.
   public let rawValue: Int32
@@ -9,7 +9,7 @@ public struct Errno: Error, RawRepresentable, Equatable, BitwiseCopyable, Sendab
   /// The error with this number.
   public init(rawValue: Int32) { self.rawValue = rawValue }
 
-  /// The error of the last call of this thread that failed.
+  /// The error of the thread's last failed call.
   public static var current: Errno { Errno(rawValue: csystem_errno()) }
 
   /// EACCES.
@@ -63,9 +63,9 @@ public struct Errno: Error, RawRepresentable, Equatable, BitwiseCopyable, Sendab
   /// EAGAIN.
   public static var wouldBlock: Errno { Errno(rawValue: EAGAIN) }
 
-  /// Adds the system's description in English, as `Permission denied`.
+  /// Appends the system's description in English, such as `Permission denied`.
   public func describe(into text: inout ByteText) {
-    // SAFETY: the text is NUL-terminated and lives as long as the program.
+    // SAFETY: the text is NUL-terminated and immortal.
     unsafe text.append(cString: csystem_error_text(rawValue))
   }
 }

@@ -11,16 +11,16 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   /// The number of hard links.
   public let links: UInt64
 
-  /// The size in bytes.
+  /// In bytes.
   public let size: Int64
 
-  /// The device number. Device and inode number identify a file.
+  /// Device and inode number identify a file.
   public let device: UInt64
 
   /// The inode number.
   public let inode: UInt64
 
-  /// The time of the last change of the content, in seconds since the epoch.
+  /// When the content last changed, in seconds since the epoch.
   public let modifiedAt: Int64
 
   /// File type and permission bits (inode(7)).
@@ -29,12 +29,12 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   /// Examines a path (fstatat(2)).
   ///
   /// - Parameters:
-  ///   - path: The path, NUL-terminated.
-  ///   - followsSymlink: Whether a symlink in its last component is followed.
+  ///   - path: NUL-terminated.
+  ///   - followsSymlink: Whether to follow a symlink in the last component.
   /// - Throws: The error of fstatat(2).
   public init(of path: UnsafePointer<CChar>, followsSymlink: Bool) throws(Errno) {
     var status = stat()
-    // SAFETY: the caller passes a NUL-terminated path, and the structure lives for the call.
+    // SAFETY: the caller's path is NUL-terminated, and the structure outlives the call.
     guard unsafe fstatat(AT_FDCWD, path, &status, followsSymlink ? 0 : AT_SYMLINK_NOFOLLOW) == 0 else {
       throw .current
     }
@@ -58,9 +58,9 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   /// Whether it is a directory.
   public var isDirectory: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFDIR) }
 
-  /// Whether only its owner and the owners of its entries may remove or rename them.
+  /// Whether entries can be removed or renamed only by their owner and the directory's.
   public var isSticky: Bool { mode & UInt32(S_ISVTX) != 0 }
 
-  /// Whether group or others have write permission.
+  /// Whether group or others may write.
   public var isWritableByOthers: Bool { mode & 0o022 != 0 }
 }

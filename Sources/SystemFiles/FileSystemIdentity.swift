@@ -1,14 +1,14 @@
 internal import CSystem
 internal import FixedMemory
 
-/// The file-system identity of the calling thread: fsuid, fsgid and supplementary groups (credentials(7)). The
-/// thread's own identity is restored at the end of the value's lifetime.
+/// The file-system identity of the calling thread: fsuid, fsgid and supplementary groups (credentials(7)). `deinit`
+/// restores the thread's own identity.
 ///
-/// Root assumes the user's identity before it opens anything in a home directory, so a symlink or FIFO there gives the
-/// user no access that the user did not have. Only the calling thread changes (setfsuid(2)).
+/// Root assumes the user's identity before it opens anything in a home directory, so that a symlink or FIFO there gives
+/// the user no further access. Only the calling thread changes (setfsuid(2)).
 @safe
 public struct FileSystemIdentity: ~Copyable {
-  // SAFETY: the groups in it are heap memory that belongs to this value while `isSwitched` is set.
+  // SAFETY: owns its heap memory while `isSwitched` is set.
   private var saved = unsafe csystem_identity()
   private var isSwitched = false
 
@@ -17,7 +17,7 @@ public struct FileSystemIdentity: ~Copyable {
 
   deinit {
     guard isSwitched else { return }
-    // SAFETY: `saved` was filled by csystem_assume_identity(), and is not used again.
+    // SAFETY: csystem_assume_identity() filled `saved`, and this is its last use.
     var saved = unsafe saved
     unsafe csystem_restore_identity(&saved)
   }
@@ -25,27 +25,27 @@ public struct FileSystemIdentity: ~Copyable {
   /// Restores the thread's own identity.
   public mutating func restore() {
     guard isSwitched else { return }
-    // SAFETY: `saved` was filled by csystem_assume_identity(), and is not used again.
+    // SAFETY: csystem_assume_identity() filled `saved`, and this is its last use.
     unsafe csystem_restore_identity(&saved)
     isSwitched = false
   }
 
-  /// Assumes the identity of an account, without its supplementary groups. Does nothing if an identity has been assumed,
-  /// or if the thread has the account's fsuid already, as a screen locker has.
+  /// Assumes the identity of an account, without its supplementary groups. Does nothing if an identity was assumed
+  /// before, or the thread has this fsuid, as in a screen locker.
   public mutating func assume(_ account: borrowing Account) throws(Errno) {
     guard !isSwitched else { return }
-    // SAFETY: `saved` lives as long as this value.
+    // SAFETY: `saved` lives as long as `self`.
     let result = unsafe csystem_assume_identity(&saved, account.userID.rawValue, account.groupID.rawValue)
     guard result >= 0 else { throw .current }
     isSwitched = result > 0
   }
 
-  /// Adds the account's supplementary groups. Call it only after access was denied: the lookup can be slow. Returns false
-  /// if no identity has been assumed, or the lookup fails.
+  /// Adds the account's supplementary groups. Returns false if no identity was assumed, or the lookup fails. It can be
+  /// slow: call it only after access was denied.
   public mutating func addSupplementaryGroups(of account: borrowing Account) -> Bool {
     guard isSwitched else { return false }
     let group = account.groupID.rawValue
-    // SAFETY: the name is NUL-terminated and lent for the call.
+    // SAFETY: the name is NUL-terminated for the call.
     return unsafe account.name.withCString { unsafe csystem_add_supplementary_groups($0, group) } == 0
   }
 }

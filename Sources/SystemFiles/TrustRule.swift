@@ -1,8 +1,8 @@
 public import FixedMemory
 
-/// The type, owner and mode that an open file must have before its content is trusted.
+/// The required type, owner and mode of a file whose content is trusted.
 ///
-/// Check the status of the open descriptor: a path can be exchanged between check and use.
+/// Check an open descriptor: a path can be exchanged between check and use.
 public struct TrustRule: Sendable {
   private let isDirectory: Bool
 
@@ -22,32 +22,32 @@ public struct TrustRule: Sendable {
     self.forbiddenMode = forbiddenMode
   }
 
-  /// A file that its owner alone can read and write, with one hard link.
+  /// A file with one hard link that only its owner can read and write.
   public static func privateFile(of owner: UserID) -> TrustRule {
     var rule = TrustRule(isDirectory: false, owner: owner, forbiddenMode: 0o077)
     rule.allowsHardLinks = false
     return rule
   }
 
-  /// A file that its owner, one of two accounts, alone can write.
+  /// A file that only its owner can write. Its owner is `owner` or `other`.
   public static func file(of owner: UserID, or other: UserID? = nil, allowsHardLinks: Bool = true) -> TrustRule {
     var rule = TrustRule(isDirectory: false, owner: owner, otherOwner: other, forbiddenMode: 0o022)
     rule.allowsHardLinks = allowsHardLinks
     return rule
   }
 
-  /// A directory of an account or of root, the entries of which other accounts cannot rename or remove. Root's may be
-  /// writable by others if it is sticky, as /tmp is, and `allowsSticky` is set.
+  /// A directory of `owner` or root whose entries other accounts cannot rename or remove. With `allowsSticky`, root's
+  /// may be writable by others if it is sticky, as /tmp.
   public static func directory(of owner: UserID, allowsSticky: Bool) -> TrustRule {
     var rule = TrustRule(isDirectory: true, owner: owner, otherOwner: .root, forbiddenMode: 0o022)
     rule.allowsSticky = allowsSticky
     return rule
   }
 
-  /// A directory of root that other users cannot write; a group may.
+  /// A directory of root that only root and a group can write.
   public static var rootDirectory: TrustRule { TrustRule(isDirectory: true, owner: .root, forbiddenMode: 0o002) }
 
-  /// A broken rule.
+  /// What breaks the rule.
   public enum Violation: Sendable {
     case notRegularFile
     case notDirectory
@@ -56,7 +56,7 @@ public struct TrustRule: Sendable {
     case writableByOthers
     case accessibleByOthers
 
-    /// The violation as a predicate of the file, for the log and the terminal.
+    /// The violation as a predicate of the file.
     public var text: Literal {
       switch self {
       case .notRegularFile: "is not a regular file"
@@ -69,7 +69,7 @@ public struct TrustRule: Sendable {
     }
   }
 
-  /// The first violation; nil if the file obeys the rule.
+  /// The first violation; nil if there is none.
   public func violation(of status: FileStatus) -> Violation? {
     guard isDirectory ? status.isDirectory : status.isRegularFile else {
       return isDirectory ? .notDirectory : .notRegularFile
