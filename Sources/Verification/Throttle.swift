@@ -2,14 +2,14 @@ public import Enrollment
 
 /// Throttling and lockout after failed codes.
 ///
-/// After as many failures in a row as the policy allows, codes are refused for 30 seconds, doubling with each further
+/// After the allowed number of consecutive failures, codes are refused for 30 seconds, doubling with each further
 /// failure up to 15 minutes. After 100 (NIST SP 800-63B section 5.2.2), codes are locked.
 enum Throttle {
   static var shortestDelay: Int64 { 30 }
   static var longestDelay: Int64 { 900 }
   static var lockedAt: UInt32 { 100 }
 
-  /// The delay in seconds.
+  /// In seconds.
   static func delay(failures: UInt32, allowed: UInt32) -> Int64 {
     guard failures >= allowed else { return 0 }
     var delay = shortestDelay
@@ -21,7 +21,8 @@ enum Throttle {
     return Swift.min(delay, longestDelay)
   }
 
-  /// The fields that even a refusal that does not count may change. A trimmed wait that is not saved would never end.
+  /// Fields that must be saved even if a refusal is not counted. Otherwise ``trim(_:now:allowed:)`` would start the
+  /// delay anew each time.
   struct Standing: Equatable {
     private let throttledUntil: Int64
     private let earlyGuesses: UInt32
@@ -34,15 +35,15 @@ enum Throttle {
 
   static func isLocked(_ state: borrowing LoginState) -> Bool { state.failures >= lockedAt }
 
-  /// Shortens a wait that is longer than its delay because the clock was set back.
+  /// Shortens throttling that outlasts its delay because the clock was set back.
   static func trim(_ state: inout LoginState, now: Int64, allowed: UInt32) {
-    // A service that allows fewer failures may have set the longest delay.
+    // Another service may allow fewer failures and may have set any delay.
     let longest = state.failures < allowed ? longestDelay : delay(failures: state.failures, allowed: allowed)
     let (latest, overflow) = now.addingReportingOverflow(longest)
     if !overflow, state.throttledUntil > latest { state.throttledUntil = latest }
   }
 
-  /// The seconds for which codes are still refused; 0 if they are not.
+  /// The remaining throttling; 0 if there is none.
   static func secondsLeft(_ state: borrowing LoginState, now: Int64) -> Int64 {
     guard state.throttledUntil > 0 else { return 0 }
     let (left, overflow) = state.throttledUntil.subtractingReportingOverflow(now)
@@ -58,15 +59,15 @@ enum Throttle {
   }
 }
 
-/// Whether codes are throttled or locked, for reports.
+/// For reports.
 public enum Throttling: Equatable, Sendable {
   case no
-  /// Until a moment, in seconds since the epoch.
+  /// In seconds since the epoch.
   case until(Int64)
-  /// Until a backup code is used or root runs `twofactor unlock`.
+  /// Until a backup code is accepted or root runs `twofactor unlock`.
   case locked
 
-  /// The throttling of a login at `now`, in seconds since the epoch.
+  /// `now` is in seconds since the epoch.
   public init(_ state: LoginState, limits: VerificationLimits, now: Int64) {
     var state = state
     Throttle.trim(&state, now: now, allowed: limits.maximumFailures)
