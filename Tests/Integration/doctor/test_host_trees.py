@@ -92,7 +92,8 @@ CHECKS = {
     "module_arguments", "configuration", "password_service", "pam_syntax", "pam_facility", "pam_control", "pam_bypass",
     "pam_condition", "pam_alternative", "pam_dead_end", "pam_code_alone", "pam_order", "pam_requisite", "pam_twice",
     "pam_nullok", "ssh_use_pam", "ssh_keyboard_interactive", "ssh_password_authentication", "ssh_root_login",
-    "ssh_empty_passwords", "ssh_match",
+    "ssh_empty_passwords", "ssh_match", "ssh_use_dns", "ssh_required_method", "require_method", "remote_address",
+    "guessing",
 }
 
 

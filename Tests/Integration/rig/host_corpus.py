@@ -21,6 +21,13 @@ def with_settings(text: str) -> dict[str, str | None]:
     return {**good(), DROP_IN: text}
 
 
+def with_settings_and(setting: str, line: str) -> dict[str, str | None]:
+    """Debian's sshd with a further setting, and a line after the password."""
+    return {**in_sshd(line), DROP_IN: SSHD_SETTINGS[DROP_IN] + setting}
+
+
+REQUIRING = "auth required pam_twofactor.so require_method=publickey\n"
+BOTH = "AuthenticationMethods publickey,keyboard-interactive:pam\n"
 UNIX = "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
 
 GOOD = {
@@ -55,6 +62,16 @@ GOOD = {
         **with_sshd(LINE + "auth required pam_permit.so\n"),
         DROP_IN: SSHD_SETTINGS[DROP_IN] + "AuthenticationMethods publickey,keyboard-interactive:pam\n",
     },
+    "a required key and a code, no password": {
+        **with_sshd(REQUIRING),
+        DROP_IN: SSHD_SETTINGS[DROP_IN] + BOTH + "Match Address 192.0.2.0/24\n  AuthenticationMethods keyboard-interactive\n",
+    },
+    "trusted networks without host names": with_settings_and(
+        "UseDNS no\n", "auth required pam_twofactor.so trusted_networks=192.0.2.0/24 grace_period=60"
+    ),
+    "host names without trusted networks": with_settings(SSHD_SETTINGS[DROP_IN] + "UseDNS yes\n"),
+    "the largest window within the bound": in_sshd("auth required pam_twofactor.so window=5 look_ahead=11"),
+    "a quoted value": {**good(), CONF: 'issuer = "Host # 1"\n'},
     "keys alone for one user": with_settings(
         SSHD_SETTINGS[DROP_IN]
         + "Match User backup\n  KbdInteractiveAuthentication no\n  AuthenticationMethods publickey\n"
@@ -134,7 +151,7 @@ BROKEN = {
     "nullok and no other successful module": (
         {**with_sshd(LINE), DROP_IN: SSHD_SETTINGS[DROP_IN] + "AuthenticationMethods publickey,keyboard-interactive\n"},
         ("pam_nullok", "warning"),
-        "in /etc/pam.d/sshd, behind line 1: auth required pam_permit.so",
+        "in /etc/pam.d/sshd, line 1: auth required pam_twofactor.so require_method=publickey",
     ),
     "behind a sufficient password": (
         with_sshd("auth sufficient pam_unix.so\n" + LINE + "auth required pam_deny.so\n"),
@@ -283,6 +300,59 @@ BROKEN = {
     ),
     "an empty service of the command": (
         {**good(), "etc/pam.d/twofactor": "# nothing\n"}, ("password_service", "warning"), "auth required pam_unix.so"
+    ),
+    "a match block without the key, for a stack without a password": (
+        {
+            **with_sshd(LINE + "auth required pam_permit.so\n"),
+            DROP_IN: SSHD_SETTINGS[DROP_IN] + BOTH + "Match User a\n  AuthenticationMethods keyboard-interactive:pam\n",
+        },
+        ("pam_code_alone", "failed"),
+        "in /etc/pam.d/sshd, line 1: auth required pam_twofactor.so require_method=publickey",
+    ),
+    "a required method that no login passes": (
+        with_sshd(REQUIRING),
+        ("ssh_required_method", "warning"),
+        "AuthenticationMethods publickey,keyboard-interactive:pam",
+    ),
+    "a required method outside of sshd": (
+        {**good(), "etc/pam.d/login": "auth requisite pam_unix.so\n" + REQUIRING},
+        ("require_method", "failed"),
+        "in /etc/pam.d/login, line 2: auth required pam_twofactor.so",
+    ),
+    "host names with trusted networks": (
+        with_settings_and("UseDNS yes\n", "auth required pam_twofactor.so trusted_networks=192.0.2.0/24"),
+        ("ssh_use_dns", "warning"),
+        "in /etc/ssh/sshd_config.d/10-twofactor.conf, line 3: UseDNS no",
+    ),
+    "host names with a grace period": (
+        {**with_settings(SSHD_SETTINGS[DROP_IN] + "UseDNS yes\n"), CONF: "grace_period = 60\n"},
+        ("ssh_use_dns", "warning"),
+        "UseDNS no",
+    ),
+    "a trusted network for login": (
+        {
+            **good(),
+            "etc/pam.d/login": "auth requisite pam_unix.so\n"
+            "auth required pam_twofactor.so trusted_networks=192.0.2.0/24\n",
+        },
+        ("remote_address", "warning"),
+        "in /etc/pam.d/login, line 2: auth required pam_twofactor.so",
+    ),
+    "codes that are easy to guess": (
+        {**good(), CONF: "window = 10\nlook_ahead = 100\n"},
+        ("guessing", "warning"),
+        "in /etc/security/twofactor.conf, line 1: window = 5\n"
+        "in /etc/security/twofactor.conf, line 2: look_ahead = 11",
+    ),
+    "a window that is easy to guess": (
+        in_sshd("auth required pam_twofactor.so window=10"),
+        ("guessing", "warning"),
+        "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so window=5",
+    ),
+    "a comment after a value": (
+        {**good(), CONF: "window = 1\ndirectory = ~/.twofactor # ours\n"},
+        ("configuration", "failed"),
+        "in /etc/security/twofactor.conf, remove line 2: directory = ~/.twofactor # ours",
     ),
     "an unknown setting": (
         {**good(), CONF: "issuer = A\nwindows = 3\n"}, ("configuration", "failed"), "man twofactor.conf"
