@@ -158,8 +158,9 @@ public enum EnrollmentRegister {
     var here = try unsafe attempt(
       "the root directory", "cannot be opened", OpenFile.following(Literal("/").cString, for: .traversal))
     try check(here, "the root directory")
-    here = try open("var", in: here, parent)
-    here = try open("lib", in: here, parent)
+    // Root's symlinks are followed up to here: many hosts have moved /var to another disk.
+    here = try open("var", in: here, parent, followsSymlink: true)
+    here = try open("lib", in: here, parent, followsSymlink: true)
     here = try open("twofactor", in: here, parent)
     isParentThere = true
     return try open("enrolled", in: here, subject)
@@ -168,11 +169,12 @@ public enum EnrollmentRegister {
   private static var parent: Literal { "a parent of the register" }
 
   private static func open(
-    _ name: Literal, in directory: borrowing OpenFile, _ subject: Literal
+    _ name: Literal, in directory: borrowing OpenFile, _ subject: Literal, followsSymlink: Bool = false
   ) throws(EnrollmentFailure) -> OpenFile {
     let opened: OpenFile
     do throws(Errno) {
-      opened = try directory.open(name, for: .traversal)
+      opened = try followsSymlink
+        ? directory.open(following: name, for: .traversal) : directory.open(name, for: .traversal)
     } catch {
       switch error {
       case .noSuchFile: throw EnrollmentFailure(.absent, subject, "does not exist")

@@ -60,6 +60,12 @@ public struct OpenFile: ~Copyable {
     try unsafe Self.open(descriptor, name.cString, purpose.flags | O_NOFOLLOW)
   }
 
+  /// Opens an entry of this directory, following symlinks.
+  public borrowing func open(following name: Literal, for purpose: Purpose) throws(Errno) -> OpenFile {
+    // SAFETY: a literal is NUL-terminated.
+    try unsafe Self.open(descriptor, name.cString, purpose.flags)
+  }
+
   /// Opens an entry of this directory that is not a symlink.
   public borrowing func open(_ name: borrowing ByteText, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: the text is NUL-terminated and lent for the call.

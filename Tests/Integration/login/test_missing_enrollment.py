@@ -290,6 +290,32 @@ class TestUnenrolled:
             assert user.log_in(shipped).result == Result.SUCCESS
 
 
+    def test_a_register_behind_a_symlink_of_root_is_trusted(self, user, shipped, register, tmp_path):
+        """Hosts whose /var was moved to another disk."""
+        enrolled = user.enroll()
+        real = tmp_path / "lib"
+        real.mkdir()
+        run("mount", "--bind", "/var/lib", real)
+        try:
+            with covered(Path("/var")):
+                Path("/var/lib").symlink_to(real)
+                assert user.log_in(shipped, "", at=START).prompts
+                log_in_with_code(user, shipped, enrolled)
+                assert registered() == [user.uid]
+                with covered(user.home, owner=user):
+                    assert_missing(user, shipped)
+        finally:
+            run("umount", real)
+
+    def test_a_symlink_into_a_directory_of_another_user_is_not_trusted(self, user, shipped, register, tmp_path):
+        real = tmp_path / "lib"
+        real.mkdir()
+        os.chown(real, 1, 0)
+        with covered(Path("/var")):
+            Path("/var/lib").symlink_to(real)
+            assert user.log_in(shipped).result == Result.AUTHINFO_UNAVAIL
+
+
 def owned_by_another(path: Path) -> None:
     os.chown(path, 1, 0)
 
