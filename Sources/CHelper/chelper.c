@@ -12,7 +12,7 @@
 
 static int argument_count;
 
-/* glibc passes the arguments of main() to constructors. */
+/* glibc passes main()'s arguments to constructors. */
 __attribute__((constructor)) static void keep_argument_count(int count, char **values) {
   (void)values;
   argument_count = count;
@@ -28,7 +28,7 @@ int chelper_close_memory(void) {
 
 void chelper_reset_signals(void) {
   sigset_t none;
-  /* Fails for the signals that cannot be caught, and for those that the C library keeps for itself. */
+  /* Fails for signals that cannot be caught or belong to the C library. */
   for (int number = 1; number <= SIGRTMAX; number++) signal(number, SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
