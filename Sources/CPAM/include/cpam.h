@@ -1,4 +1,3 @@
-/* Linux-PAM, for the module and the setup command. */
 #ifndef CPAM_H
 #define CPAM_H
 
@@ -7,7 +6,7 @@
 #include <security/pam_modules.h>
 #include <syslog.h>
 
-/* Provided because pam_syslog(3) is variadic. Inline, so that a program that does not call it need not link with
+/* Provided because pam_syslog(3) is variadic. Inline, so that programs that do not call it need not link with
  * libpam. */
 static inline void cpam_syslog(const pam_handle_t *handle, int priority, const char *text) {
   pam_syslog(handle, priority, "%s", text);
