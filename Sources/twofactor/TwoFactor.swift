@@ -1,6 +1,5 @@
 import TwoFactorSetup
 
-/// The command `twofactor`.
 @main
 enum TwoFactor {
   static func main() {
