@@ -1,4 +1,4 @@
-/// A change to one line of a file, as a remedy names it. Line numbers are those of the unchanged file.
+/// A change to one line, as a remedy names it. Line numbers refer to the unchanged file.
 enum Edit: Equatable {
   case replace(file: String, line: Int, text: String)
   case insertBefore(file: String, line: Int, text: String)
@@ -10,7 +10,7 @@ enum Edit: Equatable {
   fileprivate var lines: [String] {
     let file = file
     guard file.hasPrefix(Self.vendorFolder) else { return [words(file)] }
-    // A package upgrade overwrites the vendor's file; a file of the same name in /etc overrides it.
+    // A package upgrade overwrites a vendor's file, but a file of the same name in /etc overrides it.
     let own = "/etc/pam.d/" + file.dropFirst(Self.vendorFolder.count)
     return ["cp \(file) \(own)", words(own)]
   }

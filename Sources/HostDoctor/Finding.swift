@@ -1,21 +1,19 @@
-/// The result of one check.
 package struct Finding: Equatable {
   package enum Status: String {
     case ok
     /// Something may surprise a user or help an attacker.
     case warning
-    /// A login succeeds that should not, or fails that should succeed.
+    /// A login wrongly succeeds or fails.
     case failed
     /// Not checked, or nothing to check.
     case skipped
   }
 
-  /// The name of the check, the same on every host: `ssh_use_pam`, `pam_order` …
+  /// The same name on every host: `ssh_use_pam`, `pam_order` …
   package let name: String
   package let status: Status
-  /// What was found and why it matters.
   package let detail: String
-  /// The lines to change, or a command.
+  /// Lines to change, or a command.
   package let remedy: String?
 
   package init(name: String, status: Status, detail: String, remedy: String?) {

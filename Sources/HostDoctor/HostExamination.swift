@@ -1,9 +1,9 @@
 import HostAccess
 
-/// Runs all checks of a host, but for those of this host's own enrollments.
+/// Runs all checks except those of this host's enrollments.
 package struct HostExamination {
   let tree: HostTree
-  /// Nil to check the logins of all accounts.
+  /// Nil for all accounts.
   let account: TreeAccount?
 
   package init(tree: HostTree, account: TreeAccount?) {
@@ -11,7 +11,7 @@ package struct HostExamination {
     self.account = account
   }
 
-  /// The defaults if the file cannot be used.
+  /// The defaults if the file is unusable.
   package var settings: HostSettings { SettingsCheck(tree: tree, rules: []).settings }
 
   package var findings: [Finding] {
@@ -33,7 +33,7 @@ package struct HostExamination {
     return findings.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
   }
 
-  /// Checks each service; an included file is checked as a part of the services that include it.
+  /// Checks each service together with the files that it includes.
   private func findings(of stacks: [PAMStack], in configuration: PAMConfiguration, ssh: SSHExamination) -> [Finding] {
     let name = "pam_stacks"
     let included = stacks.reduce(into: Set<String>()) { $0.formUnion(configuration.included(by: $1.service)) }

@@ -5,17 +5,17 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// The files of a host: this one, or one below a root directory, out of which no path and no symlink leads.
+/// The files of this host, or of a host below a root directory, which no path or symlink can leave.
 package struct HostTree {
-  /// The root directory; empty for this host.
+  /// Empty for this host.
   package let root: String
 
-  /// The owner that trusted files must have.
+  /// The required owner of trusted files.
   package let administrator: UserID
 
   private static let maximumTextLength = 1 << 20
 
-  /// The limit of the kernel (path_resolution(7)).
+  /// The kernel's limit (path_resolution(7)).
   private static let maximumSymlinks = 40
 
   package init() {
@@ -23,11 +23,9 @@ package struct HostTree {
     administrator = .root
   }
 
-  /// Opens the host below a root directory.
-  ///
   /// - Throws: ``SetupError`` with ``ExitStatus/noSuchFile``.
   package init(root path: String, administrator: UserID = .root) throws {
-    // SAFETY: realpath(3) returns a NUL-terminated string to be freed.
+    // SAFETY: realpath(3) returns a NUL-terminated string, which is freed.
     guard let resolved = unsafe realpath(path, nil) else {
       throw SetupError(.noSuchFile, "\(path): \(Errno.current.text)")
     }
@@ -42,7 +40,7 @@ package struct HostTree {
 
   package var isThisHost: Bool { root.isEmpty }
 
-  /// The path by which this process reaches a file of the host; nil if symlinks form a loop.
+  /// The path for this process; nil if symlinks form a loop.
   func place(of path: String) -> String? {
     guard !isThisHost else { return path }
     var rest = Array(path.split(separator: "/").map(String.init).reversed())
@@ -65,14 +63,14 @@ package struct HostTree {
     return root + "/" + here.joined(separator: "/")
   }
 
-  /// Nil if the file does not exist. Follows symlinks.
+  /// Follows symlinks; nil if the file does not exist.
   package func status(of path: String) -> FileStatus? {
     // SAFETY: the string is NUL-terminated for the call.
     if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: true) }
     return try? open(path, csystem_o_path)?.status()
   }
 
-  /// Nil if the path does not exist. Does not follow a symlink in its last part.
+  /// Does not follow a symlink in the last component; nil if the path does not exist.
   package func ownStatus(of path: String) -> FileStatus? {
     // SAFETY: the string is NUL-terminated for the call.
     if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: false) }
@@ -85,24 +83,24 @@ package struct HostTree {
 
   func exists(_ path: String) -> Bool { status(of: path) != nil }
 
-  /// Whether a directory is encrypted with fscrypt.
+  /// Whether fscrypt encrypts the directory.
   func isEncrypted(_ path: String) -> Bool {
     guard let file = open(path, csystem_o_path | O_DIRECTORY) else { return false }
     return csetup_is_encrypted(file.descriptor) != 0
   }
 
-  /// Whether a directory is encrypted with fscrypt and its key is absent: its entries have other names.
+  /// Whether fscrypt encrypts the directory and its key is absent, so that lookups of existing names fail.
   func hidesNames(_ path: String) -> Bool {
     (try? open(path, csystem_o_path | O_DIRECTORY)?.hidesNames()) ?? false
   }
 
-  /// At most `limit` bytes; nil if the path is not a regular file, or cannot be read.
+  /// Nil if the path is not a readable regular file.
   func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
     guard let file = open(path, O_RDONLY | O_NONBLOCK), (try? file.status())?.isRegularFile == true else { return nil }
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 16_384)
     while bytes.count < limit {
-      // SAFETY: read(2) is told the size of the array.
+      // SAFETY: read(2) gets the size of the array.
       let count = unsafe read(file.descriptor, &block, min(block.count, limit - bytes.count))
       if count == 0 { break }
       guard count > 0 || Errno.current == .interrupted else { return nil }
@@ -111,7 +109,7 @@ package struct HostTree {
     return bytes
   }
 
-  /// Nil if the path is not a regular file, cannot be read, or is too long for a configuration.
+  /// Nil if the path is not a readable regular file, or too long for a configuration.
   func text(of path: String) -> String? {
     guard let bytes = bytes(of: path, upTo: Self.maximumTextLength), bytes.count < Self.maximumTextLength else {
       return nil
@@ -119,10 +117,10 @@ package struct HostTree {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Empty if the file cannot be read.
+  /// Empty if unreadable.
   func lines(of path: String) -> [String] { (text(of: path) ?? "").split(separator: "\n").map(String.init) }
 
-  /// Sorted; empty if the directory cannot be read.
+  /// Sorted; empty if unreadable.
   func names(in path: String) -> [String] {
     guard let directory = open(path, O_RDONLY | O_DIRECTORY), var entries = try? directory.names() else { return [] }
     var names: [String] = []
@@ -130,7 +128,8 @@ package struct HostTree {
     return names.filter { $0 != "." && $0 != ".." }.sorted()
   }
 
-  /// The kernel resolves the path inside the root directory: a container in it can exchange files between check and use.
+  /// The kernel resolves the path inside the root directory, because a container in it could exchange files between
+  /// check and use.
   private func open(_ path: String, _ flags: Int32) -> OpenFile? {
     // SAFETY: the strings are NUL-terminated for the calls.
     var descriptor =
@@ -145,7 +144,7 @@ package struct HostTree {
 
   private func target(of place: String) -> String? {
     var target = [CChar](repeating: 0, count: 4_096)
-    // SAFETY: readlink(2) is told the size of the array less its last NUL.
+    // SAFETY: readlink(2) leaves the last NUL of the array.
     let count = unsafe readlink(place, &target, target.count - 1)
     return count > 0 ? String(terminated: target) : nil
   }

@@ -3,7 +3,7 @@ import FixedMemory
 import HostAccess
 import SystemFiles
 
-/// An account of a host, from its `/etc/passwd` and `/etc/group`.
+/// An account in a host's `/etc/passwd` and `/etc/group`.
 package struct TreeAccount: Equatable {
   package let name: String
   let userID: UserID
@@ -12,7 +12,7 @@ package struct TreeAccount: Equatable {
   package let mayLogIn: Bool
   let groups: [String]
 
-  /// An account of this host, from any source of nsswitch.conf(5).
+  /// From any source in nsswitch.conf(5).
   package init(_ account: UserAccount) {
     self.init(
       name: account.nameText, userID: account.entry.userID, home: account.homeText, mayLogIn: true, groups: [])
@@ -26,7 +26,7 @@ package struct TreeAccount: Equatable {
     self.groups = groups
   }
 
-  /// All accounts, in the order of `/etc/passwd`.
+  /// In the order of `/etc/passwd`.
   package static func all(in tree: HostTree) -> [TreeAccount] {
     let groups = entries(of: "/etc/group", in: tree, fields: 4)
     return entries(of: "/etc/passwd", in: tree, fields: 7).compactMap { entry in
@@ -46,7 +46,7 @@ package struct TreeAccount: Equatable {
     }
   }
 
-  /// The directory of the account's enrollment for a template, the option `directory` of the policy.
+  /// `template` is the option `directory`.
   func enrollment(template: String) throws(EnrollmentFailure) -> (directory: String, isBelowHome: Bool) {
     // SAFETY: the strings are NUL-terminated for the call, which copies them.
     let entry = unsafe Account(name: name, userID: userID, groupID: .invalid, home: home)

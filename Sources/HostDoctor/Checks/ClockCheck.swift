@@ -2,19 +2,19 @@ internal import CSetup
 import HostAccess
 import SystemFiles
 
-/// Checks that the clock is correct: codes depend on the time.
+/// Checks the clock, on which codes depend.
 package enum ClockCheck {
   package static let remedy = "enable a time service, as: systemctl enable --now systemd-timesyncd, or chrony"
 
   private static let name = "clock"
 
-  /// Files that the time service or the installation wrote: a correct clock is not behind them.
+  /// Files that a time service or the installation wrote. A correct clock is not behind them.
   private static let witnesses = [
     "/var/lib/systemd/timesync/clock", "/var/lib/chrony/drift", "/var/lib/chrony/chrony.drift",
     "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift", "/etc/pam.d/\(PAMService.password)",
   ]
 
-  /// A file that is this many seconds newer than now shows that the clock is behind.
+  /// A file may be this many seconds newer than now.
   private static let tolerance: Int64 = 60
 
   static func finding(of tree: HostTree) -> Finding {

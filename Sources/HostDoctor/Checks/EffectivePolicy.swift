@@ -3,14 +3,13 @@ import HostAccess
 import LoginPolicy
 import Verification
 
-/// The options of a rule that checks of other files depend on.
+/// The options in force for a rule.
 struct EffectiveOptions {
   let limits: VerificationLimits
-  /// The words of `require_method`.
   let requiredMethods: [String]
   /// Whether `trusted_networks` or `grace_period` is set.
   let usesAddresses: Bool
-  /// The template of the enrollment's directory.
+  /// The template of enrollments' directories.
   let directory: String
   let onlyGroups: [String]
   let exemptGroups: [String]
@@ -35,14 +34,13 @@ struct EffectiveOptions {
   }
 }
 
-/// The options that apply to one rule of pam_twofactor, read by the parser that logins use.
+/// Parses options as logins do.
 extension HostTree {
-  /// The configuration file of a rule.
   func configuration(of rule: PAMRule) -> String {
     rule.arguments.last { $0.hasPrefix("conf=/") }.map { String($0.dropFirst("conf=".count)) } ?? HostSettings.path
   }
 
-  /// The options of a configuration file; the defaults if it cannot be read.
+  /// Returns the defaults if the file cannot be read.
   func policy(in path: String) throws(PolicyProblem) -> Policy {
     var policy = Policy()
     if let text = text(of: path), var bytes = SecretBuffer(capacity: text.utf8.count), bytes.append(text.utf8.span) {
@@ -52,7 +50,7 @@ extension HostTree {
     return policy
   }
 
-  /// The options of the file and the arguments; nil if one of them is invalid, and every login is refused.
+  /// Nil if an option is invalid, so that every login is refused.
   func options(of rule: PAMRule) -> EffectiveOptions? {
     do throws(PolicyProblem) {
       var policy = try policy(in: configuration(of: rule))
@@ -64,7 +62,6 @@ extension HostTree {
     }
   }
 
-  /// The number and text of the line that sets an option in a configuration file, or nil.
   func line(of option: PolicyOption, in path: String) -> Int? {
     let name = String(decoding: option.name.bytes)
     let lines = (text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
@@ -75,7 +72,7 @@ extension HostTree {
     return index.map { $0 + 1 }
   }
 
-  /// Sets an option to a value: in the argument of the rule if it has one, else in its configuration file.
+  /// Sets an option in the argument of the rule, if any, else in its configuration file.
   func edit(_ option: PolicyOption, _ value: String, of rule: PAMRule) -> String {
     let name = String(decoding: option.name.bytes)
     if let index = rule.arguments.firstIndex(where: { $0.hasPrefix(name + "=") }) {
@@ -91,7 +88,7 @@ extension HostTree {
 }
 
 extension PAMRule {
-  /// The rule with `require_method=publickey`, and without `nullok`, which would let users in with the key alone.
+  /// Adds `require_method=publickey`, and removes `nullok`, with which the key alone would be enough.
   var requiringPublicKey: Edit {
     var changed = self
     changed.arguments.removeAll { $0 == "nullok" || $0.hasPrefix("nullok=") || $0.hasPrefix("require_method=") }

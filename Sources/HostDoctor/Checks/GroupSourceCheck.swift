@@ -5,7 +5,6 @@ struct GroupSourceCheck {
   let tree: HostTree
   let rules: [PAMRule]
 
-  /// One finding for each option that names groups.
   var findings: [Finding] {
     let sources = NameSources(tree: tree).sources(of: ["group", "initgroups"])
     guard let source = sources.first(where: { !NameSources.local.contains($0.name) }) else { return [] }
@@ -40,16 +39,16 @@ struct GroupSourceCheck {
   }
 }
 
-/// The sources of the databases of nsswitch.conf(5).
+/// The sources of databases (nsswitch.conf(5)).
 struct NameSources {
   let tree: HostTree
 
   static let path = "/etc/nsswitch.conf"
 
-  /// The sources that are files of the host.
+  /// Sources that are files of the host.
   static let local: Set<String> = ["files", "systemd", "compat"]
 
-  /// Every source of one of the databases, with its line.
+  /// The sources of these databases, each with its line.
   func sources(of databases: Set<String>) -> [(name: String, line: Int)] {
     let lines = (tree.text(of: Self.path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
     return lines.enumerated().flatMap { index, line -> [(name: String, line: Int)] in
@@ -59,7 +58,7 @@ struct NameSources {
     }
   }
 
-  /// The names in a line, without actions such as `[NOTFOUND=return]`.
+  /// Omits actions such as `[NOTFOUND=return]`.
   private static func names(in text: Substring) -> [String] {
     var isAction = false
     let names = text.map { character -> Character in

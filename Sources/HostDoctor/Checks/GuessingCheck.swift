@@ -2,20 +2,19 @@ import HostAccess
 import LoginPolicy
 import Verification
 
-/// States the chance of guessing a code under the settings of this host.
+/// Reports the chance of guessing a code on this host.
 struct GuessingCheck {
   let tree: HostTree
   let rules: [PAMRule]
 
-  /// The highest chance, in percent, that 100 guesses hit a code of a user with eight devices.
+  /// The maximum chance, in percent, that 100 guesses hit a code of ``devices`` devices.
   static let bound = 1.0
 
-  /// The most devices of a user.
   static let devices = 8
 
   private static let name = "guessing"
 
-  /// One finding for each rule above the bound, or else one for the rule that is easiest to guess.
+  /// A warning for each rule above the bound; if there is none, the highest chance.
   var findings: [Finding] {
     let limits = rules.compactMap { rule in tree.options(of: rule).map { (rule, GuessingChance($0.limits)) } }
     let excessive = limits.filter { Self.percent($0.1.ofCodes(devices: Self.devices)) > Self.bound }
@@ -43,7 +42,7 @@ struct GuessingCheck {
       + "\(wait) \(wait == 1 ? "guess is" : "guesses are") possible before the first wait"
   }
 
-  /// The largest values within the bound.
+  /// Proposes the largest values within the bound.
   private func remedy(_ limits: VerificationLimits, of rule: PAMRule) -> String {
     var lines: [String] = []
     var best = VerificationLimits()
@@ -62,7 +61,7 @@ struct GuessingCheck {
 
   private static func percent(_ chance: Double) -> Double { chance * 100 }
 
-  /// A chance as a percentage of two digits: `0.03 %`, `1.7 %`.
+  /// For example `0.03 %` or `1.7 %`.
   static func text(_ chance: Double) -> String {
     let hundredths = Int((chance * 10_000).rounded())
     let rest = hundredths % 100

@@ -1,20 +1,20 @@
 import HostAccess
 
-/// Warns about homes that may be absent, or without their content, when a code is checked.
+/// Warns about homes that may be unmounted or encrypted when a code is checked.
 package struct HomeCheck {
   let tree: HostTree
-  /// The file-system type of each mount point. Empty for another tree, whose mounts this kernel does not know.
+  /// The file-system type by mount point. Empty for another tree, whose mounts are unknown.
   private let mounts: [String: String]
-  /// The mount points of automounters.
+  /// Mount points.
   private let automounts: [String]
-  /// The options of fstab(5), by mount point.
+  /// Mount options by mount point (fstab(5)).
   private let table: [String: String]
 
   package init(tree: HostTree) {
     self.init(tree: tree, mountInfo: tree.isThisHost ? tree.lines(of: "/proc/self/mountinfo") : [])
   }
 
-  /// Parses the lines of proc_pid_mountinfo(5).
+  /// `mountInfo` has the lines of proc_pid_mountinfo(5).
   init(tree: HostTree, mountInfo: [String]) {
     self.tree = tree
     var mounts: [String: String] = [:]
@@ -37,7 +37,7 @@ package struct HomeCheck {
     self.table = table
   }
 
-  /// A warning about the home of an enrolled account; nil if it is there whenever its parent is.
+  /// Nil if the home is there whenever its parent is.
   package func finding(of account: TreeAccount) -> Finding? {
     guard let reason = reason(account.home) else { return nil }
     return .warning(
@@ -55,10 +55,10 @@ package struct HomeCheck {
     table[path].map { !$0.split(separator: ",").contains("noauto") } ?? false
   }
 
-  /// Whether an automounter mounts the path at the first access.
+  /// Whether the path is mounted at the first access.
   private func isAutomatic(_ path: String) -> Bool { automounts.contains { Self.contains($0, path) } }
 
-  /// The mount point in fstab(5) that contains a path of this host and is not mounted.
+  /// The unmounted mount point of fstab(5) that contains a path of this host.
   func unmountedMount(of path: String) -> String? {
     guard !mounts.isEmpty else { return nil }
     return table.keys.filter { $0.hasPrefix("/") && mounts[$0] == nil && Self.contains($0, path) }
@@ -69,7 +69,7 @@ package struct HomeCheck {
     path == directory || path.hasPrefix(directory + "/")
   }
 
-  /// Decodes the escapes of blanks, such as `\040`.
+  /// Decodes escapes such as `\040`.
   private static func unescaped(_ text: String) -> String {
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]

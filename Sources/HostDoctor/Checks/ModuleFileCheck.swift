@@ -1,11 +1,11 @@
 internal import CSetup
 import HostAccess
 
-/// Checks the file of the module: installed, owned by root, built for this processor, loadable.
+/// Checks that the module is installed, owned by root, built for this processor and loadable.
 struct ModuleFileCheck {
   let tree: HostTree
   let isUsed: Bool
-  /// The absolute paths by which stacks name it.
+  /// The absolute paths in PAM stacks.
   let paths: [String]
 
   private static let name = "module"
@@ -40,7 +40,7 @@ struct ModuleFileCheck {
     return found.compactMap { path in seen.insert(identity(path)).inserted ? finding(path) : nil }
   }
 
-  /// Equal for all paths of one file.
+  /// The same for all paths of a file.
   private func identity(_ path: String) -> String {
     tree.status(of: path).map { "\($0.device):\($0.inode)" } ?? path
   }
@@ -80,20 +80,20 @@ struct ModuleFileCheck {
     return .ok(Self.name, "\(path) is owned by root\(tree.isThisHost ? " and can be loaded" : "")")
   }
 
-  /// Loads the module as libpam does; nil if that succeeds.
+  /// Loads the module as libpam does; nil on success.
   private func loadingProblem(_ path: String) -> String? {
     var words = [CChar](repeating: 0, count: 512)
-    // SAFETY: the function is told the size of the array, and terminates the text.
+    // SAFETY: the function gets the size of the array, and terminates the text.
     guard unsafe csetup_try_library(path, "pam_sm_authenticate", &words, words.count) == 1 else { return nil }
     return String(terminated: words)
   }
 
-  /// Whether an ELF header (elf(5)) is that of a shared library.
+  /// elf(5).
   private static func isLibrary(_ header: [UInt8]) -> Bool {
     header.count >= 20 && header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) && (header[16] == 3 || header[17] == 3)
   }
 
-  /// Class, byte order and processor of an ELF header.
+  /// Class, byte order and processor from an ELF header.
   private static func processor(_ header: [UInt8]) -> [UInt8] {
     header.count >= 20 ? [header[4], header[5], header[18], header[19]] : []
   }

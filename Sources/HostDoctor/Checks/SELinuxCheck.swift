@@ -1,7 +1,6 @@
 internal import CSetup
 import HostAccess
 
-/// The directory of an account's enrollment.
 package struct EnrolledDirectory {
   let account: String
   let path: String
@@ -12,7 +11,7 @@ package struct EnrolledDirectory {
   }
 }
 
-/// Checks that the SELinux policy has a type for enrollments, and that their files have it.
+/// Checks that the SELinux policy has a type for enrollments, and that the files have it.
 package struct SELinuxCheck {
   private enum Mode: String {
     case enforcing, permissive
@@ -22,7 +21,7 @@ package struct SELinuxCheck {
 
   package init(tree: HostTree) { self.tree = tree }
 
-  /// The type that the project's policy module defines.
+  /// From the project's policy module.
   private static let type = "twofactor_home_t"
   private static let policyName = "selinux_policy"
   private static let labelName = "selinux_label"
@@ -62,7 +61,7 @@ package struct SELinuxCheck {
     }
   }
 
-  /// The first wrong label of a directory and its files.
+  /// The first wrong label of directory and files.
   private func wrongLabel(in directory: EnrolledDirectory, _ mode: Mode) -> Finding? {
     for path in [directory.path, directory.path + "/credential", directory.path + "/state"] {
       guard tree.ownStatus(of: path) != nil else { continue }
@@ -78,11 +77,11 @@ package struct SELinuxCheck {
     return nil
   }
 
-  /// The context of a file: `user:role:type:level`.
+  /// `user:role:type:level`.
   private func label(of path: String) -> String? {
     guard let place = tree.place(of: path) else { return nil }
     var text = [CChar](repeating: 0, count: 512)
-    // SAFETY: the function is told the size of the array less its last NUL.
+    // SAFETY: the function leaves the last NUL of the array.
     let count = unsafe csetup_security_context(place, &text, text.count - 1)
     return count > 0 ? String(terminated: text) : nil
   }
@@ -90,7 +89,7 @@ package struct SELinuxCheck {
   /// Nil if SELinux is disabled or not installed.
   private var mode: Mode? {
     if tree.isThisHost {
-      // The kernel provides this file only if SELinux is enabled.
+      // The file exists only if SELinux is enabled.
       return tree.text(of: "/sys/fs/selinux/enforce").map { $0.hasPrefix("1") ? .enforcing : .permissive }
     }
     return setting("SELINUX").flatMap(Mode.init(rawValue:))

@@ -2,17 +2,17 @@ import FixedMemory
 import HostAccess
 import LoginPolicy
 
-/// Checks the options that depend on the name of the service.
+/// Checks options that depend on the service's name.
 struct ServiceOptionCheck {
   let tree: HostTree
   let stack: PAMStack
-  /// All stacks that call the module.
+  /// The stacks that call the module.
   let others: [PAMStack]
 
-  /// The service whose reports of passed methods the module trusts.
+  /// The module trusts only this service to report completed methods.
   private static let reporting = "sshd"
 
-  /// Whether the module refuses every login of the service that sshd did not authenticate before.
+  /// Whether the module refuses logins that sshd did not authenticate before.
   var requiresMethod: Bool { stack.service == Self.reporting && !requiringRules.isEmpty }
 
   private var requiringRules: [PAMRule] {
@@ -37,7 +37,7 @@ struct ServiceOptionCheck {
       changed.arguments.removeAll(where: isArgument)
       return Edit.replace(file: rule.file, line: rule.line, text: changed.text()).text
     }
-    // The service that the line of the file was meant for keeps it, as an argument.
+    // As an argument, the option still applies to the service for which it was meant.
     let path = tree.configuration(of: rule)
     guard let line = tree.line(of: .requireMethod, in: path), let options = tree.options(of: rule) else {
       return "remove require_method from \(path)"
@@ -53,7 +53,7 @@ struct ServiceOptionCheck {
     return (kept + [.remove(file: path, line: line, text: "require_method = \(methods)")]).text
   }
 
-  /// An argument for addresses in a service that may report names.
+  /// Options with addresses do not work for a service that may report host names.
   private func hostName(_ rule: PAMRule) -> Finding? {
     guard let service = HostNameService.named(stack.service.utf8.span),
       let index = rule.arguments.firstIndex(where: {

@@ -3,13 +3,12 @@ import Glibc
 import HostAccess
 import LoginPolicy
 
-/// Checks the configuration of the module and the command: `twofactor.conf`, the module's arguments, and the PAM service
-/// that checks a user's password.
+/// Checks `twofactor.conf`, the module's arguments, and the PAM service that checks passwords for the command.
 struct SettingsCheck {
   let tree: HostTree
   let rules: [PAMRule]
 
-  /// The defaults if the file cannot be used.
+  /// The defaults if the file is unusable.
   var settings: HostSettings {
     (try? tree.text(of: HostSettings.path).map { try HostSettings(text: $0) }) ?? HostSettings()
   }
@@ -63,13 +62,12 @@ struct SettingsCheck {
 
   // MARK: The arguments
 
-  /// Arguments override the file.
   private func arguments(_ rule: PAMRule) -> Finding? {
     var policy = Policy()
     do throws(PolicyProblem) {
       policy = try tree.policy(in: tree.configuration(of: rule))
     } catch {
-      // The check of the file reports it.
+      // ``file(_:)`` reports it.
     }
     do throws(PolicyProblem) {
       for argument in rule.arguments { try policy.read(argument.utf8.span) }
@@ -86,7 +84,7 @@ struct SettingsCheck {
       ?? missingGroup(in: policy.exemptGroups, policy.problem("there is no such group", of: .exemptGroups), rule)
   }
 
-  /// Removes the last argument of that name.
+  /// Removes the last argument with this name.
   private func without(_ word: String, _ rule: PAMRule) -> Edit? {
     guard let index = rule.arguments.lastIndex(where: { $0 == word || $0.hasPrefix(word + "=") }) else { return nil }
     var rest = rule

@@ -4,12 +4,11 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Checks the enrollments of a host by owner, mode and format of their files. Opens no file but the credential.
+/// Checks owner, mode and format of the files of enrollments. Opens only credentials.
 package struct TreeEnrollment {
   /// Why every login of an account fails.
   package struct Obstacle {
     package let text: String
-    /// The command that removes it.
     package let remedy: String
 
     package init(_ text: String, remedy: String) {
@@ -39,7 +38,7 @@ package struct TreeEnrollment {
         let (directory, isBelowHome) = try account.enrollment(template: settings.directoryTemplate)
         if isBelowHome {
           guard tree.status(of: account.home) != nil else {
-            // An image seldom contains the homes: they may be on another disk.
+            // Images seldom contain the homes, which may be on another disk.
             findings.append(.skipped("home", "\(account.name): \(account.home) is not in this tree"))
             continue
           }
@@ -67,7 +66,6 @@ package struct TreeEnrollment {
       + findings
   }
 
-  /// Why the account's home makes every login fail.
   package func homeObstacle(_ account: TreeAccount) -> Obstacle? {
     let home = account.home
     guard let status = tree.status(of: home) else {
@@ -105,7 +103,7 @@ package struct TreeEnrollment {
     return mounts.filter { path == $0 || path.hasPrefix($0 + "/") }.max { $0.count < $1.count }
   }
 
-  /// Why the account's enrollment makes every login fail; empty if the directory does not exist.
+  /// Empty if the directory does not exist.
   package func obstacles(of account: TreeAccount, in directory: String) -> [Obstacle] {
     guard let status = tree.ownStatus(of: directory) else { return [] }
     if let violation = TrustRule.directory(of: account.userID, allowsSticky: false).violation(of: status) {
@@ -162,7 +160,7 @@ package struct TreeEnrollment {
     return String(decoding: words.bytes)
   }
 
-  /// The format that the module reads (pam/credential-format.md).
+  /// See pam/credential-format.md.
   private static let currentVersion = 1
 
   private static func version(_ bytes: [UInt8]) -> Int? {
@@ -171,10 +169,10 @@ package struct TreeEnrollment {
     return line.hasPrefix(prefix) ? Int(line.dropFirst(prefix.count)) : nil
   }
 
-  /// Why a directory of this host cannot be written (statvfs(3)).
+  /// Why the directory is not writable (statvfs(3)).
   package static func diskProblem(_ directory: String) -> (text: String, isFatal: Bool)? {
     var disk = statvfs()
-    // SAFETY: the string is NUL-terminated and the structure lives for the call.
+    // SAFETY: the string is NUL-terminated, and the structure outlives the call.
     guard unsafe statvfs(directory, &disk) == 0 else { return nil }
     if disk.f_flag & UInt(ST_RDONLY) != 0 { return ("is on a file system that is mounted read-only", true) }
     if disk.f_blocks > 0, disk.f_bavail == 0 { return ("is on a file system that is full", false) }
@@ -188,7 +186,7 @@ extension Finding {
     .failed("enrollment", "\(name) cannot log in: \(obstacle.text)", remedy: obstacle.remedy)
   }
 
-  /// The module refuses if a home does not prove whether its user is enrolled.
+  /// The module refuses logins if the home does not show whether the user is enrolled.
   package static func home(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
     .warning("home", "\(name) cannot log in, enrolled or not: \(obstacle.text)", remedy: obstacle.remedy)
   }
