@@ -78,7 +78,7 @@ struct DeviceAddCommand: ParsableCommand {
     }
   }
 
-  /// Fails before the prompt for a code, which would be used up.
+  /// Fail before asking for a code, which would count as used.
   private func requireRoom(_ session: Session) throws {
     let devices = try session.store.status(now: SystemClock.now).devices
     if devices.contains(where: { $0.name == name }) { throw SetupError.deviceExists(name) }
@@ -141,7 +141,7 @@ struct DeviceRemoveCommand: ParsableCommand {
   func run() throws {
     let session = try Session(common, subcommand: "device remove")
     try session.requireEnrollment()
-    // Fail before the prompt for a code, which would be used up.
+    // Fail before asking for a code, which would count as used.
     let devices = try session.store.status(now: SystemClock.now).devices.map(\.name)
     guard devices.contains(name) else { throw SetupError.noDevice(name) }
     guard devices.count > 1 else { throw SetupError.lastDevice(name) }

@@ -39,7 +39,6 @@ struct DoctorCommand: ParsableCommand {
     if strict, findings.contains(where: { $0.status == .warning }) { throw ExitCode(ExitStatus.refused.rawValue) }
   }
 
-  /// Checks this host.
   private func findings(on tree: HostTree) throws -> [Finding] {
     guard common.user != nil || geteuid() != 0 else {
       let examination = HostExamination(tree: tree, account: nil)
@@ -51,7 +50,7 @@ struct DoctorCommand: ParsableCommand {
     return examination.findings + EnrollmentCheck(settings: examination.settings).findings(of: [subject.nameText])
   }
 
-  /// Checks the host in another tree.
+  /// Checks the host below `--root`.
   private func findings(in tree: HostTree) throws -> [Finding] {
     var accounts = TreeAccount.all(in: tree)
     let register = RegisterCheck(tree: tree)
@@ -87,7 +86,6 @@ extension Finding {
     ])
   }
 
-  /// The lines for people.
   fileprivate var text: String {
     let margin = String(repeating: " ", count: 9)
     let label = status.rawValue + String(repeating: " ", count: margin.count - status.rawValue.count)

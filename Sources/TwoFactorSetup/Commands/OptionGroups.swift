@@ -3,7 +3,6 @@ import Enrollment
 import KeyFormats
 import OneTimePassword
 
-/// The options of every subcommand.
 struct CommonOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("Act for another account, with the permissions of that account. Root only.", valueName: "name"))
@@ -13,7 +12,7 @@ struct CommonOptions: ParsableArguments {
   var json = false
 }
 
-/// The options for the codes of a new device.
+/// Options for the codes of a new device.
 struct CodeOptions: ParsableArguments {
   enum Kind: String, CaseIterable, ExpressibleByArgument {
     case totp, hotp
@@ -71,7 +70,6 @@ struct CodeOptions: ParsableArguments {
 
   private var codeDigits: CodeDigits? { UInt8(exactly: digits).flatMap(CodeDigits.init) }
 
-  /// The device that the validated options describe.
   func draft(name: String, key: SharedKey) -> DeviceDraft {
     DeviceDraft(
       name: name, key: key,
@@ -80,7 +78,7 @@ struct CodeOptions: ParsableArguments {
   }
 }
 
-/// The options for showing the key of a device.
+/// Options for showing a key.
 struct KeyOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(

@@ -22,17 +22,17 @@ struct SetupCommand: ParsableCommand {
     ])
 }
 
-/// The program, from the command line to the exit status.
+/// The command, from its arguments to its exit status.
 public enum SetupProgram {
-  /// Runs the subcommand of the command line, and exits.
+  /// Runs the subcommand that the arguments name, and exits.
   public static func main() -> Never {
     OutputStream.reserveStandardDescriptors()
     csetup_ignore_broken_pipes()
-    // Disables core dumps: the limit for child processes, and non-dumpable for this one, because a core_pattern handler
-    // ignores the limit (core(5)).
+    // Disable core dumps: of child processes by the limit; of this one by PR_SET_DUMPABLE, because a core_pattern
+    // handler ignores the limit (core(5)).
     csetup_close_memory()
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
-    // SAFETY: the structure lives for the call.
+    // SAFETY: the structure outlives the call.
     unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     umask(0o077)
     exit(run(arguments).rawValue)
@@ -40,7 +40,7 @@ public enum SetupProgram {
 
   private static var arguments: [String] {
     var arguments: [String] = []
-    // SAFETY: the arguments are NUL-terminated and live as long as the process.
+    // SAFETY: the arguments are NUL-terminated and immortal.
     while let argument = unsafe csetup_argument(Int32(arguments.count) + 1) {
       unsafe arguments.append(String(cString: argument))
     }
@@ -63,7 +63,6 @@ public enum SetupProgram {
     }
   }
 
-  /// Prints help and version to standard output, and usage errors to standard error.
   private static func reportParsing(_ error: any Error, json: Bool) -> ExitStatus {
     if let code = error as? ExitCode { return ExitStatus(rawValue: code.rawValue) }
     guard SetupCommand.exitCode(for: error) != .success else {
@@ -84,14 +83,14 @@ public enum SetupProgram {
   }
 
   private static func report(_ error: SetupError, json: Bool) -> ExitStatus {
-    // If standard error is not writable, the exit status still reports the error.
+    // If this fails, the exit status still reports the error.
     try? OutputStream.standardError.write(json ? error.json.text + "\n" : error.text)
     return error.status
   }
 }
 
 extension String {
-  /// A sentence as an error message: lower case, one line, no full stop.
+  /// Lower case, one line, no full stop.
   fileprivate var asErrorMessage: String {
     var text = split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ")
     if text.hasSuffix(".") { text.removeLast() }

@@ -53,7 +53,7 @@ struct UsersCommand: ParsableCommand {
     var accounts = try common.user.map { [try UserAccount.existing(named: $0)] } ?? UserAccount.allWithLogin()
     var withoutAccount: [UserID] = []
     if common.user == nil {
-      // Registered users whom the name services do not enumerate, or whose account was removed.
+      // Registered users without an account, or whom the name services do not enumerate.
       let listed = Set(accounts.map(\.userID))
       for user in registered ?? [] where !listed.contains(user.rawValue) {
         if let account = UserAccount.existing(userID: user) {
@@ -87,7 +87,6 @@ struct UsersCommand: ParsableCommand {
   }
 }
 
-/// An account in the output of `users`.
 private struct ListedUser {
   let isMissing: Bool
   let json: JSONValue
@@ -99,7 +98,7 @@ private struct ListedUser {
     (isMissing, json, row) = (texts[0] != "", .encoded(texts[1]), Array(texts[2...]))
   }
 
-  /// Reads the enrollments in a child process: a user's file system may not answer.
+  /// Reads the enrollments in a child process, because a user's file system may not answer.
   static func all(_ accounts: [UserAccount], settings: HostSettings, registered: [UserID]?) -> [ListedUser] {
     let outcomes = BoundedWork.outcomes(count: accounts.count) { index in
       let entry = UserEntry(accounts[index], settings: settings, registered: registered)
@@ -117,7 +116,7 @@ private struct UserEntry {
   private let status: EnrollmentStatus?
   private let problem: String?
   private var directory: String?
-  /// Whether the register names the user; nil if it cannot be read, or this host has none.
+  /// Nil if the register is unreadable or missing.
   private let isRegistered: Bool?
 
   init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?) {
@@ -126,7 +125,7 @@ private struct UserEntry {
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
       directory = store.directory
-      // No repair of a lost state: listing changes nothing and waits for no lock.
+      // Do not recreate a lost state: listing changes nothing and waits for no lock.
       status = try store.status(now: SystemClock.now, mending: false)
       problem = nil
     } catch {
@@ -135,7 +134,7 @@ private struct UserEntry {
     }
   }
 
-  /// An entry of the register for a user ID that no account has.
+  /// A register entry without an account.
   init(without user: UserID) {
     name = "#\(user.rawValue)"
     isRegistered = true
@@ -143,7 +142,7 @@ private struct UserEntry {
     problem = "registered as enrolled, but no account has this user id"
   }
 
-  /// An account whose enrollment could not be read in time.
+  /// A read that timed out.
   init(withoutAnswerFrom account: UserAccount, registered: [UserID]?) {
     name = account.nameText
     isRegistered = registered?.contains(account.entry.userID)
@@ -151,13 +150,12 @@ private struct UserEntry {
     problem = "its home directory did not answer within \(BoundedWork.limit) seconds"
   }
 
-  /// Whether the user is registered, but not enrolled.
   var isMissing: Bool { isRegistered == true && status != nil && status?.enabledAt == nil }
 
   var json: JSONValue {
     let registered = ("registered", isRegistered.map(JSONValue.bool) ?? .null)
     guard case .object(let members) = status?.json else {
-      // The same keys as a status, and why it is unknown.
+      // The keys of a status, plus the reason why it is unknown.
       return .object([
         ("user", .string(name)), ("enabled", .null), ("directory", .optional(directory)), ("devices", .array([])),
         ("backup_codes_left", .null), ("failures", .null), ("locked_until", .null), registered,

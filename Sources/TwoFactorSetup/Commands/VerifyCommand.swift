@@ -36,15 +36,15 @@ struct VerifyCommand: ParsableCommand {
   }
 }
 
-/// The verdict of a login on a code, for `verify`.
+/// A login's verdict on a code.
 struct CodeVerification {
   /// `totp`, `hotp` or `backup-code`; nil if refused.
   var method: String?
-  /// The name of the device whose code it is.
+  /// Nil if no device has this code.
   var device: String?
-  /// The reason in the log; nil if accepted.
+  /// As in the log; nil if accepted.
   var reason: String?
-  /// The distance from the expected step or counter, negative for a late code; nil if unknown.
+  /// From the expected time step or counter; negative for a late code, nil if unknown.
   var offset: Int64?
   var refusal: CodeRefusal?
 
@@ -55,7 +55,7 @@ struct CodeVerification {
     ])
   }
 
-  /// The sentences for an accepted code.
+  /// For an accepted code.
   var text: String {
     guard let device else { return "The backup code is right. It was not used up." }
     let distance =
@@ -97,7 +97,7 @@ struct CodeVerification {
 }
 
 extension EnrollmentStore {
-  /// Verifies a reply as a login would, and changes nothing.
+  /// Verifies a reply as a login would, but changes nothing.
   func examine(_ line: borrowing SecretBuffer) throws -> CodeVerification {
     let reply: Reply
     do throws(Reply.Problem) {
@@ -105,7 +105,7 @@ extension EnrollmentStore {
     } catch {
       return CodeVerification(error)
     }
-    // Hashed before the enrollment is read, as at a login: yescrypt is slow.
+    // Hash before reading the state, as a login does, because yescrypt is slow.
     let setting = try read { credential, _ in String(decoding: credential.backupCodeSetting()) }
     guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1) else {
       throw SetupError.outOfMemory
@@ -131,7 +131,7 @@ extension EnrollmentStore {
 }
 
 extension Credential {
-  /// The period of all devices in seconds; nil if they differ, or for HOTP.
+  /// The common period in seconds; nil if periods differ, or for HOTP.
   var commonPeriod: Int64? {
     let first = device(at: 0)?.kind.period
     return (0..<deviceCount).allSatisfy { device(at: $0)?.kind.period == first } ? first : nil

@@ -1,4 +1,4 @@
-/// The version of the project, for `twofactor --version` and the packages.
+/// For `twofactor --version` and the packages.
 enum Version {
   static let current = "0.1.0"
 }
