@@ -5,12 +5,12 @@ import SystemFiles
 
 /// Work in a child process, which may drop its privileges for good.
 enum ChildProcess {
-  /// Runs `body` in a child and waits for it. Returns its error, or nil.
+  /// Runs `body` in a child and waits. Returns its error, or nil.
   static func failure(of body: () throws -> Void) -> SetupError? {
     let incomplete = SetupError(.inputOutput, "worker process failed")
     var ends: [Int32] = [-1, -1]
-    // Closed on exec: a program that the child starts runs as the account and could forge the report to root.
-    // SAFETY: the array has room for both ends.
+    // The pipe closes on exec: a program that the child starts runs as the account, and could forge the report to root.
+    // SAFETY: the array has two elements.
     guard unsafe csetup_pipe(&ends) == 0 else {
       return SetupError(.inputOutput, "cannot create a pipe: \(Errno.current.text)")
     }
@@ -41,7 +41,7 @@ enum ChildProcess {
       ExitStatus(rawValue: number), String(parts[1]), hint: parts[2].isEmpty ? nil : String(parts[2]))
   }
 
-  /// The exit status, the message and the hint, separated by NULs.
+  /// Exit status, message and hint, separated by NULs.
   private static func message(of body: () throws -> Void) -> String {
     do {
       try body()
@@ -54,10 +54,10 @@ enum ChildProcess {
 }
 
 enum Identity {
-  /// Drops root's privileges for good and takes the identity of an account, with its groups.
+  /// Drops root's privileges for good, and assumes the identity of an account with its groups.
   static func become(_ account: UserAccount) throws {
     if geteuid() == account.userID { return }
-    // SAFETY: the name is a C string for the time of the call.
+    // SAFETY: the name is NUL-terminated for the call.
     let changed =
       unsafe initgroups(account.nameText, account.groupID) == 0
       && csetup_set_identity(account.userID, account.groupID) == 0

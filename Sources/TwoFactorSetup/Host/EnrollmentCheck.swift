@@ -4,18 +4,18 @@ import HostAccess
 import HostDoctor
 import SystemFiles
 
-/// Checks the enrollments on this host with the rights of each account, for `doctor`.
+/// Checks this host's enrollments for `doctor`, each with the account's identity.
 struct EnrollmentCheck {
   let settings: HostSettings
 
   private static let fewBackupCodes = 3
 
-  /// An accepted code may be this many seconds ahead of the clock.
+  /// Accepted codes may be this many seconds ahead of the clock.
   private static let longestWindow: Int64 = 600
 
   private let tree = HostTree()
 
-  /// The users in the register; empty for a process that may not read it.
+  /// Empty for a process that may not read the register.
   private let registered: [UserID]
 
   init(settings: HostSettings) {
@@ -23,7 +23,7 @@ struct EnrollmentCheck {
     registered = RegisterCheck(tree: tree).users
   }
 
-  /// The findings for all accounts that may log in or are registered, and for register entries without an account.
+  /// Covers all accounts that may log in or are registered, and register entries without an account.
   func findingsOfAll() -> [Finding] {
     var names = UserAccount.allWithLogin().map(\.nameText)
     var withoutAccount: [UserID] = []
@@ -41,7 +41,7 @@ struct EnrollmentCheck {
     return findings(of: names) + [finding].compactMap { $0 }
   }
 
-  /// The findings for each account and the number of enrolled accounts.
+  /// Includes the number of enrolled accounts.
   func findings(of names: [String]) -> [Finding] {
     let homes = HomeCheck(tree: tree)
     var findings: [Finding] = []
@@ -83,7 +83,7 @@ struct EnrollmentCheck {
         remedy: "see what is mounted there: findmnt --list | grep \(home)"))
   }
 
-  /// The directory and the findings of one account; nil if it is not enrolled.
+  /// Nil if the account is not enrolled.
   private func examine(_ name: String, _ homes: HomeCheck) -> (directory: String?, findings: [Finding]) {
     guard let account = try? UserAccount.existing(named: name) else { return (nil, []) }
     do {
@@ -115,7 +115,7 @@ struct EnrollmentCheck {
     }
   }
 
-  /// Warnings about the home of an enrolled account, examined with the account's file-system identity.
+  /// Examines the home with the account's file-system identity.
   private func homeFindings(of store: EnrollmentStore, _ homes: HomeCheck) -> [Finding] {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
@@ -123,8 +123,8 @@ struct EnrollmentCheck {
     return homes.finding(of: TreeAccount(store.account)).map { [$0] } ?? []
   }
 
-  /// Why every login of the account fails, examined with the account's file-system identity: the owner can exchange a
-  /// file between check and use.
+  /// Why every login of the account fails. Examined with the account's file-system identity, because the owner can
+  /// exchange a file between check and use.
   private func obstacles(of store: EnrollmentStore) -> [TreeEnrollment.Obstacle] {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
@@ -151,7 +151,7 @@ struct EnrollmentCheck {
       findings.append(
         .warning("file_system", "\(directory) \(problem.text): logins work, changes fail", remedy: "free some space"))
     }
-    // Before the store is read, which would recreate a lost state: that is left to the next login.
+    // Check this before reading the store, which would recreate a lost state. The next login is to do that.
     let state = tree.ownStatus(of: directory + "/state")
     guard let state, state.isRegularFile, state.size > 0 else {
       return findings + [

@@ -1,7 +1,7 @@
 import HostAccess
 import SystemFiles
 
-/// A mail to the user about a change of their enrollment, in case someone else made it. It contains no secret.
+/// A mail to the user about a change of the enrollment, which someone else may have made. Contains no secret.
 struct Notification {
   enum Event {
     case switchedOn
@@ -17,7 +17,7 @@ struct Notification {
   let isByRoot: Bool
   let moment: Timestamp
 
-  /// The mail with its headers. Lines end with LF, as sendmail(8) expects.
+  /// With headers. Lines end with LF, as sendmail(8) expects.
   var message: String {
     """
     To: \(user.printable)
@@ -49,9 +49,9 @@ struct Notification {
 }
 
 extension Session {
-  /// Runs the program of the setting `notify`, if there is one. If it fails, this warns, and the change stays.
+  /// Runs the program of the option `notify`, if any. If it fails, this warns; the change stays.
   ///
-  /// Call it last in a subcommand: root drops its privileges.
+  /// Call it last in a subcommand, because root drops its privileges.
   func tell(_ event: Notification.Event) {
     guard let program = settings.notify else { return }
     let notification = Notification(
@@ -68,7 +68,7 @@ extension Session {
   }
 }
 
-/// A program with the interface of sendmail(8): the recipient as its argument, the mail on its standard input.
+/// A program with the interface of sendmail(8): recipient as argument, mail on standard input.
 struct Mailer {
   let program: String
 
@@ -81,7 +81,7 @@ struct Mailer {
       switch try ProgramRun(program, ["-i", recipient], input: message, timeout: Self.timeout).end {
       case .exited(0): return
       case .exited(let status): problem = "exit status \(status)"
-      // As the shell counts it.
+      // As shells do.
       case .signaled(let signal): problem = "exit status \(128 + signal)"
       case .timedOut: problem = "timed out"
       }

@@ -3,10 +3,10 @@ import FixedMemory
 import Glibc
 import HostAccess
 
-/// A PAM transaction in which the command is the application: authentication, then the account check, no session.
+/// A PAM transaction with the command as the application. Authenticates and checks the account, but opens no session.
 final class PAMTransaction {
   enum Prompts {
-    /// Answers one prompt without echo; another prompt ends the conversation.
+    /// Answers a single prompt, without echo. A second one ends the conversation.
     case password
     case all
   }
@@ -14,7 +14,7 @@ final class PAMTransaction {
   struct Result {
     /// Whether pam_authenticate(3) succeeded.
     let isAuthenticated: Bool
-    /// The return value of the last call.
+    /// Of the last call.
     let status: Int32
   }
 
@@ -28,7 +28,7 @@ final class PAMTransaction {
     self.prompts = prompts
   }
 
-  /// Runs the stack of a service. Check first that the service has a file: libpam falls back to `other`.
+  /// First check that the service has a file: libpam falls back to `other`.
   static func run(
     service: String, for account: UserAccount, at terminal: Terminal, answering prompts: Prompts
   ) throws -> Result {
@@ -37,10 +37,10 @@ final class PAMTransaction {
   }
 
   private func run(_ service: String, _ account: UserAccount) throws -> Result {
-    // SAFETY: the caller keeps this object alive until pam_end(3), and libpam copies the conversation.
+    // SAFETY: the caller keeps `self` alive until pam_end(3); libpam copies the conversation.
     var conversation = unsafe pam_conv(conv: Self.converse, appdata_ptr: Unmanaged.passUnretained(self).toOpaque())
     var handle: OpaquePointer?
-    // SAFETY: pam_start(3) sets the handle or leaves it NULL; it is used until pam_end(3) alone.
+    // SAFETY: pam_start(3) sets the handle or leaves it NULL; pam_end(3) is its last use.
     var status = unsafe pam_start(service, account.nameText, &conversation, &handle)
     guard let handle = unsafe handle else {
       throw SetupError(.configuration, "libpam failed: error \(status)")
@@ -54,19 +54,18 @@ final class PAMTransaction {
     return Result(isAuthenticated: isAuthenticated, status: status)
   }
 
-  /// The text for a return value of libpam.
   static func text(of status: Int32) -> String {
-    // SAFETY: Linux-PAM ignores the handle and returns a string constant.
+    // SAFETY: Linux-PAM ignores the handle, and returns a string constant.
     unsafe pam_strerror(nil, status).map { unsafe String(cString: $0) } ?? "error \(status)"
   }
 
-  /// The conversation function of pam_conv(3). libpam releases the replies and their array with free(3).
+  /// pam_conv(3). libpam frees the replies and their array.
   private static let converse:
     @convention(c) (
       Int32, UnsafeMutablePointer<UnsafePointer<pam_message>?>?,
       UnsafeMutablePointer<UnsafeMutablePointer<pam_response>?>?, UnsafeMutableRawPointer?
     ) -> Int32 = { count, messages, replies, context in
-      // SAFETY: libpam passes `count` messages, room for one pointer, and the context given to pam_start(3).
+      // SAFETY: libpam passes `count` messages, room for one pointer, and the context.
       guard let messages = unsafe messages, let replies = unsafe replies, let context = unsafe context, count > 0,
         count <= PAM_MAX_NUM_MSG, let array = unsafe calloc(Int(count), MemoryLayout<pam_response>.size)
       else { return PAM_CONV_ERR }
@@ -86,15 +85,15 @@ final class PAMTransaction {
     }
 
   private static func wipe(_ reply: UnsafeMutablePointer<CChar>?) {
-    // SAFETY: ``copy(_:)`` allocated the reply and terminated it with a NUL.
+    // SAFETY: ``copy(_:)`` allocated the reply, NUL-terminated.
     guard let reply = unsafe reply else { return }
     unsafe explicit_bzero(reply, strlen(reply))
     unsafe free(reply)
   }
 
-  /// Answers one message. Returns false to end the conversation.
+  /// Returns false to end the conversation.
   private func answer(_ message: pam_message, into response: inout pam_response) -> Bool {
-    // SAFETY: the text of a message is NULL or a C string.
+    // SAFETY: a message has a C string or NULL.
     let text = unsafe message.msg.map { unsafe String(cString: $0).printable } ?? ""
     do {
       let style = unsafe message.msg_style
@@ -103,7 +102,7 @@ final class PAMTransaction {
       case PAM_PROMPT_ECHO_OFF where prompts == .all || !hasAnswered, PAM_PROMPT_ECHO_ON where prompts == .all:
         hasAnswered = true
         let question = text.isEmpty && prompts == .password ? "Password: " : text
-        // SAFETY: libpam owns the copy from now on.
+        // SAFETY: libpam owns the copy.
         unsafe response.resp = unsafe try Self.copy(terminal.ask(question, echo: style == PAM_PROMPT_ECHO_ON))
       default: return false
       }
@@ -114,9 +113,9 @@ final class PAMTransaction {
     }
   }
 
-  /// Copies a line into memory that libpam can release.
+  /// Copies a line into memory that libpam can free.
   private static func copy(_ line: borrowing SecretBuffer) throws -> UnsafeMutablePointer<CChar> {
-    // SAFETY: one byte more than the line is allocated, and calloc(3) makes it the NUL.
+    // SAFETY: the last byte that calloc(3) allocates is the NUL.
     guard let memory = unsafe calloc(1, line.count + 1) else { throw SetupError(.inputOutput, "out of memory") }
     let text = unsafe memory.bindMemory(to: CChar.self, capacity: line.count + 1)
     for index in 0..<line.count { unsafe text[index] = CChar(bitPattern: line.bytes[index]) }

@@ -3,13 +3,13 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Asks for the password of an account and checks it with the PAM service `twofactor`.
+/// Checks the password of an account with the PAM service `twofactor`.
 ///
-/// It needs no privileges: pam_unix runs unix_chkpwd(8), which checks the password of the calling user.
+/// Needs no privileges: pam_unix runs unix_chkpwd(8), which checks the password of the calling user.
 enum PasswordCheck {
   static let service = PAMService.password
 
-  /// - Throws: ``SetupError``: ``ExitStatus/refused`` for a wrong password, ``ExitStatus/configuration`` if the
+  /// - Throws: ``SetupError`` with ``ExitStatus/refused`` for a wrong password, ``ExitStatus/configuration`` if the
   ///   service is not installed.
   static func run(for account: UserAccount, at terminal: Terminal) throws {
     try requireService()
@@ -17,7 +17,7 @@ enum PasswordCheck {
     guard result.status == PAM_SUCCESS else { throw error(result.status, account: account) }
   }
 
-  /// libpam would fall back to the service `other`.
+  /// libpam would fall back to `other`.
   private static func requireService() throws {
     let files = PAMService.folders.map { "\($0)/\(service)" }
     if files.contains(where: { $0.isAccessible(R_OK) }) { return }

@@ -2,9 +2,9 @@ import FixedMemory
 import Glibc
 import HostAccess
 
-/// Cryptographically secure random bytes from the kernel (getentropy(3)). OpenSSL's generator takes a millisecond to start.
+/// The kernel's secure random bytes (getentropy(3)). OpenSSL's generator takes a millisecond to start.
 enum Randomness {
-  /// Returns `count` random bytes, at most 256.
+  /// At most 256 bytes.
   static func bytes(count: Int) throws -> SecretBuffer {
     let failure = SetupError(.inputOutput, "the random number generator failed")
     guard var buffer = SecretBuffer(capacity: count) else { throw failure }

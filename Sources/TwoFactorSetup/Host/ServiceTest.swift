@@ -3,7 +3,7 @@ import CSetup
 import Glibc
 import HostAccess
 
-/// One run of the PAM stack of a service at the terminal (`twofactor test`).
+/// Runs the PAM stack of a service at the terminal (`twofactor test`).
 struct ServiceTest {
   struct Result {
     /// Whether pam_authenticate(3) succeeded.
@@ -32,22 +32,22 @@ struct ServiceTest {
   let account: UserAccount
   let terminal: Terminal
 
-  /// - Throws: ``SetupError``: ``ExitStatus/configuration`` if the service does not exist; ``Interruption``.
+  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the service does not exist, or ``Interruption``.
   func run() throws -> Result {
-    // libpam would fall back to the service `other`.
+    // libpam would fall back to `other`.
     guard PAMService.folders.contains(where: { "\($0)/\(service)".isAccessible(F_OK) }) else {
       throw SetupError(
         .configuration, "there is no PAM service \(service)", hint: "the services are the files in /etc/pam.d")
     }
-    // Copies the log messages of the modules to standard error.
-    // SAFETY: the identity is a string literal, which lives as long as the process.
+    // Copy the modules' log messages to standard error.
+    // SAFETY: the identity is a string literal, which is immortal.
     unsafe openlog("twofactor", LOG_PERROR, LOG_AUTHPRIV)
     defer { closelog() }
 
-    // Before pam_start(3), which loads the modules.
+    // Call this before pam_start(3), which loads the modules.
     csetup_record_modules()
     let result = try PAMTransaction.run(service: service, for: account, at: terminal, answering: .all)
-    // The login itself asks for the new password if the old one has to be changed.
+    // A login would ask for a new password and succeed.
     let isPermitted = result.status == PAM_SUCCESS || (result.isAuthenticated && result.status == PAM_NEW_AUTHTOK_REQD)
     return Result(
       isAuthenticated: result.isAuthenticated, isPermitted: isPermitted, words: PAMTransaction.text(of: result.status),
@@ -55,9 +55,8 @@ struct ServiceTest {
   }
 }
 
-/// The return value of one module.
 struct ModuleAnswer {
-  /// The file name, such as `pam_unix.so`.
+  /// For example `pam_unix.so`.
   let module: String
   let facility: String
   let words: String
@@ -67,7 +66,7 @@ struct ModuleAnswer {
     var name: UnsafePointer<CChar>?
     var facility: UnsafePointer<CChar>?
     var answer: Int32 = 0
-    // SAFETY: both texts are C strings that live until the next csetup_record_modules().
+    // SAFETY: both texts are C strings, copied before the next csetup_record_modules().
     while unsafe csetup_module_answer(Int32(answers.count), &name, &facility, &answer) == 1,
       let name = unsafe name, let facility = unsafe facility
     {

@@ -4,7 +4,7 @@ import Glibc
 import HostAccess
 
 extension SetupError {
-  /// The error for a failed access to an enrollment; `directory` is its directory or the template of it.
+  /// `directory` is that of the enrollment, or its template.
   init(_ failure: EnrollmentFailure, directory: String) {
     var text = ByteText(capacity: 255)
     failure.describe(into: &text)
@@ -34,18 +34,17 @@ extension SetupError {
 }
 
 extension String {
-  /// The text with its first letter in lower case.
   fileprivate var loweredFirst: String { prefix(1).lowercased() + dropFirst() }
 }
 
 extension SetupError {
-  /// The lines for standard error.
+  /// The lines on standard error.
   var text: String {
     var text = "twofactor: \(message.printable)\n"
     if let hint { text += "hint: \(hint.printable)\n" }
     return text
   }
 
-  /// The object that `--json` writes to standard error.
+  /// The output of `--json` on standard error.
   var json: JSONValue { .object([("error", .string(message)), ("hint", .optional(hint))]) }
 }
