@@ -2,7 +2,7 @@ import Enrollment
 import HostAccess
 import Verification
 
-/// The output of `status`. It contains no secret.
+/// The output of `status`. Contains no secret.
 struct EnrollmentStatus {
   let user: String
   let directory: String
@@ -15,10 +15,10 @@ struct EnrollmentStatus {
   var failures: UInt32 = 0
   var throttling = Throttling.no
 
-  /// 9999-12-31T23:59:59Z, the last time of RFC 3339.
+  /// 9999-12-31T23:59:59Z, the last time in RFC 3339.
   private static let endOfTime: Int64 = 253_402_300_799
 
-  /// The end of throttling. A lockout has no end, so it gets a time that is always later than now.
+  /// The end of throttling. For a lockout, which has no end, a time that is always in the future.
   private var lockedUntil: Int64? {
     switch throttling {
     case .no: nil
@@ -69,7 +69,7 @@ struct EnrollmentStatus {
 }
 
 extension EnrollmentStore {
-  /// Reads the status. With `mending`, recreates a state that was lost.
+  /// With `mending`, recreates a lost state.
   func status(now: Int64, mending: Bool = true) throws -> EnrollmentStatus {
     var status = EnrollmentStatus(user: account.nameText, directory: directory)
     if case .absent = try standing() { return status }

@@ -2,9 +2,9 @@ import Enrollment
 import HostAccess
 import KeyFormats
 
-/// Changes of an existing credential. Codes that were used up stay used up.
+/// Changes of an existing credential. Used codes stay used.
 extension EnrollmentStore {
-  /// Replaces all backup codes by those with these hashes, which share one salt.
+  /// The hashes share one salt.
   func replaceBackupCodes(by hashes: [String]) throws {
     try rewrite { encoder, credential, state in
       for index in 0..<credential.deviceCount { encoder.addDevice(at: index, of: credential) }
@@ -13,7 +13,7 @@ extension EnrollmentStore {
     }
   }
 
-  /// Appends a device, whose used codes `deviceState` holds.
+  /// `deviceState` marks its used codes.
   func addDevice(_ device: DeviceDraft, state deviceState: LoginState.DeviceState) throws {
     try rewrite { encoder, credential, state in
       guard credential.index(ofDeviceNamed: device.name) == nil else {
@@ -26,7 +26,7 @@ extension EnrollmentStore {
     }
   }
 
-  /// Removes a device, unless it is the last one.
+  /// Fails for the last device.
   func removeDevice(named name: String) throws {
     try rewrite { encoder, credential, state in
       guard let removed = credential.index(ofDeviceNamed: name) else { throw SetupError.noDevice(name) }
@@ -37,12 +37,12 @@ extension EnrollmentStore {
       }
       state[device: credential.deviceCount - 1] = LoginState(generation: state.generation)[device: 0]
       encoder.addBackupCodes(of: credential)
-      // A login with the removed device no longer counts for the grace period.
+      // A login with the removed device no longer counts for a grace period.
       state.endGrace()
     }
   }
 
-  /// Resets the failures, and with them throttling.
+  /// Ends throttling and lockout.
   func forgetFailures() throws {
     try changing { identity in
       let opened = try open(&identity)
@@ -52,7 +52,7 @@ extension EnrollmentStore {
     }
   }
 
-  /// Replaces credential and state in one step.
+  /// Replaces credential and state atomically.
   private func rewrite(
     _ body: (inout CredentialEncoder, borrowing Credential, inout LoginState) throws -> Void
   ) throws {

@@ -5,9 +5,9 @@ import HostAccess
 import SystemFiles
 import Verification
 
-/// The enrollment of one account on the disk, for reading and for atomic changes.
+/// The enrollment of an account on disk, for reading and atomic changes.
 ///
-/// The lock is never held during a prompt. Signals are blocked during a change.
+/// Prompts never hold the lock. Changes block signals.
 struct EnrollmentStore {
   enum Standing {
     case absent
@@ -20,7 +20,7 @@ struct EnrollmentStore {
   let settings: HostSettings
   private let place: Place
 
-  /// Shares the noncopyable path between copies of a store.
+  /// Shares the noncopyable path between copies.
   private final class Place {
     let path: EnrollmentPath
 
@@ -37,7 +37,7 @@ struct EnrollmentStore {
     }
   }
 
-  /// Whether the directory is in the home directory, so that the user may create it.
+  /// Whether the path is below the home directory, so that the user may create it.
   var isBelowHome: Bool { place.path.isBelowHome }
 
   var directory: String {
@@ -58,13 +58,14 @@ struct EnrollmentStore {
         return .unusable(error)
       }
     } catch {
-      // For a login, a missing parent outside the homes is no proof of absence. Here the directory is yet to be created.
+      // A missing parent outside the homes proves nothing to a login, but here the directory is yet to be created.
       if error.reason == .absent || error.reason == .io && error.error == .noSuchFile && !isBelowHome { return .absent }
       throw explained(error)
     }
   }
 
-  /// Throws if the directory cannot be created: on a read-only file system, or outside the homes by any user but root.
+  /// Throws if the directory cannot be created: on a read-only file system, or outside the homes by a user other than
+  /// root.
   func requirePlace() throws {
     var path = Substring(directory)
     repeat {
@@ -79,8 +80,8 @@ struct EnrollmentStore {
         ? nil : "only root can create it: run the command as root with --user NAME")
   }
 
-  /// Creates or replaces the enrollment. If this throws, the old one stays in force. `state` names the generation, and
-  /// `scratchCodes` are the imported ones among the backup codes.
+  /// Creates or replaces the enrollment. If this throws, the old one stays. `state` contains the new generation.
+  /// `scratchCodes` are the imported codes.
   func switchOn(
     _ draft: CredentialDraft, state: LoginState, over standing: Standing, scratchCodes: [String] = []
   ) throws {
@@ -105,8 +106,8 @@ struct EnrollmentStore {
     restoreLabels()
   }
 
-  /// Labels the directory for SELinux (restorecon(8)), which denies login programs an unlabeled enrollment. A failure is
-  /// not an error: logins are refused until the administrator labels it.
+  /// Labels the directory for SELinux (restorecon(8)). A failure is not an error: until the administrator labels the
+  /// directory, SELinux denies access, and logins are refused.
   private func restoreLabels() {
     let programs = ["/usr/sbin/restorecon", "/sbin/restorecon"]
     guard "/sys/fs/selinux/enforce".isAccessible(F_OK), let program = programs.first(where: { $0.isAccessible(X_OK) })
@@ -137,8 +138,8 @@ struct EnrollmentStore {
     }
   }
 
-  /// Reads credential and state without the lock, so that a login that is stopped does not block it. With `mending`, it
-  /// locks and recreates a state that was lost.
+  /// Reads credential and state without the lock, which a stopped login may hold. With `mending`, acquires it to
+  /// recreate a lost state.
   func read<Result>(
     mending: Bool = true, _ body: (borrowing Credential, LoginState) throws -> Result
   ) throws -> Result {
@@ -157,8 +158,8 @@ struct EnrollmentStore {
     }
   }
 
-  /// Checks a code as a login does: it is used up, and a wrong one counted. Returns the number of backup codes left if it
-  /// was one of them.
+  /// Checks a code as a login does: it counts as used, and a wrong one as a failure. Returns the number of backup codes
+  /// left after a backup code.
   func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
     let reply = try Self.reply(line)
     let (verdict, codesLeft) = try changing { identity in
@@ -175,7 +176,7 @@ struct EnrollmentStore {
     return nil
   }
 
-  /// Acquires the lock. If the state was lost, the first attempt recreates it with all codes used up.
+  /// Acquires the lock. If the state was lost, the first attempt recreates it, with all codes marked as used.
   func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
     do throws(EnrollmentFailure) {
       return try LockedEnrollment.locking(opened, limits: settings.limits)
@@ -217,14 +218,14 @@ struct EnrollmentStore {
 }
 
 extension String {
-  /// Whether the real user may access the file at this path (access(2)).
+  /// Whether the real user may access this path (access(2)).
   func isAccessible(_ mode: Int32) -> Bool {
-    // SAFETY: the path is a C string for the time of the call.
+    // SAFETY: the path is NUL-terminated for the call.
     unsafe access(self, mode) == 0
   }
 }
 
 extension EnrollmentFailure {
-  /// Whether the state was lost or is damaged. Acquiring the lock recreates it.
+  /// Whether the state was lost or damaged. Acquiring the lock recreates it.
   fileprivate var isOfLostState: Bool { reason == .corrupt && subject.description == "state" }
 }

@@ -2,9 +2,9 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// The files that a subcommand writes for the user before it makes a change. They are withdrawn unless the change is made.
+/// The files that a subcommand writes for the user before a change. They are removed again if the change fails.
 ///
-/// While this exists, signals stay pending until the next question or ``checkForInterruption()``.
+/// While this value exists, signals stay pending until the next question or ``checkForInterruption()``.
 struct KeptFiles: ~Copyable {
   private let interruptions: Interruptions
   private let account: UserAccount
@@ -15,7 +15,7 @@ struct KeptFiles: ~Copyable {
     self.account = account
   }
 
-  /// Runs `body`, and keeps the files that it wrote unless it throws.
+  /// Removes the files again if `body` throws.
   static func keeping(for account: UserAccount, _ body: (inout KeptFiles) throws -> Void) throws {
     var kept = try KeptFiles(account)
     do {
@@ -25,21 +25,21 @@ struct KeptFiles: ~Copyable {
       throw error
     }
     kept.files.forEach { $0.keep() }
-    // The change is made: discard signals that arrived meanwhile.
+    // The change is made, so discard signals.
     while kept.interruptions.next() != nil {}
   }
 
-  /// Fails before prompting if a file exists. `force` allows to replace it.
+  /// Fails before prompting if a file exists and `force` does not allow replacing it.
   static func requireAbsent(_ paths: String?..., unless force: Bool, for account: UserAccount) throws {
     for case let path? in paths where !force { try KeptFile.requireAbsent(path, for: account) }
   }
 
-  /// Writes a file. `force` allows to replace an existing one.
+  /// `force` allows replacing an existing file.
   mutating func write(_ path: String, contents: [UInt8], force: Bool) throws {
     files.append(try KeptFile(path, contents: contents, force: force, for: account))
   }
 
-  /// Throws ``Interruption`` if a signal is pending. Call it right before the change.
+  /// Throws ``Interruption`` if a signal is pending. Call it immediately before the change.
   func checkForInterruption() throws {
     while let signal = interruptions.next() {
       guard signal == SIGTSTP else { throw Interruption(signal: signal) }
@@ -48,13 +48,13 @@ struct KeptFiles: ~Copyable {
   }
 }
 
-/// One file with a secret, written with the identity of the account and readable by it alone.
+/// A file with a secret, written with the identity of the account and readable only by it.
 private struct KeptFile {
   let path: String
   private let account: UserAccount
   private let displaced: String?
 
-  /// Writes a new file. `force` allows to replace an existing one, which ``withdraw()`` restores. If this throws, nothing
+  /// Writes a file. With `force`, moves an existing one aside, which ``withdraw()`` restores. If this throws, nothing
   /// has changed.
   init(_ path: String, contents: [UInt8], force: Bool, for account: UserAccount) throws {
     var identity = FileSystemIdentity()
@@ -62,7 +62,7 @@ private struct KeptFile {
     self.path = path
     self.account = account
     displaced = force ? try Self.displace(path) : nil
-    // SAFETY: the path is a C string for the time of the call.
+    // SAFETY: the path is NUL-terminated for the call.
     let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
       let error = Errno.current
@@ -78,7 +78,7 @@ private struct KeptFile {
     }
   }
 
-  /// Fails as ``init(_:contents:force:for:)`` without `force` would, and changes nothing.
+  /// Fails if the initializer would without `force`.
   static func requireAbsent(_ path: String, for account: UserAccount) throws {
     var identity = FileSystemIdentity()
     try assume(&identity, of: account)
@@ -114,22 +114,22 @@ private struct KeptFile {
       throw SetupError(.refused, "\(path) is not a file", hint: "name another file")
     }
     let aside = "\(path).\(getpid())~"
-    // SAFETY: both paths are C strings for the time of the call.
+    // SAFETY: both paths are NUL-terminated for the call.
     guard unsafe rename(path, aside) == 0 else { throw failure("cannot replace", path, .current) }
     return aside
   }
 
   private func putBack() {
-    // SAFETY: both paths are C strings for the time of the call.
+    // SAFETY: both paths are NUL-terminated for the call.
     if let displaced { unsafe rename(displaced, path) }
   }
 
   private static func remove(_ path: String) {
-    // SAFETY: the path is a C string for the time of the call.
+    // SAFETY: the path is NUL-terminated for the call.
     _ = unsafe unlink(path)
   }
 
-  /// The mode of a file, not following a symlink; nil if the file does not exist.
+  /// Does not follow a symlink; nil if the file does not exist.
   private static func mode(_ path: String) -> mode_t? {
     var status = stat()
     // SAFETY: lstat(2) writes one stat.
@@ -137,17 +137,17 @@ private struct KeptFile {
   }
 
   private static func write(_ contents: [UInt8], to file: consuming OpenFile) throws(Errno) {
-    // The umask may have cleared permissions of the owner.
+    // The umask may have cleared the owner's permissions.
     try file.setPermissions(0o600)
     try file.write(contents.span, at: 0)
     try file.synchronize()
   }
 
-  /// Flushes the entry of a file, unless its directory is unreadable.
+  /// Flushes the file's directory entry, unless the directory is unreadable.
   private static func flushDirectory(of path: String) throws(Errno) {
     let end = path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex
     let directory = end == path.startIndex ? "." : String(path[..<end])
-    // SAFETY: the path is a C string for the time of the call.
+    // SAFETY: the path is NUL-terminated for the call.
     guard let opened = try? unsafe OpenFile.following(directory, for: .directory) else { return }
     do throws(Errno) {
       try opened.synchronize()
