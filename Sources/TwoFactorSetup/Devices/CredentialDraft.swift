@@ -41,9 +41,9 @@ extension CredentialDraft {
   /// codes. Ignores codes that count as used only because a state was lost.
   ///
   /// - Parameters:
-  /// - state: The first state without that.
+  ///   - state: The first state without that.
   ///   - old: The replaced enrollment.
-  /// - scratchCodes: The codes behind ``scratchCodeHashes``.
+  ///   - scratchCodes: The codes behind ``scratchCodeHashes``.
   ///   - now: Seconds since the epoch.
   /// - Returns: The first state.
   /// - Throws: ``SetupError`` if memory is short, or libcrypt cannot hash.
