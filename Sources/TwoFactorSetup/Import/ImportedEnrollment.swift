@@ -13,12 +13,9 @@ struct ImportedEnrollment {
   let moment: Int64
   private(set) var remarks: [ImportRemark] = []
 
-  /// - Parameters:
-  /// - format: Detected if nil.
-  /// - name: For the first device; the others are numbered.
-  /// - user: Selects tokens of a users file.
-  ///   - limits: The host's policy.
-  ///   - now: Seconds since the epoch.
+  /// Detects the format if it is nil. `name` is for the first device; the others are numbered. `user` selects tokens of a
+  /// users file. `now` is in seconds since the epoch.
+  ///
   /// - Throws: ``FormatProblem`` if the text is invalid, or a credential cannot contain it.
   init(
     parsing text: Span<UInt8>, format: KeyFileFormat?, name: String, user: String, limits: VerificationLimits,
