@@ -60,15 +60,17 @@ public enum EnrollmentRegister {
   /// Adds a user after an accepted login, if missing; costs one system call if not. Ignores errors, because the login
   /// is valid without an entry.
   public static func noteLogin(of user: UserID) {
-    var entry = ByteText(capacity: 63)
-    entry.append(path)
-    entry.append(UInt8(ascii: "/"))
-    entry.append(decimal: UInt64(user.rawValue))
-    // SAFETY: the path is NUL-terminated for the call.
-    guard unsafe entry.withCString({ unsafe isMissing($0) }), unsafe !isMissing(path.cString),
-      UserID.effective == .root
-    else { return }
-    do throws(EnrollmentFailure) { try add(user) } catch {}
+    // On the stack, because a lack of memory must not change the outcome. SAFETY: `entry` does not outlive the closure.
+    unsafe ByteText.onStack(capacity: 63) { entry in
+      entry.append(path)
+      entry.append(UInt8(ascii: "/"))
+      entry.append(decimal: UInt64(user.rawValue))
+      // SAFETY: the path is NUL-terminated and lent for the call.
+      guard unsafe entry.withCString({ unsafe isMissing($0) }), unsafe !isMissing(path.cString),
+        UserID.effective == .root
+      else { return }
+      do throws(EnrollmentFailure) { try add(user) } catch {}
+    }
   }
 
   private static func isMissing(_ path: UnsafePointer<CChar>) -> Bool {

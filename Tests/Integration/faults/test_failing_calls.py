@@ -16,6 +16,7 @@ from rig.clock import START
 from rig.enrollment import Enrollment
 from rig.harness import SOURCES, Result, build
 from rig.machine import COMMAND
+from rig.mounts import covered
 from rig.process import run
 from rig.snapshot import Snapshot
 from rig.syslog import SystemLog
@@ -101,6 +102,21 @@ def test_a_login_with_a_failing_system_call_accepts_only_a_code_marked_as_used(a
         talks = call.name in ("sendto", "connect", "socket", "brk", "mmap") or "/dev/log" in call.text
         attempts.fail(f"{error} of {call}", call.failing(error), may_end=call.name in IDENTITY, has_log=not talks)
     assert attempts.passes > 5 and attempts.refusals > 40
+
+
+@pytest.mark.seconds(400)
+def test_a_missing_enrollment_never_passes_with_a_failing_system_call(user, service, register, tmp_path):
+    """The home of a registered user is covered, and nothing that fails makes this a proof."""
+    enrolled = user.enroll()
+    name, trace = service("nullok", *WIDE, then="pam_permit.so"), tmp_path / "trace"
+    assert user.log_in(name, enrolled.authenticator.code_at(START), at=START).result == Result.SUCCESS
+    with covered(user.home, owner=user):
+        user.log_in(name, at=START, marks=True, under=tracing(trace))
+        found = calls(trace, str(user.home), "NETLINK_AUDIT|login returns")
+        assert [call for call in found if "enrolled" in call.text]
+        for call, error in faults(found):
+            logins = user.harness.run(name, [(user.name, [])], at=START, under=call.failing(error), may_die=True)
+            assert not logins or logins[0].result != Result.SUCCESS, f"a pass after {error} of {call}"
 
 
 @pytest.mark.parametrize(

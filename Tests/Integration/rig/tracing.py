@@ -60,6 +60,9 @@ def calls(trace: Path, first: str, last: str | None = None) -> list[Call]:
 # The errors of each call, from its man page, and EIO. EINTR must be handled.
 ERRORS = {
     "openat": ("EACCES", "EMFILE", "ENFILE", "ENOMEM", "EIO", "EINTR"),
+    "openat2": ("EACCES", "EMFILE", "ENFILE", "ENOMEM", "EIO", "EINTR"),
+    "statx": ("EACCES", "ENOMEM", "EIO"),
+    "fchown": ("EPERM", "EIO", "EROFS"),
     "newfstatat": ("EACCES", "ENOMEM", "EIO"),
     "fstat": ("ENOMEM", "EIO"),
     "pread64": ("EIO", "EINTR"),
