@@ -175,7 +175,8 @@ public enum EnrollmentRegister {
   ) throws(EnrollmentFailure) -> OpenFile {
     let opened: OpenFile
     do throws(Errno) {
-      opened = try followsSymlink
+      opened =
+        try followsSymlink
         ? directory.open(following: name, for: .traversal) : directory.open(name, for: .traversal)
     } catch {
       switch error {
