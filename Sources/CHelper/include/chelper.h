@@ -1,20 +1,19 @@
 /* C functions that the helper needs and Swift cannot call: variadic functions, macros, and functions that need
- * _GNU_SOURCE. */
+ * _GNU_SOURCE. Those that can fail return -1 and set errno. */
 #ifndef CHELPER_H
 #define CHELPER_H
 
 /* Provided because Embedded Swift does not pass on main()'s arguments. Counts them, with the program name. */
 int chelper_argument_count(void);
 
-/* Provided because prctl(2) is variadic, and RLIMIT_CORE both an enumerator and a macro. Disables core dumps.
- * Returns 0, or -1 with errno set. */
+/* Provided because prctl(2) is variadic, and RLIMIT_CORE both an enumerator and a macro. Makes the process
+ * non-dumpable, and disables core dumps. */
 int chelper_close_memory(void);
 
 /* Provided because SIG_DFL is a macro. Sets all signals to their default action, and unblocks them. */
 void chelper_reset_signals(void);
 
-/* Provided because setresuid(2) needs _GNU_SOURCE. Sets effective and saved user ID to the real one. Returns 0, or
- * -1 with errno set. */
+/* Provided because setresuid(2) needs _GNU_SOURCE. Sets effective and saved user ID to the real one. */
 int chelper_become_real_user(void);
 
 /* Provided because fcntl(2) is variadic. Returns 1 if a descriptor is open for reading, or with `writing` for
