@@ -1,4 +1,3 @@
-/* The digests of OpenSSL. */
 #ifndef COPENSSL_H
 #define COPENSSL_H
 
