@@ -1,4 +1,5 @@
-/// C functions that the setup command needs and Swift's Glibc module does not offer.
+/// C functions that the setup command needs and Swift's Glibc module does not offer. Those that can fail return -1 and
+/// set errno.
 
 #ifndef CSETUP_H
 #define CSETUP_H
@@ -7,8 +8,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
-/// Provided because setresuid(2) needs _GNU_SOURCE. Sets the real, effective and saved IDs. Returns 0, or -1 with errno
-/// set.
+/// Provided because setresuid(2) needs _GNU_SOURCE. Sets the real, effective and saved IDs.
 int csetup_set_identity(uid_t user, gid_t group);
 
 /// Provided because getresuid(2) needs _GNU_SOURCE. Returns 1 if the real, effective and saved IDs are these, else 0.
@@ -16,14 +16,14 @@ int csetup_has_identity(uid_t user, gid_t group);
 
 /// Provided because the Glibc module lacks signalfd(2). Blocks SIGINT, SIGQUIT, SIGTERM, SIGHUP and SIGTSTP, except
 /// those that the process ignores, and SIGWINCH if `and_resizing`. Stores the previous mask. Returns a signalfd(2)
-/// descriptor, or -1 with errno set.
+/// descriptor.
 int csetup_watch_interruptions(int and_resizing, sigset_t *previous);
 
 /// Provided because the Glibc module lacks struct signalfd_siginfo. Returns the next pending signal, or 0.
 int csetup_next_interruption(int descriptor);
 
-/// Provided because Swift does not import the macro SIG_DFL. Raises the signal with its default action. Returns if the
-/// process was continued after a stop, or ignores the signal, and restores action and mask.
+/// Provided because Swift does not import the macro SIG_DFL. Raises the signal with its default action. If the process
+/// continues, because it was only stopped or ignores the signal, restores action and mask.
 void csetup_deliver(int number);
 
 /// Provided because strict concurrency rejects SIG_IGN. Ignores SIGPIPE, so that write(2) fails with EPIPE.
@@ -34,7 +34,7 @@ void csetup_ignore_broken_pipes(void);
 const char *csetup_argument(int index);
 
 /// Provided because the Glibc module lacks <crypt.h>. Writes a yescrypt setting with the salt `random` to `setting`
-/// (CRYPT_GENSALT_OUTPUT_SIZE bytes). Returns 0, or -1 with errno set.
+/// (CRYPT_GENSALT_OUTPUT_SIZE bytes).
 int csetup_new_salt(const unsigned char *random, int count, char *setting);
 
 /// Provided because the Glibc module lacks <sys/timex.h>. Returns 1 if the kernel clock is synchronized (adjtimex(2)),
@@ -42,13 +42,13 @@ int csetup_new_salt(const unsigned char *random, int count, char *setting);
 int csetup_clock_is_synchronized(void);
 
 /// Provided because a damaged library can crash the process that loads it. Loads a library and looks up a symbol in a
-/// child. Returns 0 if both succeed, 1 with the text of dlerror(3) in `problem`, or -1 if no child can be started.
+/// child. Returns 0 on success, 1 with the text of dlerror(3) in `problem`, -1 if no child can be started.
 int csetup_try_library(const char *path, const char *symbol, char *problem, size_t size);
 
 /// Provided because Swift has no fork(2). The child drops root's privileges for good, while the parent keeps them.
 pid_t csetup_fork(void);
 
-/// Provided because pipe2(2) needs _GNU_SOURCE. Both ends close on exec. Returns 0, or -1 with errno set.
+/// Provided because pipe2(2) needs _GNU_SOURCE. Both ends close on exec.
 int csetup_pipe(int ends[2]);
 
 /// Provided because POSIX_SPAWN_SETSID needs _GNU_SOURCE. This flag of posix_spawnattr_setflags(3) starts a program in
@@ -56,7 +56,7 @@ int csetup_pipe(int ends[2]);
 extern const short csetup_spawn_in_new_session;
 
 /// Provided because openat2(2) has no wrapper. Opens a path with `root` as root directory, which symlinks and `..`
-/// cannot leave. Returns a descriptor that closes on exec, or -1 with errno set (ENOSYS before Linux 5.6).
+/// cannot leave. Returns a descriptor that closes on exec. ENOSYS before Linux 5.6.
 int csetup_open_inside(const char *root, const char *path, int flags);
 
 /// Provided because the Glibc module lacks <sys/prctl.h>. Clears PR_SET_DUMPABLE, which disables core dumps, even to a
@@ -64,11 +64,10 @@ int csetup_open_inside(const char *root, const char *path, int flags);
 void csetup_close_memory(void);
 
 /// Provided because the Glibc module lacks <sys/xattr.h>. Reads the SELinux context of a file (lgetxattr(2)), not
-/// NUL-terminated. Returns its length, or -1 with errno set.
+/// NUL-terminated. Returns its length.
 long csetup_security_context(const char *path, char *context, size_t size);
 
-/// Provided because statx(2) is declared only under _GNU_SOURCE. Returns 1 if an open file is encrypted with fscrypt,
-/// else 0.
+/// Provided because statx(2) needs _GNU_SOURCE. Returns 1 if fscrypt encrypts the open file, else 0.
 int csetup_is_encrypted(int file);
 
 /// Provided because libpam reports only the result of the stack. Deletes earlier records, and records the return values
