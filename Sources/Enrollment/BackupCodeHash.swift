@@ -55,8 +55,7 @@ public enum BackupCodeHash {
     return strays == 0
   }
 
-  /// A setting of the usual cost, with which the replies of unknown users are hashed to take as long as those of
-  /// enrolled users.
+  /// A setting of the usual cost for the replies of unknown users, which must take as long as those of enrolled users.
   public static var decoySetting: Literal { "$y$j9T$xc0Fz1bFQ5G1q8pVv3mX5.$" }
 
   /// Hashes a backup code, in upper case without the dash (crypt(3)), and appends the hash. This takes about 25 ms and

@@ -40,8 +40,7 @@ private struct CredentialParser: ~Copyable {
       enabledAt: enabledAt)
   }
 
-  /// A failure in the current line. A line without line feed means that the file is truncated, so this problem takes
-  /// precedence.
+  /// A failure in the current line. If that line lacks a line feed, the file was truncated.
   @inline(never)
   private func failure(_ problem: Literal, _ text: Span<UInt8>) -> EnrollmentFailure {
     EnrollmentFailure(
@@ -205,7 +204,7 @@ private struct TextReader {
     return true
   }
 
-  /// Skips the next `end`, and returns the bytes before it. Without one, returns nil and does not move.
+  /// Skips the next `end`, and returns the bytes before it. If there is no `end`, returns nil and does not move.
   mutating func range(upTo end: UInt8, in text: Span<UInt8>) -> ByteRange? {
     stepStart = position
     guard let last = text.firstIndex(of: end, from: position) else { return nil }
@@ -213,14 +212,14 @@ private struct TextReader {
     return ByteRange(start: position, end: last)
   }
 
-  /// Skips a word and the blank after it. Without one, returns an empty word and does not move. Line feeds count as
-  /// part of the word, which no caller accepts.
+  /// Skips a word and the blank after it. If no blank follows, returns an empty word and does not move. A line feed
+  /// counts as part of the word, which no caller accepts.
   @_lifetime(copy text)
   mutating func word(in text: Span<UInt8>) -> Span<UInt8> {
     text.slice(range(upTo: UInt8(ascii: " "), in: text) ?? ByteRange())
   }
 
-  /// Skips the rest of a line. Without a line feed, returns an empty text and does not move.
+  /// Skips the rest of a line. If it lacks a line feed, returns an empty text and does not move.
   @_lifetime(copy text)
   mutating func line(in text: Span<UInt8>) -> Span<UInt8> {
     text.slice(range(upTo: UInt8(ascii: "\n"), in: text) ?? ByteRange())

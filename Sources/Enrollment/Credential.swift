@@ -21,7 +21,7 @@ public struct Credential: ~Copyable {
   /// The identifier of this version.
   public let generation: Generation
 
-  /// In seconds since the epoch.
+  /// Unix time.
   public let enabledAt: Int64
 
   /// At least 1.

@@ -8,7 +8,7 @@ public struct CredentialEncoder: ~Copyable {
   private var text: SecretBuffer
   private var isComplete = true
 
-  /// Starts a credential; nil if memory is short. `enabledAt` is in seconds since the epoch.
+  /// Starts a credential; nil if memory is short. `enabledAt` is Unix time.
   public init?(generation: Generation, enabledAt: Int64) {
     guard let text = SecretBuffer(capacity: Credential.maximumLength) else { return nil }
     self.text = text

@@ -21,7 +21,7 @@ public struct Device: BitwiseCopyable, Sendable {
   /// Digits of a code.
   public let digits: CodeDigits
 
-  /// In seconds since the epoch.
+  /// Unix time.
   public let enabledAt: Int64
 
   /// In the decoded secrets of the credential.

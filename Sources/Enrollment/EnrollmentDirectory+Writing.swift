@@ -3,8 +3,8 @@ public import SystemFiles
 
 /// Changes by the setup command. Each is atomic, even if the machine crashes.
 extension EnrollmentDirectory {
-  /// Creates an enrollment: writes both files into a directory with a temporary name from a random `tag`, and renames
-  /// it. Fails with ENOTEMPTY or EEXIST if the user is enrolled.
+  /// Creates an enrollment in a directory with a temporary name from a random `tag`, and renames it. Fails with
+  /// ENOTEMPTY or EEXIST if the user is enrolled.
   public static func create(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, credential: Span<UInt8>,
     state: borrowing LoginState, tag: UInt64,
@@ -28,8 +28,8 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// Replaces this directory, the files of which no login accepts, by a new enrollment. A directory exists at any time:
-  /// the new one is created beside it, with a temporary name from a random `tag`, and both are exchanged.
+  /// Replaces this directory, whose files are unusable, by a new enrollment. Creates the new directory beside it, with
+  /// a temporary name from a random `tag`, and exchanges both, so that a directory exists at any time.
   public borrowing func replaceUnusable(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, credential: Span<UInt8>,
     state: borrowing LoginState, tag: UInt64, identity: inout FileSystemIdentity
@@ -61,7 +61,7 @@ extension EnrollmentDirectory {
     parent.erase(temporary)
   }
 
-  /// Moves the files of a new enrollment into this directory, for file systems that cannot exchange directories. Until the
+  /// For file systems that cannot exchange directories, moves the files of a new enrollment into this one. Until the
   /// new credential is in place, logins reject the old one, or its absence.
   private borrowing func takeFiles(from new: borrowing EnrollmentDirectory) throws(EnrollmentFailure) {
     let flusher = try openForFlushing()
@@ -109,7 +109,7 @@ extension EnrollmentDirectory {
     _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     try enrollment.save(state)
-    // Locked until the credential is replaced, too.
+    // Keep the lock until the credential is replaced, too.
     let renewed = renewState(of: enrollment, with: state)
     defer { extendLifetime(renewed) }
     let (name, temporary): (Literal, Literal) = ("credential", "credential.new")
@@ -133,11 +133,11 @@ extension EnrollmentDirectory {
     }
   }
 
-  /// Replaces a state file that btrfs copies at each login by one that it overwrites in place, with the same records.
-  /// Returns nil if the file is not copied, or cannot be replaced; it is then used as before.
+  /// Replaces a state file that btrfs copies at each login by one with the same records that btrfs overwrites in place.
+  /// Returns nil if the file is not copied, or cannot be replaced and stays in use.
   ///
-  /// The lock of the old file is held. A login that waits for it finds that the file has no name any more, and opens the
-  /// new one.
+  /// The caller holds the old file's lock. A login that waits for it finds that the file was removed, and opens the new
+  /// one.
   private borrowing func renewState(
     of enrollment: borrowing LockedEnrollment, with state: borrowing LoginState
   ) -> StateFile? {
@@ -179,7 +179,7 @@ extension EnrollmentDirectory {
     try attempt(name, "cannot be created", directory.create(name, for: purpose, permissions: 0o600))
   }
 
-  /// Creates a directory with a temporary name in this one, the parent, and writes the files of an enrollment into it.
+  /// Creates an enrollment in a subdirectory with a temporary name.
   private borrowing func makeTemporary(
     _ path: borrowing EnrollmentPath, credential: Span<UInt8>, state: borrowing LoginState, tag: UInt64
   ) throws(EnrollmentFailure) -> ByteText {

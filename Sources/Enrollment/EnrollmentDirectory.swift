@@ -89,7 +89,7 @@ public struct EnrollmentDirectory: ~Copyable {
       }
 
       do throws(Errno) {
-        // A user may mount a FUSE file system on a directory of the user's. On the home itself, it cannot be avoided.
+        // Users may mount FUSE file systems on their own directories. On a home itself, this cannot be avoided.
         here =
           isBelowHome || owner == user
           ? try here.openUnlessFUSE(name, for: .traversal) : try here.open(name, for: .traversal)
@@ -131,7 +131,7 @@ public struct EnrollmentDirectory: ~Copyable {
       throw EnrollmentFailure(.io, "home", "is not an absolute path")
     }
     do throws(Errno) {
-      // SAFETY: the path is NUL-terminated for the call.
+      // SAFETY: the path is NUL-terminated.
       return try unsafe account.home.withCString { path throws(Errno) in
         try unsafe OpenFile.following(path, for: .traversal)
       }
@@ -150,7 +150,6 @@ public struct EnrollmentDirectory: ~Copyable {
   }
 }
 
-/// Reading.
 extension EnrollmentDirectory {
   /// Reads the credential. If it is missing, the enrollment is corrupt: this does not prove that the user is not
   /// enrolled.
@@ -168,7 +167,7 @@ extension EnrollmentDirectory {
     return try Credential(parsing: text)
   }
 
-  /// Whether each update of the state needs free space, because btrfs copies it. False if it cannot be opened.
+  /// Whether each update of the state needs free space, because btrfs copies it; false if unknown.
   public var copiesStateOnWrite: Bool {
     do throws(EnrollmentFailure) {
       return try openFile("state", for: .read).copiesOnWrite
@@ -214,7 +213,7 @@ extension EnrollmentDirectory {
 }
 
 extension EnrollmentFailure {
-  /// A FUSE file system can hold up a login for ever: it answers when its owner's program does.
+  /// A FUSE file system can block a login for ever, because a user's program serves it.
   fileprivate static func onFUSE(_ subject: Literal) -> EnrollmentFailure {
     EnrollmentFailure(.insecure, subject, "is on a FUSE file system that is mounted inside the home directory")
   }

@@ -5,8 +5,8 @@ public import SystemFiles
 ///
 /// A home directory that is encrypted, unmounted or covered by another mount looks like one without an enrollment. So a
 /// missing enrollment proves that the user is not enrolled only if the register does not name the user. Users cannot
-/// search the directory. Each user owns the file of that user ID, so that a helper process with the user's identity can
-/// remove no other. Use the register with root's file-system identity.
+/// search the register. Each entry belongs to its user, so that the user's helper process can remove no other. Use the
+/// register with root's file-system identity.
 public enum EnrollmentRegister {
   /// The directory of the register.
   public static var path: Literal { "/var/lib/twofactor/enrolled" }
@@ -57,7 +57,7 @@ public enum EnrollmentRegister {
     }
   }
 
-  /// Adds a user after an accepted login, if missing; costs one system call if not. Ignores errors, because the login
+  /// Adds a user after an accepted login; costs one system call if the entry exists. Ignores errors, because the login
   /// is valid without an entry.
   public static func noteLogin(of user: UserID) {
     // On the stack, because a lack of memory must not change the outcome. SAFETY: `entry` does not outlive the closure.
@@ -65,7 +65,7 @@ public enum EnrollmentRegister {
       entry.append(path)
       entry.append(UInt8(ascii: "/"))
       entry.append(decimal: UInt64(user.rawValue))
-      // SAFETY: the path is NUL-terminated and lent for the call.
+      // SAFETY: the path is NUL-terminated.
       guard unsafe entry.withCString({ unsafe isMissing($0) }), unsafe !isMissing(path.cString),
         UserID.effective == .root
       else { return }
@@ -160,7 +160,7 @@ public enum EnrollmentRegister {
     var here = try unsafe attempt(
       "the root directory", "cannot be opened", OpenFile.following(Literal("/").cString, for: .traversal))
     try check(here, "the root directory")
-    // Root's symlinks are followed up to here: many hosts have moved /var to another disk.
+    // Up to here, follow root's symlinks, because many hosts have moved /var to another disk.
     here = try open("var", in: here, parent, followsSymlink: true)
     here = try open("lib", in: here, parent, followsSymlink: true)
     here = try open("twofactor", in: here, parent)

@@ -50,7 +50,7 @@ public struct LockedEnrollment: ~Copyable {
     }
   }
 
-  /// Opens the file that has taken the place of a state.
+  /// Opens the file that replaced a state file.
   private static func openReplacedState(
     in directory: borrowing EnrollmentDirectory
   ) throws(EnrollmentFailure) -> OpenFile {

@@ -39,7 +39,7 @@ public struct GraceKey: Equatable, Sendable {
 struct GraceEntry: Sendable {
   var key = GraceKey(service: 0, highAddress: 0, lowAddress: 0)
 
-  /// The last accepted code in seconds since the epoch; 0 for an empty entry.
+  /// Unix time of the last accepted code; 0 for an empty entry.
   var passedAt: Int64 = 0
 }
 

@@ -10,7 +10,7 @@ public struct LoginState: BitwiseCopyable, Sendable {
     /// The lowest unused moving factor: the time step after the last used one, or the next counter.
     public var nextFactor: UInt64 = 0
 
-    /// The last accepted code in seconds since the epoch; 0 for never.
+    /// Unix time of the last accepted code; 0 for never.
     public var lastUsedAt: Int64 = 0
 
     /// Unused by default.
@@ -44,7 +44,7 @@ public struct LoginState: BitwiseCopyable, Sendable {
     set { self[Place.failures] = UInt64(newValue) }
   }
 
-  /// In seconds since the epoch; 0 if codes are not throttled.
+  /// Unix time; 0 if codes are not throttled.
   public var throttledUntil: Int64 {
     get { Int64(bitPattern: self[Place.throttledUntil]) }
     set { self[Place.throttledUntil] = UInt64(bitPattern: newValue) }
@@ -56,13 +56,13 @@ public struct LoginState: BitwiseCopyable, Sendable {
     set { self[Place.earlyGuesses] = UInt64(newValue) }
   }
 
-  /// The last accepted backup code in seconds since the epoch; 0 for never.
+  /// Unix time of the last accepted backup code; 0 for never.
   public var backupCodeUsedAt: Int64 {
     get { Int64(bitPattern: self[Place.backupCodeUsedAt]) }
     set { self[Place.backupCodeUsedAt] = UInt64(bitPattern: newValue) }
   }
 
-  /// The last accepted code in seconds since the epoch; 0 for never.
+  /// Unix time of the last accepted code; 0 for never.
   public var lastUsedAt: Int64 {
     get { Int64(bitPattern: self[Place.lastUsedAt]) }
     set { self[Place.lastUsedAt] = UInt64(bitPattern: newValue) }
@@ -118,8 +118,8 @@ public struct LoginState: BitwiseCopyable, Sendable {
     return (UInt64(~spentBackupCodes) & existing).nonzeroBitCount
   }
 
-  /// Marks every code that may have been used as used, after the state was lost or damaged: TOTP codes of the current
-  /// window, all backup codes, and all codes of HOTP devices. Keeps used codes and failures of a record that was left.
+  /// Marks all codes as used that may have been used, after the state was lost or damaged: TOTP codes of the current
+  /// window, all backup codes, and all codes of HOTP devices. Keeps the used codes and failures that are still known.
   /// Counts at least `failures` failures, so that a loss grants no further guesses.
   public mutating func assumeLoss(of credential: borrowing Credential, now: Int64, window: UInt64, failures: UInt32) {
     generation = credential.generation

@@ -84,7 +84,7 @@ public struct StateFile: ~Copyable {
 
   /// Overwrites the whole file, so that no later update needs disk space, and flushes it.
   func rewrite(_ state: borrowing LoginState, sequence: UInt64) throws(EnrollmentFailure) {
-    // Only an empty file can be marked; of any other, it is ignored.
+    // This has an effect only on an empty file.
     file.disableCopyOnWrite()
     let zeros = InlineArray<1024, UInt8>(repeating: 0)
     for offset in stride(from: 0, to: Self.length, by: zeros.count) {
