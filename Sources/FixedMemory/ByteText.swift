@@ -155,7 +155,7 @@ public struct ByteText: ~Copyable, @unchecked Sendable {
 
   @inline(__always)
   private func terminate() {
-    // SAFETY: `count` is at most the capacity, and a NUL has room after that.
+    // SAFETY: `count` is at most the capacity, and a NUL fits behind.
     guard let base = unsafe base else { return }
     unsafe base[count] = 0
   }

@@ -9,7 +9,7 @@ extension Span where Element == UInt8 {
     return unsafe self[unchecked: index]
   }
 
-  /// The bytes from `start` to before `end`, clamped to the bounds.
+  /// The bytes at `start` ..< `end`, clamped to the bounds.
   @inline(__always)
   @_lifetime(copy self)
   public func slice(from start: Int, to end: Int) -> Span<UInt8> {
@@ -124,9 +124,9 @@ extension UInt8 {
   public var isBlank: Bool { self == UInt8(ascii: " ") || self == UInt8(ascii: "\t") }
 }
 
-/// Counts from 0 to before `end`; not at all if `end` is negative.
+/// Counts 0 ..< `end`; nothing if `end` is negative.
 ///
-/// `0..<end` would trap if `end` is negative, and the compiler cannot always remove the checks of its iterator.
+/// A range would trap if `end` is negative, and the compiler cannot always remove the checks of its iterator.
 public struct Counter: Sendable {
   private var position = 0
   private let end: Int
