@@ -5,16 +5,16 @@ import FixedMemory
 import HelperProtocol
 import SystemFiles
 
-/// `twofactor-helper`: reads one request from standard input, carries it out for its real user, and writes one answer to
+/// `twofactor-helper`: carries out one request for its real user, from standard input, and writes one answer to
 /// standard output. See `pam/helper-protocol.md`.
 ///
-/// It is setgid `_twofactor`, so that it can search the register, and anyone can start it: environment, limits, signals
-/// and descriptors are those of a caller who may attack it.
+/// It is setgid `_twofactor` to search the register. Anyone can start it, so environment, limits, signals and
+/// descriptors may be hostile.
 enum HelperProcess {
-  /// Seconds after which SIGALRM ends the process, for a caller who neither writes nor reads.
+  /// After this many seconds SIGALRM ends the process, because the caller may neither write nor read.
   private static var timeLimit: UInt32 { 10 }
 
-  /// Exit statuses, as in sysexits.h.
+  /// As in sysexits.h.
   private enum Exit {
     static var usage: Int32 { 64 }
     static var malformed: Int32 { 65 }
@@ -23,7 +23,7 @@ enum HelperProcess {
     static var configuration: Int32 { 78 }
   }
 
-  /// Handles one request. Returns the exit status.
+  /// Returns the exit status.
   static func run() -> Int32 {
     guard chelper_close_memory() == 0, chelper_become_real_user() == 0 else { return Exit.system }
     chelper_reset_signals()
@@ -54,7 +54,6 @@ enum HelperProcess {
     }
   }
 
-  /// Reads the request, and carries it out.
   private static func answer() -> HelperAnswer {
     let request: HelperRequest
     do throws(HelperStatus) {
@@ -96,24 +95,24 @@ enum HelperProcess {
     text.append(change)
     text.append(" uid=")
     text.append(decimal: UInt64(user.rawValue))
-    // SAFETY: the text is NUL-terminated and lent for the call.
+    // SAFETY: the text is NUL-terminated.
     unsafe text.withCString { unsafe chelper_log($0) }
   }
 
-  /// Reads from standard input until the buffer is full.
+  /// Reads standard input until the buffer is full.
   private static func fill(_ buffer: inout SecretBuffer) throws(HelperStatus) {
     while buffer.count < buffer.capacity {
-      // SAFETY: read(2) is told the size of the free memory.
+      // SAFETY: read(2) gets the size of the memory.
       let count = unsafe buffer.fill { unsafe read(0, $0.baseAddress, $0.count) }
       guard count > 0 || count < 0 && csystem_errno() == EINTR else { throw .malformed }
     }
   }
 
-  /// Writes all bytes to standard output. Returns false on failure.
+  /// Writes to standard output. Returns false on failure.
   private static func send(_ bytes: Span<UInt8>) -> Bool {
     var done = 0
     while done < bytes.count {
-      // SAFETY: write(2) is told the number of bytes left.
+      // SAFETY: write(2) gets the count of the bytes.
       let count = unsafe bytes.slice(from: done).withUnsafeBytes { rest in
         unsafe write(1, rest.baseAddress, rest.count)
       }
