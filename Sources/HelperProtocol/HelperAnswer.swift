@@ -1,21 +1,21 @@
 public import FixedMemory
 
-/// The result of a request to `twofactor-helper`.
+/// The result of a request.
 public enum HelperStatus: UInt8, Error, Sendable {
   case done = 0
 
-  /// The message is not a request, or does not end as its length says.
+  /// The message is not a request, or its length is wrong.
   case malformed = 1
 
-  /// The helper does not know this version of the protocol.
+  /// The helper lacks this version of the protocol.
   case unknownVersion = 2
 
   case unknownRequest = 3
 
-  /// This host has no register.
+  /// There is no register.
   case unavailable = 4
 
-  /// Nothing changed. The text of the answer says why.
+  /// Nothing changed; the answer's text says why.
   case failed = 5
 }
 
@@ -24,7 +24,7 @@ public struct HelperAnswer: ~Copyable {
   /// The result.
   public let status: HelperStatus
 
-  /// Why the request failed, in English; empty if it did not.
+  /// Why the request failed, in English; else empty.
   public let text: ByteText
 
   /// An answer with a text.
@@ -33,7 +33,7 @@ public struct HelperAnswer: ~Copyable {
     self.text = text
   }
 
-  /// Parses an answer with its length; nil if it is not one.
+  /// Parses an answer with its length; nil if invalid.
   public init?(parsing bytes: Span<UInt8>) {
     let message = bytes.slice(from: HelperMessage.prefixLength)
     guard let length = HelperMessage.length(bytes.slice(from: 0, to: HelperMessage.prefixLength)),

@@ -1,21 +1,21 @@
 public import FixedMemory
 
-/// The frame of requests and answers of `twofactor-helper`, as specified in `pam/helper-protocol.md`: a length, the version
-/// of the protocol, and a number that says what the message is.
+/// The frame of requests and answers (`pam/helper-protocol.md`): a length, the version of the protocol, and the number
+/// of the request or result.
 public enum HelperMessage {
-  /// The version of the protocol.
+  /// Of the protocol.
   public static var version: UInt8 { 1 }
 
-  /// The size of the length in bytes.
+  /// Of the length, in bytes.
   public static var prefixLength: Int { 4 }
 
-  /// The size of the largest message in bytes, without its length.
+  /// Of the largest message, in bytes, without its length.
   public static var maximumLength: Int { 4096 }
 
-  /// The size of version and number, with which every message begins.
+  /// Version and number, in bytes.
   static var minimumLength: Int { 2 }
 
-  /// The length of the message that follows `prefix`; nil if no message has this length.
+  /// The length of the message after `prefix`; nil if invalid.
   public static func length(_ prefix: Span<UInt8>) -> Int? {
     guard prefix.count == prefixLength else { return nil }
     var length = 0
@@ -26,7 +26,7 @@ public enum HelperMessage {
     return length >= minimumLength && length <= maximumLength ? length : nil
   }
 
-  /// A message with its length. Text that does not fit is cut off.
+  /// A message with its length. Truncates the text.
   static func encoded(_ number: UInt8, _ body: Span<UInt8>) -> ByteText {
     let rest = body.slice(from: 0, to: maximumLength &- minimumLength)
     let length = minimumLength &+ rest.count

@@ -1,8 +1,8 @@
 public import FixedMemory
 
-/// A request to `twofactor-helper`. It concerns the real user of the helper's process.
+/// A request to `twofactor-helper` for its real user.
 ///
-/// The numbers 1 to 4 are reserved for `status`, `check`, `replace` and `remove`.
+/// Numbers 1 to 4 are reserved for `status`, `check`, `replace` and `remove`.
 public enum HelperRequest: UInt8, Sendable {
   /// Adds the user to the register of enrolled users.
   case register = 5
@@ -10,9 +10,9 @@ public enum HelperRequest: UInt8, Sendable {
   /// Removes the user from the register.
   case unregister = 6
 
-  /// Parses a message, without its length.
+  /// Parses a message without its length.
   ///
-  /// - Throws: The status to answer with.
+  /// - Throws: The status of the answer.
   public init(parsing message: Span<UInt8>) throws(HelperStatus) {
     guard let version = message.byte(at: 0), let number = message.byte(at: 1) else { throw .malformed }
     guard version == HelperMessage.version else { throw .unknownVersion }
