@@ -43,7 +43,7 @@ package struct HostSettings {
     // An empty path would look like a missing file.
     guard !name.isTruncated else { throw SetupError(.inputOutput, "out of memory") }
     do throws(PolicyProblem) {
-      // SAFETY: the name is NUL-terminated for the call.
+      // SAFETY: the name is NUL-terminated.
       let bytes = try unsafe name.withCString { name throws(PolicyProblem) in
         try unsafe PolicyFile.read(name, isOptional: true)
       }
@@ -72,7 +72,7 @@ package struct HostSettings {
     return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can mend it")
   }
 
-  /// Whether, at `now` in seconds since the epoch, users may not disable two-factor, or logins require enrollment.
+  /// Whether, at `now` (Unix time), users may not disable two-factor, or logins require enrollment.
   package func enforcesTwoFactor(now: Int64) -> Bool {
     !allowsDisabling || requiredFrom.map { CalendarDay(of: now) >= $0 } ?? false
   }

@@ -1,7 +1,7 @@
 import FixedMemory
 import LoginPolicy
 
-/// Whole seconds since the epoch, formatted in UTC.
+/// Unix time in whole seconds, formatted in UTC.
 package struct Timestamp: Equatable {
   package let seconds: Int64
 
