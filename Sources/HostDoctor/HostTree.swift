@@ -65,14 +65,14 @@ package struct HostTree {
 
   /// Follows symlinks; nil if the file does not exist.
   package func status(of path: String) -> FileStatus? {
-    // SAFETY: the string is NUL-terminated for the call.
+    // SAFETY: the string is NUL-terminated.
     if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: true) }
     return try? open(path, csystem_o_path)?.status()
   }
 
   /// Does not follow a symlink in the last component; nil if the path does not exist.
   package func ownStatus(of path: String) -> FileStatus? {
-    // SAFETY: the string is NUL-terminated for the call.
+    // SAFETY: the string is NUL-terminated.
     if isThisHost { return try? unsafe FileStatus(of: path, followsSymlink: false) }
     let parts = path.split(separator: "/")
     guard let last = parts.last else { return status(of: path) }
@@ -131,7 +131,7 @@ package struct HostTree {
   /// The kernel resolves the path inside the root directory, because a container in it could exchange files between
   /// check and use.
   private func open(_ path: String, _ flags: Int32) -> OpenFile? {
-    // SAFETY: the strings are NUL-terminated for the calls.
+    // SAFETY: the strings are NUL-terminated.
     var descriptor =
       unsafe isThisHost
       ? csystem_openat(AT_FDCWD, path, flags, 0) : csetup_open_inside(root, path, flags)

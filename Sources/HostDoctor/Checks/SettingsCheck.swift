@@ -106,7 +106,7 @@ struct SettingsCheck {
   }
 
   private func isGroup(_ name: String) -> Bool {
-    // SAFETY: the string is NUL-terminated for the call.
+    // SAFETY: the string is NUL-terminated.
     if tree.isThisHost { return unsafe getgrnam(name) != nil }
     return tree.lines(of: "/etc/group").contains { $0.hasPrefix(name + ":") }
   }

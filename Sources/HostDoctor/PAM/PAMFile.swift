@@ -71,7 +71,7 @@ struct PAMRule: Equatable {
 
   var isTwoFactor: Bool { name == "pam_twofactor" }
 
-  /// Whether pam_twofactor asks for password and code in one reply, and passes the password on.
+  /// Whether pam_twofactor prompts for password and code at once, and forwards the password.
   var forwardsPassword: Bool { isTwoFactor && arguments.contains { $0 == "forward_pass" || $0 == "forward_pass=yes" } }
 
   var place: String { "\(file), line \(line)" }

@@ -70,7 +70,7 @@ struct PAMConfiguration {
       problems: reading.problems)
   }
 
-  /// Includes indirect ones.
+  /// Directly or indirectly included files.
   func included(by name: String) -> Set<String> {
     var found: Set<String> = []
     var left = [name]

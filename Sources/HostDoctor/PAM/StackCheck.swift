@@ -1,10 +1,9 @@
-/// Checks one stack that calls pam_twofactor: a right password leads to the question for a code, and a refused code
-/// refuses the login.
+/// Checks that a stack asks for a code after a right password, and denies the login if the code is refused.
 struct StackCheck {
   let stack: PAMStack
-  /// Whether the service authenticates the user before it calls PAM, as sshd does by a public key.
+  /// Whether the service authenticates users before it calls PAM, as sshd does with public keys.
   let isPreauthenticated: Bool
-  /// The place where sshd allows logins without that; nil if there is none.
+  /// The place of a `Match` block in which sshd does not; nil if there is none.
   let exception: String?
   private let analysis: StackAnalysis
 
@@ -75,7 +74,7 @@ struct StackCheck {
     return nil
   }
 
-  /// Whether some password bypasses the code in every login that passes.
+  /// Whether, with some password, every successful login bypasses the code.
   private var isUnconditional: Bool {
     let passwords = analysis.passwords.isEmpty ? [.none] : analysis.rightPasswords
     return passwords.contains { password in
@@ -137,7 +136,7 @@ struct StackCheck {
       let ours = stack.rules.firstIndex(where: \.isTwoFactor)
     else { return nil }
     if ours < first {
-      // The password module of a single-field service needs the password that pam_twofactor forwards.
+      // In a single-field service, the password module needs the password that pam_twofactor forwards.
       guard !rule.forwardsPassword else { return nil }
       return .failed(
         "pam_order",

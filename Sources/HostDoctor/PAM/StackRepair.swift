@@ -10,7 +10,7 @@ struct StackRepair {
     return [rule.removal, .insertAfter(file: file, line: line, text: rule.text())]
   }
 
-  /// The end of the password check. If `rule`'s file includes that check, this is the including line.
+  /// The last line of the password check; if `rule`'s file includes that check, the including line.
   private func end(ofPasswordFor rule: PAMRule) -> (file: String, line: Int) {
     guard let last = passwords.last else { return (rule.file, rule.line) }
     let end = block(of: last).map { $0.permit ?? $0.deny } ?? last
@@ -19,8 +19,8 @@ struct StackRepair {
     return file == rule.file ? (file, line) : (end.file, end.line)
   }
 
-  /// Makes a right password skip pam_deny and continue at pam_permit, before pam_twofactor. Returns no edits if no
-  /// pam_deny follows the password modules, or the stack already does.
+  /// Makes a right password skip pam_deny and continue at pam_permit, before pam_twofactor. Empty if no pam_deny
+  /// follows the password modules, or no change is needed.
   func jumps() -> [Edit] {
     guard let last = passwords.last, let block = block(of: last) else { return [] }
     var edits: [Edit] = []

@@ -101,7 +101,7 @@ struct SSHConfiguration {
   }
 
   private static func matches(_ name: String, _ pattern: String, _ flags: Int32 = 0) -> Bool {
-    // SAFETY: both strings are NUL-terminated for the call.
+    // SAFETY: both strings are NUL-terminated.
     unsafe fnmatch(pattern, name, flags) == 0
   }
 

@@ -99,7 +99,7 @@ enum EffectiveSSHSettings {
   /// For an account; for unknown accounts if nil.
   static func ask(for account: TreeAccount?) -> Answer {
     // sshd reads the host keys, which needs root.
-    // SAFETY: the string is NUL-terminated for the call.
+    // SAFETY: the string is NUL-terminated.
     guard geteuid() == 0, let program = programs.first(where: { unsafe access($0, X_OK) == 0 }) else {
       return .unavailable
     }
