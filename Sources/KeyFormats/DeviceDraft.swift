@@ -11,7 +11,7 @@ package struct DeviceDraft {
   package let kind: Device.Kind
   package let algorithm: HashAlgorithm
   package let digits: CodeDigits
-  /// In seconds since the epoch.
+  /// Unix time.
   package var enabledAt: Int64 = 0
   /// As the app shows it; nil if unknown.
   package var issuer: String?
@@ -19,7 +19,7 @@ package struct DeviceDraft {
   package var account: String?
   /// The first unused time step; 0 if unknown. For HOTP, ``kind`` contains the counter.
   package var nextStep: UInt64 = 0
-  /// The time of the last accepted code, in seconds since the epoch; nil if none.
+  /// Unix time of the last accepted code; nil if none.
   package var lastUsedAt: Int64?
 
   package init(

@@ -12,7 +12,6 @@ package struct FormatProblem: Error, Equatable {
     self.hint = hint
   }
 
-  /// For example `line 3: the key is not Base32`.
   package var text: String { line.map { "line \($0): \(message)" } ?? message }
 
   static let sevenDigits = FormatProblem("seven-digit codes are not supported, only six and eight digits")

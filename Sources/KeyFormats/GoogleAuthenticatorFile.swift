@@ -132,7 +132,7 @@ package struct GoogleAuthenticatorFile {
     return number
   }
 
-  /// `now` is in seconds since the epoch.
+  /// `now` is Unix time.
   package func device(now: Int64) -> DeviceDraft {
     var device = DeviceDraft(key: key, kind: kind)
     if case .totp(let period) = kind, let last = usedSteps.max() {

@@ -69,7 +69,7 @@ package struct OATHToken {
   package let key: SharedKey
   /// Nil if the line has none.
   package let lastCode: (value: UInt32, digits: CodeDigits)?
-  /// In seconds since the epoch; nil if the line has no time.
+  /// Unix time; nil if the line has no time.
   package let lastUsedAt: Int64?
 
   init(_ words: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) {
@@ -160,7 +160,7 @@ extension OATHToken {
   /// The largest window (10 steps), plus one until the next login.
   private static var furthestStep: UInt64 { 11 }
 
-  /// The last code counts as used. `now` is in seconds since the epoch.
+  /// The last code counts as used. `now` is Unix time.
   package func device(now: Int64) throws(FormatProblem) -> DeviceDraft {
     guard let secret = key.sharedSecret(.sha1) else { throw .outOfMemory }
     var kind = kind
@@ -196,7 +196,7 @@ extension OATHToken {
     if let lastUsedAt, let noted = TimeStep(at: lastUsedAt, period: period)?.rawValue {
       for distance in 0...Self.steps {
         let earlier = noted - min(distance, noted)
-        // Of two matches at one distance, the later one is safer.
+        // Of two matches at the same distance, the later one is safer.
         if isLast(noted + distance, secret) { next = noted + distance + 1 }
         if next == 0, isLast(earlier, secret) { next = earlier + 1 }
         if next > 0 { break }

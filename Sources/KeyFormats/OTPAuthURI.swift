@@ -4,7 +4,7 @@ import OneTimePassword
 
 package struct OTPAuthURI {
   package let device: DeviceDraft
-  /// The ignored parameters with printable names.
+  /// The ignored parameters, if their names are safe to show.
   package let otherParameters: [String]
   /// Whether an HOTP URI lacks the counter, as google-authenticator's do; it is then 0.
   package let lacksCounter: Bool
