@@ -8,12 +8,12 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
   /// The day this many days after 1970-01-01.
   public init(rawValue: Int64) { self.rawValue = rawValue }
 
-  /// The day of a time in seconds since the epoch.
+  /// The day of a Unix time.
   public init(of seconds: Int64) {
     rawValue = seconds / Self.length &- (seconds % Self.length < 0 ? 1 : 0)
   }
 
-  /// Seconds since midnight of a time in seconds since the epoch.
+  /// Seconds since midnight; `seconds` is Unix time.
   public static func secondsOfDay(_ seconds: Int64) -> Int64 {
     let rest = seconds % length
     return rest < 0 ? rest &+ length : rest
@@ -54,7 +54,7 @@ public struct CalendarDay: RawRepresentable, Equatable, Comparable, Sendable {
     text.append(decimal: day)
   }
 
-  /// Computes with years that begin on March 1, so that a leap day is the last of its year, in eras of 400 years.
+  /// Computes in eras of 400 years that begin on March 1, so that a leap day ends its year.
   private var date: (year: Int64, month: Int64, day: Int64) {
     let days = rawValue &+ Self.epoch
     let era = (days >= 0 ? days : days &- 146_096) / 146_097
