@@ -63,7 +63,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
     }
   }
 
-  /// Pads a block of zeros (FIPS 180-4 section 5.1) whose message of `length` bytes follows a block of padded key.
+  /// Pads a block of zeros for a message of `length` bytes after a block of padded key (FIPS 180-4 section 5.1).
   private static func pad(_ block: UnsafeMutableRawPointer, behind length: Int, _ algorithm: HashAlgorithm) {
     // SAFETY: the message, the bit and the length fit into a block.
     unsafe block.storeBytes(of: 0x80, toByteOffset: length, as: UInt8.self)
@@ -96,7 +96,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
 
 /// A hash in progress, in the caller's memory. Only this type calls OpenSSL's digests.
 ///
-/// Messages have one or two blocks, so most are hashed by the block, without OpenSSL's buffering. These functions of
+/// Most messages have one or two blocks, which are hashed directly, without OpenSSL's buffering. These functions of
 /// OpenSSL cannot fail (SHA256_Init(3)).
 @unsafe  // SAFETY: the memory outlives the context.
 private struct DigestContext {
@@ -130,7 +130,7 @@ private struct DigestContext {
 
   /// Writes the hash of a whole message. Call ``start()`` before the next use.
   func hash(_ bytes: UnsafeRawPointer, count: Int, into digest: UnsafeMutableRawPointer) {
-    // SAFETY: the memory holds this algorithm's context; the caller passes `count` bytes and room for a hash.
+    // SAFETY: the memory holds this algorithm's context; `bytes` has `count` bytes, and `digest` room for a hash.
     let output = unsafe digest.assumingMemoryBound(to: UInt8.self)
     unsafe start()
     switch unsafe algorithm {
