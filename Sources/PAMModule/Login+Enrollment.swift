@@ -35,7 +35,7 @@ extension Login {
     }
   }
 
-  /// Decides for a grace period and for users who are not enrolled. Returns nil to prompt for a code. `isInGroups`:
+  /// Decides if a grace period applies, or the user is not enrolled. Returns nil to prompt for a code. `isInGroups`:
   /// whether `only_groups` includes the user.
   func outcomeOfEnrollment(
     _ account: borrowing Account, _ policy: borrowing Policy, isInGroups: Bool

@@ -58,7 +58,7 @@ extension Login {
   ) -> Membership {
     var groups: UnsafeMutablePointer<gid_t>?
     let primary = account.groupID.rawValue
-    // SAFETY: the array has `count` groups; names are NUL-terminated for the calls.
+    // SAFETY: the array has `count` groups; names are NUL-terminated.
     let count = unsafe account.name.withCString { unsafe csystem_account_groups($0, primary, &groups) }
     guard count >= 0, let groups = unsafe groups else { return .unknown(groupsFailure()) }
     defer { unsafe free(groups) }
