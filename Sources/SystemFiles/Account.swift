@@ -50,7 +50,7 @@ public struct Account: ~Copyable, Sendable {
   public mutating func find(named name: borrowing ByteText) -> Lookup {
     // A truncated name could be another account's.
     guard name.count > 0, !name.isTruncated, name.bytes.firstIndex(of: 0) == nil else { return .unknown }
-    // SAFETY: the name is NUL-terminated for the call; `find` passes valid pointers.
+    // SAFETY: the name is NUL-terminated; `find` passes valid pointers.
     return unsafe find { entry, buffer, size, result in
       unsafe name.withCString { unsafe getpwnam_r($0, entry, buffer, size, result) }
     }

@@ -20,7 +20,7 @@ public struct FileStatus: BitwiseCopyable, Sendable {
   /// The inode number.
   public let inode: UInt64
 
-  /// When the content last changed, in seconds since the epoch.
+  /// Unix time of the last change of the content.
   public let modifiedAt: Int64
 
   /// File type and permission bits (inode(7)).

@@ -45,7 +45,7 @@ public struct FileSystemIdentity: ~Copyable {
   public mutating func addSupplementaryGroups(of account: borrowing Account) -> Bool {
     guard isSwitched else { return false }
     let group = account.groupID.rawValue
-    // SAFETY: the name is NUL-terminated for the call.
+    // SAFETY: the name is NUL-terminated.
     return unsafe account.name.withCString { unsafe csystem_add_supplementary_groups($0, group) } == 0
   }
 }

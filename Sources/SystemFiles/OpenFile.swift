@@ -1,7 +1,7 @@
 internal import CSystem
 public import FixedMemory
 
-/// An open file or directory, closed at the end of the value's lifetime.
+/// An open file or directory, which `deinit` closes.
 public struct OpenFile: ~Copyable {
   /// The file descriptor.
   public let descriptor: Int32
@@ -11,19 +11,19 @@ public struct OpenFile: ~Copyable {
 
   deinit { _ = close(descriptor) }
 
-  /// The access that a file is opened for (open(2)).
+  /// What a file is opened for (open(2)).
   public enum Purpose: Sendable {
     case read
     case write
     case readWrite
 
-    /// Reading the names in a directory, and flushing them.
+    /// To read and flush the entries of a directory.
     case directory
 
-    /// Opening entries of a directory that may be unreadable (O_PATH).
+    /// To open entries of a directory, which may be unreadable (O_PATH).
     case traversal
 
-    /// Examining a file that may be unreadable (O_PATH).
+    /// To examine a file, which may be unreadable (O_PATH).
     case status
 
     fileprivate var flags: Int32 {
@@ -41,20 +41,20 @@ public struct OpenFile: ~Copyable {
   private static func open(
     _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, permissions: mode_t = 0
   ) throws(Errno) -> OpenFile {
-    // O_NONBLOCK: opening a FIFO must not wait for its other end.
-    // SAFETY: every caller passes a NUL-terminated path that outlives the call.
+    // O_NONBLOCK: do not wait for the other end of a FIFO.
+    // SAFETY: every caller's path is NUL-terminated and outlives the call.
     let descriptor = unsafe csystem_openat(directory, path, flags | O_NONBLOCK, permissions)
     guard descriptor >= 0 else { throw .current }
     return OpenFile(owning: descriptor)
   }
 
-  /// Opens a NUL-terminated path, following symlinks in all components.
+  /// Opens a NUL-terminated path, and follows all symlinks.
   public static func following(_ path: UnsafePointer<CChar>, for purpose: Purpose) throws(Errno) -> OpenFile {
-    // SAFETY: the caller passes a NUL-terminated path.
+    // SAFETY: the caller's path is NUL-terminated.
     try unsafe open(AT_FDCWD, path, purpose.flags)
   }
 
-  /// Opens an entry of this directory that is not a symlink.
+  /// Opens an entry that is no symlink.
   public borrowing func open(_ name: Literal, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: a literal is NUL-terminated.
     try unsafe Self.open(descriptor, name.cString, purpose.flags | O_NOFOLLOW)
@@ -66,24 +66,23 @@ public struct OpenFile: ~Copyable {
     try unsafe Self.open(descriptor, name.cString, purpose.flags)
   }
 
-  /// Opens an entry of this directory that is not a symlink.
+  /// Opens an entry that is no symlink.
   public borrowing func open(_ name: borrowing ByteText, for purpose: Purpose) throws(Errno) -> OpenFile {
-    // SAFETY: the text is NUL-terminated and lent for the call.
+    // SAFETY: the text is NUL-terminated.
     try unsafe name.withCString { name throws(Errno) in
       try unsafe Self.open(descriptor, name, purpose.flags | O_NOFOLLOW)
     }
   }
 
-  /// Opens an entry of this directory that is not a symlink. Throws ``Errno/crossesMount`` if a FUSE file system is mounted
-  /// there: the program of its owner may never answer.
+  /// Opens an entry that is no symlink.
   public borrowing func openUnlessFUSE(_ name: Literal, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: a literal is NUL-terminated.
     try unsafe Self.openUnlessFUSE(descriptor, name.cString, purpose)
   }
 
-  /// Opens an entry of this directory that is not a symlink. See the variant for literals.
+  /// Opens an entry that is no symlink.
   public borrowing func openUnlessFUSE(_ name: borrowing ByteText, for purpose: Purpose) throws(Errno) -> OpenFile {
-    // SAFETY: the text is NUL-terminated and lent for the call.
+    // SAFETY: the text is NUL-terminated.
     try unsafe name.withCString { name throws(Errno) in try unsafe Self.openUnlessFUSE(descriptor, name, purpose) }
   }
 
@@ -102,7 +101,7 @@ public struct OpenFile: ~Copyable {
     return try unsafe open(directory, name, flags)
   }
 
-  /// Creates a file in this directory, regardless of the umask. Fails if the name exists.
+  /// Creates a file with these permissions whatever the umask. Fails if the name exists.
   public borrowing func create(
     _ name: Literal, for purpose: Purpose, permissions: UInt32
   ) throws(Errno) -> OpenFile {
@@ -113,11 +112,11 @@ public struct OpenFile: ~Copyable {
     return file
   }
 
-  /// Creates a file in this directory, regardless of the umask. See the variant for literals.
+  /// Creates a file with these permissions whatever the umask. Fails if the name exists.
   public borrowing func create(
     _ name: borrowing ByteText, for purpose: Purpose, permissions: UInt32
   ) throws(Errno) -> OpenFile {
-    // SAFETY: the text is NUL-terminated and lent for the call.
+    // SAFETY: the text is NUL-terminated.
     let file = try unsafe name.withCString { name throws(Errno) in
       try unsafe Self.open(
         descriptor, name, purpose.flags | O_NOFOLLOW | O_CREAT | O_EXCL, permissions: permissions)
@@ -130,14 +129,14 @@ public struct OpenFile: ~Copyable {
   @inline(never)
   public borrowing func status() throws(Errno) -> FileStatus {
     var status = stat()
-    // SAFETY: the structure lives for the call.
+    // SAFETY: the structure outlives the call.
     guard unsafe fstat(descriptor, &status) == 0 else { throw .current }
     return FileStatus(status)
   }
 
-  /// Reads from the start of the file until the buffer is full or the file ends (pread(2)).
+  /// Reads from the start until the buffer is full or the file ends (pread(2)).
   public borrowing func read(into buffer: inout SecretBuffer) throws(Errno) {
-    // SAFETY: pread(2) is told the size of the free memory.
+    // SAFETY: pread(2) gets the size of the memory.
     let count = unsafe buffer.fill { free in
       guard let start = free.baseAddress else { return 0 }
       var done = 0
@@ -155,11 +154,11 @@ public struct OpenFile: ~Copyable {
     guard count >= 0 else { throw .current }
   }
 
-  /// Writes all of `bytes` at an offset (pwrite(2)).
+  /// Writes all bytes (pwrite(2)).
   public borrowing func write(_ bytes: Span<UInt8>, at offset: Int) throws(Errno) {
     var done = 0
     while done < bytes.count {
-      // SAFETY: pwrite(2) is told the number of bytes left.
+      // SAFETY: pwrite(2) gets the count of the bytes.
       let count = unsafe bytes.slice(from: done).withUnsafeBytes { rest in
         unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset &+ done)
       }
@@ -172,17 +171,17 @@ public struct OpenFile: ~Copyable {
     }
   }
 
-  /// Whether RLIMIT_FSIZE lets this process write a file of `byteCount` bytes (getrlimit(2)).
+  /// Whether RLIMIT_FSIZE allows files of `byteCount` bytes (getrlimit(2)).
   public static func mayWrite(byteCount: Int) -> Bool { csystem_may_write(rlim_t(byteCount)) != 0 }
 
-  /// Flushes the content to the disk (fdatasync(2)).
+  /// Flushes the content (fdatasync(2)).
   public borrowing func flush() throws(Errno) {
     while fdatasync(descriptor) != 0 {
       guard csystem_errno() == EINTR else { throw .current }
     }
   }
 
-  /// Flushes content and metadata of a file, or the entries of a directory (fsync(2)).
+  /// Flushes content and metadata, or the entries of a directory (fsync(2)).
   public borrowing func synchronize() throws(Errno) {
     guard fsync(descriptor) == 0 else { throw .current }
   }
@@ -197,7 +196,7 @@ public struct OpenFile: ~Copyable {
     guard fchmod(descriptor, permissions) == 0 else { throw .current }
   }
 
-  /// Sets the owner, and leaves the group (fchown(2)).
+  /// Sets the owner, but not the group (fchown(2)).
   public borrowing func setOwner(_ owner: UserID) throws(Errno) {
     guard fchown(descriptor, owner.rawValue, GroupID.invalid.rawValue) == 0 else { throw .current }
   }
@@ -209,8 +208,7 @@ public struct OpenFile: ~Copyable {
   /// Whether writes to this file need room on a full disk, because btrfs copies its blocks.
   public var copiesOnWrite: Bool { csystem_copies_on_write(descriptor) != 0 }
 
-  /// Acquires an exclusive open-file-description lock without waiting (fcntl(2)). Throws ``Errno/wouldBlock`` if it is
-  /// held.
+  /// Acquires an exclusive open-file-description lock (fcntl(2)). Throws ``Errno/wouldBlock`` if another holds it.
   public borrowing func tryLock() throws(Errno) {
     guard csystem_try_lock(descriptor) == 0 else { throw .current }
   }
@@ -221,39 +219,38 @@ public struct OpenFile: ~Copyable {
 
 /// Directories.
 extension OpenFile {
-  /// Examines an entry of this directory without following a symlink (fstatat(2)).
+  /// Examines an entry without following a symlink (fstatat(2)).
   public borrowing func status(of name: borrowing ByteText) throws(Errno) -> FileStatus {
     var status = stat()
-    // SAFETY: the text is NUL-terminated and lent for the call, and the structure lives for the call.
+    // SAFETY: the text is NUL-terminated.
     let result = unsafe name.withCString { unsafe fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
     guard result == 0 else { throw .current }
     return FileStatus(status)
   }
 
-  /// Whether this directory is encrypted with fscrypt, and its key is absent. A name in it is then not found, although
-  /// the entry exists.
+  /// Whether fscrypt encrypts the directory and its key is absent, so that lookups of existing names fail.
   public borrowing func hidesNames() throws(Errno) -> Bool {
     let result = csystem_hides_names(descriptor)
     guard result >= 0 else { throw .current }
     return result > 0
   }
 
-  /// Creates a directory in this one (mkdirat(2)).
+  /// Creates a subdirectory (mkdirat(2)).
   public borrowing func makeDirectory(_ name: borrowing ByteText, permissions: UInt32) throws(Errno) {
-    // SAFETY: the text is NUL-terminated and lent for the call.
+    // SAFETY: the text is NUL-terminated.
     guard unsafe name.withCString({ unsafe mkdirat(descriptor, $0, permissions) }) == 0 else { throw .current }
   }
 
-  /// Renames an entry of this directory, replacing one of the new name (renameat(2)).
+  /// Renames an entry, and replaces `target` (renameat(2)).
   public borrowing func rename(_ name: borrowing ByteText, to target: borrowing ByteText) throws(Errno) {
-    // SAFETY: both texts are NUL-terminated and lent for the call.
+    // SAFETY: both texts are NUL-terminated.
     let result = unsafe name.withCString { name in
       unsafe target.withCString { unsafe renameat(descriptor, name, descriptor, $0) }
     }
     guard result == 0 else { throw .current }
   }
 
-  /// Renames an entry of this directory, replacing one of the new name (renameat(2)).
+  /// Renames an entry, and replaces `target` (renameat(2)).
   public borrowing func rename(_ name: Literal, to target: Literal) throws(Errno) {
     // SAFETY: literals are NUL-terminated.
     guard unsafe renameat(descriptor, name.cString, descriptor, target.cString) == 0 else { throw .current }
@@ -267,7 +264,7 @@ extension OpenFile {
 
   /// Exchanges two entries of this directory (renameat2(2)). Returns false if the kernel or the file system cannot.
   public borrowing func exchange(_ name: borrowing ByteText, with other: borrowing ByteText) throws(Errno) -> Bool {
-    // SAFETY: both texts are NUL-terminated and lent for the call.
+    // SAFETY: both texts are NUL-terminated.
     let result = unsafe name.withCString { name in
       unsafe other.withCString { unsafe csystem_exchange(descriptor, name, $0) }
     }
@@ -279,25 +276,25 @@ extension OpenFile {
     }
   }
 
-  /// Removes a file from this directory if it exists (unlinkat(2)).
+  /// Removes a file, if it exists (unlinkat(2)).
   public borrowing func removeFile(_ name: Literal) {
     // SAFETY: a literal is NUL-terminated.
     _ = unsafe unlinkat(descriptor, name.cString, 0)
   }
 
-  /// Removes a file from this directory (unlinkat(2)).
+  /// Removes a file (unlinkat(2)).
   public borrowing func remove(_ name: borrowing ByteText) throws(Errno) {
-    // SAFETY: the text is NUL-terminated and lent for the call.
+    // SAFETY: the text is NUL-terminated.
     guard unsafe name.withCString({ unsafe unlinkat(descriptor, $0, 0) }) == 0 else { throw .current }
   }
 
-  /// Removes a directory from this one if it exists and is empty (unlinkat(2)).
+  /// Removes a subdirectory, if it exists and is empty (unlinkat(2)).
   public borrowing func removeDirectory(_ name: borrowing ByteText) {
-    // SAFETY: the text is NUL-terminated and lent for the call.
+    // SAFETY: the text is NUL-terminated.
     _ = unsafe name.withCString { unsafe unlinkat(descriptor, $0, AT_REMOVEDIR) }
   }
 
-  /// The names in this directory, including `.` and `..`.
+  /// The names of entries, with `.` and `..`.
   public borrowing func names() throws(Errno) -> DirectoryNames {
     // SAFETY: a literal is NUL-terminated.
     let own = unsafe csystem_openat(descriptor, Literal(".").cString, O_RDONLY | O_DIRECTORY, 0)
@@ -306,13 +303,13 @@ extension OpenFile {
   }
 }
 
-/// An iteration over the names in a directory (readdir(3)).
+/// Iterates over the names in a directory (readdir(3)).
 @safe
 public struct DirectoryNames: ~Copyable {
   private let stream: OpaquePointer
 
   fileprivate init(owning descriptor: Int32) throws(Errno) {
-    // SAFETY: the stream owns the descriptor, and is closed in `deinit`.
+    // SAFETY: the stream owns the descriptor until `deinit`.
     guard let stream = unsafe fdopendir(descriptor) else {
       let error = Errno.current
       _ = close(descriptor)
@@ -321,12 +318,12 @@ public struct DirectoryNames: ~Copyable {
     unsafe self.stream = stream
   }
 
-  // SAFETY: nothing refers to the stream after `deinit`.
+  // SAFETY: this is the last use of the stream.
   deinit { _ = unsafe closedir(stream) }
 
   /// The next name; nil at the end.
   public mutating func next() -> ByteText? {
-    // SAFETY: the stream is open; the name is NUL-terminated, and copied before the next call.
+    // SAFETY: the stream is open; the name is NUL-terminated, and copied at once.
     guard let name = unsafe csystem_next_name(stream) else { return nil }
     return unsafe ByteText(cString: name)
   }

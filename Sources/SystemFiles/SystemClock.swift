@@ -2,7 +2,7 @@ internal import CSystem
 
 /// The host's clock.
 public enum SystemClock {
-  /// Seconds since the epoch (time(2)).
+  /// Unix time in seconds (time(2)).
   public static var now: Int64 { Int64(time(nil)) }
 
   /// Suspends the calling thread; a signal ends the pause (nanosleep(2)).
