@@ -1,7 +1,6 @@
 import ArgumentParser
 import HostAccess
 
-/// `twofactor backup-codes`.
 struct BackupCodesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backup-codes",

@@ -3,7 +3,6 @@ import Enrollment
 import HostAccess
 import SystemFiles
 
-/// `twofactor device`.
 struct DeviceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "device",
@@ -16,7 +15,6 @@ struct DeviceCommand: ParsableCommand {
     subcommands: [DeviceAddCommand.self, DeviceListCommand.self, DeviceRemoveCommand.self])
 }
 
-/// `twofactor device add`.
 struct DeviceAddCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add",
@@ -90,7 +88,6 @@ struct DeviceAddCommand: ParsableCommand {
   }
 }
 
-/// `twofactor device list`.
 struct DeviceListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list",
@@ -119,7 +116,6 @@ struct DeviceListCommand: ParsableCommand {
   }
 }
 
-/// `twofactor device remove`.
 struct DeviceRemoveCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove",

@@ -3,7 +3,6 @@ import Glibc
 import HostAccess
 import HostDoctor
 
-/// `twofactor doctor`.
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",

@@ -3,7 +3,6 @@ import CSetup
 import Glibc
 import HostAccess
 
-/// The command `twofactor`.
 struct SetupCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "twofactor",

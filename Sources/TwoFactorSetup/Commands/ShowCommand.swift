@@ -3,7 +3,6 @@ import HostAccess
 import KeyFormats
 import SystemFiles
 
-/// `twofactor show`.
 struct ShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show",

@@ -4,7 +4,6 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// `twofactor status`.
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
@@ -30,7 +29,6 @@ struct StatusCommand: ParsableCommand {
   }
 }
 
-/// `twofactor users`.
 struct UsersCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "users",

@@ -2,7 +2,6 @@ import ArgumentParser
 import Glibc
 import HostAccess
 
-/// `twofactor test`.
 struct TestCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "test",

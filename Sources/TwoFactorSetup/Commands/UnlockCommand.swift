@@ -3,7 +3,6 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// `twofactor unlock`.
 struct UnlockCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unlock",

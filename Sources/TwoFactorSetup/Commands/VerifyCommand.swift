@@ -7,7 +7,6 @@ import OneTimePassword
 import SystemFiles
 import Verification
 
-/// `twofactor verify`.
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",

@@ -5,7 +5,7 @@ import KeyFormats
 import OneTimePassword
 
 struct CredentialDraft {
-  /// Seconds since the epoch.
+  /// Unix time.
   let enabledAt: Int64
   let devices: [DeviceDraft]
   /// Under one salt.
@@ -34,17 +34,17 @@ struct CredentialDraft {
 }
 
 extension CredentialDraft {
-  /// How many used steps ahead of now stay used. Later ones came from a wrong clock; a new enrollment clears them.
+  /// Used steps stay used up to this many steps ahead of now. Later ones came from a wrong clock.
   private static let furthestStep: UInt64 = 11
 
-  /// Marks codes as used that the replaced enrollment has marked: those of devices with the same key, and scratch
-  /// codes. Ignores codes that count as used only because a state was lost.
+  /// Marks codes as used if the replaced enrollment did: those of devices with the same key, and scratch codes. Ignores
+  /// codes that count as used only because a state was lost.
   ///
   /// - Parameters:
-  ///   - state: The first state without that.
+  ///   - state: The state before that.
   ///   - old: The replaced enrollment.
   ///   - scratchCodes: The codes behind ``scratchCodeHashes``.
-  ///   - now: Seconds since the epoch.
+  ///   - now: Unix time.
   /// - Returns: The first state.
   /// - Throws: ``SetupError`` if memory is short, or libcrypt cannot hash.
   func state(
@@ -65,7 +65,7 @@ extension CredentialDraft {
     return state
   }
 
-  /// Converts the lowest unused factor of `old` to `new`, a device with the same key; 0 if unknown.
+  /// The lowest unused factor of the device `new`, from that of `old`, which has the same key; 0 if unknown.
   private static func usedFactor(
     _ next: UInt64, of old: Device.Kind, asOne new: Device.Kind, now: Int64
   ) -> UInt64 {

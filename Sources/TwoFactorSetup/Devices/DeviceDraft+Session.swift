@@ -32,7 +32,7 @@ extension DeviceDraft {
 
 extension Session {
   /// A device with a random key, or with `--ask-key` a typed one. An invalid key throws ``ExitStatus/unusableData``.
-  /// `now` is in seconds since the epoch.
+  /// `now` is Unix time.
   func newDevice(named name: String, _ code: CodeOptions, _ key: KeyOptions, now: Int64) throws -> DeviceDraft {
     let secret: SharedKey
     do {

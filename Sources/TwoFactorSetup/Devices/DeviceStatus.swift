@@ -9,9 +9,9 @@ struct DeviceStatus {
   let kind: Device.Kind
   let algorithm: HashAlgorithm
   let digits: CodeDigits
-  /// Seconds since the epoch.
+  /// Unix time.
   let enabledAt: Int64
-  /// The time of the last accepted code, in seconds since the epoch; nil if none.
+  /// Unix time of the last accepted code; nil if none.
   let lastUsedAt: Int64?
 
   /// Nil if out of range.

@@ -27,7 +27,7 @@ struct EnrollmentTrial: ~Copyable {
     }
   }
 
-  /// `now` is in seconds since the epoch.
+  /// `now` is Unix time.
   func check(_ line: borrowing SecretBuffer, now: Int64) throws -> Result {
     let reply: Reply
     do throws(Reply.Problem) {

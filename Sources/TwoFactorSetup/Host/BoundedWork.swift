@@ -3,18 +3,16 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Work on the files of many accounts, with a limit of time for each. A file system that a user's program serves (FUSE)
-/// may never answer, and a process that waits for it cannot always be ended: a child process does the work.
+/// Runs work on many accounts' files in a child process with a time limit. A FUSE file system may never answer, and a
+/// process that waits for it cannot always be killed.
 struct BoundedWork: ~Copyable {
   enum Outcome {
     case done([String])
-    /// There was no answer in time.
     case timedOut
-    /// The child process failed.
     case failed
   }
 
-  /// The limit for one account in seconds.
+  /// Per account, in seconds.
   static let limit = 5
 
   private static let endOfText: UInt8 = 0
@@ -24,8 +22,8 @@ struct BoundedWork: ~Copyable {
   private let child: pid_t
   private var bytes: [UInt8] = []
 
-  /// The texts that `body` returns for each index. After a child process timed out or failed, another one goes on with
-  /// the next index.
+  /// Returns the texts of `body` for each index. After a timeout or failure, another child process continues with the
+  /// next index.
   static func outcomes(count: Int, _ body: (Int) -> [String]) -> [Outcome] {
     var outcomes: [Outcome] = []
     while outcomes.count < count {
@@ -44,7 +42,7 @@ struct BoundedWork: ~Copyable {
 
   private init?(indices: Range<Int>, _ body: (Int) -> [String]) {
     var ends: [Int32] = [-1, -1]
-    // SAFETY: the array has room for both ends.
+    // SAFETY: the array has two elements.
     guard unsafe csetup_pipe(&ends) == 0 else { return nil }
     let child = csetup_fork()
     if child == 0 {
@@ -64,11 +62,11 @@ struct BoundedWork: ~Copyable {
     self.child = child
   }
 
-  /// Kills the child process. It is not waited for: it may be in a system call that no signal ends.
+  /// Kills the child process, but does not wait for it: it may be in a system call that no signal ends.
   deinit {
     close(input)
     kill(child, SIGKILL)
-    // SAFETY: without a place for the status, waitpid(2) writes nothing.
+    // SAFETY: waitpid(2) writes no status to nil.
     _ = unsafe waitpid(child, nil, WNOHANG)
   }
 
@@ -85,7 +83,7 @@ struct BoundedWork: ~Copyable {
       let left = deadline - Self.now
       guard left > 0 else { return .timedOut }
       var request = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
-      // SAFETY: poll(2) is given one request.
+      // SAFETY: poll(2) gets one entry.
       guard unsafe poll(&request, 1, Int32(left)) > 0 else { continue }
       // SAFETY: the count is the size of the block.
       let count = unsafe read(input, &block, block.count)
@@ -99,10 +97,10 @@ struct BoundedWork: ~Copyable {
       .joined(separator: "\0") + "\u{1E}"
   }
 
-  /// Milliseconds of a clock that is never set.
+  /// In milliseconds, of a clock that is never set.
   private static var now: Int {
     var time = timespec()
-    // SAFETY: the structure lives for the call.
+    // SAFETY: the structure outlives the call.
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
   }

@@ -57,7 +57,7 @@ enum Identity {
   /// Drops root's privileges for good, and assumes the identity of an account with its groups.
   static func become(_ account: UserAccount) throws {
     if geteuid() == account.userID { return }
-    // SAFETY: the name is NUL-terminated for the call.
+    // SAFETY: the name is NUL-terminated.
     let changed =
       unsafe initgroups(account.nameText, account.groupID) == 0
       && csetup_set_identity(account.userID, account.groupID) == 0

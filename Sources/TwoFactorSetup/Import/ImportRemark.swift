@@ -29,7 +29,8 @@ extension GoogleAuthenticatorFile {
     if let windowSize {
       switch kind {
       case .totp:
-        // WINDOW_SIZE counts all steps of the window; if even, one more after the current step than before.
+        // WINDOW_SIZE is the number of all steps. If it is even, one more step follows the current one than precedes
+        // it.
         remarks.append(Self.setting("WINDOW_SIZE \(windowSize)", "window", windowSize / 2, 0...10, limits.window))
       case .hotp:
         remarks.append(

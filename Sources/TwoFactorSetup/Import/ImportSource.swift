@@ -29,7 +29,7 @@ enum ImportSource {
     }
     let file: OpenFile
     do throws(Errno) {
-      // SAFETY: the string is NUL-terminated for the call.
+      // SAFETY: the string is NUL-terminated.
       file = try unsafe OpenFile.following(path, for: .read)
     } catch {
       throw failure(path, error, subject)

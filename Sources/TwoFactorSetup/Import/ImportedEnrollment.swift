@@ -9,12 +9,12 @@ import Verification
 struct ImportedEnrollment {
   private(set) var devices: [DeviceDraft]
   private(set) var scratchCodes: [String] = []
-  /// The time of import, in seconds since the epoch.
+  /// Unix time.
   let moment: Int64
   private(set) var remarks: [ImportRemark] = []
 
   /// Detects the format if it is nil. `name` is for the first device; the others are numbered. `user` selects tokens of a
-  /// users file. `now` is in seconds since the epoch.
+  /// users file. `now` is Unix time.
   ///
   /// - Throws: ``FormatProblem`` if the text is invalid, or a credential cannot contain it.
   init(

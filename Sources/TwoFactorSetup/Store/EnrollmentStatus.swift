@@ -6,7 +6,7 @@ import Verification
 struct EnrollmentStatus {
   let user: String
   let directory: String
-  /// In seconds since the epoch, as all times here; nil if not enrolled.
+  /// Unix time, as all times here; nil if not enrolled.
   var enabledAt: Int64?
   var devices: [DeviceStatus] = []
   var backupCodes = 0

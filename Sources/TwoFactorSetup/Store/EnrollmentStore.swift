@@ -220,7 +220,7 @@ struct EnrollmentStore {
 extension String {
   /// Whether the real user may access this path (access(2)).
   func isAccessible(_ mode: Int32) -> Bool {
-    // SAFETY: the path is NUL-terminated for the call.
+    // SAFETY: the path is NUL-terminated.
     unsafe access(self, mode) == 0
   }
 }

@@ -62,7 +62,7 @@ private struct KeptFile {
     self.path = path
     self.account = account
     displaced = force ? try Self.displace(path) : nil
-    // SAFETY: the path is NUL-terminated for the call.
+    // SAFETY: the path is NUL-terminated.
     let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
       let error = Errno.current
@@ -78,7 +78,7 @@ private struct KeptFile {
     }
   }
 
-  /// Fails if the initializer would without `force`.
+  /// Fails as the initializer would without `force`.
   static func requireAbsent(_ path: String, for account: UserAccount) throws {
     var identity = FileSystemIdentity()
     try assume(&identity, of: account)
@@ -114,18 +114,18 @@ private struct KeptFile {
       throw SetupError(.refused, "\(path) is not a file", hint: "name another file")
     }
     let aside = "\(path).\(getpid())~"
-    // SAFETY: both paths are NUL-terminated for the call.
+    // SAFETY: both paths are NUL-terminated.
     guard unsafe rename(path, aside) == 0 else { throw failure("cannot replace", path, .current) }
     return aside
   }
 
   private func putBack() {
-    // SAFETY: both paths are NUL-terminated for the call.
+    // SAFETY: both paths are NUL-terminated.
     if let displaced { unsafe rename(displaced, path) }
   }
 
   private static func remove(_ path: String) {
-    // SAFETY: the path is NUL-terminated for the call.
+    // SAFETY: the path is NUL-terminated.
     _ = unsafe unlink(path)
   }
 
@@ -147,7 +147,7 @@ private struct KeptFile {
   private static func flushDirectory(of path: String) throws(Errno) {
     let end = path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex
     let directory = end == path.startIndex ? "." : String(path[..<end])
-    // SAFETY: the path is NUL-terminated for the call.
+    // SAFETY: the path is NUL-terminated.
     guard let opened = try? unsafe OpenFile.following(directory, for: .directory) else { return }
     do throws(Errno) {
       try opened.synchronize()

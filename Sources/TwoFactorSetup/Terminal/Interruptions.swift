@@ -22,7 +22,7 @@ struct Interruptions: ~Copyable {
   deinit {
     close(descriptor)
     var mask = mask
-    // SAFETY: as in `init`.
+    // SAFETY: the mask is only accessed during the call.
     unsafe sigprocmask(SIG_SETMASK, &mask, nil)
   }
 

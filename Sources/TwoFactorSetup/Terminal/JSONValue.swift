@@ -28,7 +28,7 @@ enum JSONValue: Equatable {
 
   static func optional(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
 
-  /// Converts seconds since the epoch to RFC 3339.
+  /// Converts Unix time to RFC 3339.
   static func time(_ seconds: Int64?) -> JSONValue {
     optional(seconds.map { Timestamp(seconds: $0).text })
   }

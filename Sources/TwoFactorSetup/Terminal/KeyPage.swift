@@ -28,8 +28,8 @@ struct KeyPage {
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
   }
 
-  /// The page on the alternate screen, with one row left for the question; nil if it does not fit. Only the terminal
-  /// breaks the URI, so that a user can copy it whole.
+  /// The page on the alternate screen, with one row left for the question; nil if it does not fit. The URI has no line
+  /// breaks, so that a user can copy it whole.
   func lines(on screen: QRScreen, notice: String?) -> [String]? {
     guard let size = screen.size else { return nil }
     let layout = Layout(rows: size.rows - 1, columns: size.columns)

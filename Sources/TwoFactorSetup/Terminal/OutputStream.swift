@@ -47,7 +47,7 @@ struct OutputStream {
   /// opened file and receive the output.
   static func reserveStandardDescriptors() {
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
-      // SAFETY: the path is NUL-terminated for the call.
+      // SAFETY: the path is NUL-terminated.
       _ = unsafe open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }
   }

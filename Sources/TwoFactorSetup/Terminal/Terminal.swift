@@ -8,7 +8,7 @@ import SystemFiles
 /// - Each question reads one line of standard input. At end of file the command fails and changes nothing.
 /// - Results go to standard output. With `--json` they are one object, and other text goes to standard error.
 /// - Questions go to the stream of that other text; to standard error if only standard input is a terminal.
-/// - Passwords are typed without echo. An answer, Ctrl-C, Ctrl-Z and a hang-up restore it.
+/// - Passwords are typed without echo. An answer, Ctrl-C, Ctrl-Z and a hang-up restore the echo.
 /// - Cursor control requires a terminal that supports it; colors require that `NO_COLOR` is unset.
 /// - Errors are `twofactor: …`, lower case, no full stop; then a `hint: …` line if the user can do something.
 struct Terminal {
