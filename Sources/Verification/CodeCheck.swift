@@ -23,7 +23,7 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// Moves ``deviceName`` out.
   public consuming func takeDeviceName() -> ByteText { deviceName }
 
-  /// The time of the previous login, if it used a backup code, in seconds since the epoch; else 0.
+  /// Unix time of the previous login if it used a backup code; else 0.
   public let backupCodeUsedAt: Int64
 
   /// Checks a code and marks it as used. Reads, decides and flushes the new state under one lock, so that only one of
@@ -94,7 +94,7 @@ public enum GraceCheck {
 
 /// Makes a refusal take as long for a user who is unknown or not enrolled as for a wrong code.
 public enum Decoy {
-  /// Verifies a reply against a credential of no account. `now` is in seconds since the epoch.
+  /// Verifies a reply against a credential of no account. `now` is Unix time.
   public static func check(_ reply: borrowing Reply, limits: VerificationLimits, now: Int64) {
     do throws(EnrollmentFailure) {
       if limits.acceptsBackupCodes, reply.backupCode.bytes.count > 0, !reply.isScratchCode {

@@ -1,43 +1,43 @@
-/// The chance that guesses hit a code before codes are locked, as an upper bound.
+/// An upper bound for the chance that guesses hit a code before codes are locked.
 ///
-/// Each guess is compared with all codes that are valid at that moment: those of the window for TOTP (RFC 6238 section
-/// 5.2), those of the look-ahead for HOTP (RFC 4226 section 7.3). The chance of `n` guesses is at most `n` times the
-/// valid codes, divided by the number of possible codes.
+/// Each guess is compared with all codes that are valid then: those of the window (RFC 6238 section 5.2) or the
+/// look-ahead (RFC 4226 section 7.3). The chance of `n` guesses is at most `n` times the number of valid codes, divided
+/// by the number of possible codes.
 public struct GuessingChance: Equatable, Sendable {
   /// The limits of the policy.
   public let limits: VerificationLimits
 
-  /// The chances under the limits of a policy.
+  /// The chances under these limits.
   public init(_ limits: VerificationLimits) { self.limits = limits }
 
-  /// The consecutive wrong codes after which codes are locked.
+  /// After this many consecutive wrong codes, codes are locked.
   public static var guesses: Int { Int(Throttle.lockedAt) }
 
-  /// The wrong codes that can be typed before the first wait, and again after each login of the user.
+  /// The wrong codes before the first throttling, and again after each login of the user.
   public var guessesWithoutWait: Int { Int(limits.maximumFailures) }
 
-  /// The codes of a TOTP device that are valid at one moment.
+  /// The valid codes of a TOTP device at one moment.
   public var codesOfClock: Int { 2 * Int(limits.window) + 1 }
 
-  /// The codes of an HOTP device that are valid at one moment.
+  /// The valid codes of an HOTP device at one moment.
   public var codesOfCounter: Int { Int(limits.lookAhead) + 1 }
 
-  /// The chance against so many TOTP and HOTP devices, whose codes have as many digits.
+  /// The chance for this number of TOTP and HOTP devices with codes of `digits` digits.
   public func ofCodes(clocks: Int, counters: Int = 0, digits: Int = 6) -> Double {
     let valid = clocks * codesOfClock + counters * codesOfCounter
     return Double(Self.guesses * valid) / Self.power(10, digits)
   }
 
-  /// The chance against so many devices of the kind that is easier to guess.
+  /// The chance for this number of devices of the kind that is easier to guess.
   public func ofCodes(devices: Int) -> Double {
     codesOfClock >= codesOfCounter ? ofCodes(clocks: devices) : ofCodes(clocks: 0, counters: devices)
   }
 
-  /// The chance against so many imported scratch codes of eight digits, if no other code is guessed: as many of them are
-  /// tried while codes are throttled as before.
+  /// The chance for this number of scratch codes if only they are guessed. As many guesses are possible during
+  /// throttling as before it.
   public static func ofScratchCodes(_ count: Int) -> Double { Double(2 * guesses * count) / power(10, 8) }
 
-  /// The chance that so many guesses, which nothing limits, hit one of so many backup codes of ten characters in base 32.
+  /// The chance that `guesses`, which nothing limits, hit one of `count` backup codes.
   public static func ofBackupCodes(_ count: Int, guesses: Double) -> Double {
     guesses * Double(count) / power(32, Reply.backupCodeLength)
   }

@@ -62,12 +62,12 @@ enum Throttle {
 /// For reports.
 public enum Throttling: Equatable, Sendable {
   case no
-  /// In seconds since the epoch.
+  /// Unix time.
   case until(Int64)
   /// Until a backup code is accepted or root runs `twofactor unlock`.
   case locked
 
-  /// `now` is in seconds since the epoch.
+  /// `now` is Unix time.
   public init(_ state: LoginState, limits: VerificationLimits, now: Int64) {
     var state = state
     Throttle.trim(&state, now: now, allowed: limits.maximumFailures)

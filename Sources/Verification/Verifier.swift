@@ -50,7 +50,7 @@ public struct VerificationLimits: Equatable, Sendable {
 ///   - credential: The credential.
 ///   - state: Updated. Save it before you disclose the verdict.
 ///   - limits: The policy.
-///   - now: Seconds since the epoch.
+///   - now: Unix time.
 /// - Returns: The verdict.
 /// - Throws: A failure if memory is short or libcrypto fails.
 @_optimize(speed)
