@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/fs.h>
 #include <linux/fscrypt.h>
+#include <linux/openat2.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <security/pam_modules.h>
@@ -359,6 +361,8 @@ int __wrap_ioctl(int descriptor, unsigned long request, ...) {
     ((struct fscrypt_get_key_status_arg *)argument)->status =
         machine.has_key ? FSCRYPT_KEY_STATUS_PRESENT : FSCRYPT_KEY_STATUS_ABSENT;
     return 0;
+  case FS_IOC_GETFLAGS: *(int *)argument = 0; return 0;
+  case FS_IOC_SETFLAGS: return 0;
   default: forbid("an unknown ioctl is used"); return -1;
   }
 }
@@ -499,6 +503,8 @@ long __wrap_syscall(long number, ...) {
   long a = va_arg(rest, long), b = va_arg(rest, long), c = va_arg(rest, long);
   long d = va_arg(rest, long), e = va_arg(rest, long), f = va_arg(rest, long);
   va_end(rest);
+  if (running && number == SYS_openat2)
+    return __wrap_openat((int)a, (const char *)b, (int)((const struct open_how *)c)->flags, 0);
   if (!running || number != SYS_setgroups) return __real_syscall(number, a, b, c, d, e, f);
   /* Restoring the groups as root cannot fail. */
   if (machine.user_id == 0 && machine.group == group_of_host() && fails()) return -1;
