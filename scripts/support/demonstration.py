@@ -32,7 +32,7 @@ session required pam_permit.so
 """
 BACKUP_CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b")
 
-# The sequences with which the command shows a page and erases it. Without them the page stays visible.
+# The sequences that show and erase a page. Without them the page stays visible.
 CURSOR_CONTROL = re.compile(r"\x1b\[(?:\?1049[hl]|H|2?J|2?K|B)")
 BEGUN = re.compile(r"\x1b(?:\[[0-9;?]*)?\Z")
 
@@ -81,7 +81,7 @@ class Phone:
 
     def code(self) -> str:
         """Returns an unused code within the window, to avoid a wait for the next time step."""
-        # Five seconds later the code must still be within the window.
+        # Five seconds later, the code must still be in the window.
         step = max(self._last + 1, self._authenticator.step(time.time() + 5) - 1)
         while step > self._authenticator.step(time.time()) + 1:
             time.sleep(0.2)

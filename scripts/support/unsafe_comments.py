@@ -19,10 +19,10 @@ from pathlib import Path
 UNSAFE = re.compile(r"\bunsafe\b")
 COMMENT = "SAFETY:"
 ATTRIBUTE_LINE = re.compile(r"\s*@\w+(\([^)]*\))?\s*$")
-# The part of a declaration in front of its keyword.
+# A declaration before its keyword.
 MODIFIERS = r"^(?:@\w+(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?\s*|[a-z]+(?:\(\w+\))?\s+)*?"
 TYPE = re.compile(MODIFIERS + r"(?:struct|class(?!\s+(?:func|var|let|subscript))|enum|extension|protocol|actor)\s+\w")
-# A line that begins or follows with one of these continues a statement.
+# Lines that continue a statement.
 CONTINUES = re.compile(r"^(?:[.?:=)\]&|+*/<>,-]|->|(?:where|throws|else|catch|async|rethrows|as|is|in)\b|\{)")
 UNFINISHED = re.compile(r"(?:[=(\[,?:&|+*/<-]|->|\b(?:where|try|unsafe|return|in|throws|else))$")
 
@@ -61,7 +61,7 @@ def split(text: str) -> Source:
         comments.append("")
 
     index = 0
-    # The delimiters of the strings, and the depths of parentheses in the interpolations, that are open at `index`.
+    # The delimiters of open strings, and the depths of parentheses in open interpolations.
     open_strings: list[tuple[str, str]] = []
     depths: list[int] = []
 
