@@ -67,7 +67,7 @@ extension Login {
   ) -> EnrollmentFailure? {
     switch EnrollmentRegister.contains(account.userID) {
     case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
-    // The package creates parent and register together, so this is a mount point whose file system is not mounted.
+    // Installation creates parent and register together, so this is a mount point whose file system is not mounted.
     case .noRegister(isParentThere: true) where policy.directory.starts(with: "/var/lib/twofactor/"):
       EnrollmentFailure(.missing, "directory", "does not exist, and /var/lib/twofactor has no register")
     case .unknown(let failure): failure
