@@ -35,7 +35,6 @@ enum Edit: Equatable {
 }
 
 extension [Edit] {
-  /// Without duplicate lines.
   var text: String {
     flatMap(\.lines).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "\n")
   }

@@ -10,7 +10,7 @@ package struct HostTree {
   /// Empty for this host.
   package let root: String
 
-  /// The required owner of trusted files.
+  /// Must own trusted files.
   package let administrator: UserID
 
   private static let maximumTextLength = 1 << 20

@@ -45,7 +45,6 @@ struct NameSources {
 
   static let path = "/etc/nsswitch.conf"
 
-  /// Sources that are files of the host.
   static let local: Set<String> = ["files", "systemd", "compat"]
 
   /// The sources of these databases, each with its line.

@@ -42,7 +42,6 @@ struct GuessingCheck {
       + "\(wait) \(wait == 1 ? "guess is" : "guesses are") possible before the first wait"
   }
 
-  /// Proposes the largest values within the bound.
   private func remedy(_ limits: VerificationLimits, of rule: PAMRule) -> String {
     var lines: [String] = []
     var best = VerificationLimits()

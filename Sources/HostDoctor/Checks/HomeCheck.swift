@@ -5,7 +5,6 @@ package struct HomeCheck {
   let tree: HostTree
   /// The file-system type by mount point. Empty for another tree, whose mounts are unknown.
   private let mounts: [String: String]
-  /// Mount points.
   private let automounts: [String]
   /// Mount options by mount point (fstab(5)).
   private let table: [String: String]

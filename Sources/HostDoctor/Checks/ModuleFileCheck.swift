@@ -88,7 +88,6 @@ struct ModuleFileCheck {
     return String(terminated: words)
   }
 
-  /// elf(5).
   private static func isLibrary(_ header: [UInt8]) -> Bool {
     header.count >= 20 && header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) && (header[16] == 3 || header[17] == 3)
   }

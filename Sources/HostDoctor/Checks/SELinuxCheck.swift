@@ -21,7 +21,6 @@ package struct SELinuxCheck {
 
   package init(tree: HostTree) { self.tree = tree }
 
-  /// From the project's policy module.
   private static let type = "twofactor_home_t"
   private static let policyName = "selinux_policy"
   private static let labelName = "selinux_label"

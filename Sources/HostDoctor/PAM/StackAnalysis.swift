@@ -9,7 +9,6 @@ struct StackAnalysis {
 
   struct Run {
     let trial: PAMTrial
-    /// The number of calls of pam_twofactor.
     let asked: Int
   }
 
@@ -119,7 +118,6 @@ struct PAMTrial {
   }
 }
 
-/// Modules that often share a stack with pam_twofactor.
 enum PAMModules {
   static let passwords: Set<String> = [
     "pam_unix", "pam_unix2", "pam_sss", "pam_ldap", "pam_krb5", "pam_winbind", "pam_systemd_home", "pam_pwdfile",

@@ -13,7 +13,6 @@ struct SSHConfiguration {
     var place: String { "\(file), line \(number)" }
   }
 
-  /// The main file, if any.
   let path: String?
   private(set) var lines: [Line] = []
   private let tree: HostTree
@@ -59,7 +58,6 @@ struct SSHConfiguration {
     }
   }
 
-  /// In the order of sshd.
   private func files(_ pattern: String) -> [String] {
     let path = pattern.hasPrefix("/") ? pattern : "/etc/ssh/\(pattern)"
     var found = [""]

@@ -15,7 +15,6 @@ struct SSHSettings {
 
   init(mainFile: String) { self.mainFile = mainFile }
 
-  /// As in sshd_config(5).
   private static let defaults = [
     "usepam": "no", "kbdinteractiveauthentication": "yes", "passwordauthentication": "yes",
     "pubkeyauthentication": "yes", "permitrootlogin": "prohibit-password", "authenticationmethods": "any",
@@ -90,9 +89,8 @@ enum EffectiveSSHSettings {
 
   enum Answer {
     case settings([String: String])
-    /// With sshd's message.
     case rejected(String)
-    /// If sshd is not installed, or cannot report.
+    /// Not installed, or cannot report.
     case unavailable
   }
 
@@ -118,7 +116,6 @@ enum EffectiveSSHSettings {
       let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
       if parts.count == 2, values[parts[0]] == nil { values[parts[0]] = parts[1] }
     }
-    // The older name.
     if values["permitrootlogin"] == "without-password" { values["permitrootlogin"] = "prohibit-password" }
     return .settings(values)
   }
