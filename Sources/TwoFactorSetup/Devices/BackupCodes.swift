@@ -3,7 +3,6 @@ import CSystem
 import FixedMemory
 import HostAccess
 
-/// New backup codes.
 struct BackupCodes {
   static let counts = 0...32
   static let defaultCount = 10
@@ -91,11 +90,9 @@ struct BackupCodesHandover {
   /// Nil for the screen.
   let file: String?
   let issuer: String
-  /// Whether to replace an existing file.
   let force: Bool
   /// Whether to ask the user to confirm that the codes are stored.
   let asks: Bool
-  /// The command for the hint.
   let command: String
 
   /// - Throws: ``SetupError`` if the codes cannot be written, or the user did not store them.

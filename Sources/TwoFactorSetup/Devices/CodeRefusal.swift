@@ -1,7 +1,6 @@
 import HostAccess
 import Verification
 
-/// The message for a refusal.
 struct CodeRefusal {
   /// Lower case, no full stop.
   let message: String

@@ -19,7 +19,6 @@ extension DeviceDraft {
     lastUsedAt = status.lastUsedAt
   }
 
-  /// Base32 in groups of four characters.
   var groupedKey: String {
     var text = ""
     for (index, character) in key.base32.enumerated() {
@@ -59,7 +58,6 @@ extension Session {
     return device
   }
 
-  /// The output of `enable --json`.
   func json(of device: DeviceDraft, backupCodes: BackupCodes? = nil) -> JSONValue {
     var members: [(String, JSONValue)] = [
       ("user", .string(account.nameText)), ("directory", .string(store.directory)),

@@ -38,7 +38,6 @@ extension String {
 }
 
 extension SetupError {
-  /// The lines on standard error.
   var text: String {
     var text = "twofactor: \(message.printable)\n"
     if let hint { text += "hint: \(hint.printable)\n" }

@@ -5,7 +5,6 @@ struct KeyPage {
   let kind: String
   let uriText: String
   let form: QRForm
-  /// The picture file.
   let file: String?
 
   private static let scan = "Scan the QR code with an app for one-time codes, or type the key into it."
@@ -14,7 +13,7 @@ struct KeyPage {
   private static let doesNotFit =
     "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
 
-  /// Minimum columns of text beside a QR code.
+  /// In columns, beside a QR code.
   private static let narrowest = 24
 
   private var key: String { "Key: \(groupedKey) (\(kind))" }

@@ -29,7 +29,6 @@ struct KeyPresentation {
       form: options.qr, file: options.qrFile)
   }
 
-  /// For `--qr-file`.
   func writeFile(_ files: inout KeptFiles) throws {
     guard let path = options.qrFile, let format = QRImage.Format(path: path) else { return }
     guard QRCode.isAvailable else {

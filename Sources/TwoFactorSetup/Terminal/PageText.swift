@@ -21,13 +21,11 @@ enum PageText {
     return lines + [line]
   }
 
-  /// Rows after the terminal broke the text.
   static func rows(of text: String, columns: Int) -> Int {
     max(1, (text.displayWidth + columns - 1) / columns)
   }
 }
 
-/// A table with columns two blanks apart.
 struct TextTable {
   private var rows: [[String]]
 

@@ -28,7 +28,6 @@ struct QRCode {
   }
 }
 
-/// A picture file of a QR code.
 struct QRImage {
   enum Format {
     case png

@@ -2,7 +2,6 @@ import ArgumentParser
 
 /// The characters of a drawn QR code (`--qr`).
 enum QRForm: String, CaseIterable, ExpressibleByArgument {
-  /// The first form that fits.
   case auto
   /// Half blocks: two modules per character.
   case utf8
@@ -106,7 +105,6 @@ struct QRDrawing {
   }
 }
 
-/// Control sequences.
 private struct Ink {
   static let end = "\u{1B}[0m"
 

@@ -1,6 +1,5 @@
 import Glibc
 
-/// The properties of a screen that affect a QR code.
 struct QRScreen: Equatable {
   /// Nil if it is no terminal.
   var size: (rows: Int, columns: Int)?
