@@ -76,7 +76,6 @@ extension Login {
     }
   }
 
-  /// Verifies a reply.
   mutating func outcomeOfReply(
     _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy
   ) -> Outcome {

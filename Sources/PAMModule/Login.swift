@@ -43,7 +43,6 @@ struct Login: ~Copyable {
     }
   }
 
-  /// Shows the message, if any.
   func tell(_ outcome: Outcome) {
     // SAFETY: `message` stays in the closure.
     unsafe ByteText.onStack(capacity: 255) { message in

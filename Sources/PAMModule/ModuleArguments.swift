@@ -33,7 +33,6 @@ struct ModuleArguments {
     return policy
   }
 
-  /// The path of the configuration file.
   var policyFilePath: Span<UInt8> {
     @_lifetime(borrow self)
     get {

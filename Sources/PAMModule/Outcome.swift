@@ -3,7 +3,6 @@ internal import FixedMemory
 internal import LoginPolicy
 internal import Verification
 
-/// The outcome of a login, with PAM status, log line and message.
 enum Outcome {
   case accepted(Method)
 

@@ -96,7 +96,6 @@ struct PAMTransaction {
     return unsafe _overrideLifetime(UnsafeBufferPointer(start: start, count: count).span, borrowing: self)
   }
 
-  /// pam_syslog(3).
   func log(_ priority: LogPriority, _ line: borrowing ByteText) {
     // SAFETY: the line is NUL-terminated and copied.
     unsafe line.withCString { unsafe cpam_syslog(handle, priority.rawValue, $0) }
@@ -146,7 +145,6 @@ struct PAMTransaction {
     unsafe CSystem.free(response)
   }
 
-  /// Calls the conversation function (pam_conv(3)).
   private func converse(
     _ style: Int32, _ text: borrowing ByteText, _ response: inout UnsafeMutablePointer<pam_response>?
   ) -> Int32 {
@@ -164,7 +162,6 @@ struct PAMTransaction {
   }
 }
 
-/// Return values of a module (pam(3)).
 struct PAMStatus: RawRepresentable, Equatable, Sendable {
   let rawValue: Int32
 
@@ -177,7 +174,6 @@ struct PAMStatus: RawRepresentable, Equatable, Sendable {
   static var serviceError: PAMStatus { PAMStatus(rawValue: PAM_SERVICE_ERR) }
 }
 
-/// syslog(3).
 struct LogPriority: RawRepresentable, Equatable {
   let rawValue: Int32
 
