@@ -3,7 +3,6 @@ import FixedMemory
 package enum KeyFileFormat: String, CaseIterable {
   /// `.google_authenticator` of google-authenticator's PAM module.
   case googleAuthenticator = "google-authenticator"
-  /// The users file of pam_oath.
   case oath
   /// One otpauth URI a line.
   case uri

@@ -1,6 +1,5 @@
 import FixedMemory
 
-/// A line without its line ending.
 struct TextLine {
   /// Counted from 1.
   let number: Int
