@@ -100,7 +100,6 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
 /// OpenSSL cannot fail (SHA256_Init(3)).
 @unsafe  // SAFETY: the memory outlives the context.
 private struct DigestContext {
-  /// The size of the largest context.
   static var size: Int { MemoryLayout<SHA512_CTX>.size }
 
   let algorithm: HashAlgorithm
