@@ -174,7 +174,6 @@ extension EnrollmentDirectory {
     parent.erase(temporary)
   }
 
-  /// Creates a file of mode 0600.
   borrowing func createFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
     try attempt(name, "cannot be created", directory.create(name, for: purpose, permissions: 0o600))
   }
