@@ -135,12 +135,14 @@ int csystem_exchange(int directory, const char *name, const char *other) {
   return renameat2(directory, name, directory, other, RENAME_EXCHANGE);
 }
 
+static void set_flags(int file, int flags) { ioctl(file, FS_IOC_SETFLAGS, &flags); }
+
 void csystem_disable_copy_on_write(int file) {
   int flags;
   if (ioctl(file, FS_IOC_GETFLAGS, &flags) != 0) return;
-  /* Compressed files are always copied: btrfs rejects both flags together. */
-  flags = (flags & ~FS_COMPR_FL) | FS_NOCOW_FL;
-  ioctl(file, FS_IOC_SETFLAGS, &flags);
+  /* A compressed file is always copied, so btrfs must be told first that this one is not compressed. */
+  if (flags & FS_COMPR_FL) set_flags(file, flags &= ~FS_COMPR_FL);
+  set_flags(file, flags | FS_NOCOW_FL);
 }
 
 int csystem_copies_on_write(int file) {

@@ -19,8 +19,6 @@ package final class UserAccount: Sendable {
     self.entry = entry
   }
 
-  /// Looks up an account by its name.
-  ///
   /// - Throws: ``SetupError`` with ``ExitStatus/noSuchAccount``.
   package static func existing(named name: String) throws -> UserAccount {
     var text = ByteText(capacity: 255)
@@ -30,9 +28,15 @@ package final class UserAccount: Sendable {
     return UserAccount(entry)
   }
 
-  /// The account of the user who runs the command. No environment variable is read: a login does not either.
+  /// The account with a user ID; nil if no account has it, or the user database cannot be read.
+  package static func existing(userID: UserID) -> UserAccount? {
+    var entry = Account()
+    return entry.find(userID: userID) == .found ? UserAccount(entry) : nil
+  }
+
+  /// The account of the caller. Ignores the environment, as logins do.
   ///
-  /// - Throws: ``SetupError``: ``ExitStatus/noSuchAccount`` if the user ID has no entry.
+  /// - Throws: ``SetupError`` with ``ExitStatus/noSuchAccount`` if the user ID has no entry.
   package static func ofCaller() throws -> UserAccount {
     let userID = getuid()
     guard geteuid() == userID else {
@@ -59,13 +63,13 @@ extension UserAccount {
   /// Shells that end a login at once.
   package static let closedShells: Set<String> = ["nologin", "false", "sync", "halt", "shutdown"]
 
-  /// All accounts whose shell allows a login, each once, in the order of getpwent(3).
+  /// Accounts whose shell allows a login, without repetition, in the order of getpwent(3).
   package static func allWithLogin() -> [UserAccount] {
     var accounts: [UserAccount] = []
     var seen: Set<String> = []
     setpwent()
     defer { endpwent() }
-    // SAFETY: the entry and its NUL-terminated strings are valid until the next getpwent(3), and are copied before it.
+    // SAFETY: the entry and its NUL-terminated strings are copied before the next getpwent(3).
     while let entry = unsafe getpwent() {
       let shell = unsafe entry.pointee.pw_shell.map { unsafe String(cString: $0) } ?? ""
       guard !closedShells.contains(String(shell.split(separator: "/").last ?? "")) else { continue }
@@ -82,13 +86,13 @@ extension UserAccount {
 }
 
 extension String {
-  /// Decodes UTF-8; invalid bytes are replaced.
+  /// Replaces invalid UTF-8.
   package init(decoding bytes: Span<UInt8>) {
-    // SAFETY: the buffer is read within the call.
+    // SAFETY: the buffer outlives the call.
     self = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
   }
 
-  /// The text in a buffer that a C function filled, up to its NUL.
+  /// The text up to the NUL, from a buffer that a C function filled.
   package init(terminated buffer: [CChar]) {
     self.init(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }

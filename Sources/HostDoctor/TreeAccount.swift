@@ -7,7 +7,7 @@ import SystemFiles
 package struct TreeAccount: Equatable {
   package let name: String
   let userID: UserID
-  let home: String
+  package let home: String
   /// Whether the shell allows a login.
   package let mayLogIn: Bool
   let groups: [String]
@@ -26,7 +26,6 @@ package struct TreeAccount: Equatable {
     self.groups = groups
   }
 
-  /// In the order of `/etc/passwd`.
   package static func all(in tree: HostTree) -> [TreeAccount] {
     let groups = entries(of: "/etc/group", in: tree, fields: 4)
     return entries(of: "/etc/passwd", in: tree, fields: 7).compactMap { entry in
