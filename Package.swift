@@ -109,8 +109,8 @@ let package = Package(
     .target(
       name: "TwoFactorSetup",
       dependencies: [
-        "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "HostAccess", "HostDoctor", "KeyFormats",
-        "LoginPolicy", "OneTimePassword", "SystemFiles", "Verification",
+        "CPAM", "CQREncode", "CSetup", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "HostAccess",
+        "HostDoctor", "KeyFormats", "LoginPolicy", "OneTimePassword", "SystemFiles", "Verification",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -118,8 +118,8 @@ let package = Package(
     .testTarget(
       name: "ModuleTests",
       dependencies: [
-        "COpenSSL", "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "PAMModule",
-        "SystemFiles", "Verification",
+        "COpenSSL", "CPAM", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "LoginPolicy", "OneTimePassword",
+        "PAMModule", "SystemFiles", "Verification",
       ],
       swiftSettings: strict),
     .testTarget(
@@ -137,8 +137,8 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "KeyFormats", "LoginPolicy", "OneTimePassword", "PAMModule",
-        "SystemFiles", "Verification",
+        "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "HelperProtocol", "KeyFormats", "LoginPolicy",
+        "OneTimePassword", "PAMModule", "SystemFiles", "Verification",
       ],
       path: "Tests/Fuzz/Targets", swiftSettings: strict),
   ],

@@ -29,7 +29,10 @@ enum HelperProcess {
     chelper_reset_signals()
     _ = alarm(timeLimit)
     chelper_clear_environment()
-    guard chelper_is_open(0, 0) != 0, chelper_is_open(1, 1) != 0, isOpen(2) else { return Exit.inputOutput }
+    // In a setgid program, the C library has opened /dev/null in place of closed descriptors, in the wrong mode.
+    guard chelper_is_open(0, 0) != 0, chelper_is_open(1, 1) != 0, chelper_is_open(2, 1) != 0 else {
+      return Exit.inputOutput
+    }
     chelper_close_others()
     umask(0o077)
     // SAFETY: a literal is NUL-terminated.
@@ -39,10 +42,6 @@ enum HelperProcess {
     let answer = answer()
     guard send(answer.encoded.bytes) else { return Exit.inputOutput }
     return exitStatus(answer.status)
-  }
-
-  private static func isOpen(_ descriptor: Int32) -> Bool {
-    chelper_is_open(descriptor, 0) != 0 || chelper_is_open(descriptor, 1) != 0
   }
 
   private static func exitStatus(_ status: HelperStatus) -> Int32 {

@@ -2,33 +2,34 @@ internal import CSetup
 import Glibc
 import SystemFiles
 
-/// One run of a program, to its end, with a fixed environment.
+/// Runs a program with a fixed environment.
 ///
-/// It runs in a new session, without a terminal: a user can take over a program that runs as that user (ptrace(2)), and
-/// type commands into root's terminal through it (TIOCSTI, ioctl_tty(2)).
+/// The program runs in a new session, without a terminal. Otherwise a user could take over a program that runs as that
+/// user (ptrace(2)), and type commands into root's terminal (TIOCSTI, ioctl_tty(2)).
 package struct ProgramRun {
   package enum End: Equatable {
     case exited(Int32)
     case signaled(Int32)
-    /// Killed at its timeout.
+    /// Killed after the timeout.
     case timedOut
   }
 
   package let end: End
-  /// Standard output and standard error in the order of writing, up to the limit.
-  package let output: String
+  /// Standard output and standard error, interleaved, up to the limit.
+  package let outputBytes: [UInt8]
+
+  /// The output as text; invalid bytes are replaced.
+  package var output: String { String(decoding: outputBytes, as: UTF8.self) }
 
   private static let environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"]
 
-  /// Runs a program.
-  ///
   /// - Parameters:
-  ///   - path: Its absolute path.
-  ///   - arguments: Its arguments, without its name.
-  ///   - input: Its standard input, at most 4,096 bytes.
-  ///   - outputLimit: The number of bytes to keep; 0 redirects the output to /dev/null.
+  ///   - path: An absolute path.
+  ///   - arguments: Without the program name.
+  ///   - input: Standard input, at most 4,096 bytes.
+  ///   - outputLimit: The bytes to keep; 0 discards the output.
   ///   - timeout: In seconds.
-  /// - Throws: The error of starting it or waiting for it.
+  /// - Throws: The error of starting the program or waiting for it.
   package init(
     _ path: String, _ arguments: [String], input: String = "", outputLimit: Int = 0, timeout: Int
   ) throws(Errno) {
@@ -38,20 +39,20 @@ package struct ProgramRun {
     let process = try Self.start(
       path, arguments, input: standardInput.readEnd.descriptor,
       output: outputLimit > 0 ? standardOutput.writeEnd.descriptor : nil)
-    // A pipe ends when its last write end is closed.
+    // The reader sees the end when the last write end is closed.
     _ = consume standardInput
     _ = consume standardOutput.writeEnd
     var bytes: [UInt8] = []
     end = try Self.wait(for: process, timeout: timeout, reading: standardOutput.readEnd.descriptor) { block in
       bytes += block.prefix(outputLimit - bytes.count)
     }
-    output = String(decoding: bytes, as: UTF8.self)
+    outputBytes = bytes
   }
 
   private static func start(
     _ path: String, _ arguments: [String], input: Int32, output: Int32?
   ) throws(Errno) -> pid_t {
-    // SAFETY: actions and attributes are initialized before use; a null pointer terminates the arrays of strings.
+    // SAFETY: actions and attributes are initialized; null pointers terminate the arrays.
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -66,7 +67,7 @@ package struct ProgramRun {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // The command ignores SIGPIPE; the program must not inherit that.
+    // The command ignores SIGPIPE, which the program must not inherit.
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
     unsafe sigaddset(&defaults, SIGPIPE)
@@ -92,8 +93,8 @@ package struct ProgramRun {
     var status: Int32 = 0
     var end: End?
     while ContinuousClock.now < deadline {
-      // After the end, do not wait for more output: a process that it started may keep the pipe open.
-      // SAFETY: poll(2) is told of one entry, and read(2) of the size of the array.
+      // After the program's end, do not wait for output: its children may keep the pipe open.
+      // SAFETY: poll(2) and read(2) get the sizes of their buffers.
       if unsafe poll(&entry, 1, end == nil ? 5 : 0) > 0 {
         let count = unsafe read(output, &block, block.count)
         if count > 0 {
@@ -105,15 +106,15 @@ package struct ProgramRun {
         return end
       }
       guard end == nil else { continue }
-      // SAFETY: the status lives for the call.
+      // SAFETY: the status outlives the call.
       let found = unsafe waitpid(process, &status, WNOHANG)
-      // WIFEXITED, WEXITSTATUS and WTERMSIG are macros.
+      // The macros WIFEXITED, WEXITSTATUS and WTERMSIG.
       if found == process { end = status & 0x7f == 0 ? .exited(status >> 8 & 0xff) : .signaled(status & 0x7f) }
       guard found >= 0 || Errno.current == .interrupted else { throw .current }
     }
     if let end { return end }
     kill(process, SIGKILL)
-    // SAFETY: the status lives for the call.
+    // SAFETY: the status outlives the call.
     while unsafe waitpid(process, &status, 0) < 0, Errno.current == .interrupted {}
     return .timedOut
   }
@@ -126,7 +127,7 @@ private struct Pipe: ~Copyable {
 
   init() throws(Errno) {
     var ends: [Int32] = [-1, -1]
-    // SAFETY: the array has room for two descriptors.
+    // SAFETY: the array has two elements.
     guard unsafe csetup_pipe(&ends) == 0 else { throw .current }
     readEnd = OpenFile(owning: ends[0])
     writeEnd = OpenFile(owning: ends[1])
@@ -135,12 +136,12 @@ private struct Pipe: ~Copyable {
   /// Writes at most 4,096 bytes, which fit into every pipe (pipe(7)).
   borrowing func fill(with bytes: [UInt8]) throws(Errno) {
     guard bytes.count <= Int(PIPE_BUF) else { throw Errno(rawValue: E2BIG) }
-    // SAFETY: write(2) is told the size of the array.
+    // SAFETY: write(2) gets the array's size.
     guard unsafe write(writeEnd.descriptor, bytes, bytes.count) == bytes.count else { throw .current }
   }
 }
 
-/// Copies the strings for a call, into an array that a null pointer terminates.
+/// Copies strings for a call, into a NULL-terminated array.
 private func withCStrings(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Int32) -> Int32 {
   // SAFETY: the copies are freed after the call.
   let copies = unsafe strings.map { unsafe strdup($0) }

@@ -2,7 +2,6 @@ import ArgumentParser
 import HostAccess
 import SystemFiles
 
-/// `twofactor disable`.
 struct DisableCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "disable",
@@ -22,7 +21,10 @@ struct DisableCommand: ParsableCommand {
   var common: CommonOptions
 
   func run() throws {
-    let session = try Session(common, subcommand: "disable")
+    let session = try Session(common, subcommand: "disable", changesRegister: true)
+    if case .absent = try session.store.standing(), session.register.isOfRoot, try session.register.remove() {
+      return try reportReset(session)
+    }
     try session.requireEnrollment()
     guard session.subject.isManagedByRoot || !session.settings.enforcesTwoFactor(now: SystemClock.now) else {
       throw SetupError(
@@ -31,7 +33,15 @@ struct DisableCommand: ParsableCommand {
     }
     try session.checkPassword()
     try session.checkCode()
-    try session.store.switchOff()
+    // Remove the register entry first: if the command is then killed, the user stays enrolled, and the next accepted
+    // login adds the entry again.
+    try session.register.remove()
+    do {
+      try session.store.switchOff()
+    } catch {
+      session.register.add()
+      throw error
+    }
     defer { session.tell(.switchedOff) }
     if session.wantsJSON {
       try session.report(session.store.status(now: SystemClock.now).json)
@@ -39,5 +49,19 @@ struct DisableCommand: ParsableCommand {
       try session.show(
         "Two-factor is off. From now on the password alone is enough.\nTo undo it: twofactor enable\n")
     }
+  }
+
+  /// For a registered account without an enrollment, which was lost or belonged to an earlier account with this user
+  /// ID.
+  private func reportReset(_ session: Session) throws {
+    defer { session.tell(.switchedOff) }
+    if session.wantsJSON { return try session.report(session.store.status(now: SystemClock.now).json) }
+    try session.show(
+      """
+      \(session.accountName) was registered as enrolled, but has no enrollment. The register no longer names \
+      \(session.accountName).
+      To enroll again: twofactor enable\(session.userOption)
+
+      """)
   }
 }

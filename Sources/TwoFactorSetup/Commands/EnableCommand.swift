@@ -2,7 +2,6 @@ import ArgumentParser
 import Enrollment
 import SystemFiles
 
-/// `twofactor enable`.
 struct EnableCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "enable",
@@ -53,12 +52,13 @@ struct EnableCommand: ParsableCommand {
   }
 
   func run() throws {
-    let session = try Session(common, subcommand: "enable")
+    let session = try Session(common, subcommand: "enable", changesRegister: true)
     let standing = try session.store.standing()
     try session.requireFree(standing, force: force)
+    try session.warnOfLateHome()
     try KeptFiles.requireAbsent(key.qrFile, backupCodesFile, unless: force, for: session.account)
     try session.checkPassword()
-    // Nothing is enabled before the last step, and an error or a signal removes the files written so far.
+    // The last step enables two-factor; an earlier error or signal removes the files written so far.
     try KeptFiles.keeping(for: session.account) { files in try enable(session, over: standing, &files) }
     if !session.wantsJSON {
       try session.show(
@@ -76,7 +76,7 @@ struct EnableCommand: ParsableCommand {
       device, heading: "Two-factor login for \(session.accountName)", options: key, session: session, force: force,
       isKnown: code.askKey)
     try presentation.writeFile(&files)
-    // Reported before the prompt, so that a program can compute the code.
+    // Report before asking for a code, so that a program can compute it.
     if session.wantsJSON { try session.report(session.json(of: device, backupCodes: codes)) }
     let state = try presentation.handOver(confirming: !noConfirm)
     let handover = BackupCodesHandover(
@@ -87,5 +87,6 @@ struct EnableCommand: ParsableCommand {
     try OutputStream.standardOutput.flush()
     try files.checkForInterruption()
     try session.store.switchOn(draft, state: state, over: standing)
+    session.register.add()
   }
 }

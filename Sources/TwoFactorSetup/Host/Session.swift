@@ -1,27 +1,31 @@
 import Glibc
 import HostAccess
+import HostDoctor
 
-/// One run of a subcommand: its account, its terminal and the settings of the host.
+/// A run of a subcommand: account, terminal, settings of the host.
 struct Session {
   let subject: Subject
   let terminal: Terminal
   let settings: HostSettings
   let store: EnrollmentStore
+  let register: RegisterEntry
   let wantsJSON: Bool
 
   var account: UserAccount { subject.account }
 
-  /// The option `--user` for hints; empty unless root gave it.
+  /// For hints; empty unless root gave `--user`.
   var userOption: String { subject.isManagedByRoot ? " --user \(accountName)" : "" }
 
   var accountName: String { account.nameText.printable }
 
   /// Finds the account. If root gave `--user`, takes the identity of that account.
-  init(_ options: CommonOptions, subcommand: String) throws {
-    try self.init(user: options.user, json: options.json, subcommand: subcommand)
+  /// `changesRegister` for a subcommand that changes ``register``.
+  init(_ options: CommonOptions, subcommand: String, changesRegister: Bool = false) throws {
+    try self.init(
+      user: options.user, json: options.json, subcommand: subcommand, changesRegister: changesRegister)
   }
 
-  init(user: String?, json: Bool, subcommand: String) throws {
+  init(user: String?, json: Bool, subcommand: String, changesRegister: Bool) throws {
     wantsJSON = json
     terminal = Terminal(json: json)
     subject = try Subject(user: user)
@@ -30,22 +34,24 @@ struct Session {
     if !wantsJSON, let reminder = subject.reminder(subcommand: subcommand) {
       try OutputStream.standardError.write(reminder)
     }
-    // Outside the home directories root owns and writes the enrollment.
-    if subject.isManagedByRoot, store.isBelowHome { try Identity.become(subject.account) }
+    // Outside the homes, root owns and writes enrollments.
+    let dropsPrivileges = subject.isManagedByRoot && store.isBelowHome
+    register = try RegisterEntry(of: subject.account, dropsPrivileges: dropsPrivileges && changesRegister)
+    if dropsPrivileges { try Identity.become(subject.account) }
   }
 
-  /// New backup codes; none if logins do not accept them.
+  /// No codes if logins do not accept them.
   func newBackupCodes(count: Int) throws -> BackupCodes {
     try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
   }
 
-  /// Asks for the password if the host requires it, but not root with `--user`.
+  /// Asks for the password if the host requires it, but not if root gave `--user`.
   func checkPassword() throws {
     guard settings.requiresPassword, !subject.isManagedByRoot else { return }
     try PasswordCheck.run(for: account, at: terminal)
   }
 
-  /// Asks once for a code of the current enrollment. It is used up, and a wrong one counted, as at a login.
+  /// Asks once for a code of the enrollment. As at a login, the code counts as used, and a wrong one as a failure.
   func checkCode() throws {
     guard !subject.isManagedByRoot else { return }
     let reply = try terminal.ask("Current code, or a backup code: ")
@@ -61,7 +67,7 @@ struct Session {
 
   func show(_ text: String) throws { try terminal.page.write(text) }
 
-  /// Writes the object of `--json` to standard output, and flushes it.
+  /// Writes the output of `--json`, and flushes it.
   func report(_ object: JSONValue) throws {
     try OutputStream.standardOutput.write(object.text + "\n")
     try OutputStream.standardOutput.flush()
@@ -71,10 +77,10 @@ struct Session {
 struct Subject {
   let account: UserAccount
 
-  /// Whether root gave `--user`: then the command asks for nothing that only that user knows.
+  /// Whether root gave `--user`. The command then asks for nothing that only the user knows.
   let isManagedByRoot: Bool
 
-  /// The account with this name, or that of the caller.
+  /// The account with this name, or else the caller's.
   init(user name: String?) throws {
     guard let name else {
       account = try UserAccount.ofCaller()
@@ -89,7 +95,7 @@ struct Subject {
     isManagedByRoot = true
   }
 
-  /// The reminder shown if root omits `--user`; nil for other users.
+  /// Shown if root omits `--user`; nil for other users.
   func reminder(subcommand: String) -> String? {
     guard !isManagedByRoot, account.userID == 0 else { return nil }
     return "twofactor: acting for root\n"
@@ -98,7 +104,7 @@ struct Subject {
 }
 
 extension Session {
-  /// Throws if the account is enrolled, unless `force` allows to replace the enrollment, or if none can be created.
+  /// Throws if no enrollment can be created, or one exists and `force` does not allow replacing it.
   func requireFree(_ standing: EnrollmentStore.Standing, force: Bool) throws {
     switch standing {
     // Fail before prompting.
@@ -110,5 +116,16 @@ extension Session {
         hint: "for a new phone: twofactor device add NAME, or replace the enrollment with --force")
     case .unusable(let failure): throw SetupError(failure, directory: store.directory)
     }
+  }
+}
+
+extension Session {
+  /// Warns if the home directory may only be mounted, or decrypted, after the code is checked.
+  func warnOfLateHome() throws {
+    guard store.isBelowHome else { return }
+    let check = HomeCheck(tree: HostTree())
+    guard let finding = check.finding(of: TreeAccount(account)) else { return }
+    try OutputStream.standardError.write(
+      "twofactor: \(finding.detail.printable)\n" + (finding.remedy.map { "hint: \($0.printable)\n" } ?? ""))
   }
 }

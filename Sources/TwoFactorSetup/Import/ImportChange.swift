@@ -20,6 +20,7 @@ struct ImportChange {
     let draft = try draft(labeledDevices(), BackupCodes(count: 0))
     try session.store.switchOn(
       draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
+    session.register.add()
     session.tell(.switchedOn)
   }
 
@@ -49,6 +50,7 @@ struct ImportChange {
     try files.checkForInterruption()
     try session.store.switchOn(
       draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
+    session.register.add()
   }
 
   private func labeledDevices() throws -> [DeviceDraft] {
@@ -82,7 +84,7 @@ struct ImportChange {
   }
 
   private func draft(_ devices: [DeviceDraft], _ codes: BackupCodes) throws -> CredentialDraft {
-    // One salt, so that a login hashes the typed code once.
+    // One salt: a login hashes the typed code once.
     let hashes = try BackupCodes.hashes(of: imported.scratchCodes + codes.codes)
     var draft = CredentialDraft(enabledAt: imported.moment, devices: devices)
     draft.scratchCodeHashes = Array(hashes.prefix(imported.scratchCodes.count))

@@ -8,7 +8,6 @@ import SystemFiles
 
 extension KeyFileFormat: ExpressibleByArgument {}
 
-/// `twofactor import`.
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
@@ -79,7 +78,7 @@ struct ImportCommand: ParsableCommand {
   func run() throws {
     if all { return try ImportOfAll(options: self).run() }
     let early = try readBeforeIdentityChange()
-    let session = try Session(common, subcommand: "import")
+    let session = try Session(common, subcommand: "import", changesRegister: true)
     let standing = try session.store.standing()
     try session.requireFree(standing, force: force)
     try KeptFiles.requireAbsent(key.qrFile, backupCodesFile, unless: force, for: session.account)

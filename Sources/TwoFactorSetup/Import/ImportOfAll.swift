@@ -38,7 +38,7 @@ struct ImportOfAll {
     guard let path = options.path else { return try ImportSource.readStandardInput(Terminal(json: true)) }
     if let text = try ImportSource.readRootFile(path) { return text }
     do throws(Errno) {
-      // SAFETY: the string is NUL-terminated for the call.
+      // SAFETY: the string is NUL-terminated.
       _ = try unsafe OpenFile.following(path, for: .status)
     } catch {
       throw SetupError(error == .noSuchFile ? .noSuchFile : .inputOutput, "cannot open \(path): \(error.text)")
@@ -68,7 +68,7 @@ struct ImportOfAll {
       return .failure(options.unusable(error))
     }
     let failure = ChildProcess.failure {
-      let session = try Session(user: user, json: true, subcommand: "import")
+      let session = try Session(user: user, json: true, subcommand: "import", changesRegister: true)
       let standing = try session.store.standing()
       try session.requireFree(standing, force: options.force)
       try ImportChange(session: session, options: options, imported: imported).makeSilently(over: standing)

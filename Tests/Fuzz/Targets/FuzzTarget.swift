@@ -10,6 +10,7 @@ enum FuzzTarget: String, CaseIterable {
   case login
   case imported
   case uri
+  case request
 
   /// Runs the target once.
   func run(_ bytes: [UInt8]) {
@@ -21,6 +22,7 @@ enum FuzzTarget: String, CaseIterable {
     case .reply: fuzzReply(bytes)
     case .imported: fuzzImported(bytes)
     case .uri: fuzzURI(bytes)
+    case .request: fuzzRequest(bytes)
     case .login: LoginFuzzing(bytes).run()
     }
   }

@@ -12,6 +12,7 @@ from .process import run
 CHECKOUT = Path(__file__).resolve().parents[3]
 PRODUCT = CHECKOUT / ".build" / "product"
 COMMAND = Path("/usr/local/bin/twofactor")
+HELPER = Path("/usr/local/libexec/twofactor/twofactor-helper")
 
 
 def is_sandbox() -> bool:
@@ -29,11 +30,16 @@ def modules_directory() -> Path:
 
 
 def install() -> None:
-    """Installs the module, the setup command and its PAM service."""
+    """Installs the module, the setup command, its helper and its PAM service."""
     assert is_sandbox(), "run this inside scripts/sandbox"
     shutil.copy(PRODUCT / "pam_twofactor.so", modules_directory() / "pam_twofactor.so")
     shutil.copy(PRODUCT / "twofactor", COMMAND)
     COMMAND.chmod(0o755)
+    run("groupadd", "--force", "--system", "_twofactor")
+    HELPER.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    shutil.copy(PRODUCT / "twofactor-helper", HELPER)
+    shutil.chown(HELPER, "root", "_twofactor")
+    HELPER.chmod(0o2755)
     shutil.copy(CHECKOUT / "pam" / "service" / "twofactor", "/etc/pam.d/twofactor")
 
 

@@ -1,0 +1,437 @@
+"""twofactor-helper: it changes the entry of the user who starts it, however that user starts it."""
+
+import os
+import re
+import resource
+import signal
+import struct
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rig.machine import HELPER, PRODUCT
+from rig.process import run
+from rig.register import REGISTER, registered
+
+REGISTER_REQUEST = bytes.fromhex("020000000105")
+UNREGISTER_REQUEST = bytes.fromhex("020000000106")
+DONE = bytes.fromhex("020000000100")
+NAMES = {0: "done", 1: "malformed", 2: "unknown version", 3: "unknown request", 4: "unavailable", 5: "failed"}
+EXIT = {"done": 0, "malformed": 65, "unknown version": 65, "unknown request": 65, "unavailable": 78, "failed": 74}
+
+
+def message(number: int, body: bytes = b"", version: int = 1, length: int | None = None) -> bytes:
+    rest = bytes([version, number]) + body
+    return struct.pack("<I", len(rest) if length is None else length) + rest
+
+
+@dataclass
+class Answer:
+    status: str | None
+    text: str
+    exit: int
+
+
+def parse(output: bytes, status: int) -> Answer:
+    """The answer; its status is None if there is none."""
+    if not output:
+        return Answer(None, "", status)
+    assert struct.unpack("<I", output[:4])[0] == len(output) - 4 and output[4] == 1, output
+    found = Answer(NAMES[output[5]], output[6:].decode(), status)
+    assert EXIT[found.status] == found.exit, found
+    return found
+
+
+def ask(user, request: bytes, *, arguments: list | None = None, environment: dict | None = None, **options) -> Answer:
+    """Starts the helper as a user, with `arguments` including its name."""
+    done = subprocess.run(
+        arguments if arguments is not None else [HELPER], executable=HELPER, input=request, capture_output=True,
+        user=user.uid, group=user.gid, extra_groups=[], env=environment or {}, timeout=30, **options,
+    )
+    assert not done.stderr or done.returncode not in (0, 65, 78), done.stderr
+    return parse(done.stdout, done.returncode)
+
+
+@pytest.fixture
+def other(new_user, register):
+    """Another user, who is registered."""
+    other = new_user()
+    assert ask(other, REGISTER_REQUEST).status == "done"
+    return other
+
+
+@pytest.fixture
+def entries(register, user, other):
+    """The register must name `other` at the end, and `user` only if the test says so."""
+    yield lambda: registered() == [user.uid, other.uid] or registered() == [other.uid, user.uid]
+    assert other.uid in registered() and set(registered()) <= {user.uid, other.uid}
+
+
+def test_it_is_setgid_and_only_root_can_write_it(products):
+    status = HELPER.stat()
+    assert (status.st_uid, status.st_mode & 0o7777) == (0, 0o2755)
+    assert (HELPER.parent.stat().st_uid, HELPER.parent.stat().st_mode & 0o022) == (0, 0)
+
+
+def test_a_user_is_registered_and_unregistered(register, user, log):
+    for _ in range(2):
+        assert ask(user, REGISTER_REQUEST) == Answer("done", "", 0)
+        assert registered() == [user.uid]
+    status = (REGISTER / str(user.uid)).stat()
+    assert (status.st_uid, status.st_mode & 0o7777, status.st_size) == (user.uid, 0o600, 0)
+    for _ in range(2):
+        assert ask(user, UNREGISTER_REQUEST) == Answer("done", "", 0)
+        assert registered() == []
+    log.line_with(f"unregistered uid={user.uid}")
+    told = [str(each) for each in log.messages() if "twofactor-helper" in str(each)]
+    # Only changes are logged.
+    assert told == [f"authpriv.info twofactor-helper: {word} uid={user.uid}" for word in ("registered", "unregistered")]
+
+
+def test_root_changes_only_its_own_entry(register, other):
+    done = run(HELPER, input=REGISTER_REQUEST, environment={})
+    assert done.stdout.encode() == DONE and set(registered()) == {0, other.uid}
+    run(HELPER, input=UNREGISTER_REQUEST, environment={})
+    assert registered() == [other.uid]
+
+
+def test_it_acts_for_the_real_user(register, user, other):
+    """A program that is set-user-ID root, and starts the helper for its user."""
+    words = ["setpriv", f"--ruid={user.uid}", "--euid=0", "--clear-groups", HELPER]
+    run(*words, input=REGISTER_REQUEST, environment={})
+    assert set(registered()) == {user.uid, other.uid}
+    assert (REGISTER / str(user.uid)).stat().st_uid == user.uid
+
+
+def test_a_user_cannot_reach_the_register_without_it(entries, user, other):
+    script = f"ls {REGISTER}; cat {REGISTER}/{other.uid}; rm -f {REGISTER}/{other.uid}; touch {REGISTER}/{user.uid}"
+    done = run("sh", "-c", script, user=user, status=None)
+    assert done.stderr.count("Permission denied") >= 3, done.stderr
+    assert registered() == [other.uid]
+
+
+WRONG = {
+    "nothing": (b"", "malformed"),
+    "half a length": (b"\2\0", "malformed"),
+    "no message": (b"\2\0\0\0", "malformed"),
+    "half a message": (b"\2\0\0\0\1", "malformed"),
+    "length 0": (message(6, length=0), "malformed"),
+    "length 1": (message(6, length=1), "malformed"),
+    "length 4097": (message(6, bytes(4095)), "malformed"),
+    "the greatest length": (message(6, length=2**32 - 1), "malformed"),
+    "the sign bit": (message(6, length=2**31), "malformed"),
+    "big-endian": (struct.pack(">I", 2) + b"\1\6", "malformed"),
+    "a body": (message(6, b"\0"), "malformed"),
+    "the longest body": (message(6, bytes(4094)), "malformed"),
+    "another version": (message(6, version=2), "unknown version"),
+    "version 0": (message(6, version=0), "unknown version"),
+    "number 0": (message(0), "unknown request"),
+    "a reserved number": (message(4), "unknown request"),
+    "the next number": (message(7), "unknown request"),
+    "the greatest number": (message(255), "unknown request"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_request_changes_nothing(register, user, what):
+    ask(user, REGISTER_REQUEST)
+    request, status = WRONG[what]
+    assert ask(user, request).status == status
+    assert registered() == [user.uid]
+
+
+def test_nothing_is_read_beyond_the_request(entries, user):
+    read, write = os.pipe()
+    os.write(write, REGISTER_REQUEST + b"next")
+    done = subprocess.run([HELPER], stdin=read, capture_output=True, user=user.uid, group=user.gid, extra_groups=[])
+    assert done.stdout == DONE and os.read(read, 99) == b"next"
+    os.close(read), os.close(write)
+
+
+@pytest.mark.parametrize("what", ["zero", "urandom"])
+def test_endless_input_is_refused_at_once(entries, user, what):
+    began = time.monotonic()
+    with open(f"/dev/{what}", "rb") as source:
+        done = subprocess.run([HELPER], stdin=source, capture_output=True, user=user.uid, group=user.gid, timeout=30)
+    assert done.returncode == 65 and time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_caller_who_stops_writing_holds_nothing(entries, user, ignored):
+    """Blocking or ignoring SIGALRM does not extend the ten seconds."""
+
+    def hostile() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+        if ignored:
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+    waiting = subprocess.Popen(
+        [HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=user.uid, group=user.gid, preexec_fn=hostile
+    )
+    waiting.stdin.write(REGISTER_REQUEST[:3])
+    waiting.stdin.flush()
+    assert ask(user, REGISTER_REQUEST).status == "done"
+    assert waiting.wait(timeout=20) == -signal.SIGALRM
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2), (0, 2)], ids=str)
+def test_closed_descriptors_are_refused(entries, user, closed):
+    def close() -> None:
+        for descriptor in closed:
+            os.close(descriptor)
+
+    assert ask(user, REGISTER_REQUEST, preexec_fn=close).exit == 74
+    assert user.uid not in registered()
+
+
+@pytest.mark.parametrize("mode", ["input for writing", "output for reading", "a path", "a directory"])
+def test_descriptors_of_a_wrong_kind_are_refused(entries, user, mode, tmp_path):
+    def replace() -> None:
+        match mode:
+            case "input for writing":
+                os.dup2(os.open("/dev/null", os.O_WRONLY), 0)
+            case "output for reading":
+                os.dup2(os.open("/dev/null", os.O_RDONLY), 1)
+            case "a path":
+                os.dup2(os.open("/dev/null", os.O_PATH), 0)
+            case "a directory":
+                os.dup2(os.open("/", os.O_RDONLY | os.O_DIRECTORY), 0)
+
+    assert ask(user, REGISTER_REQUEST, preexec_fn=replace).exit in (65, 74)
+    assert user.uid not in registered()
+
+
+def test_descriptors_of_the_caller_are_closed(entries, user):
+    """Not even the syslog socket takes the place of one that the caller left open."""
+    ends = os.pipe()
+
+    def spread() -> None:
+        for number in range(3, 60):
+            os.dup2(ends[1], number, inheritable=True)
+
+    waiting = subprocess.Popen(
+        [HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=user.uid, group=user.gid, preexec_fn=spread,
+        close_fds=False,
+    )
+    for _ in range(100):
+        open_now = os.listdir(f"/proc/{waiting.pid}/fd")
+        if len(open_now) == 3:
+            break
+        time.sleep(0.02)
+    assert sorted(open_now) == ["0", "1", "2"]
+    assert waiting.communicate(REGISTER_REQUEST)[0] == DONE
+    os.close(ends[0]), os.close(ends[1])
+
+
+@pytest.mark.parametrize(
+    "arguments", [[HELPER, "register"], [HELPER, "--help"], [HELPER, ""], [b"", b"x" * 100_000]], ids=range(4)
+)
+def test_arguments_are_refused(entries, user, arguments):
+    assert ask(user, REGISTER_REQUEST, arguments=arguments) == Answer(None, "", 64)
+    assert user.uid not in registered()
+
+
+@pytest.mark.parametrize("name", [b"", b"/", b"-twofactor-helper", b"x" * 100_000], ids=range(4))
+def test_the_name_of_the_program_is_ignored(entries, user, name):
+    assert ask(user, REGISTER_REQUEST, arguments=[name]).status == "done"
+    assert user.uid in registered()
+
+
+def test_no_argument_at_all_is_no_error(entries, user, tmp_path):
+    """execve(2) with argc 0; recent kernels pass an empty name."""
+    script = (
+        "import ctypes, os, sys\n"
+        f"os.setgroups([]); os.setgid({user.gid}); os.setuid({user.uid})\n"
+        "null = (ctypes.c_char_p * 1)(None)\n"
+        f"ctypes.CDLL(None).execve({str(HELPER).encode()!r}, null, null)\n"
+    )
+    done = run("python3", "-c", script, input=REGISTER_REQUEST)
+    assert done.stdout.encode() == DONE and user.uid in registered()
+
+
+def test_no_environment_is_used(entries, user, tmp_path):
+    """The loader's variables have no effect in a setgid program, and it removes all others."""
+    tmp_path.chmod(0o777)
+    traces = {
+        name: str(tmp_path / name)
+        for name in ("LD_DEBUG_OUTPUT", "LD_PROFILE_OUTPUT", "MALLOC_TRACE", "RES_OPTIONS", "GCONV_PATH", "TZ")
+    }
+    environment = {
+        **traces,
+        "LD_PRELOAD": "/nonexistent.so", "LD_LIBRARY_PATH": str(tmp_path), "LD_AUDIT": "/nonexistent.so",
+        "LD_DEBUG": "all", "LD_BIND_NOW": "", "GLIBC_TUNABLES": "glibc.malloc.check=3", "MALLOC_CHECK_": "3",
+        "MALLOC_PERTURB_": "255", "LC_ALL": "x" * 5000, "PATH": ".", "SWIFT_BACKTRACE": "enable=yes", "": "empty",
+    }
+    waiting = subprocess.Popen(
+        [HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, user=user.uid, group=user.gid,
+        env=environment,
+    )
+    output, error = waiting.communicate(REGISTER_REQUEST)
+    assert (output, waiting.returncode) == (DONE, 0) and b"LD_" not in output
+    assert list(tmp_path.iterdir()) == []
+
+
+LIMITS = {
+    "FSIZE": (0, 1, 100), "NOFILE": (0, 1, 2, 3, 4, 5, 6, 8, 10), "NPROC": (0, 1), "CORE": (resource.RLIM_INFINITY,),
+    "AS": [number << 18 for number in range(1, 24)], "DATA": (0, 1 << 16, 1 << 18), "STACK": (1 << 14, 1 << 16),
+    "CPU": (1,), "MEMLOCK": (0,), "SIGPENDING": (0,), "RTTIME": (1,),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_changes_nothing_or_fails_clearly(entries, user, limit):
+    for value in LIMITS[limit]:
+        number = getattr(resource, f"RLIMIT_{limit}")
+
+        def restrict() -> None:
+            resource.setrlimit(number, (value, value))
+
+        before = registered()
+        try:
+            answer = ask(user, REGISTER_REQUEST, preexec_fn=restrict)
+        except (OSError, subprocess.SubprocessError):
+            continue  # the program could not be started
+        if answer.status == "done":
+            assert user.uid in registered()
+            assert ask(user, UNREGISTER_REQUEST).status == "done"
+        else:
+            assert registered() == before, (limit, value, answer)
+            assert answer.status in ("failed", None) and answer.exit != 0, (limit, value, answer)
+
+
+def test_a_reader_that_is_gone_harms_nobody(entries, user):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [HELPER], input=REGISTER_REQUEST, stdout=write, user=user.uid, group=user.gid, restore_signals=False
+    )
+    os.close(write)
+    # SIGPIPE, although the caller ignores it: the request was carried out.
+    assert done.returncode == -signal.SIGPIPE and user.uid in registered()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGKILL])
+def test_a_signal_ends_it_without_a_change(entries, user, number):
+    def ignore() -> None:
+        for each in set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(each, signal.SIG_IGN)
+
+    waiting = subprocess.Popen(
+        [HELPER], stdin=subprocess.PIPE, user=user.uid, group=user.gid, preexec_fn=ignore, restore_signals=False
+    )
+    wait_until_reading(waiting.pid)
+    run("kill", f"-{int(number)}", waiting.pid, user=user)
+    assert waiting.wait(timeout=5) == -number and user.uid not in registered()
+
+
+def wait_until_reading(process: int) -> None:
+    for _ in range(250):
+        words = Path(f"/proc/{process}/syscall").read_text().split()
+        if words[:2] == ["0", "0x0"]:
+            return
+        time.sleep(0.02)
+    raise TimeoutError("the helper does not read")
+
+
+def test_a_stopped_helper_affects_nobody(entries, user, other):
+    stopped = subprocess.Popen([HELPER], stdin=subprocess.PIPE, user=user.uid, group=user.gid)
+    wait_until_reading(stopped.pid)
+    stopped.send_signal(signal.SIGSTOP)
+    for each in (user, other):
+        assert ask(each, UNREGISTER_REQUEST).status == "done"
+        assert ask(each, REGISTER_REQUEST).status == "done"
+    stopped.kill()
+    stopped.wait()
+
+
+def test_its_caller_cannot_look_into_it(entries, user):
+    """Neither ptrace(2) nor /proc, and no core dump."""
+    waiting = subprocess.Popen([HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=user.uid, group=user.gid)
+    wait_until_reading(waiting.pid)
+    done = run("cat", f"/proc/{waiting.pid}/environ", f"/proc/{waiting.pid}/maps", user=user, status=None)
+    assert done.stderr.count("Permission denied") == 2
+    traced = run("timeout", "3", "strace", "-p", waiting.pid, user=user, status=None)
+    assert "Operation not permitted" in traced.stderr, traced.stderr
+    status = Path(f"/proc/{waiting.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", status), status
+    assert Path(f"/proc/{waiting.pid}/cwd").resolve() == Path("/")
+    assert re.search(r"(?m)^SigBlk:\s0+$", Path(f"/proc/{waiting.pid}/status").read_text())
+    assert waiting.communicate(REGISTER_REQUEST)[0] == DONE
+
+
+def test_a_traced_helper_has_no_privileges(entries, user, tmp_path):
+    """The kernel ignores the set-group-ID bit if the caller traces the program."""
+    done = run("strace", "-f", "-o", "/dev/null", HELPER, input=REGISTER_REQUEST, user=user, status=None)
+    assert done.returncode == 74 and "Permission denied" in done.stdout
+    assert user.uid not in registered()
+
+
+def test_without_new_privileges_it_says_why(entries, user):
+    done = run("setpriv", "--no-new-privs", HELPER, input=REGISTER_REQUEST, user=user, status=None)
+    assert done.returncode == 74 and done.stdout.endswith("register: cannot be written: Permission denied")
+
+
+@pytest.mark.parametrize("call", ["prctl", "setresuid", "openat", "close_range", "chdir", "fchmod", "fchown", "write"])
+def test_a_failing_system_call_does_not_widen_anything(register, call):
+    """Injected as root, who may trace it."""
+    for number in range(1, 7):
+        done = run(
+            "strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:error=EIO:when={number}", HELPER,
+            input=REGISTER_REQUEST, environment={}, status=None,
+        )
+        assert set(registered()) <= {0}, registered()
+        if done.returncode == 0:
+            assert registered() == [0]
+        run(HELPER, input=UNREGISTER_REQUEST, environment={})
+
+
+@pytest.mark.parametrize("state", ["writable by all", "of another owner", "a link", "a file", "absent"])
+def test_a_register_that_is_not_roots_is_not_touched(register, user, tmp_path, state):
+    status = "failed"
+    match state:
+        case "writable by all":
+            REGISTER.chmod(0o1733)
+        case "of another owner":
+            os.chown(REGISTER, user.uid, -1)
+        case "a link":
+            REGISTER.rmdir()
+            REGISTER.symlink_to(tmp_path)
+            tmp_path.chmod(0o777)
+        case "a file":
+            REGISTER.rmdir()
+            REGISTER.touch()
+        case "absent":
+            REGISTER.rmdir()
+            status = "unavailable"
+    answer = ask(user, REGISTER_REQUEST)
+    assert answer.status == status and bool(answer.text) == (status == "failed"), answer
+    assert list(tmp_path.iterdir()) == []
+    if REGISTER.is_dir():
+        assert list(REGISTER.iterdir()) == []
+
+
+def test_a_name_that_another_user_took_stays(entries, user, other):
+    """The sticky bit: the helper of one user cannot remove the file of another."""
+    taken = REGISTER / str(user.uid)
+    taken.touch(mode=0o600)
+    os.chown(taken, other.uid, other.gid)
+    assert ask(user, UNREGISTER_REQUEST).status == "failed"
+    assert taken.stat().st_uid == other.uid
+
+
+def test_two_hundred_users_at_once(register, new_user):
+    users = range(70_001, 70_201)
+    for request in (REGISTER_REQUEST, UNREGISTER_REQUEST):
+        running = [
+            subprocess.Popen([HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=uid, group=uid)
+            for uid in users
+        ]
+        for each in running:
+            assert each.communicate(request)[0] == DONE
+        assert registered() == (list(users) if request == REGISTER_REQUEST else [])
+
+
+def test_the_helper_is_small(products):
+    assert (PRODUCT / "twofactor-helper").stat().st_size <= 200 * 1024

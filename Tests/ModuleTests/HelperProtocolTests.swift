@@ -1,0 +1,60 @@
+import FixedMemory
+import HelperProtocol
+import Testing
+
+/// The examples and rules of `pam/helper-protocol.md`.
+@Suite struct HelperProtocolTests {
+  private func bytes(_ text: borrowing ByteText) -> [UInt8] { text.bytes.indices.map { text.bytes[$0] } }
+
+  private func status(of message: [UInt8]) -> HelperStatus {
+    do throws(HelperStatus) {
+      _ = try HelperRequest(parsing: message.span)
+      return .done
+    } catch {
+      return error
+    }
+  }
+
+  @Test func requestsAndAnswersHaveTheBytesOfThePage() {
+    #expect(bytes(HelperRequest.register.encoded) == [2, 0, 0, 0, 1, 5])
+    #expect(bytes(HelperRequest.unregister.encoded) == [2, 0, 0, 0, 1, 6])
+    #expect(bytes(HelperAnswer(.done).encoded) == [2, 0, 0, 0, 1, 0])
+    #expect(bytes(HelperAnswer(.failed, text: ByteText("why")).encoded) == [5, 0, 0, 0, 1, 5] + "why".utf8)
+  }
+
+  @Test func onlyAWholeRequestIsAccepted() {
+    #expect(status(of: [1, 5]) == .done)
+    #expect(status(of: []) == .malformed)
+    #expect(status(of: [1]) == .malformed)
+    #expect(status(of: [1, 6, 0]) == .malformed)
+    #expect(status(of: [2, 5]) == .unknownVersion)
+    #expect(status(of: [1, 4]) == .unknownRequest)
+    #expect(status(of: [1, 7, 0]) == .unknownRequest)
+  }
+
+  @Test(
+    arguments: [
+      ([2, 0, 0, 0], 2), ([0, 16, 0, 0], 4096), ([1, 0, 0, 0], nil), ([1, 16, 0, 0], nil), ([2, 0, 0, 128], nil),
+      ([255, 255, 255, 255], nil), ([2, 0, 0], nil), ([], nil),
+    ] as [([UInt8], Int?)])
+  func aLengthOutOfRangeIsRejected(prefix: [UInt8], length: Int?) {
+    #expect(HelperMessage.length(prefix.span) == length)
+  }
+
+  @Test func anAnswerIsParsedWithItsText() throws {
+    let whole: [UInt8] = [5, 0, 0, 0, 1, 5] + "why".utf8
+    let answer = try #require(HelperAnswer(parsing: whole.span).map { ($0.status, bytes($0.text)) })
+    #expect(answer.0 == .failed && answer.1 == Array("why".utf8))
+    for count in whole.indices where HelperAnswer(parsing: whole.prefix(count).span) != nil {
+      Issue.record("a part of \(count) bytes is accepted")
+    }
+    let others: [[UInt8]] = [whole + [0], [2, 0, 0, 0, 2, 0], [2, 0, 0, 0, 1, 6]]
+    for other in others where HelperAnswer(parsing: other.span) != nil { Issue.record("\(other) is accepted") }
+  }
+
+  @Test func aLongTextIsCutOff() {
+    var text = ByteText(capacity: 5000)
+    for _ in 0..<5000 { text.append(UInt8(ascii: "x")) }
+    #expect(HelperAnswer(.failed, text: text).encoded.count == 4100)
+  }
+}
