@@ -3,12 +3,16 @@
 
 #include <crypt.h>
 #include <dlfcn.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/fscrypt.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <linux/securebits.h>
+#include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -41,7 +45,7 @@ const char *csystem_next_name(DIR *directory) {
   return entry ? entry->d_name : NULL;
 }
 
-/* Whether the key of an open directory's fscrypt policy is present. */
+/* Returns 1 if the key of an open directory's fscrypt policy is present. */
 static int has_key(int directory) {
   struct fscrypt_get_policy_ex_arg found = {.policy_size = sizeof found.policy};
   struct fscrypt_get_key_status_arg key = {0};
@@ -58,7 +62,7 @@ static int has_key(int directory) {
 
 int csystem_hides_names(int directory) {
   struct statx status;
-  /* Kernels and sandboxes that do not know statx(2) have no file system that reports the attribute. */
+  /* Without statx(2), the kernel has no file system that reports the attribute. */
   if (statx(directory, "", AT_EMPTY_PATH, 0, &status) != 0) return errno == ENOSYS || errno == EPERM ? 0 : -1;
   if (!(status.stx_attributes & STATX_ATTR_ENCRYPTED)) return 0;
   int opened = csystem_openat(directory, ".", O_RDONLY | O_DIRECTORY, 0);
@@ -76,7 +80,7 @@ int csystem_open_on_mount(int directory, const char *name, int flags) {
   do {
     file = (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
   } while (file < 0 && errno == EINTR);
-  /* Seccomp filters that do not know the call deny it with either error. */
+  /* A seccomp filter that does not know the call fails with either error. */
   return file < 0 && (errno == ENOSYS || errno == EPERM) ? csystem_openat(directory, name, flags, 0) : file;
 }
 
@@ -178,7 +182,7 @@ int csystem_try_lock(int file) {
 
 int csystem_unlock(int file) { return set_lock(file, F_UNLCK); }
 
-/* setfsuid(2) and setfsgid(2) report no error; an invalid ID changes nothing, and returns the current one. */
+/* setfsuid(2) and setfsgid(2) report no error. With an invalid ID they change nothing and return the current one. */
 static uid_t current_user(void) { return (uid_t)setfsuid((uid_t)-1); }
 static gid_t current_group(void) { return (gid_t)setfsgid((gid_t)-1); }
 
@@ -186,6 +190,7 @@ static int set_groups(int count, const gid_t *groups) { return (int)syscall(SETG
 
 static int save_groups(struct csystem_identity *saved) {
   saved->groups = NULL;
+  saved->has_added_groups = 0;
   saved->group_count = getgroups(0, NULL);
   if (saved->group_count <= 0) return saved->group_count;
   saved->groups = calloc((size_t)saved->group_count, sizeof *saved->groups);
@@ -197,21 +202,90 @@ static int save_groups(struct csystem_identity *saved) {
   return -1;
 }
 
+/* The capabilities that the kernel drops from the effective set when the file-system user ID changes from root's,
+ * and raises when it changes back (capabilities(7)). */
+static const int file_capabilities[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE,    CAP_DAC_READ_SEARCH, CAP_FOWNER,
+                                        CAP_FSETID, CAP_LINUX_IMMUTABLE, CAP_MKNOD,           CAP_MAC_OVERRIDE};
+
+typedef struct __user_cap_data_struct capability_sets[_LINUX_CAPABILITY_U32S_3];
+
+static int set_capabilities(const capability_sets sets) {
+  struct __user_cap_header_struct thread = {.version = _LINUX_CAPABILITY_VERSION_3};
+  return (int)syscall(SYS_capset, &thread, sets);
+}
+
+/* Saves the capabilities. If capset(2) will be needed, tries it, because a seccomp(2) filter may deny it. */
+static int save_capabilities(struct csystem_identity *saved) {
+  struct __user_cap_header_struct thread = {.version = _LINUX_CAPABILITY_VERSION_3};
+  capability_sets sets;
+  if (syscall(SYS_capget, &thread, sets) != 0) return -1;
+  memcpy(saved->capabilities, sets, sizeof sets);
+  int secure_bits = prctl(PR_GET_SECUREBITS);
+  if (secure_bits < 0) return -1;
+  saved->keeps_capabilities = saved->user != 0 || secure_bits & SECBIT_NO_SETUID_FIXUP;
+  /* If all permitted ones are effective, the kernel raises exactly those that it dropped. */
+  saved->sets_capabilities = saved->keeps_capabilities;
+  for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+    if (sets[i].effective != sets[i].permitted) saved->sets_capabilities = 1;
+  return saved->sets_capabilities ? set_capabilities(sets) : 0;
+}
+
+/* Drops the capabilities that would open files of other users, if the kernel does not. */
+static int drop_capabilities(const struct csystem_identity *saved) {
+  capability_sets sets;
+  if (!saved->keeps_capabilities) return 0;
+  memcpy(sets, saved->capabilities, sizeof sets);
+  for (size_t i = 0; i < sizeof file_capabilities / sizeof *file_capabilities; i++)
+    sets[CAP_TO_INDEX(file_capabilities[i])].effective &= ~CAP_TO_MASK(file_capabilities[i]);
+  return set_capabilities(sets);
+}
+
+static int put_back_capabilities(const struct csystem_identity *saved) {
+  capability_sets sets;
+  memcpy(sets, saved->capabilities, sizeof sets);
+  return saved->sets_capabilities ? set_capabilities(sets) : 0;
+}
+
+/* A change of the file-system IDs clears the parent-death signal, and sets the dumpable attribute to
+ * fs.suid_dumpable (prctl(2), PR_SET_PDEATHSIG and PR_SET_DUMPABLE). */
+static int save_process_attributes(struct csystem_identity *saved) {
+  saved->dumpable = prctl(PR_GET_DUMPABLE);
+  if (saved->dumpable < 0 || prctl(PR_GET_PDEATHSIG, &saved->death_signal) != 0) return -1;
+  if (saved->death_signal) saved->parent = getppid();
+  return 0;
+}
+
+/* prctl(2) cannot set 2. The process got 2 from fs.suid_dumpable, and gets it again from there. If the administrator
+ * changed that meanwhile, less is dumped than before. */
+static int put_back_dumpable(const struct csystem_identity *saved) {
+  if (saved->dumpable == 1) return prctl(PR_SET_DUMPABLE, 1);
+  return saved->dumpable == 0 || prctl(PR_GET_DUMPABLE) == 1 ? prctl(PR_SET_DUMPABLE, 0) : 0;
+}
+
+static int put_back_process_attributes(const struct csystem_identity *saved) {
+  if (saved->death_signal) {
+    if (prctl(PR_SET_PDEATHSIG, saved->death_signal) != 0) return -1;
+    /* The parent died while the signal was cleared. */
+    if (getppid() != saved->parent) kill(getpid(), saved->death_signal);
+  }
+  return put_back_dumpable(saved);
+}
+
 static int put_back(const struct csystem_identity *saved) {
   setfsuid(saved->user);
   setfsgid(saved->group);
-  /* Skipped if there were no groups, and none have been added. */
-  int has_same = saved->group_count == 0 && getgroups(0, NULL) == 0;
+  int has_same = saved->group_count == 0 && !saved->has_added_groups;
   int failed = !has_same && set_groups(saved->group_count, saved->groups) != 0;
-  return failed || current_user() != saved->user || current_group() != saved->group ? -1 : 0;
+  failed = failed || current_user() != saved->user || current_group() != saved->group;
+  return failed || put_back_capabilities(saved) != 0 || put_back_process_attributes(saved) != 0 ? -1 : 0;
 }
 
 int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t group) {
   if (user == (uid_t)-1 || group == (gid_t)-1) return -1;
   saved->user = current_user();
   if (saved->user == user) return 0;
-  if (save_groups(saved) != 0) return -1;
-  /* Daemons rarely have groups, and setting them makes the kernel copy the thread's credentials. */
+  if (save_capabilities(saved) != 0 || save_process_attributes(saved) != 0 || save_groups(saved) != 0) return -1;
+  /* Daemons rarely have groups, and setting them costs a copy of the thread's credentials. */
   if (saved->group_count > 0 && set_groups(0, NULL) != 0) {
     free(saved->groups);
     saved->groups = NULL;
@@ -219,7 +293,10 @@ int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t gr
   }
   saved->group = (gid_t)setfsgid(group);
   setfsuid(user);
-  if (current_user() == user && current_group() == group) return 1;
+  int failed = current_user() != user || current_group() != group || drop_capabilities(saved) != 0;
+  /* fs.suid_dumpable may be 1: a core dump would then belong to the user. */
+  failed = failed || (saved->dumpable == 0 && prctl(PR_SET_DUMPABLE, 0) != 0);
+  if (!failed) return 1;
   csystem_restore_identity(saved);
   return -1;
 }
@@ -244,10 +321,11 @@ int csystem_account_groups(const char *account, gid_t group, gid_t **groups) {
   return -1;
 }
 
-int csystem_add_supplementary_groups(const char *account, gid_t group) {
+int csystem_add_supplementary_groups(struct csystem_identity *saved, const char *account, gid_t group) {
   gid_t *groups = NULL;
   int count = csystem_account_groups(account, group, &groups);
   if (count < 0) return -1;
+  saved->has_added_groups = 1;
   int result = set_groups(count, groups);
   free(groups);
   return result;
@@ -284,7 +362,7 @@ int csystem_find_group(const char *name, const char *account, gid_t *group, int 
     }
     free(memory);
     if (found) return 1;
-    /* All of them mean "not found" (getgrnam(3)). */
+    /* All mean "not found" (getgrnam(3)). */
     if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM) return 0;
     if (error == ERANGE || error == EINTR) continue;
     errno = error;

@@ -5,7 +5,8 @@ internal import FixedMemory
 /// restores the thread's own identity.
 ///
 /// Root assumes the user's identity before it opens anything in a home directory, so that a symlink or FIFO there gives
-/// the user no further access. Only the calling thread changes (setfsuid(2)).
+/// the user no further access. Only the calling thread changes (setfsuid(2)), but for the dumpable attribute of the
+/// process, which is restored, too. If threads assume identities at once, it may stay lower than it was, but not higher.
 @safe
 public struct FileSystemIdentity: ~Copyable {
   // SAFETY: owns its heap memory while `isSwitched` is set.
@@ -46,6 +47,6 @@ public struct FileSystemIdentity: ~Copyable {
     guard isSwitched else { return false }
     let group = account.groupID.rawValue
     // SAFETY: the name is NUL-terminated.
-    return unsafe account.name.withCString { unsafe csystem_add_supplementary_groups($0, group) } == 0
+    return unsafe account.name.withCString { unsafe csystem_add_supplementary_groups(&saved, $0, group) } == 0
   }
 }

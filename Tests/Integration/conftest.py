@@ -169,6 +169,23 @@ def host_configuration():
 
 
 @pytest.fixture
+def suid_dumpable():
+    """Sets fs.suid_dumpable, a setting of the whole machine, until the end of the test."""
+    path = Path("/proc/sys/fs/suid_dumpable")
+    before = path.read_text()
+
+    def write(value: str) -> None:
+        try:
+            path.write_text(value)
+        except OSError as error:
+            pytest.skip(f"{path}: {error.strerror}")
+
+    yield write
+    if path.read_text() != before:
+        path.write_text(before)
+
+
+@pytest.fixture
 def users_file():
     """Writes /etc/users.oath, which pam_oath wants to be readable by root alone."""
     with file_of_one_test(Path("/etc/users.oath"), 0o600) as write:

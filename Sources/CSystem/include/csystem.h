@@ -1,6 +1,5 @@
-/* The parts of the C library that Swift cannot call: variadic functions, macros, system calls whose wrapper affects
- * all threads, and a library that is loaded on demand. Swift calls all other functions as the headers below declare
- * them. */
+/* C functions that Swift cannot call: variadic functions, macros, system calls whose wrapper affects all threads,
+ * and a library that is loaded on demand. Those that can fail return -1, most with errno set. */
 #ifndef CSYSTEM_H
 #define CSYSTEM_H
 
@@ -23,89 +22,95 @@
 /* Provided because errno is a macro. */
 int csystem_errno(void);
 
-/* Provided because strerrordesc_np(3) is declared only with _GNU_SOURCE. Never NULL, never translated. */
+/* Provided because strerrordesc_np(3) needs _GNU_SOURCE. Never NULL, never translated. */
 const char *csystem_error_text(int error);
 
-/* Provided because openat(2) is variadic. Adds O_CLOEXEC and O_NOCTTY; restarted on EINTR. */
+/* Provided because openat(2) is variadic. Adds O_CLOEXEC and O_NOCTTY, and retries on EINTR. */
 int csystem_openat(int directory, const char *path, int flags, mode_t mode);
 
-/* Provided because O_PATH is declared only with _GNU_SOURCE. */
+/* Provided because O_PATH needs _GNU_SOURCE. */
 extern const int csystem_o_path;
 
-/* Provided because readdir(3) returns the name as an array, which Swift imports as a tuple. Returns the next name, or
- * NULL at the end. */
+/* Provided because readdir(3) returns an array, which Swift imports as a tuple. Returns the next name, or NULL at
+ * the end. */
 const char *csystem_next_name(DIR *directory);
 
-/* Provided because statx(2) is declared only with _GNU_SOURCE, and ioctl(2) is variadic. Returns 1 if a directory is
- * encrypted, and its key is not certainly present: an entry then has another name (fscrypt). 0 if not; -1 with errno. */
+/* Provided because statx(2) needs _GNU_SOURCE, and ioctl(2) is variadic. Returns 1 if fscrypt encrypts the directory
+ * and its key may be absent, so that lookups of existing names fail; else 0. */
 int csystem_hides_names(int directory);
 
-/* Provided because openat2(2) has no wrapper. Opens an entry of a directory, neither a symlink nor the root of another
- * mount: -1 with EXDEV then. Adds O_CLOEXEC and O_NOCTTY; restarted on EINTR. Before Linux 5.6, as csystem_openat(). */
+/* Provided because openat2(2) has no wrapper. Opens an entry of a directory as csystem_openat(), but fails for a
+ * symlink, and with EXDEV for the root of another mount. Before Linux 5.6, allows other mounts. */
 int csystem_open_on_mount(int directory, const char *name, int flags);
 
-/* Provided because statx(2) is declared only with _GNU_SOURCE. Returns 1 if an open file is on a FUSE file system, without a
- * request to that file system, which may never answer; 0 if not, and before Linux 5.8; -1 with errno. */
+/* Provided because statx(2) needs _GNU_SOURCE. Returns 1 if an open file is on a FUSE file system, else 0, as before
+ * Linux 5.8. Sends no request to the file system, which may never answer. */
 int csystem_is_on_fuse(int file);
 
-/* Provided because renameat2(2) is declared only with _GNU_SOURCE. Exchanges two entries of a directory. Returns 0; -1 with
- * errno. */
+/* Provided because renameat2(2) needs _GNU_SOURCE. Exchanges two entries of a directory. */
 int csystem_exchange(int directory, const char *name, const char *other);
 
-/* Provided because ioctl(2) is variadic. Sets the flag No_COW of an empty file (chattr(1), C), if its file system knows
- * the flag. */
+/* Provided because ioctl(2) is variadic. Sets the flag No_COW of an empty file (chattr(1), C), if its file system
+ * supports it. */
 void csystem_disable_copy_on_write(int file);
 
 /* Provided because ioctl(2) is variadic. Returns 1 if the file is on btrfs without the flag No_COW, else 0. */
 int csystem_copies_on_write(int file);
 
 /* Provided because getrandom(2) can fail early in the boot, and a login must not wait for it. Returns a number that
- * cannot be predicted from outside. Not for keys. */
+ * others cannot predict. Not for keys. */
 uint32_t csystem_random(void);
 
 /* Provided because fcntl(2) is variadic. Acquires an exclusive open-file-description lock on the whole file without
- * waiting. The kernel releases it when its holder dies; it also excludes threads of one process, and works over NFS.
- * Returns 0; -1 with EAGAIN if the lock is held. */
+ * waiting. It excludes other threads too, works over NFS, and is released when its holder dies. Fails with EAGAIN if
+ * another holds it. */
 int csystem_try_lock(int file);
 int csystem_unlock(int file);
 
-/* Provided because RLIMIT_FSIZE is an enumerator and a macro at once. Returns 1 if this process may write files of
- * `size` bytes. A user who calls su(1) chooses the limit. */
+/* Provided because RLIMIT_FSIZE is both an enumerator and a macro. Returns 1 if this process may write files of
+ * `size` bytes; a caller of su(1) chooses the limit. */
 int csystem_may_write(rlim_t size);
 
-/* The file-system identity of the calling thread before csystem_assume_identity(). */
+/* The file-system identity of the calling thread before csystem_assume_identity(), and what its change affects. */
 struct csystem_identity {
   uid_t user;
   gid_t group;
   int group_count;
-  gid_t *groups; /* heap memory; NULL for none */
+  gid_t *groups;            /* heap memory; NULL for none */
+  int has_added_groups;     /* by csystem_add_supplementary_groups() */
+  uint32_t capabilities[6]; /* as capget(2) returns them */
+  int keeps_capabilities;   /* whether the kernel drops none when the identity changes */
+  int sets_capabilities;    /* whether they must be set after the change back */
+  int dumpable;
+  int death_signal; /* PR_SET_PDEATHSIG; 0 for none */
+  pid_t parent;     /* if there is such a signal */
 };
 
 /* Provided because glibc's setgroups(3) changes every thread of the process. Sets the file-system user and group ID
- * of the calling thread, and removes its supplementary groups. Returns 1 on success (call csystem_restore_identity()
- * then), 0 if the thread has this file-system user ID already, -1 on failure; nothing has changed then. */
+ * of the calling thread, removes its supplementary groups, and drops its capabilities over other users' files.
+ * Returns 1 (then call csystem_restore_identity()), 0 if the thread has this file-system user ID already, or -1,
+ * without a change, on failure or if a change could not be undone later. */
 int csystem_assume_identity(struct csystem_identity *saved, uid_t user, gid_t group);
 
-/* Adds the supplementary groups of an account to the calling thread, after csystem_assume_identity() returned 1.
- * Returns 0, or -1 on failure. */
-int csystem_add_supplementary_groups(const char *account, gid_t group);
+/* Adds an account's supplementary groups to the calling thread, after csystem_assume_identity() returned 1. */
+int csystem_add_supplementary_groups(struct csystem_identity *saved, const char *account, gid_t group);
 
-/* Undoes csystem_assume_identity(). Ends the process if that fails: it would go on with the wrong identity. */
+/* Undoes csystem_assume_identity(): identity, groups, capabilities, parent-death signal and dumpable attribute. Ends
+ * the process on failure, because it would continue with the wrong identity or capabilities. */
 void csystem_restore_identity(struct csystem_identity *saved);
 
-/* Provided because getgrouplist(3) must be retried with a larger buffer. Stores all groups of an account, starting with
- * `group`, in heap memory that the caller frees. Returns their number, or -1 with errno. */
+/* Provided because getgrouplist(3) must be retried with a larger buffer. Stores all groups of an account, `group`
+ * first, in memory that the caller frees. Returns their number. */
 int csystem_account_groups(const char *account, gid_t group, gid_t **groups);
 
-/* Provided because getgrnam_r(3) must be retried with a larger buffer. Finds a group by its name or, if there is none
- * of that name, by its number. Returns 1 with the group ID, and whether the group lists the account as a member; 0 if
- * there is no such group; -1 with errno. The member list matters because getgrouplist(3) does not report all
- * failures. */
+/* Provided because getgrnam_r(3) must be retried with a larger buffer. Finds a group by name, else by number.
+ * Returns 1 with the group ID, and whether the group lists the account as a member, because getgrouplist(3) does not
+ * report all failures; 0 if there is no such group. */
 int csystem_find_group(const char *name, const char *account, gid_t *group, int *lists_account);
 
-/* Provided because libcrypt is loaded only for backup codes: loading it slows down every login. Hashes a
- * NUL-terminated phrase with a setting (crypt(3)), and stores the NUL-terminated hash. Returns 0; -1 if libcrypt
- * cannot be loaded, is out of memory, or rejects the setting. */
+/* Provided because libcrypt is loaded only for backup codes, which keeps other logins fast. Hashes a phrase with a
+ * setting (crypt(3)); all texts are NUL-terminated. Fails if libcrypt cannot be loaded, runs out of memory, or
+ * rejects the setting. */
 int csystem_crypt(const char *phrase, const char *setting, char *hash, size_t hash_size);
 
 #endif

@@ -37,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
@@ -105,8 +106,8 @@ static void mark(const char *name) {
 static void describe_status(FILE *out) {
   FILE *status = fopen("/proc/thread-self/status", "re");
   if (!status) die("/proc/thread-self/status");
-  static const char *const kept[] = {"Umask:",  "Uid:",    "Gid:",    "Groups:", "Threads:",
-                                     "SigBlk:", "SigIgn:", "SigCgt:", "CapEff:"};
+  static const char *const kept[] = {"Umask:",  "Uid:",    "Gid:",    "Groups:", "Threads:", "SigBlk:",
+                                     "SigIgn:", "SigCgt:", "CapInh:", "CapPrm:", "CapEff:",  "CapAmb:"};
   char line[4096];
   while (fgets(line, sizeof line, status))
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
@@ -146,6 +147,9 @@ static void say_state(const char *words) {
   if (!out) die("open_memstream");
   describe_status(out);
   describe_signals(out);
+  int death_signal = -1;
+  prctl(PR_GET_PDEATHSIG, &death_signal);
+  fprintf(out, "Parent-death signal: %d\nDumpable: %d\n", death_signal, prctl(PR_GET_DUMPABLE));
   if (!getcwd(directory, sizeof directory)) die("getcwd");
   fprintf(out, "Directory: %s\nLocale: %s\n", directory, setlocale(LC_ALL, NULL));
   for (char **entry = environ; *entry; entry++) fprintf(out, "Environment: %s\n", *entry);

@@ -8,7 +8,7 @@ import time
 import pytest
 from rig import machine
 from rig.clock import START
-from rig.harness import FAILURE, NULL, Answer, Result
+from rig.harness import FAILURE, NULL, SOURCES, Answer, Result, build
 from rig.process import run
 from rig.tracing import injecting, tracing
 
@@ -99,6 +99,71 @@ def test_the_groups_and_umask_of_the_host_are_restored(user, service):
     before = login.states["before"]
     assert login.states["after"] == before
     assert "Groups:\t4 24 27" in before and "Umask:\t0027" in before and "Directory: /usr" in before
+
+
+@pytest.fixture(scope="module")
+def attributes(scratch):
+    """The program harness/attributes.c."""
+    return build([SOURCES / "attributes.c"], scratch / "attributes", "-lpam", "-pthread")
+
+
+@pytest.fixture
+def compared(attributes, harness, user, service):
+    """The lines of harness/attributes.c for logins with a wrong code."""
+    wrong = user.enroll().authenticator.wrong_code(time.time())
+
+    def compare(*options: str, under: tuple[str, ...] = ()) -> list[str]:
+        done = run(*under, attributes, *options, harness.services, service(), user.name, wrong)
+        return done.stdout.splitlines()
+
+    return compare
+
+
+@pytest.mark.parametrize("dumpable", ["0", "1", "2"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("dropped",),
+        ("ambient",),
+        ("kept",),
+        ("signal",),
+        ("secret",),
+        ("ambient", "kept", "dropped", "signal", "secret"),
+    ],
+    ids=" and ".join,
+)
+def test_capabilities_death_signal_and_dumpable_are_restored(compared, suid_dumpable, words, dumpable):
+    suid_dumpable(dumpable)
+    assert compared("-n3", *(f"-a{word}" for word in words)) == ["same", "alive"]
+
+
+def test_each_of_several_threads_keeps_its_capabilities_and_death_signal(compared):
+    assert compared("-t6", "-n20", "-adropped", "-asignal") == [*["same"] * 6, "alive"]
+    assert compared("-t6", "-n20") == [*["same"] * 6, "alive"]
+
+
+def test_threads_that_log_in_one_after_the_other_keep_the_process_dumpable(user, service):
+    enrolled = user.enroll()
+    first, second = (
+        user.log_in(service(), enrolled.authenticator.code_at(START, steps=step), at=START, states=True)
+        for step in (0, 1)
+    )
+    assert "Dumpable: 1" in first.states["after"] and "Dumpable: 1" in second.states["after"]
+
+
+@pytest.mark.parametrize("lives", [True, False], ids=["living", "dead"])
+def test_a_parent_that_dies_during_a_login_ends_the_process(compared, lives, tmp_path):
+    # The parent exits while the state is flushed, with the identity of the user and without a parent-death signal.
+    delayed = injecting("fdatasync", "delay_enter=2000000")
+    assert compared("-asignal", *([] if lives else ["-o"]), under=delayed) == (["same", "alive"] if lives else [])
+
+
+def test_a_host_that_keeps_its_capabilities_opens_the_home_without_them(compared, user, log):
+    # Root's capabilities would open a home that is closed to its owner.
+    user.home.chmod(0)
+    assert compared("-akept") == ["same", "alive"]
+    assert "reason=io-error" in log.of_module(1)[0].text
 
 
 WITH_GROUPS, WITHOUT_GROUPS = ("setpriv", "--groups=4,24,27"), ("setpriv", "--clear-groups")
