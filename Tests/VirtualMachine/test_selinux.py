@@ -65,7 +65,12 @@ def test_the_policy_is_enforced_and_knows_the_type(machine):
     assert machine.run("getenforce").strip() == "Enforcing"
     assert "twofactor" in machine.run("semodule", "-l").split()
     assert ":sshd_t:" in machine.run("ps", "-eZ")
-    assert machine.run("matchpathcon", "-n", "/home/alice/.twofactor/state").strip().endswith(":twofactor_home_t:s0")
+    for path, expected in {
+        "/home/alice/.twofactor/state": "twofactor_home_t",
+        "/var/lib/twofactor/alice/state": "twofactor_home_t",
+        "/var/lib/twofactor/enrolled/1000": "twofactor_register_t",
+    }.items():
+        assert machine.run("matchpathcon", "-n", path).strip().endswith(f":{expected}:s0"), path
 
 
 def test_a_user_enrolls_and_the_files_are_labeled(machine, member):
@@ -78,6 +83,13 @@ def test_ssh_accepts_a_code_once(machine, member):
     assert member.logs_in_by_ssh(code)
     assert not member.logs_in_by_ssh(code)
     assert f"denied user={member.name} rhost=10.0.2.2 reason=reused-code" in machine.log()
+
+
+def test_a_login_registers_the_user_again(machine, member):
+    entry = f"/var/lib/twofactor/enrolled/{machine.run('id', '-u', member.name).strip()}"
+    machine.run("rm", "-f", entry)
+    assert member.logs_in_by_ssh(member.fresh_code())
+    assert types(machine, entry) == {entry: "twofactor_register_t"}
 
 
 def test_the_console_accepts_a_code_once(member):
