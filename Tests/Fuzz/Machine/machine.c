@@ -40,6 +40,7 @@ static struct machine {
   enum machine_answer answer_kind;
   char answer[FILE_SIZE], user[16], log[2048], remote_host[64], password[1024], handed_on[1024];
   bool has_remote_host, has_password, may_hand_on, has_handed_on;
+  const char *service, *methods;
   uid_t user_id;
   gid_t group_id, group; /* group: the only supplementary group, or NO_GROUP */
   int64_t now;
@@ -86,6 +87,7 @@ static ssize_t share(size_t wanted) {
 void machine_start(int64_t now) {
   memset(&machine, 0, sizeof machine);
   machine.now = now;
+  machine.service = "service";
 }
 
 static bool is_of_register(int which) {
@@ -148,6 +150,11 @@ void machine_say(const char *remote_host, const char *password, bool may_hand_on
   machine.may_hand_on = may_hand_on;
   snprintf(machine.remote_host, sizeof machine.remote_host, "%s", remote_host ? remote_host : "");
   snprintf(machine.password, sizeof machine.password, "%s", password ? password : "");
+}
+
+void machine_report(const char *service, const char *methods) {
+  machine.service = service;
+  machine.methods = methods;
 }
 
 const char *machine_handed_on(void) { return machine.has_handed_on ? machine.handed_on : NULL; }
@@ -631,8 +638,8 @@ int __wrap_pam_set_item(pam_handle_t *handle, int item, const void *value) {
 }
 
 const char *__wrap_pam_getenv(pam_handle_t *handle, const char *name) {
-  (void)handle, (void)name;
-  return NULL;
+  (void)handle;
+  return strcmp(name, "SSH_AUTH_INFO_0") ? NULL : machine.methods;
 }
 
 int __wrap_pam_get_item(const pam_handle_t *handle, int item, const void **value) {
@@ -640,7 +647,7 @@ int __wrap_pam_get_item(const pam_handle_t *handle, int item, const void **value
   (void)handle;
   *value = item == PAM_CONV                                 ? (const void *)&conversation
            : item == PAM_USER                               ? (const void *)machine.user
-           : item == PAM_SERVICE                            ? (const void *)"service"
+           : item == PAM_SERVICE                            ? (const void *)machine.service
            : item == PAM_RHOST && machine.has_remote_host   ? (const void *)machine.remote_host
            : item == PAM_AUTHTOK && machine.has_password    ? (const void *)machine.password
                                                             : NULL;

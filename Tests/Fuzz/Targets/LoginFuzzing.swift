@@ -46,10 +46,13 @@ struct LoginFuzzing {
     let changes = bytes(Int(control & 7) * 4)
     let host = Host(rawValue: isOwnCredential ? byte() : 0)
     build(host)
-    var arguments: [String] = []
+    let origin = Origin(rawValue: isOwnCredential ? byte() : 0)
+    var arguments = origin.arguments
     if host.contains(.onlyGroups) { arguments.append("only_groups=others") }
     let mayExempt = options & 8 != 0 || host.contains(.onlyGroups)
     let policy = Policy(rawValue: control >> 3)
+    let remoteHost = policy.contains(.grace) || origin.contains(.trusts) ? origin.remoteHost : nil
+    machine_report(origin.service.cString, origin.methods?.cString)
     if policy.contains(.grace) { arguments.append("grace_period=60") }
     if policy.contains(.triesFirst) { arguments.append("try_first_pass") }
     if policy.contains(.usesFirst) { arguments.append("use_first_pass") }
@@ -59,9 +62,7 @@ struct LoginFuzzing {
     let password = Self.password + answer
     unsafe (password + [0]).withUnsafeBufferPointer { password in
       unsafe password.withMemoryRebound(to: CChar.self) { password in
-        unsafe machine_say(
-          policy.contains(.grace) ? "192.0.2.7" : nil, hasPassword ? password.baseAddress : nil,
-          policy.contains(.forwards))
+        unsafe machine_say(remoteHost, hasPassword ? password.baseAddress : nil, policy.contains(.forwards))
       }
     }
     if options & 8 != 0 { arguments.append("nullok") }
@@ -81,7 +82,10 @@ struct LoginFuzzing {
     spoil(by: changes)
 
     let first = logIn(arguments)
-    judge(first, mayExempt: mayExempt)
+    judge(first, mayExempt: mayExempt, origin)
+    if origin.isRefused, faults.isEmpty, changes.isEmpty, !policy.contains([.triesFirst, .usesFirst]) {
+      require(first == PAM_AUTH_ERR, "a login without the required method ended with status \(first)")
+    }
     if first == PAM_SUCCESS, isOwnCredential {
       // In a single field, any password may precede the code.
       let isInOneField = hasPassword || policy.contains(.forwards)
@@ -90,7 +94,9 @@ struct LoginFuzzing {
       require(isGood, "the wrong reply \(answer) was accepted")
       if policy.contains(.forwards) { requireHandedOn(password: hasPassword ? password : answer, answer) }
     }
-    if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight, !host.contains(.isLocked) {
+    if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight, !host.contains(.isLocked),
+      origin.isEmpty
+    {
       require(first == PAM_SUCCESS, "a right code was denied with status \(first)")
     }
     if first == PAM_SUCCESS, faults.isEmpty, changes.isEmpty, host.contains(.hasRegister) {
@@ -100,12 +106,12 @@ struct LoginFuzzing {
     machine_fail(nil, 0)
     if host.contains(.covers) {
       machine_cover(true)
-      judge(logIn(arguments), mayExempt: mayExempt)
+      judge(logIn(arguments), mayExempt: mayExempt, origin)
       machine_cover(false)
     }
     machine_lose_power()
     let second = logIn(arguments)
-    judge(second, mayExempt: mayExempt)
+    judge(second, mayExempt: mayExempt, origin)
     let isGrace = unsafe policy.contains(.grace) && String(cString: machine_log_line()).hasSuffix(" method=grace")
     if first == PAM_SUCCESS { require(second != PAM_SUCCESS || isGrace, "a code was accepted twice") }
   }
@@ -118,6 +124,49 @@ struct LoginFuzzing {
     static let usesFirst = Policy(rawValue: 4)
     static let forwards = Policy(rawValue: 8)
     static let oneFailure = Policy(rawValue: 16)
+  }
+
+  /// The origin of the login, and the options that depend on it.
+  private struct Origin: OptionSet {
+    let rawValue: UInt8
+    static let isSSH = Origin(rawValue: 1)
+    static let reportsKey = Origin(rawValue: 2)
+    static let requiresKey = Origin(rawValue: 4)
+    static let skipsAfterKey = Origin(rawValue: 8)
+    static let trusts = Origin(rawValue: 16)
+    /// The service may report a host name.
+    static let isLogin = Origin(rawValue: 32)
+    static let isMapped = Origin(rawValue: 64)
+    static let reportsPassword = Origin(rawValue: 128)
+
+    var service: Literal { contains(.isSSH) ? "sshd" : contains(.isLogin) ? "login" : "service" }
+
+    var methods: Literal? {
+      switch (contains(.reportsPassword), contains(.reportsKey)) {
+      case (true, true): "password\npublickey ssh-ed25519 AAAA\n"
+      case (true, false): "password publickey\n"
+      case (false, true): "publickey ssh-ed25519 AAAA\n"
+      case (false, false): nil
+      }
+    }
+
+    var remoteHost: String { contains(.isMapped) ? "::ffff:192.0.2.7" : "192.0.2.7" }
+
+    var arguments: [String] {
+      [
+        (Origin.requiresKey, "require_method=publickey"), (.skipsAfterKey, "skip_after=publickey"),
+        (.trusts, "trusted_networks=192.0.2.0/24"),
+      ].filter { contains($0.0) }.map(\.1)
+    }
+
+    private var hasKey: Bool { contains(.isSSH) && contains(.reportsKey) }
+
+    var isRefused: Bool { contains(.requiresKey) && !hasKey }
+
+    var reportsName: Bool { contains(.isLogin) && !contains(.isSSH) }
+
+    /// Whether the login needs no code, whoever the user is.
+    var isExempt: Bool { !isRefused && (contains(.skipsAfterKey) && hasKey || contains(.trusts) && !reportsName) }
   }
 
   /// The state of the host that an input selects.
@@ -221,15 +270,20 @@ struct LoginFuzzing {
       Int32(arguments.count), &pointers)
   }
 
-  private func judge(_ status: Int32, mayExempt: Bool) {
+  private func judge(_ status: Int32, mayExempt: Bool, _ origin: Origin) {
     let line = unsafe String(cString: machine_log_line())
+    if origin.isRefused {
+      require(status != PAM_SUCCESS && status != PAM_IGNORE, "a login without the required method passed")
+    }
+    if origin.reportsName { require(!line.hasSuffix(" method=grace"), "a host name had a grace period") }
     switch status {
     case PAM_SUCCESS:
       require(machine_has_flushed_state(), "a login succeeded without a flushed state")
       require(line.hasPrefix("accepted "), "a login succeeded with the log line \(line)")
     case PAM_IGNORE:
-      require(mayExempt, "an exemption without nullok or only_groups")
-      require(machine_has_proved_absence(), "an exemption without proof that the user is not enrolled")
+      require(mayExempt || origin.isExempt, "an exemption without an option")
+      require(
+        origin.isExempt || machine_has_proved_absence(), "an exemption without proof that the user is not enrolled")
       require(line.contains(" method=exempt"), "an exemption with the log line \(line)")
     case PAM_AUTH_ERR, PAM_MAXTRIES, PAM_AUTHINFO_UNAVAIL, PAM_CONV_ERR, PAM_SERVICE_ERR:
       require(line.hasPrefix("denied ") && line.contains(" reason="), "a denial with the log line \(line)")

@@ -56,6 +56,9 @@ void machine_answer(enum machine_answer how, const uint8_t *text, size_t length)
  * password for later modules. */
 void machine_say(const char *remote_host, const char *password, bool may_hand_on);
 
+/* Sets the service, and the variable in which sshd reports the passed methods (NULL for none). Both are literals. */
+void machine_report(const char *service, const char *methods);
+
 /* The password for later modules; NULL if none was set. */
 const char *machine_handed_on(void);
 
