@@ -1,5 +1,4 @@
-/* C functions that the helper needs and Swift cannot call: variadic functions, macros, and functions that need
- * _GNU_SOURCE. Those that can fail return -1 and set errno. */
+/* C functions that the helper needs and Swift cannot call. On failure, they return -1 with errno set. */
 #ifndef CHELPER_H
 #define CHELPER_H
 
