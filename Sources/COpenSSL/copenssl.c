@@ -8,9 +8,9 @@ void copenssl_wipe_stack(void) {
 }
 
 #ifndef SHARED
-/* Provided because the assembler in libcrypto.a reads this table to choose its instructions. OpenSSL's own table is
- * filled by a constructor that reads an environment variable (OPENSSL_ia32cap, OPENSSL_armcap), which a login module
- * must not do. Zero selects the code that runs on every processor. */
+/* Provided because the assembler in libcrypto.a reads this table to choose instructions. OpenSSL's constructor fills
+ * its own table from an environment variable (OPENSSL_ia32cap, OPENSSL_armcap), which a login module must not read.
+ * Zero selects code that runs on every processor. */
 #if defined(__x86_64__) || defined(__i386__)
 __attribute__((visibility("hidden"))) const unsigned int OPENSSL_ia32cap_P[4] = {0};
 #elif defined(__aarch64__) || defined(__arm__)
