@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
 #include <linux/fs.h>
 #include <linux/fscrypt.h>
 #include <linux/openat2.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <security/pam_modules.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,6 +47,8 @@ static struct machine {
   const char *service, *methods;
   uid_t user_id;
   gid_t group_id, group; /* group: the only supplementary group, or NO_GROUP */
+  uint32_t effective;    /* the first 32 capabilities */
+  int dumpable, death_signal;
   int64_t now;
   long allocations;
 } machine;
@@ -57,6 +63,16 @@ static void forbid(const char *what) {
 
 /* The supplementary group of the host process: every other one has none. */
 static gid_t group_of_host(void) { return machine.now % 2 ? HOST_GROUP : NO_GROUP; }
+
+/* The other attributes of the host process. Half of the hosts have dropped a capability, and half of them keep theirs
+ * when the identity changes. */
+static const uint32_t permitted = UINT32_MAX;
+static uint32_t effective_of_host(void) {
+  return machine.now / 2 % 2 ? permitted & ~CAP_TO_MASK(CAP_DAC_OVERRIDE) : permitted;
+}
+static bool keeps_capabilities(void) { return machine.now / 4 % 2; }
+static int dumpable_of_host(void) { return machine.now / 8 % 2 ? 1 : 0; }
+static int death_signal_of_host(void) { return machine.now / 16 % 2 ? SIGTERM : 0; }
 
 /* ---- Faults */
 
@@ -187,6 +203,9 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
   machine.user_id = 0;
   machine.group_id = 0;
   machine.group = group_of_host();
+  machine.effective = effective_of_host();
+  machine.dumpable = dumpable_of_host();
+  machine.death_signal = death_signal_of_host();
   machine.allocations = 0;
   strcpy(machine.user, "user");
   strcpy(machine.log, "");
@@ -197,6 +216,9 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
     if (machine.descriptors[i]) forbid("the login left a file open");
   if (machine.user_id || machine.group_id || machine.group != group_of_host())
     forbid("the login did not restore the identity of the host");
+  if (machine.effective != effective_of_host()) forbid("the capabilities of the process have changed");
+  if (machine.dumpable != dumpable_of_host() || machine.death_signal != death_signal_of_host())
+    forbid("the dumpable attribute or the parent-death signal of the process has changed");
   if (machine.allocations) forbid("the login leaked memory");
   return status;
 }
@@ -248,6 +270,8 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
   if (is_of_host && machine.user_id) forbid("a file of the host is opened with the identity of a user");
   if (!is_of_host && machine.user_id != USER) forbid("a home directory is opened as another user");
   if (!is_of_host && machine.group == HOST_GROUP) forbid("a home directory is opened with a group of the host");
+  if (!is_of_host && machine.effective & CAP_TO_MASK(CAP_DAC_OVERRIDE))
+    forbid("a home directory is opened with capabilities of the host");
   if (!(flags & O_CLOEXEC)) forbid("a file is opened without O_CLOEXEC");
   if (fails()) return -1;
   if (is_of_host) {
@@ -456,18 +480,45 @@ int __wrap_nanosleep(const struct timespec *wanted, struct timespec *left) {
 
 /* ---- Identity. It is simulated, so the fuzzer does not need root. */
 
+/* What the kernel does if a file-system ID changes (prctl(2)); fs.suid_dumpable is 1. */
+static void change_of_identity(void) {
+  machine.dumpable = 1;
+  machine.death_signal = 0;
+}
+
 int __wrap_setfsuid(uid_t user) {
+  static const uint32_t files = CAP_TO_MASK(CAP_CHOWN) | CAP_TO_MASK(CAP_DAC_OVERRIDE) |
+                                CAP_TO_MASK(CAP_DAC_READ_SEARCH) | CAP_TO_MASK(CAP_FOWNER) | CAP_TO_MASK(CAP_FSETID) |
+                                CAP_TO_MASK(CAP_LINUX_IMMUTABLE) | CAP_TO_MASK(CAP_MKNOD);
   uid_t before = machine.user_id;
-  if (user == (uid_t)-1) return (int)before;
-  if (user == 0 || !fails()) machine.user_id = user;
+  if (user == (uid_t)-1 || user == before) return (int)before;
+  if (user != 0 && fails()) return (int)before;
+  machine.user_id = user;
+  if (!keeps_capabilities()) machine.effective = user ? machine.effective & ~files : machine.effective | files;
+  change_of_identity();
   return (int)before;
 }
 
 int __wrap_setfsgid(gid_t group) {
   gid_t before = machine.group_id;
-  if (group == (gid_t)-1) return (int)before;
-  if (group == 0 || !fails()) machine.group_id = group;
+  if (group == (gid_t)-1 || group == before) return (int)before;
+  if (group != 0 && fails()) return (int)before;
+  machine.group_id = group;
+  change_of_identity();
   return (int)before;
+}
+
+int __real_prctl(int, unsigned long, unsigned long, unsigned long, unsigned long);
+int __wrap_prctl(int option, unsigned long value, unsigned long c, unsigned long d, unsigned long e) {
+  if (!running) return __real_prctl(option, value, c, d, e);
+  switch (option) {
+  case PR_GET_SECUREBITS: return keeps_capabilities() ? SECBIT_NO_SETUID_FIXUP : 0;
+  case PR_GET_DUMPABLE: return machine.dumpable;
+  case PR_GET_PDEATHSIG: *(int *)value = machine.death_signal; return 0;
+  case PR_SET_DUMPABLE: machine.dumpable = (int)value; return 0;
+  case PR_SET_PDEATHSIG: machine.death_signal = (int)value; return 0;
+  default: forbid("an unknown attribute of the process is used"); return -1;
+  }
 }
 
 /* With a size of 0 it cannot fail (getgroups(2)). */
@@ -510,6 +561,17 @@ long __wrap_syscall(long number, ...) {
   long a = va_arg(rest, long), b = va_arg(rest, long), c = va_arg(rest, long);
   long d = va_arg(rest, long), e = va_arg(rest, long), f = va_arg(rest, long);
   va_end(rest);
+  struct __user_cap_data_struct *capabilities = (struct __user_cap_data_struct *)b;
+  if (running && number == SYS_capget) {
+    memset(capabilities, 0, 2 * sizeof *capabilities);
+    capabilities[0].effective = machine.effective;
+    capabilities[0].permitted = permitted;
+    return 0;
+  }
+  if (running && number == SYS_capset) {
+    machine.effective = capabilities[0].effective;
+    return 0;
+  }
   if (running && number == SYS_openat2)
     return __wrap_openat((int)a, (const char *)b, (int)((const struct open_how *)c)->flags, 0);
   if (!running || number != SYS_setgroups) return __real_syscall(number, a, b, c, d, e, f);
