@@ -1,5 +1,5 @@
-/* Loads libcrypt, libpam and libqrencode on first use, because loading them at the start would double the run time
- * of most commands. Each function calls the library's function of the same name. */
+/* Loads libcrypt, libpam and libqrencode on first use: at the start, they would double the run time of most
+ * commands. Each function calls the library's function of the same name. */
 #define _GNU_SOURCE
 #include <crypt.h>
 #include <dlfcn.h>

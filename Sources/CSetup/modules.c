@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* libpam looks up the functions of a module with dlsym(3), which the dynamic linker resolves to the function below.
- * For a module it returns a wrapper that calls the module and records the return value. It passes all other calls to
- * the C library. */
+/* libpam looks up a module's functions with dlsym(3), which the dynamic linker resolves to the function below. It
+ * returns a wrapper that calls the module and records the return value. All other calls go to the C library. */
 
 enum { LIMIT = 64 };
 

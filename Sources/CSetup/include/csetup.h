@@ -1,5 +1,4 @@
-/// C functions that the setup command needs and Swift's Glibc module does not offer. Those that can fail return -1 and
-/// set errno.
+/// C functions that the setup command needs and Swift's Glibc module lacks. On failure, they return -1 with errno set.
 
 #ifndef CSETUP_H
 #define CSETUP_H
@@ -22,8 +21,8 @@ int csetup_watch_interruptions(int and_resizing, sigset_t *previous);
 /// Provided because the Glibc module lacks struct signalfd_siginfo. Returns the next pending signal, or 0.
 int csetup_next_interruption(int descriptor);
 
-/// Provided because Swift does not import the macro SIG_DFL. Raises the signal with its default action. If the process
-/// continues, because it was only stopped or ignores the signal, restores action and mask.
+/// Provided because Swift does not import the macro SIG_DFL. Raises the signal with its default action, and restores
+/// action and mask if the process continues.
 void csetup_deliver(int number);
 
 /// Provided because strict concurrency rejects SIG_IGN. Ignores SIGPIPE, so that write(2) fails with EPIPE.
@@ -42,7 +41,7 @@ int csetup_new_salt(const unsigned char *random, int count, char *setting);
 int csetup_clock_is_synchronized(void);
 
 /// Provided because a damaged library can crash the process that loads it. Loads a library and looks up a symbol in a
-/// child. Returns 0 on success, 1 with the text of dlerror(3) in `problem`, -1 if no child can be started.
+/// child. Returns 0 on success, 1 with the text of dlerror(3) in `problem`, -1 if there is no child.
 int csetup_try_library(const char *path, const char *symbol, char *problem, size_t size);
 
 /// Provided because Swift has no fork(2). The child drops root's privileges for good, while the parent keeps them.
@@ -51,16 +50,16 @@ pid_t csetup_fork(void);
 /// Provided because pipe2(2) needs _GNU_SOURCE. Both ends close on exec.
 int csetup_pipe(int ends[2]);
 
-/// Provided because POSIX_SPAWN_SETSID needs _GNU_SOURCE. This flag of posix_spawnattr_setflags(3) starts a program in
-/// a new session, without a controlling terminal.
+/// Provided because POSIX_SPAWN_SETSID needs _GNU_SOURCE: starts a program in a new session, without a controlling
+/// terminal (posix_spawnattr_setflags(3)).
 extern const short csetup_spawn_in_new_session;
 
 /// Provided because openat2(2) has no wrapper. Opens a path with `root` as root directory, which symlinks and `..`
 /// cannot leave. Returns a descriptor that closes on exec. ENOSYS before Linux 5.6.
 int csetup_open_inside(const char *root, const char *path, int flags);
 
-/// Provided because the Glibc module lacks <sys/prctl.h>. Clears PR_SET_DUMPABLE, which disables core dumps, even to a
-/// handler in core_pattern, and keeps the user's other processes from reading the memory.
+/// Provided because the Glibc module lacks <sys/prctl.h>. Clears PR_SET_DUMPABLE: no core dumps, not even to a handler
+/// in core_pattern, and no access to the memory for the user's other processes.
 void csetup_close_memory(void);
 
 /// Provided because the Glibc module lacks <sys/xattr.h>. Reads the SELinux context of a file (lgetxattr(2)), not
@@ -74,9 +73,9 @@ int csetup_is_encrypted(int file);
 /// of the modules that libpam loads from now on (see modules.c).
 void csetup_record_modules(void);
 
-/// Provided because the records are kept in C. Returns 1 with the record at `index`, in call order: the file name of
-/// the module, `auth` or `account`, and the return value. Returns 0 after the last one. The texts are valid until the
-/// next csetup_record_modules().
+/// Provided because C keeps the records. Returns 1 with the record at `index`, in call order: file name of the module,
+/// `auth` or `account`, return value. Returns 0 after the last one. The texts are valid until the next
+/// csetup_record_modules().
 int csetup_module_answer(int index, const char **name, const char **facility, int *answer);
 
 /// Provided because deferred.c loads libqrencode on first use. Returns 1 if it loads, else 0.
