@@ -1,5 +1,5 @@
 /* C functions that Swift cannot call: variadic functions, macros, system calls whose wrapper affects all threads,
- * and a library that is loaded on demand. Those that can fail return -1, most with errno set. */
+ * and a library that is loaded on demand. On failure, most return -1 with errno set. */
 #ifndef CSYSTEM_H
 #define CSYSTEM_H
 
@@ -57,13 +57,12 @@ void csystem_disable_copy_on_write(int file);
 /* Provided because ioctl(2) is variadic. Returns 1 if the file is on btrfs without the flag No_COW, else 0. */
 int csystem_copies_on_write(int file);
 
-/* Provided because getrandom(2) can fail early in the boot, and a login must not wait for it. Returns a number that
- * others cannot predict. Not for keys. */
+/* Provided because getrandom(2) can fail early in the boot, and a login must not wait. Returns a number that others
+ * cannot predict. Not for keys. */
 uint32_t csystem_random(void);
 
-/* Provided because fcntl(2) is variadic. Acquires an exclusive open-file-description lock on the whole file without
- * waiting. It excludes other threads too, works over NFS, and is released when its holder dies. Fails with EAGAIN if
- * another holds it. */
+/* Provided because fcntl(2) is variadic. Acquires an exclusive open-file-description lock without waiting, which
+ * excludes threads, works over NFS, and ends with its holder. Fails with EAGAIN if another holds it. */
 int csystem_try_lock(int file);
 int csystem_unlock(int file);
 
@@ -104,13 +103,12 @@ void csystem_restore_identity(struct csystem_identity *saved);
 int csystem_account_groups(const char *account, gid_t group, gid_t **groups);
 
 /* Provided because getgrnam_r(3) must be retried with a larger buffer. Finds a group by name, else by number.
- * Returns 1 with the group ID, and whether the group lists the account as a member, because getgrouplist(3) does not
- * report all failures; 0 if there is no such group. */
+ * Returns 1 with the group ID and, because getgrouplist(3) does not report all failures, whether the group lists the
+ * account; 0 if there is no such group. */
 int csystem_find_group(const char *name, const char *account, gid_t *group, int *lists_account);
 
-/* Provided because libcrypt is loaded only for backup codes, which keeps other logins fast. Hashes a phrase with a
- * setting (crypt(3)); all texts are NUL-terminated. Fails if libcrypt cannot be loaded, runs out of memory, or
- * rejects the setting. */
+/* Provided because libcrypt is loaded only for backup codes. Hashes a phrase with a setting (crypt(3)); all texts
+ * are NUL-terminated. Fails if libcrypt cannot be loaded, runs out of memory, or rejects the setting. */
 int csystem_crypt(const char *phrase, const char *setting, char *hash, size_t hash_size);
 
 #endif
