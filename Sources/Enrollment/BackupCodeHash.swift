@@ -58,8 +58,8 @@ public enum BackupCodeHash {
   /// A setting of the usual cost for the replies of unknown users, which must take as long as those of enrolled users.
   public static var decoySetting: Literal { "$y$j9T$xc0Fz1bFQ5G1q8pVv3mX5.$" }
 
-  /// Hashes a backup code, in upper case without the dash (crypt(3)), and appends the hash. This takes about 25 ms and
-  /// 16 MiB, to slow down guessing from a stolen file.
+  /// Hashes a backup code, in upper case without the dash (crypt(3)), and appends the hash. Takes about 25 ms and 16
+  /// MiB, to slow down guessing.
   ///
   /// - Returns: False if libcrypt is missing, runs out of memory, or rejects the setting.
   public static func make(_ code: Span<UInt8>, setting: Span<UInt8>, into hash: inout SecretBuffer) -> Bool {

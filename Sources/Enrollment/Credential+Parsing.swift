@@ -212,8 +212,8 @@ private struct TextReader {
     return ByteRange(start: position, end: last)
   }
 
-  /// Skips a word and the blank after it. If no blank follows, returns an empty word and does not move. A line feed
-  /// counts as part of the word, which no caller accepts.
+  /// Skips a word and the blank after it. If no blank follows, returns an empty word and does not move. A word with a
+  /// line feed is never valid.
   @_lifetime(copy text)
   mutating func word(in text: Span<UInt8>) -> Span<UInt8> {
     text.slice(range(upTo: UInt8(ascii: " "), in: text) ?? ByteRange())

@@ -1,8 +1,8 @@
 internal import FixedMemory
 internal import OneTimePassword
 
-/// The devices of a user with their shared secrets, and the hashes of the backup codes. Only the setup command writes
-/// it. Format: `pam/credential-format.md`.
+/// Devices with their shared secrets, and hashes of backup codes. Only the setup command writes it. Format:
+/// `pam/credential-format.md`.
 public struct Credential: ~Copyable {
   /// The maximum number of devices.
   public static var maximumDevices: Int { 16 }

@@ -12,8 +12,8 @@ public struct EnrollmentDirectory: ~Copyable {
   ///
   /// Opens a path below the home directory with the user's identity. Opens any other path from the root directory, and
   /// assumes the user's identity at the first directory that the user owns. A failure of kind `absent` means that all
-  /// parents exist and are trusted. It proves that the user is not enrolled if the ``EnrollmentRegister`` does not name
-  /// the user either.
+  /// parents exist and are trusted. It proves that the user is not enrolled unless the ``EnrollmentRegister`` names the
+  /// user.
   public init(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {

@@ -4,9 +4,8 @@ public import SystemFiles
 /// The register of enrolled users: an empty file per user ID in `/var/lib/twofactor/enrolled`.
 ///
 /// A home directory that is encrypted, unmounted or covered by another mount looks like one without an enrollment. So a
-/// missing enrollment proves that the user is not enrolled only if the register does not name the user. Users cannot
-/// search the register. Each entry belongs to its user, so that the user's helper process can remove no other. Use the
-/// register with root's file-system identity.
+/// missing enrollment proves nothing if the register names the user. Users cannot search the register. Each entry
+/// belongs to its user, so that the user's helper process can remove no other. Use root's file-system identity.
 public enum EnrollmentRegister {
   /// The directory of the register.
   public static var path: Literal { "/var/lib/twofactor/enrolled" }

@@ -1,7 +1,7 @@
 internal import FixedMemory
 
-/// The random identifier of one version of a credential. A state contains the generation that it belongs to, so that an
-/// old state is never used with a new credential.
+/// The random identifier of one version of a credential. A state contains it, so that an old state is never used with a
+/// new credential.
 public struct Generation: Equatable, Sendable {
   /// In bytes.
   public static var length: Int { 16 }

@@ -1,16 +1,7 @@
 internal import CSystem
 package import FixedMemory
 
-/// The record of a state has 1024 bytes. All numbers are little-endian, unused bytes zero.
-///
-///      0   8  "2FASTATE"                64   8  backup code last used at
-///      8   4  version, 1                72   8  last used at
-///     12   4  length, 1024              80   4  early guesses
-///     16   8  sequence number          128  16  × 16 devices: next factor, last used at (8 each)
-///     24  16  generation               384  32  × 8 addresses: service (8), address (16), passed at (8)
-///     40   4  failures                1016   8  checksum of the bytes before it
-///     48   8  throttled until
-///     56   4  spent backup codes
+/// The record of a state: 1024 bytes in little-endian order. Format: `pam/credential-format.md`.
 extension LoginState {
   /// In bytes.
   package static var recordLength: Int { 1024 }
@@ -110,7 +101,7 @@ extension LoginState {
 
 extension Span where Element == UInt8 {
   /// FNV-1a over the words before the checksum, with a shift that mixes high bits into low ones. Each step is a
-  /// bijection, so a change within one word is always detected. This detects accidents, not forgery.
+  /// bijection, so a change within one word is always detected.
   fileprivate var recordChecksum: UInt64 {
     // SAFETY: the record has eight bytes at each offset.
     unsafe withUnsafeBytes { bytes in

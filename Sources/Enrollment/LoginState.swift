@@ -1,7 +1,7 @@
 internal import FixedMemory
 
-/// The part of an enrollment that logins change: used codes, failures and grace periods. It belongs to one generation
-/// of the credential, and is stored in the ``StateFile``.
+/// The part of an enrollment that logins change: used codes, failures and grace periods. Belongs to one generation of
+/// the credential; see ``StateFile``.
 ///
 /// The words are the start of the file's ``Record``, so reading or writing it is one copy.
 public struct LoginState: BitwiseCopyable, Sendable {
@@ -118,9 +118,9 @@ public struct LoginState: BitwiseCopyable, Sendable {
     return (UInt64(~spentBackupCodes) & existing).nonzeroBitCount
   }
 
-  /// Marks all codes as used that may have been used, after the state was lost or damaged: TOTP codes of the current
-  /// window, all backup codes, and all codes of HOTP devices. Keeps the used codes and failures that are still known.
-  /// Counts at least `failures` failures, so that a loss grants no further guesses.
+  /// After a loss of the state, marks all codes as used that may have been used: TOTP codes of the current window, all
+  /// backup codes, and all HOTP codes. Keeps used codes and failures that are still known. Counts at least `failures`
+  /// failures, so that a loss grants no guesses.
   public mutating func assumeLoss(of credential: borrowing Credential, now: Int64, window: UInt64, failures: UInt32) {
     generation = credential.generation
     spentBackupCodes = UInt32.max

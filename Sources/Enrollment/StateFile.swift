@@ -3,10 +3,10 @@ internal import SystemFiles
 
 /// The open file `state`, locked for writing.
 ///
-/// The file has two slots, 4096 bytes apart, each with two copies of a record. An update overwrites the older slot in
-/// place: a torn write leaves the other slot intact, a full disk does not matter, and owner, mode and label stay. The
-/// copies are written one after the other, so a torn write damages at most one. If both copies of a slot are invalid,
-/// the file was damaged otherwise, and its used codes cannot be trusted.
+/// The file has two slots, 4096 bytes apart, each with two copies of a record (`pam/credential-format.md`). An update
+/// overwrites the older slot in place: a torn write leaves the other slot intact, a full disk does not matter, and
+/// owner, mode and label stay. If both copies of a slot are invalid, the file was damaged otherwise, and its used codes
+/// cannot be trusted.
 ///
 /// Public only because Embedded Swift must see its `deinit` in every module that destroys its owner.
 public struct StateFile: ~Copyable {
