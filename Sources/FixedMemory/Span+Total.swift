@@ -15,8 +15,8 @@ extension Span where Element == UInt8 {
   public func slice(from start: Int, to end: Int) -> Span<UInt8> {
     let first = Swift.min(Swift.max(start, 0), count)
     let last = Swift.min(Swift.max(end, first), count)
-    // SAFETY: 0 <= first <= last <= count, and the part has the lifetime of the whole. The standard library's
-    // `extracting` can trap, and `bitPattern` needs no check for an empty span's nil.
+    // SAFETY: 0 <= first <= last <= count, and the part lives as long as the whole. `extracting` can trap, and
+    // `bitPattern` needs no check for an empty span's nil.
     let part = unsafe withUnsafeBufferPointer { bytes in
       let address = Int(bitPattern: bytes.baseAddress) &+ first
       return unsafe UnsafeBufferPointer(start: UnsafePointer<UInt8>(bitPattern: address), count: last &- first)
