@@ -149,8 +149,8 @@ struct SSHExamination {
 
   var isPreauthenticated: Bool { SSHCheck.isPreauthenticated(settings) }
 
-  /// The place of a `Match` block that lets logins reach PAM without such a method; nil if there is none. Not for one
-  /// account, because its settings include its blocks.
+  /// The place of a `Match` block that lets logins reach PAM without such a method. Nil if there is none, or for one
+  /// account, whose settings include its blocks.
   var exception: String? {
     guard account == nil else { return nil }
     return configuration.lines.first { line in
