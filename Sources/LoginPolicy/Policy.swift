@@ -119,8 +119,8 @@ public struct PasswordSource: Equatable, Sendable {
 
 /// The texts of a policy in one buffer.
 ///
-/// Allocates for the first text, because most hosts set none. Public only because Embedded Swift must see its `deinit`
-/// in every module that destroys a ``Policy``.
+/// Allocates for the first text: most hosts set none. Public only because Embedded Swift must see its `deinit` in every
+/// module that destroys a ``Policy``.
 public struct PolicyTexts: ~Copyable {
   private var texts = ByteText()
 
