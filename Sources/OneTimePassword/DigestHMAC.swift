@@ -1,13 +1,11 @@
 internal import COpenSSL
 internal import FixedMemory
 
-/// HMAC from a digest. It hashes the two padded keys of RFC 2104 once, so that each code costs two blocks instead of
-/// four.
+/// HMAC from a digest. Hashes the two padded keys of RFC 2104 once, so that a code costs two blocks instead of four.
 struct DigestHMAC: ~Copyable, MessageAuthentication {
   private let algorithm: HashAlgorithm
 
-  // Five parts: the contexts of the inner pad, the outer pad and the current hash, then a padded block each for the
-  // moving factor and the inner hash.
+  // The contexts of inner pad, outer pad and current hash, then a padded block each for moving factor and inner hash.
   private let memory: SecretBuffer
 
   // SAFETY: this accesses no memory.
@@ -21,7 +19,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
     guard let memory = SecretBuffer(capacity: Self.size) else { return nil }
     self.algorithm = algorithm
     self.memory = memory
-    // SAFETY: the memory has the five parts.
+    // SAFETY: the memory has all parts.
     unsafe self.memory.withMemory { base in
       unsafe Self.preparePads(in: base, key: key, algorithm: algorithm)
       unsafe Self.pad(base + Self.factorOffset, behind: MemoryLayout<UInt64>.size, algorithm)
@@ -30,7 +28,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   }
 
   private static func preparePads(in base: UnsafeMutableRawPointer, key: Span<UInt8>, algorithm: HashAlgorithm) {
-    // SAFETY: the memory has the five parts, all zero; the copied key and its digest fit into a block.
+    // SAFETY: the memory has all parts, all zero; the copied key and its digest fit into a block.
     let block = unsafe base + factorOffset
     let inner = unsafe DigestContext(algorithm: algorithm, memory: base)
     let outer = unsafe DigestContext(algorithm: algorithm, memory: base + DigestContext.size)
@@ -74,7 +72,7 @@ struct DigestHMAC: ~Copyable, MessageAuthentication {
   @inline(never)
   borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32? {
     let algorithm = algorithm
-    // SAFETY: the memory has the five parts.
+    // SAFETY: the memory has all parts.
     return unsafe memory.withMemory { base in
       let size = unsafe DigestContext.size
       let work = unsafe DigestContext(algorithm: algorithm, memory: base + 2 &* size)

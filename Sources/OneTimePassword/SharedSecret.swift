@@ -13,8 +13,8 @@ public struct SharedSecret: ~Copyable {
 
   private let key: HMAC
 
-  /// Lets a shared libcrypto read the host's configuration. Call it before assuming the identity of a user, who may
-  /// lack permission to read it.
+  /// Lets a shared libcrypto read the host's configuration, which a user may not be permitted to read. Call it before
+  /// assuming a user's identity.
   public static func prepareLibrary() { HMAC.prepareLibrary() }
 
   /// Prepares the raw bytes of a secret; nil if memory is short, or libcrypto fails.
