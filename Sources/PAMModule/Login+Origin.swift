@@ -9,8 +9,8 @@ extension Login {
     return NetworkAddress(transaction.remoteHost)
   }
 
-  /// Whether sshd reports one of the methods in `list` (sshd_config(5), ExposeAuthInfo), one a line in the PAM
-  /// environment. Other services are not trusted to set this variable.
+  /// Whether sshd reports a method of `list` (sshd_config(5), ExposeAuthInfo), one a line in the PAM environment. No
+  /// other service is trusted to set this variable.
   func hasPassed(anyOf list: Span<UInt8>) -> Bool {
     guard transaction.service.isEqual(to: "sshd") else { return false }
     let passed = transaction.environment("SSH_AUTH_INFO_0")

@@ -55,8 +55,8 @@ extension Login {
     return outcomeOfPassword(password, account, policy, exemption)
   }
 
-  /// Verifies a password with a code at its end. Forwards the password even after a refusal, so that the next module
-  /// does not reveal whether the code was right. Returns `exemption`, if any, whatever the verdict.
+  /// Verifies a password with a code at its end. Forwards the password whatever the verdict, so that the next module
+  /// does not reveal it. Returns `exemption`, if any.
   private mutating func outcomeOfPassword(
     _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy, _ exemption: Outcome?
   ) -> Outcome {

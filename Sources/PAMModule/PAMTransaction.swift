@@ -107,8 +107,8 @@ struct PAMTransaction {
     case outOfMemory
   }
 
-  /// Prompts the user. Truncates the reply to `limit` + 1 bytes. pam_get_authtok(3) is unsuitable: it may return an
-  /// earlier password, and keeps the code for later modules.
+  /// Prompts the user. Truncates the reply to `limit` + 1 bytes. Not pam_get_authtok(3), which may return an earlier
+  /// password, and keeps the code for later modules.
   func ask(
     _ prompt: borrowing ByteText, echoes: Bool, limit: Int
   ) throws(ConversationFailure) -> SecretBuffer {
