@@ -4,9 +4,8 @@ internal import FixedMemory
 /// The file-system identity of the calling thread: fsuid, fsgid and supplementary groups (credentials(7)). `deinit`
 /// restores the thread's own identity.
 ///
-/// Root assumes the user's identity before it opens anything in a home directory, so that a symlink or FIFO there gives
-/// the user no further access. Only the calling thread changes (setfsuid(2)), but for the dumpable attribute of the
-/// process, which is restored, too. If threads assume identities at once, it may stay lower than it was, but not higher.
+/// Root assumes the user's identity before it opens anything in a home directory: a symlink or FIFO there then gives no
+/// further access. Only the calling thread changes (setfsuid(2)).
 @safe
 public struct FileSystemIdentity: ~Copyable {
   // SAFETY: owns its heap memory while `isSwitched` is set.
@@ -41,8 +40,8 @@ public struct FileSystemIdentity: ~Copyable {
     isSwitched = result > 0
   }
 
-  /// Adds the account's supplementary groups. Returns false if no identity was assumed, or the lookup fails. It can be
-  /// slow: call it only after access was denied.
+  /// Adds the account's supplementary groups. Returns false if no identity was assumed, or the lookup fails. Slow: call
+  /// it only after access was denied.
   public mutating func addSupplementaryGroups(of account: borrowing Account) -> Bool {
     guard isSwitched else { return false }
     let group = account.groupID.rawValue

@@ -201,8 +201,8 @@ public struct OpenFile: ~Copyable {
     guard fchown(descriptor, owner.rawValue, GroupID.invalid.rawValue) == 0 else { throw .current }
   }
 
-  /// Lets later writes overwrite the blocks of this file, which must be empty, so that they need no room on a full disk.
-  /// Does nothing on a file system without copy-on-write.
+  /// Lets writes to this empty file overwrite its blocks later, without room on a full disk. Does nothing on a file
+  /// system without copy-on-write.
   public borrowing func disableCopyOnWrite() { csystem_disable_copy_on_write(descriptor) }
 
   /// Whether writes to this file need room on a full disk, because btrfs copies its blocks.
