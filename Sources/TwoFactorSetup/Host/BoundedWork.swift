@@ -3,7 +3,7 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Runs work on many accounts' files in a child process with a time limit. A FUSE file system may never answer, and a
+/// Runs work on many accounts' files in a child process with a time limit: a FUSE file system may never answer, and a
 /// process that waits for it cannot always be killed.
 struct BoundedWork: ~Copyable {
   enum Outcome {

@@ -51,7 +51,7 @@ struct Session {
     try PasswordCheck.run(for: account, at: terminal)
   }
 
-  /// Asks once for a code of the enrollment. As at a login, the code counts as used, and a wrong one as a failure.
+  /// Asks for a code of the enrollment, and checks it as a login does.
   func checkCode() throws {
     guard !subject.isManagedByRoot else { return }
     let reply = try terminal.ask("Current code, or a backup code: ")

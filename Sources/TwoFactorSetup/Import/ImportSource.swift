@@ -7,8 +7,8 @@ enum ImportSource {
   /// In bytes. A users file of 100,000 accounts has 10 million.
   static let longest = 1 << 26
 
-  /// Reads a file as root. Returns nil if a user other than root could have put it there, for example a symlink to a
-  /// file that this user cannot read. `owner` may own the file too.
+  /// Reads a file as root. Returns nil if another user could have put it there, for example a symlink to a file that
+  /// this user cannot read. `owner` may own the file too.
   static func readRootFile(_ path: String, orOwnedBy owner: UserID = .root) throws -> SecretBuffer? {
     guard let file = try? openRootFile(path, orOwnedBy: owner) else { return nil }
     return try read(file.descriptor, path)

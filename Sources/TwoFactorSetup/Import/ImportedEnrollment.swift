@@ -13,8 +13,8 @@ struct ImportedEnrollment {
   let moment: Int64
   private(set) var remarks: [ImportRemark] = []
 
-  /// Detects the format if it is nil. `name` is for the first device; the others are numbered. `user` selects tokens of a
-  /// users file. `now` is Unix time.
+  /// Nil detects the format. `name` is for the first device; the others are numbered. `user` selects tokens of a users
+  /// file. `now` is Unix time.
   ///
   /// - Throws: ``FormatProblem`` if the text is invalid, or a credential cannot contain it.
   init(

@@ -106,8 +106,8 @@ struct EnrollmentStore {
     restoreLabels()
   }
 
-  /// Labels the directory for SELinux (restorecon(8)). A failure is not an error: until the administrator labels the
-  /// directory, SELinux denies access, and logins are refused.
+  /// Labels the directory for SELinux (restorecon(8)). A failure is not an error: logins are refused until the
+  /// administrator labels it.
   private func restoreLabels() {
     let programs = ["/usr/sbin/restorecon", "/sbin/restorecon"]
     guard "/sys/fs/selinux/enforce".isAccessible(F_OK), let program = programs.first(where: { $0.isAccessible(X_OK) })
@@ -158,8 +158,7 @@ struct EnrollmentStore {
     }
   }
 
-  /// Checks a code as a login does: it counts as used, and a wrong one as a failure. Returns the number of backup codes
-  /// left after a backup code.
+  /// Checks a code as a login does. Returns the number of backup codes left after a backup code.
   func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
     let reply = try Self.reply(line)
     let (verdict, codesLeft) = try changing { identity in

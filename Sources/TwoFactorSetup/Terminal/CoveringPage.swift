@@ -10,8 +10,8 @@ final class CoveringPage {
   /// Comments on the last answer; shown with the next question.
   var notice: String?
 
-  /// Returns nil if the terminal has no alternate screen or the page does not fit. `draw` returns the lines for a
-  /// screen and a notice, or nil if they do not fit.
+  /// Nil if the terminal has no alternate screen or the page does not fit. `draw` returns the lines, or nil if they do
+  /// not fit.
   init?(on terminal: Terminal, draw: @escaping (QRScreen, String?) -> [String]?) {
     guard terminal.canBeCovered, draw(terminal.qrScreen, nil) != nil else { return nil }
     self.terminal = terminal

@@ -13,7 +13,7 @@ enum QRForm: String, CaseIterable, ExpressibleByArgument {
 }
 
 /// A QR code drawn with characters. Cameras need dark modules on a light ground: with colors, black on white; without,
-/// UTF-8 draws the light modules for a dark terminal, and ASCII the dark ones.
+/// UTF-8 draws the light modules for a dark terminal, ASCII the dark ones.
 struct QRDrawing {
   let lines: [String]
 
