@@ -26,9 +26,9 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// Unix time of the previous login if it used a backup code; else 0.
   public let backupCodeUsedAt: Int64
 
-  /// Checks a code and marks it as used. Reads, decides and flushes the new state under one lock, so that only one of
-  /// parallel sessions can use a code. An accepted code starts a grace period for `graceKey`. Without `countsFailure`,
-  /// a refused code changes nothing.
+  /// Checks a code and marks it as used. Reads, decides and flushes under one lock, so that only one of parallel
+  /// sessions can use a code. An accepted code starts a grace period for `graceKey`. Without `countsFailure`, a refused
+  /// code changes nothing.
   public init(
     _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
     graceKey: GraceKey? = nil, countsFailure: Bool = true

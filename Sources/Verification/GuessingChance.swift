@@ -1,8 +1,7 @@
 /// An upper bound for the chance that guesses hit a code before codes are locked.
 ///
-/// Each guess is compared with all codes that are valid then: those of the window (RFC 6238 section 5.2) or the
-/// look-ahead (RFC 4226 section 7.3). The chance of `n` guesses is at most `n` times the number of valid codes, divided
-/// by the number of possible codes.
+/// Each guess is compared with all codes that are valid then, in the window or the look-ahead. The chance of `n`
+/// guesses is at most `n` times the number of valid codes, divided by the number of possible codes.
 public struct GuessingChance: Equatable, Sendable {
   /// The limits of the policy.
   public let limits: VerificationLimits
