@@ -43,3 +43,13 @@ def test_a_row_names_existing_tests(row):
 
 def test_a_missing_test_is_noticed():
     assert not any(map(exists, ("login/test_nothing", "scripts/nothing", "NothingTests", "nothing")))
+
+
+def test_the_chance_of_guessing_is_that_of_the_formula():
+    rows = re.findall(r"(?m)^\| (.+?) \| (.+?) \| 10(\S) \| (.+?) \|$", PAGE)
+    powers = {"⁶": 10**6, "⁸": 10**8}
+    found = {}
+    for kind, valid, power, stated in rows:
+        if matched := re.search(r", here (\d+)$", valid):
+            found[kind] = (f"{100 * int(matched[1]) / powers[power]:.2%}".replace("%", " %"), stated)
+    assert len(found) == 4 and all(chance == stated for chance, stated in found.values()), found

@@ -8,6 +8,7 @@ import time
 import pytest
 from rig.enrollment import twofactor, twofactor_json
 from rig.exit_status import DONE, NOT_PERMITTED, REFUSED, USAGE
+from rig.harness import Result
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.screen import Screen
@@ -179,6 +180,16 @@ def test_verify_gives_the_reasons_of_the_log(user):
         ended, result = verified(user, code)
         assert (ended, result["valid"], result["method"], result["reason"]) == (REFUSED, False, None, reason)
     assert user.status()["failures"] == 0
+
+
+def test_a_used_backup_code_has_its_own_message(user, service):
+    made = user.enroll(backup_codes=2)
+    code = made.backup_codes[0]
+    assert user.log_in(service(), code).result == Result.SUCCESS
+    for command in ("verify", "backup-codes"):
+        refused = user.twofactor(command, answers=f"{code}\n", status=REFUSED)
+        assert "twofactor: this backup code was already used\nhint: use another one" in refused.stderr, command
+    assert verified(user, code)[1]["reason"] == "reused-code"
 
 
 def test_root_ends_throttling(user):
