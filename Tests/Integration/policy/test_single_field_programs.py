@@ -1,0 +1,297 @@
+"""The two lines of pam/service/single-field with the programs that they are for, each started with its own settings."""
+
+import contextlib
+import ftplib
+import imaplib
+import os
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from rig.clock import time_to_type
+from rig.machine import CHECKOUT
+from rig.process import run
+
+EXAMPLE = re.findall(r"(?m)^auth .*", (CHECKOUT / "pam/service/single-field").read_text())
+REST = ("account required pam_permit.so", "session required pam_permit.so")
+
+
+@contextlib.contextmanager
+def server(*command: str | Path, port: int | None = None, environment: dict | None = None):
+    """Runs a program in the foreground until the block ends; with a port, waits until it listens there."""
+    with open("/tmp/server.log", "ab") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        for _ in range(400):
+            assert process.poll() is None, Path("/tmp/server.log").read_text()[-2000:]
+            if port is None:
+                break
+            with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                break
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
+
+
+DOVECOT = """\
+base_dir = {place}/run
+state_dir = {place}/state
+log_path = /tmp/server.log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain
+auth_failure_delay = 0
+mail_location = maildir:~/Maildir
+default_login_user = dovenull
+default_internal_user = dovecot
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = 22143
+  }}
+}}
+service stats {{
+  chroot =
+}}
+passdb {{
+  driver = pam
+  args = {service}
+}}
+userdb {{
+  driver = passwd
+}}
+"""
+
+
+@contextlib.contextmanager
+def dovecot(service: str, place: Path):
+    settings = written(place / "dovecot.conf", DOVECOT.format(place=place, service=service))
+
+    def logs_in(account, text: str) -> bool:
+        client = imaplib.IMAP4("127.0.0.1", 22143, timeout=30)
+        try:
+            client.login(account.name, text)
+            return client.noop()[0] == "OK"
+        except imaplib.IMAP4.error:
+            return False
+        finally:
+            with contextlib.suppress(imaplib.IMAP4.error, OSError):
+                client.logout()
+
+    with server("dovecot", "-F", "-c", settings, port=22143):
+        yield logs_in
+
+
+PROFTPD = """\
+ServerType standalone
+DefaultAddress 127.0.0.1
+Port 22121
+UseIPv6 off
+User proftpd
+Group nogroup
+PidFile {place}/pid
+ScoreboardFile {place}/scoreboard
+DelayTable {place}/delay
+SystemLog {place}/log
+WtmpLog off
+UseReverseDNS off
+RequireValidShell off
+AuthOrder mod_auth_pam.c* mod_auth_unix.c
+AuthPAMConfig {service}
+"""
+
+
+@contextlib.contextmanager
+def proftpd(service: str, place: Path):
+    settings = written(place / "proftpd.conf", PROFTPD.format(place=place, service=service))
+
+    def logs_in(account, text: str) -> bool:
+        with ftplib.FTP(timeout=30) as client:
+            client.connect("127.0.0.1", 22121)
+            try:
+                client.login(account.name, text)
+            except ftplib.error_perm:
+                return False
+            return client.pwd() == str(account.home)
+
+    with server("proftpd", "--nodaemon", "--config", settings, port=22121):
+        yield logs_in
+
+
+RADIUS = """\
+prefix = /usr
+logdir = {place}
+run_dir = {place}
+libdir = /usr/lib/freeradius
+max_request_time = 30
+security {{
+  reject_delay = 0
+}}
+log {{
+  destination = files
+  file = {place}/radius.log
+}}
+client localhost {{
+  ipaddr = 127.0.0.1
+  secret = shared
+}}
+thread pool {{
+  start_servers = 1
+  max_servers = 4
+}}
+modules {{
+  pam {{
+    pam_auth = {service}
+  }}
+}}
+server default {{
+  listen {{
+    type = auth
+    ipaddr = 127.0.0.1
+    port = 22181
+  }}
+  authorize {{
+    update control {{
+      &Auth-Type := PAM
+    }}
+  }}
+  authenticate {{
+    Auth-Type PAM {{
+      pam
+    }}
+  }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def freeradius(service: str, place: Path):
+    written(place / "radiusd.conf", RADIUS.format(place=place, service=service))
+
+    def logs_in(account, text: str) -> bool:
+        request = f'User-Name = "{account.name}"\nUser-Password = "{text}"\n'
+        done = run("radclient", "-t", "20", "-r", "1", "127.0.0.1:22181", "auth", "shared", input=request, status=None)
+        assert "Access-" in done.stdout, done
+        return "Access-Accept" in done.stdout
+
+    with server("freeradius", "-f", "-d", place):
+        for _ in range(200):
+            # UDP cannot be tried without a request.
+            log = place / "radius.log"
+            if log.exists() and "Ready to process requests" in log.read_text():
+                break
+            time.sleep(0.05)
+        yield logs_in
+
+
+SESMAN = """\
+[Globals]
+ListenAddress=127.0.0.1
+ListenPort=22350
+EnableUserWindowManager=false
+DefaultWindowManager=/bin/true
+[Security]
+AllowRootLogin=false
+MaxLoginRetry=4
+[Sessions]
+X11DisplayOffset=70
+MaxSessions=20
+KillDisconnected=true
+[Logging]
+LogFile={place}/sesman.log
+LogLevel=INFO
+EnableSyslog=false
+[Xvnc]
+param=/bin/true
+[Xorg]
+param=/bin/true
+[SessionVariables]
+"""
+
+
+@contextlib.contextmanager
+def sesman(service: str, place: Path):
+    settings = written(place / "sesman.ini", SESMAN.format(place=place))
+
+    def logs_in(account, text: str) -> bool:
+        options = ("-s", "127.0.0.1", "-c", settings, "-t", "Xvnc", "-F", "0")
+        done = run("xrdp-sesrun", *options, account.name, input=text, status=None)
+        (result,) = re.findall(r"(?m)^(ok|Connection denied).*$", done.stdout + done.stderr)
+        return result == "ok"
+
+    with server("xrdp-sesman", "--nodaemon", "--config", settings, port=22350):
+        yield logs_in
+
+
+@contextlib.contextmanager
+def i3lock(service: str, place: Path):
+    """A locked screen for each password, run by the user, who has no more rights."""
+    display = ":97"
+
+    def logs_in(account, text: str) -> bool:
+        environment = {"DISPLAY": display}
+        user = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--init-groups")
+        with server(*user, "i3lock", "--nofork", environment=environment) as locker:
+            run("xdotool", "search", "--sync", "--name", "^i3lock$", environment={**os.environ, **environment})
+            time.sleep(0.2)
+            run("xdotool", "type", "--delay", "15", text, environment={**os.environ, **environment})
+            run("xdotool", "key", "Return", environment={**os.environ, **environment})
+            # i3lock shows a wrong password, and stays.
+            for _ in range(100):
+                if locker.poll() is not None:
+                    return locker.returncode == 0
+                time.sleep(0.05)
+        return False
+
+    with server("Xvfb", display, "-nolisten", "tcp", "-ac"):
+        for _ in range(200):
+            if Path("/tmp/.X11-unix/X97").exists():
+                break
+            time.sleep(0.05)
+        yield logs_in
+
+
+# The PAM service is fixed for those that have no setting for it.
+PROGRAMS = {
+    "dovecot": (dovecot, "policy-imap"),
+    "proftpd": (proftpd, "policy-proftpd"),
+    "FreeRADIUS": (freeradius, "policy-radius"),
+    "xrdp-sesman": (sesman, "xrdp-sesman"),
+    "i3lock": (i3lock, "i3lock"),
+}
+
+
+@pytest.mark.seconds(240)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_with_a_single_field_logs_in_every_kind_of_user(system_service, new_user, tmp_path, log, program):
+    start, service = PROGRAMS[program]
+    tmp_path.chmod(0o755)
+    system_service(service, *EXAMPLE, *REST)
+    enrolled, other = new_user(password="correcthorsebattery"), new_user(password="correct horse 123456")
+    enrollment = enrolled.enroll(backup_codes=1)
+    with start(service, tmp_path) as logs_in:
+        code = enrollment.authenticator.code_at(time_to_type())
+        assert not logs_in(enrolled, enrolled.password), "the code was not required"
+        assert not logs_in(enrolled, "wrong" + enrollment.backup_codes[0])
+        assert logs_in(enrolled, enrolled.password + code)
+        assert not logs_in(enrolled, enrolled.password + code), "the code was accepted twice"
+        assert logs_in(other, other.password), "a user who is not enrolled was refused"
+        assert not logs_in(other, other.password[:-6])
+    outcomes = [re.search(r"(?:method|reason)=(\S+)", message.text)[1] for message in log.of_module(6)]
+    assert outcomes == ["wrong-code", "backup-code", "totp", "reused-code", "exempt", "exempt"]
