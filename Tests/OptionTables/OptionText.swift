@@ -60,9 +60,9 @@ extension PolicyOption {
     case .tryFirstPass:
       "The code is a backup code, or has as many digits as the codes of one of the user's devices. A wrong code counts as one failure. If the password itself ends in six digits and the user types no code after it, those digits count as a wrong code."
     case .forwardPass:
-      "Give the next module its own argument `try_first_pass`, so that it prompts for the password of users whom this module does not ask. The password is passed on even if the code was wrong. Together with `try_first_pass` or `use_first_pass`, the module looks for the code in the password that an earlier module asked for, and passes on the part before the code."
+      "Give the next module its own argument `use_first_pass`, so that it does not prompt. The password is passed on even if the code was wrong. Users who are exempt or not enrolled are asked for the password all the same, and it is passed on. If such a user is enrolled and types a code after the password, a right code is used up and cut off, and a wrong one is left in the password and not counted. Together with `try_first_pass` or `use_first_pass`, the module looks for the code in the password that an earlier module asked for, and passes on the part before the code."
     case .maxFailures:
-      "A reused code, an empty reply, and a reply that is not a code are refused but not counted. Imported scratch codes are tried while codes are throttled, until 100 of them were wrong."
+      "A reused code, an empty reply, a reply that is not a code, and ten characters that are no backup code are refused but not counted. Six and eight digits always count. Imported scratch codes are tried while codes are throttled, until 100 of them were wrong."
     case .gracePeriod:
       "A ninth address replaces the one used longest ago. A login without an address, or with a host name, always needs a code. `twofactor disable`, `twofactor backup-codes` and `twofactor device remove` end the grace period, and so does a clock that is set back. With 0, every login needs a code."
     case .trustedNetworks: "An example is `192.0.2.0/24,2001:db8::/32`."
