@@ -23,8 +23,8 @@ def statuses(checks: list[dict], name: str) -> set[str]:
 
 
 @pytest.fixture
-def host(products):
-    """This host, with the module in sshd's stack as the manual says."""
+def host(products, register):
+    """This host, with the register, and the module in sshd's stack as the manual says."""
     before = STACK.read_text()
     STACK.write_text(
         before.replace("@include common-auth\n", "@include common-auth\nauth required pam_twofactor.so nullok\n")

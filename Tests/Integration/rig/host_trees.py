@@ -42,6 +42,10 @@ daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
 alice:x:4201:4201:Alice:/home/alice:/bin/bash
 """
 
+REGISTER = "var/lib/twofactor/enrolled"
+REGISTER_GROUP = 990
+GROUP = f"root:x:0:\nalice:x:4201:\nstaff:x:50:alice\n_twofactor:x:{REGISTER_GROUP}:\n"
+
 DEBIAN_12 = {
     "etc/pam.d/common-auth": COMMON_AUTH,
     "etc/pam.d/common-account": "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\n"
@@ -162,8 +166,9 @@ def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -
     """Writes a tree; `installed` adds the files of the package."""
     (root / MODULES).mkdir(parents=True)
     shutil.copy(modules_directory() / "pam_unix.so", root / MODULES)
-    tree: dict[str, str | None] = {"etc/passwd": PASSWD, "etc/group": "root:x:0:\nalice:x:4201:\nstaff:x:50:alice\n"}
+    tree: dict[str, str | None] = {"etc/passwd": PASSWD, "etc/group": GROUP}
     if installed:
+        make_register(root)
         shutil.copy(PRODUCT / "pam_twofactor.so", root / MODULES)
         (root / MODULES / "pam_twofactor.so").chmod(0o644)
         tree["etc/pam.d/twofactor"] = (CHECKOUT / "pam/service/twofactor").read_text()
@@ -178,6 +183,12 @@ def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -
     os.chown(home, 4201, 4201)
     (root / "root").mkdir(mode=0o700)
     return root
+
+
+def make_register(root: Path) -> None:
+    (root / REGISTER).mkdir(parents=True)
+    os.chown(root / REGISTER, 0, REGISTER_GROUP)
+    (root / REGISTER).chmod(0o1730)
 
 
 def change(root: Path, path: str, *, mode: int | None = None, owner: int | None = None) -> None:

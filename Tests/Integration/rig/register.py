@@ -4,15 +4,19 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from .process import run
+
 PARENT = Path("/var/lib/twofactor")
 REGISTER = PARENT / "enrolled"
 
 
 def create_register() -> Path:
-    """Creates an empty register. The tests' Debian has no group _twofactor, so the group is root's."""
+    """Creates an empty register, and its group."""
+    run("groupadd", "--force", "--system", "_twofactor")
     PARENT.mkdir(mode=0o755, exist_ok=True)
     PARENT.chmod(0o755)
     REGISTER.mkdir()
+    shutil.chown(REGISTER, "root", "_twofactor")
     REGISTER.chmod(0o1730)
     return REGISTER
 
