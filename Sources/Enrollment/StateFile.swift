@@ -18,7 +18,6 @@ public struct StateFile: ~Copyable {
 
   let file: OpenFile
 
-  /// The result of reading the file.
   enum Finding {
     /// The sequence number and the slot of the newest record of the credential.
     case current(sequence: UInt64, slot: Int)
@@ -95,7 +94,6 @@ public struct StateFile: ~Copyable {
     try write(state, sequence: sequence &+ 1, slot: 1)
   }
 
-  /// The copies in a slot.
   private struct Slot {
     /// Of the newest valid copy that belongs to the credential.
     var start = 0
@@ -107,7 +105,6 @@ public struct StateFile: ~Copyable {
 
     var isDamaged = true
 
-    /// Whether a valid copy has an unknown version.
     var hasUnknownVersion = false
 
     init(at offset: Int, of file: Span<UInt8>, _ generation: Generation) {
