@@ -60,7 +60,6 @@ package struct SELinuxCheck {
     }
   }
 
-  /// The first wrong label of directory and files.
   private func wrongLabel(in directory: EnrolledDirectory, _ mode: Mode) -> Finding? {
     for path in [directory.path, directory.path + "/credential", directory.path + "/state"] {
       guard tree.ownStatus(of: path) != nil else { continue }

@@ -84,7 +84,6 @@ struct SettingsCheck {
       ?? missingGroup(in: policy.exemptGroups, policy.problem("there is no such group", of: .exemptGroups), rule)
   }
 
-  /// Removes the last argument with this name.
   private func without(_ word: String, _ rule: PAMRule) -> Edit? {
     guard let index = rule.arguments.lastIndex(where: { $0 == word || $0.hasPrefix(word + "=") }) else { return nil }
     var rest = rule
