@@ -5,9 +5,9 @@ import HelperProtocol
 import HostAccess
 import SystemFiles
 
-/// The entry of one user in the ``EnrollmentRegister``.
+/// The entry of a user in the ``EnrollmentRegister``.
 ///
-/// Root changes it directly, or in a process that keeps root's privileges if this one drops them; any other user through
+/// Root changes it directly or, if this process drops its privileges, through a ``RegisterKeeper``; other users through
 /// `twofactor-helper`.
 struct RegisterEntry {
   private enum Route {
@@ -19,7 +19,7 @@ struct RegisterEntry {
   let account: UserAccount
   private let route: Route
 
-  /// - Parameter dropsPrivileges: Whether this process takes the identity of the account next.
+  /// `dropsPrivileges`: whether this process assumes the account's identity next.
   init(of account: UserAccount, dropsPrivileges: Bool) throws {
     self.account = account
     route = try geteuid() != 0 ? .helper : dropsPrivileges ? .keeper(RegisterKeeper(of: account.entry.userID)) : .direct
@@ -31,7 +31,7 @@ struct RegisterEntry {
     return true
   }
 
-  /// Adds the user. A failure is not an error: the first accepted login adds the user too.
+  /// Adds the user. A failure is not an error: the first accepted login adds the user, too.
   func add() { _ = change(.register) }
 
   /// Removes the user.
@@ -59,7 +59,6 @@ struct RegisterEntry {
   }
 }
 
-/// The result of changing an entry.
 enum RegisterChange: Equatable {
   case changed
   case unchanged
@@ -87,10 +86,10 @@ enum RegisterChange: Equatable {
   }
 }
 
-/// `twofactor-helper`, which is installed beside the command: `PREFIX/libexec/twofactor/twofactor-helper` for
+/// `twofactor-helper` is installed beside the command: `PREFIX/libexec/twofactor/twofactor-helper` for
 /// `PREFIX/bin/twofactor`.
 enum HelperProgram {
-  /// In seconds; the helper ends after ten.
+  /// In seconds; the helper times out after ten.
   private static let timeout = 15
 
   /// Sends one request for the calling user.
@@ -120,10 +119,10 @@ enum HelperProgram {
     }
   }
 
-  /// Nil unless root owns the program, and no other user can write to it.
+  /// Nil unless root owns the program and no other user can write it.
   private static var path: String? {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    // SAFETY: readlink(2) is told a size below that of the buffer, so that a NUL follows.
+    // SAFETY: readlink(2) leaves the last byte of the buffer, which stays NUL.
     guard unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else { return nil }
     let folders = String(terminated: buffer).split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
     let path = folders.joined(separator: "/") + "/libexec/twofactor/twofactor-helper"

@@ -6,9 +6,9 @@ import HelperProtocol
 import HostAccess
 import SystemFiles
 
-/// A child process that keeps root's privileges to change one entry of the register, while its parent drops them for good.
+/// A child process that keeps root's privileges to change one register entry, while its parent drops them for good.
 ///
-/// It can do no more than `twofactor-helper`, which the user may start at any time. It ends with its parent.
+/// It can do no more than `twofactor-helper`, which users may start at any time. It ends with its parent.
 final class RegisterKeeper {
   private let requests: Int32
   private let results: Int32
@@ -37,10 +37,10 @@ final class RegisterKeeper {
   func change(_ request: HelperRequest) -> RegisterChange {
     let lost = RegisterChange.failed("worker process failed")
     var number = request.rawValue
-    // SAFETY: the byte lives for the call.
+    // SAFETY: the byte outlives the call.
     guard unsafe write(requests, &number, 1) == 1 else { return lost }
     var block = [UInt8](repeating: 0, count: Int(PIPE_BUF))
-    // SAFETY: the count is the size of the block. A result is written in one piece, which pipe(7) keeps together.
+    // SAFETY: the count is the size of the block. The kernel does not split a result this short (pipe(7)).
     let count = unsafe read(results, &block, block.count)
     guard count > 0 else { return lost }
     switch block[0] {
@@ -53,11 +53,11 @@ final class RegisterKeeper {
 
   /// Changes the entry at each request, until its parent ends.
   private static func serve(_ user: UserID, requests: Int32, results: Int32) -> Never {
-    // A signal from the terminal ends the parent, or is held back by it during a change.
+    // A signal from the terminal ends the parent, which holds it back during a change.
     let interruptions = try? Interruptions()
     for descriptor in STDIN_FILENO...STDERR_FILENO { close(descriptor) }
     var number: UInt8 = 0
-    // SAFETY: the byte lives for the call.
+    // SAFETY: the byte outlives the call.
     while unsafe read(requests, &number, 1) == 1, let request = HelperRequest(rawValue: number) {
       var result: [UInt8]
       switch RegisterChange(request, of: user) {
@@ -75,7 +75,7 @@ final class RegisterKeeper {
 
   private static func pipe() throws -> (read: Int32, write: Int32) {
     var ends: [Int32] = [-1, -1]
-    // SAFETY: the array has room for both ends.
+    // SAFETY: the array has two elements.
     guard unsafe csetup_pipe(&ends) == 0 else {
       throw SetupError(.inputOutput, "cannot create a pipe: \(Errno.current.text)")
     }
