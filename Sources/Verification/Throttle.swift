@@ -21,8 +21,8 @@ enum Throttle {
     return Swift.min(delay, longestDelay)
   }
 
-  /// Fields that must be saved even if a refusal is not counted. Otherwise ``trim(_:now:allowed:)`` would start the
-  /// delay anew each time.
+  /// Fields that must be saved even if a refusal is not counted. Otherwise the delay that ``trim(_:now:allowed:)``
+  /// shortened would start again each time.
   struct Standing: Equatable {
     private let throttledUntil: Int64
     private let earlyGuesses: UInt32

@@ -110,7 +110,6 @@ private func checkBackupCode(
   return .acceptedBackupCode(index: index)
 }
 
-/// The moving factors to compare with a reply.
 struct FactorRange {
   let first: UInt64
   let last: UInt64
@@ -219,7 +218,6 @@ private func search(
 
 private var diagnosedSteps: UInt64 { 20 }
 
-/// Searches outside the window.
 private func diagnose(
   _ candidate: borrowing Candidate, _ finding: inout Finding
 ) throws(EnrollmentFailure) {
