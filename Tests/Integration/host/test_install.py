@@ -1,5 +1,6 @@
 """scripts/install and scripts/uninstall: on the host, below another root, and over files in use."""
 
+import grp
 import subprocess
 import threading
 from pathlib import Path
@@ -8,9 +9,14 @@ import pytest
 from rig import machine
 from rig.machine import CHECKOUT, PRODUCT, modules_directory
 from rig.process import run
+from rig.register import remove_register
 
+REGISTER = "var/lib/twofactor/enrolled"
 INSTALLED = [
     "usr/local/bin/twofactor",
+    "usr/local/libexec/twofactor/twofactor-helper",
+    "usr/lib/sysusers.d/twofactor.conf",
+    "usr/lib/tmpfiles.d/twofactor.conf",
     "etc/pam.d/twofactor",
     "etc/fail2ban/filter.d/twofactor.conf",
     "usr/share/pam-configs/twofactor",
@@ -21,6 +27,7 @@ INSTALLED = [
     "usr/local/share/zsh/site-functions/_twofactor",
     "usr/local/share/fish/vendor_completions.d/twofactor.fish",
     "usr/local/share/doc/twofactor/examples/sshd_config.d/twofactor.conf",
+    "usr/local/share/doc/twofactor/helper-protocol.md",
 ]
 
 
@@ -52,11 +59,16 @@ def test_the_module_is_installed_beside_the_modules_of_the_tree(tmp_path, folder
     root = with_module(tmp_path, folder, other)
     printed = quietly("install", "--destdir", root)
     module = root / folder / "pam_twofactor.so"
-    assert printed == [f"installed: {module} {root}/usr/local/bin/twofactor; no login has changed yet"]
+    assert printed[0] == f"installed: {module} {root}/usr/local/bin/twofactor; no login has changed yet"
+    assert len(printed) == 2 and printed[1].startswith("next, in the tree: groupadd --system _twofactor")
     assert module.read_bytes() == (PRODUCT / "pam_twofactor.so").read_bytes()
     assert module.stat().st_mode & 0o7777 == 0o644
     assert set(INSTALLED) <= files(root)
+    # The tree's group may have another number: its own tools set it, and with it the set-group-ID bit.
+    assert (root / "usr/local/libexec/twofactor/twofactor-helper").stat().st_mode & 0o7777 == 0o755
+    assert [(root / name).stat().st_mode & 0o7777 for name in ("var/lib/twofactor", REGISTER)] == [0o755, 0o1730]
     quietly("uninstall", "--destdir", root)
+    assert not (root / "var").exists()
     assert files(root) == {f"{folder}/{other}"}
 
 
@@ -79,19 +91,40 @@ def test_an_empty_tree_gets_the_modules_folder_of_this_host(tmp_path):
 
 def test_uninstalling_restores_the_host(products, request):
     request.addfinalizer(machine.install)  # the other tests go on with it
+    remove_register()
     assert quietly("uninstall")[0].startswith("removed: ")
     roots = [Path(name) for name in ("/etc", "/usr/local", "/usr/share/pam-configs", str(modules_directory()))]
-    before = {root: files(root) for root in roots}
+    before = {root: files(root) - {"group-", "gshadow-"} for root in roots}
     made, following = quietly("install")
     assert made.startswith("installed: ") and "/pam_twofactor.so /usr/local/bin/twofactor; " in made
     assert following.startswith("next: sudo /usr/local/bin/twofactor doctor, ")
     run("twofactor", "--version")
     assert all((Path("/") / name).exists() for name in INSTALLED)
+    group = grp.getgrnam("_twofactor").gr_gid
+    helper, register = (Path("/", name).stat() for name in (INSTALLED[1], REGISTER))
+    assert (helper.st_uid, helper.st_gid, helper.st_mode & 0o7777) == (0, group, 0o2755)
+    assert (register.st_uid, register.st_gid, register.st_mode & 0o7777) == (0, group, 0o1730)
     quietly("install")
     quietly("uninstall")
-    assert {root: files(root) for root in roots} == before
+    assert {root: files(root) - {"group-", "gshadow-"} for root in roots} == before
+    assert not Path("/var/lib/twofactor").exists() and run("getent", "group", "_twofactor", status=2)
     assert not Path("/etc/fail2ban/filter.d/twofactor.conf").exists()
     assert quietly("uninstall") == ["nothing to remove: twofactor is not installed"]
+
+
+def test_a_register_with_users_stays_with_its_group(products, request):
+    request.addfinalizer(remove_register)
+    request.addfinalizer(machine.install)
+    remove_register()
+    quietly("install")
+    entry = Path("/", REGISTER, "70001")
+    entry.touch(mode=0o600)
+    gone = run_script("uninstall")
+    assert gone.returncode == 0
+    assert gone.stderr.startswith("uninstall: kept /var/lib/twofactor/enrolled, which names the enrolled users, ")
+    assert entry.exists() and run("getent", "group", "_twofactor")
+    quietly("install")
+    assert entry.exists() and Path("/", REGISTER).stat().st_mode & 0o7777 == 0o1730
 
 
 def test_files_that_the_administrator_changed_stay_and_are_named(tmp_path):

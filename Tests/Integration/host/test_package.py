@@ -12,7 +12,8 @@ from rig.machine import CHECKOUT, PRODUCT
 from rig.process import run
 
 RELEASES = {"bookworm": 22901, "trixie": 22902}
-NEEDED = {"libc6", "libcrypt1", "libpam0g", "libpam-runtime", "libqrencode4"}
+NEEDED = {"libc6", "libcrypt1", "libpam0g", "libpam-runtime", "libqrencode4", "passwd"}
+HELPER, REGISTER = "usr/libexec/twofactor/twofactor-helper", "var/lib/twofactor/enrolled"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,18 @@ def test_installing_changes_no_login(root, package):
     assert root.run("dpkg", "--verify", "twofactor") == ""
 
 
+def assert_the_helper_has_its_group(root) -> None:
+    words = ["stat", "-c", "%U:%G %a", f"/{HELPER}", "/var/lib/twofactor", f"/{REGISTER}"]
+    assert root.run(*words).splitlines() == ["root:_twofactor 2755", "root:root 755", "root:_twofactor 1730"]
+
+
+def test_the_package_creates_group_and_register(root):
+    assert_the_helper_has_its_group(root)
+    assert f"root _twofactor 2755 /{HELPER}" in root.run("dpkg-statoverride", "--list").splitlines()
+    # The archive itself has no set-group-ID program: the number of the group is not known before.
+    assert "g _twofactor -" in root.text("usr/lib/sysusers.d/twofactor.conf").splitlines()
+
+
 def test_one_command_enables_it_for_all_services(root):
     root.run("pam-auth-update", "--enable", "twofactor")
     auth = [line.split() for line in root.text("etc/pam.d/common-auth").splitlines() if line.startswith("auth")]
@@ -61,6 +74,7 @@ def test_a_user_enrolls_and_logs_in_with_password_and_code(root, password):
     root.start_server()
     alice = root.add_account("alice", password)
     authenticator = root.enroll(alice)
+    assert root.registered() == [root.uid_of(alice)]
     code = authenticator.code_at(time.time())
     for expected in (True, False):
         client = root.connect(alice)
@@ -107,6 +121,18 @@ def test_an_upgrade_denies_no_login(root, package, tmp_path, password):
     assert all(all(each) for each in results.values()), results
     assert "pam_twofactor.so" in root.text("etc/pam.d/common-auth")
     assert root.run("dpkg-query", "-W", "-f", "${Version}", "twofactor").endswith("+later")
+    assert_the_helper_has_its_group(root)
+
+
+def test_a_user_enrolls_and_disables_through_the_helper(root, password):
+    dave = root.add_account("dave", password)
+    before = root.registered()
+    as_dave = ["runuser", "-u", "dave", "--", "twofactor"]
+    made = root.run(*as_dave, "enable", "--no-confirm", "--yes", "--json", given=f"{password}\n")
+    code = json.loads(made[made.index("{") :])["backup_codes"][0]
+    assert root.registered() == sorted([*before, root.uid_of(dave)])
+    root.run(*as_dave, "disable", given=f"{password}\n{code}\n")
+    assert root.registered() == before
 
 
 def wait_for(condition) -> None:
@@ -129,9 +155,25 @@ def test_removing_is_refused_while_a_stack_of_the_administrator_names_the_module
     stack.write_text(before)
 
 
-def test_a_purge_leaves_nothing(root):
+def test_a_purge_keeps_a_register_with_users(root, package):
     root.stop_server()
+    entries = root.registered()
+    assert entries
+    said = root.run("dpkg", "--purge", "twofactor")
+    assert f"twofactor: kept /{REGISTER}, because it names users who are enrolled" in said
+    assert root.registered() == entries and root.run("getent", "group", "_twofactor")
+    root.install(package)
+    assert_the_helper_has_its_group(root)
+    assert root.registered() == entries
+
+
+def test_a_purge_leaves_nothing(root):
+    for name in ("alice", "carol"):
+        root.run("twofactor", "disable", "--user", name)
+    assert root.registered() == []
     root.run("dpkg", "--purge", "twofactor")
+    assert "_twofactor" not in root.text("etc/group")
+    assert HELPER not in root.run("dpkg-statoverride", "--list", expect=None)
     assert root.text("etc/pam.d/common-auth") == root.stack_before
     (root.path / "etc/ssh/sshd_config.d/twofactor.conf").unlink()
     # Written by the host itself: accounts, host keys, mail.

@@ -43,7 +43,7 @@ class CleanRoot:
             run("umount", "-R", "-l", self.path / name)
         shutil.rmtree(self.path)
 
-    def run(self, *words: str, expect: int = 0, given: str = "") -> str:
+    def run(self, *words: str, expect: int | None = 0, given: str = "") -> str:
         """Runs a program in the root and returns both output streams together."""
         done = run(
             "chroot", self.path, *words, input=given, stderr=subprocess.STDOUT, status=expect,
@@ -68,6 +68,13 @@ class CleanRoot:
                 path = os.path.normpath(f"{relative}/{name}")
                 found[path] = os.lstat(self.path / path).st_mode
         return found
+
+    def registered(self) -> list[int]:
+        """The user IDs in the register of enrolled users."""
+        return sorted(int(path.name) for path in (self.path / "var/lib/twofactor/enrolled").iterdir())
+
+    def uid_of(self, account: Account) -> int:
+        return int(self.run("id", "-u", account.name))
 
     def add_account(self, name: str, password: str) -> Account:
         self.run("useradd", "--create-home", "--shell", "/bin/sh", name)
