@@ -12,7 +12,8 @@ import PAMModule
 /// Requirements: success only with a right code and a flushed state; exemption only with `nullok` or outside
 /// `only_groups`, and if the directory certainly does not exist and the register certainly does not name the user; and a
 /// code is accepted once, except during a grace period. A login registers the user, so a home that is covered after it
-/// exempts nobody.
+/// exempts nobody. With `forward_pass`, an exempt login sets the password for later modules too, without a right code at
+/// its end, which is then used up.
 struct LoginFuzzing {
   private static let secret: [UInt8] = Array("12345678901234567890".utf8)
   private static let backupCode = "0123456789"
@@ -86,10 +87,23 @@ struct LoginFuzzing {
     if origin.isRefused, faults.isEmpty, changes.isEmpty, !policy.contains([.triesFirst, .usesFirst]) {
       require(first == PAM_AUTH_ERR, "a login without the required method ended with status \(first)")
     }
+    let right = Self.right(now, window: mayChangeWindow(changes) ? 10 : 1)
+    let typed = hasPassword ? [password] : [isWhole ? answer : []]
+    var wasAccepted = first == PAM_SUCCESS
+    if policy.contains(.forwards), isOwnCredential, first == PAM_IGNORE {
+      // If memory runs out, an earlier password is not copied: the user is prompted, or the password stays as it was.
+      let mayLose = hasPassword && !faults.isEmpty
+      let code = requireForwarded(mayLose ? typed + [answer, []] : typed, right, mayLose: mayLose)
+      require(code.isEmpty || machine_has_flushed_state(), "a code was cut off a password, and not used up")
+      wasAccepted = !code.isEmpty
+      let isEnrolled = options & 0b101_0011 == 0 && !host.contains(.isLocked)
+      if faults.isEmpty, isUnchanged, isEnrolled, isWhole || hasPassword, right.contains(answer) {
+        require(code == answer, "a right code was left in the password of an exempt user")
+      }
+    }
     if first == PAM_SUCCESS, isOwnCredential {
       // In a single field, any password may precede the code.
       let isInOneField = hasPassword || policy.contains(.forwards)
-      let right = Self.right(now, window: mayChangeWindow(changes) ? 10 : 1)
       let isGood = isInOneField ? Self.isAtEnd(of: answer, right) : isWhole && right.contains(Self.normal(answer))
       require(isGood, "the wrong reply \(answer) was accepted")
       if policy.contains(.forwards) { requireHandedOn(password: hasPassword ? password : answer, answer) }
@@ -113,6 +127,10 @@ struct LoginFuzzing {
     let second = logIn(arguments)
     judge(second, mayExempt: mayExempt, origin)
     let isGrace = unsafe policy.contains(.grace) && String(cString: machine_log_line()).hasSuffix(" method=grace")
+    if policy.contains(.forwards), isOwnCredential, isGrace || second == PAM_IGNORE {
+      let code = requireForwarded(typed, right, mayLose: false)
+      require(code.isEmpty || !wasAccepted, "the code \(code) was cut off twice")
+    }
     if first == PAM_SUCCESS { require(second != PAM_SUCCESS || isGrace, "a code was accepted twice") }
   }
 
@@ -207,6 +225,21 @@ struct LoginFuzzing {
     stride(from: 0, to: changes.count - 3, by: 4).contains { start in
       changes[start] & 0x80 == 0 && UInt32(changes[start]) % MACHINE_NODES.rawValue == MACHINE_CONFIGURATION.rawValue
     }
+  }
+
+  /// Requires that one of the typed texts was set for later modules, or what precedes a right code. Returns that code.
+  /// With `mayLose`, nothing may be set.
+  private func requireForwarded(_ typed: [[UInt8]], _ right: [[UInt8]], mayLose: Bool) -> [UInt8] {
+    guard let handed = unsafe machine_handed_on() else {
+      require(mayLose, "an exempt user's password was not set for later modules")
+      return []
+    }
+    let rest = unsafe UnsafeRawBufferPointer(start: handed, count: strlen(handed)).map { $0 }
+    let ends = typed.filter { $0.starts(with: rest) }.map { Array($0.dropFirst(rest.count)) }
+    guard let code = ends.first(where: { $0.isEmpty || right.contains(Self.normal($0)) }) else {
+      fatalError("an exempt user's password for later modules is \(rest)")
+    }
+    return code
   }
 
   /// Requires that the password without its six-digit code was set for later modules, or nothing if the code was typed
