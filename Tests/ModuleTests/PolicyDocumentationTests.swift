@@ -1,12 +1,24 @@
+import FixedMemory
 import Foundation
 import LoginPolicy
 import Testing
 
 /// The sample of `twofactor.conf`. `scripts/option-tables --check` compares it and the other pages with the code.
 @Suite struct PolicyDocumentationTests {
-  private static func sample() throws -> String {
+  private static func sample() throws -> String { try page("twofactor.conf") }
+
+  private static func page(_ name: String) throws -> String {
     let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
-    return try String(contentsOf: root.appending(path: "pam/twofactor.conf"), encoding: .utf8)
+    return try String(contentsOf: root.appending(path: "pam/\(name)"), encoding: .utf8)
+  }
+
+  @Test func theServicesThatMayReportHostNamesAreListed() throws {
+    let services = (0..<HostNameService.count).compactMap(HostNameService.init(rawValue:)).map { text($0.name.bytes) }
+    for (name, mark) in [("options.md", "`"), ("man/pam_twofactor.8", ".Ql ")] {
+      let page = try Self.page(name)
+      #expect(services.filter { !page.contains(mark + $0) } == [])
+      #expect(page.contains("IPv4-mapped"))
+    }
   }
 
   @Test func theSampleSetsNoOption() throws {

@@ -64,8 +64,9 @@ extension PolicyOption {
     case .maxFailures:
       "A reused code, an empty reply, a reply that is not a code, and ten characters that are no backup code are refused but not counted. Six and eight digits always count. Imported scratch codes are tried while codes are throttled, until 100 of them were wrong."
     case .gracePeriod:
-      "A ninth address replaces the one used longest ago. A login without an address, or with a host name, always needs a code. `twofactor disable`, `twofactor backup-codes` and `twofactor device remove` end the grace period, and so does a clock that is set back. With 0, every login needs a code."
-    case .trustedNetworks: "An example is `192.0.2.0/24,2001:db8::/32`."
+      "A ninth address replaces the one used longest ago. A login without an address, with a host name, or through one of the services that `trusted_networks` does not apply to, always needs a code. `twofactor disable`, `twofactor backup-codes` and `twofactor device remove` end the grace period, and so does a clock that is set back. With 0, every login needs a code."
+    case .trustedNetworks:
+      "An example is `192.0.2.0/24,2001:db8::/32`. An IPv4-mapped IPv6 address counts as IPv4. Does not apply to the services `login`, `remote`, `telnet`, `rlogin`, `rsh`, `rexec` and `ftp`, whose programs may report a host name, which can look like an address."
     case .onlyGroups:
       "The prompt for unknown names hides which accounts exist. If the groups of the user cannot be looked up, the login is refused. Some name services answer with too few groups when they fail; therefore a user in none of the groups passes only if proved not to be enrolled, as with `nullok`. To exempt users without such a proof, use `exempt_groups`."
     case .exemptGroups: "If the groups of the user cannot be looked up, the login is refused."
