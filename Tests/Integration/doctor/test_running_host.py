@@ -94,16 +94,18 @@ def test_files_in_a_home_are_opened_with_the_rights_of_its_owner(host, user, tmp
     user.enroll()
     credential = user.directory / "credential"
     credential.write_bytes(credential.read_bytes().replace(b"\nend\n", b"\nfin\n"))
-    trace = tmp_path / "trace"
-    calls = "trace=openat,open,setfsuid,setresuid"
-    run("strace", "-qq", "-y", "-o", trace, "-e", calls, COMMAND, "doctor", status=None)
-    identity, opened = 0, []
-    for line in trace.read_text().splitlines():
-        switched = re.match(r"setfsuid\((\d+)\)", line)
-        if switched:
-            identity = int(switched[1])
-        if str(user.home) in line and line.startswith("open"):
-            opened.append((identity, line))
+    calls = "trace=openat,openat2,open,setfsuid,setresuid"
+    # One file for each process: doctor examines an account in a child.
+    run("strace", "-qq", "-y", "-ff", "-o", tmp_path / "trace", "-e", calls, COMMAND, "doctor", status=None)
+    opened = []
+    for trace in tmp_path.glob("trace.*"):
+        identity = 0
+        for line in trace.read_text().splitlines():
+            switched = re.match(r"setfsuid\((\d+)\)", line)
+            if switched:
+                identity = int(switched[1])
+            if str(user.home) in line and line.startswith("open"):
+                opened.append((identity, line))
     assert opened and {user for user, _ in opened} == {user.uid}, opened
 
 
