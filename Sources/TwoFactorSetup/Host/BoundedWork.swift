@@ -47,6 +47,7 @@ struct BoundedWork: ~Copyable {
     let child = csetup_fork()
     if child == 0 {
       close(ends[0])
+      Self.releaseStandardDescriptors()
       let output = OutputStream(descriptor: ends[1])
       for index in indices {
         guard (try? output.write(Self.record(body(index)))) != nil else { _exit(1) }
@@ -66,8 +67,14 @@ struct BoundedWork: ~Copyable {
   deinit {
     close(input)
     kill(child, SIGKILL)
-    // SAFETY: waitpid(2) writes no status to nil.
-    _ = unsafe waitpid(child, nil, WNOHANG)
+    _ = waitpid(child, nil, WNOHANG)
+  }
+
+  /// A child that outlives the command must not keep the reader of its output waiting.
+  private static func releaseStandardDescriptors() {
+    // SAFETY: the path is NUL-terminated for the call.
+    let none = unsafe open("/dev/null", O_RDWR)
+    for descriptor in STDIN_FILENO...STDERR_FILENO where none < 0 || dup2(none, descriptor) < 0 { close(descriptor) }
   }
 
   private mutating func next() -> Outcome {
