@@ -70,6 +70,48 @@ def test_a_module_that_can_be_unloaded_is_rejected(tmp_path):
     assert found.returncode != 0 and "may be unloaded" in found.stderr
 
 
+HELPER = """
+#include <stdlib.h>
+#include <unistd.h>
+%s
+int main(int c, char **v) { return write(1, v[0], 1) > 0 ? %s : c; }
+"""
+PROGRAM = ["-fPIE", "-pie", "-Wl,-z,now,-z,relro,-z,noexecstack,--as-needed"]
+WRONG_HELPER = {
+    "a trap": (TRAP, "trap()", [], "can trap, which kills the helper, in 1 places"),
+    "the environment": ("", "getenv(*v) != 0", [], "calls getenv, which a setgid program must not call"),
+    "another program": ("", "system(*v)", [], "calls system"),
+    "another library": ("double cos(double);", "(int)cos(c)", ["-lm"], "needs libm.so.6"),
+    "a search path": ("", "1", ["-Wl,-rpath,/opt"], "RUNPATH"),
+    "lazy binding": ("", "1", ["-Wl,-z,lazy"], "binds lazily"),
+    "a fixed address": ("", "1", ["-no-pie"], "fixed address"),
+    "an export": ("int another(void) { return 1; }", "1", ["-rdynamic"], "exports"),
+    "too many bytes": ("static const char big[210000] = {1};", "big[c]", [], "bytes, more than 204800"),
+}
+
+
+def check_helper(folder: Path, declarations: str, answer: str, *flags: str) -> subprocess.CompletedProcess:
+    source = folder / "helper.c"
+    source.write_text(HELPER % (declarations, answer))
+    return run(
+        CHECKOUT / "scripts/check-module", "--helper", build([source], folder / "helper", *PROGRAM, *flags),
+        status=None,
+    )
+
+
+@pytest.mark.parametrize("declarations", ["", TRAP], ids=["plain", "with a trap out of reach"])
+def test_a_correct_helper_is_accepted(tmp_path, declarations):
+    found = check_helper(tmp_path, declarations, "1")
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("what", WRONG_HELPER)
+def test_a_helper_is_rejected_for(tmp_path, what):
+    declarations, answer, flags, complaint = WRONG_HELPER[what]
+    found = check_helper(tmp_path, declarations, answer, *flags)
+    assert found.returncode != 0 and complaint in found.stderr, found.stdout + found.stderr
+
+
 def test_a_missing_module_is_named(tmp_path):
     script = CHECKOUT / "scripts/check-module"
     found = run(script, tmp_path / "none.so", status=None)

@@ -217,7 +217,7 @@ def test_the_command_is_not_larger_than_promised():
     assert (PRODUCT / "twofactor").stat().st_size <= 15_000_000
 
 
-@pytest.mark.parametrize("name", ["pam_twofactor.so", "twofactor"])
+@pytest.mark.parametrize("name", ["pam_twofactor.so", "twofactor", "twofactor-helper"])
 def test_the_requirements_on_other_distributions_are_documented(name):
     """Compares the row of the page: the glibc version and the libraries."""
     row = re.search(rf"(?m)^\| `{re.escape(name)}` \| (.*) \|$", (CHECKOUT / "pam/hosts.md").read_text())[1]
