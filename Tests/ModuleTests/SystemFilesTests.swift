@@ -44,6 +44,14 @@ import Testing
     #expect(TrustRule.directory(of: user, allowsSticky: false).violation(of: status(sticky, owner: 0)) != nil)
   }
 
+  @Test func aDirectoryOfRootMayBeWritableByAGroup() {
+    let rule = TrustRule.rootDirectory
+    #expect(rule.violation(of: status(S_IFDIR | S_ISVTX | 0o730, owner: 0)) == nil)
+    #expect(rule.violation(of: status(S_IFDIR | 0o755)) == .foreignOwner)
+    #expect(rule.violation(of: status(S_IFREG | 0o755, owner: 0)) == .notDirectory)
+    #expect(rule.violation(of: status(S_IFDIR | S_ISVTX | 0o777, owner: 0)) == .writableByOthers)
+  }
+
   @Test func filesAreCreatedReadAndRenamedInADirectory() throws {
     var template = Array("/tmp/system-files-XXXXXX".utf8CString)
     // SAFETY: the template is NUL-terminated and lives for the call.
