@@ -63,6 +63,8 @@ ERRORS = {
     "openat2": ("EACCES", "EMFILE", "ENFILE", "ENOMEM", "EIO", "EINTR"),
     "statx": ("EACCES", "ENOMEM", "EIO"),
     "fchown": ("EPERM", "EIO", "EROFS"),
+    "openat2": ("EACCES", "EMFILE", "ENFILE", "ENOMEM", "EIO", "EINTR", "ENOSYS", "EPERM"),
+    "ioctl": ("EIO", "EPERM", "ENOTTY"),
     "newfstatat": ("EACCES", "ENOMEM", "EIO"),
     "fstat": ("ENOMEM", "EIO"),
     "pread64": ("EIO", "EINTR"),
@@ -111,7 +113,7 @@ HARMLESS = {"close", "futex", "getpid", "getuid", "geteuid", "uname", "rt_sigpro
 def errors(call: Call) -> tuple[str, ...]:
     """The errors of this call."""
     found = ERRORS.get(call.name, ())
-    if call.name == "openat" and ("O_RDWR" in call.text or "O_WRONLY" in call.text):
+    if call.name in ("openat", "openat2") and ("O_RDWR" in call.text or "O_WRONLY" in call.text):
         found += ERRORS_OF_WRITERS
     if call.name == "openat" and "O_CREAT" in call.text:
         found += ERRORS_OF_MAKERS
