@@ -4,6 +4,7 @@ import contextlib
 import ftplib
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from rig.clean_root import ROOTS, CleanRoot
 from rig.clock import time_to_type
 from rig.harness import Result
+from rig.machine import modules_directory
 from rig.process import run
 
 PASSWORD = "[Pp]assword[^:]*: "
@@ -112,6 +115,38 @@ def test_login_trusts_no_name_that_looks_like_an_address(system_service, user, l
         terminal.sendline("id -un; exit")
         assert user.name in rest(terminal)
     assert all(f" rhost={host} method=totp " in message.text for message in log.of_module(2))
+
+
+def read_despite_hangup(terminal: pexpect.spawn, pattern: str) -> None:
+    """Reads up to a pattern; login(1) of util-linux hangs up the terminal and opens it again."""
+    said, end = "", time.monotonic() + 20
+    while not re.search(pattern, said):
+        assert time.monotonic() < end and terminal.isalive(), said
+        try:
+            said += os.read(terminal.child_fd, 1000).decode()
+        except OSError:
+            time.sleep(0.05)
+
+
+def test_login_of_util_linux_trusts_no_name_either(request, products, tmp_path):
+    """Its service for `-h` is `remote`. Debian 13 has this login."""
+    if not (ROOTS / "trixie.tar").exists():
+        reason = "no clean root of trixie: scripts/clean-root could not reach the archive of Debian"
+        if request.config.getoption("--clean-roots"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with CleanRoot("trixie", tmp_path, 22903) as root:
+        account = root.add_account("alice", "wonderland")
+        modules = next(root.path.glob("usr/lib/*/security"))
+        shutil.copy(modules_directory() / "pam_twofactor.so", modules)
+        lines = [line.replace("twofactor.so", "twofactor.so trusted_networks=192.0.2.0/24") for line in STACK]
+        (root.path / "etc/pam.d/remote").write_text("\n".join(lines) + "\n")
+        (root.path / "etc/pam.d/login").write_text("auth required pam_deny.so\n")
+        terminal = at_terminal("chroot", root.path, "login", "-h", "192.0.2.7", account.name)
+        read_despite_hangup(terminal, PASSWORD)
+        terminal.sendline(account.password)
+        read_despite_hangup(terminal, CODE)
+        terminal.close(force=True)
 
 
 def test_the_first_module_asks_for_the_user_name(system_service, user, log):
