@@ -1,13 +1,8 @@
-"""PAM programs of Debian: su, sudo, login, vlock, vsftpd, polkit's helper, and one that is not root."""
+"""PAM programs of Debian: su, sudo, login, vlock, polkit's helper, and one that is not root."""
 
-import contextlib
-import ftplib
 import os
-import pwd
 import re
 import shutil
-import socket
-import subprocess
 import time
 from pathlib import Path
 
@@ -248,65 +243,3 @@ HELPERS = (
     "/usr/libexec/polkit-agent-helper-1",
     "/usr/lib/policykit-1/polkit-agent-helper-1",
 )
-
-FTP = """\
-listen=YES
-listen_address=127.0.0.1
-listen_port={port}
-background=NO
-anonymous_enable=NO
-local_enable=YES
-pam_service_name={service}
-secure_chroot_dir={empty}
-seccomp_sandbox=NO
-"""
-
-
-@contextlib.contextmanager
-def ftp_server(service: str, directory: Path):
-    port = 22990
-    (directory / "empty").mkdir()
-    configuration = directory / "vsftpd.conf"
-    configuration.write_text(FTP.format(port=port, service=service, empty=directory / "empty"))
-    server = subprocess.Popen(["vsftpd", configuration], stdin=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=5):
-                break
-            assert server.poll() is None, "vsftpd ended"
-            time.sleep(0.05)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
-
-
-def ftp_logs_in(port: int, account, text: str) -> bool:
-    with ftplib.FTP(timeout=20) as client:
-        client.connect("127.0.0.1", port)
-        try:
-            client.login(account.name, text)
-        except ftplib.error_perm:
-            return False
-        return client.pwd() == pwd.getpwnam(account.name).pw_dir
-
-
-def test_ftp_accepts_password_and_code_in_its_single_field(system_service, user, tmp_path, log):
-    tmp_path.chmod(0o755)
-    service = system_service(
-        "policy-ftp",
-        "auth required pam_twofactor.so forward_pass",
-        "auth required pam_unix.so nodelay use_first_pass",
-        *STACK[2:],
-    )
-    enrolled = user.enroll(backup_codes=1)
-    with ftp_server(service, tmp_path) as port:
-        code = enrolled.authenticator.code_at(time_to_type())
-        assert not ftp_logs_in(port, user, user.password)
-        assert ftp_logs_in(port, user, user.password + code)
-        assert not ftp_logs_in(port, user, user.password + code)
-        assert not ftp_logs_in(port, user, "wrong" + enrolled.authenticator.code_at(time_to_type(), steps=1))
-        assert ftp_logs_in(port, user, user.password + enrolled.backup_codes[0])
-    outcomes = [message.text.split(" rhost=127.0.0.1 ")[1].split()[0] for message in log.of_module(5)]
-    assert outcomes[0] in ("reason=malformed-reply", "reason=wrong-code")
-    assert outcomes[1:] == ["method=totp", "reason=reused-code", "method=totp", "method=backup-code"]
