@@ -1,12 +1,15 @@
 #define _GNU_SOURCE
 #include "csetup.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,6 +21,9 @@
 
 int csetup_set_identity(uid_t user, gid_t group) {
   if (setresgid(group, group, group) != 0) return -1;
+  /* A changed effective user ID sets the dumpable attribute to fs.suid_dumpable, which may be 1 (prctl(2)). While the
+   * other user IDs are root's, the user cannot trace the process (ptrace(2)). */
+  if (setresuid((uid_t)-1, user, (uid_t)-1) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0) return -1;
   return setresuid(user, user, user);
 }
 
@@ -88,6 +94,27 @@ int csetup_new_salt(const unsigned char *random, int count, char *setting) {
 }
 
 int csetup_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+/* For kernels without CLOSE_RANGE_CLOEXEC (Linux 5.11). */
+static int close_each_on_exec(void) {
+  DIR *directory = opendir("/proc/self/fd");
+  int result = directory ? 0 : -1;
+  for (struct dirent *entry; directory && (entry = readdir(directory));) {
+    int descriptor = atoi(entry->d_name);
+    if (descriptor > STDERR_FILENO && fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) result = -1;
+  }
+  if (directory) closedir(directory);
+  return result;
+}
+
+int csetup_close_on_exec(void) {
+  long result = syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  return result == 0 ? 0 : close_each_on_exec();
+}
+
+int csetup_start_at_the_root(posix_spawn_file_actions_t *actions) {
+  return posix_spawn_file_actions_addchdir_np(actions, "/");
+}
 
 const short csetup_spawn_in_new_session = POSIX_SPAWN_SETSID;
 

@@ -2,7 +2,8 @@ internal import CSetup
 import Glibc
 import SystemFiles
 
-/// Runs a program with a fixed environment.
+/// Runs a program that inherits nothing: it has a fixed environment, the root as its working directory, no descriptors
+/// but the standard ones, and no ignored or blocked signals.
 ///
 /// The program runs in a new session, without a terminal. Otherwise a user could take over a program that runs as that
 /// user (ptrace(2)), and type commands into root's terminal (TIOCSTI, ioctl_tty(2)).
@@ -52,10 +53,12 @@ package struct ProgramRun {
   private static func start(
     _ path: String, _ arguments: [String], input: Int32, output: Int32?
   ) throws(Errno) -> pid_t {
+    guard csetup_close_on_exec() == 0 else { throw .current }
     // SAFETY: actions and attributes are initialized; null pointers terminate the arrays.
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    guard unsafe csetup_start_at_the_root(&actions) == 0 else { throw .outOfMemory }
     unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
     for stream in [STDOUT_FILENO, STDERR_FILENO] {
       if let output {
@@ -67,12 +70,14 @@ package struct ProgramRun {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // The command ignores SIGPIPE, which the program must not inherit.
-    var defaults = sigset_t()
-    unsafe sigemptyset(&defaults)
-    unsafe sigaddset(&defaults, SIGPIPE)
-    unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
-    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF) | csetup_spawn_in_new_session)
+    // The command ignores SIGPIPE, and its own parent may have ignored or blocked others.
+    var (all, none) = (sigset_t(), sigset_t())
+    unsafe sigfillset(&all)
+    unsafe sigemptyset(&none)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
+    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+    let flags = Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK) | csetup_spawn_in_new_session
+    unsafe posix_spawnattr_setflags(&attributes, flags)
 
     var process: pid_t = 0
     let error = unsafe withCStrings([path] + arguments) { words in

@@ -5,9 +5,11 @@
 
 #include <crypt.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/types.h>
 
-/// Provided because setresuid(2) needs _GNU_SOURCE. Sets the real, effective and saved IDs.
+/// Provided because setresuid(2) needs _GNU_SOURCE. Sets the real, effective and saved IDs, and clears the dumpable
+/// attribute, without a moment at which the user could trace the process.
 int csetup_set_identity(uid_t user, gid_t group);
 
 /// Provided because getresuid(2) needs _GNU_SOURCE. Returns 1 if the real, effective and saved IDs are these, else 0.
@@ -49,6 +51,14 @@ pid_t csetup_fork(void);
 
 /// Provided because pipe2(2) needs _GNU_SOURCE. Both ends close on exec.
 int csetup_pipe(int ends[2]);
+
+/// Provided because close_range(2) needs _GNU_SOURCE. Makes every descriptor above standard error close on exec, also
+/// inherited ones.
+int csetup_close_on_exec(void);
+
+/// Provided because posix_spawn_file_actions_addchdir_np(3) needs _GNU_SOURCE. Starts a program in the root directory.
+/// Returns 0, or an error number.
+int csetup_start_at_the_root(posix_spawn_file_actions_t *actions);
 
 /// Provided because POSIX_SPAWN_SETSID needs _GNU_SOURCE: starts a program in a new session, without a controlling
 /// terminal (posix_spawnattr_setflags(3)).

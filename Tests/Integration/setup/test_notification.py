@@ -1,6 +1,7 @@
 """Notifications of changes: recipient, program, and failures of the program."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -133,3 +134,36 @@ def test_the_program_inherits_only_the_mail(user, host_configuration, program, t
         done = run(COMMAND, "import", "--all", stdin=text, status=None)
     assert done.returncode == 0, done.stderr
     assert (program.mails / "pipes").read_text() == "/proc/self/fd/0\n"
+
+
+@pytest.mark.parametrize("is_root", [True, False], ids=["root", "user"])
+def test_the_program_inherits_nothing(user, host_configuration, program, suid_dumpable, is_root, tmp_path):
+    # With this setting, a process is dumpable after a change of its user ID.
+    suid_dumpable("1")
+    sendmail = program(
+        "exec > MAILS/inherited\n"
+        "pwd\numask\ntr '\\0' '\\n' < /proc/$$/environ\n"
+        "grep -E '^Sig(Blk|Ign)' /proc/self/status\n"
+        "find /proc/self/fd -lname '*secret*'\n"
+        # Only a dumpable process of the user can be read by the user.
+        "if cat /proc/$PPID/environ > /dev/null 2>&1; then echo readable; else echo closed; fi\n"
+        "cat > /dev/null\n"
+    )
+    host_configuration(f"notify = {sendmail}", "require_password = no")
+    secret = tmp_path / "secret"
+    secret.write_text("of root")
+    with secret.open() as file:
+        os.dup2(file.fileno(), 77)
+    try:
+        who = ["--user", user.name] if is_root else []
+        signals = ["env", "--ignore-signal=USR1,HUP", "--block-signal=USR2"]
+        run(*signals, COMMAND, *PROVISION, *who, user=None if is_root else user, pass_fds=(77,), cwd="/etc",
+            environment={"PATH": "/usr/bin", "LD_BIND_NOW": "1", "SECRET": "of-the-environment"})
+    finally:
+        os.close(77)
+    # posix_spawn(3) ignores the two signals that the C library uses itself.
+    text = (program.mails / "inherited").read_text().replace("0000000180000000", "0000000000000000")
+    assert text.splitlines() == [
+        "/", "0077", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+        "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "closed",
+    ]
