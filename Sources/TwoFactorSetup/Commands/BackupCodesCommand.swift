@@ -41,7 +41,7 @@ struct BackupCodesCommand: ParsableCommand {
     let hashes = try codes.hashes()
     try KeptFiles.keeping(for: session.account) { files in
       if let backupCodesFile {
-        let contents = codes.fileContents(account: session.account.nameText, issuer: session.hostIssuer)
+        let contents = codes.fileContents(account: session.account.nameText, host: session.hostIssuer)
         try files.write(backupCodesFile, contents: Array(contents.utf8), force: force)
       }
       try handOver(codes, session: session)

@@ -80,8 +80,7 @@ struct EnableCommand: ParsableCommand {
     if session.wantsJSON { try session.report(session.json(of: device, backupCodes: codes)) }
     let state = try presentation.handOver(confirming: !noConfirm)
     let handover = BackupCodesHandover(
-      session: session, codes: codes, file: backupCodesFile, issuer: device.issuer ?? session.hostIssuer, force: force,
-      asks: !yes, command: "twofactor enable")
+      session: session, codes: codes, file: backupCodesFile, force: force, asks: !yes, command: "twofactor enable")
     try handover.run(&files)
     let draft = CredentialDraft(enabledAt: now, devices: [device], backupCodeHashes: try codes.hashes())
     try OutputStream.standardOutput.flush()

@@ -77,9 +77,20 @@ struct BackupCodes {
     """
   }
 
-  func fileContents(account: String, issuer: String) -> String {
-    let heading = "Backup codes of \(account.printable) at \(issuer.printable), each good for one login:\n\n"
+  private static let headingStart = "Backup codes of "
+  private static let headingEnd = ", each good for one login:"
+
+  /// The contents of a file. Who runs the command as root through sudo(8) must not choose any of it: `host` is the name
+  /// that the administrator chose.
+  func fileContents(account: String, host: String) -> String {
+    let heading = "\(Self.headingStart)\(account.printable) at \(host.printable)\(Self.headingEnd)\n\n"
     return heading + codes.joined(separator: "\n") + "\n"
+  }
+
+  /// Whether a file that starts with these bytes is one of this command.
+  static func isOwn(_ start: [UInt8]) -> Bool {
+    let line = start.prefix { $0 != UInt8(ascii: "\n") }
+    return line.starts(with: Array(headingStart.utf8)) && line.reversed().starts(with: headingEnd.utf8.reversed())
   }
 }
 
@@ -89,7 +100,6 @@ struct BackupCodesHandover {
   let codes: BackupCodes
   /// Nil for the screen.
   let file: String?
-  let issuer: String
   let force: Bool
   /// Whether to ask the user to confirm that the codes are stored.
   let asks: Bool
@@ -99,7 +109,7 @@ struct BackupCodesHandover {
   func run(_ files: inout KeptFiles) throws {
     guard !codes.codes.isEmpty else { return }
     if let file {
-      let contents = codes.fileContents(account: session.account.nameText, issuer: issuer)
+      let contents = codes.fileContents(account: session.account.nameText, host: session.hostIssuer)
       try files.write(file, contents: Array(contents.utf8), force: force)
       try session.show("\nThe backup codes are in \(file.printable)\n")
     } else if !session.wantsJSON {

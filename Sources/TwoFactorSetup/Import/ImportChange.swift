@@ -40,8 +40,8 @@ struct ImportChange {
     }
     if session.wantsJSON { try session.report(json(devices, codes)) }
     let handover = BackupCodesHandover(
-      session: session, codes: codes, file: options.backupCodesFile, issuer: options.key.issuer ?? session.hostIssuer,
-      force: options.force, asks: !options.yes, command: "twofactor import")
+      session: session, codes: codes, file: options.backupCodesFile, force: options.force, asks: !options.yes,
+      command: "twofactor import")
     try handover.run(&files)
 
     let generation = try Generation.random()

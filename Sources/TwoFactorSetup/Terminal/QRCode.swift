@@ -68,7 +68,7 @@ struct QRImage {
       }
     }
     return """
-      <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(side) \(side)" \
+      \(svgStart) viewBox="0 0 \(side) \(side)" \
       width="\(side * scale)" height="\(side * scale)" \
       shape-rendering="crispEdges"><path fill="#fff" d="M0 0h\(side)v\(side)H0z"/><path fill="#000" d="\(path)"/></svg>
 
@@ -87,8 +87,20 @@ struct QRImage {
       pixels += [0] + line  // filter type 0: none
     }
     let header = bigEndian(UInt32(side)) + bigEndian(UInt32(side)) + [1, 0, 0, 0, 0]
-    return [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A] + chunk("IHDR", header) + chunk("IDAT", stored(pixels))
-      + chunk("IEND", [])
+    return pngStart + chunk("IHDR", header) + pngMark + chunk("IDAT", stored(pixels)) + chunk("IEND", [])
+  }
+
+  private static let svgStart = #"<svg xmlns="http://www.w3.org/2000/svg" data-creator="twofactor""#
+  private static let pngStart: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+  /// A text chunk, with a keyword of the standard.
+  private static let pngMark = chunk("tEXt", Array("Software\0twofactor".utf8))
+  /// The length, type and checksum of a chunk, and the content of IHDR.
+  private static let headerChunkLength = 12 + 13
+
+  /// Whether a file that starts with these bytes is an image of this command.
+  static func isOwn(_ start: [UInt8]) -> Bool {
+    start.starts(with: Array(svgStart.utf8))
+      || start.starts(with: pngStart) && start.dropFirst(pngStart.count + headerChunkLength).starts(with: pngMark)
   }
 
   private static func chunk(_ type: String, _ data: [UInt8]) -> [UInt8] {

@@ -142,21 +142,25 @@ def test_unusable_files_are_replaced_with_force_and_removed_by_root(user, damage
     assert user.files() == {}
 
 
+# --force replaces only files that the command wrote.
+OLD_CODES = "Backup codes of user at host, each good for one login:\n\nold codes\n"
+
+
 def test_an_existing_file_is_restored_if_enabling_fails(user):
     path = user.home / "codes"
-    path.write_text("old codes")
+    path.write_text(OLD_CODES)
     os.chown(path, user.uid, user.gid)
     with open("/dev/full", "wb") as full:
         options = ("--backup-codes-file", str(path), "--force")
         done = twofactor("enable", "--no-confirm", "--yes", "--user", user.name, *options, stdout=full, status=None)
     assert done.returncode == IO_ERROR
-    assert user.files() == {"codes": b"old codes"}
+    assert user.files() == {"codes": OLD_CODES.encode()}
 
 
 @pytest.mark.parametrize("milliseconds", range(0, 200, 20))
 def test_a_signal_at_any_moment_leaves_all_or_nothing(user, milliseconds):
     files_asked = ("--qr-file", "code.png", "--backup-codes-file", "codes", "--force")
-    (user.home / "codes").write_text("old codes")
+    (user.home / "codes").write_text(OLD_CODES)
     os.chown(user.home / "codes", user.uid, user.gid)
     before = user.files()
     command = subprocess.Popen(

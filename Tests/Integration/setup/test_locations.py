@@ -93,7 +93,7 @@ def test_an_existing_file_is_rejected_before_any_question(user, line):
     if not line.startswith(("enable", "import")):
         user.enroll()
     done = user.twofactor(*line.split(), str(path), status=REFUSED)
-    assert "--force" in done.stderr, done
+    assert "hint: name another file\n" in done.stderr, done
     assert done.stdout == "" and path.read_text() == "mine"
 
 
