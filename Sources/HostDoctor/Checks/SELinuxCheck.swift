@@ -1,13 +1,17 @@
 internal import CSetup
 import HostAccess
+import SystemFiles
 
 package struct EnrolledDirectory {
   let account: String
   let path: String
+  /// The account on this host; nil in another tree.
+  let owner: UserAccount?
 
-  package init(account: String, path: String) {
+  package init(account: String, path: String, owner: UserAccount? = nil) {
     self.account = account
     self.path = path
+    self.owner = owner
   }
 }
 
@@ -61,6 +65,9 @@ package struct SELinuxCheck {
   }
 
   private func wrongLabel(in directory: EnrolledDirectory, _ mode: Mode) -> Finding? {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    if let owner = directory.owner, (try? identity.assume(owner, at: directory.path)) == nil { return nil }
     for path in [directory.path, directory.path + "/credential", directory.path + "/state"] {
       guard tree.ownStatus(of: path) != nil else { continue }
       let label = label(of: path)

@@ -54,7 +54,8 @@ struct EnrollmentCheck {
       switch outcome {
       case .done(let texts):
         if let directory = texts.first, directory != "" {
-          enrolled.append(EnrolledDirectory(account: name, path: directory))
+          enrolled.append(
+            EnrolledDirectory(account: name, path: directory, owner: try? UserAccount.existing(named: name)))
         }
         findings += Finding.all(in: texts.dropFirst())
       case .timedOut, .failed: findings.append(withoutAnswer(name))
@@ -83,11 +84,19 @@ struct EnrollmentCheck {
         remedy: "see what is mounted there: findmnt --list | grep \(home)"))
   }
 
-  /// Nil if the account is not enrolled.
+  /// Nil if the account is not enrolled. Accesses the account's directories with its identity: also a status would
+  /// follow symlinks that the account exchanges meanwhile.
   private func examine(_ name: String, _ homes: HomeCheck) -> (directory: String?, findings: [Finding]) {
     guard let account = try? UserAccount.existing(named: name) else { return (nil, []) }
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
+      do throws(Errno) {
+        try identity.assume(account, at: store.directory)
+      } catch {
+        throw SetupError(.notPermitted, "cannot act as \(name): \(error.text)")
+      }
       switch try store.standing() {
       case .absent:
         guard registered.contains(account.entry.userID) else { return (nil, []) }

@@ -112,7 +112,13 @@ struct EnrollmentStore {
     let programs = ["/usr/sbin/restorecon", "/sbin/restorecon"]
     guard "/sys/fs/selinux/enforce".isAccessible(F_OK), let program = programs.first(where: { $0.isAccessible(X_OK) })
     else { return }
-    _ = try? ProgramRun(program, ["-R", directory], timeout: 60)
+    let label = { _ = try? ProgramRun(program, ["-R", directory], timeout: 60) }
+    // A user who owns a part of the path could exchange it for a symlink.
+    if geteuid() != 0 || account.userID == 0 || directory.isOfRootAlone { return label() }
+    _ = ChildProcess.failure {
+      try Identity.become(account)
+      label()
+    }
   }
 
   /// Whether logins need free space because btrfs copies the state. False if it cannot be opened.
