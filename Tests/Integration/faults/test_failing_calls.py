@@ -26,7 +26,7 @@ WIDE = ("window=10", "max_failures=100")
 ACCEPTED, REFUSED = Result.SUCCESS, Result.AUTH_ERR
 
 # The process exits if it cannot restore its own identity: it must not go on as another user.
-IDENTITY = {"setfsuid", "setfsgid", "setgroups"}
+IDENTITY = {"setfsuid", "setfsgid", "setgroups", "prctl"}
 
 MEMORY = {"brk", "mmap", "mprotect", "munmap"}
 

@@ -1,16 +1,17 @@
-// Logs in with wrong codes, and compares capabilities, parent-death signal, dumpable attribute and secure bits before and
-// after each login.
+// Logs in with wrong codes, and compares capabilities, parent-death signal, dumpable attribute and secure bits before
+// and after each login.
 //
 //   attributes [OPTION…] CONFDIR SERVICE USER CODE
 //
-//   -a WORD   an attribute of the process: `dropped` (CAP_DAC_OVERRIDE not in effect), `ambient` (an inheritable and ambient
-//             capability), `kept` (SECBIT_NO_SETUID_FIXUP), `signal` (SIGTERM at the death of the parent), `secret`
-//             (not dumpable)
+//   -a WORD   an attribute of the process: `dropped` (CAP_DAC_OVERRIDE not in effect), `ambient` (an inheritable and
+//             ambient capability), `kept` (SECBIT_NO_SETUID_FIXUP), `signal` (SIGTERM at the death of the parent),
+//             `secret` (not dumpable)
 //   -t COUNT  log in in COUNT threads at once; odd ones have CAP_FOWNER not in effect, too
 //   -n TIMES  logins of each thread
 //   -o        log in in a child; its parent exits after half a second
 //
-// Prints one line per thread: `same`, or the attributes before and after the first login that changed them; then `alive`.
+// Prints one line per thread: `same`, or the attributes before and after the first login that changed them; then
+// `alive`.
 
 #define _GNU_SOURCE
 #include <linux/capability.h>
@@ -76,7 +77,8 @@ static void describe(char *text, size_t size) {
   get_capabilities(sets);
   if (prctl(PR_GET_PDEATHSIG, &death_signal)) die("parent-death signal");
   for (int i = 0; i <= CAP_LAST_CAP; i++) ambient += prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) == 1;
-  snprintf(text, size, "effective %08x%08x permitted %08x%08x inheritable %08x%08x ambient %d signal %d dumpable %d bits %d",
+  snprintf(text, size,
+           "effective %08x%08x permitted %08x%08x inheritable %08x%08x ambient %d signal %d dumpable %d bits %d",
            sets[1].effective, sets[0].effective, sets[1].permitted, sets[0].permitted, sets[1].inheritable,
            sets[0].inheritable, ambient, death_signal, checks_dumpable ? prctl(PR_GET_DUMPABLE) : 0,
            prctl(PR_GET_SECUREBITS));

@@ -83,6 +83,8 @@ ERRORS = {
     "setfsuid": ("EPERM",),
     "setfsgid": ("EPERM",),
     "getgroups": ("EINVAL",),
+    "capget": ("EPERM",),
+    "prctl": ("EPERM",),
     "getrandom": ("EAGAIN", "EINTR"),
     "prlimit64": ("EPERM",),
     "mmap": ("ENOMEM",),
