@@ -167,6 +167,12 @@ extension EnrollmentDirectory {
     return try Credential(parsing: text)
   }
 
+  /// Throws a failure of kind `insecure` if a FUSE file system is mounted on one of the files.
+  public borrowing func requireNoFUSE() throws(EnrollmentFailure) {
+    _ = try openFile("credential", for: .status)
+    _ = try openFile("state", for: .status)
+  }
+
   /// Whether each update of the state needs free space, because btrfs copies it; false if unknown.
   public var copiesStateOnWrite: Bool {
     do throws(EnrollmentFailure) {

@@ -97,7 +97,14 @@ struct EnrollmentCheck {
       } catch {
         throw SetupError(.notPermitted, "cannot act as \(name): \(error.text)")
       }
-      switch try store.standing() {
+      let standing = try store.standing()
+      // Any other look at the file could take for ever.
+      if let failure = store.fuseFailure {
+        let path = "\(store.directory)/\(failure.subject.description)"
+        let message = SetupError(failure, directory: store.directory).message
+        return (store.directory, [.enrollment(name, TreeEnrollment.Obstacle(message, remedy: "umount \(path)"))])
+      }
+      switch standing {
       case .absent:
         guard registered.contains(account.entry.userID) else { return (nil, []) }
         let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)

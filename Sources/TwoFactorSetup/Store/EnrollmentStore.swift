@@ -121,6 +121,20 @@ struct EnrollmentStore {
     }
   }
 
+  /// The failure if a FUSE file system, which may never answer, is mounted on one of the files.
+  var fuseFailure: EnrollmentFailure? {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    do {
+      try open(&identity).requireNoFUSE()
+    } catch let error as EnrollmentFailure where error.reason == .insecure {
+      return error
+    } catch {
+      // Reported by the other checks.
+    }
+    return nil
+  }
+
   /// Whether logins need free space because btrfs copies the state. False if it cannot be opened.
   var copiesStateOnWrite: Bool {
     var identity = FileSystemIdentity()
