@@ -72,6 +72,14 @@ import Testing
     #expect(try finding(on: host).detail == "\(Self.path) is not a directory: users who are not enrolled are refused")
   }
 
+  @Test func aLinkAboveTheParentIsFollowed() throws {
+    let host = try host()
+    try host.makeRegister()
+    try FileManager.default.moveItem(atPath: host.place("/var"), toPath: host.place("/disk"))
+    try host.link("/var", to: "/disk")
+    #expect(try finding(on: host).status == .ok)
+  }
+
   @Test func entriesWithoutAnAccountAreNamed() throws {
     let host = try TemporaryHost(["/etc/passwd": "alice:x:4201:4201::/home/alice:/bin/sh\n"])
     try host.makeRegister(4201, 4302, 4301)

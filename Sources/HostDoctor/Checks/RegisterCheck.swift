@@ -3,7 +3,7 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Checks the register of enrolled users (``EnrollmentRegister``): its directories, and entries without an account.
+/// Checks the directories of the ``EnrollmentRegister``, and its entries without an account.
 package struct RegisterCheck {
   let tree: HostTree
 
@@ -11,21 +11,24 @@ package struct RegisterCheck {
 
   private static let name = "register"
   private static let path = String(decoding: EnrollmentRegister.path.bytes)
-  private static let parents = ["/var", "/var/lib", "/var/lib/twofactor"]
+  private static let parent = "/var/lib/twofactor"
   private static let group = "_twofactor"
   private static let mode: UInt32 = 0o1730
   private static let creation = """
-    groupadd --force --system \(group) && install -d -o root -g root -m 755 /var/lib/twofactor \
+    groupadd --force --system \(group) && install -d -o root -g root -m 755 \(parent) \
     && install -d -o root -g \(group) -m 1730 \(path)
     """
 
   // MARK: The directories
 
-  /// The finding about the directories, for all rules that call the module.
+  /// `rules` are all rules that call the module.
   func finding(of rules: [PAMRule]) -> Finding {
-    for parent in Self.parents {
-      guard let status = tree.ownStatus(of: parent) else { return absence(rules) }
-      if let finding = untrusted(parent, status) { return finding }
+    // As a login, follow symlinks above the parent alone.
+    for path in ["/var", "/var/lib", Self.parent] {
+      guard let status = path == Self.parent ? tree.ownStatus(of: path) : tree.status(of: path) else {
+        return absence(rules)
+      }
+      if let finding = untrusted(path, status) { return finding }
     }
     guard let status = tree.ownStatus(of: Self.path) else { return absence(rules) }
     if let finding = untrusted(Self.path, status) { return finding }
@@ -51,10 +54,10 @@ package struct RegisterCheck {
   private func absence(_ rules: [PAMRule]) -> Finding {
     let options = rules.compactMap { rule in tree.options(of: rule).map { (rule, $0) } }
       .filter { $0.1.passesUnenrolled }
-    if let (rule, _) = options.first(where: { $0.1.directory.hasPrefix("/var/lib/twofactor/") }) {
+    if let (rule, _) = options.first(where: { $0.1.directory.hasPrefix(Self.parent + "/") }) {
       return .failed(
         Self.name,
-        "\(Self.path) does not exist, as if /var/lib/twofactor were not mounted: \(rule.place) refuses users who are not "
+        "\(Self.path) does not exist, as if \(Self.parent) were not mounted: \(rule.place) refuses users who are not "
           + "enrolled", remedy: Self.creation)
     }
     guard let (rule, _) = options.first else {
@@ -66,7 +69,7 @@ package struct RegisterCheck {
         + "encrypted, covered or not mounted", remedy: Self.creation)
   }
 
-  /// A directory that the module does not trust (``TrustRule/rootDirectory``).
+  /// See ``TrustRule/rootDirectory``.
   private func untrusted(_ path: String, _ status: FileStatus) -> Finding? {
     let refusal = "users who are not enrolled are refused"
     let isRegister = path == Self.path
@@ -93,7 +96,7 @@ package struct RegisterCheck {
       let fields = line?.split(separator: ":", omittingEmptySubsequences: false)
       return fields.flatMap { $0.count > 2 ? UInt32($0[2]) : nil }.map(GroupID.init)
     }
-    // SAFETY: the string is NUL-terminated for the call, and the entry is valid until the next getgrnam(3).
+    // SAFETY: the string is NUL-terminated, and the entry is copied before the next getgrnam(3).
     return unsafe getgrnam(Self.group).map { unsafe GroupID(rawValue: $0.pointee.gr_gid) }
   }
 
@@ -101,24 +104,23 @@ package struct RegisterCheck {
 
   // MARK: The entries
 
-  /// The users in the register; empty if there is none, or if this process may not read it.
+  /// Empty if there is no register, or this process may not read it.
   package var users: [UserID] {
     if tree.isThisHost { return (try? EnrollmentRegister.all) ?? [] }
-    return tree.names(in: Self.path).compactMap(UInt32.init).map(UserID.init).sorted { $0.rawValue < $1.rawValue }
+    let numbers = tree.names(in: Self.path).compactMap { name in UInt32(name).flatMap { "\($0)" == name ? $0 : nil } }
+    return numbers.sorted().map(UserID.init)
   }
 
-  /// Whether the register names an account.
   package func names(_ account: TreeAccount) -> Bool { tree.exists("\(Self.path)/\(account.userID.rawValue)") }
 
-  /// A finding about entries without an account, if `accounts` are all accounts of the tree: other sources than its
-  /// `/etc/passwd` are unknown here.
+  /// Finds entries without an account. `accounts` are all accounts in the tree's `/etc/passwd`.
   package func finding(ofUsersOutside accounts: [TreeAccount]) -> Finding? {
     let sources = NameSources(tree: tree).sources(of: ["passwd"])
     guard sources.allSatisfy({ NameSources.local.contains($0.name) }) else { return nil }
     return finding(ofUsersWithoutAccount: users.filter { user in !accounts.contains { $0.userID == user } })
   }
 
-  /// A finding about entries without an account.
+  /// Finds entries without an account.
   package func finding(ofUsersWithoutAccount users: [UserID]) -> Finding? {
     guard let first = users.first else { return nil }
     let numbers = users.map { "\($0.rawValue)" }
@@ -133,7 +135,7 @@ package struct RegisterCheck {
 }
 
 extension TreeEnrollment {
-  /// Why a user whom the register names, and whose enrollment does not exist, cannot log in.
+  /// Why a registered user without an enrollment cannot log in.
   package func missing(_ account: TreeAccount, _ directory: String) -> Obstacle {
     let mount = HomeCheck(tree: tree).unmountedMount(of: directory)
     return Obstacle(

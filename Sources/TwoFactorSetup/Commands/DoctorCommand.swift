@@ -9,8 +9,8 @@ struct DoctorCommand: ParsableCommand {
     abstract: "Check this host, and print what to change.",
     discussion: """
       Checks the file of the module, every PAM stack that calls it, the configuration of sshd, twofactor.conf, the \
-      clock, and the files of enrollments with their SELinux labels. As root, it checks the enrollments of all users, \
-      else yours. It changes nothing. The exit status is 0, or 78 if a check failed.
+      clock, the sources of groups, the register of enrolled users, and the files of enrollments with their SELinux \
+      labels. As root, it checks the enrollments of all users, else yours. It changes nothing. The exit status is 0, or 78 if a check failed.
       """)
 
   @Option(
