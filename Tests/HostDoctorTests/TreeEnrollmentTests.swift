@@ -103,7 +103,10 @@ import Testing
     let problem = try #require(problems(on: host).first)
     #expect(problem.summary == "enrollment failed")
     #expect(problem.detail.hasSuffix("/home/alice/.twofactor does not exist, but the user is registered as enrolled"))
-    #expect(problem.remedy?.hasSuffix("twofactor disable --user alice") == true)
+    let end = "\nor, if the enrollment is lost: twofactor disable --user alice"
+    #expect(problem.remedy == "mount or unlock the home of alice" + end)
+    let outside = findings(on: host, template: "/var/lib/twofactor/%u").first { $0.status == .failed }
+    #expect(outside?.remedy == "twofactor enable --user alice" + end)
   }
 
   @Test func aHomeThatOthersCanWriteIsFound() throws {

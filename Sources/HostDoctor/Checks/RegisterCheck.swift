@@ -138,10 +138,13 @@ extension TreeEnrollment {
   /// Why a registered user without an enrollment cannot log in.
   package func missing(_ account: TreeAccount, _ directory: String) -> Obstacle {
     let mount = HomeCheck(tree: tree).unmountedMount(of: directory)
+    let isBelowHome = directory.hasPrefix(account.home + "/")
+    let usual =
+      isBelowHome ? "mount or unlock the home of \(account.name)" : "twofactor enable --user \(account.name)"
     return Obstacle(
       "\(directory) does not exist, but the user is registered as enrolled"
         + (mount.map { ": \($0) is not mounted" } ?? ""),
-      remedy: (mount.map { "mount \($0)" } ?? "mount or unlock the home of \(account.name)")
+      remedy: (mount.map { "mount \($0)" } ?? usual)
         + "\nor, if the enrollment is lost: twofactor disable --user \(account.name)")
   }
 }
