@@ -1,4 +1,4 @@
-public import FixedMemory
+internal import FixedMemory
 
 /// The frame of requests and answers (`pam/helper-protocol.md`): a length, the version of the protocol, and the number
 /// of the request or result.
