@@ -120,9 +120,10 @@ extension Session {
 }
 
 extension Session {
-  /// Warns if the home directory may only be mounted, or decrypted, after the code is checked.
+  /// Warns if the home directory may only be mounted, or decrypted, after the code is checked. Not with `--json`: an
+  /// error is then the only object on standard error.
   func warnOfLateHome() throws {
-    guard store.isBelowHome else { return }
+    guard store.isBelowHome, !wantsJSON else { return }
     let check = HomeCheck(tree: HostTree())
     guard let finding = check.finding(of: TreeAccount(account)) else { return }
     try OutputStream.standardError.write(
