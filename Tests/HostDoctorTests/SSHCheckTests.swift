@@ -62,6 +62,12 @@ import Testing
     #expect(problems.first?.remedy?.contains(remedy) == true, "\(problems)")
   }
 
+  /// Only passwords of six or eight digits count.
+  @Test func aPasswordSentAsTheCodeIsNotReportedToCount() throws {
+    let problems = try problems(["/etc/ssh/sshd_config": "PasswordAuthentication yes\n" + Self.good])
+    #expect(problems.first?.detail.hasSuffix("sends the password as the code, and is refused") == true, "\(problems)")
+  }
+
   @Test func aRiskyMatchBlockIsFoundUnlessItAllowsKeysAlone() throws {
     let match = Self.good + "Match User git\nKbdInteractiveAuthentication no\n"
     #expect(try problems(["/etc/ssh/sshd_config": match]).map(\.summary) == ["ssh_match warning"])

@@ -1,7 +1,7 @@
 """Each backup code is accepted once, in every spelling."""
 
 import pytest
-from rig.clock import START
+from rig.clock import START, time_to_type
 from rig.enrollment import turn_into_scratch_code, twofactor_json
 from rig.harness import Result
 
@@ -68,6 +68,16 @@ def test_a_wrong_backup_code_does_not_count_as_a_failure(user, service, log):
     assert twofactor_json("status", "--user", user.name)["failures"] == 1
     login = user.log_in(name, enrolled.authenticator.code_at(START), at=START)
     assert login.result == Result.SUCCESS
+
+
+def test_the_command_counts_as_a_login_does(user):
+    enrolled = user.enroll(backup_codes=2)
+    wrong = enrolled.authenticator.wrong_code(time_to_type())
+    for replies, failures in ((["AAAAA-AAAAA", "abcdefghjk"] * 4, 0), ([wrong], 1)):
+        for reply in replies:
+            done = user.twofactor("backup-codes", answers=reply + "\n", status=1)
+            assert "wrong code" in done.stderr
+        assert twofactor_json("status", "--user", user.name)["failures"] == failures
 
 
 def test_an_imported_scratch_code_counts_as_a_failure(user, service, log):
