@@ -71,6 +71,11 @@ public struct EnrollmentFailure: Error {
   }
 }
 
+extension EnrollmentFailure {
+  /// Whether the home directory itself is missing, unreadable or untrusted, or hides its entries.
+  public var isAboutHome: Bool { subject.bytes.isEqual(to: "home") }
+}
+
 /// Turns the error of a file operation into a failure of kind `io`.
 @inline(__always)
 func attempt<Result: ~Copyable>(

@@ -47,10 +47,11 @@ extension Login {
         return passes ? .accepted(.grace) : nil
       }
     } catch {
-      guard error.reason == .absent else { return Outcome(error) }
+      // Many users outside the groups have no home, or one that others can write. The register then decides alone.
+      guard error.reason == .absent || !isInGroups && error.isAboutHome else { return Outcome(error) }
       guard let exemption = exemptionOfUnenrolled(policy, isInGroups: isInGroups) else { return nil }
-      if let doubt = Self.doubtAboutAbsence(of: account, policy) { return Outcome(doubt) }
-      return exemption
+      guard let doubt = Self.doubtAboutAbsence(of: account, policy) else { return exemption }
+      return Outcome(error.reason == .absent ? doubt : error)
     }
   }
 

@@ -68,7 +68,7 @@ extension PolicyOption {
     case .trustedNetworks:
       "An example is `192.0.2.0/24,2001:db8::/32`. An IPv4-mapped IPv6 address counts as IPv4. Does not apply to the services `login`, `remote`, `telnet`, `rlogin`, `rsh`, `rexec` and `ftp`, whose programs may report a host name, which can look like an address."
     case .onlyGroups:
-      "The prompt for unknown names hides which accounts exist. If the groups of the user cannot be looked up, the login is refused. Some name services answer with too few groups when they fail; therefore a user in none of the groups passes only if proved not to be enrolled, as with `nullok`. To exempt users without such a proof, use `exempt_groups`."
+      "The prompt for unknown names hides which accounts exist. If the groups of the user cannot be looked up, the login is refused. Some name services answer with too few groups when they fail; therefore a user in none of the groups passes only if proved not to be enrolled, as with `nullok`, or if the home directory cannot be used and the register does not name the user."
     case .exemptGroups: "If the groups of the user cannot be looked up, the login is refused."
     case .skipAfter:
       "A method that is also in `require_method` is enough to log in: a login that passed it is asked for no code."

@@ -226,24 +226,31 @@ def folder_is_empty(account):
     run("install", "-d", "-m", "700", "-o", account.name, account.home / ".twofactor")
 
 
-NO_PROOF = [
-    home_is_missing,
-    home_is_somebody_elses,
-    home_is_closed,
-    folder_is_a_file,
-    folder_is_a_dangling_link,
-    folder_is_empty,
-]
+NO_HOME = [home_is_missing, home_is_somebody_elses, home_is_closed]
+NO_PROOF = [*NO_HOME, folder_is_a_file, folder_is_a_dangling_link, folder_is_empty]
+
+
+def function_name(function) -> str:
+    return function.__name__
 
 
 @pytest.mark.parametrize("option", ["nullok", "required_from", "only_groups"])
-@pytest.mark.parametrize("damage", NO_PROOF, ids=lambda damage: damage.__name__)
-def test_a_user_who_may_be_enrolled_is_not_exempt(user, service, log, damage, option):
+@pytest.mark.parametrize("damage", NO_PROOF, ids=function_name)
+def test_a_user_who_may_be_enrolled_is_not_exempt(user, service, log, register, damage, option):
+    if option == "only_groups" and damage in NO_HOME:
+        (register / str(user.uid)).touch()
     damage(user)
     argument = {"nullok": "nullok", "required_from": f"required_from={DAY}", "only_groups": "only_groups=root"}[option]
     login = user.log_in(service(argument, then=PERMIT), "123456", at=START - 60)
     assert login.result in (Result.AUTH_ERR, Result.AUTHINFO_UNAVAIL), login
     assert not [message for message in log.of_module(1) if " accepted " in message.text]
+
+
+@pytest.mark.parametrize("damage", NO_HOME, ids=function_name)
+def test_the_groups_exempt_an_unregistered_user_without_a_usable_home(user, service, register, damage):
+    """Otherwise the option would refuse service accounts, and users whose homes root cannot read."""
+    damage(user)
+    assert not is_asked(user, service("only_groups=root", then=PERMIT))
 
 
 def test_a_nullok_exemption_is_logged(user, service, log):
