@@ -41,7 +41,7 @@ struct DeviceAddCommand: ParsableCommand {
   @Flag(help: ArgumentHelp("Accepted for scripts; this subcommand asks no yes/no question.", visibility: .hidden))
   var yes = false
 
-  @Flag(help: "Replace an existing file.")
+  @Flag(help: "Replace a file that this command wrote.")
   var force = false
 
   @OptionGroup(title: "Common options")

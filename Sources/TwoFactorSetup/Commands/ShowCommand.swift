@@ -18,7 +18,7 @@ struct ShowCommand: ParsableCommand {
   @OptionGroup(title: "Key options")
   var key: KeyOptions
 
-  @Flag(help: "Replace an existing file.")
+  @Flag(help: "Replace a file that this command wrote.")
   var force = false
 
   @OptionGroup(title: "Common options")

@@ -55,7 +55,7 @@ struct ImportCommand: ParsableCommand {
   @Flag(help: "Answer yes/no questions with yes. Passwords are still asked for.")
   var yes = false
 
-  @Flag(help: "Replace an existing enrollment and existing files.")
+  @Flag(help: "Replace an existing enrollment, and files that this command wrote.")
   var force = false
 
   @OptionGroup(title: "Common options")
