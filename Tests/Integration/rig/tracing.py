@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-LINE = re.compile(r"\d+ +(\w+)\((.*)")
+LINE = re.compile(r"(\d+) +(\w+)\((.*)")
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,30 @@ def tracing(trace: Path, *options: str) -> tuple[str, ...]:
 
 
 def injecting(call: str, fault: str) -> tuple[str, ...]:
-    """The prefix that injects a fault (strace(1), inject) into a system call."""
-    return ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{fault}")
+    """The prefix that injects a fault (strace(1), inject) into a system call of the program, not of its children."""
+    return ("strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{fault}")
 
 
 def calls(trace: Path, first: str, last: str | None = None) -> list[Call]:
-    """The calls from the first trace line that contains `first` to the next that matches `last`, or to the end."""
+    """The calls from the first trace line that contains `first` to the next that matches `last`, or to the end.
+
+    Calls of children are left out.
+    """
     found: list[Call] = []
     counts: Counter[str] = Counter()
-    began = False
+    began, process = False, None
     for line in trace.read_text().splitlines():
         match = LINE.match(line)
-        if not match:
+        process = process or (match and match[1])
+        if not match or match[1] != process:
             continue
-        counts[match[1]] += 1
+        _, name, text = match.groups()
+        counts[name] += 1
         if began and last is not None and re.search(last, line):
             return found
-        began = began or (first in line and match[1] != "execve")
-        if began and match[1] != "exit_group":
-            found.append(Call(match[1], counts[match[1]], match[2]))
+        began = began or (first in line and name != "execve")
+        if began and name != "exit_group":
+            found.append(Call(name, counts[name], text))
     assert last is None and found, f"no call with {first!r} and then {last!r} in the trace"
     return found
 
@@ -82,6 +87,7 @@ ERRORS = {
     "setgroups": ("EPERM", "ENOMEM"),
     "setfsuid": ("EPERM",),
     "setfsgid": ("EPERM",),
+    "fstatfs": ("EIO", "ENOSYS"),
     "getgroups": ("EINVAL",),
     "capget": ("EPERM",),
     "prctl": ("EPERM",),
