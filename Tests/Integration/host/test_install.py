@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rig import machine
 from rig.machine import CHECKOUT, PRODUCT, modules_directory
+from rig.mounts import covered
 from rig.process import run
 from rig.register import remove_register
 
@@ -125,6 +126,25 @@ def test_a_register_with_users_stays_with_its_group(products, request):
     assert entry.exists() and run("getent", "group", "_twofactor")
     quietly("install")
     assert entry.exists() and Path("/", REGISTER).stat().st_mode & 0o7777 == 0o1730
+
+
+def test_no_register_is_created_below_a_mount_point(products, request):
+    """While nothing is mounted there, an empty register would say that no user is enrolled."""
+    table, parent = Path("/etc/fstab"), Path("/", REGISTER).parent
+    before = table.read_bytes() if table.exists() else b""
+    request.addfinalizer(remove_register)
+    request.addfinalizer(lambda: table.write_bytes(before))
+    request.addfinalizer(machine.install)
+    remove_register()
+    table.write_text(f"/dev/none {parent} ext4 nofail 0 2\n")
+    postinst = (CHECKOUT / "pam/debian/postinst").read_text().partition('if [ "$1" = configure ]; then\n')[2]
+    for command in ([CHECKOUT / "scripts/install"], ["sh", "-ec", postinst.partition("  # The number of the group")[0]]):
+        done = run(*command, status=0)
+        assert f": {parent} is not mounted: mount it, and run: " in done.stderr
+        assert not Path("/", REGISTER).exists()
+    with covered(parent):
+        quietly("install")
+        assert Path("/", REGISTER).exists()
 
 
 def test_files_that_the_administrator_changed_stay_and_are_named(tmp_path):

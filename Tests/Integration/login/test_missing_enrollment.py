@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -136,6 +137,20 @@ class TestHostStore:
         with covered(PARENT):
             assert "register" in assert_missing(user, stored)
         log_in_with_code(user, stored, enrolled, at=START + 90)
+
+    def test_no_boot_creates_a_register_on_the_mount_point(self, user, stored, register):
+        """An empty register there would say that no user is enrolled."""
+        fragment = CHECKOUT / "pam/systemd/tmpfiles.conf"
+        if not shutil.which("systemd-tmpfiles"):
+            pytest.skip("this host has no systemd-tmpfiles")
+        log_in_with_code(user, stored, user.enroll())
+        with covered(PARENT):
+            run("systemd-tmpfiles", "--create", fragment)
+            assert "register" in assert_missing(user, stored)
+        PARENT.chmod(0o777)
+        REGISTER.chmod(0o755)
+        run("systemd-tmpfiles", "--create", fragment)
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (PARENT, REGISTER)] == [0o755, 0o1730]
 
     def test_a_store_without_its_register_is_no_proof(self, user, stored, register):
         REGISTER.rmdir()
