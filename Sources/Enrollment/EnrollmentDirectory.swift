@@ -106,6 +106,7 @@ public struct EnrollmentDirectory: ~Copyable {
           throw EnrollmentFailure(.absent, subject, "does not exist")
         case .symbolicLink, .notDirectory:
           throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
+        case .accessDenied where isHome: throw EnrollmentFailure(.io, "home", "cannot be searched", error: error)
         default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)
         }
       }
@@ -221,6 +222,6 @@ extension EnrollmentDirectory {
 extension EnrollmentFailure {
   /// A FUSE file system can block a login for ever, because a user's program serves it.
   fileprivate static func onFUSE(_ subject: Literal) -> EnrollmentFailure {
-    EnrollmentFailure(.insecure, subject, "is on a FUSE file system that is mounted inside the home directory")
+    EnrollmentFailure(.insecure, subject, problemOfFUSE)
   }
 }

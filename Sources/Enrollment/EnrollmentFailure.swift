@@ -43,6 +43,9 @@ public struct EnrollmentFailure: Error {
   /// Of the failed system call, if any.
   public var error: Errno?
 
+  /// The problem of a file on a FUSE file system inside the home, which any access to could block for ever.
+  public static var problemOfFUSE: Literal { "is on a FUSE file system that is mounted inside the home directory" }
+
   /// Describes a failure.
   @inline(never)
   public init(

@@ -92,19 +92,14 @@ struct EnrollmentCheck {
     defer { identity.restore() }
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
+      // Any other access to the path could take for ever.
+      if let failure = store.fuseFailure { return (nil, [Self.onFUSE(name, failure, store.directory)]) }
       do throws(Errno) {
         try identity.assume(account, at: store.directory)
       } catch {
         throw SetupError(.notPermitted, "cannot act as \(name): \(error.text)")
       }
-      let standing = try store.standing()
-      // Any other look at the file could take for ever.
-      if let failure = store.fuseFailure {
-        let path = "\(store.directory)/\(failure.subject.description)"
-        let message = SetupError(failure, directory: store.directory).message
-        return (store.directory, [.enrollment(name, TreeEnrollment.Obstacle(message, remedy: "umount \(path)"))])
-      }
-      switch standing {
+      switch try store.standing() {
       case .absent:
         guard registered.contains(account.entry.userID) else { return (nil, []) }
         let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)
@@ -129,6 +124,17 @@ struct EnrollmentCheck {
           remedy: "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)")
       return (nil, [.home(name, obstacle)])
     }
+  }
+
+  private static func onFUSE(_ name: String, _ failure: EnrollmentFailure, _ directory: String) -> Finding {
+    let remedy =
+      switch failure.subject.description {
+      case "credential", "state": "umount --no-canonicalize --lazy \(directory)/\(failure.subject.description)"
+      case "directory": "umount --no-canonicalize --lazy \(directory)"
+      default: "unmount it; to find it: findmnt --list | grep fuse"
+      }
+    let message = SetupError(failure, directory: directory).message
+    return .enrollment(name, TreeEnrollment.Obstacle(message, remedy: remedy))
   }
 
   /// Examines the home with the account's file-system identity.

@@ -121,13 +121,15 @@ struct EnrollmentStore {
     }
   }
 
-  /// The failure if a FUSE file system, which may never answer, is mounted on one of the files.
+  /// The failure if a FUSE file system, which may never answer, is mounted inside the home on the way to a file.
   var fuseFailure: EnrollmentFailure? {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do {
       try open(&identity).requireNoFUSE()
-    } catch let error as EnrollmentFailure where error.reason == .insecure {
+    } catch let error as EnrollmentFailure
+      where error.problem.description == EnrollmentFailure.problemOfFUSE.description
+    {
       return error
     } catch {
       // Reported by the other checks.
