@@ -26,6 +26,7 @@
 
 enum { FILE_SIZE = 20000, FIRST_DESCRIPTOR = 100000, DESCRIPTORS = 64, USER = 1000, FAULTS = 256 };
 enum { HOST_GROUP = 4, NO_GROUP = -1 };
+enum { MOUNTS = MACHINE_NODES }; /* /proc/self/mountinfo */
 
 struct node {
   struct stat status;
@@ -35,12 +36,15 @@ struct node {
 };
 
 static struct machine {
-  struct node nodes[MACHINE_NODES];
+  struct node nodes[MACHINE_NODES + 1];
   int descriptors[DESCRIPTORS]; /* the node + 1; 0 if closed */
   uint8_t faults[FAULTS];
   size_t fault_count, calls;
   bool has_account, answered, wrote, unflushed, proved_absence, proved_unregistered;
   bool is_covered, is_encrypted, has_key;
+  int mounted; /* the node + 1 on which a file system is mounted; 0 for none */
+  bool is_fuse, stays_on_mount;
+  size_t mounts_read;
   enum machine_answer answer_kind;
   char answer[FILE_SIZE], user[16], log[2048], remote_host[64], password[1024], handed_on[1024];
   bool has_remote_host, has_password, may_hand_on, has_handed_on;
@@ -126,6 +130,16 @@ void machine_put(enum machine_node which, const uint8_t *bytes, size_t length) {
   node->flushed_exists = true;
 }
 
+void machine_mount(enum machine_node which, bool is_fuse) {
+  machine.mounted = (int)which + 1;
+  machine.is_fuse = is_fuse;
+}
+
+/* Whether a call with the node would be a request to a FUSE file system. A kernel without openat2(2) cannot tell. */
+static bool is_on_fuse(const struct node *node) {
+  return machine.is_fuse && machine.mounted && node == &machine.nodes[machine.mounted - 1] && !machine.fault_count;
+}
+
 void machine_spoil(enum machine_node which, uint8_t how) {
   static const mode_t types[] = {S_IFREG, S_IFDIR, S_IFIFO, S_IFCHR, S_IFSOCK, S_IFBLK};
   struct stat *status = &machine.nodes[which].status;
@@ -191,6 +205,7 @@ void machine_lose_power(void) {
 
 bool machine_has_flushed_state(void) { return machine.wrote && !machine.unflushed; }
 bool machine_has_proved_absence(void) { return machine.proved_absence && machine.proved_unregistered; }
+bool machine_has_proved_unregistered(void) { return machine.proved_unregistered; }
 bool machine_has_registered(void) { return machine.nodes[MACHINE_ENTRY].exists; }
 const char *machine_log_line(void) { return machine.log; }
 
@@ -255,6 +270,16 @@ static int node_of_register(int directory, const char *path) {
   return MACHINE_NODES;
 }
 
+static int new_descriptor(int which) {
+  for (int i = 0; i < DESCRIPTORS; i++)
+    if (!machine.descriptors[i]) {
+      machine.descriptors[i] = which + 1;
+      return FIRST_DESCRIPTOR + i;
+    }
+  forbid("too many files are open");
+  return -1;
+}
+
 int __real_openat(int, const char *, int, ...);
 int __wrap_openat(int directory, const char *path, int flags, ...) {
   if (!running) {
@@ -263,6 +288,10 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
     mode_t mode = va_arg(rest, mode_t);
     va_end(rest);
     return __real_openat(directory, path, flags, mode);
+  }
+  if (!strcmp(path, "/proc/self/mountinfo")) {
+    machine.mounts_read = 0;
+    return fails() ? -1 : new_descriptor(MOUNTS);
   }
   bool is_configuration = !strcmp(path, "/etc/security/twofactor.conf");
   int which = is_configuration ? MACHINE_CONFIGURATION : node_of_register(directory, path);
@@ -292,6 +321,7 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
   if (node && !node->exists && flags & O_CREAT && (which == MACHINE_STATE || which == MACHINE_ENTRY)) {
     machine_put(which, NULL, 0);
     node->flushed_exists = false;
+    if (which + 1 == machine.mounted) machine.mounted = 0; /* nothing is mounted on a file that was missing */
     if (which == MACHINE_STATE) machine.wrote = machine.unflushed = true;
   }
   bool is_scrambled = machine.is_encrypted && !machine.has_key && !machine.is_covered;
@@ -302,17 +332,16 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
     errno = ENOENT;
     return -1;
   }
+  if (which + 1 == machine.mounted && machine.stays_on_mount) {
+    errno = EXDEV;
+    return -1;
+  }
+  if (is_on_fuse(node) && !(flags & O_PATH)) forbid("a file on FUSE is opened");
   if (flags & O_DIRECTORY && !S_ISDIR(node->status.st_mode)) {
     errno = ENOTDIR;
     return -1;
   }
-  for (int i = 0; i < DESCRIPTORS; i++)
-    if (!machine.descriptors[i]) {
-      machine.descriptors[i] = which + 1;
-      return FIRST_DESCRIPTOR + i;
-    }
-  forbid("too many files are open");
-  return -1;
+  return new_descriptor(which);
 }
 
 int __real_close(int);
@@ -327,6 +356,7 @@ int __real_fstat(int, struct stat *);
 int __wrap_fstat(int descriptor, struct stat *status) {
   if (!running) return __real_fstat(descriptor, status);
   struct node *node = node_of(descriptor);
+  if (is_on_fuse(node)) forbid("a file on FUSE is examined");
   if (fails()) return -1;
   *status = node->status;
   status->st_size = (off_t)node->length;
@@ -372,7 +402,27 @@ int __wrap_statx(int descriptor, const char *path, int flags, unsigned mask, str
   memset(status, 0, sizeof *status);
   bool is_encrypted = machine.is_encrypted && !machine.is_covered && node == &machine.nodes[MACHINE_HOME];
   if (is_encrypted) status->stx_attributes = STATX_ATTR_ENCRYPTED;
+  if (is_on_fuse(node) && !(flags & AT_STATX_DONT_SYNC)) forbid("a file on FUSE is examined");
+  if (mask & STATX_MNT_ID) {
+    bool is_mounted = machine.mounted && node == &machine.nodes[machine.mounted - 1];
+    status->stx_mask = STATX_MNT_ID;
+    status->stx_mnt_id = is_mounted ? 31 : 30;
+  }
   return 0;
+}
+
+ssize_t __real_read(int, void *, size_t);
+ssize_t __wrap_read(int descriptor, void *buffer, size_t size) {
+  static const char *const lines[] = {
+      "30 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n31 30 8:2 / /home/user/x\\040- rw - xfs /dev/sdb rw\n",
+      "30 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n31 30 0:40 / /home/user/x rw shared:2 - fuse.x fuse rw\n"};
+  if (!running) return __real_read(descriptor, buffer, size);
+  if (node_of(descriptor) != &machine.nodes[MOUNTS]) forbid("a file is read with its position");
+  const char *rest = lines[machine.is_fuse] + machine.mounts_read;
+  ssize_t count = share(strlen(rest) < size ? strlen(rest) : size);
+  if (count > 0) memcpy(buffer, rest, (size_t)count);
+  if (count > 0) machine.mounts_read += (size_t)count;
+  return count;
 }
 
 int __real_ioctl(int, unsigned long, ...);
@@ -572,8 +622,13 @@ long __wrap_syscall(long number, ...) {
     machine.effective = capabilities[0].effective;
     return 0;
   }
-  if (running && number == SYS_openat2)
-    return __wrap_openat((int)a, (const char *)b, (int)((const struct open_how *)c)->flags, 0);
+  if (running && number == SYS_openat2) {
+    const struct open_how *how = (const struct open_how *)c;
+    machine.stays_on_mount = how->resolve & RESOLVE_NO_XDEV;
+    int descriptor = __wrap_openat((int)a, (const char *)b, (int)how->flags, 0);
+    machine.stays_on_mount = false;
+    return descriptor;
+  }
   if (!running || number != SYS_setgroups) return __real_syscall(number, a, b, c, d, e, f);
   /* Restoring the groups as root cannot fail. */
   if (machine.user_id == 0 && machine.group == group_of_host() && fails()) return -1;

@@ -47,6 +47,7 @@ struct LoginFuzzing {
     let changes = bytes(Int(control & 7) * 4)
     let host = Host(rawValue: isOwnCredential ? byte() : 0)
     build(host)
+    let isOnFUSE = mount(host)
     let origin = Origin(rawValue: isOwnCredential ? byte() : 0)
     var arguments = origin.arguments
     if host.contains(.onlyGroups) { arguments.append("only_groups=others") }
@@ -96,7 +97,7 @@ struct LoginFuzzing {
       let code = requireForwarded(mayLose ? typed + [answer, []] : typed, right, mayLose: mayLose)
       require(code.isEmpty || machine_has_flushed_state(), "a code was cut off a password, and not used up")
       wasAccepted = !code.isEmpty
-      let isEnrolled = options & 0b101_0011 == 0 && !host.contains(.isLocked)
+      let isEnrolled = options & 0b101_0011 == 0 && !host.contains(.isLocked) && !isOnFUSE
       if faults.isEmpty, isUnchanged, isEnrolled, isWhole || hasPassword, right.contains(answer) {
         require(code == answer, "a right code was left in the password of an exempt user")
       }
@@ -109,7 +110,7 @@ struct LoginFuzzing {
       if policy.contains(.forwards) { requireHandedOn(password: hasPassword ? password : answer, answer) }
     }
     if faults.isEmpty, isUnchanged, options & 0b101_0011 == 0, policy.isEmpty, isRight, !host.contains(.isLocked),
-      origin.isEmpty
+      origin.isEmpty, !isOnFUSE
     {
       require(first == PAM_SUCCESS, "a right code was denied with status \(first)")
     }
@@ -199,6 +200,8 @@ struct LoginFuzzing {
     static let onlyGroups = Host(rawValue: 32)
     /// `/var/lib/twofactor` exists, also without a register.
     static let hasStore = Host(rawValue: 64)
+    /// Another file system is mounted on the directory, or on a file in it.
+    static let mounts = Host(rawValue: 128)
 
     /// The home is encrypted, and its key is absent.
     static let isLocked: Host = [.isEncrypted, .lacksKey]
@@ -210,6 +213,14 @@ struct LoginFuzzing {
     if host.contains(.hasRegister) { machine_put(MACHINE_REGISTER, nil, 0) }
     if host.contains([.hasRegister, .isRegistered]) { machine_put(MACHINE_ENTRY, nil, 0) }
     if host.contains(.isEncrypted) { machine_encrypt(!host.contains(.lacksKey)) }
+  }
+
+  /// Mounts what the input says. Returns whether it is a FUSE file system, which every login must refuse.
+  private mutating func mount(_ host: Host) -> Bool {
+    guard host.contains(.mounts) else { return false }
+    let choice = byte()
+    machine_mount([MACHINE_DIRECTORY, MACHINE_CREDENTIAL, MACHINE_STATE][Int(choice % 3)], choice & 0x80 != 0)
+    return choice & 0x80 != 0
   }
 
   private static let password = Array("hunter2 ".utf8)

@@ -68,6 +68,9 @@ void machine_cover(bool is_covered);
 /* Encrypts the home with fscrypt: without the key, the enrollment has another name. */
 void machine_encrypt(bool has_key);
 
+/* Mounts another file system on a node in the home. If it is a FUSE file system, no call may wait for its answer. */
+void machine_mount(enum machine_node node, bool is_fuse);
+
 /* Sets the faults of the next system calls, one byte each; 0 means success. */
 void machine_fail(const uint8_t *faults, size_t count);
 
