@@ -45,6 +45,7 @@ import Testing
     arguments: [
       ("", 0o1770, "chmod 1730 "), ("", 0o755, "chmod 1730 "), ("", 0o1733, "chmod 1730 "),
       ("/..", 0o777, "chmod o-w "), ("/../..", 0o1777, "chmod o-w "),
+      ("/../../../..", 0o777, "chmod o-w "),
     ])
   func aWrongModeIsFound(place: String, mode: Int, remedy: String) throws {
     let host = try host()

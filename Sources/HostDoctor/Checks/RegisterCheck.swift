@@ -24,7 +24,7 @@ package struct RegisterCheck {
   /// `rules` are all rules that call the module.
   func finding(of rules: [PAMRule]) -> Finding {
     // As a login, follow symlinks above the parent alone.
-    for path in ["/var", "/var/lib", Self.parent] {
+    for path in ["/", "/var", "/var/lib", Self.parent] {
       guard let status = path == Self.parent ? tree.ownStatus(of: path) : tree.status(of: path) else {
         return absence(rules)
       }
@@ -54,11 +54,13 @@ package struct RegisterCheck {
   private func absence(_ rules: [PAMRule]) -> Finding {
     let options = rules.compactMap { rule in tree.options(of: rule).map { (rule, $0) } }
       .filter { $0.1.passesUnenrolled }
+    // A register below a mount point would say, while its file system is not mounted, that no user is enrolled.
+    let remedy = HomeCheck(tree: tree).unmountedMount(of: Self.path).map { "mount \($0)" } ?? Self.creation
     if let (rule, _) = options.first(where: { $0.1.directory.hasPrefix(Self.parent + "/") }) {
       return .failed(
         Self.name,
         "\(Self.path) does not exist, as if \(Self.parent) were not mounted: \(rule.place) refuses users who are not "
-          + "enrolled", remedy: Self.creation)
+          + "enrolled", remedy: remedy)
     }
     guard let (rule, _) = options.first else {
       return .skipped(Self.name, "\(Self.path) does not exist, and no stack lets users pass who are not enrolled")
@@ -66,7 +68,7 @@ package struct RegisterCheck {
     return .warning(
       Self.name,
       "\(Self.path) does not exist: \(rule.place) lets enrolled users pass without a code while their homes are "
-        + "encrypted, covered or not mounted", remedy: Self.creation)
+        + "encrypted, covered or not mounted", remedy: remedy)
   }
 
   /// See ``TrustRule/rootDirectory``.
