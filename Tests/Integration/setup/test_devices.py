@@ -195,7 +195,7 @@ def test_a_used_backup_code_has_its_own_message(user, service):
 def test_root_ends_throttling(user):
     made = user.enroll()
     for _ in range(6):
-        user.twofactor("backup-codes", answers="22222-22222\n", status=REFUSED)
+        user.twofactor("backup-codes", answers="22222222\n", status=REFUSED)
     assert verified(user, made.authenticator.code_at(time.time()))[1]["reason"] == "throttled"
     user.twofactor("unlock", status=NOT_PERMITTED)
     after = twofactor_json("unlock", "--user", user.name)
