@@ -432,10 +432,14 @@ int __wrap_ioctl(int descriptor, unsigned long request, ...) {
   void *argument = va_arg(rest, void *);
   va_end(rest);
   if (!running) return __real_ioctl(descriptor, request, argument);
-  node_of(descriptor);
+  bool is_home = node_of(descriptor) == &machine.nodes[MACHINE_HOME];
   if (fails()) return -1;
   switch (request) {
   case FS_IOC_GET_ENCRYPTION_POLICY_EX:
+    if (!machine.is_encrypted || machine.is_covered || !is_home) {
+      errno = ENODATA;
+      return -1;
+    }
     ((struct fscrypt_get_policy_ex_arg *)argument)->policy.version = FSCRYPT_POLICY_V2;
     return 0;
   case FS_IOC_GET_ENCRYPTION_KEY_STATUS:
