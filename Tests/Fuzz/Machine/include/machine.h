@@ -87,6 +87,9 @@ bool machine_has_flushed_state(void);
  * not name the user or there is no register. */
 bool machine_has_proved_absence(void);
 
+/* Whether system calls of the last login proved the second half of that. */
+bool machine_has_proved_unregistered(void);
+
 /* Whether the register names the user. */
 bool machine_has_registered(void);
 
