@@ -131,7 +131,8 @@ import Testing
   @Test func aFailureOfTheFilesNeverPasses() {
     for (reason, number) in [
       (.insecure, PAM_AUTHINFO_UNAVAIL), (.corrupt, PAM_AUTHINFO_UNAVAIL), (.io, PAM_AUTHINFO_UNAVAIL),
-      (.missing, PAM_AUTHINFO_UNAVAIL), (.absent, PAM_AUTH_ERR), (.gone, PAM_AUTH_ERR), (.configuration, PAM_SERVICE_ERR),
+      (.missing, PAM_AUTHINFO_UNAVAIL), (.absent, PAM_AUTH_ERR), (.gone, PAM_AUTH_ERR),
+      (.configuration, PAM_SERVICE_ERR),
     ] as [(EnrollmentFailure.Reason, Int32)] {
       #expect(Outcome(EnrollmentFailure(reason, "a", "b")).status.rawValue == number)
     }
