@@ -42,6 +42,8 @@ struct DisableCommand: ParsableCommand {
       session.register.add()
       throw error
     }
+    // A login that was accepted in between has added the entry again.
+    _ = try? session.register.remove()
     defer { session.tell(.switchedOff) }
     if session.wantsJSON {
       try session.report(session.store.status(now: SystemClock.now).json)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pexpect
@@ -143,6 +144,33 @@ def restore_helper(content: bytes) -> None:
     HELPER.write_bytes(content)
     shutil.chown(HELPER, "root", "_twofactor")
     HELPER.chmod(0o2755)
+
+
+def test_a_login_while_two_factor_is_disabled_leaves_no_entry(user, register, nullok):
+    """It would refuse the user from then on. The helper's stand-in waits for the login."""
+    codes = json.loads(enable(user).stdout)["backup_codes"]
+    before, real = HELPER.read_bytes(), HELPER.with_name("real")
+    unregistered, done = (Path("/run", name) for name in ("unregistered", "logged-in"))
+    HELPER.rename(real)
+    try:
+        unregistered.touch()
+        unregistered.chmod(0o666)
+        HELPER.write_text(f"#!/bin/sh\n{real}\necho >{unregistered}\nwhile [ ! -e {done} ]; do sleep 0.05; done\n")
+        HELPER.chmod(0o755)
+        with ThreadPoolExecutor() as pool:
+            disabling = pool.submit(disable, user, codes[0])
+            while not unregistered.stat().st_size and not disabling.done():
+                time.sleep(0.05)
+            assert user.log_in(nullok, codes[1]).result == Result.SUCCESS and registered() == [user.uid]
+            done.touch()
+            assert json.loads(disabling.result().stdout)["enabled"] is False
+    finally:
+        done.touch()
+        real.unlink()
+        restore_helper(before)
+        unregistered.unlink()
+        done.unlink()
+    assert registered() == [] and user.log_in(nullok).result == Result.SUCCESS
 
 
 def test_without_a_register_nothing_changes(user, nullok):
