@@ -89,9 +89,10 @@ public struct EnrollmentDirectory: ~Copyable {
       }
 
       do throws(Errno) {
-        // Users may mount FUSE file systems on their own directories. On a home itself, this cannot be avoided.
+        // Users may mount FUSE file systems on their own directories, also on one that root made for them. On a home
+        // itself, this cannot be avoided.
         here =
-          isBelowHome || owner == user
+          isBelowHome || owner == user || isLast
           ? try here.openUnlessFUSE(name, for: .traversal) : try here.open(name, for: .traversal)
       } catch {
         switch error {

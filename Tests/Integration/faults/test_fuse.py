@@ -63,6 +63,17 @@ def test_a_parent_of_the_directory_is_refused_at_once(user, service, host_config
         assert_refused_quickly(user, name, enrolled.authenticator.code_at(START), "a parent of the directory")
 
 
+def test_a_directory_of_the_user_outside_the_homes_is_refused_at_once(user, service, host_configuration):
+    template = "/srv/twofactor-of-tests/%u"
+    host_configuration(f"directory = {template}")
+    enrolled = user.enroll()
+    run("chown", "-R", f"{user.name}:", enrolled.directory)
+    name = service(f"directory={template}", "nullok", then="pam_permit.so")
+    with silent_fuse(enrolled.directory, user):
+        assert_refused_quickly(user, name, enrolled.authenticator.code_at(START), "directory")
+    assert user.log_in(name, enrolled.authenticator.code_at(START), at=START).result == Result.SUCCESS
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_users_and_doctor_name_the_account_at_once(user, other, place):
     enrolled = user.enroll()
