@@ -75,8 +75,13 @@ public struct EnrollmentFailure: Error {
 }
 
 extension EnrollmentFailure {
-  /// Whether the home directory itself is missing, unreadable or untrusted, or hides its entries.
-  public var isAboutHome: Bool { subject.bytes.isEqual(to: "home") }
+  /// Whether the home directory itself is missing, unreadable or untrusted, or hides its entries. False for other errors
+  /// of a system call, such as EIO or ENOMEM, because the next call may succeed.
+  public var isAboutHome: Bool {
+    guard subject.bytes.isEqual(to: "home") else { return false }
+    guard let error else { return true }
+    return error == .noSuchFile || error == .accessDenied || error == .notDirectory || error == .symbolicLink
+  }
 }
 
 /// Turns the error of a file operation into a failure of kind `io`.

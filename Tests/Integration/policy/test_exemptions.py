@@ -253,6 +253,16 @@ def test_the_groups_exempt_an_unregistered_user_without_a_usable_home(user, serv
     assert not is_asked(user, service("only_groups=root", then=PERMIT))
 
 
+@pytest.mark.parametrize("error", ["EIO", "ESTALE", "ETIMEDOUT", "ENOMEM"])
+def test_the_groups_exempt_no_user_whose_home_failed(user, service, register, error):
+    """As if the server of the home did not answer, on a host that the user has not logged in to."""
+    user.enroll()
+    (register / str(user.uid)).unlink()
+    under = ("strace", "-f", "-o", "/dev/null", "-P", str(user.home), "-e", f"inject=openat:error={error}")
+    login = user.log_in(service("only_groups=root", then=PERMIT), at=START, under=under)
+    assert (login.result, login.prompts) == (Result.AUTHINFO_UNAVAIL, [])
+
+
 def test_a_nullok_exemption_is_logged(user, service, log):
     assert user.log_in(service("nullok", then=PERMIT)).result == Result.SUCCESS
     (message,) = log.of_module(1)
