@@ -22,7 +22,7 @@ struct DisableCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "disable", changesRegister: true)
-    if case .absent = try session.store.standing(), session.register.isOfRoot, try session.register.remove() {
+    if case .absent = try standing(session), session.register.isOfRoot, try session.register.remove() {
       return try reportReset(session)
     }
     try session.requireEnrollment()
@@ -50,6 +50,17 @@ struct DisableCommand: ParsableCommand {
     } else {
       try session.show(
         "Two-factor is off. From now on the password alone is enough.\nTo undo it: twofactor enable\n")
+    }
+  }
+
+  /// Root also resets an account whose home directory cannot be used. If an enrollment is there, it stays.
+  private func standing(_ session: Session) throws -> EnrollmentStore.Standing {
+    do {
+      return try session.store.standing()
+    } catch let error as SetupError where session.register.isOfRoot {
+      guard try session.register.remove() else { throw error }
+      throw SetupError(
+        error.status, "\(error.message); the register no longer names \(session.accountName)", hint: error.hint)
     }
   }
 

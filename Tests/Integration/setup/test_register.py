@@ -231,6 +231,16 @@ def test_root_resets_a_user_who_is_registered_but_not_enrolled(user, register, n
     assert f"two-factor is not on for {user.name}" in again.stderr
 
 
+def test_root_resets_a_registered_user_without_a_home(user, register):
+    enable(user)
+    shutil.rmtree(user.home)
+    refused = twofactor("disable", "--user", user.name, status=IO_ERROR)
+    assert f"; the register no longer names {user.name}\n" in refused.stderr
+    assert registered() == []
+    refused = twofactor("disable", "--user", user.name, status=IO_ERROR)
+    assert "register" not in refused.stderr
+
+
 def test_an_account_that_inherits_the_user_id_is_refused_until_root_decides(user, new_user, register, nullok):
     enable(user)
     uid = user.uid
