@@ -52,7 +52,7 @@ extension PolicyOption {
   var details: String? {
     switch self {
     case .nullok:
-      "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. So is the login of a user whom the register of enrolled users names, and of a user whose home directory is encrypted with fscrypt and locked: the enrollment is there, and cannot be seen."
+      "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. It is also refused if the enrollment is absent, but the register of enrolled users names the user or the home directory is encrypted with fscrypt and locked."
     case .directory: "The path begins with `/`, `~/` or `%h/`."
     case .conf: "Only the default file may be missing."
     case .prompt:
@@ -60,7 +60,7 @@ extension PolicyOption {
     case .tryFirstPass:
       "The code is a backup code, or has as many digits as the codes of one of the user's devices. A wrong code counts as one failure. If the password itself ends in six digits and the user types no code after it, those digits count as a wrong code."
     case .forwardPass:
-      "Give the next module its own argument `use_first_pass`, so that it does not prompt. The password is passed on even if the code was wrong. Users who are exempt or not enrolled are asked for the password all the same, and it is passed on. If such a user is enrolled and types a code after the password, a right code is used up and cut off, and a wrong one is left in the password and not counted. Together with `try_first_pass` or `use_first_pass`, the module looks for the code in the password that an earlier module asked for, and passes on the part before the code."
+      "Give the next module its own argument `use_first_pass`, so that it does not prompt. The password is passed on even if the code was wrong. Users who are exempt or not enrolled are asked for the password too, and it is passed on. If an exempt user is enrolled and types a code after the password, a right code is used up and cut off, and a wrong one is left in the password and not counted. Together with `try_first_pass` or `use_first_pass`, the module looks for the code in the password that an earlier module asked for, and passes on the part before the code."
     case .maxFailures:
       "A reused code, an empty reply, a reply that is not a code, and ten characters that are no backup code are refused but not counted. Six and eight digits always count. Imported scratch codes are tried while codes are throttled, until 100 of them were wrong."
     case .gracePeriod:
@@ -73,7 +73,7 @@ extension PolicyOption {
     case .skipAfter:
       "A method that is also in `require_method` is enough to log in: a login that passed it is asked for no code."
     case .requireMethod:
-      "It is checked first: no other option lets a login pass that has none of these methods. Set it for the one service that needs it, not in `twofactor.conf`. Do not name a method that sshd checks with PAM, such as `password`: it would have to be passed before it is checked."
+      "It is checked first: no other option lets a login pass that has none of these methods. Set it for the one service that needs it, not in `twofactor.conf`. Do not name a method that sshd checks with PAM, such as `password`: sshd reports it only after PAM has accepted the login."
     case .notify:
       "It runs as the user, without a terminal, with the arguments `-i` and the user name, and reads the mail from standard input."
     case .echoCode, .useFirstPass, .window, .lookAhead, .backupCodes, .requiredFrom, .debug, .issuer,
