@@ -1,12 +1,12 @@
 /* The Swift runtime reads SWIFT_* in a constructor. With SWIFT_BACKTRACE, the caller could choose a program that the
- * runtime starts when the command crashes, with the command's rights (as with sudo's env_keep). Without it, the runtime
- * looks for its own program, which prints memory. */
+ * runtime starts, with the command's privileges, when the command crashes (if sudo keeps the variable: env_keep).
+ * Without it, the runtime starts its own program, which prints memory. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Before all constructors of a library, which have no priority; 101 is the first one that is not reserved. */
+/* Runs before the constructors of libraries, which have no priority. 101 is the first priority that is not reserved. */
 __attribute__((constructor(101))) static void ignore_settings_of_the_runtime(void) {
   static const char prefix[] = "SWIFT_";
   char **kept = environ;

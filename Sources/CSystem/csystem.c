@@ -258,8 +258,8 @@ static int save_process_attributes(struct csystem_identity *saved) {
   return 0;
 }
 
-/* prctl(2) cannot set 2. The process got 2 from fs.suid_dumpable, and gets it again from there. If the administrator
- * changed that meanwhile, less is dumped than before. */
+/* prctl(2) cannot set 2. The kernel copied that value from fs.suid_dumpable, and copies it again when the identity
+ * changes back. If fs.suid_dumpable is 1 by then, sets 0, so that the process never dumps more than before. */
 static int put_back_dumpable(const struct csystem_identity *saved) {
   if (saved->dumpable == 1) return prctl(PR_SET_DUMPABLE, 1);
   return saved->dumpable == 0 || prctl(PR_GET_DUMPABLE) == 1 ? prctl(PR_SET_DUMPABLE, 0) : 0;

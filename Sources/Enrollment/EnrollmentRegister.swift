@@ -5,7 +5,8 @@ public import SystemFiles
 ///
 /// A home directory that is encrypted, unmounted or covered by another mount looks like one without an enrollment. So a
 /// missing enrollment proves nothing if the register names the user. Users cannot search the register. Each entry
-/// belongs to its user, so that the user's helper process can remove no other. Use root's file-system identity.
+/// belongs to its user, so that the user's helper process can remove no other. Searching the register needs root's
+/// file-system identity or the helper's group.
 public enum EnrollmentRegister {
   /// The directory of the register.
   public static var path: Literal { "/var/lib/twofactor/enrolled" }
@@ -26,7 +27,7 @@ public enum EnrollmentRegister {
     case unknown(EnrollmentFailure)
   }
 
-  /// Whether the register names a user.
+  /// Looks up a user.
   public static func contains(_ user: UserID) -> Answer {
     var isParentThere = false
     do throws(EnrollmentFailure) {

@@ -29,7 +29,7 @@ enum HelperProcess {
     chelper_reset_signals()
     _ = alarm(timeLimit)
     chelper_clear_environment()
-    // In a setgid program, the C library has opened /dev/null in place of closed descriptors, in the wrong mode.
+    // In a setgid program, the C library has replaced closed descriptors by devices that are open in the wrong mode.
     guard chelper_is_open(0, 0) != 0, chelper_is_open(1, 1) != 0, chelper_is_open(2, 1) != 0 else {
       return Exit.inputOutput
     }

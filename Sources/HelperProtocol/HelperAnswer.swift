@@ -12,10 +12,10 @@ public enum HelperStatus: UInt8, Error, Sendable {
 
   case unknownRequest = 3
 
-  /// There is no register.
+  /// The user cannot be registered, because there is no register.
   case unavailable = 4
 
-  /// Nothing changed; the answer's text says why.
+  /// The request failed. The answer's text says why; it is empty if memory is exhausted.
   case failed = 5
 }
 

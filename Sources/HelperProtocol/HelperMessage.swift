@@ -3,16 +3,16 @@ internal import FixedMemory
 /// The frame of requests and answers (`pam/helper-protocol.md`): a length, the version of the protocol, and the number
 /// of the request or result.
 public enum HelperMessage {
-  /// Of the protocol.
+  /// The version of the protocol.
   public static var version: UInt8 { 1 }
 
-  /// Of the length, in bytes.
+  /// The size of the length, in bytes.
   public static var prefixLength: Int { 4 }
 
-  /// Of the largest message, in bytes, without its length.
+  /// The size of the largest message without its length, in bytes.
   public static var maximumLength: Int { 4096 }
 
-  /// Version and number, in bytes.
+  /// The size of version and number, in bytes.
   static var minimumLength: Int { 2 }
 
   /// The length of the message after `prefix`; nil if invalid.

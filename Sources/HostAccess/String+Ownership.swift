@@ -2,7 +2,7 @@ import FixedMemory
 import SystemFiles
 
 extension String {
-  /// Whether this absolute path leads through directories of root alone, none of which another account can exchange.
+  /// Whether each part of this absolute path is a directory that only root can exchange.
   /// Does not follow symlinks.
   package var isOfRootAlone: Bool {
     guard hasPrefix("/") else { return false }
@@ -31,7 +31,7 @@ extension String {
 
 extension FileSystemIdentity {
   /// Assumes the identity of an account that owns a part of a directory's path, and could exchange it between two
-  /// accesses. Keeps the own identity if the account owns none, or only the last part, to which root closed the way.
+  /// accesses. Keeps the process's identity if the account owns no part, or owns only the last one and cannot reach it.
   package mutating func assume(_ account: UserAccount, at directory: String) throws(Errno) {
     let isInHome = directory.hasPrefix(account.homeText + "/")
     guard account.userID != 0, isInHome || !directory.isOfRootAlone else { return }

@@ -29,7 +29,7 @@ public enum HostNameService: UInt8, Sendable {
     }
   }
 
-  /// The end of a sentence.
+  /// Why PAM_RHOST may be a name, for the end of a message.
   public var reason: Literal {
     switch self {
     case .login: "login(1) of shadow and BusyBox reports the name that telnetd passes with -h"

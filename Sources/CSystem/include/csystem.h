@@ -43,8 +43,8 @@ int csystem_hides_names(int directory);
  * symlink, and with EXDEV for the root of another mount. Before Linux 5.6, allows other mounts. */
 int csystem_open_on_mount(int directory, const char *name, int flags);
 
-/* Provided because statx(2) needs _GNU_SOURCE. Returns 1 if an open file is on a FUSE file system, else 0, as before
- * Linux 5.8. Sends no request to the file system, which may never answer. */
+/* Provided because statx(2) needs _GNU_SOURCE. Returns 1 if an open file is on a FUSE file system, else 0; always 0
+ * before Linux 5.8. Sends no request to the file system, which may never answer. */
 int csystem_is_on_fuse(int file);
 
 /* Provided because renameat2(2) needs _GNU_SOURCE. Exchanges two entries of a directory. */

@@ -36,7 +36,7 @@ package struct HomeCheck {
     self.table = table
   }
 
-  /// Nil if the home is there whenever its parent is.
+  /// Nil if nothing suggests that the home may be absent at a login.
   package func finding(of account: TreeAccount) -> Finding? {
     guard let reason = reason(account.home) else { return nil }
     return .warning(

@@ -104,7 +104,7 @@ struct BoundedWork: ~Copyable {
       .joined(separator: "\0") + "\u{1E}"
   }
 
-  /// In milliseconds, of a clock that is never set.
+  /// The monotonic clock, in milliseconds.
   private static var now: Int {
     var time = timespec()
     // SAFETY: the structure outlives the call.

@@ -84,15 +84,15 @@ struct EnrollmentCheck {
         remedy: "see what is mounted there: findmnt --list | grep \(home)"))
   }
 
-  /// Nil if the account is not enrolled. Accesses the account's directories with its identity: also a status would
-  /// follow symlinks that the account exchanges meanwhile.
+  /// Nil if the account is not enrolled. Accesses the account's directories with its identity, because even
+  /// stat(2) would follow symlinks that the account exchanges meanwhile.
   private func examine(_ name: String, _ homes: HomeCheck) -> (directory: String?, findings: [Finding]) {
     guard let account = try? UserAccount.existing(named: name) else { return (nil, []) }
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
-      // Any other access to the path could take for ever.
+      // Any other access to the path could block forever.
       if let failure = store.fuseFailure { return (nil, [Self.onFUSE(name, failure, store.directory)]) }
       do throws(Errno) {
         try identity.assume(account, at: store.directory)

@@ -53,7 +53,7 @@ final class RegisterKeeper {
 
   /// Changes the entry at each request, until its parent ends.
   private static func serve(_ user: UserID, requests: Int32, results: Int32) -> Never {
-    // A signal from the terminal ends the parent, which holds it back during a change.
+    // Block signals of the terminal: they end the parent, which blocks them itself during a change.
     let interruptions = try? Interruptions()
     for descriptor in STDIN_FILENO...STDERR_FILENO { close(descriptor) }
     var number: UInt8 = 0
