@@ -29,7 +29,7 @@ import Testing
     #expect(try finding(on: try host("")).summary == "register skipped")
   }
 
-  /// The module takes it for a file system that is not mounted.
+  /// The module treats /var/lib/twofactor as an unmounted file system.
   @Test func aMissingRegisterFailsForEnrollmentsBesideIt() throws {
     let finding = try finding(on: try host("nullok directory=/var/lib/twofactor/%u"))
     #expect(finding.summary == "register failed" && finding.detail.contains("refuses users who are not enrolled"))

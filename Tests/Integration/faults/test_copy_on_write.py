@@ -1,4 +1,4 @@
-"""On btrfs, another user who fills the disk locks nobody out, and the state is marked without a moment of danger."""
+"""On btrfs, another user who fills the disk locks no user out, and a crash while the state is marked is safe."""
 
 import concurrent.futures
 import contextlib
@@ -167,7 +167,7 @@ def test_new_backup_codes_killed_at_any_call_keep_the_state(user, service, btrfs
             replaced += 1
             (new,) = json.loads(killed.stdout)["backup_codes"]
             assert user.results(name, new, new, at=START) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
-        # Nothing is in the way of the next change.
+        # No leftover blocks the next change.
         twofactor_json("backup-codes", "--user", user.name)
         assert {path.name for path in old.directory.iterdir()} == {"credential", "state"}
         assert flags(old.state) & NO_COW
@@ -175,7 +175,7 @@ def test_new_backup_codes_killed_at_any_call_keep_the_state(user, service, btrfs
 
 
 def test_without_room_for_a_new_state_the_old_one_is_kept(user, service, btrfs):
-    """The new file is an improvement; the change is made without it."""
+    """The new state is optional: the command changes the enrollment without it."""
     btrfs()
     old = user.enroll(backup_codes=1)
     remove_mark(old.state)
@@ -231,7 +231,7 @@ def test_a_login_that_waits_for_a_replaced_state_uses_the_new_one(user, service,
         command = ("/usr/local/bin/twofactor", "device", "add", "other", "--no-confirm", "--user", user.name, "--json")
         changing = pool.submit(run, *under, *command)
         inode = enrolled.state.stat().st_ino
-        # Opened before the state is replaced: the lock is held from then on.
+        # These logins open the old state and wait for its lock, which the command holds until it ends.
         waiting = []
         while enrolled.state.stat().st_ino == inode:
             if len(waiting) < 3:
@@ -246,7 +246,7 @@ def test_a_login_that_waits_for_a_replaced_state_uses_the_new_one(user, service,
 
 @pytest.mark.parametrize("kind", ["xfs", "ext4", "f2fs"])
 def test_on_another_full_file_system_logins_work(user, new_user, service, tmp_path, kind):
-    """Where this kernel mounts it."""
+    """Skipped if this kernel cannot mount the file system."""
     if kind not in Path("/proc/filesystems").read_text() or not shutil.which(f"mkfs.{kind}"):
         pytest.skip(f"this machine has no {kind}")
     size, force = {"xfs": (320, "-f"), "ext4": (64, "-F"), "f2fs": (64, "-f")}[kind]

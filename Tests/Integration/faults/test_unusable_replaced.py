@@ -1,4 +1,4 @@
-"""An unusable enrollment is replaced without a moment in which the user counts as not enrolled."""
+"""While an unusable enrollment is replaced, the user never counts as not enrolled."""
 
 import ctypes
 import json
@@ -17,7 +17,7 @@ from rig.snapshot import Snapshot
 from rig.tracing import calls, faults, injecting, tracing
 
 ENABLE = ("enable", "--no-confirm", "--yes", "--backup-codes", "1", "--force")
-# The kernel or the file system cannot exchange two directories.
+# As if the kernel or the file system could not exchange two directories.
 CANNOT = "inject=renameat2:error=EINVAL"
 
 
@@ -56,7 +56,7 @@ class Replacing:
         text = trace.read_text()
         assert "RENAME_EXCHANGE" in text
         found = calls(trace, str(self.user.home))
-        # If the call fails anyway, it is not made to fail otherwise.
+        # renameat2 already fails here, so no other fault is injected into it.
         return [call for call in found if self.exchanges or call.name != "renameat2"]
 
     def result(self, *replies: str) -> list[int]:
@@ -140,7 +140,7 @@ def test_an_import_killed_at_the_exchange_never_lets_in(user, replacing):
 
 
 def test_the_directory_exists_at_any_time(replacing):
-    """Nobody who looks between two system calls finds it absent."""
+    """It exists between any two system calls of the command."""
     change = replacing()
     change.calls()
     renamed = [line for line in (change.folder / "trace").read_text().splitlines() if '".twofactor"' in line]

@@ -1,5 +1,5 @@
-/* A name service that answers half, as sssd with ignore_group_members or a directory that is down: it finds the group
- * `remote` without its members, and initgroups(3) fails (nss(5)). */
+/* A name service that reports too few members, as sssd with ignore_group_members or a directory that is down: it finds
+ * the group `remote` without its members, and initgroups(3) fails (nss(5)). */
 #include <errno.h>
 #include <grp.h>
 #include <nss.h>

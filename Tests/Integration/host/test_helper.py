@@ -1,4 +1,4 @@
-"""twofactor-helper: it changes the entry of the user who starts it, however that user starts it."""
+"""twofactor-helper: it changes only the entry of its real user, whatever the caller prepares."""
 
 import os
 import re
@@ -98,7 +98,7 @@ def test_root_changes_only_its_own_entry(register, other):
 
 
 def test_it_acts_for_the_real_user(register, user, other):
-    """A program that is set-user-ID root, and starts the helper for its user."""
+    """A set-user-ID root program starts the helper: the entry is that of the program's user."""
     words = ["setpriv", f"--ruid={user.uid}", "--euid=0", "--clear-groups", HELPER]
     run(*words, input=REGISTER_REQUEST, environment={})
     assert set(registered()) == {user.uid, other.uid}
@@ -308,7 +308,7 @@ def test_a_reader_that_is_gone_harms_nobody(entries, user):
         [HELPER], input=REGISTER_REQUEST, stdout=write, user=user.uid, group=user.gid, restore_signals=False
     )
     os.close(write)
-    # SIGPIPE, although the caller ignores it: the request was carried out.
+    # The caller ignores SIGPIPE, but it ends the helper, after the request was carried out.
     assert done.returncode == -signal.SIGPIPE and user.uid in registered()
 
 
@@ -347,7 +347,7 @@ def test_a_stopped_helper_affects_nobody(entries, user, other):
 
 
 def test_its_caller_cannot_look_into_it(entries, user):
-    """Neither ptrace(2) nor /proc, and no core dump."""
+    """ptrace(2) and /proc are denied, and there is no core dump."""
     waiting = subprocess.Popen([HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=user.uid, group=user.gid)
     wait_until_reading(waiting.pid)
     done = run("cat", f"/proc/{waiting.pid}/environ", f"/proc/{waiting.pid}/maps", user=user, status=None)
@@ -375,7 +375,7 @@ def test_without_new_privileges_it_says_why(entries, user):
 
 @pytest.mark.parametrize("call", ["prctl", "setresuid", "openat", "close_range", "chdir", "fchmod", "fchown", "write"])
 def test_a_failing_system_call_does_not_widen_anything(register, call):
-    """Injected as root, who may trace it."""
+    """Root injects the failures, because a helper that its user traces has no privileges."""
     for number in range(1, 7):
         done = run(
             "strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:error=EIO:when={number}", HELPER,

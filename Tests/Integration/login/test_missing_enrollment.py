@@ -1,4 +1,4 @@
-"""An enrolled user whose home is there without its content: the password alone does not suffice."""
+"""An enrolled user whose home exists without its content cannot log in with the password alone."""
 
 import contextlib
 import os
@@ -59,7 +59,7 @@ def test_a_covered_home_is_no_proof(user, shipped, register):
 
 
 def test_a_home_that_is_not_mounted_is_no_proof(user, shipped, register, tmp_path):
-    """The mount point belongs to the user, as with a home on a network or another disk."""
+    """The mount point belongs to the user, as with a home on a network file system or another disk."""
     home = MountedHome(user, tmp_path)
     home.mount()
     try:
@@ -86,7 +86,7 @@ def test_a_home_that_is_mounted_after_the_question_is_no_proof(user, harness, re
     log_in_with_code(user, before, enrolled)
     home.unmount()
     assert_missing(user, after)
-    # The stack went on after the refusal.
+    # The rule is `required`, so the stack mounted the home after the refusal.
     home.unmount()
 
 
@@ -112,7 +112,7 @@ def test_no_exemption_takes_a_covered_home_for_proof(user, service, register, wh
 
 
 def test_without_an_exemption_a_missing_enrollment_is_asked_for(user, service, register, log):
-    """The register is not read: the user is refused in any case, and nothing tells who is enrolled."""
+    """The register is not read: the user is refused in any case, and the answer does not reveal who is enrolled."""
     log_in_with_code(user, service(), user.enroll())
     with covered(user.home, owner=user):
             login = user.log_in(service(), "123456", at=START + 60)
@@ -220,7 +220,7 @@ class TestRegistration:
 
     def assert_registered(self, user) -> None:
         status = self.entry(user)
-        # The user's own: the helper of the user can remove it from the sticky directory, and no other one.
+        # In the sticky directory, the user's helper can remove only entries that the user owns.
         assert (stat.S_IMODE(status.st_mode), stat.S_ISREG(status.st_mode)) == (0o600, True)
         assert (status.st_uid, status.st_gid, status.st_size) == (user.uid, 0, 0)
 
@@ -270,7 +270,7 @@ class TestRegistration:
             log_in_with_code(user, service(), enrolled)
 
     def test_a_program_that_is_not_root_registers_nobody(self, user, harness, service, register):
-        """A screen locker: it cannot search the register, so absence has to suffice for it."""
+        """A screen locker cannot search the register, so an absent enrollment is proof enough there."""
         enrolled = user.enroll()
         (REGISTER / str(user.uid)).unlink(missing_ok=True)
         name, lax = service(), service("nullok", then=PERMIT)
@@ -379,6 +379,6 @@ class TestUntrustedRegister:
         ids=lambda it: getattr(it, "name", it),
     )
     def test_a_failing_call_is_no_proof(self, user, shipped, call, path):
-        """openat(2) with the directory in which it opens."""
+        """Each call of this name that accesses the path fails."""
         under = ("strace", "-f", "-o", "/dev/null", "-P", path, "-e", f"inject={call}:error=EIO")
         assert user.log_in(shipped, under=under).result == Result.AUTHINFO_UNAVAIL

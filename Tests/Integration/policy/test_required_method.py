@@ -30,7 +30,7 @@ def after_ssh(scratch, harness, products):
     return make
 
 
-# Whatever lets a login pass without a code.
+# The options and states that let a login pass without a code.
 EXEMPTIONS = [
     "",
     "nullok",
@@ -129,7 +129,7 @@ def shipped_rule() -> str:
 
 
 def weak_rule() -> tuple[str, ...]:
-    """The same stack as it should not be written: any user passes whom the module does not ask."""
+    """The same stack with a wrong rule: any user whom the module does not ask for a code passes."""
     return ("auth required pam_twofactor.so require_method=publickey nullok", PERMIT)
 
 

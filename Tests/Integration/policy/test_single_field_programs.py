@@ -1,4 +1,4 @@
-"""The two lines of pam/service/single-field with the programs that they are for, each started with its own settings."""
+"""The two lines of pam/service/single-field with programs that have a single password field."""
 
 import contextlib
 import ftplib
@@ -192,7 +192,7 @@ def freeradius(service: str, place: Path):
 
     with server("freeradius", "-f", "-d", place):
         for _ in range(200):
-            # UDP cannot be tried without a request.
+            # A UDP port accepts no connection, so wait for the log instead.
             log = place / "radius.log"
             if log.exists() and "Ready to process requests" in log.read_text():
                 break
@@ -252,7 +252,7 @@ def i3lock(service: str, place: Path):
             time.sleep(0.2)
             run("xdotool", "type", "--delay", "15", text, environment={**os.environ, **environment})
             run("xdotool", "key", "Return", environment={**os.environ, **environment})
-            # i3lock shows a wrong password, and stays.
+            # After a wrong password, i3lock keeps running.
             for _ in range(100):
                 if locker.poll() is not None:
                     return locker.returncode == 0
@@ -267,7 +267,7 @@ def i3lock(service: str, place: Path):
         yield logs_in
 
 
-# The PAM service is fixed for those that have no setting for it.
+# Some programs have no setting for the PAM service; its name is then fixed.
 PROGRAMS = {
     "dovecot": (dovecot, "policy-imap"),
     "proftpd": (proftpd, "policy-proftpd"),

@@ -65,7 +65,7 @@ def flags(path: Path) -> int:
 
 
 def remove_mark(path: Path) -> None:
-    """Gives a file the flags that it had before there was a mark: an enrollment of an earlier version."""
+    """Removes No_COW, as in an enrollment of an earlier version."""
     status, content = path.stat(), path.read_bytes()
     path.unlink()
     path.write_bytes(content)

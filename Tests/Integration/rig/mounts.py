@@ -1,4 +1,4 @@
-"""Homes that are there, while their content is not: covered, not mounted, or encrypted."""
+"""Homes that exist without their content: covered, not mounted, or encrypted."""
 
 import contextlib
 import fcntl

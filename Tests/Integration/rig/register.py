@@ -22,7 +22,7 @@ def create_register() -> Path:
 
 
 def remove_register() -> None:
-    """Removes the register and whatever stands in its place."""
+    """Removes the register, or a file or symlink in its place."""
     for path in (REGISTER, PARENT):
         with contextlib.suppress(FileNotFoundError):
             path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""What a caller can do with a `twofactor` that runs as root, and a user to one that acts as that user."""
+"""The limits of a caller who runs `twofactor` as root, and of a user while the command acts for that user."""
 
 import os
 import re
@@ -119,7 +119,7 @@ def test_a_file_that_is_exchanged_after_its_check_is_not_replaced(user):
 
 
 def test_a_directory_that_is_exchanged_for_a_symlink_is_not_followed(user, products):
-    # Root writes for root into a directory of a user.
+    # Root writes its own backup codes into a directory that a user owns.
     folder, away, victim = user.home / "folder", user.home / "away", Path("/etc/codes-of-root")
     folder.mkdir()
     (folder / "codes").write_text(HEADING)
@@ -192,7 +192,7 @@ def test_root_accesses_the_directories_of_a_user_as_that_user(
     if is_damaged:
         credential.write_bytes(credential.read_bytes().replace(b"\nend\n", b"\nfin\n"))
     found = accesses([COMMAND, command, "--user", user.name], str(tree), tmp_path / "trace")
-    # As root, only the way to the directory is examined.
+    # As root, the command examines only the parents of the directory.
     on_the_way = re.compile(rf'\w+\([^"]*("{user.name}"|/srv/trees/{user.name}>, "")')
     assert found.get(user.uid) and [call for call in found.get(0, []) if not on_the_way.match(call)] == [], found
 

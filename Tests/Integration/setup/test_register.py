@@ -217,7 +217,7 @@ def test_root_resets_a_user_who_is_registered_but_not_enrolled(user, register, n
     enable(user)
     shutil.rmtree(user.directory)
     assert user.log_in(nullok).result == Result.AUTHINFO_UNAVAIL
-    # The user alone cannot: nothing proves that the code was known.
+    # The user alone cannot clear the entry: without an enrollment, no code can be verified.
     assert disable(user, "123456", status=REFUSED)
     assert registered() == [user.uid]
     if json_wanted:
@@ -269,7 +269,7 @@ def test_users_names_who_is_registered_and_missing(user, new_user, register):
         table = twofactor("users").stdout
     assert (entries[user.name]["enabled"], entries[user.name]["registered"]) == (False, True)
     assert (entries[off.name]["enabled"], entries[off.name]["registered"]) == (False, False)
-    # Not in the list of accounts with a login shell.
+    # This account has no login shell, but is listed because it is registered.
     assert (entries[unlisted.name]["enabled"], entries[unlisted.name]["registered"]) == (True, True)
     rows = {line.split()[0]: line.split()[1] for line in table.splitlines() if line}
     assert (rows[user.name], rows[off.name], rows[unlisted.name]) == ("missing", "off", "on")
@@ -291,7 +291,7 @@ def test_enabling_warns_of_a_home_that_may_come_later(user, register):
         assert registered() == [user.uid]
     finally:
         run("umount", user.home)
-    # Covered the other way: the enrollment went with the mount.
+    # The enrollment was on the mount that is now gone.
     assert json.loads(user.twofactor("status", "--json").stdout)["enabled"] is False
 
 
