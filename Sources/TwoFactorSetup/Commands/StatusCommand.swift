@@ -75,7 +75,7 @@ struct UsersCommand: ParsableCommand {
         try output.write(
           """
 
-          missing: registered as enrolled, but the enrollment is not there, so logins are refused. Mount the home \
+          missing: registered as enrolled, but the enrollment is absent, so logins are refused. Mount the home \
           directory, or clear the entry with: twofactor disable --user NAME
 
           """)
