@@ -54,7 +54,7 @@ package struct RegisterCheck {
   private func absence(_ rules: [PAMRule]) -> Finding {
     let options = rules.compactMap { rule in tree.options(of: rule).map { (rule, $0) } }
       .filter { $0.1.passesUnenrolled }
-    // A register below a mount point would say, while its file system is not mounted, that no user is enrolled.
+    // An empty register on an unmounted mount point would declare every user as not enrolled.
     let remedy = HomeCheck(tree: tree).unmountedMount(of: Self.path).map { "mount \($0)" } ?? Self.creation
     if let (rule, _) = options.first(where: { $0.1.directory.hasPrefix(Self.parent + "/") }) {
       return .failed(
