@@ -49,7 +49,13 @@ public enum EnrollmentRegister {
     let register = try open(&isParentThere)
     do throws(Errno) {
       let file = try register.create(entry(of: user), for: .write, permissions: 0o600)
-      try file.setOwner(user)
+      do throws(Errno) {
+        try file.setOwner(user)
+      } catch {
+        // The user's helper could not remove an entry of root.
+        do throws(Errno) { try register.remove(entry(of: user)) } catch {}
+        throw error
+      }
       return true
     } catch {
       guard error != .exists else { return false }

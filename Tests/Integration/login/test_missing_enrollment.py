@@ -50,6 +50,17 @@ def assert_missing(user, service: str) -> str:
     return message.text
 
 
+def test_an_entry_that_its_user_could_not_remove_is_not_kept(user, shipped, register):
+    """In a service without CAP_CHOWN. The next login elsewhere adds the entry."""
+    enrolled = user.enroll()
+    (register / str(user.uid)).unlink()
+    under = ("strace", "-f", "-o", "/dev/null", "-e", "inject=fchown:error=EPERM")
+    log_in_with_code(user, shipped, enrolled, under=under)
+    assert registered() == []
+    log_in_with_code(user, shipped, enrolled, at=START + 90)
+    assert registered() == [user.uid]
+
+
 def test_a_covered_home_is_no_proof(user, shipped, register):
     enrolled = user.enroll()
     log_in_with_code(user, shipped, enrolled)
