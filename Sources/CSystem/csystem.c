@@ -220,7 +220,7 @@ static int set_capabilities(const capability_sets sets) {
 /* Saves the capabilities. If capset(2) will be needed, tries it, because a seccomp(2) filter may deny it. */
 static int save_capabilities(struct csystem_identity *saved) {
   struct __user_cap_header_struct thread = {.version = _LINUX_CAPABILITY_VERSION_3};
-  capability_sets sets;
+  capability_sets sets = {{0}};
   if (syscall(SYS_capget, &thread, sets) != 0) return -1;
   memcpy(saved->capabilities, sets, sizeof sets);
   int secure_bits = prctl(PR_GET_SECUREBITS);

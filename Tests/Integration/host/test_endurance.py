@@ -80,4 +80,5 @@ def test_valgrind_finds_no_error_and_no_leak(endurance, harness, user, service, 
     ):
         results, _ = run_endurance(endurance, "repeat", 1, harness.services, name, user.name, answer, under=valgrind)
         assert results == {expected: 1}
-        assert report.read_text() == ""
+        # Valgrind 3.19 does not know openat2(2), and says so between dashes.
+        assert not [line for line in report.read_text().splitlines() if not line.startswith("--")]
