@@ -13,6 +13,9 @@ package struct HostTree {
   /// Must own trusted files.
   package let administrator: UserID
 
+  /// Changed files by path, which hide those of the host (see ``replacing(_:_:)``).
+  private var replacements: [String: [UInt8]] = [:]
+
   private static let maximumTextLength = 1 << 20
 
   /// The kernel's limit (path_resolution(7)).
@@ -81,7 +84,14 @@ package struct HostTree {
     return try? open("/" + parts.dropLast().joined(separator: "/"), csystem_o_path | O_DIRECTORY)?.status(of: name)
   }
 
-  func exists(_ path: String) -> Bool { status(of: path) != nil }
+  func exists(_ path: String) -> Bool { replacements[path] != nil || status(of: path) != nil }
+
+  /// A copy in which a file has another text. The host stays as it is.
+  func replacing(_ path: String, _ text: String) -> HostTree {
+    var copy = self
+    copy.replacements[path] = Array(text.utf8)
+    return copy
+  }
 
   /// Whether fscrypt encrypts the directory.
   func isEncrypted(_ path: String) -> Bool {
@@ -96,6 +106,7 @@ package struct HostTree {
 
   /// Nil if the path is not a readable regular file.
   func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
+    if let bytes = replacements[path] { return Array(bytes.prefix(limit)) }
     guard let file = open(path, O_RDONLY | O_NONBLOCK), (try? file.status())?.isRegularFile == true else { return nil }
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 16_384)
@@ -110,22 +121,28 @@ package struct HostTree {
   }
 
   /// Nil if the path is not a readable regular file, or too long for a configuration.
-  func text(of path: String) -> String? {
+  func configurationBytes(of path: String) -> [UInt8]? {
     guard let bytes = bytes(of: path, upTo: Self.maximumTextLength), bytes.count < Self.maximumTextLength else {
       return nil
     }
-    return String(decoding: bytes, as: UTF8.self)
+    return bytes
   }
+
+  /// As ``configurationBytes(of:)``.
+  func text(of path: String) -> String? { configurationBytes(of: path).map { String(decoding: $0, as: UTF8.self) } }
 
   /// Empty if unreadable.
   func lines(of path: String) -> [String] { (text(of: path) ?? "").split(separator: "\n").map(String.init) }
 
   /// Sorted; empty if unreadable.
   func names(in path: String) -> [String] {
-    guard let directory = open(path, O_RDONLY | O_DIRECTORY), var entries = try? directory.names() else { return [] }
-    var names: [String] = []
-    while let entry = entries.next() { names.append(String(decoding: entry.bytes)) }
-    return names.filter { $0 != "." && $0 != ".." }.sorted()
+    let prefix = path + "/"
+    var names = Set(replacements.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) })
+    names = names.filter { !$0.contains("/") }
+    if let directory = open(path, O_RDONLY | O_DIRECTORY), var entries = try? directory.names() {
+      while let entry = entries.next() { names.insert(String(decoding: entry.bytes)) }
+    }
+    return names.subtracting([".", ".."]).sorted()
   }
 
   /// The kernel resolves the path inside the root directory, because a container in it could exchange files between

@@ -3,16 +3,22 @@ import Testing
 @testable import HostDoctor
 
 @Suite struct PAMFileTests {
+  private func file(_ text: String) -> PAMFile { PAMFile(path: "/etc/pam.d/x", bytes: Array(text.utf8)) }
+
   private func rules(_ text: String) -> [PAMRule] {
-    PAMFile(path: "/etc/pam.d/x", text: text).statements.compactMap {
-      guard case .rule(let rule) = $0 else { return nil }
+    file(text).statements.compactMap {
+      guard case .rule(let rule) = $0.body else { return nil }
       return rule
     }
   }
 
+  private func control(_ text: String) throws -> PAMControl {
+    try #require(rules("auth \(text) pam_x.so").first).control
+  }
+
   @Test func aRuleHasFacilityControlModuleAndArguments() throws {
     let rule = try #require(rules("\n-AUTH\trequired /lib/security/pam_x.so  one two=2 # comment\n").first)
-    #expect(rule.facility == "auth" && rule.control.text == "required" && rule.line == 2)
+    #expect(rule.facility == .auth && rule.isSilent && rule.control.text == "required" && rule.line == 2)
     #expect(rule.module == "/lib/security/pam_x.so" && rule.name == "pam_x" && rule.arguments == ["one", "two=2"])
     #expect(rule.place == "/etc/pam.d/x, line 2")
   }
@@ -20,88 +26,138 @@ import Testing
   @Test func aBackslashContinuesTheLine() throws {
     let rule = try #require(rules("# \\\nauth required \\\n  pam_x.so \\\n  one\nauth optional pam_y.so").first)
     #expect(rule.line == 2 && rule.arguments == ["one"])
-    #expect(rules("auth required pam_x.so \\").count == 1)
     // A comment ends with its own line.
     #expect(rules("auth required pam_x.so # \\\nauth required pam_y.so").count == 2)
+    let unfinished = file("auth required pam_x.so\nauth required pam_y.so \\")
+    #expect(unfinished.statements.count == 1 && unfinished.unfinishedLine == 2)
   }
 
   @Test func bracketsProtectBlanks() throws {
-    let rule = try #require(rules(#"auth [success=1 default=ignore] pam_x.so [prompt=a \] b] [x]"#).first)
+    let rule = try #require(rules(#"auth [success=1 default=ignore]pam_x.so [prompt=a \] b] [x]"#).first)
     #expect(rule.control.text == "[success=1 default=ignore]")
     #expect(rule.arguments == ["prompt=a ] b", "x"])
   }
 
-  @Test func includesAreNotRules() {
-    let file = PAMFile(path: "f", text: "auth include a\nauth substack b\n@include c\n")
-    #expect(
-      file.statements == [
-        .include(facility: "auth", file: "a", isSubstack: false, line: 1),
-        .include(facility: "auth", file: "b", isSubstack: true, line: 2), .includeAll(file: "c", line: 3),
-      ])
+  @Test func aCarriageReturnBelongsToTheWord() throws {
+    #expect(rules("auth required pam_x.so\r\n").first?.module == "pam_x.so\r")
+  }
+
+  @Test func aLineThatReleasesOfLibpamReadDifferentlyIsAmbiguous() {
+    #expect(file("auth required \\\n# comment\n pam_x.so\n").ambiguity?.line == 2)
+    #expect(file("#" + String(repeating: "a", count: 1_022)).ambiguity?.line == 1)
+    #expect(file("auth required \\\n pam_x.so\n\n").ambiguity == nil)
+  }
+
+  @Test func includesAreNotRules() throws {
+    let statements = file("auth include a\nauth substack b\n@include c\n@include\n").statements
+    #expect(statements.map(\.line) == [1, 2, 3, 4])
+    guard case .include("a", false) = statements[0].body, case .include("b", true) = statements[1].body,
+      case .includeAll("c") = statements[2].body, case .includeAll(nil) = statements[3].body
+    else {
+      Issue.record("\(statements)")
+      return
+    }
   }
 
   @Test(arguments: [
-    "auth requird pam_x.so", "auth required", "authority required pam_x.so", "@include", "auth [success] pam_x.so",
-    "auth [success=0] pam_x.so", "auth [success=maybe] pam_x.so",
+    "auth requird pam_x.so", "auth required", "authority required pam_x.so", "auth", "auth [success] pam_x.so",
+    "auth [success=0] pam_x.so", "auth [success=maybe] pam_x.so", "auth [SUCCESS=ok] pam_x.so", "[] required pam_x.so",
   ])
-  func aLineThatLibpamRejectsIsInvalid(text: String) {
-    #expect(PAMFile(path: "f", text: text).statements == [.invalid(line: 1, text: text)])
+  func aLineThatLibpamRejectsHasAFlaw(text: String) {
+    let statements = file(text).statements
+    #expect(statements.count == 1 && statements.first?.flaw != nil && statements.first?.text == text)
   }
 
   @Test func controlsHaveTheActionsOfTheManual() throws {
-    let requisite = try #require(PAMControl("requisite"))
-    #expect(requisite.action(on: "success") == .ok && requisite.action(on: "auth_err") == .die)
-    let sufficient = try #require(PAMControl("Sufficient"))
-    #expect(sufficient.action(on: "success") == .done && sufficient.action(on: "auth_err") == .ignore)
-    let listed = try #require(PAMControl("[success=2 AUTH_ERR=die default=bad]"))
-    #expect(listed.action(on: "success") == .jump(2) && listed.action(on: "auth_err") == .die)
-    #expect(listed.action(on: "ignore") == .bad)
-    #expect(try #require(PAMControl("[success=ok]")).action(on: "auth_err") == .bad)
+    let requisite = try control("requisite")
+    #expect(requisite.action(on: .success) == .ok && requisite.action(on: .authenticationError) == .die)
+    let sufficient = try control("Sufficient")
+    #expect(sufficient.action(on: .success) == .done && sufficient.action(on: .authenticationError) == .ignore)
+    let listed = try control("[success=2 auth_err=die default=bad ignore = ignore]")
+    #expect(listed.action(on: .success) == .jump(2) && listed.action(on: .authenticationError) == .die)
+    #expect(listed.action(on: .ignore) == .ignore && listed.action(on: .abort) == .bad)
+    #expect(try control("[success=ok]").action(on: .authenticationError) == .bad)
+    // A default applies to the values that have no action yet; a later action replaces it.
+    #expect(try control("[success=die default=ok success=2]").action(on: .success) == .jump(2))
+    #expect(try control("[success=okdefault=ignore]").action(on: .abort) == .ignore)
+    #expect(try control("success=ok").action(on: .success) == .ok)
+    // A flaw makes every value bad.
+    #expect(try control("[success=ok default=wrong]").action(on: .success) == .bad)
   }
 
   @Test func aRuleIsWrittenAsItIsParsed() throws {
-    let text = "auth [success=1 default=ignore] pam_x.so one [prompt=a b]"
-    let rule = try #require(rules(text).first)
-    #expect(rule.text() == text)
-    #expect(rule.with(control: "required").text == "in /etc/pam.d/x, line 1: auth required pam_x.so one [prompt=a b]")
-    #expect(rule.removal.text == "in /etc/pam.d/x, remove line 1: \(text)")
+    for text in [
+      "auth [success=1 default=ignore] pam_x.so one [prompt=a b]", #"-auth required pam_x.so [a\]b]"#,
+      "auth success=1 pam_x.so",
+    ] {
+      #expect(try #require(rules(text).first).text() == text)
+    }
   }
 }
 
 @Suite struct PAMConfigurationTests {
+  private func names(_ host: TemporaryHost, _ service: String) -> [String] {
+    host.read { PAMConfiguration(tree: $0).stacks(of: service).chain(.auth).rules.map(\.name) }
+  }
+
   @Test func includedRulesAreInTheOrderOfTheStack() throws {
     let host = try TemporaryHost([
+      "/etc/debian_version": "12.0\n",
       "/etc/pam.d/sshd": "auth required pam_a.so\n@include common\nauth substack inner\naccount required pam_z.so\n",
       "/etc/pam.d/common": "auth required pam_b.so\naccount required pam_twofactor.so\n",
-      "/usr/lib/pam.d/inner": "auth required pam_c.so\nauth include /etc/pam.d/common\n",
+      "/etc/pam.d/inner": "auth required pam_c.so\nauth include /etc/pam.d/common\n",
     ])
-    let stack = try host.stack("sshd")
-    #expect(stack.rules.map(\.name) == ["pam_a", "pam_b", "pam_c", "pam_b"])
-    #expect(stack.steps.count == 3 && stack.problems.isEmpty)
-    #expect(stack.misplaced.map(\.place) == ["/etc/pam.d/common, line 2"])
-    let origin = stack.origins["/usr/lib/pam.d/inner"]
-    #expect(origin == PAMStack.Origin(file: "/etc/pam.d/sshd", line: 3, target: "inner", isSubstack: true))
-    #expect(host.read { PAMConfiguration(tree: $0).included(by: "sshd") } == ["common", "inner", "/etc/pam.d/common"])
+    #expect(names(host, "sshd") == ["pam_a", "pam_b", "pam_c", "pam_b"])
+    let stacks = host.read { PAMConfiguration(tree: $0).stacks(of: "sshd") }
+    #expect(stacks.chain(.auth).handlers.map(\.level) == [0, 0, 0, 1, 1])
+    #expect(stacks.chain(.account).rules.map(\.place) == ["/etc/pam.d/common, line 2", "/etc/pam.d/sshd, line 4"])
+    #expect(stacks.origins["/etc/pam.d/inner"]?.line == 3 && stacks.origins["/etc/pam.d/inner"]?.isSubstack == true)
+    #expect(stacks.problems.isEmpty)
+  }
+
+  @Test func debianIncludesOnlyFromEtc() throws {
+    let files = ["/etc/pam.d/su": "auth include inner\n", "/usr/lib/pam.d/inner": "auth required pam_c.so\n"]
+    #expect(names(try TemporaryHost(files.merging(["/etc/os-release": "ID=fedora\n"]) { $1 }), "su") == ["pam_c"])
+    #expect(names(try TemporaryHost(files.merging(["/etc/os-release": "ID_LIKE=debian\n"]) { $1 }), "su") == [])
   }
 
   @Test func aFileInEtcOverridesTheVendors() throws {
     let host = try TemporaryHost([
       "/etc/pam.d/su": "auth required pam_a.so\n", "/usr/lib/pam.d/su": "auth required pam_b.so\n",
-      "/etc/pam.d/su~": "", "/etc/pam.d/su.dpkg-old": "", "/etc/pam.d/.su.swp": "", "/usr/lib/pam.d/login": "",
+      "/usr/lib/pam.d/login": "", "/etc/pam.d/README": "", "/etc/pam.d/folder/x": "",
     ])
-    #expect(try host.stack("su").rules.map(\.name) == ["pam_a"])
-    #expect(host.read { PAMConfiguration(tree: $0).names } == ["login", "su"])
-    #expect(host.read { PAMConfiguration(tree: $0).stack(of: "none") } == nil)
+    #expect(names(host, "su") == ["pam_a"])
+    // libpam converts names to lower case.
+    #expect(host.read { PAMConfiguration(tree: $0).services } == ["login", "other", "su"])
   }
 
-  @Test func loopsAndMissingFilesAreProblems() throws {
+  @Test func otherAppliesToServicesWithoutAuthRules() throws {
+    let host = try TemporaryHost([
+      "/etc/pam.d/other": "auth required pam_o.so\n", "/etc/pam.d/cron": "account required pam_a.so\n",
+    ])
+    #expect(names(host, "cron") == ["pam_o"] && names(host, "unknown") == ["pam_o"] && names(host, "other") == ["pam_o"])
+  }
+
+  @Test func pamConfIsReadWithoutTheFolders() throws {
+    let host = try TemporaryHost([
+      "/etc/pam.conf": "SSHD auth required pam_a.so\nother auth required pam_o.so\nsshd auth\n"
+    ])
+    #expect(names(host, "sshd") == ["pam_a"] && names(host, "su") == ["pam_o"])
+    #expect(host.read { PAMConfiguration(tree: $0).services } == ["other", "sshd"])
+  }
+
+  @Test func aFileThatIncludesItselfFails() throws {
     let host = try TemporaryHost([
       "/etc/pam.d/a": "auth include b\n", "/etc/pam.d/b": "auth include a\nauth include none\nsession include gone\n",
-      "/etc/pam.d/c": "auth wrong pam_x.so\n",
     ])
-    let words = try host.stack("a").problems.map(\.words)
-    #expect(words.contains("/etc/pam.d/b, line 2, includes a file that does not exist: none"))
-    #expect(words.contains { $0.hasSuffix("includes itself: b") || $0.hasSuffix("includes itself: a") })
-    #expect(try host.stack("c").problems.map(\.words) == ["/etc/pam.d/c, line 1, is invalid: auth wrong pam_x.so"])
+    let problems = host.read { PAMConfiguration(tree: $0).stacks(of: "a").problems }
+    #expect(problems.contains { $0.file == "/etc/pam.d/b" && $0.words == "includes a file that does not exist: none" })
+    #expect(problems.contains { $0.words.hasSuffix("too deeply") })
+  }
+
+  @Test func aMissingIncludeForAllFacilitiesAbortsTheService() throws {
+    let host = try TemporaryHost(["/etc/debian_version": "", "/etc/pam.d/a": "auth required pam_a.so\n@include none\n"])
+    let stacks = host.read { PAMConfiguration(tree: $0).stacks(of: "a") }
+    #expect(stacks.isAborted && stacks.problems.map(\.line) == [2])
   }
 }

@@ -1,170 +1,142 @@
-/// A control value: the actions for the results of a module (pam.conf(5)).
-struct PAMControl: Equatable {
-  enum Action: Equatable {
-    case ignore
-    case bad
-    case die
-    case ok
-    case done
-    case reset
-    case jump(Int)
-  }
-
+/// A word of a line. Brackets group blanks, and are not part of the text.
+struct PAMWord: Equatable {
   let text: String
-  private let actions: [String: Action]
-  private let fallback: Action
-
-  /// Nil if libpam rejects it.
-  init?(_ text: String) {
-    self.text = text
-    switch text.lowercased() {
-    case "required": (actions, fallback) = (["success": .ok, "new_authtok_reqd": .ok, "ignore": .ignore], .bad)
-    case "requisite": (actions, fallback) = (["success": .ok, "new_authtok_reqd": .ok, "ignore": .ignore], .die)
-    case "sufficient": (actions, fallback) = (["success": .done, "new_authtok_reqd": .done], .ignore)
-    case "optional": (actions, fallback) = (["success": .ok, "new_authtok_reqd": .ok], .ignore)
-    default:
-      guard text.hasPrefix("["), text.hasSuffix("]") else { return nil }
-      var actions: [String: Action] = [:]
-      for word in text.dropFirst().dropLast().split(whereSeparator: { $0 == " " || $0 == "\t" }) {
-        let parts = word.split(separator: "=", maxSplits: 1)
-        guard parts.count == 2, let action = Self.action(parts[1].lowercased()) else { return nil }
-        actions[parts[0].lowercased()] = action
-      }
-      fallback = actions["default"] ?? .bad
-      actions["default"] = nil
-      self.actions = actions
-    }
-  }
-
-  /// Results are named as in control values: `success`, `auth_err` …
-  func action(on result: String) -> Action { actions[result] ?? fallback }
-
-  private static func action(_ word: String) -> Action? {
-    switch word {
-    case "ignore": .ignore
-    case "bad": .bad
-    case "die": .die
-    case "ok": .ok
-    case "done": .done
-    case "reset": .reset
-    default: Int(word).flatMap { $0 > 0 ? .jump($0) : nil }
-    }
-  }
+  let isBracketed: Bool
 }
 
-/// A line that calls a module.
-struct PAMRule: Equatable {
-  let file: String
-  let line: Int
-  /// `auth`, `account`, `password` or `session`.
-  let facility: String
-  let control: PAMControl
-  /// A name or an absolute path.
-  let module: String
-  var arguments: [String]
-
-  /// Without folder and suffix.
-  var name: String {
-    let file = module.split(separator: "/").last.map(String.init) ?? module
-    return file.hasSuffix(".so") ? String(file.dropLast(3)) : file
-  }
-
-  var isTwoFactor: Bool { name == "pam_twofactor" }
-
-  /// Whether pam_twofactor prompts for password and code at once, and forwards the password.
-  var forwardsPassword: Bool { isTwoFactor && arguments.contains { $0 == "forward_pass" || $0 == "forward_pass=yes" } }
-
-  var place: String { "\(file), line \(line)" }
-
-  func text(control other: String? = nil) -> String {
-    let words = arguments.map { $0.contains { " \t]".contains($0) } ? "[\($0)]" : $0 }
-    return ([facility, other ?? control.text, module] + words).joined(separator: " ")
-  }
-}
-
-/// A file of the PAM configuration (pam.conf(5)).
-struct PAMFile {
-  enum Statement: Equatable {
+/// A line of a PAM file, with its continuation lines.
+struct PAMStatement {
+  enum Body {
     case rule(PAMRule)
-    /// `auth include FILE` or `auth substack FILE`.
-    case include(facility: String, file: String, isSubstack: Bool, line: Int)
-    /// `@include FILE`, for all facilities.
-    case includeAll(file: String, line: Int)
-    /// A line that libpam rejects, which makes every login of the service fail.
-    case invalid(line: Int, text: String)
+    /// `auth include FILE` or `auth substack FILE`; nil if the line names no file.
+    case include(target: String?, isSubstack: Bool)
+    /// Debian's `@include FILE`, for all facilities.
+    case includeAll(target: String?)
+    /// libpam adds a module that always fails.
+    case failing(PAMControl)
   }
 
-  let path: String
-  let statements: [Statement]
+  /// Of the first line, from 1.
+  let line: Int
+  /// Nil for an unknown type, which libpam takes as the type that it reads at that moment, else as `auth`.
+  let facility: PAMFacility?
+  let body: Body
+  /// Why libpam rejects the line; nil if it does not.
+  let flaw: String?
+  let text: String
+}
 
-  init(path: String, text: String) {
+/// A file of the PAM configuration, read as libpam 1.5 reads it (pam.conf(5)).
+struct PAMFile {
+  let path: String
+  let statements: [PAMStatement]
+  /// The line of a continuation without an end, which makes libpam give up the file after ``statements``.
+  let unfinishedLine: Int?
+  /// A line that releases of libpam read differently, and why.
+  let ambiguity: (line: Int, words: String)?
+
+  /// libpam 1.5 splits longer lines; 1.7 does not.
+  private static let maximumLineLength = 1_022
+
+  /// - Parameter service: Selects the lines of `pam.conf`, which begin with the name of a service.
+  init(path: String, bytes: [UInt8], service: String? = nil) {
     self.path = path
-    var statements: [Statement] = []
-    var pending = ""
+    var statements: [PAMStatement] = []
+    var ambiguity: (line: Int, words: String)?
+    var pending: [UInt8] = []
     var first = 0
-    for (index, piece) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-      if pending.isEmpty { first = index + 1 }
-      // A backslash does not continue a comment.
-      let line = piece.firstIndex(of: "#").map { piece[..<$0] } ?? piece
-      if line.hasSuffix("\\") {
-        pending += line.dropLast() + " "
+    var number = 0
+    for piece in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+      number += 1
+      if pending.isEmpty { first = number }
+      if piece.count > Self.maximumLineLength { ambiguity = ambiguity ?? (number, "is longer than 1,022 bytes") }
+      // A NUL ends the line. A comment ends it too, with the backslash in the comment.
+      let line = piece.prefix { $0 != 0 }
+      let text = line.prefix { $0 != UInt8(ascii: "#") }
+      if text.allSatisfy(Self.isBlank) {
+        if !pending.isEmpty, piece.endIndex < bytes.endIndex {
+          ambiguity = ambiguity ?? (number, "interrupts a continued line")
+        }
         continue
       }
-      let words = Self.words(pending + line)
-      pending = ""
-      if !words.isEmpty { statements.append(Self.statement(words, path, first)) }
+      let end = text.lastIndex { !Self.isBlank($0) } ?? text.startIndex
+      if text.count == line.count, text[end] == UInt8(ascii: "\\") {
+        pending += text[..<end] + [UInt8(ascii: " ")]
+        continue
+      }
+      let statement = Self.statement((pending + text)[...], path: path, line: first, service: service)
+      if let statement { statements.append(statement) }
+      pending = []
     }
-    let words = Self.words(pending)
-    if !words.isEmpty { statements.append(Self.statement(words, path, first)) }
     self.statements = statements
+    self.ambiguity = ambiguity
+    unfinishedLine = pending.isEmpty ? nil : first
   }
 
-  private static func statement(_ words: [String], _ path: String, _ line: Int) -> Statement {
-    let invalid = Statement.invalid(line: line, text: words.joined(separator: " "))
-    if words[0] == "@include" {
-      return words.count == 2 ? .includeAll(file: words[1], line: line) : invalid
-    }
-    var facility = words[0].lowercased()
-    if facility.hasPrefix("-") { facility.removeFirst() }
-    guard ["auth", "account", "password", "session"].contains(facility), words.count >= 3 else { return invalid }
-    let control = words[1].lowercased()
-    if control == "include" || control == "substack" {
-      return .include(facility: facility, file: words[2], isSubstack: control == "substack", line: line)
-    }
-    guard let control = PAMControl(words[1]) else { return invalid }
-    return .rule(
-      PAMRule(
-        file: path, line: line, facility: facility, control: control, module: words[2],
-        arguments: words.dropFirst(3).map { word in
-          word.hasPrefix("[") && word.hasSuffix("]") ? String(word.dropFirst().dropLast()) : word
-        }))
+  private static func isBlank(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\n")
   }
 
-  /// Splits at blanks outside brackets. Inside, `\]` is a literal bracket.
-  private static func words(_ line: String) -> [String] {
-    var words: [String] = []
-    var word = ""
-    var isBracketed = false
-    var isEscaped = false
-    for character in line {
-      if isBracketed {
-        if isEscaped, character != "]" { word.append("\\") }
-        if character == "\\", !isEscaped {
-          isEscaped = true
-          continue
-        }
-        word.append(character)
-        if character == "]", !isEscaped { isBracketed = false }
-        isEscaped = false
-      } else if character == " " || character == "\t" || character == "\r" {
-        if !word.isEmpty { words.append(word) }
-        word = ""
+  /// Nil for a line of `pam.conf` for another service.
+  private static func statement(
+    _ bytes: ArraySlice<UInt8>, path: String, line: Int, service: String?
+  ) -> PAMStatement? {
+    var rest = bytes
+    if let service {
+      guard let word = word(&rest), word.text.asciiLowercased == service else { return nil }
+    }
+    let text = String(decoding: rest.drop(while: isBlank), as: UTF8.self)
+    func statement(_ facility: PAMFacility?, _ body: PAMStatement.Body, _ flaw: String? = nil) -> PAMStatement {
+      PAMStatement(line: line, facility: facility, body: body, flaw: flaw, text: text)
+    }
+    guard let word = word(&rest) else {
+      return statement(nil, .failing(.failing), "has no type")
+    }
+    var type = word.text.asciiLowercased
+    if type == "@include" { return statement(nil, .includeAll(target: Self.word(&rest)?.text)) }
+    let isSilent = type.hasPrefix("-")
+    if isSilent { type.removeFirst() }
+    let facility = PAMFacility(rawValue: type)
+    let flaw = facility == nil ? "has the unknown type \"\(word.text)\"" : nil
+    guard let value = Self.word(&rest) else {
+      return statement(facility, .failing(.failing), flaw ?? "has no control value")
+    }
+    let kind = value.text.asciiLowercased
+    if kind == "include" || kind == "substack" {
+      return statement(facility, .include(target: Self.word(&rest)?.text, isSubstack: kind == "substack"), flaw)
+    }
+    let control = PAMControl(value)
+    guard let module = Self.word(&rest) else {
+      return statement(facility, .failing(control), flaw ?? "names no module")
+    }
+    guard let facility else { return statement(nil, .failing(control), flaw) }
+    var arguments: [String] = []
+    while let word = Self.word(&rest) { arguments.append(word.text) }
+    let rule = PAMRule(
+      file: path, line: line, facility: facility, isSilent: isSilent, control: control, module: module.text,
+      arguments: arguments)
+    return statement(facility, .rule(rule), control.flaw.map { "has the invalid control value \(control.text): \($0)" })
+  }
+
+  /// Takes the next word; nil at the end.
+  private static func word(_ rest: inout ArraySlice<UInt8>) -> PAMWord? {
+    rest = rest.drop(while: isBlank)
+    guard let first = rest.first else { return nil }
+    guard first == UInt8(ascii: "[") else {
+      let word = rest.prefix { !isBlank($0) }
+      rest = rest[word.endIndex...].dropFirst()
+      return PAMWord(text: String(decoding: word, as: UTF8.self), isBracketed: false)
+    }
+    rest = rest.dropFirst()
+    var bytes: [UInt8] = []
+    while let byte = rest.popFirst(), byte != UInt8(ascii: "]") {
+      if byte == UInt8(ascii: "\\"), rest.first == UInt8(ascii: "]") {
+        bytes.append(UInt8(ascii: "]"))
+        rest = rest.dropFirst()
       } else {
-        if character == "[", word.isEmpty { isBracketed = true }
-        word.append(character)
+        bytes.append(byte)
       }
     }
-    if !word.isEmpty { words.append(word) }
-    return words
+    return PAMWord(text: String(decoding: bytes, as: UTF8.self), isBracketed: true)
   }
 }

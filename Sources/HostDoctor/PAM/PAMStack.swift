@@ -42,9 +42,7 @@ struct PAMStack {
   }
 }
 
-struct PAMConfiguration {
-  let tree: HostTree
-
+extension PAMConfiguration {
   /// All services and included files.
   var names: [String] {
     Set(PAMService.folders.flatMap { tree.names(in: $0) }).filter { !Self.isBackup($0) }.sorted()
@@ -59,101 +57,43 @@ struct PAMConfiguration {
 
   /// Nil if the service has no file.
   func stack(of service: String) -> PAMStack? {
-    guard let path = path(of: service) else { return nil }
-    var reading = Reading(configuration: self)
-    let steps = reading.steps(of: path, facility: "auth", depth: 0)
-    for facility in ["account", "password", "session"] {
-      reading.misplaced += reading.rules(of: path, facility: facility)
-    }
+    let stacks = stacks(of: service)
+    guard stacks.path != nil else { return nil }
+    var handlers = stacks.chain(.auth).handlers[...]
     return PAMStack(
-      service: service, steps: steps, origins: reading.origins, misplaced: reading.misplaced,
-      problems: reading.problems)
+      service: service, steps: Self.steps(&handlers, level: 0),
+      origins: stacks.origins.mapValues {
+        PAMStack.Origin(file: $0.file, line: $0.line, target: $0.target, isSubstack: $0.isSubstack)
+      },
+      misplaced: [.account, .password, .session].flatMap { stacks.chain($0).rules.filter(\.isTwoFactor) },
+      problems: stacks.problems.map {
+        PAMStack.Problem(
+          words: "\($0.file), line \($0.line), \($0.words)",
+          edit: .remove(file: $0.file, line: $0.line, text: $0.text))
+      })
   }
 
-  /// Directly or indirectly included files.
-  func included(by name: String) -> Set<String> {
-    var found: Set<String> = []
-    var left = [name]
-    while let name = left.popLast() {
-      for statement in file(named: name)?.statements ?? [] {
-        switch statement {
-        case .include(_, let target, _, _), .includeAll(let target, _):
-          if found.insert(target).inserted { left.append(target) }
-        case .rule, .invalid: continue
-        }
-      }
-    }
-    return found.subtracting([name])
-  }
-
-  /// Nil if no such file exists.
-  func path(of name: String) -> String? {
-    if name.hasPrefix("/") { return tree.exists(name) ? name : nil }
-    return PAMService.folders.map { "\($0)/\(name)" }.first { tree.exists($0) }
-  }
-
-  fileprivate func file(named name: String) -> PAMFile? {
-    guard let path = path(of: name), let text = tree.text(of: path) else { return nil }
-    return PAMFile(path: path, text: text)
-  }
-}
-
-private struct Reading {
-  let configuration: PAMConfiguration
-  var misplaced: [PAMRule] = []
-  var problems: [PAMStack.Problem] = []
-  var origins: [String: PAMStack.Origin] = [:]
-
-  private static let maximumDepth = 16
-
-  init(configuration: PAMConfiguration) { self.configuration = configuration }
-
-  mutating func steps(of name: String, facility: String, depth: Int) -> [PAMStack.Step] {
-    guard let file = configuration.file(named: name) else { return [] }
+  private static func steps(_ handlers: inout ArraySlice<PAMHandler>, level: Int) -> [PAMStack.Step] {
     var steps: [PAMStack.Step] = []
-    for statement in file.statements {
-      switch statement {
-      case .rule(let rule):
-        if rule.facility == facility { steps.append(.rule(rule)) }
-      case .invalid(let line, let text):
-        report("is invalid: \(text)", file.path, line, text, facility)
-      case .include(let itsFacility, let target, let isSubstack, let line):
-        guard itsFacility == facility else { continue }
-        let origin = PAMStack.Origin(file: file.path, line: line, target: target, isSubstack: isSubstack)
-        let more = included(origin, facility: facility, depth: depth)
-        if isSubstack { steps.append(.substack(more)) } else { steps += more }
-      case .includeAll(let target, let line):
-        let origin = PAMStack.Origin(file: file.path, line: line, target: target, isSubstack: false)
-        steps += included(origin, facility: facility, depth: depth)
-      }
+    while let handler = handlers.first, handler.level >= level {
+      handlers.removeFirst()
+      if let rule = handler.rule { steps.append(.rule(rule)) }
+      if case .substack = handler.kind { steps.append(.substack(Self.steps(&handlers, level: level + 1))) }
     }
     return steps
   }
 
-  mutating func rules(of name: String, facility: String) -> [PAMRule] {
-    PAMStack(
-      service: name, steps: steps(of: name, facility: facility, depth: 0), origins: [:], misplaced: [], problems: []
-    ).twoFactorRules
+  /// Directly or indirectly included files.
+  func included(by name: String) -> Set<String> {
+    Set(stacks(of: name).origins.values.map(\.target)).subtracting([name])
   }
+}
 
-  private mutating func included(_ origin: PAMStack.Origin, facility: String, depth: Int) -> [PAMStack.Step] {
-    let (target, file, line) = (origin.target, origin.file, origin.line)
-    guard depth < Self.maximumDepth else {
-      report("includes itself: \(target)", file, line, "… \(target)", facility)
-      return []
-    }
-    guard let path = configuration.path(of: target) else {
-      report("includes a file that does not exist: \(target)", file, line, "… \(target)", facility)
-      return []
-    }
-    if facility == "auth", origins[path] == nil { origins[path] = origin }
-    return steps(of: target, facility: facility, depth: depth + 1)
-  }
+extension PAMControl {
+  func action(on name: String) -> Action { action(on: PAMResult(name: name) ?? .incomplete) }
+}
 
-  private mutating func report(_ words: String, _ file: String, _ line: Int, _ text: String, _ facility: String) {
-    guard facility == "auth" else { return }
-    let problem = PAMStack.Problem(
-      words: "\(file), line \(line), \(words)", edit: .remove(file: file, line: line, text: text))
-    if !problems.contains(problem) { problems.append(problem) }
-  }
+extension PAMRule {
+  /// Whether pam_twofactor prompts for password and code at once, and forwards the password.
+  var forwardsPassword: Bool { isTwoFactor && arguments.contains { $0 == "forward_pass" || $0 == "forward_pass=yes" } }
 }
