@@ -1,0 +1,154 @@
+/// One way in which a login through a service can go.
+struct LoginRun {
+  let isAuthenticated: Bool
+  /// Whether pam_setcred(3) succeeds afterwards.
+  let setsCredentials: Bool
+  /// Indexes of the called handlers of the chain.
+  let called: [Int]
+  let results: [Int: PAMResult]
+  /// Indexes of the handlers of pam_twofactor that verified a code or asked for one.
+  let asked: [Int]
+  /// Whether the stack without the lines of pam_twofactor authenticates the user; nil if not compared.
+  let passesWithoutTwoFactor: Bool?
+}
+
+/// Evaluates the auth stack of a service in all combinations of what its modules can return.
+struct ServiceEvaluation {
+  struct TooManyCombinations: Error {}
+
+  struct Question {
+    var isEnrolled = true
+    var knows: Knowledge = [.password, .code]
+    var client = PAMModuleCall.Client.interactive
+    /// Replaces the result of a rule; nil for the result of the model.
+    var override: (PAMRule) -> PAMResult? = { _ in nil }
+    /// Whether runs that fail are compared with the stack without pam_twofactor.
+    var compares = false
+  }
+
+  let service: String
+  let chain: PAMChain
+  private let model: PAMModuleModel
+  private let jumpsDecide: Bool
+  /// The keys of modules that check passwords.
+  private let passwordKeys: Set<String>
+
+  static let maximumCombinations = 10_000
+
+  init(_ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel) {
+    service = stacks.service
+    chain = stacks.chain(.auth)
+    self.model = model
+    jumpsDecide = !configuration.isDebian
+    let service = service
+    passwordKeys = Set(
+      chain.rules.compactMap { rule in
+        let call = PAMModuleCall(
+          rule: rule, service: service, isEnrolled: true, knows: [.password, .code], client: .interactive, token: .none)
+        let outcomes = model.outcomes(of: call)
+        return outcomes.all.contains(where: \.isUserUnknown) ? outcomes.key : nil
+      })
+  }
+
+  /// All runs.
+  ///
+  /// - Throws: ``TooManyCombinations``.
+  func runs(_ question: Question) throws(TooManyCombinations) -> [LoginRun] {
+    var runs: [LoginRun] = []
+    var budget = Self.maximumCombinations
+    _ = try first(question, &budget) { run in
+      runs.append(run)
+      return false
+    }
+    return runs
+  }
+
+  /// The first run that satisfies a condition; nil if there is none.
+  ///
+  /// - Parameter budget: The number of combinations that may be tried.
+  func first(
+    _ question: Question, _ budget: inout Int, where isWanted: (LoginRun) -> Bool
+  ) throws(TooManyCombinations) -> LoginRun? {
+    var choices = Choices()
+    repeat {
+      guard budget > 0 else { throw TooManyCombinations() }
+      budget -= 1
+      let run = run(question, &choices)
+      guard choices.unknownKeys.isEmpty || choices.unknownKeys != passwordKeys else { continue }
+      if isWanted(run) { return run }
+    } while choices.advance()
+    return nil
+  }
+
+  private func run(_ question: Question, _ choices: inout Choices) -> LoginRun {
+    var asked: [Int] = []
+    let authentication = authenticate(chain, question, &choices, &asked)
+    var setsCredentials = false
+    if authentication.isSuccess {
+      let credentials = chain.dispatch(cached: authentication.results, jumpsDecide: jumpsDecide) { rule, index in
+        model.setCredentials(rule, authentication: authentication.results[index])
+      }
+      setsCredentials = credentials.isSuccess
+    }
+    var passesWithout: Bool?
+    if question.compares, !authentication.isSuccess {
+      var ignored: [Int] = []
+      passesWithout = authenticate(chain.withoutTwoFactor, question, &choices, &ignored).isSuccess
+    }
+    return LoginRun(
+      isAuthenticated: authentication.isSuccess, setsCredentials: setsCredentials, called: authentication.called,
+      results: authentication.results, asked: asked, passesWithoutTwoFactor: passesWithout)
+  }
+
+  private func authenticate(
+    _ chain: PAMChain, _ question: Question, _ choices: inout Choices, _ asked: inout [Int]
+  ) -> PAMChain.Dispatch {
+    var token = PAMModuleCall.Token.none
+    return chain.dispatch { rule, index in
+      let outcomes = model.outcomes(
+        of: PAMModuleCall(
+          rule: rule, service: service, isEnrolled: question.isEnrolled, knows: question.knows, client: question.client,
+          token: token))
+      let outcome = outcomes.all[choices.choose(outcomes)]
+      if let next = outcome.token { token = next }
+      if outcome.asksForCode { asked.append(index) }
+      return question.override(rule) ?? outcome.result
+    }
+  }
+}
+
+/// The choices of one combination, in the order in which the modules need them.
+private struct Choices {
+  private var sequence: [(index: Int, count: Int)] = []
+  private var position = 0
+  private var byKey: [String: Int] = [:]
+  /// The keys of modules that do not know the user.
+  private(set) var unknownKeys: Set<String> = []
+
+  mutating func choose(_ outcomes: PAMModuleOutcomes) -> Int {
+    let count = outcomes.all.count
+    var index = 0
+    if let key = outcomes.key, let known = byKey[key] {
+      index = min(known, count - 1)
+    } else if count > 1 {
+      if position == sequence.count { sequence.append((0, count)) }
+      index = sequence[position].index
+      position += 1
+      if let key = outcomes.key { byKey[key] = index }
+    }
+    if let key = outcomes.key, outcomes.all[index].isUserUnknown { unknownKeys.insert(key) }
+    return index
+  }
+
+  /// Proceeds to the next combination; returns false after the last.
+  mutating func advance() -> Bool {
+    (position, byKey, unknownKeys) = (0, [:], [])
+    while let (index, count) = sequence.popLast() {
+      if index + 1 < count {
+        sequence.append((index + 1, count))
+        return true
+      }
+    }
+    return false
+  }
+}
