@@ -58,12 +58,10 @@ struct PAMChain {
     var isOpen: Bool { impression == .undefined || (impression == .positive && status == .success) }
   }
 
-  /// Calls the modules as `_pam_dispatch_aux` of libpam does.
+  /// Calls the modules as `_pam_dispatch_aux` of libpam does. `result` is the result of the module at an index.
   ///
-  /// - Parameters:
-  ///   - cached: The results of authentication, which decide the actions for pam_setcred(3).
-  ///   - jumpsDecide: Whether a jump counts as `ok` for pam_setcred(3); Debian's libpam ignores it.
-  ///   - result: The result of the module at an index.
+  /// For pam_setcred(3), the results of authentication (`cached`) decide the actions. There a jump counts as `ok` if
+  /// `jumpsDecide`; Debian's libpam ignores it.
   func dispatch(
     cached: [Int: PAMResult]? = nil, jumpsDecide: Bool = false, _ result: (PAMRule, Int) -> PAMResult
   ) -> Dispatch {

@@ -195,7 +195,8 @@ private struct PAMLoader {
   private mutating func load(_ file: PAMFile, requested: PAMFacility?, level: Int, depth: Int) -> Bool {
     filesRead += 1
     if let (line, words) = file.ambiguity {
-      stacks.obstacle = stacks.obstacle ?? "\(file.path), line \(line), \(words): releases of libpam read it differently"
+      let place = "\(file.path), line \(line)"
+      stacks.obstacle = stacks.obstacle ?? "\(place), \(words): releases of libpam read it differently"
     }
     for statement in file.statements {
       guard filesRead <= Self.maximumFiles, handlers.values.allSatisfy({ $0.count < Self.maximumHandlers }) else {
@@ -219,7 +220,8 @@ private struct PAMLoader {
         add(.failing, requested ?? .auth, level, .failing)
         return true
       }
-      let isLoaded = include(target, statement, file, facility: requested, isSubstack: false, level: level, depth: depth)
+      let isLoaded = include(
+        target, statement, file, facility: requested, isSubstack: false, level: level, depth: depth)
       guard !isLoaded else { return true }
       guard let requested else { return false }
       add(.failing, requested, level, .failing)

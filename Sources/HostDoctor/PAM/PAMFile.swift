@@ -38,7 +38,7 @@ struct PAMFile {
   /// libpam 1.5 splits longer lines; 1.7 does not.
   private static let maximumLineLength = 1_022
 
-  /// - Parameter service: Selects the lines of `pam.conf`, which begin with the name of a service.
+  /// `service` selects the lines of `pam.conf`, which begin with the name of a service.
   init(path: String, bytes: [UInt8], service: String? = nil) {
     self.path = path
     var statements: [PAMStatement] = []

@@ -63,9 +63,8 @@ struct ServiceEvaluation {
     return runs
   }
 
-  /// The first run that satisfies a condition; nil if there is none.
-  ///
-  /// - Parameter budget: The number of combinations that may be tried.
+  /// The first run that satisfies a condition; nil if there is none. Tries at most `budget` combinations, else throws
+  /// ``TooManyCombinations``.
   func first(
     _ question: Question, _ budget: inout Int, where isWanted: (LoginRun) -> Bool
   ) throws(TooManyCombinations) -> LoginRun? {
