@@ -10,7 +10,9 @@ struct DoctorCommand: ParsableCommand {
     discussion: """
       Checks the file of the module, every PAM stack that calls it, the configuration of sshd, twofactor.conf, the \
       clock, the sources of groups, the register of enrolled users, and the files of enrollments with their SELinux \
-      labels. As root, it checks the enrollments of all users, else yours. It changes nothing. The exit status is 0, or 78 if a check failed.
+      labels. As root, it checks the enrollments of all users, else yours. Then it lists what a login through each \
+      service takes, for a user who is enrolled and for one who is not. It changes nothing. The exit status is 0, or \
+      78 if a check failed.
       """)
 
   @Option(
@@ -28,10 +30,15 @@ struct DoctorCommand: ParsableCommand {
     let tree = try root.map { try HostTree(root: $0) } ?? HostTree()
     let findings = try tree.isThisHost ? findings(on: tree) : findings(in: tree)
     let output = OutputStream.standardOutput
+    let services = ServiceSurvey(tree: tree).services
     if common.json {
-      try output.write(JSONValue.object([("checks", .array(findings.map(\.json)))]).text + "\n")
+      let object = JSONValue.object([
+        ("checks", .array(findings.map(\.json))), ("services", .array(services.map(\.json))),
+      ])
+      try output.write(object.text + "\n")
     } else {
-      try output.write(findings.map(\.text).joined() + "\n" + summary(findings) + "\n")
+      let table = ServiceTable(services: services).text(columns: Terminal(json: false).pageSize?.columns)
+      try output.write([findings.map(\.text).joined(), table, summary(findings) + "\n"].joined(separator: "\n"))
     }
     try output.flush()
     if findings.contains(where: { $0.status == .failed }) { throw ExitCode(ExitStatus.configuration.rawValue) }
@@ -73,6 +80,17 @@ struct DoctorCommand: ParsableCommand {
     let warnings = findings.count { $0.status == .warning }
     if failed == 0, warnings == 0 { return "No problems found." }
     return "\(failed) failed, \(warnings) \(warnings == 1 ? "warning" : "warnings")."
+  }
+}
+
+extension ServiceLogins {
+  /// An element of `services` in the output of `--json`. The needs are null if they could not be evaluated.
+  fileprivate var json: JSONValue {
+    .object([
+      ("service", .string(service)), ("enrolled", .optional(enrolled?.text)),
+      ("unenrolled", .optional(unenrolled?.text)),
+      ("single_field", problem == nil ? .bool(isSingleField) : .null),
+    ])
   }
 }
 

@@ -1,0 +1,48 @@
+import HostAccess
+import HostDoctor
+
+/// The services of a host by what it takes to log in. Services with the same needs share a row.
+struct ServiceTable {
+  let services: [ServiceLogins]
+
+  /// Without `columns`, no row is wrapped. Empty if there are no services.
+  func text(columns: Int?) -> String {
+    var rows: [Row] = []
+    for service in services.filter({ $0.asksForCode || $0.problem != nil }) {
+      let cells = [needs(service.enrolled), needs(service.unenrolled), service.isSingleField ? "yes" : "no"]
+      if let index = rows.firstIndex(where: { $0.cells == cells }) {
+        rows[index].services.append(service.service)
+      } else {
+        rows.append(Row(cells: cells, services: [service.service]))
+      }
+    }
+    var text = rows.isEmpty ? "" : table(rows, columns)
+    let others = services.count { !$0.asksForCode && $0.problem == nil }
+    if others > 0 { text += "\(others) \(rows.isEmpty ? "" : "other ")services never ask for a code.\n" }
+    return text
+  }
+
+  private struct Row {
+    let cells: [String]
+    var services: [String]
+  }
+
+  private func needs(_ needs: LoginNeeds?) -> String { needs?.text ?? "unknown" }
+
+  private func table(_ rows: [Row], _ columns: Int?) -> String {
+    let headings = ["ENROLLED", "NOT ENROLLED", "ONE ANSWER"]
+    let widths = headings.indices.map { column in
+      (rows.map { $0.cells[column] } + [headings[column]]).map(\.displayWidth).max() ?? 0
+    }
+    let margin = widths.reduce(0) { $0 + $1 + 2 }
+    func line(_ cells: [String], _ last: String) -> String {
+      zip(cells, widths).map { $0.padded(to: $1 + 2) }.joined() + last + "\n"
+    }
+    return line(headings, "SERVICES")
+      + rows.map { row in
+        let services = row.services.map(\.printable).joined(separator: ", ")
+        let lines = columns.map { PageText.wrapped(services, columns: max($0 - margin, 16)) } ?? [services]
+        return line(row.cells, lines[0]) + lines.dropFirst().map { line(["", "", ""], $0) }.joined()
+      }.joined()
+  }
+}
