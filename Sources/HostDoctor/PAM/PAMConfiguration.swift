@@ -183,7 +183,7 @@ private struct PAMLoader {
   }
 
   private mutating func finish(_ isLoaded: Bool) {
-    stacks.isAborted = !isLoaded
+    stacks.isAborted = stacks.isAborted || !isLoaded
     stacks.chains = handlers.mapValues(PAMChain.init)
   }
 
@@ -224,6 +224,8 @@ private struct PAMLoader {
         target, statement, file, facility: requested, isSubstack: false, level: level, depth: depth)
       guard !isLoaded else { return true }
       guard let requested else { return false }
+      stacks.obstacle =
+        stacks.obstacle ?? "\(file.path), line \(statement.line), fails: libpam leaves open what follows"
       add(.failing, requested, level, .failing)
       return true
     }
@@ -238,6 +240,7 @@ private struct PAMLoader {
       let isLoaded = include(
         target, statement, file, facility: facility, isSubstack: isSubstack, level: level, depth: depth)
       if !isLoaded { add(.failing, facility, level, .failing) }
+    case .fatal: return false
     case .includeAll: break
     }
     return true
@@ -249,6 +252,8 @@ private struct PAMLoader {
   ) -> Bool {
     guard let target else {
       report("names no file to include", file, statement)
+      // Debian's libpam follows a null pointer.
+      if configuration.isDebian { stacks.isAborted = true }
       return false
     }
     let level = level + (isSubstack ? 1 : 0)

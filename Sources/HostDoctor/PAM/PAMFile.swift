@@ -14,6 +14,8 @@ struct PAMStatement {
     case includeAll(target: String?)
     /// libpam adds a module that always fails.
     case failing(PAMControl)
+    /// libpam gives up the file.
+    case fatal
   }
 
   /// Of the first line, from 1.
@@ -93,9 +95,9 @@ struct PAMFile {
       return statement(nil, .failing(.failing), "has no type")
     }
     var type = word.text.asciiLowercased
-    if type == "@include" { return statement(nil, .includeAll(target: Self.word(&rest)?.text)) }
     let isSilent = type.hasPrefix("-")
     if isSilent { type.removeFirst() }
+    if type == "@include" { return statement(nil, .includeAll(target: Self.word(&rest)?.text)) }
     let facility = PAMFacility(rawValue: type)
     let flaw = facility == nil ? "has the unknown type \"\(word.text)\"" : nil
     guard let value = Self.word(&rest) else {
@@ -103,12 +105,17 @@ struct PAMFile {
     }
     let kind = value.text.asciiLowercased
     if kind == "include" || kind == "substack" {
-      return statement(facility, .include(target: Self.word(&rest)?.text, isSubstack: kind == "substack"), flaw)
+      let target = Self.word(&rest)?.text
+      if kind == "substack", let target, isNameless(target) {
+        return statement(facility, .fatal, "names no file: \(target)")
+      }
+      return statement(facility, .include(target: target, isSubstack: kind == "substack"), flaw)
     }
     let control = PAMControl(value)
     guard let module = Self.word(&rest) else {
       return statement(facility, .failing(control), flaw ?? "names no module")
     }
+    guard !isNameless(module.text) else { return statement(facility, .fatal, "names no module: \(module.text)") }
     guard let facility else { return statement(nil, .failing(control), flaw) }
     var arguments: [String] = []
     while let word = Self.word(&rest) { arguments.append(word.text) }
@@ -116,6 +123,13 @@ struct PAMFile {
       file: path, line: line, facility: facility, isSilent: isSilent, control: control, module: module.text,
       arguments: arguments)
     return statement(facility, .rule(rule), control.flaw.map { "has the invalid control value \(control.text): \($0)" })
+  }
+
+  /// Whether nothing or "?" remains of a path without folder and suffix.
+  private static func isNameless(_ path: String) -> Bool {
+    let file = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).last ?? path.utf8[...]
+    let name = file.prefix(upTo: file.lastIndex(of: UInt8(ascii: ".")) ?? file.endIndex)
+    return name.isEmpty || name.elementsEqual("?".utf8)
   }
 
   /// Takes the next word; nil at the end.
