@@ -125,7 +125,7 @@ let package = Package(
     .testTarget(
       name: "HostAccessTests", dependencies: ["HostAccess", "SystemFiles"], swiftSettings: strict),
     .testTarget(
-      name: "HostDoctorTests", dependencies: ["HostAccess", "HostDoctor", "SystemFiles", "Verification"],
+      name: "HostDoctorTests", dependencies: ["Enrollment", "HostAccess", "HostDoctor", "SystemFiles", "Verification"],
       swiftSettings: strict),
     .testTarget(
       name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),

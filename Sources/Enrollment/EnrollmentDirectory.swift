@@ -27,7 +27,7 @@ public struct EnrollmentDirectory: ~Copyable {
     self = try Self.walk(path, account, &identity, to: .parent)
   }
 
-  init(directory: consuming OpenFile, owner: UserID) {
+  package init(directory: consuming OpenFile, owner: UserID) {
     self.directory = directory
     self.owner = owner
   }

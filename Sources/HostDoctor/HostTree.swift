@@ -43,6 +43,8 @@ package struct HostTree {
 
   package var isThisHost: Bool { root.isEmpty }
 
+  var isEdited: Bool { !replacements.isEmpty }
+
   /// The path for this process; nil if symlinks form a loop.
   func place(of path: String) -> String? {
     guard !isThisHost else { return path }
@@ -103,6 +105,9 @@ package struct HostTree {
   func hidesNames(_ path: String) -> Bool {
     (try? open(path, csystem_o_path | O_DIRECTORY)?.hidesNames()) ?? false
   }
+
+  /// Nil if the path is not a directory.
+  func directory(_ path: String) -> OpenFile? { open(path, csystem_o_path | O_DIRECTORY) }
 
   /// Nil if the path is not a readable regular file.
   func bytes(of path: String, upTo limit: Int) -> [UInt8]? {

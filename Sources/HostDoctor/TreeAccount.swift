@@ -11,19 +11,31 @@ package struct TreeAccount: Equatable {
   /// Whether the shell allows a login.
   package let mayLogIn: Bool
   let groups: [String]
+  private let groupIDs: Set<UInt32>
 
-  /// From any source in nsswitch.conf(5).
+  /// From any source in nsswitch.conf(5), with the primary group alone.
   package init(_ account: UserAccount) {
     self.init(
-      name: account.nameText, userID: account.entry.userID, home: account.homeText, mayLogIn: true, groups: [])
+      name: account.nameText, userID: account.entry.userID, home: account.homeText, mayLogIn: true, groups: [],
+      groupIDs: [account.groupID])
   }
 
-  init(name: String, userID: UserID, home: String, mayLogIn: Bool, groups: [String]) {
+  init(
+    name: String, userID: UserID, home: String, mayLogIn: Bool, groups: [String], groupIDs: Set<UInt32> = []
+  ) {
     self.name = name
     self.userID = userID
     self.home = home
     self.mayLogIn = mayLogIn
     self.groups = groups
+    self.groupIDs = groupIDs
+  }
+
+  /// Whether the permission bits allow the account to search a directory. Ignores access control lists.
+  func maySearch(_ directory: FileStatus) -> Bool {
+    if userID == .root { return true }
+    let shift = directory.owner == userID ? 6 : groupIDs.contains(directory.group.rawValue) ? 3 : 0
+    return directory.mode >> UInt32(shift) & 1 != 0
   }
 
   package static func all(in tree: HostTree) -> [TreeAccount] {
@@ -34,7 +46,8 @@ package struct TreeAccount: Equatable {
       let shell = entry[6].split(separator: "/").last.map(String.init) ?? "sh"
       return TreeAccount(
         name: entry[0], userID: UserID(rawValue: userID), home: entry[5],
-        mayLogIn: !UserAccount.closedShells.contains(shell), groups: own.map { $0[0] })
+        mayLogIn: !UserAccount.closedShells.contains(shell), groups: own.map { $0[0] },
+        groupIDs: Set((own.map { $0[2] } + [entry[3]]).compactMap { UInt32($0) }))
     }
   }
 

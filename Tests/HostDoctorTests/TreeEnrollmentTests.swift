@@ -1,3 +1,4 @@
+import Enrollment
 import Foundation
 import HostAccess
 import SystemFiles
@@ -25,6 +26,12 @@ import Testing
       try host.write("\(directory)/\(name)", text, mode: 0o600)
     }
     try host.change(directory, mode: 0o700)
+    // The first attempt creates the state.
+    host.read { tree in
+      guard let file = tree.directory(directory) else { return }
+      let enrollment = EnrollmentDirectory(directory: file, owner: alice.userID)
+      _ = try? LockedEnrollment.locking(enrollment, window: 1, failuresAfterLoss: 0)
+    }
     return host
   }
 
@@ -52,6 +59,21 @@ import Testing
 
   @Test func aCorrectEnrollmentHasNoFindings() throws {
     #expect(problems(on: try host()) == [])
+  }
+
+  @Test(arguments: [nil, "", "x", String(repeating: "\0", count: 8192)])
+  func aLostStateIsFoundAndStays(text: String?) throws {
+    let host = try host()
+    let path = "/home/alice/.twofactor/state"
+    try FileManager.default.removeItem(atPath: host.place(path))
+    if let text { try host.write(path, text, mode: 0o600) }
+    let problem = try #require(problems(on: host).first)
+    #expect(problem.summary == "enrollment warning")
+    #expect(problem.detail.hasPrefix("alice: \(path) is missing, empty or damaged: codes are refused until "))
+    #expect(
+      try text
+        == (FileManager.default.fileExists(atPath: host.place(path))
+          ? String(contentsOfFile: host.place(path), encoding: .utf8) : nil))
   }
 
   @Test(

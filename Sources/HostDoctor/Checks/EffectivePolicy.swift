@@ -98,7 +98,7 @@ extension PAMRule {
 }
 
 extension Substring {
-  fileprivate var trimmingBlanks: Substring {
+  var trimmingBlanks: Substring {
     let start = drop { $0 == " " || $0 == "\t" }
     return start.lastIndex { $0 != " " && $0 != "\t" }.map { start[...$0] } ?? ""
   }

@@ -3,11 +3,26 @@ import HostAccess
 /// Warns about homes that may be unmounted or encrypted when a code is checked.
 package struct HomeCheck {
   let tree: HostTree
-  /// The file-system type by mount point. Empty for another tree, whose mounts are unknown.
-  private let mounts: [String: String]
+  /// By mount point. Empty for another tree, whose mounts are unknown.
+  private let mounts: [String: Mount]
   private let automounts: [String]
   /// Mount options by mount point (fstab(5)).
   private let table: [String: String]
+
+  /// A line of proc_pid_mountinfo(5).
+  private struct Mount {
+    let type: String
+    /// For the whole file system.
+    let options: String
+
+    /// Login programs cannot access the file system of a user's FUSE program, not even with the user's file-system
+    /// identity.
+    var isOfUserAlone: Bool {
+      let options = options.split(separator: ",")
+      let isOfUser = options.contains { $0.hasPrefix("user_id=") && $0 != "user_id=0" }
+      return type.hasPrefix("fuse") && isOfUser && !options.contains("allow_other")
+    }
+  }
 
   package init(tree: HostTree) {
     self.init(tree: tree, mountInfo: tree.isThisHost ? tree.lines(of: "/proc/self/mountinfo") : [])
@@ -16,13 +31,13 @@ package struct HomeCheck {
   /// `mountInfo` has the lines of proc_pid_mountinfo(5).
   init(tree: HostTree, mountInfo: [String]) {
     self.tree = tree
-    var mounts: [String: String] = [:]
+    var mounts: [String: Mount] = [:]
     var automounts: [String] = []
     for line in mountInfo {
       let fields = line.split(separator: " ").map(String.init)
       guard let dash = fields.firstIndex(of: "-"), dash > 4, dash + 1 < fields.count else { continue }
       let (path, type) = (Self.unescaped(fields[4]), fields[dash + 1])
-      mounts[path] = type
+      mounts[path] = Mount(type: type, options: fields.count > dash + 3 ? fields[dash + 3] : "")
       if type == "autofs" { automounts.append(path) }
     }
     self.mounts = mounts
@@ -38,20 +53,41 @@ package struct HomeCheck {
 
   /// Nil if nothing suggests that the home may be absent at a login.
   package func finding(of account: TreeAccount) -> Finding? {
-    guard let reason = reason(account.home) else { return nil }
+    guard let reason = reason(account) else { return nil }
     return .warning(
       "home", "\(account.name): \(account.home) is \(reason), \(account.name) is refused",
       remedy: TreeEnrollment.outsideHomes)
   }
 
-  private func reason(_ home: String) -> String? {
+  private func reason(_ account: TreeAccount) -> String? {
+    let home = account.home
     if tree.isEncrypted(home) { return "encrypted with fscrypt: while its key is absent" }
-    guard let type = mounts[home], !isMountedAtBoot(home), !isAutomatic(home) else { return nil }
-    return "a mount of its own (\(type)): while it is not mounted"
+    let sessions = SessionMounts(tree: tree)
+    if let place = sessions.ecryptfs(of: account) {
+      return "encrypted with eCryptfs (\(place)): while it is not mounted"
+    }
+    if let place = sessions.volume(of: account) {
+      return "mounted by pam_mount (\(place)) only after the code is checked: while it is not mounted"
+    }
+    guard let mount = mounts[home] else { return nil }
+    if mount.isOfUserAlone {
+      return
+        "on a FUSE file system (\(mount.type)) without allow_other, which login programs cannot read: even while it "
+        + "is mounted"
+    }
+    if mount.type == "zfs" {
+      // zfs-mount.service mounts data sets at boot, unless their key comes with the password.
+      return sessions.uses("pam_zfs_key") ? "mounted by pam_zfs_key: while it is not mounted" : nil
+    }
+    guard !isMountedAtBoot(home), !isAutomatic(home) else { return nil }
+    return "a mount of its own (\(mount.type)): while it is not mounted"
   }
 
   private func isMountedAtBoot(_ path: String) -> Bool {
-    table[path].map { !$0.split(separator: ",").contains("noauto") } ?? false
+    if let options = table[path]?.split(separator: ",") {
+      return !options.contains("noauto") || options.contains("x-systemd.automount")
+    }
+    return MountUnits(tree: tree).isEnabled(path)
   }
 
   /// Whether the path is mounted at the first access.

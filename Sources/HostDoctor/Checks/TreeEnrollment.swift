@@ -4,7 +4,7 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// Checks owner, mode and format of the files of enrollments. Opens only credentials.
+/// Checks homes and files of enrollments as logins do, by owners, permission bits and content.
 package struct TreeEnrollment {
   /// Why every login of an account fails.
   package struct Obstacle {
@@ -36,26 +36,22 @@ package struct TreeEnrollment {
     for account in accounts {
       do throws(EnrollmentFailure) {
         let (directory, isBelowHome) = try account.enrollment(template: settings.directoryTemplate)
-        if isBelowHome {
-          guard tree.status(of: account.home) != nil else {
-            // Images seldom contain the homes, which may be on another disk.
-            findings.append(.skipped("home", "\(account.name): \(account.home) is not in this tree"))
-            continue
-          }
-          if let obstacle = homeObstacle(account) {
-            findings.append(.home(account.name, obstacle))
-            continue
-          }
-        }
-        guard tree.ownStatus(of: directory) != nil else {
-          if register.names(account) {
-            findings.append(.enrollment(account.name, missing(account, directory)))
-          }
+        if isBelowHome, tree.status(of: account.home) == nil {
+          // Images seldom contain the homes, which may be on another disk.
+          findings.append(.skipped("home", "\(account.name): \(account.home) is not in this tree"))
           continue
         }
-        enrolled.append(EnrolledDirectory(account: account.name, path: directory))
-        findings += obstacles(of: account, in: directory).map { .enrollment(account.name, $0) }
-        if isBelowHome, let home = homes.finding(of: account) { findings.append(home) }
+        switch way(of: account, to: directory, isBelowHome: isBelowHome) {
+        case .absent:
+          if register.names(account) { findings.append(.enrollment(account.name, missing(account, directory))) }
+        case .refusedAtHome(let obstacle): findings.append(.home(account.name, obstacle))
+        case .refused(let obstacle): findings.append(.enrollment(account.name, obstacle))
+        case .present(let isOpenedAsUser):
+          enrolled.append(EnrolledDirectory(account: account.name, path: directory))
+          findings += files(of: account, in: directory, isOpenedAsUser: isOpenedAsUser).findings(
+            account.name, directory)
+          if isBelowHome, let home = homes.finding(of: account) { findings.append(home) }
+        }
       } catch {
         findings.append(
           .home(account.name, Obstacle(Self.words(error), remedy: "correct directory, in \(HostSettings.path)")))
@@ -66,24 +62,74 @@ package struct TreeEnrollment {
       + findings
   }
 
+  // MARK: The way to the directory
+
+  /// The result of a login's walk to the directory of an enrollment (``EnrollmentDirectory``).
+  package enum Way {
+    /// Proves that the user is not enrolled, unless the register names the user.
+    case absent
+    /// `isOpenedAsUser`: whether a login opens the files with the user's identity instead of root's.
+    case present(isOpenedAsUser: Bool)
+    case refusedAtHome(Obstacle)
+    case refused(Obstacle)
+  }
+
+  package func way(of account: TreeAccount, to directory: String, isBelowHome: Bool) -> Way {
+    if isBelowHome, let obstacle = homeObstacle(account) { return .refusedAtHome(obstacle) }
+    var here = isBelowHome ? account.home : "/"
+    guard var status = tree.status(of: here) else { return .absent }
+    let names = directory.dropFirst(isBelowHome ? here.count : 0).split(separator: "/")
+    var isUser = isBelowHome && account.userID != .root
+    for (index, name) in names.enumerated() {
+      let path = (here == "/" ? "" : here) + "/" + name
+      if isUser, !account.maySearch(status) {
+        return .refused(Obstacle("\(here) cannot be searched by \(account.name)", remedy: "chmod u+x \(here)"))
+      }
+      guard let next = tree.ownStatus(of: path) else {
+        if isBelowHome, index == 0, status.owner != account.userID {
+          return .refusedAtHome(Obstacle("\(here) is not owned by the user", remedy: "chown \(account.name) \(here)"))
+        }
+        if isBelowHome || index == names.count - 1 { return .absent }
+        return .refused(Obstacle("\(path) does not exist", remedy: "install -d -o root -g root -m 755 \(path)"))
+      }
+      if let violation = TrustRule.directory(of: account.userID, allowsSticky: true).violation(of: next) {
+        let isLast = index == names.count - 1
+        let remedy =
+          switch violation {
+          case .notDirectory, .notRegularFile: "rm \(path) && twofactor enable --user \(account.name)"
+          case .foreignOwner: "chown -hR \(account.name): \(path)"
+          case .writableByOthers, .accessibleByOthers, .hardLinked: "chmod \(isLast ? "700" : "go-w") \(path)"
+          }
+        return .refused(Obstacle("\(path) \(String(decoding: violation.text.bytes))", remedy: remedy))
+      }
+      (here, status) = (path, next)
+      isUser = isUser || status.owner == account.userID && account.userID != .root
+    }
+    return .present(isOpenedAsUser: isUser)
+  }
+
+  /// Why a login cannot use the home, enrolled or not.
   package func homeObstacle(_ account: TreeAccount) -> Obstacle? {
     let home = account.home
     guard let status = tree.status(of: home) else {
       let mount = unmountedMount(of: home)
       return Obstacle(
         "\(home) does not exist" + (mount.map { ": \($0) is not mounted" } ?? ""),
-        remedy: mount.map { "mount \($0)" }
-          ?? "create it, or \(Self.outsideHomes)"
+        remedy: mount.map { "mount \($0)" } ?? "\(creation(ofHome: account))\nor \(Self.outsideHomes)"
       )
     }
-    if !status.isDirectory {
+    switch TrustRule.directory(of: account.userID, allowsSticky: false).violation(of: status) {
+    case .notDirectory, .notRegularFile:
       return Obstacle("\(home) is not a directory", remedy: "replace it with a directory")
-    }
-    if status.isWritableByOthers {
+    case .foreignOwner: return Obstacle("\(home) is not owned by the user", remedy: "chown \(account.name) \(home)")
+    case .writableByOthers, .accessibleByOthers, .hardLinked:
       return Obstacle("\(home) is writable by others", remedy: "chmod go-w \(home)")
+    case nil: break
     }
-    if status.owner != account.userID {
-      return Obstacle("\(home) is not owned by the user", remedy: "chown \(account.name) \(home)")
+    if let path = unsearchable(account) {
+      let isOwn = tree.status(of: path)?.owner == account.userID
+      return Obstacle(
+        "\(path) cannot be searched by \(account.name)", remedy: "chmod \(isOwn ? "u+x" : "a+x") \(path)")
     }
     if tree.hidesNames(home) {
       return Obstacle(
@@ -91,6 +137,21 @@ package struct TreeEnrollment {
         remedy: "fscrypt unlock \(home)\nor \(Self.outsideHomes)")
     }
     return nil
+  }
+
+  /// The first directory on the way to the home, or the home, that the account cannot search.
+  private func unsearchable(_ account: TreeAccount) -> String? {
+    var path = ""
+    for name in account.home.split(separator: "/") {
+      path += "/" + name
+      if let status = tree.status(of: path), !account.maySearch(status) { return path }
+    }
+    return nil
+  }
+
+  private func creation(ofHome account: TreeAccount) -> String {
+    let helper = ["/usr/sbin/mkhomedir_helper", "/sbin/mkhomedir_helper"].first { tree.exists($0) }
+    return helper.map { "\($0) \(account.name)" } ?? "install -d -o \(account.name) -m 700 \(account.home)"
   }
 
   /// The mount point in fstab(5) of a path that does not exist.
@@ -103,30 +164,58 @@ package struct TreeEnrollment {
     return mounts.filter { path == $0 || path.hasPrefix($0 + "/") }.max { $0.count < $1.count }
   }
 
-  /// Empty if the directory does not exist.
-  package func obstacles(of account: TreeAccount, in directory: String) -> [Obstacle] {
-    guard let status = tree.ownStatus(of: directory) else { return [] }
-    if let violation = TrustRule.directory(of: account.userID, allowsSticky: false).violation(of: status) {
-      let remedy =
-        switch violation {
-        case .notDirectory, .notRegularFile: "rm \(directory) && twofactor enable --user \(account.name)"
-        case .foreignOwner: "chown -hR \(account.name): \(directory)"
-        case .writableByOthers, .accessibleByOthers, .hardLinked: "chmod 700 \(directory)"
-        }
-      return [Obstacle("\(directory) \(String(decoding: violation.text.bytes))", remedy: remedy)]
+  // MARK: The files
+
+  package enum Files {
+    case usable
+    /// The next login recreates it, and fails.
+    case lostState
+    case unusable([Obstacle])
+  }
+
+  /// Examines files in a directory that passed ``way(of:to:isBelowHome:)``.
+  package func files(of account: TreeAccount, in directory: String, isOpenedAsUser: Bool) -> Files {
+    guard let status = tree.ownStatus(of: directory) else { return .usable }
+    if isOpenedAsUser {
+      if status.owner != account.userID {
+        return .unusable([
+          Obstacle(
+            "\(directory) is owned by root, and logins open it as \(account.name)",
+            remedy: "chown -hR \(account.name): \(directory)")
+        ])
+      }
+      if !account.maySearch(status) {
+        return .unusable([Obstacle("\(directory) cannot be searched by its owner", remedy: "chmod 700 \(directory)")])
+      }
     }
     let again = "twofactor enable --force --user \(account.name)"
     let owner = status.owner == account.userID ? account.name : "root"
-    let files = ["credential", "state"].compactMap {
-      file(directory + "/" + $0, ownerID: status.owner, owner: owner, again: again)
+    let files = [("credential", 0o400), ("state", 0o600)].compactMap { name, mode in
+      file(
+        directory + "/" + name, mode: isOpenedAsUser ? mode : 0, ownerID: status.owner, owner: owner, again: again)
     }
-    guard files.isEmpty else { return files }
-    return credential(directory + "/credential").map { [Obstacle($0, remedy: again)] } ?? []
+    guard files.isEmpty else { return .unusable(files) }
+    if let words = credential(directory + "/credential") { return .unusable([Obstacle(words, remedy: again)]) }
+    guard let opened = tree.directory(directory) else { return .usable }
+    do throws(EnrollmentFailure) {
+      _ = try EnrollmentSnapshot(of: EnrollmentDirectory(directory: opened, owner: status.owner))
+      return .usable
+    } catch {
+      if error.isOfLostState { return .lostState }
+      return .unusable([Obstacle("\(directory)/\(Self.words(error))", remedy: again)])
+    }
   }
 
-  private func file(_ path: String, ownerID: UserID, owner: String, again: String) -> Obstacle? {
-    guard let status = tree.ownStatus(of: path) else { return Obstacle("\(path) is missing", remedy: again) }
-    guard let violation = TrustRule.privateFile(of: ownerID).violation(of: status) else { return nil }
+  private func file(_ path: String, mode: UInt32, ownerID: UserID, owner: String, again: String) -> Obstacle? {
+    // A login recreates a missing state.
+    guard let status = tree.ownStatus(of: path) else {
+      return path.hasSuffix("/state") ? nil : Obstacle("\(path) is missing", remedy: again)
+    }
+    guard let violation = TrustRule.privateFile(of: ownerID).violation(of: status) else {
+      guard status.mode & mode != mode else { return nil }
+      return Obstacle(
+        "\(path) cannot be \(mode == 0o400 ? "read" : "read and written") by its owner", remedy: "chmod 600 \(path)")
+    }
     let remedy =
       switch violation {
       case .notRegularFile, .notDirectory: again
@@ -186,8 +275,33 @@ extension Finding {
     .failed("enrollment", "\(name) cannot log in: \(obstacle.text)", remedy: obstacle.remedy)
   }
 
+  package static func lostState(_ name: String, _ directory: String) -> Finding {
+    .warning(
+      "enrollment",
+      "\(name): \(directory)/state is missing, empty or damaged: codes are refused until the current ones have expired, "
+        + "and all backup codes count as used",
+      remedy: "if logins still fail after a few minutes: twofactor enable --force --user \(name)")
+  }
+
   /// The module refuses logins if the home does not show whether the user is enrolled.
   package static func home(_ name: String, _ obstacle: TreeEnrollment.Obstacle) -> Finding {
     .warning("home", "\(name) cannot log in, enrolled or not: \(obstacle.text)", remedy: obstacle.remedy)
+  }
+}
+
+extension EnrollmentFailure {
+  /// Whether the next login recreates the state.
+  fileprivate var isOfLostState: Bool {
+    reason == .corrupt && subject.bytes.isEqual(to: "state") && !problem.bytes.isEqual(to: "has an unknown version")
+  }
+}
+
+extension TreeEnrollment.Files {
+  package func findings(_ name: String, _ directory: String) -> [Finding] {
+    switch self {
+    case .usable: []
+    case .lostState: [.lostState(name, directory)]
+    case .unusable(let obstacles): obstacles.map { .enrollment(name, $0) }
+    }
   }
 }

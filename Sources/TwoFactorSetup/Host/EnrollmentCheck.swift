@@ -112,17 +112,26 @@ struct EnrollmentCheck {
           return (store.directory, home + [unusable(name, Self.words(error))])
         }
       case .unusable(let failure):
-        let obstacles = obstacles(of: store)
-        guard obstacles.isEmpty else { return (store.directory, obstacles.map { .enrollment(name, $0) }) }
+        if case .unusable(let obstacles) = files(of: store) {
+          return (store.directory, obstacles.map { .enrollment(name, $0) })
+        }
         return (store.directory, [unusable(name, SetupError(failure, directory: store.directory).message)])
       }
     } catch {
-      let obstacle =
-        TreeEnrollment(tree: tree, settings: settings).homeObstacle(TreeAccount(account))
-        ?? TreeEnrollment.Obstacle(
-          Self.words(error),
-          remedy: "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)")
-      return (nil, [.home(name, obstacle)])
+      let message = Self.words(error)
+      let store = try? EnrollmentStore(account: account, settings: settings)
+      let way = store.map {
+        TreeEnrollment(tree: tree, settings: settings)
+          .way(of: TreeAccount(account), to: $0.directory, isBelowHome: $0.isBelowHome)
+      }
+      switch way {
+      case .refusedAtHome(let obstacle): return (nil, [.home(name, obstacle)])
+      case .refused(let obstacle): return (nil, [.enrollment(name, obstacle)])
+      case .absent, .present, nil: break
+      }
+      let remedy =
+        "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)"
+      return (nil, [.home(name, TreeEnrollment.Obstacle(message, remedy: remedy))])
     }
   }
 
@@ -145,14 +154,16 @@ struct EnrollmentCheck {
     return homes.finding(of: TreeAccount(store.account)).map { [$0] } ?? []
   }
 
-  /// Why every login of the account fails. Examined with the account's file-system identity, because the owner can
-  /// exchange a file between check and use.
-  private func obstacles(of store: EnrollmentStore) -> [TreeEnrollment.Obstacle] {
+  /// Whether logins can use the files. Examined with the account's file-system identity, because the owner can exchange
+  /// a file between check and use.
+  private func files(of store: EnrollmentStore) -> TreeEnrollment.Files {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
-    guard (try? store.open(&identity)) != nil else { return [] }
+    guard (try? store.open(&identity)) != nil else { return .usable }
+    let account = store.account.entry.userID
+    let isOfUser = store.isBelowHome || tree.ownStatus(of: store.directory)?.owner == account
     return TreeEnrollment(tree: tree, settings: settings)
-      .obstacles(of: TreeAccount(store.account), in: store.directory)
+      .files(of: TreeAccount(store.account), in: store.directory, isOpenedAsUser: account != .root && isOfUser)
   }
 
   private func unusable(_ name: String, _ message: String) -> Finding {
@@ -173,16 +184,8 @@ struct EnrollmentCheck {
       findings.append(
         .warning("file_system", "\(directory) \(problem.text): logins work, changes fail", remedy: "free some space"))
     }
-    // Check this before reading the store, which would recreate a lost state. The next login is to do that.
-    let state = tree.ownStatus(of: directory + "/state")
-    guard let state, state.isRegularFile, state.size > 0 else {
-      return findings + [
-        .warning(
-          "enrollment",
-          "\(name): \(directory)/state is missing or empty: codes are refused until the current ones have expired",
-          remedy: "if logins still fail after a few minutes: twofactor enable --force --user \(name)")
-      ]
-    }
+    let files = files(of: store)
+    guard case .usable = files else { return findings + files.findings(name, directory) }
     if store.copiesStateOnWrite {
       findings.append(
         .warning(
@@ -190,15 +193,8 @@ struct EnrollmentCheck {
           "\(directory)/state needs free space on btrfs at each login: if another user fills the disk, \(name) is refused",
           remedy: "ask \(name) to run: twofactor backup-codes"))
     }
-    guard state.mode & 0o077 == 0 else {
-      return findings + [
-        .enrollment(
-          name,
-          TreeEnrollment.Obstacle("\(directory)/state is accessible by others", remedy: "chmod 600 \(directory)/state"))
-      ]
-    }
     let now = SystemClock.now
-    let status = try store.status(now: now)
+    let status = try store.status(now: now, mending: false)
     if let last = status.lastUsedAt, last > now + Self.longestWindow {
       findings.append(
         .failed(
