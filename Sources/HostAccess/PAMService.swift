@@ -4,4 +4,15 @@ package enum PAMService {
 
   /// A file in the first folder overrides one in the second.
   package static let folders = ["/etc/pam.d", "/usr/lib/pam.d"]
+
+  /// Whether users log in through the service: not through a file that distributions provide for others to include, nor
+  /// through a program that only opens sessions or changes passwords.
+  package static func isForLogins(_ service: String) -> Bool {
+    !others.contains(service) && !["common-", "system-", "base-"].contains { service.hasPrefix($0) }
+  }
+
+  private static let others: Set<String> = [
+    password, "other", "password-auth", "fingerprint-auth", "smartcard-auth", "postlogin", "config-util", "atd", "cron",
+    "crond", "chpasswd", "newusers", "passwd",
+  ]
 }

@@ -50,7 +50,7 @@ struct DeviceAddCommand: ParsableCommand {
   mutating func validate() throws { try DeviceName.validate(name) }
 
   func run() throws {
-    let session = try Session(common, subcommand: "device add")
+    let session = try Session(common, subcommand: "device add", reportsServices: common.json)
     try session.requireEnrollment()
     try requireRoom(session)
     try KeptFiles.requireAbsent(key.qrFile, unless: force, for: session.account)
@@ -101,10 +101,10 @@ struct DeviceListCommand: ParsableCommand {
   var common: CommonOptions
 
   func run() throws {
-    let session = try Session(common, subcommand: "device list")
+    let session = try Session(common, subcommand: "device list", reportsServices: common.json)
     try session.requireEnrollment()
     let status = try session.store.status(now: SystemClock.now)
-    if session.wantsJSON { return try session.report(status.json) }
+    if session.wantsJSON { return try session.report(status.json(services: session.services)) }
     var table = TextTable(["NAME", "CODES", "SINCE", "LAST USED"])
     for device in status.devices {
       table.add([
@@ -135,7 +135,7 @@ struct DeviceRemoveCommand: ParsableCommand {
   var common: CommonOptions
 
   func run() throws {
-    let session = try Session(common, subcommand: "device remove")
+    let session = try Session(common, subcommand: "device remove", reportsServices: common.json)
     try session.requireEnrollment()
     // Fail before asking for a code, which would count as used.
     let devices = try session.store.status(now: SystemClock.now).devices.map(\.name)
@@ -144,7 +144,7 @@ struct DeviceRemoveCommand: ParsableCommand {
     try session.checkCode()
     try session.store.removeDevice(named: name)
     defer { session.tell(.deviceRemoved(name)) }
-    if session.wantsJSON { return try session.report(session.store.status(now: SystemClock.now).json) }
+    if session.wantsJSON { return try session.reportStatus() }
     try session.show("\(name.printable) is removed; logins no longer accept its codes.\n")
   }
 }

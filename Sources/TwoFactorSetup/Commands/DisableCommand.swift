@@ -8,8 +8,8 @@ struct DisableCommand: ParsableCommand {
     abstract: "Disable two-factor login.",
     discussion: """
       Asks for your password and a code from the app or a backup code, then erases the keys and the backup \
-      codes. From then on the password alone is enough. It refuses if the host \
-      enforces two-factor (allow_disable or required_from in twofactor.conf).
+      codes. It refuses if the host enforces two-factor (allow_disable or required_from in twofactor.conf), or \
+      if a PAM stack would then refuse you (without nullok); root is only warned.
 
       Without phone and backup codes, ask the administrator to run: twofactor disable --user NAME
       """)
@@ -21,7 +21,7 @@ struct DisableCommand: ParsableCommand {
   var common: CommonOptions
 
   func run() throws {
-    let session = try Session(common, subcommand: "disable", changesRegister: true)
+    let session = try Session(common, subcommand: "disable", changesRegister: true, reportsServices: true)
     if case .absent = try standing(session), session.register.isOfRoot, try session.register.remove() {
       return try reportReset(session)
     }
@@ -31,6 +31,7 @@ struct DisableCommand: ParsableCommand {
         .notPermitted, "this host does not allow users to disable two-factor",
         hint: "for a new phone: twofactor enable --force; otherwise ask the administrator")
     }
+    try requireLoginsAfterwards(session)
     try session.checkPassword()
     try session.checkCode()
     // Remove the register entry first: if the command is then killed, the user stays enrolled, and the next accepted
@@ -46,11 +47,31 @@ struct DisableCommand: ParsableCommand {
     _ = try? session.register.remove()
     defer { session.tell(.switchedOff) }
     if session.wantsJSON {
-      try session.report(session.store.status(now: SystemClock.now).json)
+      try session.reportStatus()
     } else {
-      try session.show(
-        "Two-factor is off. From now on the password alone is enough.\nTo undo it: twofactor enable\n")
+      try session.show(farewell(session))
     }
+  }
+
+  /// Refuses if the user could then no longer log in through a service; warns root.
+  private func requireLoginsAfterwards(_ session: Session) throws {
+    guard let services = session.services?.requiringEnrollment, !services.isEmpty else { return }
+    let problem =
+      "without two-factor, these logins would refuse \(session.accountName): "
+      + services.map(\.printable).joined(separator: ", ")
+    guard session.subject.isManagedByRoot || session.account.userID == 0 else {
+      throw SetupError(
+        .notPermitted, problem,
+        hint: "for a new phone: twofactor enable --force; otherwise ask the administrator to add nullok to these "
+          + "stacks, or to run: twofactor disable --user \(session.accountName)")
+    }
+    if !session.wantsJSON { try OutputStream.standardError.write("twofactor: \(problem)\n") }
+  }
+
+  private func farewell(_ session: Session) -> String {
+    "Two-factor is off.\n" + (session.services?.passwordAloneLine(columns: session.terminal.pageSize?.columns) ?? "")
+      + "Delete the entry in the app: its key is erased.\n"
+      + "To enable two-factor again, with a new key: twofactor enable\(session.userOption)\n"
   }
 
   /// Root also resets an account whose home directory cannot be used. If an enrollment is there, it stays.
@@ -68,7 +89,7 @@ struct DisableCommand: ParsableCommand {
   /// ID.
   private func reportReset(_ session: Session) throws {
     defer { session.tell(.switchedOff) }
-    if session.wantsJSON { return try session.report(session.store.status(now: SystemClock.now).json) }
+    if session.wantsJSON { return try session.reportStatus() }
     try session.show(
       """
       \(session.accountName) was registered as enrolled, but has no enrollment. The register no longer names \

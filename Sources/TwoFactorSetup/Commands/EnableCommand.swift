@@ -52,7 +52,7 @@ struct EnableCommand: ParsableCommand {
   }
 
   func run() throws {
-    let session = try Session(common, subcommand: "enable", changesRegister: true)
+    let session = try Session(common, subcommand: "enable", changesRegister: true, reportsServices: true)
     let standing = try session.store.standing()
     try session.requireFree(standing, force: force)
     try session.warnOfLateHome()
@@ -61,9 +61,7 @@ struct EnableCommand: ParsableCommand {
     // The last step enables two-factor; an earlier error or signal removes the files written so far.
     try KeptFiles.keeping(for: session.account) { files in try enable(session, over: standing, &files) }
     if !session.wantsJSON {
-      try session.show(
-        "\nTwo-factor is on. The next login asks for a code after the password."
-          + "\nTo undo it: twofactor disable\(session.userOption)\n")
+      try session.show("\n" + session.announcement + "To undo it: twofactor disable\(session.userOption)\n")
     }
     session.tell(.switchedOn)
   }

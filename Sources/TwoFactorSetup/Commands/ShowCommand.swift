@@ -25,7 +25,7 @@ struct ShowCommand: ParsableCommand {
   var common: CommonOptions
 
   func run() throws {
-    let session = try Session(common, subcommand: "show")
+    let session = try Session(common, subcommand: "show", reportsServices: common.json)
     try session.requireEnrollment()
     let device = try chosenDevice(session)
     try KeptFiles.requireAbsent(key.qrFile, unless: force, for: session.account)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Enrollment
 import Glibc
 import HostAccess
+import HostDoctor
 import SystemFiles
 
 struct StatusCommand: ParsableCommand {
@@ -9,8 +10,8 @@ struct StatusCommand: ParsableCommand {
     commandName: "status",
     abstract: "Show whether two-factor is on.",
     discussion: """
-      Shows the devices, the number of backup codes left, when a code was last accepted, and whether codes are \
-      throttled after too many failures. It shows no secrets and asks no questions. The exit status is 0 \
+      Shows the devices, the number of backup codes left, when a code was last accepted, whether codes are \
+      throttled after too many failures, and which services ask for a code. It shows no secrets and asks no questions. The exit status is 0 \
       whether two-factor is on or off.
       """)
 
@@ -18,13 +19,14 @@ struct StatusCommand: ParsableCommand {
   var common: CommonOptions
 
   func run() throws {
-    let session = try Session(common, subcommand: "status")
+    let session = try Session(common, subcommand: "status", reportsServices: true)
     let now = SystemClock.now
     let status = try session.store.status(now: now)
     if session.wantsJSON {
-      try session.report(status.json)
+      try session.report(status.json(services: session.services))
     } else {
-      try session.show(status.text(now: now))
+      try session.show(
+        status.text(now: now, services: session.services, columns: session.terminal.pageSize?.columns))
     }
   }
 }
@@ -61,8 +63,9 @@ struct UsersCommand: ParsableCommand {
         }
       }
     }
+    let services = common.json ? UserServices(ServiceSurvey(tree: HostTree())) : nil
     let entries =
-      ListedUser.all(accounts, settings: settings, registered: registered)
+      ListedUser.all(accounts, settings: settings, registered: registered, services: services)
       + withoutAccount.map { ListedUser(UserEntry(without: $0)) }
     let output = OutputStream.standardOutput
     if common.json {
@@ -97,9 +100,11 @@ private struct ListedUser {
   }
 
   /// Reads the enrollments in a child process, because a user's file system may not answer.
-  static func all(_ accounts: [UserAccount], settings: HostSettings, registered: [UserID]?) -> [ListedUser] {
+  static func all(
+    _ accounts: [UserAccount], settings: HostSettings, registered: [UserID]?, services: UserServices?
+  ) -> [ListedUser] {
     let outcomes = BoundedWork.outcomes(count: accounts.count) { index in
-      let entry = UserEntry(accounts[index], settings: settings, registered: registered)
+      let entry = UserEntry(accounts[index], settings: settings, registered: registered, services: services)
       return [entry.isMissing ? "missing" : "", entry.json.text] + entry.row
     }
     return zip(accounts, outcomes).map { account, outcome in
@@ -116,8 +121,10 @@ private struct UserEntry {
   private var directory: String?
   /// Nil if the register is unreadable or missing.
   private let isRegistered: Bool?
+  private var services: UserServices?
 
-  init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?) {
+  init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?, services: UserServices?) {
+    self.services = services
     name = account.nameText
     isRegistered = registered?.contains(account.entry.userID)
     do {
@@ -152,11 +159,12 @@ private struct UserEntry {
 
   var json: JSONValue {
     let registered = ("registered", isRegistered.map(JSONValue.bool) ?? .null)
-    guard case .object(let members) = status?.json else {
+    guard case .object(let members) = status?.json(services: services) else {
       // The keys of a status, plus the reason why it is unknown.
       return .object([
         ("user", .string(name)), ("enabled", .null), ("directory", .optional(directory)), ("devices", .array([])),
-        ("backup_codes_left", .null), ("failures", .null), ("locked_until", .null), registered,
+        ("backup_codes_left", .null), ("failures", .null), ("locked_until", .null), ("services", .null),
+        registered,
         ("error", .optional(problem)),
       ])
     }

@@ -20,10 +20,10 @@ struct UnlockCommand: ParsableCommand {
       throw SetupError(
         .notPermitted, "only root may unlock an account", hint: "a backup code at the next login unlocks it too")
     }
-    let session = try Session(common, subcommand: "unlock")
+    let session = try Session(common, subcommand: "unlock", reportsServices: common.json)
     try session.requireEnrollment()
     try session.store.forgetFailures()
-    if session.wantsJSON { return try session.report(session.store.status(now: SystemClock.now).json) }
+    if session.wantsJSON { return try session.reportStatus() }
     try session.show("\(session.accountName) is unlocked; codes are accepted again.\n")
   }
 }

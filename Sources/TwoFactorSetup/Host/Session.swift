@@ -1,6 +1,7 @@
 import Glibc
 import HostAccess
 import HostDoctor
+import SystemFiles
 
 /// A run of a subcommand: account, terminal, settings of the host.
 struct Session {
@@ -10,6 +11,8 @@ struct Session {
   let store: EnrollmentStore
   let register: RegisterEntry
   let wantsJSON: Bool
+  /// Nil for subcommands that do not report them.
+  let services: UserServices?
 
   var account: UserAccount { subject.account }
 
@@ -19,13 +22,16 @@ struct Session {
   var accountName: String { account.nameText.printable }
 
   /// Finds the account. If root gave `--user`, takes the identity of that account.
-  /// `changesRegister` for a subcommand that changes ``register``.
-  init(_ options: CommonOptions, subcommand: String, changesRegister: Bool = false) throws {
+  /// `changesRegister` for a subcommand that changes ``register``, `reportsServices` for one that reports ``services``.
+  init(
+    _ options: CommonOptions, subcommand: String, changesRegister: Bool = false, reportsServices: Bool = false
+  ) throws {
     try self.init(
-      user: options.user, json: options.json, subcommand: subcommand, changesRegister: changesRegister)
+      user: options.user, json: options.json, subcommand: subcommand, changesRegister: changesRegister,
+      reportsServices: reportsServices)
   }
 
-  init(user: String?, json: Bool, subcommand: String, changesRegister: Bool) throws {
+  init(user: String?, json: Bool, subcommand: String, changesRegister: Bool, reportsServices: Bool = false) throws {
     wantsJSON = json
     terminal = Terminal(json: json)
     subject = try Subject(user: user)
@@ -34,6 +40,8 @@ struct Session {
     if !wantsJSON, let reminder = subject.reminder(subcommand: subcommand) {
       try OutputStream.standardError.write(reminder)
     }
+    // Here, because the identity of the account may not suffice to read all services.
+    services = reportsServices ? UserServices(ServiceSurvey(tree: HostTree())) : nil
     // Outside the homes, root owns and writes enrollments.
     let dropsPrivileges = subject.isManagedByRoot && store.isBelowHome
     register = try RegisterEntry(of: subject.account, dropsPrivileges: dropsPrivileges && changesRegister)
@@ -64,6 +72,14 @@ struct Session {
         .refused, "two-factor is not on for \(accountName)", hint: "switch it on with: twofactor enable")
     }
   }
+
+  /// Shown after two-factor is enabled.
+  var announcement: String {
+    "Two-factor is on.\n" + (services?.announcement(columns: terminal.pageSize?.columns) ?? "")
+  }
+
+  /// Reports the output of `status`, for other subcommands with `--json`.
+  func reportStatus() throws { try report(store.status(now: SystemClock.now).json(services: services)) }
 
   func show(_ text: String) throws { try terminal.page.write(text) }
 

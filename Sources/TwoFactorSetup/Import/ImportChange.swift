@@ -131,10 +131,9 @@ struct ImportChange {
   }
 
   private var farewell: String {
-    var text = """
-
-      Two-factor is on. The next login asks for a code after the password.
-      To try one without using it up: twofactor verify\(session.userOption)
+    var text = "\n" + session.announcement
+    text += """
+      To try a code without using it up: twofactor verify\(session.userOption)
       To undo it: twofactor disable\(session.userOption)
 
       """

@@ -78,7 +78,7 @@ struct ImportCommand: ParsableCommand {
   func run() throws {
     if all { return try ImportOfAll(options: self).run() }
     let early = try readBeforeIdentityChange()
-    let session = try Session(common, subcommand: "import", changesRegister: true)
+    let session = try Session(common, subcommand: "import", changesRegister: true, reportsServices: true)
     let standing = try session.store.standing()
     try session.requireFree(standing, force: force)
     try KeptFiles.requireAbsent(key.qrFile, backupCodesFile, unless: force, for: session.account)

@@ -9,7 +9,8 @@ struct ServiceTable {
   func text(columns: Int?) -> String {
     var rows: [Row] = []
     for service in services.filter({ $0.asksForCode || $0.problem != nil }) {
-      let cells = [needs(service.enrolled), needs(service.unenrolled), service.isSingleField ? "yes" : "no"]
+      let isSingleField = service.problem == nil ? (service.isSingleField ? "yes" : "no") : Self.unknown
+      let cells = [needs(service.enrolled), needs(service.unenrolled), isSingleField]
       if let index = rows.firstIndex(where: { $0.cells == cells }) {
         rows[index].services.append(service.service)
       } else {
@@ -27,7 +28,9 @@ struct ServiceTable {
     var services: [String]
   }
 
-  private func needs(_ needs: LoginNeeds?) -> String { needs?.text ?? "unknown" }
+  private static let unknown = "unknown"
+
+  private func needs(_ needs: LoginNeeds?) -> String { needs?.text ?? Self.unknown }
 
   private func table(_ rows: [Row], _ columns: Int?) -> String {
     let headings = ["ENROLLED", "NOT ENROLLED", "ONE ANSWER"]

@@ -36,7 +36,7 @@ def test_the_json_of_enable_is_complete(user):
     done = twofactor(*PROVISION, "--user", user.name, "--issuer", "Big Corp", status=None)
     answer = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (DONE, "")
-    assert list(answer) == ["user", "directory", "device", "secret", "uri", "backup_codes"]
+    assert list(answer) == ["user", "directory", "device", "secret", "uri", "backup_codes", "services"]
     assert answer["user"] == user.name
     assert answer["directory"] == f"{user.home}/.twofactor"
     enabled_at = answer["device"].pop("enabled_at")
@@ -223,6 +223,7 @@ def test_users_see_their_own_status(user):
         "backup_codes_left": 0,
         "failures": 0,
         "locked_until": None,
+        "services": [],
     }
     assert user.twofactor("status").stdout.startswith(f"Two-factor is off for {user.name}.\n")
     user.enroll(backup_codes=3)

@@ -36,7 +36,7 @@ def test_moving_to_a_new_phone(user):
 def test_adding_a_device_prints_the_json_of_enable(user):
     user.enroll(backup_codes=2)
     made = twofactor_json("device", "add", "token", "--type", "hotp", "--no-confirm", "--user", user.name)
-    assert list(made) == ["user", "directory", "device", "secret", "uri"]
+    assert list(made) == ["user", "directory", "device", "secret", "uri", "services"]
     assert made["device"]["type"] == "hotp" and "counter=0" in made["uri"]
     assert user.status()["backup_codes_left"] == 2
 
@@ -106,7 +106,7 @@ def test_a_key_is_shown_again_for_password_and_code(user):
     old = user.enroll("--algorithm", "sha512", "--digits", "8")
     code = old.authenticator.code_at(time.time())
     shown = twofactor_json("show", answers=f"{user.password}\n{code}\n", user=user)
-    assert list(shown) == ["user", "directory", "device", "secret", "uri"]
+    assert list(shown) == ["user", "directory", "device", "secret", "uri", "services"]
     assert shown["uri"] == old.uri
     user.twofactor("show", answers=f"wrong\n{code}\n", status=REFUSED)
     done = user.twofactor("show", answers=f"{user.password}\n{code}\n", status=REFUSED)

@@ -220,7 +220,7 @@ def test_a_uri_of_an_app_is_imported(user, service):
         "&algorithm=SHA256&digits=8&period=60&image=https%3A%2F%2Fx"
     )
     answer = bring_in(user, answers=uri + "\n")
-    assert list(answer) == ["user", "directory", "device", "secret", "uri"]
+    assert list(answer) == ["user", "directory", "device", "secret", "uri", "services"]
     assert answer["secret"] == "GEZDGNBVGY3TQOJQ"
     assert answer["uri"] == (
         "otpauth://totp/Big%20Corp:alice%40example.org?secret=GEZDGNBVGY3TQOJQ&issuer=Big%20Corp"

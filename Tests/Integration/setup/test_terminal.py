@@ -61,6 +61,12 @@ def lines(*text: str) -> str:
     return "\n".join(text)
 
 
+ENABLED = (
+    "Two-factor is on.",
+    "No login on this host asks for a code yet.",
+    "The administrator can see why with: twofactor doctor",
+    "To undo it: twofactor disable",
+)
 KEY = "KKKK KKKK KKKK KKKK KKKK KKKK KKKK KKKK"
 SECRET = "SECRET".ljust(32, "-")
 QUIET = "▒" * 41
@@ -74,8 +80,7 @@ CODES = (
     "They are not shown again.",
     "Have you stored the backup codes in a safe place? [y/N] y",
     "",
-    "Two-factor is on. The next login asks for a code after the password.",
-    "To undo it: twofactor disable",
+    *ENABLED,
 )
 
 
@@ -239,8 +244,7 @@ def test_nothing_secret_stays_on_the_screen_if_the_backup_codes_are_in_a_file(us
         "The backup codes are in codes",
         "Have you stored the backup codes in a safe place? [y/N] y",
         "",
-        "Two-factor is on. The next login asks for a code after the password.",
-        "To undo it: twofactor disable",
+        *ENABLED,
     )
 
 
@@ -380,8 +384,9 @@ def test_disabling_asks_for_password_and_code(user):
         "Password:",
         f"Current code, or a backup code: {typed}",
         "9 backup codes left.",
-        "Two-factor is off. From now on the password alone is enough.",
-        "To undo it: twofactor enable",
+        "Two-factor is off.",
+        "Delete the entry in the app: its key is erased.",
+        "To enable two-factor again, with a new key: twofactor enable",
     )
     assert not user.directory.exists()
 

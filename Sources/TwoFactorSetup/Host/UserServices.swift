@@ -1,0 +1,74 @@
+import Glibc
+import HostAccess
+import HostDoctor
+
+/// The services of this host that users log in through, by their demands on a user.
+struct UserServices {
+  /// Ask for a code, whatever else they ask for.
+  let asking: [String]
+  /// Let an enrolled user in, and would refuse the user without the enrollment.
+  let requiringEnrollment: [String]
+  /// Ask for a code, and would ask for the password alone without the enrollment.
+  let passwordAlone: [String]
+  /// Could not be evaluated. Includes folders that the user cannot read.
+  let unknown: [String]
+
+  init(_ survey: ServiceSurvey) {
+    let services = survey.services.filter { PAMService.isForLogins($0.service) }
+    let asking = services.filter(\.asksForCode)
+    self.asking = asking.map(\.service)
+    requiringEnrollment = services.filter { $0.enrolled?.isRefused == false && $0.unenrolled?.isRefused == true }
+      .map(\.service)
+    passwordAlone = asking.filter { $0.unenrolled?.text == "password" }.map(\.service)
+    let closedFolders = PAMService.folders.filter { $0.isAccessible(F_OK) && !$0.isAccessible(R_OK | X_OK) }
+    unknown = closedFolders + services.filter { $0.problem != nil }.map(\.service)
+  }
+
+  /// Null if no service is known to ask, and some could not be evaluated.
+  var json: JSONValue {
+    asking.isEmpty && !unknown.isEmpty ? .null : .array(asking.map(JSONValue.string))
+  }
+
+  /// Shown after two-factor is enabled.
+  func announcement(columns: Int?) -> String {
+    var text = ""
+    if !asking.isEmpty {
+      text = Self.wrapped("Logins that will ask for a code: " + Self.list(asking), columns)
+    } else if unknown.isEmpty {
+      text = "No login on this host asks for a code yet.\nThe administrator can see why with: twofactor doctor\n"
+    }
+    if !unknown.isEmpty {
+      text += Self.wrapped("Whether these ask for a code could not be checked: " + Self.list(unknown), columns)
+      text += "The administrator can check them with: twofactor doctor\n"
+    }
+    return text
+  }
+
+  /// Shown by `status`.
+  func statusLines(columns: Int?) -> String {
+    var text = ""
+    if !asking.isEmpty || unknown.isEmpty {
+      text = Self.row("Services:", asking.isEmpty ? "none asks for a code" : Self.list(asking), columns)
+    }
+    if !unknown.isEmpty { text += Self.row("Not checked:", Self.list(unknown), columns) }
+    return text
+  }
+
+  /// Empty if no service asks for the password alone after two-factor is disabled.
+  func passwordAloneLine(columns: Int?) -> String {
+    passwordAlone.isEmpty
+      ? "" : Self.wrapped("From now on the password alone is enough for: " + Self.list(passwordAlone), columns)
+  }
+
+  private static func list(_ services: [String]) -> String { services.map(\.printable).joined(separator: ", ") }
+
+  private static func wrapped(_ text: String, _ columns: Int?) -> String {
+    (columns.map { PageText.wrapped(text, columns: $0).joined(separator: "\n") } ?? text) + "\n"
+  }
+
+  private static func row(_ title: String, _ text: String, _ columns: Int?) -> String {
+    let margin = 15
+    let lines = columns.map { PageText.wrapped(text, columns: $0 - margin) } ?? [text]
+    return title.padded(to: margin) + lines.joined(separator: "\n" + "".padded(to: margin)) + "\n"
+  }
+}
