@@ -16,6 +16,7 @@ from rig import harness as harness_program  # noqa: E402
 from rig import machine  # noqa: E402
 from rig.harness import Harness  # noqa: E402
 from rig.register import create_register, remove_register  # noqa: E402
+from rig.sharing import Claims, shared  # noqa: E402
 from rig.syslog import SystemLog  # noqa: E402
 from rig.user import User  # noqa: E402
 
@@ -26,6 +27,9 @@ def pytest_addoption(parser) -> None:
     parser.addoption(
         "--clean-roots", action="store_true", help="fail instead of skipping if a clean root is missing"
     )
+    parser.addoption(
+        "--claims", type=int, metavar="FD", help="share the tests with the runs that have the same file open at FD"
+    )
 
 
 def pytest_configure(config) -> None:
@@ -33,6 +37,24 @@ def pytest_configure(config) -> None:
     config.addinivalue_line("markers", "machinery: tests the tests' own tools and needs no product")
     if not machine.is_sandbox():
         pytest.exit("these tests change accounts and PAM stacks: run scripts/test integration", 2)
+
+
+def pytest_runtestloop(session):
+    """Runs only the tests that this run claims. Without --claims, pytest's own loop runs all."""
+    descriptor = session.config.option.claims
+    if descriptor is None or session.config.option.collectonly:
+        return None
+    items = shared(session.items, Claims(descriptor))
+    item = next(items, None)
+    while item is not None:
+        following = next(items, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
 
 
 FIGURES: list[str] = []
