@@ -1,6 +1,7 @@
 import FixedMemory
 import HostAccess
 import LoginPolicy
+import SystemFiles
 import Verification
 
 /// The options in force for a rule.
@@ -13,8 +14,14 @@ struct EffectiveOptions {
   let directory: String
   let onlyGroups: [String]
   let exemptGroups: [String]
+  let nullok: Bool
   /// Whether users who are not enrolled may pass: by `nullok`, before `required_from`, or outside `only_groups`.
   let passesUnenrolled: Bool
+  /// Whether users who are not enrolled pass today.
+  let exemptsUnenrolled: Bool
+  /// Whether users of `only_groups` who are not enrolled pass today.
+  let exemptsUnenrolledMembers: Bool
+  let password: PasswordSource
 
   init(_ policy: borrowing Policy) {
     limits = policy.limits
@@ -23,7 +30,12 @@ struct EffectiveOptions {
     directory = String(decoding: policy.directory)
     onlyGroups = Self.words(of: policy.onlyGroups)
     exemptGroups = Self.words(of: policy.exemptGroups)
+    nullok = policy.passesUnenrolled
     passesUnenrolled = policy.passesUnenrolled || policy.requiredFrom != nil || !onlyGroups.isEmpty
+    let isEarly = policy.requiredFrom.map { CalendarDay(of: SystemClock.now) < $0 } ?? policy.passesUnenrolled
+    exemptsUnenrolled = isEarly || !onlyGroups.isEmpty
+    exemptsUnenrolledMembers = isEarly
+    password = policy.password
   }
 
   private static func words(of list: Span<UInt8>) -> [String] {
@@ -62,6 +74,15 @@ extension HostTree {
     }
   }
 
+  /// The options of a file alone; nil if one is invalid.
+  func options(in path: String) -> EffectiveOptions? {
+    do throws(PolicyProblem) {
+      return EffectiveOptions(try policy(in: path))
+    } catch {
+      return nil
+    }
+  }
+
   func line(of option: PolicyOption, in path: String) -> Int? {
     let name = String(decoding: option.name.bytes)
     let lines = (text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
@@ -80,8 +101,12 @@ extension HostTree {
       changed.arguments[index] = "\(name)=\(value)"
       return Edit.replace(file: rule.file, line: rule.line, text: changed.text()).text
     }
-    let path = configuration(of: rule)
-    let text = "\(name) = \(value)"
+    return edit(option, value, in: configuration(of: rule))
+  }
+
+  /// Sets an option in a configuration file.
+  func edit(_ option: PolicyOption, _ value: String, in path: String) -> String {
+    let text = "\(String(decoding: option.name.bytes)) = \(value)"
     return line(of: option, in: path).map { Edit.replace(file: path, line: $0, text: text).text }
       ?? "in \(path): \(text)"
   }
@@ -91,9 +116,13 @@ extension PAMRule {
   /// Adds `require_method=publickey`, and removes `nullok`, with which the key alone would be enough.
   var requiringPublicKey: Edit {
     var changed = self
-    changed.arguments.removeAll { $0 == "nullok" || $0.hasPrefix("nullok=") || $0.hasPrefix("require_method=") }
-    changed.arguments.append("require_method=publickey")
+    changed.arguments = publicKeyArguments
     return .replace(file: file, line: line, text: changed.text())
+  }
+
+  var publicKeyArguments: [String] {
+    arguments.filter { $0 != "nullok" && !$0.hasPrefix("nullok=") && !$0.hasPrefix("require_method=") }
+      + ["require_method=publickey"]
   }
 }
 

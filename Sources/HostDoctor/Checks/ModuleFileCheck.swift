@@ -12,17 +12,8 @@ struct ModuleFileCheck {
   private static let file = "pam_twofactor.so"
   private static let neighbors = ["pam_unix.so", "pam_permit.so"]
 
-  private var folders: [String] {
-    var folders: [String] = []
-    for library in ["/usr/lib", "/lib"] {
-      folders += tree.names(in: library).map { "\(library)/\($0)/security" }
-      folders += ["\(library)64/security", "\(library)/security"]
-    }
-    return folders.filter { folder in Self.neighbors.contains { tree.exists("\(folder)/\($0)") } }
-  }
-
   var findings: [Finding] {
-    let folders = folders
+    let folders = InstalledModules(tree: tree).folders
     guard !folders.isEmpty || !paths.isEmpty else {
       return [.skipped(Self.name, "there are no PAM modules in this tree")]
     }

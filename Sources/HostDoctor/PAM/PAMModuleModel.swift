@@ -1,33 +1,139 @@
 /// What the modules of a host can return.
 final class PAMModuleModel {
+  private struct Place: Hashable {
+    let file: String
+    let line: Int
+  }
+
   private let tree: HostTree
+  private lazy var installed = InstalledModules(tree: tree)
+  private lazy var groups = LocalGroups(tree: tree)
+  private var behaviors: [Place: (rule: PAMRule, behavior: PAMModuleBehavior)] = [:]
 
   init(tree: HostTree) { self.tree = tree }
 
   /// What a call can come to. Never empty.
-  func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes {
-    switch call.rule.name {
-    case "pam_permit": PAMModuleOutcomes(all: [.init(result: .success)])
-    case "pam_deny": PAMModuleOutcomes(all: [.init(result: .authenticationError)])
-    case "pam_twofactor":
-      PAMModuleOutcomes(
-        all: [
-          .init(
-            result: call.isEnrolled && call.knows.contains(.code) ? .success : .authenticationError, asksForCode: true)
-        ])
-    case "pam_unix":
-      PAMModuleOutcomes(
-        key: "pam_unix",
-        all: [
-          .init(result: call.knows.contains(.password) ? .success : .authenticationError, token: .password),
-          .init(result: .userUnknown, isUserUnknown: true),
-        ])
-    default: PAMModuleOutcomes(all: [.init(result: .success), .init(result: .ignore), .init(result: .abort)])
-    }
-  }
+  func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes { behavior(of: call.rule).outcomes(call) }
 
   /// The result of pam_sm_setcred(3) after a result of pam_sm_authenticate(3).
   func setCredentials(_ rule: PAMRule, authentication: PAMResult?) -> PAMResult {
-    rule.name == "pam_deny" ? .credentialsError : .success
+    switch behavior(of: rule).credentials {
+    case .constant(let result): result
+    case .repeated: authentication ?? .success
+    }
+  }
+
+  private func behavior(of rule: PAMRule) -> PAMModuleBehavior {
+    let place = Place(file: rule.file, line: rule.line)
+    if let known = behaviors[place], known.rule == rule { return known.behavior }
+    let behavior = makeBehavior(of: rule)
+    behaviors[place] = (rule, behavior)
+    return behavior
+  }
+
+  private func makeBehavior(of rule: PAMRule) -> PAMModuleBehavior {
+    let name = rule.name
+    if installed.lack(rule.module) || PAMModuleTable.withoutAuthentication.contains(name) {
+      return .constant(.moduleUnknown, credentials: .moduleUnknown)
+    }
+    if rule.isTwoFactor {
+      let twoFactor = TwoFactorRule(rule, tree: tree)
+      return PAMModuleBehavior { PAMModuleOutcomes(all: [twoFactor.outcome(of: $0)]) }
+    }
+    if let (authentication, credentials) = PAMModuleTable.constants[name] {
+      return .constant(authentication, credentials: credentials)
+    }
+    if name == "pam_sss", rule.has("try_cert_auth") || rule.has("require_cert_auth") {
+      return .factor(rule, FactorModule(unavailable: [.informationUnavailable]))
+    }
+    if name == "pam_ccreds", rule.has("action=validate") {
+      return .password(rule, PasswordModule(), isDirectory: false)
+    }
+    if let module = PAMModuleTable.passwords[name] { return .password(rule, module) }
+    if let module = PAMModuleTable.factors[name] { return .factor(rule, module) }
+    if let module = PAMModuleTable.codes[name] { return .code(rule, module) }
+    return special(rule) ?? condition(rule) ?? .unknown(rule)
+  }
+
+  private func condition(_ rule: PAMRule) -> PAMModuleBehavior? {
+    guard let (met, unmet, credentials) = PAMModuleTable.conditions[rule.name] else { return nil }
+    let asks = rule.name == "pam_exec" && rule.has("expose_authtok")
+    return .condition([met, unmet], key: rule.moduleKey, credentials: credentials, storesPassword: asks)
+  }
+
+  /// Modules whose arguments decide. Without another note, Linux-PAM modules/NAME/NAME.c.
+  private func special(_ rule: PAMRule) -> PAMModuleBehavior? {
+    switch rule.name {
+    case "pam_debug":
+      return .constant(
+        rule.value(of: "auth").flatMap(PAMResult.init(name:)) ?? .success,
+        credentials: rule.value(of: "cred").flatMap(PAMResult.init(name:)) ?? .success)
+    case "pam_succeed_if":
+      // By the service, so evaluated at each call.
+      let groups = groups
+      return PAMModuleBehavior(credentials: .constant(.ignore)) { call in
+        let condition = SucceedIfCondition(rule.arguments, service: call.service, isEmpty: groups.isEmpty)
+        return PAMModuleOutcomes(
+          key: condition.results.count > 1 ? condition.key : nil, all: condition.results.map { .init(result: $0) })
+      }
+    case "pam_usertype":
+      let key = "pam_usertype" + (rule.has("use_uid") ? " use_uid" : "")
+      let last = rule.arguments.last { $0 == "isregular" || $0 == "issystem" }
+      guard let last else { return .constant(.serviceError, credentials: .ignore) }
+      let results: [PAMResult] = [.success, .authenticationError]
+      return .condition(last == "isregular" ? results : results.reversed(), key: key, credentials: .ignore)
+    case "pam_nologin":
+      let result = rule.has("successok") ? PAMResult.success : .ignore
+      return .constant(result, credentials: result)
+    case "pam_echo":
+      guard rule.value(of: "file") != nil else { return .constant(.success, credentials: .ignore) }
+      return .condition([.success, .ignore], key: rule.moduleKey, credentials: .ignore)
+    case "pam_faillock":
+      // Accounts are not locked. Without `preauth`, `authfail` and `authsucc`, it checks as before authentication.
+      let action = rule.arguments.last { ["preauth", "authsucc", "authfail"].contains($0) }
+      guard action == "authfail" else { return .constant(.success) }
+      guard rule.has("local_users_only") else { return .constant(.ignore) }
+      return .condition([.ignore, .success], key: "pam_localuser")
+    case "pam_listfile":
+      let words = rule.arguments.filter { $0 != "quiet" && !$0.hasPrefix("sense=") && !$0.hasPrefix("onerr=") }
+      let results: [PAMResult] = [.success, .authenticationError]
+      let listed = rule.value(of: "sense") == "deny" ? results.reversed() : results
+      return .condition(
+        listed + (rule.value(of: "apply") == nil ? [] : [.ignore]), key: "pam_listfile " + words.joined(separator: " "))
+    case "pam_wheel": return wheel(rule)
+    case "pam_sepermit", "pam_selinux_permit":
+      // An enforcing SELinux lets the users of the file in.
+      let hasUsers = tree.lines(of: "/etc/security/sepermit.conf").contains { line in
+        line.first { $0 != " " && $0 != "\t" }.map { $0 != "#" } ?? false
+      }
+      guard hasUsers else { return .constant(.ignore, credentials: .ignore) }
+      return .condition([.ignore, .success, .authenticationError], key: "pam_sepermit", credentials: .ignore)
+    case "pam_filter": return .constant(rule.arguments.isEmpty ? .informationUnavailable : .success)
+    case "pam_ftp":
+      return PAMModuleBehavior(credentials: .constant(.ignore)) {
+        PAMModuleOutcomes(all: [.init(result: .authenticationError, token: $0.answerToPassword)])
+      }
+    case "pam_stress":
+      return .storing(
+        rule.has("fail_1") ? .permissionDenied : .success,
+        credentials: rule.has("fail_2") ? .credentialsError : .success)
+    // kwallet-pam pam_kwallet.c; pam_mount(8).
+    case "pam_kwallet", "pam_kwallet5": return .storing(.ignore)
+    case "pam_mount": return .storing(.success)
+    // libpam-ccreds README: `store` and `update`.
+    case "pam_ccreds": return .constant(.success)
+    default: return nil
+    }
+  }
+
+  private func wheel(_ rule: PAMRule) -> PAMModuleBehavior {
+    // Such a rule is for logins as root.
+    if rule.has("root_only") { return .constant(.ignore) }
+    let key = "pam_wheel \(rule.value(of: "group") ?? "") \(rule.has("use_uid"))"
+    let trusts = rule.has("trust")
+    let results: [PAMResult] =
+      rule.has("deny")
+      ? [.permissionDenied, trusts ? .success : .ignore] : [trusts ? .success : .ignore, .permissionDenied]
+    return .condition(results, key: key)
   }
 }

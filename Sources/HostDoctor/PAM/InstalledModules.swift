@@ -1,0 +1,29 @@
+/// The PAM modules in a tree.
+struct InstalledModules {
+  /// The folders that contain modules of Linux-PAM.
+  let folders: [String]
+  private let files: Set<String>
+  private let tree: HostTree
+
+  private static let markers = ["pam_unix.so", "pam_permit.so", "pam_deny.so"]
+
+  init(tree: HostTree) {
+    self.tree = tree
+    var folders: [String] = []
+    for library in ["/usr/lib", "/lib"] {
+      folders += tree.names(in: library).map { "\(library)/\($0)/security" }
+      folders += ["\(library)64/security", "\(library)/security"]
+    }
+    self.folders = folders.filter { folder in Self.markers.contains { tree.exists("\(folder)/\($0)") } }
+    files = Set(self.folders.flatMap { tree.names(in: $0) })
+  }
+
+  /// Whether libpam cannot load a module of a rule. Returns false if the tree has no modules at all.
+  func lack(_ module: String) -> Bool {
+    guard !folders.isEmpty else { return false }
+    // libpam replaces `$ISA` with the folder of the architecture.
+    if module.hasPrefix("/"), !module.contains("$ISA") { return !tree.exists(module) }
+    let name = module.split(separator: "/").last.map(String.init) ?? module
+    return !files.contains(name)
+  }
+}
