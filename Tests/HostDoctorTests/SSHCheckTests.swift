@@ -4,47 +4,40 @@ import Testing
 @testable import HostDoctor
 
 @Suite struct SSHCheckTests {
+  private static let main = "/etc/ssh/sshd_config"
   private static let good = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n"
+  private static let both = "AuthenticationMethods publickey,keyboard-interactive:pam\n"
+
+  private static let password = "auth requisite pam_unix.so\nauth required pam_twofactor.so nullok\n"
+  private static let keyOnly = "auth required pam_twofactor.so nullok\nauth required pam_permit.so\n"
+  private static let singleField =
+    "auth required pam_twofactor.so nullok forward_pass\nauth requisite pam_unix.so use_first_pass\n"
 
   private let alice = TreeAccount(
     name: "alice", userID: UserID(rawValue: 1), home: "/home/alice", mayLogIn: true, groups: ["users", "staff"])
 
-  private func settings(_ files: [String: String], for account: TreeAccount? = nil) throws -> SSHSettings {
-    try TemporaryHost(files).read { SSHConfiguration($0) }.settings(for: account)
-  }
-
-  private func problems(_ files: [String: String], for account: TreeAccount? = nil) throws -> [Finding] {
-    let configuration = try TemporaryHost(files).read { SSHConfiguration($0) }
-    let check = SSHCheck(settings: configuration.settings(for: account), configuration: configuration, account: account)
-    return check.findings.filter { $0.status == .warning || $0.status == .failed }
-  }
-
-  @Test func theFirstLineCountsAndFilesAreIncludedInOrder() throws {
-    let settings = try settings([
-      "/etc/ssh/sshd_config": "Include sshd_config.d/*.conf\nUsePAM \"yes\"\nPermitRootLogin yes # not read\n",
-      "/etc/ssh/sshd_config.d/20.conf": "permitrootlogin=no\n",
-      "/etc/ssh/sshd_config.d/10.conf": "PermitRootLogin prohibit-password\nSkeyAuthentication no\n",
-      "/etc/ssh/sshd_config.d/.hidden.conf": "UsePAM no\n",
+  private func findings(
+    _ settings: String, stack: String = password, service: String = "sshd", for account: TreeAccount? = nil
+  ) throws -> [Finding] {
+    let host = try TemporaryHost([
+      Self.main: settings, "/etc/pam.d/\(service)": stack, "/etc/pam.d/other": "auth required pam_deny.so\n",
+      "/etc/passwd": "root:x:0:0::/root:/bin/sh\nalice:x:1:1::/home/alice:/bin/sh\n",
     ])
-    #expect(settings["permitrootlogin"].value == "prohibit-password" && settings.isOn("usepam"))
-    #expect(settings.origin("permitrootlogin") == "/etc/ssh/sshd_config.d/10.conf, line 1")
-    #expect(
-      !settings.isOn("kbdinteractiveauthentication") && settings.origin("pubkeyauthentication") == "sshd's default")
+    return host.read { tree in
+      let ssh = SSHExamination(tree: tree, account: account)
+      let configuration = PAMConfiguration(tree: tree)
+      let stacks = configuration.stacks(of: ssh.service)
+      return ssh.findings(
+        rules: (stacks.chains[.auth]?.rules ?? []).filter(\.isTwoFactor),
+        service: ServiceLogins(stacks, configuration: configuration, model: PAMModuleModel(tree: tree)))
+    }
   }
 
-  @Test func anIncludeOfItselfEnds() throws {
-    #expect(try settings(["/etc/ssh/sshd_config": "UsePAM yes\nInclude /etc/ssh/sshd_config\n"]).isOn("usepam"))
-  }
-
-  @Test(
-    arguments: [
-      ("User alice", true), ("user bob,al*", true), ("User *,!alice", false), ("Group staff", true),
-      ("Group staff User bob", false), ("all", true), ("Address 192.0.2.0/24", false),
-    ])
-  func aMatchBlockOverridesTheLinesOutside(criteria: String, applies: Bool) throws {
-    let files = ["/etc/ssh/sshd_config": "PasswordAuthentication no\nMatch \(criteria)\nPasswordAuthentication yes\n"]
-    #expect(try settings(files, for: alice).isOn("passwordauthentication") == applies)
-    #expect(try settings(files).isOn("passwordauthentication") == (criteria == "all"))
+  private func problems(
+    _ settings: String, stack: String = password, service: String = "sshd", for account: TreeAccount? = nil
+  ) throws -> [Finding] {
+    try findings(settings, stack: stack, service: service, for: account)
+      .filter { $0.status == .warning || $0.status == .failed }
   }
 
   @Test(
@@ -52,47 +45,135 @@ import Testing
       ("UsePAM no\n", "ssh_use_pam failed", "in /etc/ssh/sshd_config, line 1: UsePAM yes"),
       ("KbdInteractiveAuthentication no\n", "ssh_keyboard_interactive failed", "line 1: KbdInteractive"),
       ("AuthenticationMethods publickey\n", "ssh_keyboard_interactive failed", "publickey,keyboard-interactive:pam"),
+      (
+        "PubkeyAuthentication no\n" + both, "ssh_keyboard_interactive failed",
+        "in /etc/ssh/sshd_config, line 1: PubkeyAuthentication yes"
+      ),
       ("PasswordAuthentication yes\n", "ssh_password_authentication warning", "PasswordAuthentication no"),
+      (
+        "PasswordAuthentication yes\nKerberosAuthentication yes\n", "ssh_password_authentication failed",
+        "line 2: KerberosAuthentication no"
+      ),
       ("PermitRootLogin yes\n", "ssh_root_login warning", "PermitRootLogin prohibit-password"),
       ("PermitEmptyPasswords yes\n", "ssh_empty_passwords warning", "PermitEmptyPasswords no"),
     ])
   func aSettingThatPreventsOrBypassesTheCodeIsFound(line: String, summary: String, remedy: String) throws {
-    let problems = try problems(["/etc/ssh/sshd_config": line + Self.good])
+    let problems = try problems(line + Self.good)
     #expect(problems.map(\.summary) == [summary])
     #expect(problems.first?.remedy?.contains(remedy) == true, "\(problems)")
   }
 
   /// Only passwords of six or eight digits count.
   @Test func aPasswordSentAsTheCodeIsNotReportedToCount() throws {
-    let problems = try problems(["/etc/ssh/sshd_config": "PasswordAuthentication yes\n" + Self.good])
+    let problems = try problems("PasswordAuthentication yes\n" + Self.good)
     #expect(problems.first?.detail.hasSuffix("sends the password as the code, and is refused") == true, "\(problems)")
   }
 
-  @Test func aRiskyMatchBlockIsFoundUnlessItAllowsKeysAlone() throws {
+  @Test func aSingleFieldStackNeedsNoKeyboardInteractive() throws {
+    let settings = "UsePAM yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n"
+    #expect(try problems(settings, stack: Self.singleField) == [])
+    #expect(try problems(settings).map(\.summary).contains("ssh_keyboard_interactive failed"))
+  }
+
+  // MARK: Blocks
+
+  @Test func aBlockWithoutKeyboardInteractiveIsFoundUnlessItRequiresKeysAlone() throws {
     let match = Self.good + "Match User git\nKbdInteractiveAuthentication no\n"
-    #expect(try problems(["/etc/ssh/sshd_config": match]).map(\.summary) == ["ssh_match warning"])
-    #expect(try problems(["/etc/ssh/sshd_config": match + "AuthenticationMethods publickey\n"]) == [])
-    #expect(try problems(["/etc/ssh/sshd_config": match], for: alice) == [])
+    let problems = try problems(match)
+    #expect(problems.map(\.summary) == ["ssh_match warning"])
+    #expect(problems.first?.detail.contains("line 5, under Match User git (/etc/ssh/sshd_config, line 4)") == true)
+    #expect(
+      problems.first?.remedy?.hasPrefix("in \(Self.main), remove line 5: KbdInteractiveAuthentication no\n") == true)
+    #expect(try self.problems(match + "AuthenticationMethods publickey\n") == [])
+    #expect(try self.problems(match, for: alice) == [])
   }
 
-  @Test func whatIsMissingIsWrittenToAFileThatOverridesTheVendors() throws {
-    let settings = try settings(["/usr/etc/ssh/sshd_config": "PasswordAuthentication yes\n"])
-    let line = "in /etc/ssh/sshd_config.d/00-twofactor.conf, before line 1: PasswordAuthentication no"
-    #expect(settings.remedy("passwordauthentication", "no") == line)
+  @Test func aBlockInWhichNoLoginIsPossibleFails() throws {
+    let match = Self.good + Self.both + "Match Address 10.0.0.0/8\nPubkeyAuthentication no\n"
+    let problems = try problems(match)
+    #expect(problems.map(\.summary) == ["ssh_match failed"])
+    #expect(problems.first?.detail.contains("PubkeyAuthentication is no (\(Self.main), line 6") == true, "\(problems)")
   }
 
-  @Test func reportedSettingsOverrideThoseOfTheFiles() throws {
-    var settings = try settings(["/etc/ssh/sshd_config": "UsePAM no\nPermitRootLogin yes\n"])
-    settings.adopt(["usepam": "yes", "permitrootlogin": "yes", "unknown": "x"])
-    #expect(settings.isOn("usepam") && settings.origin("permitrootlogin") == "/etc/ssh/sshd_config, line 2")
+  @Test func aBlockThatSwitchesPasswordsOnIsFound() throws {
+    let problems = try problems(Self.good + "Match Group staff\nPasswordAuthentication yes\n")
+    #expect(problems.map(\.summary) == ["ssh_match warning"])
+    #expect(problems.first?.remedy?.contains("doctor --user") == true)
+  }
+
+  /// For one account, its blocks are the ordinary settings.
+  @Test func theBlocksOfAUserAreEvaluatedForTheUser() throws {
+    let match = Self.good + "Match Group staff User !root,*\nPasswordAuthentication yes\n"
+    #expect(try problems(match, for: alice).map(\.summary) == ["ssh_password_authentication warning"])
+  }
+
+  @Test func aBlockThatAllowsRootIsNamed() throws {
+    let problems = try problems(Self.good + "Match Address 10.0.0.0/8\nPermitRootLogin yes\n")
+    #expect(problems.map(\.summary) == ["ssh_root_login warning"])
+    #expect(problems.first?.detail.contains("under Match Address 10.0.0.0/8 (\(Self.main), line 4)") == true)
+  }
+
+  @Test func aBlockWithAnUnknownCriterionIsNamed() throws {
+    let problems = try problems(Self.good + "Match Colour red\nPasswordAuthentication yes\n")
+    #expect(problems.map(\.summary) == ["ssh_match warning"] && problems[0].detail.contains("Colour"))
+    #expect(try self.problems(Self.good + "Match invalid-user\nPasswordAuthentication yes\n") == [])
+  }
+
+  @Test func blocksBeyondTheLimitAreTold() throws {
+    let blocks = (0..<33).map { "Match User user\($0)\nKbdInteractiveAuthentication yes\n" }.joined()
+    let last = try #require(try findings(Self.good + blocks).last)
+    #expect(last.summary == "ssh_match skipped" && last.detail.contains("only 32 Match blocks"))
+  }
+
+  // MARK: Stacks without a password
+
+  @Test func aStackWithoutAPasswordNeedsAKeyBeforeIt() throws {
+    #expect(try problems(Self.good + Self.both, stack: Self.keyOnly) == [])
+    let open = try problems(Self.good, stack: Self.keyOnly)
+    #expect(open.map(\.summary) == ["pam_code_alone failed"])
+    #expect(open.first?.remedy == "in /etc/pam.d/sshd, before line 1: auth requisite pam_unix.so")
   }
 
   @Test(
     arguments: [
-      ("publickey,keyboard-interactive:pam", true), ("publickey,password keyboard-interactive", false), ("any", false),
-    ])
-  func aRequiredPublicKeyAuthenticatesBeforePAM(methods: String, isPreauthenticated: Bool) throws {
-    let settings = try settings(["/etc/ssh/sshd_config": "AuthenticationMethods \(methods)\n"])
-    #expect(SSHCheck.isPreauthenticated(settings) == isPreauthenticated)
+      ("keyboard-interactive", keyOnly, "users who are not enrolled need nothing to log in"),
+      ("keyboard-interactive:pam publickey", keyOnly, "users who are not enrolled need nothing to log in"),
+      (
+        "any", "auth required pam_twofactor.so\nauth required pam_permit.so\n", "the code alone is enough to log in"
+      ),
+      ("keyboard-interactive,publickey", keyOnly, nil), ("publickey,keyboard-interactive publickey", keyOnly, nil),
+      ("keyboard-interactive", password, nil),
+    ] as [(String, String, String?)])
+  func aBlockThatReachesSuchAStackWithoutAKeyFails(methods: String, stack: String, effect: String?) throws {
+    let settings = Self.good + Self.both + "Match Address 192.0.2.0/24\nAuthenticationMethods \(methods)\n"
+    let problems = try problems(settings, stack: stack)
+    guard let effect else { return #expect(problems == []) }
+    #expect(problems.map(\.summary) == ["pam_code_alone failed"])
+    #expect(
+      problems[0].detail.contains("line 6, under Match Address 192.0.2.0/24") && problems[0].detail.hasSuffix(effect))
+    #expect(
+      problems[0].remedy?.hasSuffix("in \(Self.main), line 6: AuthenticationMethods publickey,keyboard-interactive:pam")
+        == true)
+  }
+
+  @Test(
+    arguments: [
+      (both, nil), ("", "ssh_required_method warning"),
+      ("AuthenticationMethods keyboard-interactive,publickey\n", "ssh_required_method warning"),
+      (both + "Match Address 10.0.0.0/8\nAuthenticationMethods keyboard-interactive\n", "ssh_required_method warning"),
+    ] as [(String, String?)])
+  func aRequiredMethodMustComeBeforePAM(settings: String, summary: String?) throws {
+    let stack = "auth required pam_twofactor.so require_method=publickey\nauth required pam_permit.so\n"
+    #expect(try problems(Self.good + settings, stack: stack).map(\.summary) == [summary].compactMap { $0 })
+  }
+
+  @Test func theServiceOfPAMServiceNameIsExamined() throws {
+    #expect(try problems("PAMServiceName ssh\n" + Self.good, service: "ssh") == [])
+    #expect(try findings("PAMServiceName ssh\n" + Self.good).map(\.summary) == ["ssh skipped"])
+  }
+
+  @Test func aConfigurationThatSshdRejectsFails() throws {
+    let problems = try problems(Self.good + "Match User alice\nUsePAM no\n")
+    #expect(problems.map(\.summary) == ["ssh failed"] && problems[0].detail.contains("line 5"))
   }
 }

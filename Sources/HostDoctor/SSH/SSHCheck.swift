@@ -1,201 +1,187 @@
-/// Checks sshd's settings for logins that need a code.
+/// Checks the settings that sshd uses for a login.
 struct SSHCheck {
   let settings: SSHSettings
-  let configuration: SSHConfiguration
-  /// Nil for unknown accounts.
-  let account: TreeAccount?
+  let login: SSHConnection
+  /// The block that makes the login another than the ordinary one; nil for that one.
+  let block: SSHMatch?
+  let service: ServiceLogins
+  /// The rules of the service that call the module.
+  let rules: [PAMRule]
+  /// The methods of the option `require_method`; empty if it is not set.
+  let requiredMethods: [String]
+  let usesAddresses: Bool
 
-  /// Methods that do not use PAM.
-  private static let proofs: Set<String> = ["publickey", "hostbased", "gssapi-with-mic"]
+  private static let both = "publickey,keyboard-interactive:pam"
 
-  /// Whether a login must complete one of them before sshd calls PAM.
-  static func isPreauthenticated(_ settings: SSHSettings) -> Bool {
-    guard settings.isOn("pubkeyauthentication"), let methods = settings.methods else { return false }
-    return isPreauthenticated(methods)
-  }
-
-  fileprivate static func isPreauthenticated(_ methods: [[String]]) -> Bool {
-    methods.filter(usesPAM).allSatisfy { !proofs.isDisjoint(with: $0) }
-  }
-
-  fileprivate static func usesPAM(_ methods: [String]) -> Bool {
-    methods.contains("keyboard-interactive") || methods.contains("password")
+  private var logins: SSHLogins {
+    SSHLogins(settings: settings, service: service, requiredMethods: requiredMethods)
   }
 
   var findings: [Finding] {
-    [usePAM, keyboardInteractive, passwords, methods, rootLogin, emptyPasswords].compactMap { $0 } + matches
+    [
+      usePAM, keyboardInteractive, passwords, methods, codeAlone, rootLogin, emptyPasswords, hostNames, requiredMethod,
+    ].compactMap { $0 }
   }
 
+  /// A check of another login must not make claims if sshd reports other values than the files hold.
+  private func remedy(_ edits: Edit...) -> String {
+    settings.isCertain ? edits.text : "check with: sshd -T -C \(login.specification)"
+  }
+
+  /// In a block, the line is removed.
+  private func switching(_ keyword: SSHKeyword, _ value: String) -> String {
+    guard block != nil, settings.isCertain, let line = settings.line(keyword), line.match != nil else {
+      return remedy(settings.edit(keyword, value))
+    }
+    return Edit.remove(file: line.file, line: line.number, text: line.text).text
+      + "\nif these logins must be asked for a code too; check with: twofactor doctor --user NAME"
+  }
+
+  // MARK: Asking for a code
+
   private var usePAM: Finding {
-    guard !settings.isOn("usepam") else { return .ok("ssh_use_pam", "sshd calls PAM") }
+    guard !settings.isOn(.usePAM) else { return .ok("ssh_use_pam", "sshd calls PAM") }
     return .failed(
       "ssh_use_pam",
-      "UsePAM is no (\(settings.origin("usepam"))): sshd does not call PAM, so no login is asked for a code",
-      remedy: settings.remedy("usepam", "yes"))
+      "UsePAM is no (\(settings.origin(.usePAM))): sshd does not call PAM, so no login is asked for a code",
+      remedy: remedy(settings.edit(.usePAM, "yes")))
   }
 
   private var keyboardInteractive: Finding {
     let name = "ssh_keyboard_interactive"
-    guard settings.isOn("kbdinteractiveauthentication") else {
-      return .failed(
-        name,
-        "KbdInteractiveAuthentication is no (\(settings.origin("kbdinteractiveauthentication"))): sshd cannot ask for a "
-          + "code",
-        remedy: settings.remedy("kbdinteractiveauthentication", "yes"))
+    let methods = settings.methods
+    if methods.contains(where: { $0.contains("keyboard-interactive") }) { return .ok(name, "sshd can ask for a code") }
+    if service.isSingleField, methods.contains(where: { $0.contains("password") }) {
+      return .ok(name, "the method \"password\" takes password and code in one answer")
     }
-    guard settings.methods?.contains(where: { $0.contains("keyboard-interactive") }) ?? true else {
-      return .failed(
-        name,
-        "AuthenticationMethods has no keyboard-interactive (\(settings.origin("authenticationmethods"))): sshd never "
-          + "asks for a code",
-        remedy: settings.remedy("authenticationmethods", "publickey,keyboard-interactive:pam"))
+    // An administrator who requires only public keys, as for program accounts, did so on purpose.
+    if settings.line(.authenticationMethods)?.match != nil, !methods.isEmpty,
+      methods.allSatisfy({ $0.allSatisfy { $0 == "publickey" } })
+    {
+      return .ok(name, "public keys are required, and no code")
     }
-    return .ok(name, "sshd can ask for a code")
+    let status: Finding.Status = block == nil || methods.isEmpty ? .failed : .warning
+    let effect = methods.isEmpty ? "no login is possible" : "sshd cannot ask for a code"
+    guard settings.isOn(.keyboardInteractive) else {
+      return Finding(
+        name: name, status: status,
+        detail: "KbdInteractiveAuthentication is no (\(settings.origin(.keyboardInteractive))): \(effect)",
+        remedy: switching(.keyboardInteractive, "yes"))
+    }
+    let lists =
+      "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods)))"
+    if methods.isEmpty, let keyword = settings.missingMethod {
+      return Finding(
+        name: name, status: status, detail: "\(lists), but \(keyword) is no (\(settings.origin(keyword))): \(effect)",
+        remedy: switching(keyword, "yes"))
+    }
+    return Finding(
+      name: name, status: status, detail: "\(lists), without keyboard-interactive: sshd never asks for a code",
+      remedy: remedy(settings.edit(.authenticationMethods, Self.both)))
   }
 
   private var passwords: Finding {
     let name = "ssh_password_authentication"
-    let isOffered = settings.methods?.contains { $0.contains("password") } ?? true
-    guard settings.isOn("passwordauthentication"), isOffered else {
-      return .ok(name, "the method \"password\", which cannot ask for a code, is disabled")
+    let lists = settings.methods.filter { $0.contains("password") }
+    guard !lists.isEmpty else { return .ok(name, "the method \"password\", which cannot ask for a code, is disabled") }
+    if settings.isOn(.kerberos), service.asksForCode {
+      return .failed(
+        name,
+        "KerberosAuthentication is yes (\(settings.origin(.kerberos))): sshd checks a password itself, and asks for no code",
+        remedy: switching(.kerberos, "no"))
     }
+    let isRefused = logins.ways.filter { lists.contains($0.methods) }.allSatisfy(\.enrolled.isRefused)
+    guard isRefused else { return .ok(name, "the method \"password\" takes all that the stack asks for") }
     return .warning(
       name,
-      "PasswordAuthentication is yes (\(settings.origin("passwordauthentication"))): a client that uses it sends the "
-        + "password as the code, and is refused",
-      remedy: settings.remedy("passwordauthentication", "no"))
+      "PasswordAuthentication is yes (\(settings.origin(.password))): a client that uses it sends the password as the "
+        + "code, and is refused",
+      remedy: switching(.password, "no"))
   }
 
-  private var methods: Finding {
+  private var methods: Finding? {
     let name = "ssh_methods"
-    guard let methods = settings.methods else {
-      guard settings.isOn("pubkeyauthentication") else { return .ok(name, "public keys are not accepted") }
+    if settings[.authenticationMethods] == "any" {
+      guard settings.isOn(.publicKey) else { return .ok(name, "public keys are not accepted") }
       return .ok(
-        name,
-        "a public key logs in without a code; to require both: AuthenticationMethods publickey,keyboard-interactive:pam"
-      )
+        name, "a public key logs in without a code; to require both: AuthenticationMethods \(Self.both)")
     }
-    let without = methods.filter { !$0.contains("keyboard-interactive") }.map { $0.joined(separator: ",") }
+    let without = settings.methods.filter { !$0.contains("keyboard-interactive") }.map { $0.joined(separator: ",") }
     guard !without.isEmpty else { return .ok(name, "every method asks for a code") }
     return .ok(name, "no code is asked for after: \(without.joined(separator: " "))")
   }
 
+  // MARK: Getting in with less
+
+  /// A stack without a password needs a public key before it.
+  private var codeAlone: Finding? {
+    guard let enrolled = service.enrolled, let unenrolled = service.unenrolled, let rule = rules.first,
+      !enrolled.alternatives.union(unenrolled.alternatives).contains(where: { $0.contains(.password) }),
+      let open = logins.ways.first(where: { !$0.hasProof && !($0.enrolled.isRefused && $0.unenrolled.isRefused) })
+    else { return nil }
+    let isOpen = open.unenrolled.alternatives.contains([])
+    let effect =
+      open.enrolled.alternatives.contains([])
+      ? "nothing is needed to log in"
+      : isOpen ? "users who are not enrolled need nothing to log in" : "the code alone is enough to log in"
+    let isEverywhere = !logins.ways.contains { $0.hasProof && SSHLogins.usesPAM($0.methods) }
+    guard settings.line(.authenticationMethods) != nil, block != nil || !isEverywhere else {
+      return .failed(
+        "pam_code_alone", "the service \(service.service) asks for no password: \(effect)",
+        remedy: remedy(.insertBefore(file: rule.file, line: rule.line, text: "auth requisite pam_unix.so")))
+    }
+    return .failed(
+      "pam_code_alone",
+      "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods))): sshd calls "
+        + "PAM without a public key there, and the service \(service.service) asks for no password: \(effect)",
+      remedy: remedy(rule.requiringPublicKey, settings.edit(.authenticationMethods, Self.both)))
+  }
+
   private var rootLogin: Finding {
     let name = "ssh_root_login"
-    guard settings.isOn("permitrootlogin") else {
-      return .ok(name, "PermitRootLogin is \(settings["permitrootlogin"].value)")
+    guard settings.isOn(.rootLogin) else {
+      // sshd accepts no method that calls PAM from root, not even behind a public key.
+      let isRefused = settings[.rootLogin] == "prohibit-password" && settings.methods.allSatisfy(SSHLogins.usesPAM)
+      return .ok(name, "PermitRootLogin is \(settings[.rootLogin])\(isRefused ? ": root cannot log in" : "")")
     }
     return .warning(
-      name,
-      "PermitRootLogin is yes (\(settings.origin("permitrootlogin"))): anyone can guess root's password remotely",
-      remedy: settings.remedy("permitrootlogin", "prohibit-password"))
+      name, "PermitRootLogin is yes (\(settings.origin(.rootLogin))): anyone can guess root's password remotely",
+      remedy: remedy(settings.edit(.rootLogin, "prohibit-password")))
   }
 
   private var emptyPasswords: Finding? {
-    guard settings.isOn("permitemptypasswords") else { return nil }
+    guard settings.isOn(.emptyPasswords) else { return nil }
     return .warning(
-      "ssh_empty_passwords", "PermitEmptyPasswords is yes (\(settings.origin("permitemptypasswords")))",
-      remedy: settings.remedy("permitemptypasswords", "no"))
+      "ssh_empty_passwords", "PermitEmptyPasswords is yes (\(settings.origin(.emptyPasswords)))",
+      remedy: remedy(settings.edit(.emptyPasswords, "no")))
   }
 
-  /// `Match` blocks that apply to unknown accounts.
-  private var matches: [Finding] {
-    guard account == nil else { return [] }
-    return configuration.lines.compactMap { line in
-      guard let match = line.match, let keyword = SSHSettings.keyword(line.keyword) else { return nil }
-      let risky = ["passwordauthentication": "yes", "kbdinteractiveauthentication": "no", "usepam": "no"]
-      guard risky[keyword] == line.value.lowercased(), settings[keyword].value.lowercased() != line.value.lowercased()
-      else { return nil }
-      // An administrator who requires only public keys, as for program accounts, did so on purpose.
-      let isKeysOnly = configuration.lines.contains {
-        $0.match == match && $0.keyword == "authenticationmethods" && !$0.value.contains("keyboard-interactive")
-          && !$0.value.contains("password")
-      }
-      guard !isKeysOnly else { return nil }
-      return .warning(
-        "ssh_match", "\(line.place): \(line.keyword) is \(line.value) under Match \(match.joined(separator: " "))",
-        remedy: Edit.remove(file: line.file, line: line.number, text: "\(line.keyword) \(line.value)").text
-          + "\nif these logins must be asked for a code too; check with: twofactor doctor --user NAME")
-    }
-  }
-}
+  // MARK: Options of the module
 
-/// Checks the settings that sshd reports, else those of its files.
-struct SSHExamination {
-  let settings: SSHSettings
-  private let configuration: SSHConfiguration
-  private let account: TreeAccount?
-  private let rejection: String?
-  private let tree: HostTree
-
-  init(tree: HostTree, account: TreeAccount?) {
-    self.tree = tree
-    self.account = account
-    configuration = SSHConfiguration(tree)
-    var settings = configuration.settings(for: account)
-    var rejection: String?
-    if tree.isThisHost, configuration.path != nil {
-      switch EffectiveSSHSettings.ask(for: account) {
-      case .settings(let values): settings.adopt(values)
-      case .rejected(let words): rejection = words
-      case .unavailable: break
-      }
-    }
-    self.settings = settings
-    self.rejection = rejection
-  }
-
-  var service: String { settings["pamservicename"].value }
-
-  var isPreauthenticated: Bool { SSHCheck.isPreauthenticated(settings) }
-
-  /// The place of a `Match` block that lets logins reach PAM without such a method. Nil if there is none, or for one
-  /// account, whose settings include its blocks.
-  var exception: String? {
-    guard account == nil else { return nil }
-    return configuration.lines.first { line in
-      guard line.match != nil, line.keyword == "authenticationmethods" else { return false }
-      return SSHSettings.methods(in: line.value).map { !SSHCheck.isPreauthenticated($0) } ?? true
-    }?.place
-  }
-
-  func findings(stack: PAMStack?) -> [Finding] {
-    guard configuration.path != nil else { return [.skipped("ssh", "sshd has no configuration here")] }
-    if let rejection {
-      return [.failed("ssh", "sshd rejects its configuration: \(rejection)", remedy: "correct it; check with: sshd -t")]
-    }
-    guard let stack, !stack.twoFactorRules.isEmpty else {
-      return [
-        .skipped("ssh", "the PAM service \(service) does not call the module: SSH logins are not asked for a code")
-      ]
-    }
-    return SSHCheck(settings: settings, configuration: configuration, account: account).findings
-      + [hostNames(stack), requiredMethods(stack)].compactMap { $0 }
-  }
   /// Options with addresses do not match host names. sshd ignores names that look like addresses.
-  private func hostNames(_ stack: PAMStack) -> Finding? {
+  private var hostNames: Finding? {
     let name = "ssh_use_dns"
-    let needsAddresses = stack.twoFactorRules.contains { tree.options(of: $0)?.usesAddresses == true }
-    guard needsAddresses else { return nil }
-    guard settings.isOn("usedns") else { return .ok(name, "sshd reports numeric addresses to PAM") }
+    guard usesAddresses else { return nil }
+    guard settings.isOn(.useDNS) else { return .ok(name, "sshd reports numeric addresses to PAM") }
     return .warning(
       name,
-      "UseDNS is yes (\(settings.origin("usedns"))): sshd reports the name of a client if it has one, and "
+      "UseDNS is yes (\(settings.origin(.useDNS))): sshd reports the name of a client if it has one, and "
         + "trusted_networks and grace_period apply to numeric addresses alone",
-      remedy: settings.remedy("usedns", "no"))
+      remedy: remedy(settings.edit(.useDNS, "no")))
   }
 
-  private func requiredMethods(_ stack: PAMStack) -> Finding? {
-    let required = stack.twoFactorRules.flatMap { tree.options(of: $0)?.requiredMethods ?? [] }
-    guard let first = required.first else { return nil }
-    let lists = settings.methods ?? [["keyboard-interactive"]]
-    let isOpen = lists.contains { SSHCheck.usesPAM($0) && !Set(required).isDisjoint(with: $0) }
-    guard !isOpen else { return .ok("ssh_required_method", "sshd completes a required method before it calls PAM") }
+  private var requiredMethod: Finding? {
+    let name = "ssh_required_method"
+    guard let first = requiredMethods.first else { return nil }
+    let lists = settings.methods.filter(SSHLogins.usesPAM)
+    guard !lists.isEmpty else { return nil }
+    guard lists.allSatisfy(logins.isRefused) else {
+      return .ok(name, "sshd completes a required method before it calls PAM")
+    }
     return .warning(
-      "ssh_required_method",
-      "AuthenticationMethods is \(settings["authenticationmethods"].value) "
-        + "(\(settings.origin("authenticationmethods"))): no login passes \(required.joined(separator: " or ")) before PAM "
-        + "is called, so require_method refuses all of them",
-      remedy: settings.remedy("authenticationmethods", "\(first),keyboard-interactive:pam"))
+      name,
+      "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods))): no login "
+        + "passes \(requiredMethods.joined(separator: " or ")) before PAM is called, so require_method refuses all of them",
+      remedy: remedy(settings.edit(.authenticationMethods, "\(first),keyboard-interactive:pam")))
   }
 }

@@ -1,132 +1,143 @@
 import Glibc
 
-/// The configuration files (sshd_config(5)).
+/// The configuration files (sshd_config(5)), read as sshd reads them.
 struct SSHConfiguration {
   struct Line {
-    let keyword: String
+    let keyword: SSHKeyword
     let value: String
+    /// As in the file.
+    let text: String
     let file: String
     let number: Int
-    /// Nil outside `Match` blocks.
-    let match: [String]?
+    /// The indexes of the `Match` blocks that must all apply; empty outside them.
+    let matches: [Int]
 
     var place: String { "\(file), line \(number)" }
   }
 
+  /// A line with which sshd does not start.
+  struct Problem: Equatable {
+    let place: String
+    let words: String
+
+    var isUnreadable: Bool { words == Self.unreadable }
+
+    static let unreadable = "cannot be read"
+  }
+
+  /// The main file; nil if there is none.
   let path: String?
+  /// The lines whose keyword matters.
   private(set) var lines: [Line] = []
+  private(set) var blocks: [SSHMatch] = []
+  private(set) var problem: Problem?
   private let tree: HostTree
+  private var lineCount = 0
 
   private static let maximumDepth = 16
+  private static let maximumLines = 200_000
 
   init(_ tree: HostTree) {
     self.tree = tree
     path = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"].first { tree.exists($0) }
-    if let path { read(path, match: nil, depth: 0) }
+    if let path { read(path, matches: [], depth: 0) }
   }
 
-  /// The settings of an account; of unknown accounts if nil. sshd uses the first line, and `Match` blocks override
-  /// lines outside.
-  func settings(for account: TreeAccount?) -> SSHSettings {
+  /// The values for a login. sshd reads the files twice: first the lines outside `Match` blocks, then those inside the
+  /// blocks that apply, which override. Each time, the first line of a keyword counts.
+  func settings(for login: SSHConnection) -> SSHSettings {
+    let applies = blocks.map { $0.applies(to: login) }
     var settings = SSHSettings(mainFile: path ?? "/etc/ssh/sshd_config")
-    let matching = lines.filter { $0.match.map { applies($0, to: account) } ?? false }
-    for line in matching + lines.filter({ $0.match == nil }) {
-      if let keyword = SSHSettings.keyword(line.keyword) {
-        settings.take(keyword, SSHSettings.Setting(value: line.value, place: line.place))
-      }
+    for line in lines where line.keyword.isAllowedInMatch && !line.matches.isEmpty {
+      if line.matches.allSatisfy({ applies[$0] }) { settings.take(line, match: line.matches.last.map { blocks[$0] }) }
     }
+    for line in lines where line.matches.allSatisfy({ blocks[$0].isAll }) { settings.take(line, match: nil) }
     return settings
   }
 
-  private mutating func read(_ path: String, match outer: [String]?, depth: Int) {
-    guard depth < Self.maximumDepth, let text = tree.text(of: path) else { return }
-    var match = outer
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-      let words = Self.words(String(line))
-      guard let keyword = words.first?.lowercased() else { continue }
-      let values = Array(words.dropFirst())
-      switch keyword {
-      case "match": match = values
-      case "include":
-        for pattern in values {
-          for file in files(pattern) { read(file, match: match, depth: depth + 1) }
-        }
-      default:
-        lines.append(
-          Line(keyword: keyword, value: values.joined(separator: " "), file: path, number: index + 1, match: match))
+  /// The blocks with settings of their own, by index.
+  var relevantBlocks: [Int] { Set(lines.filter(\.keyword.isAllowedInMatch).compactMap(\.matches.last)).sorted() }
+
+  /// Whether sshd evaluates the blocks as this reading does: it finds no groups of users that it does not know.
+  func isComparable(_ login: SSHConnection) -> Bool {
+    login.userEntry.isKnown
+      || !blocks.flatMap(\.criteria).contains { criterion in
+        if case .group(let list) = criterion { SSHPattern.matches(groups: login.groups, list: list) } else { false }
       }
+  }
+
+  /// The block, and the blocks in which its file is included.
+  func enclosing(_ block: Int) -> [Int] { lines.first { $0.matches.last == block }?.matches ?? [block] }
+
+  private mutating func read(_ path: String, matches outer: [Int], depth: Int) {
+    guard problem == nil else { return }
+    guard depth <= Self.maximumDepth else { return fail(path, 1, "includes itself, or too many files in each other") }
+    guard tree.status(of: path)?.isDirectory != true else { return }
+    guard let text = tree.configurationBytes(of: path) else { return fail(path, 1, Problem.unreadable) }
+    var matches = outer
+    for (index, bytes) in text.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+      lineCount += 1
+      guard lineCount <= Self.maximumLines else { return fail(path, index + 1, "is beyond the limit of lines") }
+      switch SSHLine.read(bytes) {
+      case .empty: continue
+      case .invalid(let words): return fail(path, index + 1, words)
+      case .line(let line):
+        let text = String(decoding: bytes, as: UTF8.self)
+        take(line, text, path, index + 1, outer: outer, &matches, depth)
+      }
+      if problem != nil { return }
     }
   }
 
+  private mutating func take(
+    _ line: SSHLine, _ text: String, _ path: String, _ number: Int, outer: [Int], _ matches: inout [Int], _ depth: Int
+  ) {
+    switch line.keyword {
+    case "match":
+      do throws(SSHMatch.Invalid) {
+        blocks.append(try SSHMatch(line.arguments, file: path, line: number))
+        matches = outer + [blocks.count - 1]
+      } catch {
+        fail(path, number, error.words)
+      }
+    case "include":
+      for file in line.arguments.flatMap(files) { read(file, matches: matches, depth: depth + 1) }
+    default:
+      guard let keyword = SSHKeyword(line.keyword) else { return }
+      guard let value = keyword.value(of: line.arguments) else {
+        return fail(path, number, "\(keyword) has an invalid value: \(line.arguments.joined(separator: " "))")
+      }
+      let isReached = matches.allSatisfy { blocks[$0].isAll }
+      guard isReached || keyword.isAllowedInMatch || keyword == .pamServiceName else {
+        return fail(path, number, "\(keyword) is not allowed within a Match block")
+      }
+      lines.append(
+        Line(keyword: keyword, value: value, text: text, file: path, number: number, matches: matches))
+    }
+  }
+
+  private mutating func fail(_ path: String, _ number: Int, _ words: String) {
+    if problem == nil { problem = Problem(place: "\(path), line \(number)", words: words) }
+  }
+
+  /// glob(7), sorted.
   private func files(_ pattern: String) -> [String] {
-    let path = pattern.hasPrefix("/") ? pattern : "/etc/ssh/\(pattern)"
+    let path = pattern.hasPrefix("/") || pattern.hasPrefix("~") ? pattern : "/etc/ssh/\(pattern)"
     var found = [""]
     for part in path.split(separator: "/").map(String.init) {
-      guard part.contains(where: { "*?[".contains($0) }) else {
+      guard part.contains(where: { "*?[\\".contains($0) }) else {
         found = found.map { "\($0)/\(part)" }
         continue
       }
       found = found.flatMap { folder in
-        tree.names(in: folder).filter { Self.matches($0, part, FNM_PERIOD) }.map { "\(folder)/\($0)" }
+        tree.names(in: folder).filter { Self.matches($0, part) }.map { "\(folder)/\($0)" }
       }
     }
-    return found.filter { tree.exists($0) }
+    return found.filter { tree.exists($0) || tree.ownStatus(of: $0) != nil }
   }
 
-  private func applies(_ criteria: [String], to account: TreeAccount?) -> Bool {
-    if criteria.map({ $0.lowercased() }) == ["all"] { return true }
-    guard let account, criteria.count.isMultiple(of: 2), !criteria.isEmpty else { return false }
-    return stride(from: 0, to: criteria.count, by: 2).allSatisfy { index in
-      switch criteria[index].lowercased() {
-      case "user": Self.matches([account.name], list: criteria[index + 1])
-      case "group": Self.matches(account.groups, list: criteria[index + 1])
-      default: false
-      }
-    }
-  }
-
-  /// Whether a pattern of the list matches, and no negated one (`!`).
-  private static func matches(_ names: [String], list: String) -> Bool {
-    var isMatch = false
-    for pattern in list.split(separator: ",").map(String.init) {
-      let isNegated = pattern.hasPrefix("!")
-      let text = isNegated ? String(pattern.dropFirst()) : pattern
-      guard names.contains(where: { matches($0, text) }) else { continue }
-      if isNegated { return false }
-      isMatch = true
-    }
-    return isMatch
-  }
-
-  private static func matches(_ name: String, _ pattern: String, _ flags: Int32 = 0) -> Bool {
+  private static func matches(_ name: String, _ pattern: String) -> Bool {
     // SAFETY: both strings are NUL-terminated.
-    unsafe fnmatch(pattern, name, flags) == 0
-  }
-
-  /// Splits at blanks, and at `=` after the keyword.
-  private static func words(_ line: String) -> [String] {
-    var words: [String] = []
-    var word = ""
-    var isQuoted = false
-    var hasWord = false
-    func isSeparator(_ character: Character) -> Bool {
-      character == " " || character == "\t" || character == "\r" || (character == "=" && words.count < 2)
-    }
-    for character in line {
-      if character == "\"" {
-        isQuoted.toggle()
-        hasWord = true
-      } else if !isQuoted, character == "#", !hasWord {
-        break
-      } else if !isQuoted, isSeparator(character) {
-        if hasWord { words.append(word) }
-        (word, hasWord) = ("", false)
-      } else {
-        word.append(character)
-        hasWord = true
-      }
-    }
-    if hasWord { words.append(word) }
-    return words
+    unsafe fnmatch(pattern, name, FNM_PERIOD) == 0
   }
 }

@@ -1,0 +1,183 @@
+import Glibc
+import HostAccess
+
+/// Checks sshd for an ordinary login, and for one login in each `Match` block.
+struct SSHExamination {
+  private let tree: HostTree
+  private let account: TreeAccount?
+  private let configuration: SSHConfiguration
+  private let ordinary: Case
+  private var blocks: [Case] = []
+  private var notes: [Finding] = []
+  private var rejection: String?
+
+  private struct Case {
+    var settings: SSHSettings
+    let login: SSHConnection
+    let block: SSHMatch?
+  }
+
+  private static let maximumBlocks = 32
+  private static let name = "ssh_match"
+
+  /// `account` is the only user, or nil for all.
+  init(tree: HostTree, account: TreeAccount?) {
+    self.tree = tree
+    self.account = account
+    let configuration = SSHConfiguration(tree)
+    self.configuration = configuration
+    let connections = SSHConnections(configuration, tree: tree, account: account)
+    let login = connections.ordinary
+    var cases = [Case(settings: configuration.settings(for: login), login: login, block: nil)]
+    let relevant = configuration.relevantBlocks
+    for index in relevant.prefix(Self.maximumBlocks) {
+      let block = configuration.blocks[index]
+      if let login = connections.login(in: index) {
+        cases.append(Case(settings: configuration.settings(for: login), login: login, block: block))
+      } else if account == nil,
+        let finding = Self.unchecked(configuration.enclosing(index).map { configuration.blocks[$0] })
+      {
+        notes.append(finding)
+      }
+    }
+    if relevant.count > Self.maximumBlocks {
+      let first = configuration.blocks[relevant[Self.maximumBlocks]]
+      notes.append(
+        .skipped(Self.name, "only \(Self.maximumBlocks) Match blocks are checked: not \(first.place), and later ones"))
+    }
+    if tree.isThisHost, !tree.isEdited, configuration.path != nil {
+      (rejection, notes) = Self.compare(&cases, notes, isComparable: configuration.isComparable)
+    }
+    ordinary = cases[0]
+    blocks = Array(cases.dropFirst())
+  }
+
+  /// The same checks of an edited tree.
+  func reading(_ edited: HostTree) -> SSHExamination { SSHExamination(tree: edited, account: account) }
+
+  /// The PAM service that sshd calls.
+  var service: String { ordinary.settings[.pamServiceName] }
+
+  /// Whether this check tells of logins through a service that asks for no password.
+  func covers(_ service: String) -> Bool { configuration.path != nil && service == self.service }
+
+  /// `rules` are those of the service that call the module.
+  func findings(rules: [PAMRule], service logins: ServiceLogins) -> [Finding] {
+    let name = "ssh"
+    guard configuration.path != nil else { return [.skipped(name, "sshd has no configuration here")] }
+    if let problem = configuration.problem, problem.isUnreadable, geteuid() != 0 {
+      return [.skipped(name, "\(problem.place), \(problem.words)")]
+    }
+    if let words = rejection ?? configuration.problem.map({ "\($0.place), \($0.words)" }) {
+      return [.failed(name, "sshd rejects its configuration: \(words)", remedy: "correct it; check with: sshd -t")]
+    }
+    guard !rules.isEmpty else {
+      return [
+        .skipped(name, "the PAM service \(service) does not call the module: SSH logins are not asked for a code")
+      ]
+    }
+    let options = rules.compactMap { tree.options(of: $0) }
+    let own = check(ordinary, rules, options, logins)
+    var found = own
+    for each in blocks {
+      guard let block = each.block else { continue }
+      for finding in check(each, rules, options, logins) where finding.status != .ok && !own.contains(finding) {
+        let isNamed = finding.detail.contains(block.place)
+        let detail = isNamed ? finding.detail : "under Match \(block.text) (\(block.place)): \(finding.detail)"
+        let isOfBlock = ["ssh_keyboard_interactive", "ssh_password_authentication"].contains(finding.name)
+        found.append(
+          Finding(
+            name: isOfBlock ? Self.name : finding.name, status: finding.status, detail: detail, remedy: finding.remedy))
+      }
+    }
+    return found + notes
+  }
+
+  private func check(
+    _ each: Case, _ rules: [PAMRule], _ options: [EffectiveOptions], _ logins: ServiceLogins
+  ) -> [Finding] {
+    SSHCheck(
+      settings: each.settings, login: each.login, block: each.block, service: logins, rules: rules,
+      // The module trusts this service alone to report methods.
+      requiredMethods: service == "sshd" ? options.flatMap(\.requiredMethods) : [],
+      usesAddresses: options.contains(where: \.usesAddresses)
+    ).findings
+  }
+
+  /// Nil if no login can succeed in the block.
+  private static func unchecked(_ chain: [SSHMatch]) -> Finding? {
+    let criteria = chain.flatMap(\.criteria)
+    guard !criteria.contains(.invalidUser), let block = chain.last else { return nil }
+    for case .unknown(let word) in criteria {
+      return .warning(
+        name, "\(block.place): the block was not checked, because its criterion \(word) depends on the release of sshd",
+        remedy: "check with: sshd -T -C user=NAME,addr=ADDRESS")
+    }
+    return .skipped(name, "\(block.place): no login was found to which the block applies: \(block.text)")
+  }
+
+  // MARK: sshd's own words
+
+  /// Adopts the settings that sshd reports. Returns why it rejects the configuration, and the notes with more.
+  private static func compare(
+    _ cases: inout [Case], _ notes: [Finding], isComparable: (SSHConnection) -> Bool
+  ) -> (String?, [Finding]) {
+    var notes = notes
+    let start = ContinuousClock.now
+    for index in cases.indices {
+      guard ContinuousClock.now - start < .seconds(10) else {
+        notes.append(.skipped("ssh", "sshd -T is slow: \(cases.count - index) Match blocks were not compared with it"))
+        break
+      }
+      let login = cases[index].login
+      guard isComparable(login) else { continue }
+      switch SSHReport.ask(login) {
+      case .unavailable: return (nil, notes)
+      case .rejected(let words): return (words, notes)
+      case .settings(let values):
+        let differences = cases[index].settings.adopt(values)
+        guard !differences.isEmpty else { continue }
+        notes.append(
+          .warning(
+            "ssh", "sshd -T reports \(differences.joined(separator: ", ")) for \(login.specification)",
+            remedy: "check with: sshd -T -C \(login.specification)"))
+      }
+    }
+    return (nil, notes)
+  }
+}
+
+/// The settings as `sshd -T` reports them.
+enum SSHReport {
+  private static let programs = ["/usr/sbin/sshd", "/usr/bin/sshd", "/usr/local/sbin/sshd"]
+
+  case settings([SSHKeyword: String])
+  case rejected(String)
+  /// Not installed, or cannot report.
+  case unavailable
+
+  static func ask(_ login: SSHConnection) -> SSHReport {
+    // sshd reads the host keys, which needs root.
+    // SAFETY: the string is NUL-terminated.
+    guard geteuid() == 0, let program = programs.first(where: { unsafe access($0, X_OK) == 0 }),
+      let run = try? ProgramRun(program, ["-T", "-C", login.specification], outputLimit: 1 << 20, timeout: 10)
+    else { return .unavailable }
+    guard run.end == .exited(0) else {
+      let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
+      // sshd creates them when it starts as a server.
+      if words.contains("privilege separation directory") || words.contains("no hostkeys") { return .unavailable }
+      return .rejected(words)
+    }
+    return .settings(values(in: run.output))
+  }
+
+  static func values(in output: String) -> [SSHKeyword: String] {
+    var values: [SSHKeyword: String] = [:]
+    for line in output.split(separator: "\n") {
+      let words = line.split(separator: " ").map(String.init)
+      guard let keyword = SSHKeyword(words[0]), values[keyword] == nil else { continue }
+      values[keyword] = keyword.value(of: Array(words.dropFirst()))
+    }
+    return values
+  }
+}
