@@ -46,7 +46,11 @@ package struct ServiceLogins {
   /// Whether an enrolled user needs a code.
   package var asksForCode: Bool { enrolled?.includesCode ?? false }
 
-  init(_ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel) {
+  /// `override` replaces the result of a rule, for a user who is enrolled or not.
+  init(
+    _ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel,
+    override: @escaping (PAMRule, _ isEnrolled: Bool) -> PAMResult? = { _, _ in nil }
+  ) {
     service = stacks.service
     let evaluation = ServiceEvaluation(stacks, configuration: configuration, model: model)
     var budget = ServiceEvaluation.maximumCombinations
@@ -56,8 +60,8 @@ package struct ServiceLogins {
     var problem = stacks.obstacle
     do throws(ServiceEvaluation.TooManyCombinations) {
       if problem == nil {
-        let needs = try Self.needs(evaluation, isEnrolled: true, &budget)
-        unenrolled = try Self.needs(evaluation, isEnrolled: false, &budget)
+        let needs = try Self.needs(evaluation, isEnrolled: true, override, &budget)
+        unenrolled = try Self.needs(evaluation, isEnrolled: false, override, &budget)
         isSingleField =
           try evaluation.first(.init(client: .singleField), &budget) { $0.isAuthenticated && !$0.asked.isEmpty } != nil
           && needs.includesCode
@@ -70,12 +74,14 @@ package struct ServiceLogins {
   }
 
   private static func needs(
-    _ evaluation: ServiceEvaluation, isEnrolled: Bool, _ budget: inout Int
+    _ evaluation: ServiceEvaluation, isEnrolled: Bool, _ override: @escaping (PAMRule, Bool) -> PAMResult?,
+    _ budget: inout Int
   ) throws(ServiceEvaluation.TooManyCombinations) -> LoginNeeds {
     var passing: Set<Knowledge> = []
     let all: [Knowledge] = [[], .password, .code, [.password, .code]]
     for knows in all where !passing.contains(where: { $0.isSubset(of: knows) }) {
-      let question = ServiceEvaluation.Question(isEnrolled: isEnrolled, knows: knows)
+      let question = ServiceEvaluation.Question(
+        isEnrolled: isEnrolled, knows: knows, override: { override($0, isEnrolled) })
       if try evaluation.first(question, &budget, where: \.isAuthenticated) != nil { passing.insert(knows) }
     }
     return LoginNeeds(passing: passing)
@@ -92,6 +98,28 @@ package struct ServiceSurvey {
     let model = PAMModuleModel(tree: configuration.tree)
     services = configuration.services.map { service in
       ServiceLogins(configuration.stacks(of: service), configuration: configuration, model: model)
+    }
+  }
+
+  /// The services that call pam_twofactor, as they treat one user, and those that cannot be evaluated. `isMember` tells
+  /// whether the user belongs to one of the groups.
+  package init(tree: HostTree, isMember: ([String]) -> Bool) {
+    let configuration = PAMConfiguration(tree: tree)
+    let model = PAMModuleModel(tree: tree)
+    services = configuration.services.map(configuration.stacks).compactMap { stacks in
+      let rules = stacks.chain(.auth).rules.filter(\.isTwoFactor)
+      guard stacks.obstacle != nil || !rules.isEmpty else { return nil }
+      let memberships = rules.map { rule in
+        let options = tree.options(of: rule)
+        return (
+          rule: rule, isExempt: options.map { isMember($0.exemptGroups) } ?? false,
+          mustEnroll: options.map { !$0.exemptsUnenrolledMembers && isMember($0.onlyGroups) } ?? false
+        )
+      }
+      return ServiceLogins(stacks, configuration: configuration, model: model) { rule, isEnrolled in
+        guard let user = memberships.first(where: { $0.rule == rule }) else { return nil }
+        return user.isExempt ? .ignore : user.mustEnroll && !isEnrolled ? .authenticationError : nil
+      }
     }
   }
 }

@@ -9,7 +9,7 @@ struct EnableCommand: ParsableCommand {
     discussion: """
       Asks for your password, shows a QR code for the app on your phone, asks for a code from the app to \
       check that the app works, and shows backup codes for logins without the phone. Only then is two-factor \
-      enabled: if you press Ctrl-C earlier, nothing changes.
+      enabled: if you press Ctrl-C earlier, nothing changes. At the end it lists the logins that will ask for a code.
 
       Any app for one-time codes works: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
 

@@ -2,7 +2,6 @@ import ArgumentParser
 import Enrollment
 import Glibc
 import HostAccess
-import HostDoctor
 import SystemFiles
 
 struct StatusCommand: ParsableCommand {
@@ -63,9 +62,8 @@ struct UsersCommand: ParsableCommand {
         }
       }
     }
-    let services = common.json ? UserServices(ServiceSurvey(tree: HostTree())) : nil
     let entries =
-      ListedUser.all(accounts, settings: settings, registered: registered, services: services)
+      ListedUser.all(accounts, settings: settings, registered: registered, withServices: common.json)
       + withoutAccount.map { ListedUser(UserEntry(without: $0)) }
     let output = OutputStream.standardOutput
     if common.json {
@@ -101,10 +99,11 @@ private struct ListedUser {
 
   /// Reads the enrollments in a child process, because a user's file system may not answer.
   static func all(
-    _ accounts: [UserAccount], settings: HostSettings, registered: [UserID]?, services: UserServices?
+    _ accounts: [UserAccount], settings: HostSettings, registered: [UserID]?, withServices: Bool
   ) -> [ListedUser] {
     let outcomes = BoundedWork.outcomes(count: accounts.count) { index in
-      let entry = UserEntry(accounts[index], settings: settings, registered: registered, services: services)
+      var entry = UserEntry(accounts[index], settings: settings, registered: registered)
+      if withServices { entry.services = UserServices(of: accounts[index]) }
       return [entry.isMissing ? "missing" : "", entry.json.text] + entry.row
     }
     return zip(accounts, outcomes).map { account, outcome in
@@ -121,10 +120,10 @@ private struct UserEntry {
   private var directory: String?
   /// Nil if the register is unreadable or missing.
   private let isRegistered: Bool?
-  private var services: UserServices?
+  /// Nil if they are not wanted.
+  var services: UserServices?
 
-  init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?, services: UserServices?) {
-    self.services = services
+  init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?) {
     name = account.nameText
     isRegistered = registered?.contains(account.entry.userID)
     do {

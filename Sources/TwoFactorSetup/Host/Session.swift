@@ -41,7 +41,7 @@ struct Session {
       try OutputStream.standardError.write(reminder)
     }
     // Here, because the identity of the account may not suffice to read all services.
-    services = reportsServices ? UserServices(ServiceSurvey(tree: HostTree())) : nil
+    services = reportsServices ? UserServices(of: subject.account) : nil
     // Outside the homes, root owns and writes enrollments.
     let dropsPrivileges = subject.isManagedByRoot && store.isBelowHome
     register = try RegisterEntry(of: subject.account, dropsPrivileges: dropsPrivileges && changesRegister)
@@ -75,7 +75,7 @@ struct Session {
 
   /// Shown after two-factor is enabled.
   var announcement: String {
-    "Two-factor is on.\n" + (services?.announcement(columns: terminal.pageSize?.columns) ?? "")
+    "Two-factor is on.\n" + (services?.announcement(for: accountName, columns: terminal.pageSize?.columns) ?? "")
   }
 
   /// Reports the output of `status`, for other subcommands with `--json`.

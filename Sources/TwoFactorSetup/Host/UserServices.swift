@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 import HostAccess
 import HostDoctor
@@ -13,7 +14,9 @@ struct UserServices {
   /// Could not be evaluated. Includes folders that the user cannot read.
   let unknown: [String]
 
-  init(_ survey: ServiceSurvey) {
+  /// Reads the stacks with the permissions of this process.
+  init(of account: UserAccount) {
+    let survey = ServiceSurvey(tree: HostTree()) { groups in groups.contains(where: account.belongs) }
     let services = survey.services.filter { PAMService.isForLogins($0.service) }
     let asking = services.filter(\.asksForCode)
     self.asking = asking.map(\.service)
@@ -30,12 +33,13 @@ struct UserServices {
   }
 
   /// Shown after two-factor is enabled.
-  func announcement(columns: Int?) -> String {
+  func announcement(for user: String, columns: Int?) -> String {
     var text = ""
     if !asking.isEmpty {
       text = Self.wrapped("Logins that will ask for a code: " + Self.list(asking), columns)
     } else if unknown.isEmpty {
-      text = "No login on this host asks for a code yet.\nThe administrator can see why with: twofactor doctor\n"
+      text =
+        "No login on this host asks \(user) for a code yet.\nThe administrator can see why with: twofactor doctor\n"
     }
     if !unknown.isEmpty {
       text += Self.wrapped("Whether these ask for a code could not be checked: " + Self.list(unknown), columns)
@@ -70,5 +74,20 @@ struct UserServices {
     let margin = 15
     let lines = columns.map { PageText.wrapped(text, columns: $0 - margin) } ?? [text]
     return title.padded(to: margin) + lines.joined(separator: "\n" + "".padded(to: margin)) + "\n"
+  }
+}
+
+extension UserAccount {
+  /// Whether the account belongs to a group, given by name or number. Returns false if the lookup fails.
+  fileprivate func belongs(to group: String) -> Bool {
+    var groups: UnsafeMutablePointer<gid_t>?
+    // SAFETY: the strings are NUL-terminated; the array has `count` groups, and is freed.
+    let count = unsafe csystem_account_groups(nameText, groupID, &groups)
+    defer { unsafe free(groups) }
+    var number: gid_t = 0
+    var listsAccount: Int32 = 0
+    guard count >= 0, unsafe csystem_find_group(group, nameText, &number, &listsAccount) > 0 else { return false }
+    let isListed = unsafe UnsafeBufferPointer(start: groups, count: Int(count)).contains(number)
+    return isListed || listsAccount != 0
   }
 }

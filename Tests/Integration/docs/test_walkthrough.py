@@ -66,7 +66,7 @@ def enroll_at_a_terminal(root, account, command: str) -> tuple[Authenticator, in
     terminal.expect(r"\[y/N\]")
     terminal.sendline("y")
     terminal.expect(pexpect.EOF)
-    assert "No login on this host asks for a code yet." in terminal.before
+    assert f"No login on this host asks {account.name} for a code yet." in terminal.before
     return authenticator, step
 
 

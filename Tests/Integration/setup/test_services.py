@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from rig.enrollment import twofactor, twofactor_json
-from rig.exit_status import DONE, NOT_PERMITTED
+from rig.exit_status import DONE, NOT_PERMITTED, REFUSED
 from rig.imports import google_file
 from rig.machine import COMMAND
 from rig.process import run
@@ -21,7 +21,6 @@ FOLDER = Path("/etc/pam.d")
 PASSWORD = "auth required pam_unix.so"
 CODE = "auth required pam_twofactor.so"
 PROVISION = ("enable", "--no-confirm", "--yes")
-NONE_ASKS = "No login on this host asks for a code yet.\nThe administrator can see why with: twofactor doctor\n"
 NEW_KEY = "Delete the entry in the app: its key is erased.\nTo enable two-factor again, with a new key: twofactor enable"
 
 
@@ -38,6 +37,10 @@ def stack(products, tmp_path):
     for path in FOLDER.iterdir():
         path.unlink()
     shutil.copytree(kept, FOLDER, dirs_exist_ok=True)
+
+
+def none_asks(user) -> str:
+    return f"No login on this host asks {user.name} for a code yet.\nThe administrator can see why with: twofactor doctor\n"
 
 
 def enabled(user, *options: str) -> str:
@@ -65,7 +68,7 @@ def test_enable_names_the_services_that_will_ask(user, stack):
 
 
 def test_enable_claims_nothing_if_no_service_asks(user, stack):
-    assert enabled(user) == f"Two-factor is on.\n{NONE_ASKS}To undo it: twofactor disable --user {user.name}\n"
+    assert enabled(user) == f"Two-factor is on.\n{none_asks(user)}To undo it: twofactor disable --user {user.name}\n"
     assert twofactor_json(*PROVISION, "--force", "--user", user.name)["services"] == []
     assert "\nServices:      none asks for a code\n" in user.twofactor("status").stdout
     assert user.status()["services"] == []
@@ -118,21 +121,31 @@ def test_without_a_readable_folder_no_service_is_judged(user, stack):
 def test_import_names_the_services_that_will_ask(user, stack):
     path = google_file(user, '" TOTP_AUTH')
     said = user.twofactor("import", str(path), answers=user.password + "\n").stdout
-    assert "\nTwo-factor is on.\n" + NONE_ASKS + "To try a code without using it up: twofactor verify\n" in said
+    assert "\nTwo-factor is on.\n" + none_asks(user) + "To try a code without using it up: twofactor verify\n" in said
     stack("sshd", PASSWORD, CODE + " nullok")
     said = user.twofactor("import", "--force", str(path), answers=user.password + "\n").stdout
     assert "\nTwo-factor is on.\nLogins that will ask for a code: sshd\n" in said
     assert twofactor_json("import", "--force", "--user", user.name, str(path))["services"] == ["sshd"]
 
 
-def test_a_user_of_an_exempt_group_is_told_so(user, stack, host_configuration):
+def test_the_groups_of_the_user_count(user, stack):
     stack("sshd", PASSWORD, CODE + f" exempt_groups={user.name}")
     stack("sudo", PASSWORD, CODE)
     assert "Logins that will ask for a code: sudo\n" in enabled(user)
     stack("sudo", PASSWORD)
-    assert "No login on this host asks for a code yet.\n" in enabled(user, "--force")
+    assert none_asks(user) in enabled(user, "--force")
+    assert user.status()["services"] == []
     # Without an enrollment, sshd lets the user in too.
-    assert twofactor("disable", "--user", user.name).stderr == ""
+    user.twofactor("disable", status=REFUSED)
+
+    made = user.enroll(again=True)
+    stack("sshd", PASSWORD, CODE + " only_groups=root")
+    assert user.status()["services"] == ["sshd"]
+    user.twofactor("disable", status=REFUSED)
+    stack("sshd", PASSWORD, CODE + f" only_groups=root,{user.gid}")
+    user.twofactor("disable", status=NOT_PERMITTED)
+    stack("sshd", PASSWORD, CODE + f" only_groups={user.name} required_from=2999-12-31")
+    assert "password alone is enough for: sshd\n" in disabling(user, made).stdout
 
 
 def test_status_names_the_services_that_ask(user, stack):
@@ -225,7 +238,9 @@ def test_doctor_lists_what_each_service_takes(user, stack):
     assert values["dovecot"] == ("password+code", "refused", True)
     assert values["closed"] == ("refused", "refused", False)
     assert values["open"][:2] == ("nothing", "nothing")
-    assert set(services) == {path.name for path in FOLDER.iterdir()} | {"other"}
+    vendor = Path("/usr/lib/pam.d")
+    files = [*FOLDER.iterdir(), *(vendor.iterdir() if vendor.exists() else [])]
+    assert set(services) == {path.name for path in files} | {"other"}
 
 
 def test_doctor_does_not_guess_about_unreadable_services(user, stack):
