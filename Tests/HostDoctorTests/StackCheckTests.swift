@@ -3,17 +3,24 @@ import Testing
 @testable import HostDoctor
 
 @Suite struct StackCheckTests {
-  private static let ours = "auth required pam_twofactor.so"
-  private static let unix = """
+  static let ours = "auth required pam_twofactor.so"
+  static let unix = """
     auth [success=1 default=ignore] pam_unix.so
     auth requisite pam_deny.so
     auth required pam_permit.so
 
     """
 
-  private func findings(_ stack: String, isPreauthenticated: Bool = false) throws -> [Finding] {
-    let host = try TemporaryHost(["/etc/pam.d/x": stack])
-    return StackCheck(try host.stack("x"), isPreauthenticated: isPreauthenticated).findings
+  private func findings(_ files: [String: String]) throws -> [Finding] {
+    let host = try TemporaryHost(files.merging(["/etc/debian_version": "12\n"]) { $1 })
+    return host.read { tree in
+      let found = HostFindings(tree: tree, account: nil)
+      return found.ofStacks.map { RemedySearch(before: found).finding($0.finding, $0.services) }
+    }
+  }
+
+  private func findings(_ stack: String, service: String = "x") throws -> [Finding] {
+    try findings(["/etc/pam.d/\(service)": stack])
   }
 
   @Test(arguments: [
@@ -22,6 +29,8 @@ import Testing
     "auth required pam_env.so\n" + unix + ours + "\nauth optional pam_cap.so", "auth required pam_permit.so",
     "auth required pam_twofactor.so forward_pass nullok\nauth required pam_unix.so use_first_pass",
     "auth required pam_twofactor.so forward_pass=yes\n" + unix,
+    // Refuses everyone on purpose.
+    "auth required pam_deny.so\n" + unix + ours,
   ])
   func aCorrectStackHasNoFindings(stack: String) throws {
     #expect(try findings(stack) == [])
@@ -35,21 +44,29 @@ import Testing
       (ours, "pam_code_alone failed", "in /etc/pam.d/x, before line 1: auth requisite pam_unix.so"),
       (
         "auth sufficient pam_unix.so\n\(ours)\nauth required pam_deny.so", "pam_bypass failed",
-        "[success=1 default=ignore]"
+        "[success=1 new_authtok_reqd=1 default=ignore]"
       ),
       (unix + "\(ours)\n\(ours)", "pam_twice failed", "in /etc/pam.d/x, remove line 5: \(ours)"),
       ("auth required pam_unix.so\n" + ours, "pam_requisite warning", "line 1: auth requisite pam_unix.so"),
       (
-        unix + "auth [success=1 default=ignore] pam_succeed_if.so user ingroup x\n" + ours, "pam_condition warning",
-        "in /etc/pam.d/x, remove line 4"
+        unix + "auth [success=1 default=ignore] pam_succeed_if.so user ingroup x\n" + ours + "\nauth required pam_env.so",
+        "pam_condition warning", "in /etc/pam.d/x, remove line 4"
       ),
       ("auth sufficient pam_u2f.so\n" + unix + ours, "pam_alternative warning", "in /etc/pam.d/x, remove line 1"),
-      (unix + "auth [success=ok default=die] pam_twofactor.so nullok", "pam_nullok warning", ours + " nullok"),
-      (unix + ours + "\nauth oops pam_x.so", "pam_syntax failed", "in /etc/pam.d/x, remove line 5"),
+      (
+        unix + "auth [success=ok default=die] pam_twofactor.so nullok", "pam_nullok warning",
+        "line 4: auth [success=ok default=die] pam_twofactor.so"
+      ),
+      (unix + ours + "\nauth oops pam_env.so", "pam_syntax failed", "in /etc/pam.d/x, line 5: auth required pam_env.so"),
       (unix + ours + "\naccount required pam_twofactor.so", "pam_facility failed", "in /etc/pam.d/x, remove line 5"),
       (
         "auth [success=5 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n" + ours, "pam_dead_end failed",
         "in /etc/pam.d/x, line 1: auth [success=1 default=ignore] pam_unix.so"
+      ),
+      (
+        "auth [success=2 default=ignore] pam_unix.so\nauth [success=2 default=ignore] pam_sss.so\n"
+          + "auth requisite pam_deny.so\n\(ours)\nauth required pam_permit.so",
+        "pam_bypass failed", "in /etc/pam.d/x, line 2: auth [success=1 default=ignore] pam_sss.so"
       ),
     ])
   func aMistakeIsFoundOnceWithItsRemedy(stack: String, summary: String, remedy: String) throws {
@@ -58,54 +75,92 @@ import Testing
     #expect(findings.first?.remedy?.contains(remedy) == true, "\(findings)")
   }
 
-  @Test func aPublicKeyBeforePAMReplacesThePassword() throws {
-    #expect(try findings(Self.ours, isPreauthenticated: true) == [])
-    let nullok = try findings(Self.ours + " nullok", isPreauthenticated: true)
+  @Test func usersOfOnePasswordModuleCanBeLockedOut() throws {
+    let findings = try findings(
+      "auth [success=2 default=ignore] pam_unix.so\nauth [success=1 default=die] pam_sss.so\n"
+        + "\(Self.ours)\nauth requisite pam_deny.so\nauth required pam_permit.so\n")
+    #expect(findings.map(\.status) == [.failed])
+  }
+
+  @Test func anotherCheckTellsOfPasswordlessLoginsThroughSSH() throws {
+    let sshd = ["/etc/pam.d/sshd": Self.ours, "/etc/ssh/sshd_config": "UsePAM yes\n"]
+    #expect(try findings(sshd) == [])
+    let nullok = try findings(sshd.merging(["/etc/pam.d/sshd": Self.ours + " nullok"]) { $1 })
     #expect(nullok.map(\.summary) == ["pam_nullok warning"])
   }
 
-  @Test func aTrialFollowsJumpsAndSubstacks() throws {
-    let host = try TemporaryHost([
-      "/etc/pam.d/x":
-        "auth [success=1 default=bad] pam_a.so\nauth required pam_deny.so\nauth substack y\n\(Self.ours)\n",
-      "/etc/pam.d/y": "auth sufficient pam_b.so\nauth required pam_deny.so\n",
+  @Test func aMistakeInASharedFileIsReportedOnceWithItsServices() throws {
+    let findings = try findings([
+      "/etc/pam.d/common-auth": Self.unix + "auth optional pam_twofactor.so", "/etc/pam.d/a": "@include common-auth",
+      "/etc/pam.d/b": "@include common-auth",
     ])
-    let stack = try host.stack("x")
-    let right = PAMTrial(stack) { $0.name == "pam_deny" ? "auth_err" : "success" }
-    #expect(right.passes && right.called.map(\.name) == ["pam_a", "pam_b", "pam_twofactor"])
-    let refused = PAMTrial(stack) { ["pam_deny", "pam_b"].contains($0.name) ? "auth_err" : "success" }
-    #expect(!refused.passes && refused.called.map(\.name) == ["pam_a", "pam_b", "pam_deny", "pam_twofactor"])
-    // libpam refuses a jump beyond the end, and a stack in which no module returned success.
-    let beyond = try TemporaryHost(["/etc/pam.d/x": "auth [success=1 default=ignore] pam_a.so\n"]).stack("x")
-    #expect(!PAMTrial(beyond) { _ in "success" }.passes && !PAMTrial(beyond) { _ in "ignore" }.passes)
+    #expect(findings.map(\.summary) == ["pam_control failed"])
+    #expect(findings.first?.detail.hasSuffix("(services a, b)") == true)
+  }
+
+  @Test func aServiceThatIsIncludedIsCheckedItself() throws {
+    let findings = try findings([
+      "/etc/pam.d/su": "auth sufficient pam_u2f.so\n" + Self.unix + Self.ours, "/etc/pam.d/su-l": "auth include su",
+    ])
+    #expect(findings.map(\.summary) == ["pam_alternative warning"])
+    #expect(findings.first?.detail.hasSuffix("(services su, su-l)") == true)
   }
 
   @Test func aSubstackIsIncludedSoThatItsEndEndsTheStack() throws {
-    let host = try TemporaryHost([
-      "/etc/pam.d/x": "auth substack y\n\(Self.ours)\n", "/etc/pam.d/y": "auth required pam_unix.so\n",
+    let findings = try findings([
+      "/etc/pam.d/x": "auth substack y-auth\n\(Self.ours)\n", "/etc/pam.d/y-auth": "auth required pam_unix.so\n",
     ])
-    let stack = try host.stack("x")
-    let edits = StackRepair(stack: stack).requisite(stack.rules[0])
+    #expect(findings.map(\.summary) == ["pam_requisite warning"])
+    let lines = findings.first?.remedy?.split(separator: "\n").sorted()
     #expect(
-      edits == [
-        .replace(file: "/etc/pam.d/y", line: 1, text: "auth requisite pam_unix.so"),
-        .replace(file: "/etc/pam.d/x", line: 1, text: "auth include y"),
+      lines == [
+        "in /etc/pam.d/x, line 1: auth include y-auth", "in /etc/pam.d/y-auth, line 1: auth requisite pam_unix.so",
       ])
   }
 
-  @Test func aRuleMovesBehindTheIncludedPassword() throws {
-    let host = try TemporaryHost(["/etc/pam.d/x": "\(Self.ours)\n@include y\n", "/etc/pam.d/y": Self.unix])
-    let stack = try host.stack("x")
+  @Test func aContinuedLineIsReplacedAsAWhole() throws {
+    let findings = try findings(Self.unix + "auth sufficient \\\n  pam_twofactor.so \\\n  nullok\nauth optional pam_cap.so")
     #expect(
-      StackRepair(stack: stack).moved(stack.twoFactorRules[0]) == [
-        .remove(file: "/etc/pam.d/x", line: 1, text: Self.ours),
-        .insertAfter(file: "/etc/pam.d/x", line: 2, text: Self.ours),
-      ])
+      findings.first?.remedy
+        == "in /etc/pam.d/x, remove line 6: nullok\nin /etc/pam.d/x, remove line 5: pam_twofactor.so \\\n"
+        + "in /etc/pam.d/x, line 4: auth required pam_twofactor.so nullok")
   }
+}
 
+@Suite struct EditTests {
   @Test func aVendorsFileIsCopiedBeforeItIsChanged() {
     let edit = Edit.replace(file: "/usr/lib/pam.d/su", line: 3, text: "auth requisite pam_unix.so")
     let lines = "cp /usr/lib/pam.d/su /etc/pam.d/su\nin /etc/pam.d/su, line 3: auth requisite pam_unix.so"
     #expect(edit.text == lines && [edit, edit].text == lines)
+  }
+
+  @Test func theWordsOfEachEditAreReadBack() {
+    let edits: [Edit] = [
+      .replace(file: "/etc/x", line: 3, text: "auth a: b"), .insertBefore(file: "/etc/x", line: 1, text: "a"),
+      .insertAfter(file: "/etc/x", line: 2, text: "b"), .remove(file: "/etc/x", line: 4, text: "c, d"),
+      .append(file: "/etc/x", text: "e"), .copy(file: "/usr/x", target: "/etc/x"),
+    ]
+    for edit in edits { #expect(Edit(edit.text) == edit) }
+    for words in ["or correct it", "in /etc/x, after the password: y", "chown root:root /x", "in /etc/x, line 0: y"] {
+      #expect(Edit(words) == nil)
+    }
+  }
+
+  @Test func lineNumbersReferToTheUnchangedFile() throws {
+    let host = try TemporaryHost(["/etc/x": "1\n2\n3\n"])
+    let edits: [Edit] = [
+      .remove(file: "/etc/x", line: 1, text: "1"), .insertAfter(file: "/etc/x", line: 2, text: "2b"),
+      .replace(file: "/etc/x", line: 3, text: "three"), .append(file: "/etc/x", text: "4"),
+      .copy(file: "/etc/x", target: "/etc/y"), .insertBefore(file: "/etc/y", line: 1, text: "0"),
+      .insertBefore(file: "/etc/new", line: 1, text: "new"),
+    ]
+    host.read { tree in
+      let changed = tree.applying(edits)
+      #expect(changed?.text(of: "/etc/x") == "2\n2b\nthree\n4\n")
+      #expect(changed?.text(of: "/etc/y") == "0\n1\n2\n3\n")
+      #expect(changed?.text(of: "/etc/new") == "new\n")
+      #expect(tree.applying([.remove(file: "/etc/x", line: 1, text: "2")]) == nil)
+      #expect(tree.applying([.replace(file: "/etc/x", line: 4, text: "2")]) == nil)
+    }
   }
 }

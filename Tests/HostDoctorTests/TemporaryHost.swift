@@ -55,13 +55,8 @@ final class TemporaryHost {
     try withExtendedLifetime(self) { try body(tree) }
   }
 
-  /// The stack of a service.
-  func stack(_ service: String) throws -> PAMStack {
-    guard let stack = read({ PAMConfiguration(tree: $0).stack(of: service) }) else { throw Missing() }
-    return stack
-  }
-
-  struct Missing: Error {}
+  /// The stacks of a service.
+  func stack(_ service: String) throws -> PAMServiceStacks { read { PAMConfiguration(tree: $0).stacks(of: service) } }
 }
 
 extension Finding {

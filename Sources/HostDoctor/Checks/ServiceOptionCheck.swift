@@ -5,27 +5,27 @@ import LoginPolicy
 /// Checks options that depend on the service's name.
 struct ServiceOptionCheck {
   let tree: HostTree
-  let stack: PAMStack
+  let stacks: PAMServiceStacks
   /// The stacks that call the module.
-  let others: [PAMStack]
+  let others: [PAMServiceStacks]
 
   /// The module trusts only this service to report completed methods.
-  private static let reporting = "sshd"
+  static let reporting = "sshd"
 
   /// Whether the module refuses logins that sshd did not authenticate before.
-  var requiresMethod: Bool { stack.service == Self.reporting && !requiringRules.isEmpty }
+  var requiresMethod: Bool { stacks.service == Self.reporting && !requiringRules.isEmpty }
 
   private var requiringRules: [PAMRule] {
-    stack.twoFactorRules.filter { tree.options(of: $0)?.requiredMethods.isEmpty == false }
+    stacks.twoFactorRules.filter { tree.options(of: $0)?.requiredMethods.isEmpty == false }
   }
 
-  var findings: [Finding] { [unreportedMethod].compactMap { $0 } + stack.twoFactorRules.compactMap(hostName) }
+  var findings: [Finding] { [unreportedMethod].compactMap { $0 } + stacks.twoFactorRules.compactMap(hostName) }
 
   private var unreportedMethod: Finding? {
-    guard stack.service != Self.reporting, let rule = requiringRules.first else { return nil }
+    guard stacks.service != Self.reporting, let rule = requiringRules.first else { return nil }
     return .failed(
       "require_method",
-      "\(rule.place): require_method refuses every login through the service \(stack.service): only the service "
+      "\(rule.place): require_method refuses every login through the service \(stacks.service): only the service "
         + "\(Self.reporting) reports methods",
       remedy: remedy(rule))
   }
@@ -55,7 +55,7 @@ struct ServiceOptionCheck {
 
   /// Options with addresses do not work for a service that may report host names.
   private func hostName(_ rule: PAMRule) -> Finding? {
-    guard let service = HostNameService.named(stack.service.utf8.span),
+    guard let service = HostNameService.named(stacks.service.utf8.span),
       let index = rule.arguments.firstIndex(where: {
         $0.hasPrefix("trusted_networks=") || $0.hasPrefix("grace_period=") && $0 != "grace_period=0"
       })
@@ -65,7 +65,7 @@ struct ServiceOptionCheck {
     let option = rule.arguments[index].prefix { $0 != "=" }
     return .warning(
       "remote_address",
-      "\(rule.place): \(option) has no effect in the service \(stack.service): "
+      "\(rule.place): \(option) has no effect in the service \(stacks.service): "
         + String(decoding: service.reason.bytes),
       remedy: Edit.replace(file: rule.file, line: rule.line, text: changed.text()).text)
   }

@@ -124,12 +124,13 @@ struct SettingsCheck {
         "/etc/pam.d/\(service) does not exist: users cannot enroll, because their password cannot be checked",
         remedy: "printf 'auth required pam_unix.so\\naccount required pam_unix.so\\n' >/etc/pam.d/\(service)")
     }
-    guard let stack = PAMConfiguration(tree: tree).stack(of: service), !stack.rules.isEmpty else {
+    let stacks = PAMConfiguration(tree: tree).stacks(of: service)
+    guard !stacks.ownRules.isEmpty else {
       return .warning(
         name, "\(file) has no auth rule: every password is refused",
         remedy: Edit.insertBefore(file: file, line: 1, text: "auth required pam_unix.so").text)
     }
-    if let rule = stack.twoFactorRules.first {
+    if let rule = stacks.twoFactorRules.first {
       return .warning(
         name, "\(file) calls pam_twofactor.so: a user who enrolls again is asked for a code that may be lost",
         remedy: rule.removal.text)

@@ -1,190 +1,350 @@
-/// Checks that a stack asks for a code after a right password, and denies the login if the code is refused.
+/// Checks that a stack asks for a code after a right password, denies the login if the code is refused, and admits
+/// users with password and code.
 struct StackCheck {
-  let stack: PAMStack
-  /// Whether the service authenticates users before it calls PAM, as sshd does with public keys.
-  let isPreauthenticated: Bool
-  /// The place of a `Match` block in which sshd does not; nil if there is none.
-  let exception: String?
-  private let analysis: StackAnalysis
+  private let stacks: PAMServiceStacks
+  private let evaluation: ServiceEvaluation
+  private let model: PAMModuleModel
+  private let isPreauthenticated: Bool
+  private let tree: HostTree
 
-  init(_ stack: PAMStack, isPreauthenticated: Bool, exception: String? = nil) {
-    self.stack = stack
+  private static let refusals: [PAMResult] = [
+    .authenticationError, .maximumTries, .informationUnavailable, .conversationError, .serviceError,
+  ]
+
+  /// - Parameter isPreauthenticated: Whether users without a password are none of this check.
+  init(
+    _ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel,
+    isPreauthenticated: Bool = false
+  ) {
+    self.stacks = stacks
+    self.model = model
     self.isPreauthenticated = isPreauthenticated
-    self.exception = exception
-    analysis = StackAnalysis(stack)
+    tree = configuration.tree
+    evaluation = ServiceEvaluation(stacks, configuration: configuration, model: model)
   }
 
-  var findings: [Finding] {
-    var findings = stack.problems.map {
-      Finding.failed(
-        "pam_syntax", "\($0.words): every login through it fails", remedy: $0.edit.text + "\nor correct it")
-    }
-    findings += stack.misplaced.map {
-      .failed(
-        "pam_facility", "\($0.place), calls the module for \($0.facility), but it supports auth alone: logins fail",
-        remedy: $0.removal.text)
-    }
-    guard stack.problems.isEmpty, let rule = stack.twoFactorRules.first else { return findings }
-    // The first failure explains the others.
-    let found = [
-      ignoredRefusal(rule), bypass(rule), deadEnd(rule), codeAlone(rule), order(rule), secondCode, ignoredNullok(rule),
-      missingModule(rule),
-    ].compactMap { $0 }
-    return findings + (found.first { $0.status == .failed }.map { [$0] } ?? found)
+  /// What the stack does with users who enter the right password and code.
+  struct Admission {
+    /// The modules that check the passwords of users who get in.
+    var modules: Set<String> = []
+    /// The ends of logins that are refused.
+    var refusals: Set<String> = []
   }
 
-  private func ignoredRefusal(_ rule: PAMRule) -> Finding? {
-    for refusal in StackAnalysis.refusals {
-      let passes = analysis.runsWithRightPassword(code: refusal).contains { $0.asked > 0 && $0.trial.passes }
-      guard passes else { continue }
-      let guilty = stack.twoFactorRules.first { ![.bad, .die].contains($0.control.action(on: refusal)) } ?? rule
-      return .failed(
-        "pam_control",
-        "\(guilty.place): with \"\(guilty.control.text)\" a login succeeds although the code was refused (\(refusal))",
-        remedy: guilty.with(control: "required").text)
+  var admission: Admission {
+    guard let runs = try? evaluation.runs(.init(compares: true)) else { return Admission() }
+    return Admission(
+      modules: Set(runs.filter(\.isAuthenticated).compactMap { accepting($0)?.name }),
+      refusals: Set(runs.filter { $0.passesWithoutTwoFactor == true }.map { accepting($0)?.name ?? "" }))
+  }
+
+  /// All findings, the most important first.
+  var findings: [StackFinding] {
+    var findings = stacks.problems.map { problem in
+      StackFinding(
+        name: "pam_syntax", status: .failed,
+        words: "\(problem.file), line \(problem.line), \(problem.words): logins through it fail", problem: problem)
+    }
+    for facility in PAMFacility.allCases where facility != .auth {
+      findings += (stacks.chains[facility]?.rules ?? []).filter(\.isTwoFactor).map { rule in
+        StackFinding(
+          name: "pam_facility", status: .failed,
+          words: "\(rule.place), calls the module for \(facility.rawValue), but it supports auth alone: logins fail",
+          rule: rule)
+      }
+    }
+    guard findings.isEmpty, let rule = ours.first else { return findings }
+    if let obstacle = stacks.obstacle { return [unknown(rule, obstacle)] }
+    do throws(ServiceEvaluation.TooManyCombinations) {
+      return try self.findings(of: rule)
+    } catch {
+      return [
+        unknown(rule, "its modules have more than \(ServiceEvaluation.maximumCombinations) combinations")
+      ]
+    }
+  }
+
+  private var ours: [PAMRule] { evaluation.chain.rules.filter(\.isTwoFactor) }
+
+  private func unknown(_ rule: PAMRule, _ reason: String) -> StackFinding {
+    StackFinding(
+      name: "pam_evaluation", status: .warning, words: "\(rule.place): could not be evaluated: \(reason)", rule: rule)
+  }
+
+  private func findings(of rule: PAMRule) throws(ServiceEvaluation.TooManyCombinations) -> [StackFinding] {
+    let right = try evaluation.runs(.init(compares: true))
+    let refused = try evaluation.runs(
+      .init(knows: .password, override: { $0.isTwoFactor ? .authenticationError : nil }))
+    let wrong = try evaluation.runs(.init(knows: []))
+    let codeAlone = try evaluation.runs(.init(knows: .code))
+    let absent = try evaluation.runs(
+      .init(knows: .password, override: { $0.isTwoFactor ? .moduleUnknown : nil }))
+    let unenrolled = try evaluation.runs(.init(isEnrolled: false, knows: .password, compares: true))
+    if right.contains(where: isUnusable) {
+      return [
+        StackFinding(
+          name: "pam_dead_end", status: .failed, words: "\(rule.place): the module refuses every login", rule: rule,
+          isToldElsewhere: true)
+      ]
+    }
+    var findings: [StackFinding] = []
+    if let finding = try ignoredRefusal(rule) { findings.append(finding) }
+    findings += bypasses(rule, refused, right)
+    if let finding = secondCode(right) { findings.append(finding) }
+    if let finding = deadEnd(rule, right) {
+      findings.append(finding)
+    } else {
+      findings += lockouts(rule, right)
+    }
+    if let finding = self.codeAlone(rule, codeAlone) { findings.append(finding) }
+    if let finding = credentials(rule, right) { findings.append(finding) }
+    if let finding = order(rule, right + refused) { findings.append(finding) }
+    if let finding = requisite(rule, wrong) { findings.append(finding) }
+    if let finding = ignoredNullok(unenrolled) { findings.append(finding) }
+    if let finding = missingModule(rule, absent) { findings.append(finding) }
+    return findings
+  }
+
+  // MARK: Runs
+
+  private func rule(_ index: Int) -> PAMRule? { evaluation.chain.handlers[index].rule }
+
+  private func isPassword(_ index: Int) -> Bool {
+    rule(index)?.checksPassword ?? false
+  }
+
+  private var hasPassword: Bool { evaluation.chain.handlers.indices.contains(where: isPassword) }
+
+  /// The module that accepted the password; nil if none did.
+  private func accepting(_ run: LoginRun) -> PAMRule? {
+    run.called.first { isPassword($0) && run.results[$0] == .success }.flatMap(rule)
+  }
+
+  /// Whether a module accepted that may check anything.
+  private func hasUnknownSuccess(_ run: LoginRun) -> Bool {
+    run.called.contains { index in
+      run.results[index] == .success && rule(index).map(isUnknown) == true
+    }
+  }
+
+  /// Whether nothing is known of the module.
+  private func isUnknown(_ rule: PAMRule) -> Bool {
+    let outcomes = model.outcomes(
+      of: PAMModuleCall(
+        rule: rule, service: stacks.service, isEnrolled: true, knows: [], client: .interactive, token: .none))
+    return outcomes.key == nil && outcomes.all.count > 1
+  }
+
+  /// The rule that lets a login pass our rules by.
+  private func guilty(_ run: LoginRun) -> PAMRule? {
+    let first = evaluation.chain.twoFactorIndexes.first ?? 0
+    let index = run.called.first { index in
+      guard let result = run.results[index], !isOurs(index) else { return false }
+      switch evaluation.chain.handlers[index].control.action(on: result) {
+      case .done: return true
+      case .jump: return index < first && !run.called.contains { $0 > index && $0 <= first }
+      default: return false
+      }
+    }
+    return (index ?? run.called.last).flatMap(rule)
+  }
+
+  private func isOurs(_ index: Int) -> Bool { rule(index)?.isTwoFactor == true }
+
+  /// The rule at which a login is refused.
+  private func refusing(_ run: LoginRun) -> PAMRule? {
+    let index = run.called.first { index in
+      guard let result = run.results[index] else { return false }
+      return [.bad, .die].contains(evaluation.chain.handlers[index].control.action(on: result))
+    }
+    return (index ?? run.called.last).flatMap(rule)
+  }
+
+  /// Whether the module is not installed, or its options refuse every login, of which other checks tell.
+  private func isUnusable(_ run: LoginRun) -> Bool {
+    run.called.contains { index in
+      guard let rule = rule(index), rule.isTwoFactor, let result = run.results[index] else { return false }
+      return result == .moduleUnknown || result == .serviceError
+        || stacks.service != ServiceOptionCheck.reporting && tree.options(of: rule)?.requiredMethods.isEmpty == false
+    }
+  }
+
+  // MARK: Logins without a code
+
+  private func ignoredRefusal(_ rule: PAMRule) throws(ServiceEvaluation.TooManyCombinations) -> StackFinding? {
+    var seen: Set<[PAMControl.Action]> = []
+    for refusal in Self.refusals where seen.insert(ours.map { $0.control.action(on: refusal) }).inserted {
+      let runs = try evaluation.runs(.init(knows: .password, override: { $0.isTwoFactor ? refusal : nil }))
+      guard runs.contains(where: { $0.isAuthenticated && !$0.asked.isEmpty }) else { continue }
+      let guilty = ours.first { ![.bad, .die].contains($0.control.action(on: refusal)) } ?? rule
+      return StackFinding(
+        name: "pam_control", status: .failed,
+        words: "\(guilty.place): with \"\(guilty.control.text)\" a login succeeds although the code was refused "
+          + "(\(refusal.name))",
+        rule: guilty)
     }
     return nil
   }
 
-  private func bypass(_ rule: PAMRule) -> Finding? {
-    let runs = analysis.runsWithRightPassword(code: "auth_err")
-    if let first = runs.first(where: { $0.asked == 0 && $0.trial.passes }) {
-      let last = first.trial.called.last
-      let end = last.map { "\($0.place) (\($0.module), \($0.control.text))" } ?? stack.service
-      guard isUnconditional else {
-        let conditions = analysis.conditions.map(\.place).joined(separator: "; ")
-        return .warning(
-          "pam_condition", "the service \(stack.service) asks for no code in some logins, depending on \(conditions)",
-          remedy: analysis.conditions.map(\.removal).text
-            + "\nif that is not intended; or move it after: \(rule.text())")
-      }
-      return .failed(
-        "pam_bypass",
-        "the service \(stack.service) never reaches \(rule.place): with a right password it ends at \(end)",
-        remedy: bypassRemedy(last, rule))
+  private func missingModule(_ rule: PAMRule, _ absent: [LoginRun]) -> StackFinding? {
+    guard absent.contains(where: { $0.isAuthenticated && !$0.asked.isEmpty }) else { return nil }
+    let guilty = ours.first { ![.bad, .die].contains($0.control.action(on: .moduleUnknown)) } ?? rule
+    return StackFinding(
+      name: "pam_control", status: .failed,
+      words: "\(guilty.place): with \"\(guilty.control.text)\" no code is asked for if the module cannot be loaded",
+      rule: guilty)
+  }
+
+  private func bypasses(_ rule: PAMRule, _ refused: [LoginRun], _ right: [LoginRun]) -> [StackFinding] {
+    let open = refused.filter { $0.isAuthenticated && $0.asked.isEmpty }
+    guard !open.isEmpty else { return [] }
+    let passing = right.filter(\.isAuthenticated)
+    let always = open.first { run in
+      let module = accepting(run)
+      guard module != nil || !hasPassword else { return false }
+      return passing.filter { accepting($0) == module }.allSatisfy(\.asked.isEmpty)
     }
-    for other in analysis.others {
-      let passes = analysis.runs(password: .none, code: "auth_err", other: other).contains { $0.trial.passes }
-      if passes {
-        return .warning(
-          "pam_alternative", "\(other.place): \(other.module) is enough to log in, without password and code",
-          remedy: other.removal.text + "\nif that is not intended")
-      }
+    if let always {
+      let guilty = guilty(always)
+      let end = guilty.map { "\($0.place) (\($0.name), \($0.control.text))" } ?? "the end"
+      return [
+        StackFinding(
+          name: "pam_bypass", status: .failed,
+          words: "with a right password a login ends without a code: \(end) passes \(rule.place) by", rule: rule,
+          guilty: guilty)
+      ]
     }
-    return nil
-  }
-
-  /// Whether, with some password, every successful login bypasses the code.
-  private var isUnconditional: Bool {
-    let passwords = analysis.passwords.isEmpty ? [.none] : analysis.rightPasswords
-    return passwords.contains { password in
-      let passing = analysis.runs(password: password, code: "success").filter(\.trial.passes)
-      return !passing.isEmpty && passing.allSatisfy { $0.asked == 0 }
+    var findings: [StackFinding] = []
+    for run in open {
+      guard let guilty = guilty(run), !findings.contains(where: { $0.guilty == guilty }) else { continue }
+      let isCondition = PAMModuleTable.factors[guilty.name] == nil && !isUnknown(guilty)
+      findings.append(
+        StackFinding(
+          name: isCondition ? "pam_condition" : "pam_alternative", status: .warning,
+          words: isCondition
+            ? "no code is asked for in some logins, depending on \(guilty.place) (\(guilty.name))"
+            : "\(guilty.place): \(guilty.name) is enough to log in, without password and code",
+          rule: rule, guilty: guilty, condition: "if that is not intended"))
     }
+    return findings
   }
 
-  private func bypassRemedy(_ last: PAMRule?, _ rule: PAMRule) -> String {
-    let repair = StackRepair(stack: stack)
-    let jumps = repair.jumps()
-    if !jumps.isEmpty { return jumps.text }
-    if let last, let password = analysis.passwords.last(where: { last == $0 }) {
-      return password.with(control: "requisite").text
+  private func codeAlone(_ rule: PAMRule, _ runs: [LoginRun]) -> StackFinding? {
+    if !hasPassword, isPreauthenticated { return nil }
+    guard runs.contains(where: { $0.isAuthenticated && !hasUnknownSuccess($0) }) else { return nil }
+    let name = "pam_code_alone"
+    if hasPassword {
+      return StackFinding(
+        name: name, status: .failed,
+        words: "\(rule.place): with \"\(rule.control.text)\" the code alone is enough to log in, without a right password",
+        rule: rule)
     }
-    guard let last, last != rule else { return repair.moved(rule).text }
-    return [rule.removal, Edit.insertAfter(file: last.file, line: last.line, text: rule.text())].text
+    return StackFinding(
+      name: name, status: .failed,
+      words: "\(rule.place): the stack asks for no password: the code alone is enough to log in", rule: rule)
   }
 
-  private func deadEnd(_ rule: PAMRule) -> Finding? {
-    guard !analysis.runsWithRightPassword(code: "success").contains(where: { $0.trial.passes }) else { return nil }
-    return .failed(
-      "pam_dead_end", "the service \(stack.service) refuses every login, even with a right password and a right code",
-      remedy: deadEndRemedy(rule))
+  // MARK: Refused logins
+
+  private func deadEnd(_ rule: PAMRule, _ right: [LoginRun]) -> StackFinding? {
+    guard !right.contains(where: \.isAuthenticated) else { return nil }
+    let accepted = right.filter { accepting($0) != nil }
+    // A service that is meant to refuse everyone.
+    let isDeliberate =
+      !right.contains { $0.passesWithoutTwoFactor == true } && !accepted.isEmpty
+      && accepted.allSatisfy { run in run.called.contains { self.rule($0)?.name == "pam_deny" } }
+    guard !isDeliberate else { return nil }
+    return StackFinding(
+      name: "pam_dead_end", status: .failed,
+      words: "\(rule.place): every login is refused, even with a right password and a right code", rule: rule)
   }
 
-  private func deadEndRemedy(_ rule: PAMRule) -> String {
-    let jumps = StackRepair(stack: stack).jumps()
-    if !jumps.isEmpty { return jumps.text }
-    let refusing = analysis.runsWithRightPassword(code: "success").compactMap { $0.trial.called.last }
-      .first { $0.name == "pam_deny" }
-    return refusing?.removal.text ?? "check the numbers in success=N, and the lines after \(rule.place)"
-  }
-
-  private func codeAlone(_ rule: PAMRule) -> Finding? {
-    if analysis.passwords.isEmpty, isPreauthenticated, exception == nil { return nil }
-    guard analysis.runs(password: .none, code: "success").contains(where: { $0.trial.passes }) else { return nil }
-    if analysis.passwords.isEmpty, isPreauthenticated, let exception {
-      let isOpen = analysis.runs(password: .none, code: "ignore").contains { $0.trial.passes }
-      return .failed(
-        "pam_code_alone",
-        "\(exception): sshd calls PAM without a public key there, and the service \(stack.service) asks for no password: "
-          + (isOpen ? "users who are not enrolled need nothing to log in" : "the code alone is enough to log in"),
-        remedy: rule.requiringPublicKey.text)
+  private func lockouts(_ rule: PAMRule, _ right: [LoginRun]) -> [StackFinding] {
+    var findings: [StackFinding] = []
+    for run in right where run.passesWithoutTwoFactor == true {
+      let module = accepting(run)
+      let end = refusing(run)
+      guard !findings.contains(where: { $0.guilty == module }) else { continue }
+      let who = module.map { "users whom \($0.name) accepts (\($0.place))" } ?? "users whom no password module accepts"
+      findings.append(
+        StackFinding(
+          name: "pam_lockout", status: .failed,
+          words: "\(who) are refused even with a right password and a right code"
+            + (end.map { ": the login ends at \($0.place) (\($0.name))" } ?? ""),
+          rule: rule, guilty: module))
     }
-    if analysis.passwords.isEmpty, analysis.others.isEmpty {
-      return .failed(
-        "pam_code_alone", "the service \(stack.service) asks for no password: the code alone is enough to log in",
-        remedy: Edit.insertBefore(file: rule.file, line: rule.line, text: "auth requisite pam_unix.so").text)
-    }
-    return .failed(
-      "pam_code_alone",
-      "\(rule.place): with \"\(rule.control.text)\" the code alone is enough to log in, without a right password",
-      remedy: rule.with(control: "required").text)
+    return findings
   }
 
-  private func order(_ rule: PAMRule) -> Finding? {
-    guard let first = stack.rules.firstIndex(where: { PAMModules.passwords.contains($0.name) }),
-      let ours = stack.rules.firstIndex(where: \.isTwoFactor)
-    else { return nil }
-    if ours < first {
-      // In a single-field service, the password module needs the password that pam_twofactor forwards.
-      guard !rule.forwardsPassword else { return nil }
-      return .failed(
-        "pam_order",
-        "\(rule.place): the code is asked for before the password, so anyone can lock a user out with wrong codes",
-        remedy: StackRepair(stack: stack).moved(rule).text)
-    }
-    guard analysis.runs(password: .none, code: "auth_err").contains(where: { $0.asked > 0 }) else { return nil }
-    let guilty = analysis.passwords.last ?? rule
-    return .warning(
-      "pam_requisite",
-      "the service \(stack.service) asks for a code even after a wrong password (\(guilty.place)), so anyone can lock "
-        + "a user out with wrong codes",
-      remedy: StackRepair(stack: stack).requisite(guilty).text)
+  private func credentials(_ rule: PAMRule, _ right: [LoginRun]) -> StackFinding? {
+    guard let run = right.first(where: { $0.isAuthenticated && !$0.setsCredentials }) else { return nil }
+    let who = accepting(run).map { " of users whom \($0.name) accepts" } ?? ""
+    return StackFinding(
+      name: "pam_setcred", status: .failed,
+      words: "\(rule.place): the authentication\(who) succeeds, but pam_setcred(3) fails after it, so that programs such "
+        + "as sshd and login refuse the user",
+      rule: rule)
   }
 
-  private var secondCode: Finding? {
-    guard analysis.runsWithRightPassword(code: "success").contains(where: { $0.asked > 1 }),
-      let second = stack.twoFactorRules.dropFirst().first
-    else { return nil }
-    return .failed(
-      "pam_twice",
-      "the service \(stack.service) asks for two codes, the second at \(second.place): a code can be used once",
-      remedy: second.removal.text)
+  private func secondCode(_ right: [LoginRun]) -> StackFinding? {
+    guard let run = right.first(where: { $0.asked.count > 1 }), let second = rule(run.asked[1]) else { return nil }
+    return StackFinding(
+      name: "pam_twice", status: .failed,
+      words: "\(second.place): a second code is asked for, but a code can be used once", rule: second)
   }
 
-  private func ignoredNullok(_ rule: PAMRule) -> Finding? {
-    guard rule.arguments.contains(where: { $0 == "nullok" || $0 == "nullok=yes" }),
-      !analysis.runsWithRightPassword(code: "ignore").contains(where: { $0.trial.passes })
-    else { return nil }
+  private func ignoredNullok(_ unenrolled: [LoginRun]) -> StackFinding? {
+    guard let rule = ours.first(where: { tree.options(of: $0)?.passesUnenrolled == true }) else { return nil }
+    let isRefused =
+      unenrolled.contains { $0.passesWithoutTwoFactor == true } || !unenrolled.contains(where: \.isAuthenticated)
+    guard isRefused else { return nil }
     // libpam denies a login in which no module returned success.
-    guard rule.control.action(on: "ignore") != .ignore else {
-      return .warning(
-        "pam_nullok",
-        "\(rule.place): users who are not enrolled are refused despite nullok: no other module returns success",
-        remedy: rule.requiringPublicKey.text)
-    }
-    return .warning(
-      "pam_nullok",
-      "\(rule.place): with \"\(rule.control.text)\" users who are not enrolled are refused despite nullok",
-      remedy: rule.with(control: "required").text)
+    let reason =
+      rule.control.action(on: .ignore) == .ignore
+      ? "no other module returns success" : "\"\(rule.control.text)\" does not ignore their result"
+    return StackFinding(
+      name: "pam_nullok", status: .warning,
+      words: "\(rule.place): users who are not enrolled are refused despite nullok: \(reason)", rule: rule)
   }
 
-  private func missingModule(_ rule: PAMRule) -> Finding? {
-    let passes = analysis.runsWithRightPassword(code: "module_unknown").contains { $0.asked > 0 && $0.trial.passes }
-    guard passes else { return nil }
-    return .failed(
-      "pam_control",
-      "\(rule.place): with \"\(rule.control.text)\" no code is asked for if the module cannot be loaded",
-      remedy: rule.with(control: "required").text)
+  // MARK: Guessing
+
+  private func order(_ rule: PAMRule, _ runs: [LoginRun]) -> StackFinding? {
+    let early = runs.lazy.compactMap { run -> PAMRule? in
+      guard let asked = run.asked.first, let ours = self.rule(asked), !ours.forwardsPassword,
+        run.called.contains(where: { $0 > asked && isPassword($0) }),
+        !run.called.contains(where: { $0 < asked && isPassword($0) })
+      else { return nil }
+      return ours
+    }.first
+    return early.map { rule in
+      StackFinding(
+        name: "pam_order", status: .failed,
+        words: "\(rule.place): the code is asked for before the password, so anyone can lock a user out with wrong codes",
+        rule: rule)
+    }
   }
+
+  private func requisite(_ rule: PAMRule, _ wrong: [LoginRun]) -> StackFinding? {
+    let late = wrong.lazy.compactMap { run -> PAMRule? in
+      guard let asked = run.asked.first, self.rule(asked)?.forwardsPassword == false, !hasUnknownSuccess(run) else {
+        return nil
+      }
+      return run.called.last { $0 < asked && isPassword($0) }.flatMap(self.rule)
+    }.first
+    return late.map { guilty in
+      StackFinding(
+        name: "pam_requisite", status: .warning,
+        words: "a code is asked for even after a wrong password (\(guilty.place)), so anyone can lock a user out with "
+          + "wrong codes",
+        rule: rule, guilty: guilty)
+    }
+  }
+}
+
+extension PAMRule {
+  /// Whether pam_twofactor prompts for password and code at once, and forwards the password.
+  var forwardsPassword: Bool { isTwoFactor && arguments.contains { $0 == "forward_pass" || $0 == "forward_pass=yes" } }
+
+  var checksPassword: Bool { PAMModuleTable.passwords[name] != nil }
 }

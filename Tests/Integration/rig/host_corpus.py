@@ -64,7 +64,7 @@ GOOD = {
     },
     "a required key and a code, no password": {
         **with_sshd(REQUIRING),
-        DROP_IN: SSHD_SETTINGS[DROP_IN] + BOTH + "Match Address 192.0.2.0/24\n  AuthenticationMethods keyboard-interactive\n",
+        DROP_IN: SSHD_SETTINGS[DROP_IN] + BOTH,
     },
     "trusted networks without host names": with_settings_and(
         "UseDNS no\n", "auth required pam_twofactor.so trusted_networks=192.0.2.0/24 grace_period=60"
@@ -127,7 +127,7 @@ BROKEN = {
     "a jump on refusal": (
         with_sshd(UNIX + "auth [success=ok auth_err=1 default=bad] pam_twofactor.so\nauth requisite pam_deny.so\n"),
         ("pam_control", "failed"),
-        "auth required",
+        "in /etc/pam.d/sshd, remove line 5: auth requisite pam_deny.so",
     ),
     "before the password": (
         with_sshd(LINE + "@include common-auth\n"),
@@ -156,7 +156,7 @@ BROKEN = {
     "behind a sufficient password": (
         with_sshd("auth sufficient pam_unix.so\n" + LINE + "auth required pam_deny.so\n"),
         ("pam_bypass", "failed"),
-        "in /etc/pam.d/sshd, line 1: auth [success=1 default=ignore] pam_unix.so",
+        "in /etc/pam.d/sshd, line 1: auth [success=1 new_authtok_reqd=1 default=ignore] pam_unix.so",
     ),
     "behind a sufficient password that is included": (
         {
@@ -176,9 +176,9 @@ BROKEN = {
         "line 2",
     ),
     "a condition": (
-        with_sshd(UNIX + "auth [success=1 default=ignore] pam_succeed_if.so user ingroup nocode\n" + LINE),
+        with_sshd(UNIX + "auth [success=1 default=ignore] pam_succeed_if.so user ingroup staff\n" + LINE),
         ("pam_condition", "warning"),
-        "auth required pam_twofactor.so",
+        "in /etc/pam.d/sshd, remove line 4: auth [success=1 default=ignore] pam_succeed_if.so user ingroup staff",
     ),
     "another sufficient factor": (
         with_sshd("auth sufficient pam_u2f.so\n" + UNIX + LINE), ("pam_alternative", "warning"), "pam_u2f.so"
@@ -226,7 +226,8 @@ BROKEN = {
         "in /etc/pam.d/sshd, remove line 2: auth required pam_twofactor.so nullok",
     ),
     "nullok overridden": (
-        in_sshd("auth [success=ok default=die] pam_twofactor.so nullok"), ("pam_nullok", "warning"), "auth required"
+        in_sshd("auth [success=ok default=die] pam_twofactor.so nullok"), ("pam_nullok", "warning"),
+        "in /etc/pam.d/sshd, line 2: auth [success=ok default=die] pam_twofactor.so",
     ),
     "in the account facility": (
         {**good(), "etc/pam.d/login": DEBIAN_12["etc/pam.d/login"] + "account required pam_twofactor.so\n"},
@@ -234,10 +235,12 @@ BROKEN = {
         "in /etc/pam.d/login, remove line 6: account required pam_twofactor.so",
     ),
     "a missing include": (
-        with_sshd("@include common-auth\n@include common-nothing\n" + LINE), ("pam_syntax", "failed"), "correct"
+        with_sshd("@include common-auth\n@include common-nothing\n" + LINE), ("pam_syntax", "failed"), "remove line 2"
     ),
-    "an include of itself": (with_sshd("@include sshd\n" + LINE), ("pam_syntax", "failed"), "correct"),
-    "an invalid control": (in_sshd("auth requird pam_env.so\n" + LINE), ("pam_syntax", "failed"), "correct"),
+    "an include of itself": (
+        with_sshd("auth requisite pam_unix.so\n@include sshd\n" + LINE), ("pam_syntax", "failed"), "remove line 2"
+    ),
+    "an invalid control": (in_sshd("auth requird pam_env.so\n" + LINE), ("pam_syntax", "failed"), "line 2: auth required pam_env.so"),
     "an unknown argument": (
         in_sshd("auth required pam_twofactor.so windows=3"), ("module_arguments", "failed"), "line 2"
     ),
@@ -308,6 +311,16 @@ BROKEN = {
         },
         ("pam_code_alone", "failed"),
         "in /etc/pam.d/sshd, line 1: auth required pam_twofactor.so require_method=publickey",
+    ),
+    "a match block in which no login passes the required method": (
+        {
+            **with_sshd(REQUIRING),
+            DROP_IN: SSHD_SETTINGS[DROP_IN]
+            + BOTH
+            + "Match Address 192.0.2.0/24\n  AuthenticationMethods keyboard-interactive\n",
+        },
+        ("ssh_required_method", "warning"),
+        "line 5: AuthenticationMethods publickey,keyboard-interactive:pam",
     ),
     "a required method that no login passes": (
         with_sshd(REQUIRING),

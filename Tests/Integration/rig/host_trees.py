@@ -1,6 +1,7 @@
 """Host trees for `twofactor doctor --root`: PAM and SSH configurations as distributions ship them."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,7 @@ REGISTER_GROUP = 990
 GROUP = f"root:x:0:\nalice:x:4201:\nstaff:x:50:alice\n_twofactor:x:{REGISTER_GROUP}:\n"
 
 DEBIAN_12 = {
+    "etc/debian_version": "12.8\n",
     "etc/pam.d/common-auth": COMMON_AUTH,
     "etc/pam.d/common-account": "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\n"
     "account requisite pam_deny.so\naccount required pam_permit.so\n",
@@ -75,6 +77,7 @@ DEBIAN_13 = {
 
 # Fedora, profile "sssd" of authselect, from the profile and the manual.
 FEDORA = {
+    "etc/os-release": "ID=fedora\n",
     "etc/pam.d/password-auth": """\
 auth        required                                     pam_env.so
 auth        required                                     pam_faildelay.so delay=2000000
@@ -103,6 +106,7 @@ account    include      password-auth
 
 # Arch Linux, from pambase.
 ARCH = {
+    "etc/os-release": "ID=arch\n",
     "etc/pam.d/system-auth": """\
 #%PAM-1.0
 
@@ -128,6 +132,7 @@ auth       required                    pam_faillock.so      authsucc
 
 # openSUSE Tumbleweed, which ships its files below /usr.
 SUSE = {
+    "etc/os-release": 'ID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"\n',
     "usr/lib/pam.d/common-auth": "auth\trequired\tpam_env.so\t\nauth\toptional\tpam_gnome_keyring.so\n"
     "auth\trequired\tpam_unix.so\ttry_first_pass \n",
     "usr/lib/pam.d/sshd": "#%PAM-1.0\nauth        requisite   pam_nologin.so\nauth        include     common-auth\n",
@@ -166,6 +171,8 @@ def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -
     """Writes a tree; `installed` adds the files of the package."""
     (root / MODULES).mkdir(parents=True)
     shutil.copy(modules_directory() / "pam_unix.so", root / MODULES)
+    for name in modules_in(files):
+        (root / MODULES / name).touch()
     tree: dict[str, str | None] = {"etc/passwd": PASSWD, "etc/group": GROUP}
     if installed:
         make_register(root)
@@ -183,6 +190,13 @@ def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -
     os.chown(home, 4201, 4201)
     (root / "root").mkdir(mode=0o700)
     return root
+
+
+def modules_in(files: dict[str, str | None]) -> set[str]:
+    """The modules that stacks name; doctor takes one that is not installed as libpam does."""
+    texts = [text or "" for name, text in files.items() if "pam.d/" in name]
+    names = {"pam_permit.so", "pam_deny.so", *re.findall(r"\bpam_\w+\.so\b", "\n".join(texts))}
+    return names - {"pam_unix.so", "pam_twofactor.so", "pam_missing.so"}
 
 
 def make_register(root: Path) -> None:

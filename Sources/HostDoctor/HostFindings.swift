@@ -1,0 +1,182 @@
+import HostAccess
+
+/// What the checks of configuration files find in a tree, before remedies are verified.
+final class HostFindings {
+  let tree: HostTree
+  let configuration: PAMConfiguration
+  private(set) lazy var ssh = SSHExamination(tree: tree, account: account)
+  private let account: TreeAccount?
+  private let model: PAMModuleModel
+  private let cache: Cache
+
+  /// Evaluations that trees with the same lines share.
+  final class Cache {
+    fileprivate var findings: [String: [StackFinding]] = [:]
+    fileprivate var services: [String: ServiceState] = [:]
+  }
+
+  /// What a change of a stack must keep.
+  struct ServiceState {
+    let logins: ServiceLogins
+    let admission: StackCheck.Admission
+  }
+
+  init(tree: HostTree, account: TreeAccount?, cache: Cache = Cache()) {
+    self.tree = tree
+    self.account = account
+    self.cache = cache
+    configuration = PAMConfiguration(tree: tree)
+    model = PAMModuleModel(tree: tree)
+  }
+
+  /// The findings after edits; nil if they do not fit.
+  func applying(_ edits: [Edit]) -> HostFindings? {
+    guard let changed = tree.applying(edits) else { return nil }
+    return HostFindings(tree: changed, account: account, cache: cache)
+  }
+
+  // MARK: Services
+
+  /// Services of programs whose stacks call the module. Files that only other files include are none.
+  private(set) lazy var services: [String] = {
+    let names = configuration.services.filter { !Self.isBackup($0) && $0 != PAMService.password }
+    let included = names.reduce(into: Set<String>()) { set, name in
+      set.formUnion(configuration.stacks(of: name).origins.values.map(\.target).filter { $0 != name })
+    }
+    return names.filter { name in
+      !(included.contains(name) && Self.isShared(name)) && callsTwoFactor(configuration.stacks(of: name))
+    }
+  }()
+
+  private func callsTwoFactor(_ stacks: PAMServiceStacks) -> Bool {
+    if stacks.chains.values.contains(where: { $0.rules.contains(where: \.isTwoFactor) }) { return true }
+    guard stacks.isAborted else { return false }
+    // libpam has not read the rest.
+    let files = stacks.origins.keys + [stacks.path].compactMap { $0 }
+    return files.contains { file in
+      tree.lines(of: file).contains { !$0.hasPrefix("#") && $0.contains("pam_twofactor.so") }
+    }
+  }
+
+  /// The rules of pam_twofactor, each once.
+  private(set) lazy var rules: [PAMRule] = {
+    var seen: Set<String> = []
+    return services.flatMap { configuration.stacks(of: $0).twoFactorRules }.filter { seen.insert($0.place).inserted }
+  }()
+
+  /// Whether a package manager or an editor left the file.
+  static func isBackup(_ name: String) -> Bool {
+    name.hasPrefix(".") || name.hasSuffix("~")
+      || [".bak", ".orig", ".rpmsave", ".rpmnew", ".swp", ".pam-old"].contains { name.hasSuffix($0) }
+      || name.contains(".dpkg-") || name.contains(".ucf-")
+  }
+
+  /// Whether distributions give the name to files that services include.
+  static func isShared(_ name: String) -> Bool {
+    ["common-", "system-", "base-"].contains { name.hasPrefix($0) }
+      || ["-auth", "-auth-pc", "-auth-ac", "-account", "-session"].contains { name.hasSuffix($0) }
+      || ["postlogin", "config-util"].contains(name)
+  }
+
+  private func key(_ service: String) -> String {
+    let stacks = configuration.stacks(of: service)
+    let rules = PAMFacility.allCases.flatMap { stacks.chains[$0]?.handlers ?? [] }.map { handler in
+      handler.rule.map { "\($0.place) \(handler.level) \($0.text())" } ?? "\(handler.kind) \(handler.level)"
+    }
+    let files = Set(stacks.twoFactorRules.map(tree.configuration)).sorted().map { tree.text(of: $0) ?? "" }
+    return ([service, "\(stacks.problems)", "\(isPreauthenticated(service))"] + rules + files).joined(separator: "\n")
+  }
+
+  /// Whether another check tells of logins without a password.
+  private func isPreauthenticated(_ service: String) -> Bool {
+    ssh.covers(service)
+      || ServiceOptionCheck(tree: tree, stacks: configuration.stacks(of: service), others: []).requiresMethod
+  }
+
+  private func check(_ service: String) -> StackCheck {
+    StackCheck(
+      configuration.stacks(of: service), configuration: configuration, model: model,
+      isPreauthenticated: isPreauthenticated(service))
+  }
+
+  /// All findings of a service, reported or not.
+  func findings(of service: String) -> [StackFinding] {
+    let key = key(service)
+    if let known = cache.findings[key] { return known }
+    let findings = check(service).findings
+    cache.findings[key] = findings
+    return findings
+  }
+
+  func state(of service: String) -> ServiceState {
+    let key = key(service)
+    if let known = cache.services[key] { return known }
+    let state = ServiceState(
+      logins: ServiceLogins(configuration.stacks(of: service), configuration: configuration, model: model),
+      admission: check(service).admission)
+    cache.services[key] = state
+    return state
+  }
+
+  /// Each reported finding with its services. The first failure of a service explains the others.
+  private(set) lazy var ofStacks: [(finding: StackFinding, services: [String])] = {
+    var all: [(finding: StackFinding, services: [String])] = []
+    for service in services {
+      var found = findings(of: service)
+      if service == ssh.service, let failure = passwordless { found.insert(failure, at: 0) }
+      for finding in found.first(where: { $0.status == .failed }).map({ [$0] }) ?? found {
+        if let index = all.firstIndex(where: { $0.finding.identity == finding.identity }) {
+          all[index].services.append(service)
+        } else {
+          all.append((finding, [service]))
+        }
+      }
+    }
+    return all
+  }()
+
+  /// What the check of sshd tells of a stack without a password.
+  private var passwordless: StackFinding? {
+    guard let finding = ofSSH.first(where: { $0.name == "pam_code_alone" }) else { return nil }
+    return StackFinding(
+      name: finding.name, status: finding.status, words: finding.detail,
+      rule: configuration.stacks(of: ssh.service).twoFactorRules.first, isToldElsewhere: true)
+  }
+
+  /// Further remedies of that finding.
+  var passwordlessRemedies: [[Edit]] {
+    passwordless.map {
+      RemedyCandidates($0, stacks: configuration.stacks(of: ssh.service), configuration: configuration).preferred
+    } ?? []
+  }
+
+  // MARK: Other files
+
+  /// Findings of other checks, which depend on the same files.
+  private(set) lazy var ofFiles: [Finding] = {
+    var findings = SettingsCheck(tree: tree, rules: rules).findings
+    findings += GuessingCheck(tree: tree, rules: rules).findings
+    findings += GroupSourceCheck(tree: tree, rules: rules).findings
+    return findings + ofOptions
+  }()
+
+  /// Findings about the programs that use the services.
+  private(set) lazy var ofPrograms: [Finding] =
+    SingleFieldCheck(configuration).findings + [ProFTPDCheck(configuration).finding].compactMap { $0 }
+
+  private(set) lazy var ofSSH: [Finding] = ssh.findings(
+    rules: configuration.stacks(of: ssh.service).twoFactorRules, service: state(of: ssh.service).logins)
+
+  private var ofOptions: [Finding] {
+    let stacks = services.map(configuration.stacks)
+    return stacks.flatMap { ServiceOptionCheck(tree: tree, stacks: $0, others: stacks).findings }
+  }
+}
+
+extension PAMServiceStacks {
+  /// The rules of pam_twofactor for authentication.
+  var twoFactorRules: [PAMRule] { (chains[.auth]?.rules ?? []).filter(\.isTwoFactor) }
+
+  /// The rules of the service's own file, and of those that it includes.
+  var ownRules: [PAMRule] { chain(.auth).rules.filter { $0.file == path || origins[$0.file] != nil } }
+}

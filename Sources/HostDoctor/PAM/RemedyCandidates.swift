@@ -1,0 +1,271 @@
+/// Edits of a service's stack, one of which may fix a finding. ``RemedySearch`` verifies them.
+struct RemedyCandidates {
+  private let tree: HostTree
+  private let finding: StackFinding
+  private let stacks: PAMServiceStacks
+  private let rules: [PAMRule]
+  private let includePath: (String) -> String?
+
+  init(_ finding: StackFinding, stacks: PAMServiceStacks, configuration: PAMConfiguration) {
+    tree = configuration.tree
+    self.finding = finding
+    self.stacks = stacks
+    rules = stacks.chain(.auth).rules.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    includePath = { configuration.path(ofInclude: $0) }
+  }
+
+  private var ours: [PAMRule] { rules.filter(\.isTwoFactor) }
+
+  private var passwords: [PAMRule] { rules.filter { $0.checksPassword } }
+
+  /// Preferred edits, then all others; the smallest first in each part.
+  var all: [[Edit]] {
+    let singles = controls + jumpNumbers + requisites + moves + guiltyRules + includes + refusals
+    // Two changes, of which each alone is not enough.
+    let pairs = singles.enumerated().flatMap { index, first in
+      singles[(index + 1)...].compactMap { second in
+        Set(first.map(\.place)).isDisjoint(with: second.map(\.place)) ? first + second : nil
+      }
+    }
+    var seen: Set<[Edit]> = []
+    let candidates = preferred + singles + blocks + blocks.flatMap { block in includes.map { block + $0 } } + pairs
+    return candidates.filter { !$0.isEmpty && seen.insert($0).inserted }.map(Self.fromTheEnd)
+  }
+
+  /// In this order, edits of a file may also be made one after the other.
+  private static func fromTheEnd(_ edits: [Edit]) -> [Edit] {
+    edits.enumerated().sorted { one, other in
+      if one.element.file != other.element.file { return one.offset < other.offset }
+      return (other.element.line ?? 0, one.offset) < (one.element.line ?? 0, other.offset)
+    }.map(\.element)
+  }
+
+  // MARK: By finding
+
+  var preferred: [[Edit]] {
+    switch finding.name {
+    case "pam_syntax": return problemLines
+    case "pam_facility": return finding.rule.map { [removal(of: $0)] } ?? []
+    case "pam_control": return controls(of: finding.rule)
+    case "pam_condition", "pam_alternative": return guiltyRules
+    case "pam_twice": return ours.reversed().map(removal)
+    case "pam_nullok": return ours.flatMap { [requiringPublicKey($0), without($0, "nullok")] }
+    case "pam_order": return moves
+    case "pam_requisite": return requisites + blocks + blocks.flatMap { block in includes.map { block + $0 } }
+    case "pam_code_alone":
+      return ours.flatMap { rule in
+        controls(of: rule)
+          + [[.insertBefore(file: rule.file, line: rule.line, text: Self.password)], behindPassword(rule)]
+      }
+    case "pam_dead_end", "pam_lockout", "pam_bypass": return jumpNumbers + blocks
+    default: return []
+    }
+  }
+
+  // MARK: Changes of our rule
+
+  private var controls: [[Edit]] { ours.flatMap(controls) }
+
+  private func controls(of rule: PAMRule?) -> [[Edit]] {
+    guard let rule else { return [] }
+    return ["required", "requisite"].filter { $0 != rule.control.text.asciiLowercased }
+      .map { replacement(of: rule, rule.text(control: $0)) }
+  }
+
+  private func without(_ rule: PAMRule, _ option: String) -> [Edit] {
+    var changed = rule
+    changed.arguments.removeAll { $0 == option || $0.hasPrefix(option + "=") }
+    return changed == rule ? [] : replacement(of: rule, changed.text())
+  }
+
+  private static let password = "auth requisite pam_unix.so"
+
+  /// Behind a password, users who are not enrolled would pass with `nullok`.
+  private func behindPassword(_ rule: PAMRule) -> [Edit] {
+    var changed = rule
+    changed.arguments.removeAll { $0 == "nullok" || $0.hasPrefix("nullok=") }
+    return replacement(of: rule, Self.password) + [.insertAfter(file: rule.file, line: rule.line, text: changed.text())]
+  }
+
+  private func requiringPublicKey(_ rule: PAMRule) -> [Edit] {
+    guard stacks.service == "sshd", passwords.isEmpty else { return [] }
+    var changed = rule
+    changed.arguments = rule.publicKeyArguments
+    return replacement(of: rule, changed.text())
+  }
+
+  /// Moves of one of our rules to each place of its file and of those that include it.
+  private var moves: [[Edit]] {
+    ours.flatMap { rule -> [[Edit]] in
+      let inside = places(in: rule.file)
+      let later = inside.filter { $0 > rule.line }
+      let earlier = inside.filter { $0 < rule.line }.reversed()
+      var targets = later.map { (rule.file, $0) } + earlier.map { (rule.file, $0) }
+      var file = rule.file
+      while let origin = stacks.origins[file], origin.file != file, targets.count < 200 {
+        let places = places(in: origin.file)
+        targets += (places.filter { $0 >= origin.line } + places.filter { $0 < origin.line }.reversed())
+          .map { (origin.file, $0) }
+        file = origin.file
+      }
+      return targets.map { file, line in
+        [.insertAfter(file: file, line: line, text: rule.text())] + removal(of: rule)
+      }
+    }
+  }
+
+  // MARK: Changes of other rules
+
+  /// Other numbers for jumps, the nearest first.
+  private var jumpNumbers: [[Edit]] {
+    rules.flatMap { rule -> [[Edit]] in
+      let numbers = Set(PAMResult.allCases.compactMap { result -> Int? in
+        if case .jump(let count) = rule.control.action(on: result) { count } else { nil }
+      })
+      guard let number = numbers.min(), numbers.count == 1 else { return [] }
+      return [1, -1, 2, -2, 3, -3, 4, -4].map { number + $0 }.filter { $0 > 0 }.map { other in
+        let text = rule.control.text.split(separator: " ").map { word in
+          word.contains("=\(number)") ? word.split(separator: "=").first.map { "\($0)=\(other)" } ?? "" : String(word)
+        }.joined(separator: " ")
+        return replacement(of: rule, rule.text(control: text.hasSuffix("]") ? text : text + "]"))
+      }
+    }
+  }
+
+  /// A wrong password ends the stack.
+  private var requisites: [[Edit]] {
+    passwords.compactMap { rule in
+      let text = rule.control.text.asciiLowercased
+      return text == "required" || text == "sufficient" ? replacement(of: rule, rule.text(control: "requisite")) : nil
+    }
+  }
+
+  /// Rules that let a login pass our rule by.
+  private var guiltyRules: [[Edit]] {
+    guard let rule = finding.guilty, !rule.isTwoFactor, !rule.checksPassword else { return [] }
+    // Its failure may be meant to end the login.
+    let restricts = [.bad, .die].contains(rule.control.action(on: .authenticationError))
+    return restricts ? [replacement(of: rule, rule.text(control: "requisite"))] : [removal(of: rule)]
+  }
+
+  /// Lines of pam_deny, and a success that follows them.
+  private var refusals: [[Edit]] {
+    let permit = "auth required pam_permit.so"
+    return rules.filter { $0.name == "pam_deny" }.flatMap { rule in
+      [removal(of: rule), [insertion(behind: rule, permit)]]
+    } + ours.map { [insertion(behind: $0, permit)] }
+  }
+
+  /// The end of a substack does not end the stack, unlike that of an included file.
+  private var includes: [[Edit]] {
+    let origins = stacks.origins.values.filter { $0.isSubstack && $0.facility == .auth }.sorted {
+      ($0.file, $0.line) < ($1.file, $1.line)
+    }
+    return origins.map { origin in
+      replacement(file: origin.file, line: origin.line, "auth include \(origin.target)")
+    }
+  }
+
+  /// Makes a right password skip pam_deny and continue at pam_permit, before our rule.
+  private var blocks: [[Edit]] {
+    Set(passwords.map(\.file)).sorted().compactMap { file in
+      let rules = rules.filter { $0.file == file }
+      guard let last = rules.lastIndex(where: { $0.checksPassword }),
+        let first = rules.firstIndex(where: { $0.checksPassword }),
+        let deny = rules[last...].firstIndex(where: { $0.name == "pam_deny" }),
+        // A jump also counts the rules of included files.
+        let start = self.rules.firstIndex(of: rules[first]), let end = self.rules.firstIndex(of: rules[deny]),
+        self.rules[start...end].allSatisfy({ $0.file == file })
+      else { return nil }
+      let others = rules[first...deny].filter { !$0.isTwoFactor }
+      let early = rules[...deny].filter(\.isTwoFactor)
+      var edits: [Edit] = []
+      for (index, rule) in others.enumerated() where rule.checksPassword {
+        let count = others.count - 1 - index
+        if rule.control.action(on: .success) != .jump(count) {
+          let text = "[success=\(count) new_authtok_reqd=\(count) default=ignore]"
+          edits += replacement(of: rule, rule.text(control: text))
+        }
+      }
+      if rules[deny].control.action(on: .authenticationError) != .die {
+        edits += replacement(of: rules[deny], rules[deny].text(control: "requisite"))
+      }
+      let permit = rules[deny...].first { $0.name == "pam_permit" }
+      if permit == nil { edits.append(insertion(behind: rules[deny], "auth required pam_permit.so")) }
+      for rule in early {
+        edits += removal(of: rule) + [insertion(behind: permit ?? rules[deny], rule.text())]
+      }
+      return edits
+    }
+  }
+
+  /// Lines that libpam rejects.
+  private var problemLines: [[Edit]] {
+    guard let problem = finding.problem else { return [] }
+    let words = HostTree.words(of: problem.text).map(String.init)
+    var edits: [[Edit]] = []
+    if words.count >= 3, let first = words.first, PAMFacility(rawValue: first.asciiLowercased) != nil,
+      !["include", "substack"].contains(words[1].asciiLowercased)
+    {
+      let rest = words[1].hasPrefix("[") ? words.drop { !$0.hasSuffix("]") }.dropFirst() : words.dropFirst(2)
+      edits.append(
+        replacement(file: problem.file, line: problem.line, ([first, "required"] + rest).joined(separator: " ")))
+    } else if words.count >= 3 {
+      edits.append(
+        replacement(file: problem.file, line: problem.line, (["auth"] + words.dropFirst()).joined(separator: " ")))
+    }
+    return edits + [removal(file: problem.file, line: problem.line)]
+  }
+
+  // MARK: Lines
+
+  private func lines(of file: String) -> [Substring] {
+    (tree.text(of: file) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+  }
+
+  /// The numbers of a line and of those that continue it.
+  private func numbers(of line: Int, in lines: [Substring]) -> ClosedRange<Int> {
+    var last = line
+    while last < lines.count, lines[last - 1].last(where: { $0 != " " && $0 != "\t" }) == "\\" { last += 1 }
+    return line...last
+  }
+
+  private func replacement(of rule: PAMRule, _ text: String) -> [Edit] {
+    replacement(file: rule.file, line: rule.line, text)
+  }
+
+  private func replacement(file: String, line: Int, _ text: String) -> [Edit] {
+    let removed = removal(file: file, line: line)
+    return [.replace(file: file, line: line, text: text)] + removed.dropFirst()
+  }
+
+  private func removal(of rule: PAMRule) -> [Edit] { removal(file: rule.file, line: rule.line) }
+
+  private func removal(file: String, line: Int) -> [Edit] {
+    let lines = lines(of: file)
+    guard line <= lines.count else { return [] }
+    return numbers(of: line, in: lines).map { number in
+      .remove(file: file, line: number, text: HostTree.words(of: String(lines[number - 1])).joined(separator: " "))
+    }
+  }
+
+  private func insertion(behind rule: PAMRule, _ text: String) -> Edit {
+    let last = numbers(of: rule.line, in: lines(of: rule.file)).upperBound
+    return .insertAfter(file: rule.file, line: last, text: text)
+  }
+
+  /// The last lines of statements behind which an auth rule may stand.
+  private func places(in path: String) -> [Int] {
+    guard let text = tree.text(of: path) else { return [] }
+    let file = PAMFile(path: path, bytes: Array(text.utf8))
+    let lines = lines(of: path)
+    return file.statements.filter { $0.facility == .auth || $0.facility == nil }.map {
+      numbers(of: $0.line, in: lines).upperBound
+    }
+  }
+}
+
+extension Edit {
+  /// Two edits of a place exclude each other.
+  fileprivate var place: String { "\(file):\(line ?? 0)" }
+}

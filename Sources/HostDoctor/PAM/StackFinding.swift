@@ -1,0 +1,35 @@
+/// A mistake in a stack. Services that include the same lines share it.
+struct StackFinding {
+  let name: String
+  let status: Finding.Status
+  /// Completed by the names of the services.
+  let words: String
+  /// The rule of pam_twofactor, if one is wrong.
+  var rule: PAMRule?
+  /// Another rule that causes the mistake.
+  var guilty: PAMRule?
+  /// The line that libpam rejects.
+  var problem: PAMProblem?
+  /// Whether another check tells of the cause.
+  var isToldElsewhere = false
+  /// Qualifies the remedy of something that may be intended.
+  var condition: String?
+
+  /// The same before and after changes of other lines.
+  var identity: String {
+    let line = guilty ?? rule
+    return [name, line.map { "\($0.file) \($0.module) \($0.arguments)" } ?? "", problem?.text ?? ""]
+      .joined(separator: " ")
+  }
+
+  func detail(of services: [String]) -> String {
+    "\(words) (\(services.count == 1 ? "service" : "services") \(services.joined(separator: ", ")))"
+  }
+
+  /// If no edit is known to help.
+  var advice: String {
+    let place = problem.map { "\($0.file), line \($0.line)" } ?? (guilty ?? rule)?.place
+    let command = "and compare the services that `twofactor doctor --json` lists"
+    return place.map { "look at \($0); no change of one or two lines is known to be safe" } ?? command
+  }
+}

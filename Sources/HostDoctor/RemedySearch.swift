@@ -1,0 +1,119 @@
+import HostAccess
+
+/// Finds edits that fix a finding, by applying them to a copy of the tree and evaluating everything again.
+struct RemedySearch {
+  let before: HostFindings
+
+  /// More do not help in any stack of the tests.
+  private static let maximumCandidates = 1_000
+
+  private enum Demand {
+    /// Nothing new is found.
+    case strict
+    /// Warnings may appear; in stacks that nobody could pass, failures too.
+    case lenient
+  }
+
+  // MARK: Findings of stacks
+
+  func finding(_ stack: StackFinding, _ services: [String]) -> Finding {
+    let remedy = remedy(for: stack, services).map { edits in
+      [edits.text, stack.condition].compactMap { $0 }.joined(separator: "\n")
+    }
+    return Finding(
+      name: stack.name, status: stack.status, detail: stack.detail(of: services), remedy: remedy ?? stack.advice)
+  }
+
+  private func remedy(for finding: StackFinding, _ services: [String]) -> [Edit]? {
+    guard finding.name != "pam_evaluation", let service = services.first else { return nil }
+    let candidates = RemedyCandidates(
+      finding, stacks: before.configuration.stacks(of: service), configuration: before.configuration
+    ).all.prefix(Self.maximumCandidates)
+    var fallback: [Edit]?
+    for edits in candidates {
+      guard let after = before.applying(edits), fixes(finding, services, after) else { continue }
+      if isSafe(after, .strict) { return edits }
+      if fallback == nil, isSafe(after, .lenient) { fallback = edits }
+    }
+    return fallback
+  }
+
+  /// Whether the finding is gone from its services, and none of their users with password and code is refused.
+  private func fixes(_ finding: StackFinding, _ services: [String], _ after: HostFindings) -> Bool {
+    services.allSatisfy { service in
+      let found = after.findings(of: service)
+      guard !found.contains(where: { $0.identity == finding.identity || $0.name == "pam_dead_end" }) else {
+        return false
+      }
+      let state = after.state(of: service)
+      return state.admission.refusals.isEmpty
+        && (finding.name == "pam_syntax" || state.logins.enrolled?.isRefused == false)
+    }
+  }
+
+  // MARK: Other findings
+
+  /// The finding with its remedy, if its edits are safe and remove the finding, else with one of the others.
+  func verified(_ finding: Finding, in list: (HostFindings) -> [Finding], or others: [[Edit]] = []) -> Finding {
+    let edits = [Edit](remedy: finding.remedy ?? "")
+    guard !edits.isEmpty else { return finding }
+    func isVerified(_ edits: [Edit]) -> Bool {
+      guard let after = before.applying(edits) else { return false }
+      return Self.count(finding, list(after)) < Self.count(finding, list(before)) && isSafe(after, .lenient)
+    }
+    if isVerified(edits) { return finding }
+    if let other = others.first(where: isVerified) {
+      return Finding(name: finding.name, status: finding.status, detail: finding.detail, remedy: other.text)
+    }
+    let place = edits[0].file + (edits[0].line.map { ", line \($0)" } ?? "")
+    let hint = (finding.remedy ?? "").split(separator: "\n").map(String.init).filter { $0.contains("options: ") }
+    return Finding(
+      name: finding.name, status: finding.status, detail: finding.detail,
+      remedy: (["look at \(place)"] + hint).joined(separator: "\n"))
+  }
+
+  private static func count(_ finding: Finding, _ all: [Finding]) -> Int {
+    all.count { $0.name == finding.name && $0.status == finding.status }
+  }
+
+  // MARK: Safety
+
+  /// Whether nobody gets in with less than before, nobody with password and code is refused who was not, and nothing
+  /// new fails.
+  private func isSafe(_ after: HostFindings, _ demand: Demand) -> Bool {
+    for service in Set(before.configuration.services).union(after.configuration.services) {
+      let (old, new) = (before.state(of: service), after.state(of: service))
+      let wasDead = old.logins.enrolled?.isRefused == true && old.logins.unenrolled?.isRefused == true
+      // Not a login: the command checks the code itself.
+      guard wasDead || service == PAMService.password || Self.keepsNeeds(old, new) else { return false }
+      guard new.admission.refusals.isSubset(of: old.admission.refusals),
+        old.admission.modules.isSubset(of: new.admission.modules)
+      else { return false }
+      let mayFail = demand == .lenient && wasDead
+      let known = Set(before.findings(of: service).map(\.identity))
+      let fresh = after.findings(of: service).filter { !known.contains($0.identity) }
+      guard mayFail || fresh.allSatisfy({ demand == .lenient && $0.status != .failed }) else { return false }
+    }
+    return Self.isQuiet(before.ofFiles + before.ofSSH, after.ofFiles + after.ofSSH)
+  }
+
+  private static func keepsNeeds(_ old: HostFindings.ServiceState, _ new: HostFindings.ServiceState) -> Bool {
+    guard let oldEnrolled = old.logins.enrolled, let oldOthers = old.logins.unenrolled else { return true }
+    guard let enrolled = new.logins.enrolled, let others = new.logins.unenrolled else { return false }
+    // Whoever has both should get in.
+    let both = LoginNeeds(passing: [[.password, .code]])
+    return (oldEnrolled.isRefused ? both : oldEnrolled).permits(enrolled) && oldOthers.permits(others)
+      && (oldEnrolled.isRefused || !enrolled.isRefused)
+  }
+
+  /// Whether no check has more failures than before.
+  private static func isQuiet(_ before: [Finding], _ after: [Finding]) -> Bool {
+    let failures = after.filter { $0.status == .failed }
+    return failures.allSatisfy { count($0, after) <= count($0, before) }
+  }
+}
+
+extension LoginNeeds {
+  /// Whether nobody gets in with less than before.
+  fileprivate func permits(_ new: LoginNeeds) -> Bool { new.isAtLeast(self) }
+}
