@@ -1,0 +1,151 @@
+import HostAccess
+
+/// Finds services of programs with a single password field that ask for the code in a second question.
+struct SingleFieldCheck {
+  private let configuration: PAMConfiguration
+  /// Whether `pam-auth-update --enable twofactor` has yet to be run.
+  private let isPreview: Bool
+
+  static let name = "single_field"
+
+  private static let profile = "/usr/share/pam-configs/twofactor"
+  private static let commonAuth = "/etc/pam.d/common-auth"
+  private static let rule = "auth required pam_twofactor.so nullok"
+
+  /// If no service calls the module yet, the check is about what pam-auth-update would change.
+  init(_ configuration: PAMConfiguration) {
+    let tree = configuration.tree
+    let isUsed = configuration.services.contains {
+      !configuration.stacks(of: $0).chain(.auth).twoFactorIndexes.isEmpty && $0 != PAMService.password
+    }
+    isPreview = !isUsed && tree.exists(Self.profile) && tree.exists(Self.commonAuth)
+    let preview = isPreview ? tree.applying([.append(file: Self.commonAuth, text: Self.rule)]) : nil
+    self.configuration = preview.map { PAMConfiguration(tree: $0) } ?? configuration
+  }
+
+  var findings: [Finding] {
+    configuration.services.compactMap { service in
+      guard let program = SingleFieldProgram.using(service) else { return nil }
+      let logins = logins(of: service, in: configuration)
+      guard logins.asksForCode, !logins.isSingleField else { return nil }
+      return .warning(
+        Self.name, isPreview ? preview(service, program) : words(service, program), remedy: remedy(service, logins))
+    }
+  }
+
+  private func words(_ service: String, _ program: SingleFieldProgram) -> String {
+    "the service \(service) asks for the code in a second question, but \(program.name) has a single field for the "
+      + "password: enrolled users are refused"
+  }
+
+  private func preview(_ service: String, _ program: SingleFieldProgram) -> String {
+    "pam-auth-update --enable twofactor adds a second question to the service \(service), but \(program.name) has a "
+      + "single field for the password: enrolled users would be refused"
+  }
+
+  private func logins(of service: String, in configuration: PAMConfiguration) -> ServiceLogins {
+    ServiceLogins(
+      configuration.stacks(of: service), configuration: configuration, model: PAMModuleModel(tree: configuration.tree))
+  }
+
+  // MARK: Remedy
+
+  private func remedy(_ service: String, _ before: ServiceLogins) -> String {
+    let candidates = SingleFieldStack(configuration.stacks(of: service), in: configuration.tree)?.candidates ?? []
+    return candidates.first { fixes(service, before, $0) }?.text
+      ?? "see \"Programs with a single password field\" in hosts.md, which comes with twofactor"
+  }
+
+  /// Whether the edits let users in with both in one answer, and never with less than before.
+  private func fixes(_ service: String, _ before: ServiceLogins, _ edits: [Edit]) -> Bool {
+    guard let tree = configuration.tree.applying([Edit](remedy: edits.text)) else { return false }
+    let changed = PAMConfiguration(tree: tree)
+    let after = logins(of: service, in: changed)
+    guard let enrolled = after.enrolled, let unenrolled = after.unenrolled, let old = before.enrolled,
+      let oldOfOthers = before.unenrolled
+    else { return false }
+    return after.isSingleField && enrolled.isAtLeast(old) && unenrolled.isAtLeast(oldOfOthers)
+      && unenrolled.isRefused == oldOfOthers.isRefused
+  }
+}
+
+/// The own file of a service, rewritten so that pam_twofactor takes password and code in one answer.
+private struct SingleFieldStack {
+  private let stacks: PAMServiceStacks
+  private let path: String
+  /// The lines of the file that check the password or ask for the code, some by including another file.
+  private let lines: [Int]
+  private let ours: PAMRule
+  private let text: [String]
+
+  private static let passOptions = ["forward_pass", "try_first_pass", "use_first_pass", "echo_code"]
+
+  /// Nil if the service has no own file, no line that asks for the code, or a line that continues on the next one.
+  init?(_ stacks: PAMServiceStacks, in tree: HostTree) {
+    let rules = stacks.chain(.auth).rules
+    guard let path = stacks.path, let ours = rules.first(where: \.isTwoFactor), let file = tree.text(of: path) else {
+      return nil
+    }
+    (self.stacks, self.path, self.ours) = (stacks, path, ours)
+    let affected = rules.filter { $0.isTwoFactor || $0.checksPassword }
+    lines = Set(affected.compactMap { Self.line(of: $0, stacks, path) }).sorted()
+    text = file.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    let count = text.count
+    guard !lines.isEmpty, lines.allSatisfy({ $0 <= count }), !lines.contains(where: isContinued) else { return nil }
+  }
+
+  private func isContinued(_ line: Int) -> Bool { text[line - 1].last { $0 != " " && $0 != "\t" } == "\\" }
+
+  /// The line of the service's file through which a rule is called.
+  private static func line(of rule: PAMRule, _ stacks: PAMServiceStacks, _ path: String) -> Int? {
+    var (file, line) = (rule.file, rule.line)
+    var seen: Set<String> = []
+    while file != path {
+      guard seen.insert(file).inserted, let origin = stacks.origins[file] else { return nil }
+      (file, line) = (origin.file, origin.line)
+    }
+    return line
+  }
+
+  private func rules(_ facility: PAMFacility) -> [PAMRule] {
+    stacks.chain(facility).rules.filter { rule in Self.line(of: rule, stacks, path).map(lines.contains) ?? false }
+  }
+
+  var candidates: [[Edit]] {
+    let passwords = rules(.auth).filter { $0.checksPassword }
+    let short = passwords.allSatisfy { $0.name == "pam_unix" } ? [["auth required pam_unix.so use_first_pass"]] : []
+    return (short + [checks]).map(edits)
+  }
+
+  /// The lines that check the password, with the files that they include written out.
+  private var checks: [String] {
+    rules(.auth).filter { !$0.isTwoFactor }.map { rule in
+      guard rule.checksPassword else { return rule.text() }
+      var rule = rule
+      rule.arguments = rule.arguments.filter { !Self.passOptions.contains($0) } + ["use_first_pass"]
+      return rule.text()
+    }
+  }
+
+  private func edits(_ checks: [String]) -> [Edit] {
+    var rule = ours
+    let kept = rule.arguments.filter { !Self.passOptions.contains(String($0.prefix { $0 != "=" })) }
+    rule.arguments = ["forward_pass"] + kept
+    return [.replace(file: path, line: lines[0], text: rule.text(control: "required"))]
+      + (checks + others).map { .insertAfter(file: path, line: lines[0], text: $0) }
+      + lines.dropFirst().map { line in
+        .remove(file: path, line: line, text: HostTree.words(of: text[line - 1]).joined(separator: " "))
+      }
+  }
+
+  /// An `@include` has lines for other facilities too.
+  private var others: [String] {
+    let targets = stacks.origins.values.filter { $0.file == path && $0.facility == nil && lines.contains($0.line) }
+      .sorted { $0.line < $1.line }
+    return targets.flatMap { target in
+      PAMFacility.allCases.filter { facility in
+        facility != .auth && rules(facility).contains { Self.line(of: $0, stacks, path) == target.line }
+      }.map { "\($0.rawValue) include \(target.target)" }
+    }
+  }
+}
