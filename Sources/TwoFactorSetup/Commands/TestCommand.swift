@@ -15,6 +15,13 @@ struct TestCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The PAM service, such as sshd.", valueName: "name"))
   var service: String
 
+  @Flag(
+    help: """
+      Ask for password and code first, and send them as one reply to every question, as programs with a single \
+      password field do.
+      """)
+  var singleField = false
+
   @OptionGroup(title: "Common options")
   var common: CommonOptions
 
@@ -34,7 +41,9 @@ struct TestCommand: ParsableCommand {
     if !common.json, let reminder = subject.reminder(subcommand: "test --service \(service)") {
       try OutputStream.standardError.write(reminder)
     }
-    let result = try ServiceTest(service: service, account: subject.account, terminal: terminal).run()
+    let result = try ServiceTest(
+      service: service, account: subject.account, terminal: terminal, isSingleField: singleField
+    ).run()
     if common.json {
       let object = JSONValue.object([
         ("user", .string(subject.account.nameText)), ("service", .string(service)),

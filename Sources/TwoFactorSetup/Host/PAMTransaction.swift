@@ -9,6 +9,9 @@ final class PAMTransaction {
     /// Answers a single prompt, without echo. A second one ends the conversation.
     case password
     case all
+    /// Answers like a program with a single field: each prompt without echo with one reply, each other one with the
+    /// user's name.
+    case singleField
   }
 
   struct Result {
@@ -20,19 +23,25 @@ final class PAMTransaction {
 
   private let terminal: Terminal
   private let prompts: Prompts
+  private let user: String
+  /// For ``Prompts/singleField``.
+  private let reply: SecretBuffer?
   private var hasAnswered = false
   private var failure: (any Error)?
 
-  private init(_ terminal: Terminal, answering prompts: Prompts) {
+  private init(_ terminal: Terminal, _ prompts: Prompts, _ user: String, _ reply: consuming SecretBuffer?) {
     self.terminal = terminal
     self.prompts = prompts
+    self.user = user
+    self.reply = reply
   }
 
   /// First check that the service has a file: libpam falls back to `other`.
   static func run(
-    service: String, for account: UserAccount, at terminal: Terminal, answering prompts: Prompts
+    service: String, for account: UserAccount, at terminal: Terminal, answering prompts: Prompts,
+    with reply: consuming SecretBuffer? = nil
   ) throws -> Result {
-    let transaction = PAMTransaction(terminal, answering: prompts)
+    let transaction = PAMTransaction(terminal, prompts, account.nameText, reply)
     return try withExtendedLifetime(transaction) { try transaction.run(service, account) }
   }
 
@@ -46,7 +55,7 @@ final class PAMTransaction {
       throw SetupError(.configuration, "libpam failed: error \(status)")
     }
     defer { _ = unsafe pam_end(handle, status) }
-    if prompts == .all, let name = unsafe ttyname(STDIN_FILENO) { _ = unsafe pam_set_item(handle, PAM_TTY, name) }
+    if prompts != .password, let name = unsafe ttyname(STDIN_FILENO) { _ = unsafe pam_set_item(handle, PAM_TTY, name) }
     if status == PAM_SUCCESS { status = unsafe pam_authenticate(handle, 0) }
     let isAuthenticated = status == PAM_SUCCESS
     if isAuthenticated { status = unsafe pam_acct_mgmt(handle, 0) }
@@ -98,12 +107,17 @@ final class PAMTransaction {
     do {
       let style = unsafe message.msg_style
       switch style {
-      case PAM_TEXT_INFO, PAM_ERROR_MSG: try (prompts == .all ? terminal.page : .standardError).write(text + "\n")
+      case PAM_TEXT_INFO, PAM_ERROR_MSG: try (prompts == .password ? .standardError : terminal.page).write(text + "\n")
+      // SAFETY: libpam owns the copies.
+      case PAM_PROMPT_ECHO_OFF where prompts == .singleField: unsafe response.resp = unsafe try singleReply()
+      case PAM_PROMPT_ECHO_ON where prompts == .singleField:
+        unsafe response.resp = unsafe try Self.copy(user.utf8.span)
       case PAM_PROMPT_ECHO_OFF where prompts == .all || !hasAnswered, PAM_PROMPT_ECHO_ON where prompts == .all:
         hasAnswered = true
         let question = text.isEmpty && prompts == .password ? "Password: " : text
+        let line = try terminal.ask(question, echo: style == PAM_PROMPT_ECHO_ON)
         // SAFETY: libpam owns the copy.
-        unsafe response.resp = unsafe try Self.copy(terminal.ask(question, echo: style == PAM_PROMPT_ECHO_ON))
+        unsafe response.resp = unsafe try Self.copy(line.bytes)
       default: return false
       }
       return true
@@ -113,12 +127,19 @@ final class PAMTransaction {
     }
   }
 
-  /// Copies a line into memory that libpam can free.
-  private static func copy(_ line: borrowing SecretBuffer) throws -> UnsafeMutablePointer<CChar> {
+  private func singleReply() throws -> UnsafeMutablePointer<CChar>? {
+    switch reply {
+    case .some(let reply): unsafe try Self.copy(reply.bytes)
+    case .none: nil
+    }
+  }
+
+  /// Copies a reply into memory that libpam can free.
+  private static func copy(_ bytes: Span<UInt8>) throws -> UnsafeMutablePointer<CChar> {
     // SAFETY: the last byte that calloc(3) allocates is the NUL.
-    guard let memory = unsafe calloc(1, line.count + 1) else { throw SetupError(.inputOutput, "out of memory") }
-    let text = unsafe memory.bindMemory(to: CChar.self, capacity: line.count + 1)
-    for index in 0..<line.count { unsafe text[index] = CChar(bitPattern: line.bytes[index]) }
+    guard let memory = unsafe calloc(1, bytes.count + 1) else { throw SetupError(.inputOutput, "out of memory") }
+    let text = unsafe memory.bindMemory(to: CChar.self, capacity: bytes.count + 1)
+    for index in 0..<bytes.count { unsafe text[index] = CChar(bitPattern: bytes[index]) }
     return unsafe text
   }
 }

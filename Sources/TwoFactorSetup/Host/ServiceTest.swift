@@ -1,5 +1,6 @@
 import CPAM
 import CSetup
+import FixedMemory
 import Glibc
 import HostAccess
 
@@ -31,6 +32,8 @@ struct ServiceTest {
   let service: String
   let account: UserAccount
   let terminal: Terminal
+  /// Whether to answer like a program with a single password field.
+  let isSingleField: Bool
 
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the service does not exist, or ``Interruption``.
   func run() throws -> Result {
@@ -39,6 +42,7 @@ struct ServiceTest {
       throw SetupError(
         .configuration, "there is no PAM service \(service)", hint: "the services are the files in /etc/pam.d")
     }
+    let reply = isSingleField ? try singleReply() : nil
     // Copy the modules' log messages to standard error.
     // SAFETY: the identity is a string literal, which is immortal.
     unsafe openlog("twofactor", LOG_PERROR, LOG_AUTHPRIV)
@@ -46,12 +50,21 @@ struct ServiceTest {
 
     // Call this before pam_start(3), which loads the modules.
     csetup_record_modules()
-    let result = try PAMTransaction.run(service: service, for: account, at: terminal, answering: .all)
+    let result = try PAMTransaction.run(
+      service: service, for: account, at: terminal, answering: isSingleField ? .singleField : .all, with: reply)
     // A login would ask for a new password and succeed.
     let isPermitted = result.status == PAM_SUCCESS || (result.isAuthenticated && result.status == PAM_NEW_AUTHTOK_REQD)
     return Result(
       isAuthenticated: result.isAuthenticated, isPermitted: isPermitted, words: PAMTransaction.text(of: result.status),
       answers: ModuleAnswer.recorded())
+  }
+
+  /// Password and code in one line. Without a terminal, they can also be one line of input.
+  private func singleReply() throws -> SecretBuffer {
+    var reply = try terminal.ask("Password: ", echo: false)
+    let code = try terminal.ask("Code, which follows the password directly: ", echo: false, endIsEmpty: true)
+    guard reply.append(code.bytes) else { throw SetupError(.refused, "answer too long") }
+    return reply
   }
 }
 

@@ -33,8 +33,11 @@ struct Terminal {
     questions = isInteractive && !page.isTerminal ? .standardError : page
   }
 
-  /// Asks for one line, and returns it without its line ending.
-  func ask(_ question: String, echo: Bool = true, below page: CoveringPage? = nil) throws -> SecretBuffer {
+  /// Asks for one line, and returns it without its line ending. `endIsEmpty` allows the end of input that is no
+  /// terminal.
+  func ask(
+    _ question: String, echo: Bool = true, below page: CoveringPage? = nil, endIsEmpty: Bool = false
+  ) throws -> SecretBuffer {
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
       try page?.show()
@@ -53,6 +56,7 @@ struct Terminal {
         throw SetupError(.refused, "answer too long")
       case .end:
         try questions.write("\n")
+        if endIsEmpty, !isInteractive, let empty = SecretBuffer(capacity: 0) { return empty }
         throw SetupError(.refused, "end of input at a question, nothing was changed")
       case .failed(let error):
         throw SetupError(.inputOutput, "cannot read standard input: \(error.text)")

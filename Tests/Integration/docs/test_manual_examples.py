@@ -141,6 +141,19 @@ def tries(line: str, account) -> None:
     assert "The login would succeed." in shown
 
 
+def tries_a_single_field(line: str, account) -> None:
+    service = Path("/etc/pam.d/dovecot")
+    before = service.read_bytes()
+    enrolled = enroll(account, again=status(account)["enabled"])
+    service.write_text((CHECKOUT / "pam/service/single-field").read_text())
+    try:
+        code = enrolled.authenticator.code_at(time.time())
+        shown = type_line(line, account, [("Password: ", account.password), ("Code, .*: ", code)])
+    finally:
+        service.write_bytes(before)
+    assert "The login would succeed." in shown
+
+
 RUN = {
     "$ twofactor enable": enables,
     "# twofactor enable --user alice --no-confirm --yes --json": provisions,
@@ -150,6 +163,7 @@ RUN = {
     "# twofactor disable --user alice": disables,
     "# twofactor doctor": examines,
     "# twofactor test --service sshd --user alice": tries,
+    "# twofactor test --service dovecot --user alice --single-field": tries_a_single_field,
 }
 
 
