@@ -80,11 +80,8 @@ final class PAMConfiguration {
       for folder in PAMService.folders {
         names.formUnion(tree.names(in: folder).filter { tree.status(of: "\(folder)/\($0)")?.isDirectory == false })
       }
-    } else if let bytes = tree.configurationBytes(of: Self.singleFile) {
-      for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
-        let word = line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" }.first
-        if let word { names.insert(String(word).asciiLowercased) }
-      }
+    } else if let file = file(Self.singleFile) {
+      names.formUnion(file.statements.compactMap(\.service))
     }
     return names.filter { $0 == $0.asciiLowercased }.sorted()
   }
@@ -137,14 +134,12 @@ final class PAMConfiguration {
   /// Nil if the file is unreadable, no regular file, or too long.
   fileprivate func file(_ path: String) -> PAMFile? {
     if let known = files[path] { return known }
-    guard let bytes = tree.configurationBytes(of: path) else { return nil }
-    let file = PAMFile(path: path, bytes: bytes)
+    // libpam reads a directory as an empty file.
+    let isDirectory = tree.status(of: path)?.isDirectory == true
+    guard let bytes = isDirectory ? [] : tree.configurationBytes(of: path) else { return nil }
+    let file = PAMFile(path: path, bytes: bytes, hasServices: !hasFolders && path == Self.singleFile)
     files[path] = file
     return file
-  }
-
-  fileprivate func file(_ path: String, service: String) -> PAMFile? {
-    tree.configurationBytes(of: path).map { PAMFile(path: path, bytes: $0, service: service) }
   }
 }
 
@@ -175,7 +170,7 @@ private struct PAMLoader {
   }
 
   mutating func loadSingleFile(_ path: String) {
-    guard let file = configuration.file(path, service: stacks.service) else {
+    guard let file = configuration.file(path) else {
       stacks.isAborted = true
       return
     }
@@ -198,7 +193,7 @@ private struct PAMLoader {
       let place = "\(file.path), line \(line)"
       stacks.obstacle = stacks.obstacle ?? "\(place), \(words): releases of libpam read it differently"
     }
-    for statement in file.statements {
+    for statement in file.statements where statement.service == nil || statement.service == stacks.service {
       guard filesRead <= Self.maximumFiles, handlers.values.allSatisfy({ $0.count < Self.maximumHandlers }) else {
         stacks.obstacle = stacks.obstacle ?? "\(file.path) includes too many lines"
         return true

@@ -18,6 +18,8 @@ struct PAMStatement {
     case fatal
   }
 
+  /// The service of a line of `pam.conf`, in lower case; nil in other files.
+  let service: String?
   /// Of the first line, from 1.
   let line: Int
   /// Nil for an unknown type, which libpam takes as the type that it reads at that moment, else as `auth`.
@@ -40,8 +42,8 @@ struct PAMFile {
   /// libpam 1.5 splits longer lines; 1.7 does not.
   private static let maximumLineLength = 1_022
 
-  /// `service` selects the lines of `pam.conf`, which begin with the name of a service.
-  init(path: String, bytes: [UInt8], service: String? = nil) {
+  /// `hasServices` is true for `pam.conf`, whose lines begin with the name of a service.
+  init(path: String, bytes: [UInt8], hasServices: Bool = false) {
     self.path = path
     var statements: [PAMStatement] = []
     var ambiguity: (line: Int, words: String)?
@@ -51,7 +53,9 @@ struct PAMFile {
     for piece in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
       number += 1
       if pending.isEmpty { first = number }
-      if piece.count > Self.maximumLineLength { ambiguity = ambiguity ?? (number, "is longer than 1,022 bytes") }
+      if pending.count + piece.count > Self.maximumLineLength {
+        ambiguity = ambiguity ?? (number, "is longer than 1,022 bytes")
+      }
       // A NUL ends the line. A comment ends it too, with the backslash in the comment.
       let line = piece.prefix { $0 != 0 }
       let text = line.prefix { $0 != UInt8(ascii: "#") }
@@ -66,8 +70,7 @@ struct PAMFile {
         pending += text[..<end] + [UInt8(ascii: " ")]
         continue
       }
-      let statement = Self.statement((pending + text)[...], path: path, line: first, service: service)
-      if let statement { statements.append(statement) }
+      statements.append(Self.statement((pending + text)[...], path: path, line: first, hasService: hasServices))
       pending = []
     }
     self.statements = statements
@@ -79,17 +82,14 @@ struct PAMFile {
     byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\n")
   }
 
-  /// Nil for a line of `pam.conf` for another service.
   private static func statement(
-    _ bytes: ArraySlice<UInt8>, path: String, line: Int, service: String?
-  ) -> PAMStatement? {
+    _ bytes: ArraySlice<UInt8>, path: String, line: Int, hasService: Bool
+  ) -> PAMStatement {
     var rest = bytes
-    if let service {
-      guard let word = word(&rest), word.text.asciiLowercased == service else { return nil }
-    }
+    let service = hasService ? word(&rest)?.text.asciiLowercased : nil
     let text = String(decoding: rest.drop(while: isBlank), as: UTF8.self)
     func statement(_ facility: PAMFacility?, _ body: PAMStatement.Body, _ flaw: String? = nil) -> PAMStatement {
-      PAMStatement(line: line, facility: facility, body: body, flaw: flaw, text: text)
+      PAMStatement(service: service, line: line, facility: facility, body: body, flaw: flaw, text: text)
     }
     guard let word = word(&rest) else {
       return statement(nil, .failing(.failing), "has no type")
