@@ -22,6 +22,7 @@ package struct HostExamination {
 
     var findings = ModuleFileCheck(tree: tree, isUsed: !rules.isEmpty, paths: paths).findings
     findings += host.ofFiles.map { search.verified($0, in: \.ofFiles) }
+    findings += host.ofUnits.map { search.verified($0, in: \.ofUnits) }
     findings.append(RegisterCheck(tree: tree).finding(of: rules))
     findings += services(host, search)
     findings += host.ofPrograms.map { search.verified($0, in: \.ofPrograms) }

@@ -157,7 +157,7 @@ final class HostFindings {
     var findings = SettingsCheck(tree: tree, rules: rules).findings
     findings += GuessingCheck(tree: tree, rules: rules).findings
     findings += GroupSourceCheck(tree: tree, rules: rules).findings
-    return findings + ofOptions
+    return findings + ofOptions + ofPolicy
   }()
 
   /// Findings about the programs that use the services.

@@ -40,8 +40,10 @@ struct GroupSourceCheck {
 }
 
 /// The sources of databases (nsswitch.conf(5)).
-struct NameSources {
+package struct NameSources {
   let tree: HostTree
+
+  package init(tree: HostTree) { self.tree = tree }
 
   static let path = "/etc/nsswitch.conf"
 
@@ -55,6 +57,15 @@ struct NameSources {
       guard parts.count == 2, databases.contains(parts[0].filter { $0 != " " && $0 != "\t" }) else { return [] }
       return Self.names(in: parts[1]).map { ($0, index + 1) }
     }
+  }
+
+  /// The sources of accounts, other than local files, none of whose accounts is among `names`. They answer lookups, but do
+  /// not enumerate.
+  package func silentSources(among names: [String]) -> [String] {
+    let sources = sources(of: ["passwd"]).map(\.name).filter { !Self.local.contains($0) }
+    guard !sources.isEmpty else { return [] }
+    let local = Set(tree.lines(of: "/etc/passwd").map { String($0.prefix { $0 != ":" }) })
+    return names.allSatisfy(local.contains) ? sources : []
   }
 
   /// Omits actions such as `[NOTFOUND=return]`.

@@ -28,8 +28,11 @@ package struct TreeEnrollment {
     self.settings = settings
   }
 
-  package func findings(of accounts: [TreeAccount]) -> [Finding] {
+  /// `services` are those of the tree.
+  package func findings(of accounts: [TreeAccount], services: [ServiceLogins] = []) -> [Finding] {
     var findings: [Finding] = []
+    var unenrolled: [UnenrolledUser] = []
+    var lost: [String] = []
     var enrolled: [EnrolledDirectory] = []
     let register = RegisterCheck(tree: tree)
     let homes = HomeCheck(tree: tree)
@@ -43,7 +46,13 @@ package struct TreeEnrollment {
         }
         switch way(of: account, to: directory, isBelowHome: isBelowHome) {
         case .absent:
-          if register.names(account) { findings.append(.enrollment(account.name, missing(account, directory))) }
+          guard register.names(account) else {
+            let hasKey = tree.ownStatus(of: account.home + UnenrolledUser.keys) != nil
+            unenrolled.append(UnenrolledUser(name: account.name, hasKey: hasKey))
+            continue
+          }
+          findings.append(.enrollment(account.name, missing(account, directory)))
+          lost.append(account.name)
         case .refusedAtHome(let obstacle): findings.append(.home(account.name, obstacle))
         case .refused(let obstacle): findings.append(.enrollment(account.name, obstacle))
         case .present(let isOpenedAsUser):
@@ -58,8 +67,21 @@ package struct TreeEnrollment {
       }
     }
     findings += SELinuxCheck(tree: tree).findings(of: enrolled)
-    return [.ok("enrollments", "\(enrolled.count) of \(accounts.count) accounts that may log in are enrolled")]
-      + findings
+    let all = TreeAccount.all(in: tree)
+    let isWhole = accounts.count >= all.count { $0.mayLogIn }
+    findings += UnenrolledCheck(tree: tree, services: services)
+      .findings(of: unenrolled, enrolled: isWhole ? enrolled.count : nil)
+    let others = NameSources(tree: tree).silentSources(among: [])
+    if others.isEmpty, isWhole {
+      let names = Set(all.map(\.name))
+      let orphan = OrphanCheck(tree: tree, template: settings.directoryTemplate)
+        .finding(missing: lost, isAccount: names.contains)
+      findings += [orphan].compactMap { $0 }
+    }
+    let remark = others.isEmpty ? "" : "; accounts of \(others.joined(separator: ", ")) are not in this tree"
+    return [
+      .ok("enrollments", "\(enrolled.count) of \(accounts.count) accounts that may log in are enrolled\(remark)")
+    ] + findings
   }
 
   // MARK: The way to the directory

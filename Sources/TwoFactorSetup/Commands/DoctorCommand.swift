@@ -28,9 +28,9 @@ struct DoctorCommand: ParsableCommand {
 
   func run() throws {
     let tree = try root.map { try HostTree(root: $0) } ?? HostTree()
-    let findings = try tree.isThisHost ? findings(on: tree) : findings(in: tree)
-    let output = OutputStream.standardOutput
     let services = ServiceSurvey(tree: tree).services
+    let findings = try tree.isThisHost ? findings(on: tree, services) : findings(in: tree, services)
+    let output = OutputStream.standardOutput
     if common.json {
       let object = JSONValue.object([
         ("checks", .array(findings.map(\.json))), ("services", .array(services.map(\.json))),
@@ -45,19 +45,21 @@ struct DoctorCommand: ParsableCommand {
     if strict, findings.contains(where: { $0.status == .warning }) { throw ExitCode(ExitStatus.refused.rawValue) }
   }
 
-  private func findings(on tree: HostTree) throws -> [Finding] {
+  private func findings(on tree: HostTree, _ services: [ServiceLogins]) throws -> [Finding] {
     guard common.user != nil || geteuid() != 0 else {
       let examination = HostExamination(tree: tree, account: nil)
-      return examination.findings + EnrollmentCheck(settings: examination.settings).findingsOfAll()
+      return examination.findings
+        + EnrollmentCheck(settings: examination.settings, services: services).findingsOfAll()
     }
     let subject = try Subject(user: common.user).account
     let account = TreeAccount.all(in: tree).first { $0.name == subject.nameText } ?? TreeAccount(subject)
     let examination = HostExamination(tree: tree, account: common.user == nil ? nil : account)
-    return examination.findings + EnrollmentCheck(settings: examination.settings).findings(of: [subject.nameText])
+    return examination.findings
+      + EnrollmentCheck(settings: examination.settings, services: services).findings(of: [subject.nameText])
   }
 
   /// Checks the host below `--root`.
-  private func findings(in tree: HostTree) throws -> [Finding] {
+  private func findings(in tree: HostTree, _ services: [ServiceLogins]) throws -> [Finding] {
     var accounts = TreeAccount.all(in: tree)
     let register = RegisterCheck(tree: tree)
     var findings: [Finding] = []
@@ -72,7 +74,8 @@ struct DoctorCommand: ParsableCommand {
     }
     let examination = HostExamination(tree: tree, account: common.user == nil ? nil : accounts.first)
     return examination.findings
-      + TreeEnrollment(tree: tree, settings: examination.settings).findings(of: accounts) + findings
+      + TreeEnrollment(tree: tree, settings: examination.settings).findings(of: accounts, services: services)
+      + findings
   }
 
   private func summary(_ findings: [Finding]) -> String {

@@ -18,14 +18,18 @@ struct EnrollmentCheck {
   /// Empty for a process that may not read the register.
   private let registered: [UserID]
 
-  init(settings: HostSettings) {
+  private let services: [ServiceLogins]
+
+  init(settings: HostSettings, services: [ServiceLogins]) {
     self.settings = settings
+    self.services = services
     registered = RegisterCheck(tree: tree).users
   }
 
-  /// Covers all accounts that may log in or are registered, and register entries without an account.
+  /// Covers all accounts that may log in or are registered, register entries and enrollments without an account.
   func findingsOfAll() -> [Finding] {
     var names = UserAccount.allWithLogin().map(\.nameText)
+    let silent = NameSources(tree: tree).silentSources(among: names)
     var withoutAccount: [UserID] = []
     for user in registered {
       var entry = Account()
@@ -38,31 +42,78 @@ struct EnrollmentCheck {
       }
     }
     let finding = RegisterCheck(tree: tree).finding(ofUsersWithoutAccount: withoutAccount)
-    return findings(of: names) + [finding].compactMap { $0 }
+    let results = results(of: names)
+    let remark =
+      silent.isEmpty
+      ? "" : "; accounts of \(silent.joined(separator: ", ")) are not enumerated: only registered ones were looked at"
+    return findings(of: results, isWhole: true, remark: remark)
+      + [finding, orphans(missing: results)].compactMap { $0 }
   }
 
   /// Includes the number of enrolled accounts.
   func findings(of names: [String]) -> [Finding] {
-    let homes = HomeCheck(tree: tree)
+    findings(of: results(of: names), isWhole: false, remark: "")
+  }
+
+  /// What the examination of an account found.
+  private struct Result {
+    enum Standing: String {
+      case enrolled
+      case unenrolled
+      /// Not enrolled, and has authorized keys for SSH.
+      case unenrolledWithKey
+      /// Registered, but not enrolled.
+      case missing
+      case unknown
+    }
+
+    let name: String
+    var standing = Standing.unknown
+    var directory = ""
     var findings: [Finding] = []
-    var enrolled: [EnrolledDirectory] = []
+  }
+
+  private func results(of names: [String]) -> [Result] {
+    let homes = HomeCheck(tree: tree)
     let outcomes = BoundedWork.outcomes(count: names.count) { index in
-      let (directory, findings) = examine(names[index], homes)
-      return [directory ?? ""] + findings.flatMap(\.texts)
+      let result = examine(names[index], homes)
+      return [result.standing.rawValue, result.directory] + result.findings.flatMap(\.texts)
     }
-    for (name, outcome) in zip(names, outcomes) {
-      switch outcome {
-      case .done(let texts):
-        if let directory = texts.first, directory != "" {
-          enrolled.append(
-            EnrolledDirectory(account: name, path: directory, owner: try? UserAccount.existing(named: name)))
-        }
-        findings += Finding.all(in: texts.dropFirst())
-      case .timedOut, .failed: findings.append(withoutAnswer(name))
+    return zip(names, outcomes).map { name, outcome in
+      guard case .done(let texts) = outcome, texts.count >= 2 else {
+        return Result(name: name, findings: [withoutAnswer(name)])
       }
+      return Result(
+        name: name, standing: Result.Standing(rawValue: texts[0]) ?? .unknown, directory: texts[1],
+        findings: Finding.all(in: texts.dropFirst(2)))
     }
-    findings += labelFindings(of: enrolled)
-    return [.ok("enrollments", "\(enrolled.count) of \(names.count) accounts that may log in are enrolled")] + findings
+  }
+
+  /// `isWhole`: whether the results are those of all accounts.
+  private func findings(of results: [Result], isWhole: Bool, remark: String) -> [Finding] {
+    let enrolled = results.filter { $0.standing == .enrolled }
+    let unenrolled = results.filter { $0.standing == .unenrolled || $0.standing == .unenrolledWithKey }.map {
+      UnenrolledUser(name: $0.name, hasKey: $0.standing == .unenrolledWithKey)
+    }
+    let directories = enrolled.map {
+      EnrolledDirectory(account: $0.name, path: $0.directory, owner: try? UserAccount.existing(named: $0.name))
+    }
+    return [
+      .ok("enrollments", "\(enrolled.count) of \(results.count) accounts that may log in are enrolled\(remark)")
+    ] + results.flatMap(\.findings) + labelFindings(of: directories)
+      + UnenrolledCheck(tree: tree, services: services)
+      .findings(of: unenrolled, enrolled: isWhole ? enrolled.count : nil)
+  }
+
+  /// Bounded, because the owner of an enrollment could mount a file system there that does not answer.
+  private func orphans(missing results: [Result]) -> Finding? {
+    let missing = results.filter { $0.standing == .missing }.map(\.name)
+    let outcomes = BoundedWork.outcomes(count: 1) { _ in
+      OrphanCheck(tree: tree, template: settings.directoryTemplate)
+        .finding(missing: missing) { (try? UserAccount.existing(named: $0)) != nil }?.texts ?? []
+    }
+    guard case .done(let texts)? = outcomes.first else { return nil }
+    return Finding.all(in: texts[...]).first
   }
 
   private func labelFindings(of enrolled: [EnrolledDirectory]) -> [Finding] {
@@ -84,16 +135,21 @@ struct EnrollmentCheck {
         remedy: "see what is mounted there: findmnt --list | grep \(home)"))
   }
 
-  /// Nil if the account is not enrolled. Accesses the account's directories with its identity, because even
-  /// stat(2) would follow symlinks that the account exchanges meanwhile.
-  private func examine(_ name: String, _ homes: HomeCheck) -> (directory: String?, findings: [Finding]) {
-    guard let account = try? UserAccount.existing(named: name) else { return (nil, []) }
+  /// Accesses the account's directories with its identity, because even stat(2) would follow symlinks that the account
+  /// exchanges meanwhile.
+  private func examine(_ name: String, _ homes: HomeCheck) -> Result {
+    var result = Result(name: name)
+    guard let account = try? UserAccount.existing(named: name),
+      let store = try? EnrollmentStore(account: account, settings: settings)
+    else { return result }
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do {
-      let store = try EnrollmentStore(account: account, settings: settings)
       // Any other access to the path could block forever.
-      if let failure = store.fuseFailure { return (nil, [Self.onFUSE(name, failure, store.directory)]) }
+      if let failure = store.fuseFailure {
+        result.findings = [Self.onFUSE(name, failure, store.directory)]
+        return result
+      }
       do throws(Errno) {
         try identity.assume(account, at: store.directory)
       } catch {
@@ -101,38 +157,56 @@ struct EnrollmentCheck {
       }
       switch try store.standing() {
       case .absent:
-        guard registered.contains(account.entry.userID) else { return (nil, []) }
+        guard registered.contains(account.entry.userID) else {
+          result.standing = hasKey(account) ? .unenrolledWithKey : .unenrolled
+          return result
+        }
         let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)
-        return (nil, [.enrollment(name, missing)])
+        result.standing = .missing
+        result.findings = [.enrollment(name, missing)]
       case .enrolled:
-        let home = homeFindings(of: store, homes)
+        (result.standing, result.directory) = (.enrolled, store.directory)
+        result.findings = homeFindings(of: store, homes)
         do {
-          return (store.directory, home + (try findings(of: store, name)))
+          result.findings += try findings(of: store, name)
         } catch {
-          return (store.directory, home + [unusable(name, Self.words(error))])
+          result.findings.append(unusable(name, Self.words(error)))
         }
       case .unusable(let failure):
+        (result.standing, result.directory) = (.enrolled, store.directory)
         if case .unusable(let obstacles) = files(of: store) {
-          return (store.directory, obstacles.map { .enrollment(name, $0) })
+          result.findings = obstacles.map { .enrollment(name, $0) }
+        } else {
+          result.findings = [unusable(name, SetupError(failure, directory: store.directory).message)]
         }
-        return (store.directory, [unusable(name, SetupError(failure, directory: store.directory).message)])
       }
     } catch {
-      let message = Self.words(error)
-      let store = try? EnrollmentStore(account: account, settings: settings)
-      let way = store.map {
-        TreeEnrollment(tree: tree, settings: settings)
-          .way(of: TreeAccount(account), to: $0.directory, isBelowHome: $0.isBelowHome)
-      }
-      switch way {
-      case .refusedAtHome(let obstacle): return (nil, [.home(name, obstacle)])
-      case .refused(let obstacle): return (nil, [.enrollment(name, obstacle)])
-      case .absent, .present, nil: break
-      }
-      let remedy =
-        "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)"
-      return (nil, [.home(name, TreeEnrollment.Obstacle(message, remedy: remedy))])
+      result.findings = [refusal(store, Self.words(error))]
     }
+    return result
+  }
+
+  /// A home or a directory on the way that logins do not trust. `message` is the module's.
+  private func refusal(_ store: EnrollmentStore, _ message: String) -> Finding {
+    let name = store.account.nameText
+    let way = TreeEnrollment(tree: tree, settings: settings)
+      .way(of: TreeAccount(store.account), to: store.directory, isBelowHome: store.isBelowHome)
+    switch way {
+    case .refusedAtHome(let obstacle): return .home(name, obstacle)
+    case .refused(let obstacle): return .enrollment(name, obstacle)
+    case .absent, .present: break
+    }
+    let remedy =
+      "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)"
+    return .home(name, TreeEnrollment.Obstacle(message, remedy: remedy))
+  }
+
+  /// Whether the account has the usual file of authorized keys (sshd(8)).
+  private func hasKey(_ account: UserAccount) -> Bool {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    guard (try? identity.assume(account.entry)) != nil else { return false }
+    return tree.ownStatus(of: account.homeText + UnenrolledUser.keys) != nil
   }
 
   private static func onFUSE(_ name: String, _ failure: EnrollmentFailure, _ directory: String) -> Finding {

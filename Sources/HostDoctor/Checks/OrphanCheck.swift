@@ -1,0 +1,62 @@
+import HostAccess
+import SystemFiles
+
+/// Finds enrollments outside the homes that no account has, as after `usermod --login`.
+package struct OrphanCheck {
+  let tree: HostTree
+  /// The option `directory`.
+  let template: String
+
+  package init(tree: HostTree, template: String) {
+    self.tree = tree
+    self.template = template
+  }
+
+  private static let shownNames = 5
+  private static let maximumEntries = 10_000
+
+  /// `missing` are registered accounts whose enrollment does not exist.
+  package func finding(missing: [String], isAccount: (String) -> Bool) -> Finding? {
+    let orphans = orphans(isAccount)
+    guard let first = orphans.first else { return nil }
+    let names = orphans.map(\.name)
+    let shown = names.prefix(Self.shownNames).joined(separator: ", ") + (names.count > Self.shownNames ? ", …" : "")
+    let target = missing.count == 1 && orphans.count == 1 ? missing[0] : "NEW"
+    let place = directory(of: target) ?? first.path
+    return .warning(
+      "enrollment",
+      "\(first.path) is an enrollment of \(shown), and there is no such account: a renamed account counts as not "
+        + "enrolled, or is refused",
+      remedy: "if the account was renamed: mv -T \(first.path) \(place)\nif it is gone: rm -r \(first.path)")
+  }
+
+  private func orphans(_ isAccount: (String) -> Bool) -> [(name: String, path: String)] {
+    guard let (parent, prefix, suffix, rest) = parts else { return [] }
+    return tree.names(in: parent + "/").prefix(Self.maximumEntries).compactMap { entry in
+      guard entry.hasPrefix(prefix), entry.hasSuffix(suffix), entry.utf8.count > prefix.utf8.count + suffix.utf8.count
+      else { return nil }
+      let name = String(entry.dropFirst(prefix.count).dropLast(suffix.count))
+      let path = "\(parent)/\(entry)"
+      guard !isAccount(name), tree.ownStatus(of: "\(path)\(rest)/credential")?.isRegularFile == true else { return nil }
+      return (name, path)
+    }
+  }
+
+  private func directory(of name: String) -> String? {
+    parts.map { "\($0.parent)/\($0.prefix)\(name)\($0.suffix)" }
+  }
+
+  /// The folder of the first component with `%u`, what is before and after `%u`, and the rest of the path.
+  private var parts: (parent: String, prefix: String, suffix: String, rest: String)? {
+    let names = template.split(separator: "/").map(String.init)
+    guard template.hasPrefix("/"), let index = names.firstIndex(where: { $0.contains("%u") }),
+      let place = names[index].firstRange(of: "%u"), !names[(index + 1)...].contains(where: { $0.contains("%u") })
+    else { return nil }
+    let plain = { (text: Substring) in String(text.replacing("%%", with: "%")) }
+    let rest = names[(index + 1)...].map { "/" + plain($0[...]) }.joined()
+    return (
+      names[..<index].map { "/" + plain($0[...]) }.joined(), plain(names[index][..<place.lowerBound]),
+      plain(names[index][place.upperBound...]), rest
+    )
+  }
+}

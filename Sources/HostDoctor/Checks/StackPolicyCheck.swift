@@ -1,0 +1,137 @@
+import HostAccess
+import LoginPolicy
+
+/// Compares the options of stacks with `twofactor.conf`, the only file that the command reads.
+struct StackPolicyCheck {
+  let tree: HostTree
+  let rules: [PAMRule]
+
+  private static let name = "policy"
+
+  /// Options that stacks and `twofactor.conf` must agree on.
+  private struct Shared {
+    let option: PolicyOption
+    /// Whether the command uses the default of an option that the file does not set.
+    let hasDefault: Bool
+    let value: (EffectiveOptions) -> String
+    let effect: String
+  }
+
+  private static var shared: [Shared] {
+    [
+      Shared(
+        option: .directory, hasDefault: true,
+        value: { $0.directory.hasPrefix("%h/") ? "~/" + $0.directory.dropFirst(3) : $0.directory },
+        effect: "logins look for enrollments elsewhere than twofactor stores them"),
+      Shared(
+        option: .nullok, hasDefault: false, value: { $0.nullok ? "yes" : "no" },
+        effect: "this service treats users who are not enrolled unlike the policy of the host"),
+    ]
+  }
+
+  var findings: [Finding] {
+    let all = rules.compactMap { rule in tree.options(of: rule).map { (rule: rule, options: $0) } }
+    return Self.shared.flatMap { differences(of: $0, all) } + rules.flatMap(overrides)
+  }
+
+  // MARK: Differences
+
+  private func differences(of shared: Shared, _ all: [(rule: PAMRule, options: EffectiveOptions)]) -> [Finding] {
+    let path = HostSettings.path
+    let line = tree.line(of: shared.option, in: path)
+    guard shared.hasDefault || line != nil, let host = tree.options(in: path) else { return [] }
+    let expected = shared.value(host)
+    let different = all.filter { shared.value($0.options) != expected }
+    return different.map { rule, options in
+      let name = String(decoding: shared.option.name.bytes)
+      let place = line.map { "\(path), line \($0)" } ?? "the default, which \(path) does not change"
+      let value = shared.value(options)
+      return .failed(
+        Self.name,
+        "\(self.place(of: shared.option, rule)): \(name) is \(value), but it is \(expected) in \(place): \(shared.effect)",
+        remedy: shared.hasDefault
+          ? agreement(shared, rule, value: value, expected: expected, all)
+          : separation(shared.option, expected: expected, line: line ?? 1, all.map(\.rule)))
+    }
+  }
+
+  /// The file takes the value that all stacks have, as logins use the enrollments there. Otherwise this stack follows
+  /// the file.
+  private func agreement(
+    _ shared: Shared, _ rule: PAMRule, value: String, expected: String,
+    _ all: [(rule: PAMRule, options: EffectiveOptions)]
+  ) -> String {
+    guard all.allSatisfy({ shared.value($0.options) == value }) else {
+      return tree.edit(shared.option, expected, of: rule)
+    }
+    return tree.edit(shared.option, value, in: HostSettings.path)
+  }
+
+  /// The stacks alone set the option, each with the value that it has.
+  private func separation(_ option: PolicyOption, expected: String, line: Int, _ rules: [PAMRule]) -> String {
+    let path = HostSettings.path
+    let name = String(decoding: option.name.bytes)
+    let lines = (tree.text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    let dependent = rules.filter { rule in
+      expected == "yes" && tree.configuration(of: rule) == path && argument(name, of: rule) == nil
+    }
+    let arguments = dependent.map { rule in
+      var changed = rule
+      changed.arguments.append(name)
+      return Edit.replace(file: rule.file, line: rule.line, text: changed.text())
+    }
+    return (arguments + [.remove(file: path, line: line, text: String(lines[line - 1]))]).text
+  }
+
+  // MARK: Overrides
+
+  /// Tells of arguments that override the file.
+  private func overrides(_ rule: PAMRule) -> [Finding] {
+    let path = tree.configuration(of: rule)
+    guard let text = tree.text(of: path) else { return [] }
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    return rule.arguments.compactMap { argument in
+      let name = argument.prefix { $0 != "=" }
+      guard !Self.shared.contains(where: { String(decoding: $0.option.name.bytes) == name }),
+        let option = PolicyOption.named(Array(name.utf8).span), let line = tree.line(of: option, in: path)
+      else { return nil }
+      let value = argument.dropFirst(name.count + 1)
+      let other = lines[line - 1].drop { $0 != "=" }.dropFirst().trimmingBlanks
+      guard other != (value.isEmpty ? "yes" : value) else { return nil }
+      return .ok(
+        Self.name, "\(rule.place): \(argument) overrides \(name) = \(other) (\(path), line \(line)) in this service")
+    }
+  }
+
+  // MARK: Places
+
+  private func argument(_ name: String, of rule: PAMRule) -> String? {
+    rule.arguments.last { $0 == name || $0.hasPrefix(name + "=") }
+  }
+
+  /// Where the rule's value of an option is set.
+  private func place(of option: PolicyOption, _ rule: PAMRule) -> String {
+    let path = tree.configuration(of: rule)
+    guard argument(String(decoding: option.name.bytes), of: rule) == nil, path != HostSettings.path else {
+      return rule.place
+    }
+    return rule.place + (tree.line(of: option, in: path).map { " (\(path), line \($0))" } ?? " (\(path))")
+  }
+}
+
+extension HostFindings {
+  var ofPolicy: [Finding] { StackPolicyCheck(tree: tree, rules: rules).findings + FirstLoginCheck(host: self).findings }
+
+  /// Not with ``ofFiles``, because a host has hundreds of units, and remedies of other findings do not change them.
+  var ofUnits: [Finding] {
+    UnitCheck(tree: tree, services: Set(services.filter(keepsEnrollmentsInHomes))).findings
+  }
+
+  /// Whether a rule of the service looks for enrollments in the homes.
+  func keepsEnrollmentsInHomes(_ service: String) -> Bool {
+    configuration.stacks(of: service).twoFactorRules.contains { rule in
+      guard let directory = tree.options(of: rule)?.directory else { return false }
+      return ["~/", "%h/", "/home/", "/root/"].contains { directory.hasPrefix($0) }
+    }
+  }
+}

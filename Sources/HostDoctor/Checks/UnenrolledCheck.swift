@@ -1,0 +1,89 @@
+import HostAccess
+
+/// An account that is proved not to be enrolled.
+package struct UnenrolledUser {
+  let name: String
+  /// Whether the account has authorized keys for SSH.
+  let hasKey: Bool
+
+  fileprivate var isRoot: Bool { name == "root" }
+
+  /// The usual file of keys, in the home (sshd(8)).
+  package static let keys = "/.ssh/authorized_keys"
+
+  package init(name: String, hasKey: Bool) {
+    self.name = name
+    self.hasKey = hasKey
+  }
+}
+
+/// Names the accounts that are not enrolled, and the services that refuse them.
+package struct UnenrolledCheck {
+  let tree: HostTree
+  let services: [ServiceLogins]
+
+  package init(tree: HostTree, services: [ServiceLogins]) {
+    self.tree = tree
+    self.services = services
+  }
+
+  private static let shownNames = 5
+
+  /// Services that authenticate the user who calls them, so that root need not log in.
+  private static let callers: Set<String> = ["sudo", "sudo-i", "doas", "polkit-1"]
+
+  /// `enrolled` is the number of enrolled accounts; nil if not all accounts were looked at.
+  package func findings(of users: [UnenrolledUser], enrolled: Int?) -> [Finding] {
+    let refusing = services.filter { $0.isOfProgram && $0.asksForCode && $0.unenrolled?.isRefused == true }
+    guard !refusing.isEmpty else { return [] }
+    let locked = accountsWithoutPassword
+    let able = users.filter { !locked.contains($0.name) }
+    // Without a password, only a stack that asks for the code alone is of use, behind a public key.
+    let keyed = refusing.filter { $0.enrolled == LoginNeeds(passing: [.code]) }
+    let behindKey = keyed.isEmpty ? [] : users.filter { locked.contains($0.name) && $0.hasKey }
+    return [
+      finding(able.filter(\.isRoot), refusing.filter { !Self.callers.contains($0.service) }, enrolled),
+      finding(
+        able.filter { !$0.isRoot }, refusing, enrolled, leftOut: users.count - able.count - behindKey.count),
+      finding(behindKey, keyed, enrolled),
+    ].compactMap { $0 }
+  }
+
+  private func finding(
+    _ users: [UnenrolledUser], _ refusing: [ServiceLogins], _ enrolled: Int?, leftOut: Int = 0
+  ) -> Finding? {
+    guard let first = users.first, !refusing.isEmpty else { return nil }
+    let names = users.map(\.name)
+    let shown = names.prefix(Self.shownNames)
+    let subject =
+      names.count == 1
+      ? "\(first.name) is not enrolled and is"
+      : "\(names.count) accounts that may log in are not enrolled and are"
+    var detail = subject + " refused by: " + refusing.map(\.service).joined(separator: ", ")
+    if names.count > 1 { detail += " (\(shown.joined(separator: ", "))\(names.count > shown.count ? ", …" : ""))" }
+    if leftOut > 0 { detail += "; \(leftOut) more without a password were left out" }
+    let remedy = shown.map { "twofactor enable --user \($0)" }.joined(separator: "\n")
+    // An administrator may leave some accounts out, but not all.
+    return enrolled == 0
+      ? .failed("not_enrolled", detail + "; nobody is enrolled", remedy: remedy)
+      : .warning("not_enrolled", detail, remedy: remedy)
+  }
+
+  /// Accounts of shadow(5) whose password is locked or impossible. Empty if the file is unreadable.
+  private var accountsWithoutPassword: Set<String> {
+    Set(
+      tree.lines(of: "/etc/shadow").compactMap { line in
+        let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        guard fields.count > 1, fields[1].hasPrefix("!") || fields[1].hasPrefix("*") else { return nil }
+        return String(fields[0])
+      })
+  }
+}
+
+extension ServiceLogins {
+  /// Whether a program uses the service, other than the command itself. Other files are included, or left behind.
+  fileprivate var isOfProgram: Bool {
+    service != PAMConfiguration.other && service != PAMService.password && !HostFindings.isShared(service)
+      && !HostFindings.isBackup(service)
+  }
+}
