@@ -100,26 +100,4 @@ package struct ServiceSurvey {
       ServiceLogins(configuration.stacks(of: service), configuration: configuration, model: model)
     }
   }
-
-  /// The services that call pam_twofactor, as they treat one user, and those that cannot be evaluated. `isMember` tells
-  /// whether the user belongs to one of the groups.
-  package init(tree: HostTree, isMember: ([String]) -> Bool) {
-    let configuration = PAMConfiguration(tree: tree)
-    let model = PAMModuleModel(tree: tree)
-    services = configuration.services.map(configuration.stacks).compactMap { stacks in
-      let rules = stacks.chain(.auth).rules.filter(\.isTwoFactor)
-      guard stacks.obstacle != nil || !rules.isEmpty else { return nil }
-      let memberships = rules.map { rule in
-        let options = tree.options(of: rule)
-        return (
-          rule: rule, isExempt: options.map { isMember($0.exemptGroups) } ?? false,
-          mustEnroll: options.map { !$0.exemptsUnenrolledMembers && isMember($0.onlyGroups) } ?? false
-        )
-      }
-      return ServiceLogins(stacks, configuration: configuration, model: model) { rule, isEnrolled in
-        guard let user = memberships.first(where: { $0.rule == rule }) else { return nil }
-        return user.isExempt ? .ignore : user.mustEnroll && !isEnrolled ? .authenticationError : nil
-      }
-    }
-  }
 }

@@ -7,6 +7,8 @@ import HostDoctor
 struct UserServices {
   /// Ask for a code, whatever else they ask for.
   let asking: [String]
+  /// Refuse the user because of the enrollment, although the answers would be right.
+  let refusing: [String]
   /// Let an enrolled user in, and would refuse the user without the enrollment.
   let requiringEnrollment: [String]
   /// Ask for a code, and would ask for the password alone without the enrollment.
@@ -14,17 +16,20 @@ struct UserServices {
   /// Could not be evaluated. Includes folders that the user cannot read.
   let unknown: [String]
 
-  /// Reads the stacks with the permissions of this process.
+  /// Reads the stacks, and the configuration of sshd, with the permissions of this process.
   init(of account: UserAccount) {
-    let survey = ServiceSurvey(tree: HostTree()) { groups in groups.contains(where: account.belongs) }
-    let services = survey.services.filter { PAMService.isForLogins($0.service) }
-    let asking = services.filter(\.asksForCode)
-    self.asking = asking.map(\.service)
-    requiringEnrollment = services.filter { $0.enrolled?.isRefused == false && $0.unenrolled?.isRefused == true }
-      .map(\.service)
-    passwordAlone = asking.filter { $0.unenrolled?.text == "password" }.map(\.service)
+    let services = UserLogins.all(of: account) { groups in groups.contains(where: account.belongs) }
+      .filter { PAMService.isForLogins($0.service) }
+    func names(_ isIncluded: (UserLogins) -> Bool) -> [String] {
+      services.filter { $0.isKnown && isIncluded($0) }.map(\.service)
+    }
+    asking = names(\.asksForCode)
+    refusing = names(\.refusesEnrolled)
+    // Even if the configuration of sshd is unreadable.
+    requiringEnrollment = services.filter(\.requiresEnrollment).map(\.service)
+    passwordAlone = names { $0.asksForCode && $0.acceptsPassword }
     let closedFolders = PAMService.folders.filter { $0.isAccessible(F_OK) && !$0.isAccessible(R_OK | X_OK) }
-    unknown = closedFolders + services.filter { $0.problem != nil }.map(\.service)
+    unknown = closedFolders + services.filter { !$0.isKnown }.map(\.service)
   }
 
   /// Null if no service is known to ask, and some could not be evaluated.
@@ -35,11 +40,16 @@ struct UserServices {
   /// Shown after two-factor is enabled.
   func announcement(for user: String, columns: Int?) -> String {
     var text = ""
-    if !asking.isEmpty {
-      text = Self.wrapped("Logins that will ask for a code: " + Self.list(asking), columns)
-    } else if unknown.isEmpty {
+    let usable = asking.filter { !refusing.contains($0) }
+    if !usable.isEmpty {
+      text = Self.wrapped("Logins that will ask for a code: " + Self.list(usable), columns)
+    } else if refusing.isEmpty, unknown.isEmpty {
       text =
         "No login on this host asks \(user) for a code yet.\nThe administrator can see why with: twofactor doctor\n"
+    }
+    if !refusing.isEmpty {
+      text += Self.wrapped("Logins that refuse \(user) from now on: " + Self.list(refusing), columns)
+      text += "The administrator can see why with: twofactor doctor\n"
     }
     if !unknown.isEmpty {
       text += Self.wrapped("Whether these ask for a code could not be checked: " + Self.list(unknown), columns)
@@ -54,6 +64,7 @@ struct UserServices {
     if !asking.isEmpty || unknown.isEmpty {
       text = Self.row("Services:", asking.isEmpty ? "none asks for a code" : Self.list(asking), columns)
     }
+    if !refusing.isEmpty { text += Self.row("Refused by:", Self.list(refusing), columns) }
     if !unknown.isEmpty { text += Self.row("Not checked:", Self.list(unknown), columns) }
     return text
   }

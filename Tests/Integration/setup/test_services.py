@@ -18,6 +18,7 @@ from rig.machine import COMMAND
 from rig.process import run
 
 FOLDER = Path("/etc/pam.d")
+SSHD_SETTINGS = Path("/etc/ssh/sshd_config.d/10-twofactor.conf")
 PASSWORD = "auth required pam_unix.so"
 CODE = "auth required pam_twofactor.so"
 PROVISION = ("enable", "--no-confirm", "--yes")
@@ -25,7 +26,21 @@ NEW_KEY = "Delete the entry in the app: its key is erased.\nTo enable two-factor
 
 
 @pytest.fixture
-def stack(products, tmp_path):
+def sshd():
+    """Writes settings of sshd in the sandbox, at first those of the manual."""
+
+    def write(*lines: str, mode: int = 0o644) -> None:
+        SSHD_SETTINGS.write_text("".join(line + "\n" for line in lines))
+        SSHD_SETTINGS.chmod(mode)
+
+    SSHD_SETTINGS.parent.mkdir(exist_ok=True)
+    write("UsePAM yes", "KbdInteractiveAuthentication yes", "PasswordAuthentication no")
+    yield write
+    SSHD_SETTINGS.unlink()
+
+
+@pytest.fixture
+def stack(products, sshd, tmp_path):
     """Writes a service in /etc/pam.d of the sandbox, which is restored after the test."""
     kept = shutil.copytree(FOLDER, tmp_path / "pam.d")
 
@@ -146,6 +161,34 @@ def test_the_groups_of_the_user_count(user, stack):
     user.twofactor("disable", status=NOT_PERMITTED)
     stack("sshd", PASSWORD, CODE + f" only_groups={user.name} required_from=2999-12-31")
     assert "password alone is enough for: sshd\n" in disabling(user, made).stdout
+
+
+def test_a_service_that_the_enrollment_closes_is_named(user, stack, sshd):
+    stack("sshd", PASSWORD, CODE + " nullok")
+    # The method "password" sends the password as the code.
+    sshd("KbdInteractiveAuthentication no", "PasswordAuthentication yes")
+    assert enabled(user) == (
+        f"Two-factor is on.\nLogins that refuse {user.name} from now on: sshd\n"
+        f"The administrator can see why with: twofactor doctor\nTo undo it: twofactor disable --user {user.name}\n"
+    )
+    assert "\nServices:      sshd\nRefused by:    sshd\n" in user.twofactor("status").stdout
+
+
+def test_the_methods_of_sshd_count(user, stack, sshd):
+    stack("sshd", PASSWORD, CODE + " nullok")
+    made = user.enroll()
+    for settings in (["UsePAM no"], ["KbdInteractiveAuthentication no", "PasswordAuthentication no"]):
+        sshd(*settings)
+        assert user.status()["services"] == []
+    sshd("KbdInteractiveAuthentication yes", f"Match User {user.name}", "AuthenticationMethods publickey")
+    assert user.status()["services"] == []
+    sshd("KbdInteractiveAuthentication yes", "AuthenticationMethods publickey,keyboard-interactive")
+    assert user.status()["services"] == ["sshd"]
+    sshd("KbdInteractiveAuthentication yes", mode=0o600)
+    assert "\nNot checked:   sshd\n" in user.twofactor("status").stdout
+    sshd("KbdInteractiveAuthentication yes", "AuthenticationMethods publickey,keyboard-interactive")
+    # The key is needed too.
+    assert "password alone" not in disabling(user, made).stdout
 
 
 def test_status_names_the_services_that_ask(user, stack):

@@ -1,0 +1,77 @@
+import HostAccess
+
+/// How a service treats one user.
+package struct UserLogins {
+  package let service: String
+  /// Whether the service could be evaluated. If sshd's configuration could not, the other values are of the stack alone.
+  package private(set) var isKnown: Bool
+  /// Whether it asks the user for a code after enrollment, whatever else it asks for.
+  package let asksForCode: Bool
+  /// Whether it would let the enrolled user in, and refuse the user without the enrollment.
+  package let requiresEnrollment: Bool
+  /// Whether it would refuse the enrolled user, and let the user in without the enrollment.
+  package private(set) var refusesEnrolled: Bool
+  /// Whether the password alone would be enough without the enrollment.
+  package private(set) var acceptsPassword: Bool
+
+  /// The services that call pam_twofactor, and those that cannot be evaluated, by the files that this process can read.
+  /// `isMember` tells whether the user belongs to one of the groups.
+  package static func all(of account: UserAccount, isMember: ([String]) -> Bool) -> [UserLogins] {
+    let tree = HostTree()
+    let configuration = PAMConfiguration(tree: tree)
+    let model = PAMModuleModel(tree: tree)
+    let services = configuration.services.map(configuration.stacks).compactMap { stacks -> ServiceLogins? in
+      let rules = stacks.chain(.auth).rules.filter(\.isTwoFactor)
+      guard stacks.obstacle != nil || !rules.isEmpty else { return nil }
+      let memberships = rules.map { rule in
+        let options = tree.options(of: rule)
+        return (
+          rule: rule, isExempt: options.map { isMember($0.exemptGroups) } ?? false,
+          mustEnroll: options.map { !$0.exemptsUnenrolledMembers && isMember($0.onlyGroups) } ?? false
+        )
+      }
+      return ServiceLogins(stacks, configuration: configuration, model: model) { rule, isEnrolled in
+        guard let user = memberships.first(where: { $0.rule == rule }) else { return nil }
+        return user.isExempt ? .ignore : user.mustEnroll && !isEnrolled ? .authenticationError : nil
+      }
+    }
+    return throughSSH(services.map(UserLogins.init), services, tree: tree, account: account)
+  }
+
+  private init(_ logins: ServiceLogins) {
+    service = logins.service
+    isKnown = logins.problem == nil
+    asksForCode = logins.asksForCode
+    let enrolledIsRefused = logins.enrolled?.isRefused == true
+    let unenrolledIsRefused = logins.unenrolled?.isRefused == true
+    requiresEnrollment = !enrolledIsRefused && unenrolledIsRefused
+    refusesEnrolled = enrolledIsRefused && !unenrolledIsRefused
+    acceptsPassword = logins.unenrolled?.text == "password"
+  }
+
+  /// Regards the methods of sshd, which may reach no stack, or show no question.
+  private static func throughSSH(
+    _ all: [UserLogins], _ services: [ServiceLogins], tree: HostTree, account: UserAccount
+  ) -> [UserLogins] {
+    let configuration = SSHConfiguration(tree)
+    guard configuration.path != nil else { return all }
+    let login = SSHConnections(configuration, tree: tree, account: TreeAccount(account)).ordinary
+    let settings = configuration.settings(for: login)
+    guard let index = services.firstIndex(where: { $0.service == settings[.pamServiceName] }) else { return all }
+    var all = all
+    guard configuration.problem == nil else {
+      all[index].isKnown = false
+      return all
+    }
+    guard settings.isOn(.usePAM), settings.methods.contains(where: SSHLogins.usesPAM) else {
+      all.remove(at: index)
+      return all
+    }
+    let ways = SSHLogins(settings: settings, service: services[index], requiredMethods: []).ways
+      .filter { SSHLogins.usesPAM($0.methods) }
+    all[index].refusesEnrolled =
+      ways.allSatisfy(\.enrolled.isRefused) && ways.contains { !$0.unenrolled.isRefused }
+    all[index].acceptsPassword = ways.contains { !$0.hasProof && $0.unenrolled.text == "password" }
+    return all
+  }
+}
