@@ -22,8 +22,9 @@ struct InstalledModules {
   func lack(_ module: String) -> Bool {
     guard !folders.isEmpty else { return false }
     // libpam replaces `$ISA` with the folder of the architecture.
-    if module.hasPrefix("/"), !module.contains("$ISA") { return !tree.exists(module) }
-    let name = module.split(separator: "/").last.map(String.init) ?? module
-    return !files.contains(name)
+    if module.contains("$ISA") { return !files.contains(module.split(separator: "/").last.map(String.init) ?? "") }
+    if !module.contains("/") { return !files.contains(module) }
+    let paths = module.hasPrefix("/") ? [module] : folders.map { "\($0)/\(module)" }
+    return !paths.contains { tree.status(of: $0)?.isDirectory == false }
   }
 }

@@ -33,3 +33,12 @@ def only(checks: list[dict], status: str) -> dict:
     (finding,) = findings(checks)
     assert finding["status"] == status, finding
     return finding
+
+
+def services_of(root: Path) -> dict[str, dict]:
+    """What doctor says of each service of a host tree, by name."""
+    done = run(PRODUCT / "twofactor", "doctor", "--root", root, "--json", status=None)
+    services = json.loads(done.stdout)["services"]
+    for service in services:
+        assert list(service) == ["service", "enrolled", "unenrolled", "single_field"]
+    return {service["service"]: service for service in services}

@@ -1,5 +1,6 @@
 """The sandbox: installs the products and adds accounts."""
 
+import functools
 import itertools
 import os
 import pwd
@@ -19,6 +20,7 @@ def is_sandbox() -> bool:
     return Path("/run/sandbox/syslog").exists() and os.getuid() == 0
 
 
+@functools.cache
 def modules_directory() -> Path:
     """The directory that libpam searches for modules."""
     directories = [Path(name) for name in ("/lib", "/usr/lib")]
