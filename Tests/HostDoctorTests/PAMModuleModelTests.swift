@@ -142,7 +142,12 @@ import Testing
       ("pam_wheel.so deny", "pam_wheel  false| perm_denied ignore"), ("pam_wheel.so root_only", "ignore"),
       ("pam_listfile.so item=user sense=allow file=/x", "pam_listfile item=user file=/x| success auth_err"),
       ("pam_listfile.so item=user sense=deny file=/x quiet", "pam_listfile item=user file=/x| auth_err success"),
-      ("pam_exec.so /bin/true", "pam_exec /bin/true| success system_err"),
+      ("pam_listfile.so item=user apply=a file=/x", "pam_listfile item=user apply=a file=/x| success auth_err"),
+      ("pam_listfile.so item=tty apply=a file=/x", "pam_listfile item=tty apply=a file=/x| success auth_err ignore"),
+      ("pam_exec.so /bin/true", "pam_exec /bin/true| success system_err"), ("pam_exec.so", "service_err"),
+      ("pam_exec.so type=session /bin/true", "ignore"),
+      ("pam_exec.so /bin/x type=session", "pam_exec /bin/x type=session| success system_err"),
+      ("pam_cap.so", "ignore"),
       (
         "pam_exec.so expose_authtok /x",
         "pam_exec expose_authtok /x| success:password system_err:password"
@@ -185,6 +190,13 @@ import Testing
       "/etc/nsswitch.conf": sources ?? "group: files systemd\n",
     ]
     #expect(try outcomes("required pam_succeed_if.so user ingroup \(group)", files: files) == expected)
+  }
+
+  @Test(arguments: [
+    ("none *\n", "success"), ("# none *\n", "ignore"), ("cap_net_raw alice\n", "pam_cap| success ignore"),
+  ])
+  func capabilitiesAreSetForTheUsersOfTheFile(text: String, expected: String) throws {
+    #expect(try outcomes("required pam_cap.so", files: ["/etc/security/capability.conf": text]) == expected)
   }
 
   @Test func theUsersOfSEPermitMayPass() throws {

@@ -57,8 +57,7 @@ final class PAMModuleModel {
 
   private func condition(_ rule: PAMRule) -> PAMModuleBehavior? {
     guard let (met, unmet, credentials) = PAMModuleTable.conditions[rule.name] else { return nil }
-    let asks = rule.name == "pam_exec" && rule.has("expose_authtok")
-    return .condition([met, unmet], key: rule.moduleKey, credentials: credentials, storesPassword: asks)
+    return .condition([met, unmet], key: rule.moduleKey, credentials: credentials)
   }
 
   /// Modules whose arguments decide. Without another note, Linux-PAM modules/NAME/NAME.c.
@@ -88,6 +87,23 @@ final class PAMModuleModel {
     case "pam_echo":
       guard rule.value(of: "file") != nil else { return .constant(.success, credentials: .ignore) }
       return .condition([.success, .ignore], key: rule.moduleKey, credentials: .ignore)
+    case "pam_exec":
+      guard !rule.arguments.isEmpty else { return .constant(.serviceError, credentials: .ignore) }
+      let options = rule.arguments.prefix { !$0.hasPrefix("/") }.map(\.asciiLowercased)
+      if options.contains(where: { $0.hasPrefix("type=") && $0 != "type=auth" }) {
+        return .constant(.ignore, credentials: .ignore)
+      }
+      return .condition(
+        [.success, .systemError], key: rule.moduleKey, credentials: .ignore,
+        storesPassword: options.contains("expose_authtok"))
+    case "pam_cap":
+      // pam_cap/pam_cap.c of libcap: capabilities, then users; `*` is everyone.
+      let path = rule.value(of: "config") ?? "/etc/security/capability.conf"
+      let users = tree.lines(of: path).flatMap { line in
+        line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" }.dropFirst()
+      }
+      guard !users.isEmpty else { return .constant(.ignore) }
+      return users.contains("*") ? .constant(.success) : .condition([.success, .ignore], key: rule.moduleKey)
     case "pam_faillock":
       // Accounts are not locked. Without `preauth`, `authfail` and `authsucc`, it checks as before authentication.
       let action = rule.arguments.last { ["preauth", "authsucc", "authfail"].contains($0) }
@@ -98,8 +114,10 @@ final class PAMModuleModel {
       let words = rule.arguments.filter { $0 != "quiet" && !$0.hasPrefix("sense=") && !$0.hasPrefix("onerr=") }
       let results: [PAMResult] = [.success, .authenticationError]
       let listed = rule.value(of: "sense") == "deny" ? results.reversed() : results
-      return .condition(
-        listed + (rule.value(of: "apply") == nil ? [] : [.ignore]), key: "pam_listfile " + words.joined(separator: " "))
+      // `apply=` counts for other items alone.
+      let isAboutUser = ["user", "ruser", "group"].contains(rule.value(of: "item"))
+      let ignored: [PAMResult] = rule.value(of: "apply") == nil || isAboutUser ? [] : [.ignore]
+      return .condition(listed + ignored, key: "pam_listfile " + words.joined(separator: " "))
     case "pam_wheel": return wheel(rule)
     case "pam_sepermit", "pam_selinux_permit":
       // An enforcing SELinux lets the users of the file in.
@@ -108,7 +126,6 @@ final class PAMModuleModel {
       }
       guard hasUsers else { return .constant(.ignore, credentials: .ignore) }
       return .condition([.ignore, .success, .authenticationError], key: "pam_sepermit", credentials: .ignore)
-    case "pam_filter": return .constant(rule.arguments.isEmpty ? .informationUnavailable : .success)
     case "pam_ftp":
       return PAMModuleBehavior(credentials: .constant(.ignore)) {
         PAMModuleOutcomes(all: [.init(result: .authenticationError, token: $0.answerToPassword)])

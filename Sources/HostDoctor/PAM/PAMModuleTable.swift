@@ -182,9 +182,6 @@ enum PAMModuleTable {
   /// Linux-PAM modules/NAME/NAME.c.
   static let conditions: [String: (met: PAMResult, unmet: PAMResult, credentials: PAMResult)] = [
     "pam_access": (.success, .permissionDenied, .ignore),
-    // pam_cap/pam_cap.c of libcap: whether the user has capabilities.
-    "pam_cap": (.success, .ignore, .success),
-    "pam_exec": (.success, .systemError, .ignore),
     // GDM pam_gdm/pam_gdm.c: whether the kernel's keyring has the password of the disk.
     "pam_gdm": (.success, .informationUnavailable, .success),
     "pam_lastlog": (.success, .authenticationError, .success),
