@@ -1,6 +1,7 @@
 """scripts/install and scripts/uninstall: on the host, below another root, and over files in use."""
 
 import grp
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -96,7 +97,9 @@ def test_uninstalling_restores_the_host(products, request):
     assert quietly("uninstall")[0].startswith("removed: ")
     roots = [Path(name) for name in ("/etc", "/usr/local", "/usr/share/pam-configs", str(modules_directory()))]
     before = {root: files(root) - {"group-", "gshadow-"} for root in roots}
-    made, following = quietly("install")
+    made, *notes, following = quietly("install")
+    # Of the test machine.
+    assert len(notes) == 1 and re.match(r"single password field: the services .*dovecot .*i3lock ", notes[0])
     assert made.startswith("installed: ") and "/pam_twofactor.so /usr/local/bin/twofactor; " in made
     assert following.startswith("next: sudo /usr/local/bin/twofactor doctor, ")
     run("twofactor", "--version")

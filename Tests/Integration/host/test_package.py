@@ -45,6 +45,21 @@ def test_installing_changes_no_login(root, package):
     assert root.run("dpkg", "--verify", "twofactor") == ""
 
 
+def test_a_single_field_program_is_named_when_its_package_is_installed(root, tmp_path):
+    # pam-auth-update runs no command that could say so.
+    tree = tmp_path / "tree"
+    for name, text in {
+        "DEBIAN/control": "Package: printing\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: x\n",
+        "etc/pam.d/cups": "@include common-auth\n",
+    }.items():
+        (tree / name).parent.mkdir(parents=True)
+        (tree / name).write_text(text)
+    run("dpkg-deb", "--root-owner-group", "-b", tree, root.path / "tmp/printing.deb")
+    said = root.run("dpkg", "-i", "/tmp/printing.deb")
+    assert "twofactor: the programs of these services have a single password field: cups\n" in said
+    root.run("dpkg", "--purge", "printing")
+
+
 def assert_the_helper_has_its_group(root) -> None:
     words = ["stat", "-c", "%U:%G %a", f"/{HELPER}", "/var/lib/twofactor", f"/{REGISTER}"]
     assert root.run(*words).splitlines() == ["root:_twofactor 2755", "root:root 755", "root:_twofactor 1730"]
