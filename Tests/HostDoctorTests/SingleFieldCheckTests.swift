@@ -111,12 +111,12 @@ import Testing
   @Test func theOptionsOfTheLineStay() throws {
     let text =
       Self.include.replacing("common-auth", with: "common-none")
-      + "auth requisite pam_unix.so nullok\nauth required pam_twofactor.so store=home echo_code\n"
+      + "auth requisite pam_unix.so nullok\nauth required pam_twofactor.so window=2 echo_code\n"
     let findings = findings(try host(["cups": text, "common-none": "auth optional pam_env.so\n"]))
     #expect(
       findings.first?.remedy
-        == "in /etc/pam.d/cups, remove line 5: auth required pam_twofactor.so store=home echo_code\n"
-        + "in /etc/pam.d/cups, line 4: auth required pam_twofactor.so forward_pass store=home\n"
+        == "in /etc/pam.d/cups, remove line 5: auth required pam_twofactor.so window=2 echo_code\n"
+        + "in /etc/pam.d/cups, line 4: auth required pam_twofactor.so forward_pass window=2\n"
         + "in /etc/pam.d/cups, behind line 4: auth required pam_unix.so use_first_pass")
   }
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from rig.doctor import doctor
+from rig.doctor import doctor, services_of
+from rig.host_trees import DEBIAN_12, build
 from rig.machine import CHECKOUT, COMMAND
 from rig.process import run
 
@@ -27,7 +28,7 @@ def service(system_service) -> str:
     return system_service("single", *EXAMPLE, ACCOUNT)
 
 
-def tried(service: str, account, *lines: str, status: int | None = None) -> dict:
+def tried(service: str, account, *lines: str) -> dict:
     """The result of a test whose answers are lines of standard input."""
     words = [COMMAND, "test", "--service", service, "--single-field", "--user", account.name, "--json"]
     done = run(*words, input="".join(line + "\n" for line in lines), status=None)
@@ -84,7 +85,7 @@ def test_unusable_answers_call_no_module(service, user, lines, words):
 
 def test_binary_answers_are_refused_without_a_crash(service, user):
     command = [str(COMMAND), "test", "--service", service, "--single-field", "--user", user.name]
-    done = run(*command, input="\udcff\udcfe\0x\x1b[31m\n\udc80\n", status=1)
+    done = run(*command, input=b"\xff\xfe\0x\x1b[31m\n\x80\n", status=1)
     assert "The login was refused" in done.stdout
 
 
@@ -147,9 +148,7 @@ def test_the_remedy_of_each_shipped_service_lets_users_in(enabled, request, user
     assert len(warnings) == len(paths)
     for path, warning in zip(sorted(paths), warnings, strict=True):
         assert warning["status"] == "warning" and f"the service {path.name} asks" in warning["detail"]
-        code = authenticator.code_at(time.time())
-        # vsftpd's service asks for a shell that is listed.
-        assert not tried(path.name, user, password, code)["authenticated"]
+        assert not tried(path.name, user, password, authenticator.code_at(time.time()))["authenticated"]
         assert apply(Path("/"), warning["remedy"]) == 2
     assert not [check for check in doctor(None, "--user", user.name)[1] if check["name"] == "single_field"]
     steps = iter(range(-1, 2))
@@ -161,7 +160,18 @@ def test_the_remedy_of_each_shipped_service_lets_users_in(enabled, request, user
         assert tried(path.name, other, other.password, "")["authenticated"], path
 
 
-def test_a_host_that_is_not_enabled_is_told_which_services_need_their_own_lines(products, register):
-    warnings = [check for check in doctor(None, "--user", "root")[1] if check["name"] == "single_field"]
-    assert any("adds a second question to the service dovecot, but Dovecot" in check["detail"] for check in warnings)
-    assert all(check["remedy"].startswith("in /etc/pam.d/") for check in warnings)
+def test_a_host_that_is_not_enabled_is_told_which_services_need_their_own_lines(tmp_path):
+    files = {
+        **DEBIAN_12, "etc/pam.d/dovecot": "#%PAM-1.0\n\n@include common-auth\n@include common-account\n",
+        "usr/share/pam-configs/twofactor": (CHECKOUT / "pam/pam-configs/twofactor").read_text(),
+    }
+    root = build(tmp_path / "host", files)
+    (warning,) = [check for check in doctor(root)[1] if check["name"] == "single_field"]
+    assert "adds a second question to the service dovecot, but Dovecot" in warning["detail"]
+    assert apply(root, warning["remedy"]) == 2
+    enabled = root / "etc/pam.d/common-auth"
+    enabled.write_text(enabled.read_text() + "auth required pam_twofactor.so nullok\n")
+    assert "single_field" not in {check["name"] for check in doctor(root)[1]}
+    assert services_of(root)["dovecot"] == {
+        "service": "dovecot", "enrolled": "password+code", "unenrolled": "password", "single_field": True
+    }

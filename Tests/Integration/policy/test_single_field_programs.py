@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from rig.clock import time_to_type
+from rig.doctor import doctor
+from rig.host_trees import build
 from rig.machine import CHECKOUT
 from rig.process import run
 
@@ -117,21 +119,22 @@ AuthPAMConfig {service}
 """
 
 
+def proftpd_lets_in(account, text: str) -> bool:
+    with ftplib.FTP(timeout=30) as client:
+        client.connect("127.0.0.1", 22121)
+        try:
+            client.login(account.name, text)
+        except ftplib.error_perm:
+            return False
+        return client.pwd() == str(account.home)
+
+
 @contextlib.contextmanager
 def proftpd(service: str, place: Path):
     settings = written(place / "proftpd.conf", PROFTPD.format(place=place, service=service))
 
-    def logs_in(account, text: str) -> bool:
-        with ftplib.FTP(timeout=30) as client:
-            client.connect("127.0.0.1", 22121)
-            try:
-                client.login(account.name, text)
-            except ftplib.error_perm:
-                return False
-            return client.pwd() == str(account.home)
-
     with server("proftpd", "--nodaemon", "--config", settings, port=22121):
-        yield logs_in
+        yield proftpd_lets_in
 
 
 RADIUS = """\
@@ -295,3 +298,61 @@ def test_a_program_with_a_single_field_logs_in_every_kind_of_user(system_service
         assert not logs_in(other, other.password[:-6])
     outcomes = [re.search(r"(?:method|reason)=(\S+)", message.text)[1] for message in log.of_module(6)]
     assert outcomes == ["wrong-code", "backup-code", "totp", "reused-code", "exempt", "exempt"]
+
+
+def test_the_password_alone_passes_proftpd_until_the_remedy_of_doctor(system_service, new_user, tmp_path, request):
+    # Debian's configuration, on a port that the tests use.
+    settings = Path("/etc/proftpd/proftpd.conf")
+    shipped = settings.read_text()
+    request.addfinalizer(lambda: settings.write_text(shipped))
+    replaced = re.sub(r"(?m)^Port\s.*", "Port 22121\nDefaultAddress 127.0.0.1\nRequireValidShell off", shipped)
+    settings.write_text(replaced)
+    Path("/run/proftpd").mkdir(exist_ok=True)
+    system_service("proftpd", *EXAMPLE, *REST)
+    enrolled, other = new_user(password="correcthorsebattery"), new_user(password="correct horse 9")
+    enrollment = enrolled.enroll(backup_codes=1)
+
+    def let_in(*logins: tuple) -> list[bool]:
+        with server("proftpd", "--nodaemon", "--config", settings, port=22121):
+            return [proftpd_lets_in(account, text) for account, text in logins]
+
+    assert let_in((enrolled, enrolled.password)) == [True]
+    (check,) = [check for check in doctor(None, "--user", enrolled.name)[1] if check["name"] == "proftpd_auth_order"]
+    line = next(number for number, text in enumerate(replaced.splitlines(), 1) if text.startswith("# AuthOrder"))
+    assert (check["status"], check["remedy"]) == (
+        "failed", f"in {settings}, line {line}: AuthOrder mod_auth_pam.c* mod_auth_unix.c"
+    )
+    lines = replaced.splitlines(keepends=True)
+    lines[line - 1] = check["remedy"].partition(": ")[2] + "\n"
+    settings.write_text("".join(lines))
+    assert "proftpd_auth_order" not in {check["name"] for check in doctor(None, "--user", enrolled.name)[1]}
+    code = enrollment.authenticator.code_at(time_to_type())
+    logins = [(enrolled, enrolled.password), (enrolled, enrolled.password + code), (other, other.password)]
+    assert let_in(*logins) == [False, True, True]
+
+
+ORDERS = {
+    "": True,
+    "AuthOrder mod_auth_pam.c mod_auth_unix.c": True,
+    "AuthOrder mod_auth_unix.c": True,
+    "AuthPAM off\nAuthOrder mod_auth_pam.c* mod_auth_unix.c": True,
+    "AuthOrder mod_auth_unix.c mod_auth_pam.c*": False,
+    "AuthOrder mod_auth_pam.c*": False,
+    "<Global>\nAuthOrder mod_auth_pam.c* mod_auth_unix.c\n</Global>": False,
+    "<IfModule mod_auth_pam.c>\nAuthOrder mod_auth_pam.c* mod_auth_unix.c\n</IfModule>": False,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_doctor_knows_in_which_order_proftpd_asks(system_service, new_user, tmp_path, order):
+    tmp_path.chmod(0o755)
+    system_service("policy-proftpd", *EXAMPLE, *REST)
+    enrolled = new_user(password="correcthorsebattery")
+    enrolled.enroll()
+    text = PROFTPD.replace("AuthOrder mod_auth_pam.c* mod_auth_unix.c", order)
+    text = text.format(place=tmp_path, service="policy-proftpd")
+    root = build(tmp_path / "host", {"etc/proftpd.conf": text, "etc/pam.d/policy-proftpd": "\n".join(EXAMPLE) + "\n"})
+    with server("proftpd", "--nodaemon", "--config", root / "etc/proftpd.conf", port=22121):
+        assert proftpd_lets_in(enrolled, enrolled.password) is ORDERS[order]
+    found = {check["name"] for check in doctor(root)[1]}
+    assert ("proftpd_auth_order" in found) is ORDERS[order]
