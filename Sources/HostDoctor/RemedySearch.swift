@@ -5,7 +5,7 @@ struct RemedySearch {
   let before: HostFindings
 
   /// More do not help in any stack of the tests.
-  private static let maximumCandidates = 1_000
+  private static let maximumCandidates = 500
 
   private enum Demand {
     /// Nothing new is found.
@@ -29,13 +29,21 @@ struct RemedySearch {
     let candidates = RemedyCandidates(
       finding, stacks: before.configuration.stacks(of: service), configuration: before.configuration
     ).all.prefix(Self.maximumCandidates)
-    var fallback: [Edit]?
+    var partial: [Edit]?
+    var last: [Edit]?
     for edits in candidates {
       guard let after = before.applying(edits), fixes(finding, services, after) else { continue }
-      if isSafe(after, .strict) { return edits }
-      if fallback == nil, isSafe(after, .lenient) { fallback = edits }
+      if isSafe(after, .strict) {
+        let isClean = services.allSatisfy { service in
+          after.findings(of: service).allSatisfy { $0.status != .failed }
+        }
+        if isClean { return edits }
+        if partial == nil { partial = edits }
+      } else if partial == nil, last == nil, isSafe(after, .lenient) {
+        last = edits
+      }
     }
-    return fallback
+    return partial ?? last
   }
 
   /// Whether the finding is gone from its services, and none of their users with password and code is refused.

@@ -28,7 +28,8 @@ struct RemedyCandidates {
       }
     }
     var seen: Set<[Edit]> = []
-    let candidates = preferred + singles + blocks + blocks.flatMap { block in includes.map { block + $0 } } + pairs
+    let candidates =
+      preferred + singles + blocks + withIncludes(blocks) + relocations + withIncludes(relocations) + pairs
     return candidates.filter { !$0.isEmpty && seen.insert($0).inserted }.map(Self.fromTheEnd)
   }
 
@@ -38,6 +39,11 @@ struct RemedyCandidates {
       if one.element.file != other.element.file { return one.offset < other.offset }
       return (other.element.line ?? 0, one.offset) < (one.element.line ?? 0, other.offset)
     }.map(\.element)
+  }
+
+  /// Together with an include instead of a substack.
+  private func withIncludes(_ candidates: [[Edit]]) -> [[Edit]] {
+    includes.flatMap { include in candidates.map { $0 + include } }
   }
 
   // MARK: By finding
@@ -51,7 +57,7 @@ struct RemedyCandidates {
     case "pam_twice": return ours.reversed().map(removal)
     case "pam_nullok": return ours.flatMap { [requiringPublicKey($0), without($0, "nullok")] }
     case "pam_order": return moves
-    case "pam_requisite": return requisites + blocks + blocks.flatMap { block in includes.map { block + $0 } }
+    case "pam_requisite": return requisites + blocks + withIncludes(blocks)
     case "pam_code_alone":
       return ours.flatMap { rule in
         controls(of: rule)
@@ -94,24 +100,30 @@ struct RemedyCandidates {
     return replacement(of: rule, changed.text())
   }
 
-  /// Moves of one of our rules to each place of its file and of those that include it.
-  private var moves: [[Edit]] {
-    ours.flatMap { rule -> [[Edit]] in
-      let inside = places(in: rule.file)
-      let later = inside.filter { $0 > rule.line }
-      let earlier = inside.filter { $0 < rule.line }.reversed()
-      var targets = later.map { (rule.file, $0) } + earlier.map { (rule.file, $0) }
-      var file = rule.file
-      while let origin = stacks.origins[file], origin.file != file, targets.count < 200 {
-        let places = places(in: origin.file)
-        targets += (places.filter { $0 >= origin.line } + places.filter { $0 < origin.line }.reversed())
-          .map { (origin.file, $0) }
-        file = origin.file
-      }
-      return targets.map { file, line in
-        [.insertAfter(file: file, line: line, text: rule.text())] + removal(of: rule)
-      }
+  private var moves: [[Edit]] { ours.flatMap { moves(of: $0, as: $0.text()) } }
+
+  /// Moves of one of our rules as `required`, without the others.
+  private var relocations: [[Edit]] {
+    ours.flatMap { rule in
+      let others = ours.filter { $0 != rule }.flatMap(removal)
+      return moves(of: rule, as: rule.text(control: "required")).map { $0 + others }
     }
+  }
+
+  /// To each place of its file and of those that include it.
+  private func moves(of rule: PAMRule, as text: String) -> [[Edit]] {
+    let inside = places(in: rule.file)
+    let later = inside.filter { $0 > rule.line }
+    let earlier = inside.filter { $0 < rule.line }.reversed()
+    var targets = later.map { (rule.file, $0) } + earlier.map { (rule.file, $0) }
+    var file = rule.file
+    while let origin = stacks.origins[file], origin.file != file, targets.count < 200 {
+      let places = places(in: origin.file)
+      targets += (places.filter { $0 >= origin.line } + places.filter { $0 < origin.line }.reversed())
+        .map { (origin.file, $0) }
+      file = origin.file
+    }
+    return targets.map { file, line in [.insertAfter(file: file, line: line, text: text)] + removal(of: rule) }
   }
 
   // MARK: Changes of other rules
@@ -119,9 +131,10 @@ struct RemedyCandidates {
   /// Other numbers for jumps, the nearest first.
   private var jumpNumbers: [[Edit]] {
     rules.flatMap { rule -> [[Edit]] in
-      let numbers = Set(PAMResult.allCases.compactMap { result -> Int? in
-        if case .jump(let count) = rule.control.action(on: result) { count } else { nil }
-      })
+      let numbers = Set(
+        PAMResult.allCases.compactMap { result -> Int? in
+          if case .jump(let count) = rule.control.action(on: result) { count } else { nil }
+        })
       guard let number = numbers.min(), numbers.count == 1 else { return [] }
       return [1, -1, 2, -2, 3, -3, 4, -4].map { number + $0 }.filter { $0 > 0 }.map { other in
         let text = rule.control.text.split(separator: " ").map { word in
@@ -168,34 +181,40 @@ struct RemedyCandidates {
 
   /// Makes a right password skip pam_deny and continue at pam_permit, before our rule.
   private var blocks: [[Edit]] {
-    Set(passwords.map(\.file)).sorted().compactMap { file in
+    Set(passwords.map(\.file)).sorted().flatMap { file -> [[Edit]] in
       let rules = rules.filter { $0.file == file }
-      guard let last = rules.lastIndex(where: { $0.checksPassword }),
-        let first = rules.firstIndex(where: { $0.checksPassword }),
+      guard let last = rules.lastIndex(where: \.checksPassword), let first = rules.firstIndex(where: \.checksPassword),
         let deny = rules[last...].firstIndex(where: { $0.name == "pam_deny" }),
         // A jump also counts the rules of included files.
         let start = self.rules.firstIndex(of: rules[first]), let end = self.rules.firstIndex(of: rules[deny]),
         self.rules[start...end].allSatisfy({ $0.file == file })
-      else { return nil }
-      let others = rules[first...deny].filter { !$0.isTwoFactor }
-      let early = rules[...deny].filter(\.isTwoFactor)
-      var edits: [Edit] = []
-      for (index, rule) in others.enumerated() where rule.checksPassword {
-        let count = others.count - 1 - index
-        if rule.control.action(on: .success) != .jump(count) {
-          let text = "[success=\(count) new_authtok_reqd=\(count) default=ignore]"
-          edits += replacement(of: rule, rule.text(control: text))
-        }
-      }
-      if rules[deny].control.action(on: .authenticationError) != .die {
-        edits += replacement(of: rules[deny], rules[deny].text(control: "requisite"))
-      }
+      else { return [] }
+      let jumps = jumps(of: rules[first...deny].filter { !$0.isTwoFactor })
       let permit = rules[deny...].first { $0.name == "pam_permit" }
-      if permit == nil { edits.append(insertion(behind: rules[deny], "auth required pam_permit.so")) }
-      for rule in early {
-        edits += removal(of: rule) + [insertion(behind: permit ?? rules[deny], rule.text())]
+      let added = permit == nil ? [insertion(behind: rules[deny], "auth required pam_permit.so")] : []
+      let place = permit ?? rules[deny]
+      let early = rules[...deny].filter(\.isTwoFactor)
+      let moves = { (text: (PAMRule) -> String) in
+        early.flatMap { removal(of: $0) + [insertion(behind: place, text($0))] }
       }
-      return edits
+      let late = rules[deny...].filter(\.isTwoFactor) + ours.filter { $0.file != file }
+      return [
+        jumps + added + moves { $0.text() },
+        jumps + added + moves { $0.text(control: "required") } + late.flatMap { controls(of: $0).first ?? [] },
+      ]
+    }
+  }
+
+  /// - Parameter rules: From the first password to pam_deny.
+  private func jumps(of rules: [PAMRule]) -> [Edit] {
+    rules.enumerated().flatMap { index, rule -> [Edit] in
+      let count = rules.count - 1 - index
+      if rule.checksPassword, rule.control.action(on: .success) != .jump(count) {
+        let control = "[success=\(count) new_authtok_reqd=\(count) default=ignore]"
+        return replacement(of: rule, rule.text(control: control))
+      }
+      let isEnd = count == 0 && rule.control.action(on: .authenticationError) != .die
+      return isEnd ? replacement(of: rule, rule.text(control: "requisite")) : []
     }
   }
 
