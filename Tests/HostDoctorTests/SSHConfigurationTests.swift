@@ -85,7 +85,7 @@ import Testing
   @Test func includesThatMultiplyEnd() throws {
     var files = [Self.main: "Include 1\nInclude 1\n"]
     for index in 1...16 { files["/etc/ssh/\(index)"] = "Include \(index + 1)\nInclude \(index + 1)\n\n\n\n" }
-    #expect(try read(files).problem?.words.contains("limit") == true)
+    #expect(try read(files).problem?.words.contains("too many files") == true)
   }
 
   @Test(

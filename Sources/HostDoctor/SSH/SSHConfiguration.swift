@@ -33,9 +33,13 @@ struct SSHConfiguration {
   private(set) var problem: Problem?
   private let tree: HostTree
   private var lineCount = 0
+  /// Bytes of included files, with a fixed cost for each file and pattern.
+  private var includedSize = 0
 
   private static let maximumDepth = 16
   private static let maximumLines = 200_000
+  private static let maximumIncludedSize = 8 << 20
+  private static let fileCost = 4_096
 
   init(_ tree: HostTree) {
     self.tree = tree
@@ -101,7 +105,14 @@ struct SSHConfiguration {
         fail(path, number, error.words)
       }
     case "include":
-      for file in line.arguments.flatMap(files) { read(file, matches: matches, depth: depth + 1) }
+      for pattern in line.arguments {
+        includedSize += Self.fileCost
+        for file in files(pattern) where problem == nil {
+          includedSize += Self.fileCost + (tree.configurationBytes(of: file)?.count ?? 0)
+          if includedSize <= Self.maximumIncludedSize { read(file, matches: matches, depth: depth + 1) }
+        }
+        guard includedSize <= Self.maximumIncludedSize else { return fail(path, number, "includes too many files") }
+      }
     default:
       guard let keyword = SSHKeyword(line.keyword) else { return }
       guard let value = keyword.value(of: line.arguments) else {

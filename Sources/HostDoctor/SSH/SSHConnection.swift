@@ -33,26 +33,31 @@ struct SSHConnections {
   let configuration: SSHConfiguration
   /// The users to choose from, in this order.
   private let users: [SSHConnection.User]
-  private let relevant: [Int]
+  /// The blocks that matter, each with those around it.
+  private let relevant: [[SSHMatch]]
 
   /// Networks for documentation (RFC 5737, RFC 3849), which few blocks name.
   private static let addresses = ["198.51.100.1", "203.0.113.1", "192.0.2.1", "2001:db8::1"]
 
+  /// A user of another name service, of whom nothing is known.
+  private static let stranger = SSHConnection.User(name: "unknown", groups: ["unknown"], isKnown: false)
+
   private static let maximumCandidates = 24
+  private static let maximumBlocks = 64
 
   /// `account` is the only user, or nil for all.
   init(_ configuration: SSHConfiguration, tree: HostTree, account: TreeAccount?) {
     self.configuration = configuration
-    relevant = configuration.relevantBlocks
+    relevant = configuration.relevantBlocks.prefix(Self.maximumBlocks).map { index in
+      configuration.enclosing(index).map { configuration.blocks[$0] }
+    }
     if let account {
       users = [Self.user(account, on: tree)]
     } else {
-      // A user of another name service, of whom nothing is known.
-      let stranger = SSHConnection.User(name: "unknown", groups: ["unknown"], isKnown: false)
       let accounts = TreeAccount.all(in: tree)
       let ordinary = accounts.filter { $0.mayLogIn && $0.userID != .root }
       let others = accounts.filter { !$0.mayLogIn || $0.userID == .root }
-      users = (ordinary.prefix(500) + others.prefix(100)).map { Self.user($0, on: tree) } + [stranger]
+      users = (ordinary.prefix(500) + others.prefix(100)).map { Self.user($0, on: tree) } + [Self.stranger]
     }
     isForOneAccount = account != nil
     self.tree = tree
@@ -103,9 +108,7 @@ struct SSHConnections {
       for address in addresses.prefix(Self.maximumCandidates) {
         var login = login
         (login.userEntry, login.address) = (user, address)
-        let count = relevant.count { index in
-          configuration.enclosing(index).allSatisfy { configuration.blocks[$0].applies(to: login) }
-        }
+        let count = relevant.count { chain in chain.allSatisfy { $0.applies(to: login) } }
         if count < best?.count ?? .max { best = (login, count) }
         if count == 0 { return login }
       }
@@ -126,7 +129,7 @@ struct SSHConnections {
     }
     if names.isEmpty { names = tree.isThisHost ? groups.flatMap(Self.members) + ["unknown"] : ["unknown"] }
     return names.filter { !$0.isEmpty }.flatMap { name -> [SSHConnection.User] in
-      if let known = users.first(where: { $0.name == name }) { return [known] }
+      if let known = users.first(where: { $0.name == name && $0 != Self.stranger }) { return [known] }
       let real =
         tree.isThisHost
         ? Self.groups(of: name).map { [SSHConnection.User(name: name, groups: $0, isKnown: true)] } : nil

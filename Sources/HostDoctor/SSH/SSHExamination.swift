@@ -80,8 +80,9 @@ struct SSHExamination {
     let own = check(ordinary, rules, options, logins)
     var found = own
     for each in blocks {
-      guard let block = each.block else { continue }
-      for finding in check(each, rules, options, logins) where finding.status != .ok && !own.contains(finding) {
+      guard let block = each.block, each.settings != ordinary.settings else { continue }
+      for finding in check(each, rules, options, logins) where finding.status != .ok {
+        guard !own.contains(where: { $0.name == finding.name && $0.detail == finding.detail }) else { continue }
         let isNamed = finding.detail.contains(block.place)
         let detail = isNamed ? finding.detail : "under Match \(block.text) (\(block.place)): \(finding.detail)"
         let isOfBlock = ["ssh_keyboard_interactive", "ssh_password_authentication"].contains(finding.name)
