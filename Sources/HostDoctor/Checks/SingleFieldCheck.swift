@@ -131,11 +131,12 @@ private struct SingleFieldStack {
     var rule = ours
     let kept = rule.arguments.filter { !Self.passOptions.contains(String($0.prefix { $0 != "=" })) }
     rule.arguments = ["forward_pass"] + kept
-    return [.replace(file: path, line: lines[0], text: rule.text(control: "required"))]
+    // From the end of the file, so that the edits can also be made one after the other.
+    let removals = lines.dropFirst().reversed().map { line in
+      Edit.remove(file: path, line: line, text: HostTree.words(of: text[line - 1]).joined(separator: " "))
+    }
+    return removals + [.replace(file: path, line: lines[0], text: rule.text(control: "required"))]
       + (checks + others).map { .insertAfter(file: path, line: lines[0], text: $0) }
-      + lines.dropFirst().map { line in
-        .remove(file: path, line: line, text: HostTree.words(of: text[line - 1]).joined(separator: " "))
-      }
   }
 
   /// An `@include` has lines for other facilities too.
