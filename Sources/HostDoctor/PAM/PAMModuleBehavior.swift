@@ -155,7 +155,7 @@ extension PAMRule {
   }
 
   /// Keeps one of the results that libpam treats alike.
-  fileprivate func distinct(_ results: [PAMResult]) -> [PAMResult] {
+  func distinct(_ results: [PAMResult]) -> [PAMResult] {
     var kept: [PAMResult] = []
     for result in results {
       let isKnown = kept.contains { other in

@@ -49,6 +49,7 @@ final class PAMModuleModel {
     if name == "pam_ccreds", rule.has("action=validate") {
       return .password(rule, PasswordModule(), isDirectory: false)
     }
+    if name == "pam_userdb", rule.value(of: "db") == nil { return .constant(.serviceError) }
     if let module = PAMModuleTable.passwords[name] { return .password(rule, module) }
     if let module = PAMModuleTable.factors[name] { return .factor(rule, module) }
     if let module = PAMModuleTable.codes[name] { return .code(rule, module) }
@@ -147,10 +148,11 @@ final class PAMModuleModel {
     // Such a rule is for logins as root.
     if rule.has("root_only") { return .constant(.ignore) }
     let key = "pam_wheel \(rule.value(of: "group") ?? "") \(rule.has("use_uid"))"
-    let trusts = rule.has("trust")
-    let results: [PAMResult] =
+    let passing = rule.has("trust") ? PAMResult.success : .ignore
+    // Without such a group, no one is a member.
+    let results =
       rule.has("deny")
-      ? [.permissionDenied, trusts ? .success : .ignore] : [trusts ? .success : .ignore, .permissionDenied]
+      ? [.permissionDenied, passing] : [passing] + rule.distinct([.permissionDenied, .authenticationError])
     return .condition(results, key: key)
   }
 }

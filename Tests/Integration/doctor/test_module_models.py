@@ -1,0 +1,146 @@
+"""What doctor takes the modules of Linux-PAM to return, against the modules of this machine."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from rig.doctor import services_of
+from rig.machine import modules_directory
+from rig.random_stacks import RESULTS
+
+# Decided by the arguments, or the same for every user.
+CONSTANT = """
+pam_permit.so
+pam_deny.so
+pam_env.so
+pam_group.so
+pam_keyinit.so
+pam_mail.so
+pam_warn.so
+pam_faildelay.so delay=1000
+pam_issue.so
+pam_securetty.so
+pam_selinux.so
+pam_nologin.so
+pam_nologin.so successok
+pam_echo.so text
+pam_faillock.so
+pam_faillock.so preauth
+pam_faillock.so authfail
+pam_faillock.so authsucc
+pam_ftp.so
+pam_stress.so
+pam_stress.so fail_1
+pam_usertype.so
+pam_wheel.so root_only
+pam_exec.so
+pam_exec.so type=session /bin/false
+pam_sepermit.so
+pam_userdb.so
+pam_time.so
+pam_motd.so
+pam_limits.so
+pam_umask.so
+pam_mkhomedir.so
+pam_xauth.so
+pam_debug.so auth=maxtries
+pam_debug.so cred=cred_err auth=acct_expired auth=success
+pam_debug.so auth=nonsense
+pam_unix.so use_first_pass
+pam_succeed_if.so user = root
+pam_succeed_if.so user != root
+pam_succeed_if.so user in root
+pam_succeed_if.so user notin root
+pam_succeed_if.so uid = 0
+pam_succeed_if.so uid eq 0
+pam_succeed_if.so uid ne 0
+pam_succeed_if.so uid > 0
+pam_succeed_if.so uid <= 0
+pam_succeed_if.so user ingroup absent
+pam_succeed_if.so user notingroup absent
+pam_succeed_if.so service in judged:y use_uid
+pam_succeed_if.so service notin judged:y
+pam_succeed_if.so shell eq x
+pam_succeed_if.so color = x
+pam_succeed_if.so user ~ x
+pam_succeed_if.so uid
+pam_succeed_if.so quiet
+pam_succeed_if.so user = root uid
+pam_succeed_if.so user != root uid
+""".split("\n")[1:-1]
+
+# Depends on user or host.
+VARIABLE = """
+pam_unix.so
+pam_unix.so try_first_pass
+pam_localuser.so
+pam_localuser.so file=/dev/null
+pam_usertype.so isregular
+pam_usertype.so issystem
+pam_wheel.so
+pam_wheel.so group=absent
+pam_wheel.so group=absent deny
+pam_wheel.so trust use_uid
+pam_listfile.so item=user sense=allow file=/etc/hostname
+pam_listfile.so item=user sense=deny file=/etc/hostname
+pam_listfile.so item=user sense=allow file=/etc/hostname apply=other
+pam_access.so
+pam_shells.so
+pam_cap.so
+pam_echo.so file=/absent
+pam_exec.so /bin/true
+pam_exec.so /bin/false
+pam_exec.so expose_authtok /bin/true
+pam_lastlog.so
+pam_rhosts.so
+pam_timestamp.so
+pam_succeed_if.so uid >= 1000
+pam_succeed_if.so uid < 1000
+pam_succeed_if.so user ingroup root:absent
+""".split("\n")[1:-1]
+
+# On which doctor decides some conditions.
+FILES = ("etc/group", "etc/passwd", "etc/nsswitch.conf", "etc/security/capability.conf", "etc/security/sepermit.conf")
+END = "auth requisite pam_deny.so\nauth required pam_permit.so\n"
+
+
+def lines_here(lines: list[str]) -> list[str]:
+    return [line for line in lines if (modules_directory() / line.split()[0]).exists()]
+
+
+@pytest.fixture
+def real(harness, user):
+    """What a line returns for a password, by the real module."""
+
+    def results(line: str) -> dict[str, str]:
+        # Such a stack returns what the module returned.
+        service = harness.service("judged", f"auth [default=ok] {line}")
+        logins = harness.run(service, [(user.name, [answer] * 3) for answer in ("wrong", user.password)])
+        return dict(zip(("wrong", "right"), (RESULTS[login.result] for login in logins), strict=True))
+
+    return results
+
+
+def needs(root: Path, line: str, control: str) -> str:
+    """What doctor says of a stack in which `control` decides on the line."""
+    for name in FILES:
+        if Path("/", name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path("/", name), root / name)
+    (root / "etc/pam.d").mkdir(parents=True, exist_ok=True)
+    (root / "etc/pam.d/judged").write_text(f"auth [{control}] {line}\n{END}")
+    return services_of(root)["judged"]["enrolled"]
+
+
+@pytest.mark.parametrize("line", lines_here(CONSTANT + VARIABLE))
+def test_a_result_of_a_module_is_one_that_doctor_expects(line, real, tmp_path):
+    results = real(line)
+    said = {answer: needs(tmp_path, line, f"{result}=1 default=bad") for answer, result in results.items()}
+    assert said["wrong"] == "nothing" and said["right"] in ("nothing", "password"), (results, said)
+
+
+@pytest.mark.parametrize("line", lines_here(CONSTANT))
+def test_doctor_expects_no_other_result_of_a_module_that_always_returns_the_same(line, real, tmp_path):
+    results = real(line)
+    assert results["wrong"] == results["right"]
+    assert needs(tmp_path, line, f"{results['right']}=bad default=1") == "refused", results
