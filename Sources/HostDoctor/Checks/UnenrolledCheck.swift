@@ -63,20 +63,29 @@ package struct UnenrolledCheck {
     if names.count > 1 { detail += " (\(shown.joined(separator: ", "))\(names.count > shown.count ? ", …" : ""))" }
     if leftOut > 0 { detail += "; \(leftOut) more without a password were left out" }
     let remedy = shown.map { "twofactor enable --user \($0)" }.joined(separator: "\n")
-    // An administrator may leave some accounts out, but not all.
-    return enrolled == 0
+    // An administrator may leave some accounts out, but not all. An image may be enrolled later.
+    return enrolled == 0 && tree.isThisHost
       ? .failed("not_enrolled", detail + "; nobody is enrolled", remedy: remedy)
       : .warning("not_enrolled", detail, remedy: remedy)
   }
 
-  /// Accounts of shadow(5) whose password is locked or impossible. Empty if the file is unreadable.
+  /// Accounts of passwd(5) whose password is locked or missing, here and in shadow(5). Empty if shadow(5) is unreadable.
   private var accountsWithoutPassword: Set<String> {
-    Set(
-      tree.lines(of: "/etc/shadow").compactMap { line in
-        let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-        guard fields.count > 1, fields[1].hasPrefix("!") || fields[1].hasPrefix("*") else { return nil }
-        return String(fields[0])
+    let shadow = "/etc/shadow"
+    guard let text = tree.exists(shadow) ? tree.text(of: shadow) : "" else { return [] }
+    let hashes = Dictionary(
+      text.split(separator: "\n").compactMap(Self.password), uniquingKeysWith: { first, _ in first })
+    return Set(
+      tree.lines(of: "/etc/passwd").compactMap(Self.password).compactMap { name, field in
+        let hash = field == "x" ? hashes[name] ?? "*" : field
+        return hash.hasPrefix("!") || hash.hasPrefix("*") ? name : nil
       })
+  }
+
+  /// The first two fields of a line.
+  private static func password(_ line: some StringProtocol) -> (String, String)? {
+    let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+    return fields.count > 1 ? (String(fields[0]), String(fields[1])) : nil
   }
 }
 
