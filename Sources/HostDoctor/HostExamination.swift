@@ -1,3 +1,4 @@
+import Glibc
 import HostAccess
 
 /// Runs all checks except those of this host's enrollments.
@@ -24,8 +25,10 @@ package struct HostExamination {
     findings += host.ofFiles.map { search.verified($0, in: \.ofFiles) }
     findings += host.ofUnits.map { search.verified($0, in: \.ofUnits) }
     findings.append(RegisterCheck(tree: tree).finding(of: rules))
-    findings += services(host, search)
-    findings += host.ofPrograms.map { search.verified($0, in: \.ofPrograms) }
+    findings += services(host, search) + unread(host)
+    findings += host.ofPrograms.map { finding, others in
+      search.verified(finding, in: { $0.ofPrograms.map(\.finding) }, or: others)
+    }
     findings += host.ofSSH.map { finding in
       let others = finding.name == "pam_code_alone" ? host.passwordlessRemedies : []
       return search.verified(finding, in: \.ofSSH, or: others)
@@ -50,5 +53,23 @@ package struct HostExamination {
     let findings = host.ofStacks.filter { !$0.finding.isToldElsewhere }.map { search.finding($0.finding, $0.services) }
     guard !correct.isEmpty else { return findings }
     return [.ok(name, "asks for a code after the password: \(correct.joined(separator: ", "))")] + findings
+  }
+
+  /// Services of which it is unknown whether they call the module, and those that libpam gives up.
+  private func unread(_ host: HostFindings) -> [Finding] {
+    let known = Set(host.services)
+    var services: [String: [String]] = [:]
+    for service in host.configuration.services where !known.contains(service) && !HostFindings.isBackup(service) {
+      let stacks = host.configuration.stacks(of: service)
+      let problem = stacks.isAborted ? stacks.problems.first : nil
+      let words = problem.map { "\($0.file), line \($0.line), \($0.words): every login is refused" } ?? stacks.obstacle
+      if let words { services[words, default: []].append(service) }
+    }
+    return services.sorted { $0.key < $1.key }.map { words, names in
+      let more = names.count > 5 ? " and \(names.count - 5) more" : ""
+      let detail = "\(names.prefix(5).joined(separator: ", "))\(more) could not be evaluated: \(words)"
+      guard geteuid() == 0 else { return .skipped("pam_evaluation", detail) }
+      return .warning("pam_evaluation", detail, remedy: "correct the file, then run: twofactor doctor")
+    }
   }
 }

@@ -160,9 +160,9 @@ final class HostFindings {
     return findings + ofOptions + ofPolicy
   }()
 
-  /// Findings about the programs that use the services.
-  private(set) lazy var ofPrograms: [Finding] =
-    SingleFieldCheck(configuration).findings + [ProFTPDCheck(configuration).finding].compactMap { $0 }
+  /// Findings about the programs that use the services, with other edits that may fix them.
+  private(set) lazy var ofPrograms: [(finding: Finding, others: [[Edit]])] =
+    SingleFieldCheck(configuration).findings + [ProFTPDCheck(configuration).finding].compactMap { $0 }.map { ($0, []) }
 
   private(set) lazy var ofSSH: [Finding] = ssh.findings(
     rules: configuration.stacks(of: ssh.service).twoFactorRules, service: state(of: ssh.service).logins)

@@ -23,13 +23,20 @@ struct SingleFieldCheck {
     self.configuration = preview.map { PAMConfiguration(tree: $0) } ?? configuration
   }
 
-  var findings: [Finding] {
+  /// Each finding with edits that may fix it, if those of its remedy do not.
+  var findings: [(finding: Finding, others: [[Edit]])] {
     configuration.services.compactMap { service in
       guard let program = SingleFieldProgram.using(service) else { return nil }
-      let logins = logins(of: service, in: configuration)
+      let stacks = configuration.stacks(of: service)
+      let logins = ServiceLogins(
+        stacks, configuration: configuration, model: PAMModuleModel(tree: configuration.tree))
       guard logins.asksForCode, !logins.isSingleField else { return nil }
-      return .warning(
-        Self.name, isPreview ? preview(service, program) : words(service, program), remedy: remedy(service, logins))
+      let candidates = SingleFieldStack(stacks, in: configuration.tree)?.candidates ?? []
+      let finding = Finding.warning(
+        Self.name, isPreview ? preview(service, program) : words(service, program),
+        remedy: candidates.first?.text
+          ?? "see \"Programs with a single password field\" in hosts.md, which comes with twofactor")
+      return (finding, Array(candidates.dropFirst()))
     }
   }
 
@@ -41,31 +48,6 @@ struct SingleFieldCheck {
   private func preview(_ service: String, _ program: SingleFieldProgram) -> String {
     "pam-auth-update --enable twofactor adds a second question to the service \(service), but \(program.name) has a "
       + "single field for the password: enrolled users would be refused"
-  }
-
-  private func logins(of service: String, in configuration: PAMConfiguration) -> ServiceLogins {
-    ServiceLogins(
-      configuration.stacks(of: service), configuration: configuration, model: PAMModuleModel(tree: configuration.tree))
-  }
-
-  // MARK: Remedy
-
-  private func remedy(_ service: String, _ before: ServiceLogins) -> String {
-    let candidates = SingleFieldStack(configuration.stacks(of: service), in: configuration.tree)?.candidates ?? []
-    return candidates.first { fixes(service, before, $0) }?.text
-      ?? "see \"Programs with a single password field\" in hosts.md, which comes with twofactor"
-  }
-
-  /// Whether the edits let users in with both in one answer, and never with less than before.
-  private func fixes(_ service: String, _ before: ServiceLogins, _ edits: [Edit]) -> Bool {
-    guard let tree = configuration.tree.applying([Edit](remedy: edits.text)) else { return false }
-    let changed = PAMConfiguration(tree: tree)
-    let after = logins(of: service, in: changed)
-    guard let enrolled = after.enrolled, let unenrolled = after.unenrolled, let old = before.enrolled,
-      let oldOfOthers = before.unenrolled
-    else { return false }
-    return after.isSingleField && enrolled.isAtLeast(old) && unenrolled.isAtLeast(oldOfOthers)
-      && unenrolled.isRefused == oldOfOthers.isRefused
   }
 }
 
