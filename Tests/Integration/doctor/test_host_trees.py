@@ -1,15 +1,15 @@
 """`twofactor doctor` on host trees, correct and broken: finding, severity and remedy."""
 
-import re
-import shutil
 from pathlib import Path
 
 import pytest
-from rig.doctor import doctor, findings, found
+from rig.doctor import doctor, findings, found, services_of
 from rig.host_corpus import BROKEN, CONF, DROP_IN, GOOD, in_sshd, with_settings
 from rig.host_trees import MODULES, SSHD_SETTINGS, STOCK, build, change, good
 from rig.machine import PRODUCT
+from rig.misplaced_rules import trees
 from rig.process import run
+from rig.remedies import apply, harm
 
 
 @pytest.mark.parametrize("host", GOOD)
@@ -37,54 +37,40 @@ def test_a_mistake_is_found_once_with_its_remedy(tmp_path, what):
     assert doctor(tmp_path / "host", "--strict")[0] == (78 if expected[1] == "failed" else 1)
 
 
-EDIT = re.compile(r"in (/[^,]+), (?:(remove|before|behind) )?line (\d+): (.*)")
-
-
-def apply(root: Path, remedy: str) -> int:
-    """Applies the lines of a remedy, from the end of each file; returns how many lines it has."""
-    for source, target in re.findall(r"(?m)^cp /(\S+) /(\S+)$", remedy):
-        (root / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / source, root / target)
-    edits = [matched.groups() for line in remedy.splitlines() if (matched := EDIT.fullmatch(line))]
-    paths = {name: root / name.lstrip("/") for name, *_ in edits}
-    files = {name: path.read_text().splitlines() if path.exists() else [] for name, path in paths.items()}
-    inserted: dict[tuple[str, int], int] = {}
-    for name, how, number, text in sorted(edits, key=lambda edit: (-int(edit[2]), edit[1] == "remove")):
-        lines, index = files[name], int(number) - 1
-        match how:
-            case "remove":
-                assert text.lstrip("… ").split()[-1] in lines[index]
-                del lines[index]
-            case "before":
-                lines.insert(index, text)
-            case "behind":
-                # Lines after the same line keep the order of the remedy.
-                inserted[name, index] = inserted.get((name, index), 0) + 1
-                lines.insert(index + inserted[name, index], text)
-            case None:
-                lines[index] = text
-    for name, lines in files.items():
-        paths[name].parent.mkdir(parents=True, exist_ok=True)
-        paths[name].write_text("\n".join(lines) + "\n")
-    return len(edits)
-
-
 # Findings that no change of an existing line fixes.
 OTHERWISE = {"no service for the command": "printf 'auth required pam_unix.so"}
+
+
+def follow_remedies(root: Path) -> int:
+    """Applies one remedy after the other, until doctor finds nothing; returns how many."""
+    services = services_of(root)
+    for count in range(5):
+        wrong = sorted(findings(doctor(root)[1]), key=lambda check: check["status"])
+        if not wrong:
+            return count
+        remedy = wrong[0]["remedy"]
+        assert apply(root, remedy) > 0, wrong[0]
+        before, services = services, services_of(root)
+        assert harm(before, services) == [], remedy
+    raise AssertionError(wrong)
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_the_remedy_fixes_the_finding(tmp_path, what):
     root = build(tmp_path / "host", BROKEN[what][0])
-    for _ in range(4):
-        wrong = findings(doctor(root)[1])
-        if not wrong:
-            return
-        if what in OTHERWISE:
-            assert wrong[0]["remedy"].startswith(OTHERWISE[what])
-            return
-        assert apply(root, wrong[0]["remedy"]) > 0, wrong[0]["remedy"]
-    assert wrong == []
+    if what in OTHERWISE:
+        (wrong,) = findings(doctor(root)[1])
+        assert wrong["remedy"].startswith(OTHERWISE[what])
+    else:
+        assert follow_remedies(root) > 0
+
+
+MISPLACED = trees()
+
+
+@pytest.mark.parametrize("what", MISPLACED)
+def test_the_remedies_for_a_misplaced_rule_are_safe(tmp_path, what):
+    follow_remedies(build(tmp_path / "host", MISPLACED[what]))
 
 
 # Every check that runs on a tree, except those of enrollments: test_enrollments.
@@ -98,7 +84,7 @@ CHECKS = {
 
 
 def test_every_check_is_covered():
-    assert len(GOOD) + len(STOCK) + len(BROKEN) >= 69
+    assert len(BROKEN) + len(MISPLACED) >= 300
     assert {name for _, (name, _), _ in BROKEN.values()} == CHECKS
 
 

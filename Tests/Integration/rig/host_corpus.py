@@ -96,7 +96,7 @@ BROKEN = {
     "sufficient before the password": (
         with_sshd("auth sufficient pam_twofactor.so\n" + UNIX),
         ("pam_control", "failed"),
-        "line 1: auth required pam_twofactor.so",
+        "behind line 4: auth required pam_twofactor.so",
     ),
     "optional": (
         in_sshd("auth optional pam_twofactor.so"), ("pam_control", "failed"), "auth required pam_twofactor.so"
