@@ -49,25 +49,31 @@ package struct HostExamination {
       ]
     }
     let wrong = Set(host.ofStacks.flatMap(\.services))
-    let correct = host.services.filter { !wrong.contains($0) }
+    let failures = (host.ofFiles + host.ofUnits).filter { $0.status == .failed }
+    let correct = host.services.filter { service in
+      !wrong.contains(service) && host.state(of: service).logins.asksForCode
+        && !host.configuration.stacks(of: service).twoFactorRules.contains { rule in
+          let places = [rule.place + ":", tree.configuration(of: rule)]
+          return failures.contains { failure in places.contains { failure.detail.hasPrefix($0) } }
+        }
+    }
     let findings = host.ofStacks.filter { !$0.finding.isToldElsewhere }.map { search.finding($0.finding, $0.services) }
     guard !correct.isEmpty else { return findings }
     return [.ok(name, "asks for a code after the password: \(correct.joined(separator: ", "))")] + findings
   }
 
-  /// Services of which it is unknown whether they call the module, and those that libpam gives up.
+  /// Services that cannot be read as a whole, of which it is unknown whether they call the module, or what else fails.
   private func unread(_ host: HostFindings) -> [Finding] {
     let known = Set(host.services)
     var services: [String: [String]] = [:]
     for service in host.configuration.services where !known.contains(service) && !HostFindings.isBackup(service) {
       let stacks = host.configuration.stacks(of: service)
-      let problem = stacks.isAborted ? stacks.problems.first : nil
-      let words = problem.map { "\($0.file), line \($0.line), \($0.words): every login is refused" } ?? stacks.obstacle
-      if let words { services[words, default: []].append(service) }
+      let problem = stacks.problems.first.map { "\($0.file), line \($0.line), \($0.words)" }
+      if let words = stacks.obstacle ?? problem { services[words, default: []].append(service) }
     }
     return services.sorted { $0.key < $1.key }.map { words, names in
       let more = names.count > 5 ? " and \(names.count - 5) more" : ""
-      let detail = "\(names.prefix(5).joined(separator: ", "))\(more) could not be evaluated: \(words)"
+      let detail = "the stack of \(names.prefix(5).joined(separator: ", "))\(more) is incomplete: \(words)"
       guard geteuid() == 0 else { return .skipped("pam_evaluation", detail) }
       return .warning("pam_evaluation", detail, remedy: "correct the file, then run: twofactor doctor")
     }

@@ -28,7 +28,7 @@ struct RemedySearch {
     guard finding.name != "pam_evaluation", let service = services.first else { return nil }
     let candidates = RemedyCandidates(
       finding, stacks: before.configuration.stacks(of: service), configuration: before.configuration
-    ).all.prefix(Self.maximumCandidates)
+    ).all.prefix(count(for: service))
     var partial: [Edit]?
     var last: [Edit]?
     for edits in candidates {
@@ -44,6 +44,12 @@ struct RemedySearch {
       }
     }
     return partial ?? last
+  }
+
+  /// The number of candidates to try. An evaluation takes longer for many combinations.
+  private func count(for service: String) -> Int {
+    let combinations = before.state(of: service).admission.combinations
+    return Self.maximumCandidates * 64 / max(combinations, 64)
   }
 
   /// Whether the finding is gone from its services, and none of their users with password and code is refused.

@@ -15,7 +15,8 @@ import Testing
     let host = try TemporaryHost(files.merging(["/etc/debian_version": "12\n"]) { $1 })
     return host.read { tree in
       let found = HostFindings(tree: tree, account: nil)
-      return found.ofStacks.map { RemedySearch(before: found).finding($0.finding, $0.services) }
+      return found.ofStacks.filter { !$0.finding.isToldElsewhere }
+        .map { RemedySearch(before: found).finding($0.finding, $0.services) }
     }
   }
 
@@ -49,7 +50,8 @@ import Testing
       (unix + "\(ours)\n\(ours)", "pam_twice failed", "in /etc/pam.d/x, remove line 5: \(ours)"),
       ("auth required pam_unix.so\n" + ours, "pam_requisite warning", "line 1: auth requisite pam_unix.so"),
       (
-        unix + "auth [success=1 default=ignore] pam_succeed_if.so user ingroup x\n" + ours + "\nauth required pam_env.so",
+        unix + "auth [success=1 default=ignore] pam_succeed_if.so user ingroup x\n" + ours
+          + "\nauth required pam_env.so",
         "pam_condition warning", "in /etc/pam.d/x, remove line 4"
       ),
       ("auth sufficient pam_u2f.so\n" + unix + ours, "pam_alternative warning", "in /etc/pam.d/x, remove line 1"),
@@ -57,7 +59,7 @@ import Testing
         unix + "auth [success=ok default=die] pam_twofactor.so nullok", "pam_nullok warning",
         "line 4: auth [success=ok default=die] pam_twofactor.so"
       ),
-      (unix + ours + "\nauth oops pam_env.so", "pam_syntax failed", "in /etc/pam.d/x, line 5: auth required pam_env.so"),
+      (unix + ours + "\nauth oops pam_env.so", "pam_syntax failed", "line 5: auth required pam_env.so"),
       (unix + ours + "\naccount required pam_twofactor.so", "pam_facility failed", "in /etc/pam.d/x, remove line 5"),
       (
         "auth [success=5 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n" + ours, "pam_dead_end failed",
@@ -85,7 +87,8 @@ import Testing
   @Test func anotherCheckTellsOfPasswordlessLoginsThroughSSH() throws {
     let sshd = ["/etc/pam.d/sshd": Self.ours, "/etc/ssh/sshd_config": "UsePAM yes\n"]
     #expect(try findings(sshd) == [])
-    let nullok = try findings(sshd.merging(["/etc/pam.d/sshd": Self.ours + " nullok"]) { $1 })
+    let key = "UsePAM yes\nAuthenticationMethods publickey,keyboard-interactive\n"
+    let nullok = try findings(["/etc/pam.d/sshd": Self.ours + " nullok", "/etc/ssh/sshd_config": key])
     #expect(nullok.map(\.summary) == ["pam_nullok warning"])
   }
 
@@ -119,7 +122,8 @@ import Testing
   }
 
   @Test func aContinuedLineIsReplacedAsAWhole() throws {
-    let findings = try findings(Self.unix + "auth sufficient \\\n  pam_twofactor.so \\\n  nullok\nauth optional pam_cap.so")
+    let findings = try findings(
+      Self.unix + "auth sufficient \\\n  pam_twofactor.so \\\n  nullok\nauth optional pam_cap.so")
     #expect(
       findings.first?.remedy
         == "in /etc/pam.d/x, remove line 6: nullok\nin /etc/pam.d/x, remove line 5: pam_twofactor.so \\\n"

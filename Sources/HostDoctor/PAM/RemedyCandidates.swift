@@ -115,15 +115,25 @@ struct RemedyCandidates {
     let inside = places(in: rule.file)
     let later = inside.filter { $0 > rule.line }
     let earlier = inside.filter { $0 < rule.line }.reversed()
-    var targets = later.map { (rule.file, $0) } + earlier.map { (rule.file, $0) }
+    let best = [end(ofPasswordIn: rule.file)].compactMap { $0 }
+    var targets = (best + later + earlier).map { (rule.file, $0) }
     var file = rule.file
-    while let origin = stacks.origins[file], origin.file != file, targets.count < 200 {
+    var seen: Set<String> = [file]
+    while let origin = stacks.origins[file], seen.insert(origin.file).inserted {
       let places = places(in: origin.file)
       targets += (places.filter { $0 >= origin.line } + places.filter { $0 < origin.line }.reversed())
         .map { (origin.file, $0) }
       file = origin.file
     }
     return targets.map { file, line in [.insertAfter(file: file, line: line, text: text)] + removal(of: rule) }
+  }
+
+  /// The line behind which a right password continues; nil if the file checks none.
+  private func end(ofPasswordIn file: String) -> Int? {
+    let rules = rules.filter { $0.file == file }
+    guard let last = rules.lastIndex(where: \.checksPassword) else { return nil }
+    let permit = rules[last...].first { $0.name == "pam_permit" }
+    return numbers(of: (permit ?? rules[last]).line, in: lines(of: file)).upperBound
   }
 
   // MARK: Changes of other rules
@@ -205,7 +215,7 @@ struct RemedyCandidates {
     }
   }
 
-  /// - Parameter rules: From the first password to pam_deny.
+  /// `rules` begins with the first password, and ends with pam_deny.
   private func jumps(of rules: [PAMRule]) -> [Edit] {
     rules.enumerated().flatMap { index, rule -> [Edit] in
       let count = rules.count - 1 - index

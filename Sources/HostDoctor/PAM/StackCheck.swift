@@ -11,7 +11,7 @@ struct StackCheck {
     .authenticationError, .maximumTries, .informationUnavailable, .conversationError, .serviceError,
   ]
 
-  /// - Parameter isPreauthenticated: Whether users without a password are none of this check.
+  /// `isPreauthenticated` is true if another check tells of logins without a password.
   init(
     _ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel,
     isPreauthenticated: Bool = false
@@ -27,15 +27,17 @@ struct StackCheck {
   struct Admission {
     /// The modules that check the passwords of users who get in.
     var modules: Set<String> = []
-    /// The ends of logins that are refused.
+    /// The modules that check the passwords of users who are refused.
     var refusals: Set<String> = []
+    var combinations = 0
   }
 
   var admission: Admission {
     guard let runs = try? evaluation.runs(.init(compares: true)) else { return Admission() }
     return Admission(
       modules: Set(runs.filter(\.isAuthenticated).compactMap { accepting($0)?.name }),
-      refusals: Set(runs.filter { $0.passesWithoutTwoFactor == true }.map { accepting($0)?.name ?? "" }))
+      refusals: Set(runs.filter { $0.passesWithoutTwoFactor == true }.map { accepting($0)?.name ?? "" }),
+      combinations: runs.count)
   }
 
   /// All findings, the most important first.
@@ -53,8 +55,9 @@ struct StackCheck {
           rule: rule)
       }
     }
-    guard findings.isEmpty, let rule = ours.first else { return findings }
-    if let obstacle = stacks.obstacle { return [unknown(rule, obstacle)] }
+    guard findings.isEmpty else { return findings }
+    if let obstacle = stacks.obstacle, let rule = stacks.twoFactorRules.first { return [unknown(rule, obstacle)] }
+    guard let rule = ours.first else { return findings }
     do throws(ServiceEvaluation.TooManyCombinations) {
       return try self.findings(of: rule)
     } catch {
@@ -236,7 +239,8 @@ struct StackCheck {
     if hasPassword {
       return StackFinding(
         name: name, status: .failed,
-        words: "\(rule.place): with \"\(rule.control.text)\" the code alone is enough to log in, without a right password",
+        words: "\(rule.place): with \"\(rule.control.text)\" the code alone is enough to log in, without a right "
+          + "password",
         rule: rule)
     }
     return StackFinding(
@@ -281,8 +285,8 @@ struct StackCheck {
     let who = accepting(run).map { " of users whom \($0.name) accepts" } ?? ""
     return StackFinding(
       name: "pam_setcred", status: .failed,
-      words: "\(rule.place): the authentication\(who) succeeds, but pam_setcred(3) fails after it, so that programs such "
-        + "as sshd and login refuse the user",
+      words: "\(rule.place): the authentication\(who) succeeds, but pam_setcred(3) fails after it, so that programs "
+        + "such as sshd and login refuse the user",
       rule: rule)
   }
 
@@ -320,7 +324,8 @@ struct StackCheck {
     return early.map { rule in
       StackFinding(
         name: "pam_order", status: .failed,
-        words: "\(rule.place): the code is asked for before the password, so anyone can lock a user out with wrong codes",
+        words: "\(rule.place): the code is asked for before the password, so anyone can lock a user out with wrong "
+          + "codes",
         rule: rule)
     }
   }
