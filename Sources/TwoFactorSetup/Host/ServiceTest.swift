@@ -44,8 +44,9 @@ struct ServiceTest {
     }
     let reply = isSingleField ? try singleReply() : nil
     // Copy the modules' log messages to standard error.
-    // SAFETY: the identity is a string literal, which is immortal.
-    unsafe openlog("twofactor", LOG_PERROR, LOG_AUTHPRIV)
+    let identity: StaticString = "twofactor"
+    // SAFETY: openlog(3) keeps the pointer; a static string is immortal and ends with NUL.
+    unsafe openlog(UnsafeRawPointer(identity.utf8Start).assumingMemoryBound(to: CChar.self), LOG_PERROR, LOG_AUTHPRIV)
     defer { closelog() }
 
     // Call this before pam_start(3), which loads the modules.
