@@ -31,7 +31,8 @@ struct DisableCommand: ParsableCommand {
         .notPermitted, "this host does not allow users to disable two-factor",
         hint: "for a new phone: twofactor enable --force; otherwise ask the administrator")
     }
-    try requireLoginsAfterwards(session)
+    let services = session.services()
+    try requireLogins(session, through: services)
     try session.checkPassword()
     try session.checkCode()
     // Remove the register entry first: if the command is then killed, the user stays enrolled, and the next accepted
@@ -49,13 +50,14 @@ struct DisableCommand: ParsableCommand {
     if session.wantsJSON {
       try session.reportStatus()
     } else {
-      try session.show(farewell(session))
+      try session.show(farewell(session, services))
     }
   }
 
   /// Refuses if the user could then no longer log in through a service; warns root.
-  private func requireLoginsAfterwards(_ session: Session) throws {
-    guard let services = session.services?.requiringEnrollment, !services.isEmpty else { return }
+  private func requireLogins(_ session: Session, through services: UserServices) throws {
+    let services = services.requiringEnrollment
+    guard !services.isEmpty else { return }
     let problem =
       "without two-factor, these logins would refuse \(session.accountName): "
       + services.map(\.printable).joined(separator: ", ")
@@ -68,8 +70,8 @@ struct DisableCommand: ParsableCommand {
     if !session.wantsJSON { try OutputStream.standardError.write("twofactor: \(problem)\n") }
   }
 
-  private func farewell(_ session: Session) -> String {
-    "Two-factor is off.\n" + (session.services?.passwordAloneLine(columns: session.terminal.pageSize?.columns) ?? "")
+  private func farewell(_ session: Session, _ services: UserServices) -> String {
+    "Two-factor is off.\n" + services.passwordAloneLine(columns: session.terminal.pageSize?.columns)
       + "Delete the entry in the app: its key is erased.\n"
       + "To enable two-factor again, with a new key: twofactor enable\(session.userOption)\n"
   }

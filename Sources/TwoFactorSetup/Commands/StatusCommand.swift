@@ -103,7 +103,7 @@ private struct ListedUser {
   ) -> [ListedUser] {
     let outcomes = BoundedWork.outcomes(count: accounts.count) { index in
       var entry = UserEntry(accounts[index], settings: settings, registered: registered)
-      if withServices { entry.services = UserServices(of: accounts[index]) }
+      if withServices { entry.services = { UserServices(of: accounts[index]) } }
       return [entry.isMissing ? "missing" : "", entry.json.text] + entry.row
     }
     return zip(accounts, outcomes).map { account, outcome in
@@ -120,8 +120,7 @@ private struct UserEntry {
   private var directory: String?
   /// Nil if the register is unreadable or missing.
   private let isRegistered: Bool?
-  /// Nil if they are not wanted.
-  var services: UserServices?
+  var services: () -> UserServices? = { nil }
 
   init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?) {
     name = account.nameText

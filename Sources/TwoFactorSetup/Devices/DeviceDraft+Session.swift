@@ -64,7 +64,7 @@ extension Session {
       ("device", DeviceStatus(device).json), ("secret", .string(device.key.base32)), ("uri", .string(device.uri)),
     ]
     if let backupCodes { members.append(("backup_codes", .array(backupCodes.codes.map(JSONValue.string)))) }
-    members.append(("services", services?.json ?? .null))
+    members.append(("services", services().json))
     return .object(members)
   }
 

@@ -11,8 +11,8 @@ struct Session {
   let store: EnrollmentStore
   let register: RegisterEntry
   let wantsJSON: Bool
-  /// Nil for subcommands that do not report them.
-  let services: UserServices?
+  /// Evaluates the services of the host for the account.
+  let services: () -> UserServices
 
   var account: UserAccount { subject.account }
 
@@ -40,12 +40,18 @@ struct Session {
     if !wantsJSON, let reminder = subject.reminder(subcommand: subcommand) {
       try OutputStream.standardError.write(reminder)
     }
-    // Here, because the identity of the account may not suffice to read all services.
-    services = reportsServices ? UserServices(of: subject.account) : nil
     // Outside the homes, root owns and writes enrollments.
     let dropsPrivileges = subject.isManagedByRoot && store.isBelowHome
     register = try RegisterEntry(of: subject.account, dropsPrivileges: dropsPrivileges && changesRegister)
-    if dropsPrivileges { try Identity.become(subject.account) }
+    let account = subject.account
+    if dropsPrivileges, reportsServices {
+      // The identity of the account may not suffice to read all services.
+      let known = UserServices(of: account)
+      services = { known }
+    } else {
+      services = { UserServices(of: account) }
+    }
+    if dropsPrivileges { try Identity.become(account) }
   }
 
   /// No codes if logins do not accept them.
@@ -75,7 +81,7 @@ struct Session {
 
   /// Shown after two-factor is enabled.
   var announcement: String {
-    "Two-factor is on.\n" + (services?.announcement(for: accountName, columns: terminal.pageSize?.columns) ?? "")
+    "Two-factor is on.\n" + services().announcement(for: accountName, columns: terminal.pageSize?.columns)
   }
 
   /// Reports the output of `status`, for other subcommands with `--json`.

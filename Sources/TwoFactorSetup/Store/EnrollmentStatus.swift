@@ -27,8 +27,8 @@ struct EnrollmentStatus {
     }
   }
 
-  /// `services` is nil if they could not be evaluated.
-  func json(services: UserServices?) -> JSONValue {
+  /// Calls `services` if two-factor is on.
+  func json(services: () -> UserServices?) -> JSONValue {
     .object([
       ("user", .string(user)),
       ("enabled", .bool(enabledAt != nil)),
@@ -37,11 +37,11 @@ struct EnrollmentStatus {
       ("backup_codes_left", .number(Int64(backupCodesLeft))),
       ("failures", .number(Int64(failures))),
       ("locked_until", .time(lockedUntil)),
-      ("services", enabledAt == nil ? .array([]) : services?.json ?? .null),
+      ("services", enabledAt == nil ? .array([]) : services()?.json ?? .null),
     ])
   }
 
-  func text(now: Int64, services: UserServices?, columns: Int?) -> String {
+  func text(now: Int64, services: () -> UserServices, columns: Int?) -> String {
     guard let enabledAt else {
       return "Two-factor is off for \(user.printable).\nSwitch it on with: twofactor enable\n"
     }
@@ -54,7 +54,7 @@ struct EnrollmentStatus {
     let last = lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never"
     text += "Last login:    \(last)\n"
     text += "Failed codes:  \(failures)\(consequence(now: now))\n"
-    text += services?.statusLines(columns: columns) ?? ""
+    text += services().statusLines(columns: columns)
     text += "Files:         \(directory.printable)\n"
     if backupCodesLeft == 0 {
       text += "\nNo backup codes are left. Create new ones with: twofactor backup-codes\n"
