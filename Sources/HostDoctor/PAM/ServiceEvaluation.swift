@@ -24,6 +24,14 @@ struct ServiceEvaluation {
     var override: (PAMRule) -> PAMResult? = { _ in nil }
     /// Whether runs that fail are compared with the stack without pam_twofactor.
     var compares = false
+
+    /// The question for a user who enters password and code, as one text, at every question; nil without both.
+    var withBothAtOnce: Question? {
+      guard knows == [.password, .code], client == .interactive else { return nil }
+      var other = self
+      other.client = .singleField
+      return other
+    }
   }
 
   let service: String
@@ -50,10 +58,18 @@ struct ServiceEvaluation {
       })
   }
 
-  /// All runs.
+  /// All runs. A user who knows both enters both at every question if nothing else gets in: `use_first_pass` looks for
+  /// the code at the end of an earlier password.
   ///
   /// - Throws: ``TooManyCombinations``.
   func runs(_ question: Question) throws(TooManyCombinations) -> [LoginRun] {
+    let runs = try allRuns(question)
+    guard let other = question.withBothAtOnce, !runs.contains(where: \.isAuthenticated) else { return runs }
+    let others = try allRuns(other)
+    return others.contains(where: \.isAuthenticated) ? others : runs
+  }
+
+  private func allRuns(_ question: Question) throws(TooManyCombinations) -> [LoginRun] {
     var runs: [LoginRun] = []
     var budget = Self.maximumCombinations
     _ = try first(question, &budget) { run in

@@ -82,7 +82,11 @@ package struct ServiceLogins {
     for knows in all where !passing.contains(where: { $0.isSubset(of: knows) }) {
       let question = ServiceEvaluation.Question(
         isEnrolled: isEnrolled, knows: knows, override: { override($0, isEnrolled) })
-      if try evaluation.first(question, &budget, where: \.isAuthenticated) != nil { passing.insert(knows) }
+      for question in [question, question.withBothAtOnce].compactMap(\.self)
+      where try evaluation.first(question, &budget, where: \.isAuthenticated) != nil {
+        passing.insert(knows)
+        break
+      }
     }
     return LoginNeeds(passing: passing)
   }
