@@ -13,6 +13,6 @@ package enum PAMService {
 
   private static let others: Set<String> = [
     password, "other", "password-auth", "fingerprint-auth", "smartcard-auth", "postlogin", "config-util", "atd", "cron",
-    "crond", "chpasswd", "newusers", "passwd",
+    "crond", "chpasswd", "newusers", "passwd", "systemd-user",
   ]
 }

@@ -20,7 +20,8 @@ package struct UserLogins {
     let tree = HostTree()
     let configuration = PAMConfiguration(tree: tree)
     let model = PAMModuleModel(tree: tree)
-    let services = configuration.services.map(configuration.stacks).compactMap { stacks -> ServiceLogins? in
+    let names = configuration.services.filter { !HostFindings.isBackup($0) }
+    let services = names.map(configuration.stacks).compactMap { stacks -> ServiceLogins? in
       let rules = stacks.chain(.auth).rules.filter(\.isTwoFactor)
       guard stacks.obstacle != nil || !rules.isEmpty else { return nil }
       let memberships = rules.map { rule in

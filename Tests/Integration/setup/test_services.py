@@ -94,9 +94,15 @@ def test_files_and_programs_without_logins_are_not_named(user, stack):
     stack("common-auth", *common, CODE + " nullok")
     stack("atd", "@include common-auth", "@include common-account")
     stack("cron", "@include common-auth", "@include common-account")
+    stack("systemd-user", "@include common-account")
+    stack("sshd.dpkg-old", PASSWORD, CODE)
     services = twofactor_json(*PROVISION, "--user", user.name)["services"]
     assert {"login", "sshd", "su", "sudo"} <= set(services)
-    assert not {"atd", "common-auth", "cron", "other", "passwd", "runuser", "twofactor"} & set(services)
+    assert not {"atd", "common-auth", "cron", "other", "passwd", "runuser", "sshd.dpkg-old", "systemd-user"} & set(
+        services
+    )
+    # sshd.dpkg-old refuses users who are not enrolled.
+    assert twofactor("disable", "--user", user.name).stderr == ""
 
 
 def test_a_service_that_the_user_cannot_read_is_not_judged(user, stack):
