@@ -1,6 +1,8 @@
 """The real libpam as the judge of `twofactor doctor`: runs harness/pam_oracle.c in trees of PAM files."""
 
+import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,3 +61,47 @@ def write(root: Path, files: dict[str, bytes], modules: list[str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return root
+
+
+KNOWLEDGE = ("nothing", "password", "code", "password+code")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """With what a user gets in, in the words of doctor."""
+
+    enrolled: str
+    unenrolled: str
+    single_field: bool
+
+
+def in_words(digits: str) -> str:
+    """The least knowledge of those that pam_explorer.c tried."""
+    least = [name for name, digit in zip(KNOWLEDGE, digits, strict=True) if digit == "1"]
+    return " or ".join(sorted(least)) or "refused"
+
+
+class Explorer:
+    """The compiled program, with copies of the stub under the names of modules."""
+
+    def __init__(self, folder: Path, modules: Iterable[str]) -> None:
+        self.program = build([SOURCES / "pam_explorer.c"], folder / "pam_explorer", "-lpam", "-rdynamic")
+        stub = build([SOURCES / "pam_stub.c"], folder / "pam_stub.so", "-shared", "-fPIC")
+        self.modules = folder / "stubs"
+        self.modules.mkdir()
+        for name in modules:
+            shutil.copy(stub, self.modules / name)
+
+    def explore(self, root: Path, script: list[str], services: list[str]) -> dict[str, Needs | None]:
+        """With what users get in through the services of a tree; None after too many combinations."""
+        folder = root / modules_directory().relative_to("/")
+        folder.mkdir(parents=True)
+        for module in self.modules.iterdir():
+            os.link(module, folder / module.name)
+        done = run(self.program, root, modules_directory(), input="".join(line + "\n" for line in script))
+        found: dict[str, Needs | None] = {}
+        for line in done.stdout.splitlines():
+            service, enrolled, *rest = line.split()
+            found[service] = Needs(in_words(enrolled), in_words(rest[0]), rest[1] == "1") if rest else None
+        assert list(found) == services, set(services) ^ set(found)
+        return found

@@ -126,7 +126,9 @@ class Generator:
 
     def module(self) -> tuple[str, str]:
         """A module with its arguments, and the result that it will probably return."""
-        kind = self.pick(debug=80, permit=2, deny=2, missing=3, absolute=3, gone=1, climbing=1, bracketed=2, nameless=0.3)
+        kind = self.pick(
+            debug=80, permit=2, deny=2, missing=3, absolute=3, gone=1, climbing=1, bracketed=2, nameless=0.3
+        )
         self.used[f"module {kind}"] += 1
         if kind in ("permit", "deny"):
             return f"pam_{kind}.so", "success" if kind == "permit" else "auth_err"
@@ -177,7 +179,8 @@ class Generator:
         if kind == "silent":
             return "-" + self.cased("auth")
         if kind == "illegal":
-            return self.random.choice(("autho", "auth:", "--auth", "-", "[]", "@includes", "required", "a", "[auth] [required]x"))
+            types = ("autho", "auth:", "--auth", "-", "[]", "@includes", "required", "a", "[auth] [required]x")
+            return self.random.choice(types)
         return self.cased("auth")
 
     def rule(self, ahead: int) -> str:
