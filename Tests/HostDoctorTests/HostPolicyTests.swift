@@ -18,7 +18,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
   }
 
   @Test func aDirectoryThatOnlyTheStacksNameIsAFailureWithBothPlaces() throws {
-    let finding = try #require(try findings(["sshd": "directory=/srv/%u nullok"], "window = 2\n").first)
+    let finding = try #require(try findings(["sshd": "directory=/srv/%u"], "window = 2\n").first)
     #expect(finding.summary == "policy failed")
     #expect(
       finding.detail.hasPrefix("/etc/pam.d/sshd, line 2: directory is /srv/%u, but it is ~/.twofactor in the default"))
@@ -54,6 +54,16 @@ private func stack(_ arguments: String, control: String = "required") -> String 
       strict.remedy == "in /etc/pam.d/login, line 2: auth required pam_twofactor.so nullok\n"
         + "in \(path), remove line 1: nullok = yes")
     #expect(try findings(["sshd": "nullok", "login": ""], "window = 2\n") == [])
+  }
+
+  @Test func aMissingParentOfTheEnrollmentsIsFound() throws {
+    let settings = "directory = /srv/codes/%u\n"
+    let finding = try #require(try findings(["sshd": "nullok"], settings).first)
+    #expect(finding.summary == "policy failed" && finding.detail.contains("/srv/codes does not exist"))
+    #expect(finding.remedy == "install -d -o root -g root -m 755 /srv/codes")
+    #expect(try findings(["sshd": ""], settings) == [])
+    #expect(try findings(["sshd": "nullok"], "directory = /srv/%u\n").map(\.summary) == ["policy failed"])
+    #expect(try findings(["sshd": "nullok"], "directory = /%u\n") == [])
   }
 
   @Test func anArgumentThatOverridesTheFileIsTold() throws {
@@ -174,11 +184,17 @@ private func stack(_ arguments: String, control: String = "required") -> String 
   }
 
   @Test func rootIsNamedByItself() throws {
+    var stacks = stacks
+    stacks["login"] = stack("")
     let all = try findings(stacks, users("root", "alice"))
     #expect(
       all.map(\.detail) == [
-        "root is not enrolled and is refused by: sshd", "alice is not enrolled and is refused by: sshd, sudo",
+        "root is not enrolled and is refused by: login",
+        "alice is not enrolled and is refused by: login, sshd, sudo",
       ])
+    stacks["../ssh/sshd_config"] = "PermitRootLogin yes\n"
+    #expect(
+      try findings(stacks, users("root")).map(\.detail) == ["root is not enrolled and is refused by: login, sshd"])
     #expect(try findings(["sudo": stack("")], users("root")) == [])
   }
 

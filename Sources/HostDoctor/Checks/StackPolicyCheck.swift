@@ -31,7 +31,20 @@ struct StackPolicyCheck {
 
   var findings: [Finding] {
     let all = rules.compactMap { rule in tree.options(of: rule).map { (rule: rule, options: $0) } }
-    return Self.shared.flatMap { differences(of: $0, all) } + rules.flatMap(overrides)
+    return Self.shared.flatMap { differences(of: $0, all) } + all.compactMap(missingParent) + rules.flatMap(overrides)
+  }
+
+  /// A missing parent does not prove that a user is not enrolled. ``RegisterCheck`` reports that of the register.
+  private func missingParent(_ rule: PAMRule, _ options: EffectiveOptions) -> Finding? {
+    let parts = options.directory.split(separator: "/").dropLast()
+    let parent = "/" + parts.joined(separator: "/").replacing("%%", with: "%")
+    guard options.directory.hasPrefix("/"), options.passesUnenrolled, parent != "/var/lib/twofactor",
+      !options.directory.dropLast(2).contains("%u"), !tree.exists(parent)
+    else { return nil }
+    return .failed(
+      Self.name,
+      "\(place(of: .directory, rule)): \(parent) does not exist, so that users who are not enrolled are refused",
+      remedy: "install -d -o root -g root -m 755 \(parent)")
   }
 
   // MARK: Differences

@@ -79,10 +79,16 @@ package struct TreeEnrollment {
       findings += [orphan].compactMap { $0 }
     }
     let remark = others.isEmpty ? "" : "; accounts of \(others.joined(separator: ", ")) are not in this tree"
+    if let path = ["/etc/passwd", "/etc/group"].first(where: isUnreadable) {
+      let words = "cannot be read, or is longer than 1 MiB: not all accounts are known"
+      findings.append(.skipped("enrollments", "\(path) \(words)"))
+    }
     return [
       .ok("enrollments", "\(enrolled.count) of \(accounts.count) accounts that may log in are enrolled\(remark)")
     ] + findings
   }
+
+  private func isUnreadable(_ path: String) -> Bool { tree.exists(path) && tree.text(of: path) == nil }
 
   // MARK: The way to the directory
 
@@ -111,8 +117,8 @@ package struct TreeEnrollment {
         if isBelowHome, index == 0, status.owner != account.userID {
           return .refusedAtHome(Obstacle("\(here) is not owned by the user", remedy: "chown \(account.name) \(here)"))
         }
-        if isBelowHome || index == names.count - 1 { return .absent }
-        return .refused(Obstacle("\(path) does not exist", remedy: "install -d -o root -g root -m 755 \(path)"))
+        // StackPolicyCheck reports a missing parent.
+        return .absent
       }
       if let violation = TrustRule.directory(of: account.userID, allowsSticky: true).violation(of: next) {
         let isLast = index == names.count - 1

@@ -42,11 +42,20 @@ package struct UnenrolledCheck {
     let keyed = refusing.filter { $0.enrolled == LoginNeeds(passing: [.code]) }
     let behindKey = keyed.isEmpty ? [] : users.filter { locked.contains($0.name) && $0.hasKey }
     return [
-      finding(able.filter(\.isRoot), refusing.filter { !Self.callers.contains($0.service) }, enrolled),
+      finding(able.filter(\.isRoot), refusing.filter(mayRootUse), enrolled),
       finding(
         able.filter { !$0.isRoot }, refusing, enrolled, leftOut: users.count - able.count - behindKey.count),
       finding(behindKey, keyed, enrolled),
     ].compactMap { $0 }
+  }
+
+  /// Whether root may log in through the service.
+  private func mayRootUse(_ logins: ServiceLogins) -> Bool {
+    guard logins.service == "sshd" else { return !Self.callers.contains(logins.service) }
+    let configuration = SSHConfiguration(tree)
+    let root = TreeAccount(name: "root", userID: .root, home: "/root", mayLogIn: true, groups: ["root"])
+    let login = SSHConnections(configuration, tree: tree, account: root).ordinary
+    return configuration.settings(for: login)[.rootLogin] == "yes"
   }
 
   private func finding(

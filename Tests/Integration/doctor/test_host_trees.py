@@ -38,7 +38,10 @@ def test_a_mistake_is_found_once_with_its_remedy(tmp_path, what):
 
 
 # Findings that no change of an existing line fixes.
-OTHERWISE = {"no service for the command": "printf 'auth required pam_unix.so"}
+OTHERWISE = {
+    "no service for the command": "printf 'auth required pam_unix.so",
+    "a home that is created too late": "for each new user: mkhomedir_helper NAME",
+}
 
 
 def follow_remedies(root: Path) -> int:
@@ -79,7 +82,7 @@ CHECKS = {
     "pam_condition", "pam_alternative", "pam_dead_end", "pam_code_alone", "pam_order", "pam_requisite", "pam_twice",
     "pam_nullok", "ssh_use_pam", "ssh_keyboard_interactive", "ssh_password_authentication", "ssh_root_login",
     "ssh_empty_passwords", "ssh_match", "ssh_use_dns", "ssh_required_method", "require_method", "remote_address",
-    "guessing",
+    "guessing", "policy", "first_login", "protect_home", "single_field", "proftpd_auth_order",
 }
 
 

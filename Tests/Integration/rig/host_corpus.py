@@ -66,6 +66,13 @@ GOOD = {
         **with_sshd(REQUIRING),
         DROP_IN: SSHD_SETTINGS[DROP_IN] + BOTH,
     },
+    "a match block that no login reaches": with_settings(
+        SSHD_SETTINGS[DROP_IN] + "Match Group staff,!wheel User nobody-*,!nobody-*\n  PasswordAuthentication yes\n"
+    ),
+    "keys alone in an included block": {
+        **with_settings(SSHD_SETTINGS[DROP_IN] + BOTH + "Match Group staff,!wheel\nInclude more.conf\n"),
+        "etc/ssh/more.conf": "AuthenticationMethods publickey\n",
+    },
     "trusted networks without host names": with_settings_and(
         "UseDNS no\n", "auth required pam_twofactor.so trusted_networks=192.0.2.0/24 grace_period=60"
     ),
@@ -85,6 +92,8 @@ GOOD = {
         **good(), DROP_IN: "ChallengeResponseAuthentication yes\nPasswordAuthentication no\n"
     },
 }
+
+SINGLE_FIELD = "auth required pam_twofactor.so forward_pass nullok\nauth required pam_unix.so use_first_pass\n"
 
 # Broken hosts: the tree, the finding, and a part of the remedy.
 BROKEN = {
@@ -322,6 +331,21 @@ BROKEN = {
         ("ssh_required_method", "warning"),
         "line 5: AuthenticationMethods publickey,keyboard-interactive:pam",
     ),
+    "a match block that no longer asks for a code": (
+        with_settings(SSHD_SETTINGS[DROP_IN] + "Match Host *.example.org\n  KbdInteractiveAuthentication no\n"),
+        ("ssh_match", "warning"),
+        "in /etc/ssh/sshd_config.d/10-twofactor.conf, remove line 4: KbdInteractiveAuthentication no",
+    ),
+    "a match block in which no login is possible": (
+        with_settings(SSHD_SETTINGS[DROP_IN] + BOTH + "Match User alice\n  PubkeyAuthentication no\n"),
+        ("ssh_match", "failed"),
+        "in /etc/ssh/sshd_config.d/10-twofactor.conf, remove line 5: PubkeyAuthentication no",
+    ),
+    "passwords that sshd checks with Kerberos": (
+        with_settings("KbdInteractiveAuthentication yes\nKerberosAuthentication yes\n"),
+        ("ssh_password_authentication", "failed"),
+        "in /etc/ssh/sshd_config.d/10-twofactor.conf, line 2: KerberosAuthentication no",
+    ),
     "a required method that no login passes": (
         with_sshd(REQUIRING),
         ("ssh_required_method", "warning"),
@@ -372,5 +396,79 @@ BROKEN = {
     ),
     "a setting twice": (
         {**good(), CONF: "window = 1\nwindow = 1\n"}, ("configuration", "failed"), "man twofactor.conf"
+    ),
+    "a directory that only the stack names": (
+        in_sshd("auth required pam_twofactor.so nullok directory=/var/lib/twofactor/%u"),
+        ("policy", "failed"),
+        "in /etc/security/twofactor.conf: directory = /var/lib/twofactor/%u",
+    ),
+    "a directory of one stack of two": (
+        {
+            **in_sshd("auth required pam_twofactor.so directory=/var/lib/twofactor/%u"),
+            "etc/pam.d/login": "auth requisite pam_unix.so\n" + LINE,
+        },
+        ("policy", "failed"),
+        "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so directory=~/.twofactor",
+    ),
+    "nullok against the configuration": (
+        {**good(), CONF: "nullok = no\n"},
+        ("policy", "failed"),
+        "in /etc/security/twofactor.conf, remove line 1: nullok = no",
+    ),
+    "a stack without the nullok of the configuration": (
+        {
+            **in_sshd("auth required pam_twofactor.so nullok=no"),
+            "etc/pam.d/login": "auth requisite pam_unix.so\nauth required pam_twofactor.so\n",
+            CONF: "nullok = yes\n",
+        },
+        ("policy", "failed"),
+        "in /etc/pam.d/login, line 2: auth required pam_twofactor.so nullok\n"
+        "in /etc/security/twofactor.conf, remove line 1: nullok = yes",
+    ),
+    "a home that is created too late": (
+        {**good(), "etc/pam.d/common-session": "session optional pam_mkhomedir.so\n"},
+        ("first_login", "warning"),
+        "for each new user: mkhomedir_helper NAME",
+    ),
+    "a unit that hides the homes": (
+        {**good(), "usr/lib/systemd/system/ssh.service": "[Service]\nExecStart=/usr/sbin/sshd -D\nProtectHome=yes\n"},
+        ("protect_home", "failed"),
+        "in /etc/systemd/system/ssh.service.d/twofactor.conf: [Service]\n"
+        "in /etc/systemd/system/ssh.service.d/twofactor.conf: ProtectHome=no",
+    ),
+    "a drop-in that hides the homes": (
+        {
+            **good(),
+            "usr/lib/systemd/system/ssh.service": "[Service]\nExecStart=/usr/sbin/sshd -D\n",
+            "etc/systemd/system/ssh.service.d/hard.conf": "[Service]\nProtectHome=read-only\n",
+        },
+        ("protect_home", "failed"),
+        "in /etc/systemd/system/ssh.service.d/hard.conf, line 2: ProtectHome=no",
+    ),
+    "a single-field program that gets a second question": (
+        {
+            **DEBIAN_12, AUTH: COMMON_AUTH + LINE, **SSHD_SETTINGS,
+            "etc/pam.d/dovecot": "#%PAM-1.0\n\n@include common-auth\n@include common-account\n",
+        },
+        ("single_field", "warning"),
+        "in /etc/pam.d/dovecot, line 3: auth required pam_twofactor.so forward_pass nullok\n"
+        "in /etc/pam.d/dovecot, behind line 3: auth required pam_unix.so use_first_pass",
+    ),
+    "ProFTPD that checks the password itself": (
+        {
+            **good(), "etc/pam.d/proftpd": SINGLE_FIELD,
+            "etc/proftpd/proftpd.conf": "Port 21\n# AuthOrder mod_auth_pam.c* mod_auth_unix.c\n",
+        },
+        ("proftpd_auth_order", "failed"),
+        "in /etc/proftpd/proftpd.conf, line 2: AuthOrder mod_auth_pam.c* mod_auth_unix.c",
+    ),
+    "a virtual server of ProFTPD": (
+        {
+            **good(), "etc/pam.d/proftpd": SINGLE_FIELD,
+            "etc/proftpd/proftpd.conf": "AuthOrder mod_auth_pam.c* mod_auth_unix.c\nInclude /etc/proftpd/conf.d/\n",
+            "etc/proftpd/conf.d/one.conf": "<VirtualHost 192.0.2.1>\n</VirtualHost>\n",
+        },
+        ("proftpd_auth_order", "failed"),
+        "in /etc/proftpd/conf.d/one.conf, behind line 1: AuthOrder mod_auth_pam.c* mod_auth_unix.c",
     ),
 }
