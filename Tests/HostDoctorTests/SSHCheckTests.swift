@@ -176,4 +176,9 @@ import Testing
     let problems = try problems(Self.good + "Match User alice\nUsePAM no\n")
     #expect(problems.map(\.summary) == ["ssh failed"] && problems[0].detail.contains("line 5"))
   }
+
+  @Test func aConfigurationThatIsTooLongIsNotChecked() throws {
+    let problems = try problems(Self.good + String(repeating: "\n", count: 250_000))
+    #expect(problems.map(\.summary) == ["ssh warning"] && problems[0].detail.contains("were not checked"))
+  }
 }

@@ -29,12 +29,13 @@ struct SSHCheck {
   }
 
   /// In a block, the line is removed.
-  private func switching(_ keyword: SSHKeyword, _ value: String) -> String {
+  private func switching(_ keyword: SSHKeyword, _ value: String, isIntentional: Bool) -> String {
     guard block != nil, settings.isCertain, let line = settings.line(keyword), line.match != nil else {
       return remedy(settings.edit(keyword, value))
     }
-    return Edit.remove(file: line.file, line: line.number, text: line.text).text
-      + "\nif these logins must be asked for a code too; check with: twofactor doctor --user NAME"
+    let removal = Edit.remove(file: line.file, line: line.number, text: line.text).text
+    guard isIntentional else { return removal }
+    return removal + "\nif these logins must be asked for a code too; check with: twofactor doctor --user NAME"
   }
 
   // MARK: Asking for a code
@@ -66,14 +67,14 @@ struct SSHCheck {
       return Finding(
         name: name, status: status,
         detail: "KbdInteractiveAuthentication is no (\(settings.origin(.keyboardInteractive))): \(effect)",
-        remedy: switching(.keyboardInteractive, "yes"))
+        remedy: switching(.keyboardInteractive, "yes", isIntentional: !methods.isEmpty))
     }
     let lists =
       "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods)))"
     if methods.isEmpty, let keyword = settings.missingMethod {
       return Finding(
         name: name, status: status, detail: "\(lists), but \(keyword) is no (\(settings.origin(keyword))): \(effect)",
-        remedy: switching(keyword, "yes"))
+        remedy: switching(keyword, "yes", isIntentional: false))
     }
     return Finding(
       name: name, status: status, detail: "\(lists), without keyboard-interactive: sshd never asks for a code",
@@ -88,7 +89,7 @@ struct SSHCheck {
       return .failed(
         name,
         "KerberosAuthentication is yes (\(settings.origin(.kerberos))): sshd checks a password itself, and asks for no code",
-        remedy: switching(.kerberos, "no"))
+        remedy: switching(.kerberos, "no", isIntentional: false))
     }
     let isRefused = logins.ways.filter { lists.contains($0.methods) }.allSatisfy(\.enrolled.isRefused)
     guard isRefused else { return .ok(name, "the method \"password\" takes all that the stack asks for") }
@@ -96,7 +97,7 @@ struct SSHCheck {
       name,
       "PasswordAuthentication is yes (\(settings.origin(.password))): a client that uses it sends the password as the "
         + "code, and is refused",
-      remedy: switching(.password, "no"))
+      remedy: switching(.password, "no", isIntentional: true))
   }
 
   private var methods: Finding? {

@@ -5,7 +5,7 @@ struct SSHConfiguration {
   struct Line {
     let keyword: SSHKeyword
     let value: String
-    /// As in the file.
+    /// As in the file, without indentation.
     let text: String
     let file: String
     let number: Int
@@ -15,10 +15,12 @@ struct SSHConfiguration {
     var place: String { "\(file), line \(number)" }
   }
 
-  /// A line with which sshd does not start.
+  /// Why the files are not read to their end.
   struct Problem: Equatable {
     let place: String
     let words: String
+    /// Whether sshd may read on.
+    let isLimit: Bool
 
     var isUnreadable: Bool { words == Self.unreadable }
 
@@ -40,6 +42,8 @@ struct SSHConfiguration {
   private static let maximumLines = 200_000
   private static let maximumIncludedSize = 8 << 20
   private static let fileCost = 4_096
+  private static let patternCost = 65_536
+  private static let maximumBlocks = 1_000
 
   init(_ tree: HostTree) {
     self.tree = tree
@@ -81,12 +85,14 @@ struct SSHConfiguration {
     var matches = outer
     for (index, bytes) in text.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
       lineCount += 1
-      guard lineCount <= Self.maximumLines else { return fail(path, index + 1, "is beyond the limit of lines") }
+      guard lineCount <= Self.maximumLines else {
+        return fail(path, index + 1, "is beyond the limit of lines", isLimit: true)
+      }
       switch SSHLine.read(bytes) {
       case .empty: continue
       case .invalid(let words): return fail(path, index + 1, words)
       case .line(let line):
-        let text = String(decoding: bytes, as: UTF8.self)
+        let text = String(decoding: bytes.drop { $0 == 0x20 || $0 == 0x09 }, as: UTF8.self)
         take(line, text, path, index + 1, outer: outer, &matches, depth)
       }
       if problem != nil { return }
@@ -98,6 +104,9 @@ struct SSHConfiguration {
   ) {
     switch line.keyword {
     case "match":
+      guard blocks.count < Self.maximumBlocks else {
+        return fail(path, number, "is beyond the limit of Match blocks", isLimit: true)
+      }
       do throws(SSHMatch.Invalid) {
         blocks.append(try SSHMatch(line.arguments, file: path, line: number))
         matches = outer + [blocks.count - 1]
@@ -106,12 +115,14 @@ struct SSHConfiguration {
       }
     case "include":
       for pattern in line.arguments {
-        includedSize += Self.fileCost
+        includedSize += Self.patternCost
         for file in files(pattern) where problem == nil {
           includedSize += Self.fileCost + (tree.configurationBytes(of: file)?.count ?? 0)
           if includedSize <= Self.maximumIncludedSize { read(file, matches: matches, depth: depth + 1) }
         }
-        guard includedSize <= Self.maximumIncludedSize else { return fail(path, number, "includes too many files") }
+        guard includedSize <= Self.maximumIncludedSize else {
+          return fail(path, number, "includes too many files", isLimit: true)
+        }
       }
     default:
       guard let keyword = SSHKeyword(line.keyword) else { return }
@@ -127,8 +138,8 @@ struct SSHConfiguration {
     }
   }
 
-  private mutating func fail(_ path: String, _ number: Int, _ words: String) {
-    if problem == nil { problem = Problem(place: "\(path), line \(number)", words: words) }
+  private mutating func fail(_ path: String, _ number: Int, _ words: String, isLimit: Bool = false) {
+    if problem == nil { problem = Problem(place: "\(path), line \(number)", words: words, isLimit: isLimit) }
   }
 
   /// glob(7), sorted.

@@ -6,10 +6,12 @@ struct SSHExamination {
   private let tree: HostTree
   private let account: TreeAccount?
   private let configuration: SSHConfiguration
-  private let ordinary: Case
+  private var ordinary: Case
   private var blocks: [Case] = []
   private var notes: [Finding] = []
   private var rejection: String?
+  /// Whether `sshd -T` reported its settings.
+  private var isAccepted = false
 
   private struct Case {
     var settings: SSHSettings
@@ -28,7 +30,8 @@ struct SSHExamination {
     self.configuration = configuration
     let connections = SSHConnections(configuration, tree: tree, account: account)
     let login = connections.ordinary
-    var cases = [Case(settings: configuration.settings(for: login), login: login, block: nil)]
+    ordinary = Case(settings: configuration.settings(for: login), login: login, block: nil)
+    var cases = [ordinary]
     let relevant = configuration.relevantBlocks
     for index in relevant.prefix(Self.maximumBlocks) {
       let block = configuration.blocks[index]
@@ -46,7 +49,7 @@ struct SSHExamination {
         .skipped(Self.name, "only \(Self.maximumBlocks) Match blocks are checked: not \(first.place), and later ones"))
     }
     if tree.isThisHost, !tree.isEdited, configuration.path != nil {
-      (rejection, notes) = Self.compare(&cases, notes, isComparable: configuration.isComparable)
+      compare(&cases)
     }
     ordinary = cases[0]
     blocks = Array(cases.dropFirst())
@@ -68,8 +71,13 @@ struct SSHExamination {
     if let problem = configuration.problem, problem.isUnreadable, geteuid() != 0 {
       return [.skipped(name, "\(problem.place), \(problem.words)")]
     }
-    if let words = rejection ?? configuration.problem.map({ "\($0.place), \($0.words)" }) {
-      return [.failed(name, "sshd rejects its configuration: \(words)", remedy: "correct it; check with: sshd -t")]
+    if let rejection { return [Self.rejected(rejection)] }
+    if let problem = configuration.problem {
+      let words = "\(problem.place), \(problem.words)"
+      guard isAccepted || problem.isLimit else { return [Self.rejected(words)] }
+      return [
+        .warning(name, "\(words): the settings of sshd were not checked", remedy: "check with: sshd -T -C user=NAME")
+      ]
     }
     guard !rules.isEmpty else {
       return [
@@ -92,6 +100,10 @@ struct SSHExamination {
       }
     }
     return found + notes
+  }
+
+  private static func rejected(_ words: String) -> Finding {
+    .failed("ssh", "sshd rejects its configuration: \(words)", remedy: "correct it; check with: sshd -t")
   }
 
   private func check(
@@ -119,23 +131,23 @@ struct SSHExamination {
 
   // MARK: sshd's own words
 
-  /// Adopts the settings that sshd reports. Returns why it rejects the configuration, and the notes with more.
-  private static func compare(
-    _ cases: inout [Case], _ notes: [Finding], isComparable: (SSHConnection) -> Bool
-  ) -> (String?, [Finding]) {
-    var notes = notes
+  /// Adopts the settings that sshd reports.
+  private mutating func compare(_ cases: inout [Case]) {
     let start = ContinuousClock.now
     for index in cases.indices {
       guard ContinuousClock.now - start < .seconds(10) else {
         notes.append(.skipped("ssh", "sshd -T is slow: \(cases.count - index) Match blocks were not compared with it"))
-        break
+        return
       }
       let login = cases[index].login
-      guard isComparable(login) else { continue }
+      guard configuration.isComparable(login) else { continue }
       switch SSHReport.ask(login) {
-      case .unavailable: return (nil, notes)
-      case .rejected(let words): return (words, notes)
+      case .unavailable: return
+      case .rejected(let words):
+        rejection = words
+        return
       case .settings(let values):
+        isAccepted = true
         let differences = cases[index].settings.adopt(values)
         guard !differences.isEmpty else { continue }
         notes.append(
@@ -144,7 +156,6 @@ struct SSHExamination {
             remedy: "check with: sshd -T -C \(login.specification)"))
       }
     }
-    return (nil, notes)
   }
 }
 

@@ -113,6 +113,7 @@ def test_a_block_without_the_required_method_refuses_right_codes(server, user):
     stack = f"{MODULE} require_method=publickey\nauth required pam_permit.so\n"
     here = server(stack, f"Match User {user.name}\nAuthenticationMethods keyboard-interactive:pam", BOTH)
     check = found("ssh_required_method")
-    assert check["remedy"] == f"in {place('AuthenticationMethods keyboard-interactive:pam')}: AuthenticationMethods {BOTH}"
+    line = place("AuthenticationMethods keyboard-interactive:pam")
+    assert check["remedy"] == f"in {line}: AuthenticationMethods {BOTH}"
     with here:
         assert not here.connect(user).is_let_in()

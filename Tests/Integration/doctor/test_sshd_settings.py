@@ -81,14 +81,19 @@ def test_every_setting_is_read_as_sshd_reads_it(sshd, figure):
 
 
 def test_a_difference_is_told_without_a_remedy(sshd):
-    write(Configuration({"sshd_config": "UsePAM yes\nPasswordAuthentication no\nMatch User anna\nPermitRootLogin no\n"}))
-    lie = SSHD.read_text()
+    text = "UsePAM yes\nPasswordAuthentication no\nMatch User anna\nPermitRootLogin no\n"
+    write(Configuration({"sshd_config": text}))
+    honest = SSHD.read_text()
     # An sshd whose defaults are others, as distributions build it.
-    SSHD.write_text(lie.replace('exit $status', 'echo "permitrootlogin yes"\nexit $status').replace("2>&1)", "2>&1 | grep -v rootlogin)"))
+    SSHD.write_text(
+        honest.replace("exit $status", 'echo "permitrootlogin yes"\nexit $status').replace(
+            "2>&1)", "2>&1 | grep -v rootlogin)"
+        )
+    )
     try:
         checks = findings(doctor(None)[1])
     finally:
-        SSHD.write_text(lie)
+        SSHD.write_text(honest)
     differences = [check for check in checks if check["name"] == "ssh"]
     assert len(differences) == 2 and all("PermitRootLogin yes instead of" in check["detail"] for check in differences)
     roots = [check for check in checks if check["name"] == "ssh_root_login"]

@@ -68,7 +68,8 @@ class Generator:
             elif kind == 7 and not inside:
                 lines.append(self.flag(self.random.choice(GLOBAL_FLAGS)))
             elif kind == 8:
-                lines.append(self.random.choice(["", "# PasswordAuthentication no", "   ", "PrintMotd no" if not inside else "Banner none"]))
+                other = "Banner none" if inside else "PrintMotd no"
+                lines.append(self.random.choice(["", "# PasswordAuthentication no", "   ", other]))
             else:
                 lines.append(self.methods())
         return lines
@@ -77,13 +78,15 @@ class Generator:
         if self.random.random() < 0.1:
             # OpenSSH 9.2 rejects "any" after another line.
             return ""
-        lists = [",".join(self.random.sample(METHODS, self.random.randrange(1, 4))) for _ in range(self.random.randrange(1, 4))]
+        count = self.random.randrange(1, 4)
+        lists = [",".join(self.random.sample(METHODS, self.random.randrange(1, 4))) for _ in range(count)]
         return self.line("AuthenticationMethods", " ".join(lists), quote=len(lists) == 1)
 
     def include(self, depth: int, inside: bool) -> str:
         name = f"more/{next(self.names)}.conf"
         self.configuration.files[name] = self.text(self.body(depth + 1, inside))
-        return self.line("Include", self.random.choice([name, f"/etc/ssh/{name}", f'"{name}" more/absent-*.conf']), quote=False)
+        pattern = self.random.choice([name, f"/etc/ssh/{name}", f'"{name}" more/absent-*.conf'])
+        return self.line("Include", pattern, quote=False)
 
     def flag(self, keyword: str) -> str:
         return self.line(keyword, self.random.choice(["yes", "no", "Yes", "NO"]))
@@ -100,7 +103,8 @@ class Generator:
         if self.random.random() < 0.1:
             return self.random.choice(["Match all", "match ALL # everyone"])
         criteria = []
-        for kind in self.random.sample(["user", "group", "address", "host", "localaddress", "localport"], self.random.choice([1, 1, 1, 2, 3])):
+        kinds = ["user", "group", "address", "host", "localaddress", "localport"]
+        for kind in self.random.sample(kinds, self.random.choice([1, 1, 1, 2, 3])):
             criteria.append(self.random.choice([kind, kind.capitalize()]) + " " + self.value(kind))
         return self.random.choice(["Match ", "match ", "MATCH\t", "Match="]) + " ".join(criteria)
 
@@ -109,7 +113,8 @@ class Generator:
         match kind:
             case "user":
                 name, other = self.random.sample(self.users, 2)
-                return pick([name, f"{name},{other}", f"*,!{name}", name[:-1] + "?", f"!{name},{name[:2]}*", f'"{name}"', "no-such-user"])
+                patterns = [name, f"{name},{other}", f"*,!{name}", name[:-1] + "?", f"!{name},{name[:2]}*"]
+                return pick([*patterns, f'"{name}"', "no-such-user"])
             case "group":
                 name, other = self.random.sample(self.groups, 2)
                 return pick([name, f"{other},{name}", f"*,!{name}", name[:-1] + "*", f'"{name}"'])
