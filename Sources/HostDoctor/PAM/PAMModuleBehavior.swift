@@ -1,5 +1,5 @@
 /// How the module of a rule behaves.
-struct PAMModuleBehavior {
+final class PAMModuleBehavior {
   /// The result of pam_sm_setcred(3).
   enum Credentials {
     case constant(PAMResult)
@@ -10,13 +10,24 @@ struct PAMModuleBehavior {
   typealias Outcome = PAMModuleOutcomes.Outcome
 
   let credentials: Credentials
-  let outcomes: (PAMModuleCall) -> PAMModuleOutcomes
+  private let compute: (PAMModuleCall) -> PAMModuleOutcomes
+  /// Of calls of one service: an evaluation repeats each call often.
+  private var known: [Int: PAMModuleOutcomes] = [:]
+  private var service = ""
 
-  init(
-    credentials: Credentials = .constant(.success), outcomes: @escaping (PAMModuleCall) -> PAMModuleOutcomes
-  ) {
+  init(credentials: Credentials = .constant(.success), outcomes: @escaping (PAMModuleCall) -> PAMModuleOutcomes) {
     self.credentials = credentials
-    self.outcomes = outcomes
+    compute = outcomes
+  }
+
+  func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes {
+    if call.service != service { (known, service) = ([:], call.service) }
+    let index =
+      ((call.token.rawValue << 1 | call.client.rawValue) << 2 | call.knows.rawValue) << 1 | (call.isEnrolled ? 1 : 0)
+    if let outcomes = known[index] { return outcomes }
+    let outcomes = compute(call)
+    known[index] = outcomes
+    return outcomes
   }
 
   static func constant(_ result: PAMResult, credentials: PAMResult = .success) -> PAMModuleBehavior {

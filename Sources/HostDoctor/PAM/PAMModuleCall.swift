@@ -8,7 +8,7 @@ struct Knowledge: OptionSet, Hashable {
 
 /// A call of pam_sm_authenticate(3) of a module, as the evaluation knows it.
 struct PAMModuleCall {
-  enum Client {
+  enum Client: Int {
     /// Answers each question.
     case interactive
     /// Sends password and code, as one text, at every question.
@@ -16,7 +16,7 @@ struct PAMModuleCall {
   }
 
   /// What the item `PAM_AUTHTOK` contains.
-  enum Token {
+  enum Token: Int {
     case none
     case password
     case code

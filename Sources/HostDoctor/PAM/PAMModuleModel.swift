@@ -13,7 +13,7 @@ final class PAMModuleModel {
   init(tree: HostTree) { self.tree = tree }
 
   /// What a call can come to. Never empty.
-  func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes { behavior(of: call.rule).outcomes(call) }
+  func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes { behavior(of: call.rule).outcomes(of: call) }
 
   /// The result of pam_sm_setcred(3) after a result of pam_sm_authenticate(3).
   func setCredentials(_ rule: PAMRule, authentication: PAMResult?) -> PAMResult {
