@@ -8,11 +8,11 @@ struct DoctorCommand: ParsableCommand {
     commandName: "doctor",
     abstract: "Check this host, and print what to change.",
     discussion: """
-      Checks the file of the module, every PAM stack that calls it, the configuration of sshd, twofactor.conf, the \
-      clock, units that hide the homes, the sources of groups, the register of enrolled users, and the files of \
-      enrollments with their SELinux labels. It names the users whom a service refuses. As root, it checks the \
-      enrollments of all users, else yours. Then it lists what a login through each service takes, for a user who is \
-      enrolled and for one who is not. It changes nothing. The exit status is 0, or 78 if a check failed.
+      Checks the file of the module, every PAM stack that calls it, the configuration of sshd with its Match blocks, \
+      twofactor.conf, the clock, units that hide the homes, the sources of groups, the register of enrolled users, and \
+      the files of enrollments with their SELinux labels. It names the users whom a service refuses. As root, it \
+      checks the enrollments of all users, else yours. Then it lists what a login through each service takes, for a \
+      user who is enrolled and for one who is not. It changes nothing. The exit status is 0, or 78 if a check failed.
       """)
 
   @Option(
