@@ -53,7 +53,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(
       strict.remedy == "in /etc/pam.d/login, line 2: auth required pam_twofactor.so nullok\n"
         + "in \(path), remove line 1: nullok = yes")
-    #expect(try findings(["sshd": "nullok", "login": ""], "window = 2\n") == [])
+    #expect(try findings(["sshd": "nullok", "login": ""], "window = 2\n").map(\.summary) == ["policy ok"])
   }
 
   @Test func aMissingParentOfTheEnrollmentsIsFound() throws {
@@ -64,6 +64,13 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(try findings(["sshd": ""], settings) == [])
     #expect(try findings(["sshd": "nullok"], "directory = /srv/%u\n").map(\.summary) == ["policy failed"])
     #expect(try findings(["sshd": "nullok"], "directory = /%u\n") == [])
+  }
+
+  @Test func servicesThatDifferInNullokAreTold() throws {
+    let told = try findings(["sshd": "", "login": "nullok", "su": "required_from=2999-01-01"], nil)
+    #expect(told.map(\.summary) == ["policy ok"])
+    #expect(told.first?.detail == "users who are not enrolled may pass in login, su, but not in sshd")
+    #expect(try findings(["sshd": "", "su": ""], nil) == [])
   }
 
   @Test func anArgumentThatOverridesTheFileIsTold() throws {

@@ -51,13 +51,19 @@ package struct HomeCheck {
     self.table = table
   }
 
-  /// Nil if nothing suggests that the home may be absent at a login.
-  package func finding(of account: TreeAccount) -> Finding? {
-    guard let reason = reason(account) else { return nil }
+  /// Nil if nothing suggests that the home may be absent at a login. Of a user who is not enrolled, only the homes that
+  /// make logins fail.
+  package func finding(of account: TreeAccount, isEnrolled: Bool = true) -> Finding? {
+    guard isEnrolled || tree.isEncrypted(account.home) || isOfUserAlone(account.home),
+      let reason = reason(account)
+    else { return nil }
     return .warning(
       "home", "\(account.name): \(account.home) is \(reason), \(account.name) is refused",
       remedy: TreeEnrollment.outsideHomes)
   }
+
+  /// Whether login programs cannot access the home even while it is mounted.
+  package func isOfUserAlone(_ home: String) -> Bool { mounts[home]?.isOfUserAlone == true }
 
   private func reason(_ account: TreeAccount) -> String? {
     let home = account.home

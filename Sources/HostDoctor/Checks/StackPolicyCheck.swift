@@ -133,7 +133,23 @@ struct StackPolicyCheck {
 }
 
 extension HostFindings {
-  var ofPolicy: [Finding] { StackPolicyCheck(tree: tree, rules: rules).findings + FirstLoginCheck(host: self).findings }
+  var ofPolicy: [Finding] {
+    StackPolicyCheck(tree: tree, rules: rules).findings + [mixedServices].compactMap { $0 }
+      + FirstLoginCheck(host: self).findings
+  }
+
+  /// Tells of services that differ in `nullok`, `required_from` or `only_groups`.
+  private var mixedServices: Finding? {
+    let strict = services.filter { service in
+      configuration.stacks(of: service).twoFactorRules.contains { tree.options(of: $0)?.passesUnenrolled == false }
+    }
+    let lax = services.filter { !strict.contains($0) }
+    guard !strict.isEmpty, !lax.isEmpty else { return nil }
+    return .ok(
+      "policy",
+      "users who are not enrolled may pass in \(lax.joined(separator: ", ")), but not in "
+        + strict.joined(separator: ", "))
+  }
 
   /// Not with ``ofFiles``, because a host has hundreds of units, and remedies of other findings do not change them.
   var ofUnits: [Finding] {

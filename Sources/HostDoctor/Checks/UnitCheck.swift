@@ -18,19 +18,27 @@ struct UnitCheck {
 
   var findings: [Finding] {
     guard !services.isEmpty else { return [] }
+    let folders = SystemUnits.folders.map { (path: $0, names: tree.names(in: $0)) }
+    let dropInFolders = folders.reversed().flatMap { folder in
+      folder.names.filter { $0.hasSuffix(".service.d") || $0 == "service.d" }.map { (path: folder.path, name: $0) }
+    }
     var seen: Set<String> = []
     var findings: [Finding] = []
-    for folder in SystemUnits.folders {
-      for unit in tree.names(in: folder) where unit.hasSuffix(".service") && seen.count < Self.maximumUnits {
+    for folder in folders {
+      for unit in folder.names where unit.hasSuffix(".service") && seen.count < Self.maximumUnits {
         guard seen.insert(unit).inserted else { continue }
-        if let finding = finding(unit, in: folder) { findings.append(finding) }
+        let texts = (["\(folder.path)/\(unit)"] + dropIns(of: unit, dropInFolders)).compactMap { path in
+          tree.text(of: path).map { (path, $0) }
+        }
+        guard texts.contains(where: { $0.1.contains("ProtectHome") }) else { continue }
+        if let finding = finding(unit, texts.flatMap(settings)) { findings.append(finding) }
       }
     }
     return findings
   }
 
-  private func finding(_ unit: String, in folder: String) -> Finding? {
-    let lines = lines(of: unit, in: folder)
+  /// `lines` are the settings of the unit and its drop-ins, the strongest last.
+  private func finding(_ unit: String, _ lines: [Line]) -> Finding? {
     guard let setting = lines.last(where: { $0.key == "ProtectHome" }),
       let service = self.services(of: unit, lines).sorted().first(where: services.contains)
     else { return nil }
@@ -82,32 +90,21 @@ struct UnitCheck {
     let value: String
   }
 
-  /// The settings in the section `Service` of a unit and its drop-ins, the strongest last.
-  private func lines(of unit: String, in folder: String) -> [Line] {
-    let files = ["\(folder)/\(unit)"] + dropIns(of: unit)
-    return files.flatMap(settings)
-  }
-
-  /// By file name: a file in a stronger folder replaces those of the same name.
-  private func dropIns(of unit: String) -> [String] {
+  /// By file name: a file in a stronger folder replaces those of the same name. `folders` are the weakest first.
+  private func dropIns(of unit: String, _ folders: [(path: String, name: String)]) -> [String] {
     let template = unit.firstIndex(of: "@").map { unit[...$0] }
     var files: [String: String] = [:]
-    for folder in SystemUnits.folders.reversed() {
-      var folders = ["service.d", "\(unit).d"]
-      if let template {
-        folders += tree.names(in: folder).filter { $0.hasPrefix(template) && $0.hasSuffix(".service.d") }
-      }
-      for dropIns in folders {
-        for name in tree.names(in: "\(folder)/\(dropIns)") where name.hasSuffix(".conf") {
-          files[name] = "\(folder)/\(dropIns)/\(name)"
-        }
+    for (path, name) in folders
+    where name == "service.d" || name == unit + ".d" || template.map(name.hasPrefix) == true {
+      for file in tree.names(in: "\(path)/\(name)") where file.hasSuffix(".conf") {
+        files[file] = "\(path)/\(name)/\(file)"
       }
     }
     return files.sorted { $0.key < $1.key }.map(\.value)
   }
 
-  private func settings(of file: String) -> [Line] {
-    guard let text = tree.text(of: file) else { return [] }
+  /// The settings in the section `Service`.
+  private func settings(of file: String, _ text: String) -> [Line] {
     var isService = false
     return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { index, line in
       if line.hasPrefix("[") { isService = line.hasPrefix("[Service]") }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Enrollment
 import Glibc
 import HostAccess
+import HostDoctor
 import SystemFiles
 
 struct StatusCommand: ParsableCommand {
@@ -51,7 +52,9 @@ struct UsersCommand: ParsableCommand {
     let registered = try? EnrollmentRegister.all
     var accounts = try common.user.map { [try UserAccount.existing(named: $0)] } ?? UserAccount.allWithLogin()
     var withoutAccount: [UserID] = []
+    var silent: [String] = []
     if common.user == nil {
+      silent = NameSources(tree: HostTree()).silentSources(among: accounts.map(\.nameText))
       // Registered users without an account, or whom the name services do not enumerate.
       let listed = Set(accounts.map(\.userID))
       for user in registered ?? [] where !listed.contains(user.rawValue) {
@@ -80,6 +83,10 @@ struct UsersCommand: ParsableCommand {
           directory, or clear the entry with: twofactor disable --user NAME
 
           """)
+      }
+      if !silent.isEmpty {
+        try output.write(
+          "\nAccounts of \(silent.joined(separator: ", ")) are not enumerated: only registered ones are listed.\n")
       }
     }
     try output.flush()

@@ -159,6 +159,9 @@ struct EnrollmentCheck {
       case .absent:
         guard registered.contains(account.entry.userID) else {
           result.standing = hasKey(account) ? .unenrolledWithKey : .unenrolled
+          if store.isBelowHome {
+            result.findings = [homes.finding(of: TreeAccount(account), isEnrolled: false)].compactMap { $0 }
+          }
           return result
         }
         let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)
@@ -181,14 +184,17 @@ struct EnrollmentCheck {
         }
       }
     } catch {
-      result.findings = [refusal(store, Self.words(error))]
+      result.findings = [refusal(store, Self.words(error), homes)]
     }
     return result
   }
 
   /// A home or a directory on the way that logins do not trust. `message` is the module's.
-  private func refusal(_ store: EnrollmentStore, _ message: String) -> Finding {
+  private func refusal(_ store: EnrollmentStore, _ message: String, _ homes: HomeCheck) -> Finding {
     let name = store.account.nameText
+    if homes.isOfUserAlone(store.account.homeText), let finding = homes.finding(of: TreeAccount(store.account)) {
+      return finding
+    }
     let way = TreeEnrollment(tree: tree, settings: settings)
       .way(of: TreeAccount(store.account), to: store.directory, isBelowHome: store.isBelowHome)
     switch way {

@@ -7,7 +7,9 @@ import pytest
 from rig.clock import START
 from rig.doctor import doctor
 from rig.enrollment import twofactor_json
+from rig.fuse import make_nodes
 from rig.harness import Result
+from rig.machine import COMMAND
 from rig.process import run
 
 STRICT = ("auth requisite pam_unix.so", "auth required pam_twofactor.so")
@@ -87,8 +89,11 @@ def test_a_name_service_that_does_not_enumerate_is_named(user):
     try:
         path.write_text("passwd: files sss\n" + before.replace("passwd:", "# passwd:"))
         (check,) = named(doctor(None)[1], "enrollments")
+        users = run(COMMAND, "users").stdout
     finally:
         path.write_text(before)
+    assert users.endswith("\nAccounts of sss are not enumerated: only registered ones are listed.\n")
+    assert "enumerated" not in run(COMMAND, "users").stdout
     assert check["detail"].endswith("; accounts of sss are not enumerated: only registered ones were looked at")
     assert "enumerated" not in named(doctor(None)[1], "enrollments")[0]["detail"]
 
@@ -104,3 +109,27 @@ def test_a_home_that_pam_mount_mounts_is_found(user, pam_service):
     finally:
         path.write_text(before) if before is not None else path.unlink()
     assert f"is mounted by pam_mount ({path}, line 2) only after the code is checked" in check["detail"]
+
+
+@pytest.mark.parametrize("is_enrolled", [True, False])
+def test_a_home_that_only_its_user_can_read_is_found(user, service, tmp_path, is_enrolled):
+    make_nodes()
+    if is_enrolled:
+        user.enroll()
+    behind = tmp_path / "behind"
+    run("cp", "-a", user.home, behind)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    for path in user.home.glob(".*"):
+        run("rm", "-r", path)
+    run("bindfs", "--no-allow-other", behind, user.home, user=user, environment={"PATH": "/usr/bin:/bin"}, cwd="/")
+    try:
+        login = user.log_in(service("nullok", then="pam_permit.so"))
+        (check,) = named(doctor(None, "--user", user.name)[1], "home")
+    finally:
+        run("umount", user.home)
+    assert login.result == Result.AUTHINFO_UNAVAIL
+    assert check["detail"].endswith(
+        f"is on a FUSE file system (fuse) without allow_other, which login programs cannot read: even while it is "
+        f"mounted, {user.name} is refused"
+    )
