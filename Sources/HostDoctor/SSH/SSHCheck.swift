@@ -23,7 +23,7 @@ struct SSHCheck {
     ].compactMap { $0 }
   }
 
-  /// A check of another login must not make claims if sshd reports other values than the files hold.
+  /// No change is proposed if sshd reports other values than the files hold.
   private func remedy(_ edits: Edit...) -> String {
     settings.isCertain ? edits.text : "check with: sshd -T -C \(login.specification)"
   }

@@ -51,13 +51,22 @@ struct SSHConnections {
     relevant = configuration.relevantBlocks.prefix(Self.maximumBlocks).map { index in
       configuration.enclosing(index).map { configuration.blocks[$0] }
     }
+    let criteria = relevant.joined().flatMap(\.criteria)
+    let hasGroups = criteria.contains { if case .group = $0 { true } else { false } }
+    let hasUsers = criteria.contains { if case .user = $0 { true } else { false } }
+    let user = { (account: TreeAccount) in
+      let groups = hasGroups && tree.isThisHost ? Self.groups(of: account.name) : nil
+      return SSHConnection.User(name: account.name, groups: groups ?? account.groups, isKnown: tree.isThisHost)
+    }
     if let account {
-      users = [Self.user(account, on: tree)]
-    } else {
+      users = [user(account)]
+    } else if hasGroups || hasUsers {
       let accounts = TreeAccount.all(in: tree)
       let ordinary = accounts.filter { $0.mayLogIn && $0.userID != .root }
       let others = accounts.filter { !$0.mayLogIn || $0.userID == .root }
-      users = (ordinary.prefix(500) + others.prefix(100)).map { Self.user($0, on: tree) } + [Self.stranger]
+      users = (ordinary.prefix(500) + others.prefix(100)).map(user) + [Self.stranger]
+    } else {
+      users = [Self.stranger]
     }
     isForOneAccount = account != nil
     self.tree = tree
@@ -138,11 +147,6 @@ struct SSHConnections {
           SSHConnection.User(name: name, groups: [$0], isKnown: false)
         }
     }
-  }
-
-  private static func user(_ account: TreeAccount, on tree: HostTree) -> SSHConnection.User {
-    let groups = tree.isThisHost ? groups(of: account.name) : nil
-    return SSHConnection.User(name: account.name, groups: groups ?? account.groups, isKnown: tree.isThisHost)
   }
 
   // MARK: Name services

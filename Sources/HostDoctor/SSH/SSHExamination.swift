@@ -4,7 +4,6 @@ import HostAccess
 /// Checks sshd for an ordinary login, and for one login in each `Match` block.
 struct SSHExamination {
   private let tree: HostTree
-  private let account: TreeAccount?
   private let configuration: SSHConfiguration
   private var ordinary: Case
   private var blocks: [Case] = []
@@ -25,7 +24,6 @@ struct SSHExamination {
   /// `account` is the only user, or nil for all.
   init(tree: HostTree, account: TreeAccount?) {
     self.tree = tree
-    self.account = account
     let configuration = SSHConfiguration(tree)
     self.configuration = configuration
     let connections = SSHConnections(configuration, tree: tree, account: account)
@@ -55,14 +53,13 @@ struct SSHExamination {
     blocks = Array(cases.dropFirst())
   }
 
-  /// The same checks of an edited tree.
-  func reading(_ edited: HostTree) -> SSHExamination { SSHExamination(tree: edited, account: account) }
-
   /// The PAM service that sshd calls.
   var service: String { ordinary.settings[.pamServiceName] }
 
   /// Whether this check tells of logins through a service that asks for no password.
-  func covers(_ service: String) -> Bool { configuration.path != nil && service == self.service }
+  func covers(_ service: String) -> Bool {
+    configuration.path != nil && configuration.problem == nil && rejection == nil && service == self.service
+  }
 
   /// `rules` are those of the service that call the module.
   func findings(rules: [PAMRule], service logins: ServiceLogins) -> [Finding] {
@@ -174,7 +171,8 @@ enum SSHReport {
     guard geteuid() == 0, let program = programs.first(where: { unsafe access($0, X_OK) == 0 }),
       let run = try? ProgramRun(program, ["-T", "-C", login.specification], outputLimit: 1 << 20, timeout: 10)
     else { return .unavailable }
-    guard run.end == .exited(0) else {
+    guard case .exited(let status) = run.end else { return .unavailable }
+    guard status == 0 else {
       let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
       // sshd creates them when it starts as a server.
       if words.contains("privilege separation directory") || words.contains("no hostkeys") { return .unavailable }
