@@ -16,6 +16,14 @@ package struct HostTree {
   /// Changed files by path, which hide those of the host (see ``replacing(_:_:)``).
   private var replacements: [String: [UInt8]] = [:]
 
+  /// What was read of the host, for this tree and its edited copies.
+  private final class Memory {
+    var configurations: [String: [UInt8]?] = [:]
+    var modules: (folders: [String], files: Set<String>)?
+  }
+
+  private let memory = Memory()
+
   private static let maximumTextLength = 1 << 20
 
   /// The kernel's limit (path_resolution(7)).
@@ -125,12 +133,20 @@ package struct HostTree {
     return bytes
   }
 
-  /// Nil if the path is not a readable regular file, or too long for a configuration.
+  /// Nil if the path is not a readable regular file, or too long for a configuration. Each file is read once.
   func configurationBytes(of path: String) -> [UInt8]? {
-    guard let bytes = bytes(of: path, upTo: Self.maximumTextLength), bytes.count < Self.maximumTextLength else {
-      return nil
-    }
+    if replacements[path] == nil, let known = memory.configurations[path] { return known }
+    let found = bytes(of: path, upTo: Self.maximumTextLength)
+    let bytes = found.flatMap { $0.count < Self.maximumTextLength ? $0 : nil }
+    if replacements[path] == nil { memory.configurations[path] = .some(bytes) }
     return bytes
+  }
+
+  /// The modules of the host, which edits do not change.
+  var modules: InstalledModules {
+    let modules = memory.modules ?? InstalledModules.find(in: self)
+    memory.modules = modules
+    return InstalledModules(folders: modules.folders, files: modules.files, tree: self)
   }
 
   /// As ``configurationBytes(of:)``.

@@ -39,10 +39,16 @@ package struct TreeAccount: Equatable {
   }
 
   package static func all(in tree: HostTree) -> [TreeAccount] {
-    let groups = entries(of: "/etc/group", in: tree, fields: 4)
+    var groupsOfID: [String: [[String]]] = [:]
+    var groupsOfMember: [String: [[String]]] = [:]
+    for group in entries(of: "/etc/group", in: tree, fields: 4) {
+      groupsOfID[group[2], default: []].append(group)
+      for member in group[3].split(separator: ",") { groupsOfMember[String(member), default: []].append(group) }
+    }
     return entries(of: "/etc/passwd", in: tree, fields: 7).compactMap { entry in
       guard let userID = UInt32(entry[2]) else { return nil }
-      let own = groups.filter { $0[2] == entry[3] || $0[3].split(separator: ",").contains(Substring(entry[0])) }
+      let primary = groupsOfID[entry[3]] ?? []
+      let own = primary + (groupsOfMember[entry[0]] ?? []).filter { !primary.contains($0) }
       let shell = entry[6].split(separator: "/").last.map(String.init) ?? "sh"
       return TreeAccount(
         name: entry[0], userID: UserID(rawValue: userID), home: entry[5],

@@ -36,7 +36,7 @@ public struct PolicyProblem: Error {
 
   /// In the whole file.
   @inline(never)
-  init(inFile problem: Literal, error: Errno? = nil) {
+  package init(inFile problem: Literal, error: Errno? = nil) {
     self.problem = problem
     self.error = error
     line = 0

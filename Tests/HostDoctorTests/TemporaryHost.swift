@@ -5,14 +5,12 @@ import SystemFiles
 
 /// A host in a temporary folder, removed with the value. The user who runs the tests is its administrator.
 final class TemporaryHost {
-  private let tree: HostTree
   private let root: URL
 
   /// Writes the text of each file, by its path in the host.
   init(_ files: [String: String] = [:]) throws {
     root = FileManager.default.temporaryDirectory.appending(path: "host-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
-    tree = try HostTree(root: root.path, administrator: UserID(rawValue: getuid()))
     for (path, text) in files { try write(path, text) }
   }
 
@@ -50,9 +48,12 @@ final class TemporaryHost {
     try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: place(path))
   }
 
-  /// Lends the tree for the length of a call, at the end of which the folder still exists.
+  /// Lends a tree, which reads each file once, for the length of a call, at the end of which the folder still exists.
   func read<Result>(_ body: (HostTree) throws -> Result) rethrows -> Result {
-    try withExtendedLifetime(self) { try body(tree) }
+    guard let tree = try? HostTree(root: root.path, administrator: UserID(rawValue: getuid())) else {
+      fatalError("\(root.path) is no directory")
+    }
+    return try withExtendedLifetime(self) { try body(tree) }
   }
 
   /// The stacks of a service.

@@ -55,7 +55,10 @@ extension HostTree {
   /// Returns the defaults if the file cannot be read.
   func policy(in path: String) throws(PolicyProblem) -> Policy {
     var policy = Policy()
-    if let text = text(of: path), var bytes = SecretBuffer(capacity: text.utf8.count), bytes.append(text.utf8.span) {
+    let limit = PolicyFile.maximumLength
+    guard let text = configurationBytes(of: path) ?? bytes(of: path, upTo: limit + 1) else { return policy }
+    guard text.count <= limit else { throw PolicyProblem(inFile: "is too long") }
+    if var bytes = SecretBuffer(capacity: text.count), bytes.append(text.span) {
       try policy.read(file: bytes)
       try policy.check()
     }

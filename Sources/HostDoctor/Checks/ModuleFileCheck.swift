@@ -13,7 +13,7 @@ struct ModuleFileCheck {
   private static let neighbors = ["pam_unix.so", "pam_permit.so"]
 
   var findings: [Finding] {
-    let folders = InstalledModules(tree: tree).folders
+    let folders = tree.modules.folders
     guard !folders.isEmpty || !paths.isEmpty else {
       return [.skipped(Self.name, "there are no PAM modules in this tree")]
     }

@@ -7,15 +7,18 @@ struct InstalledModules {
 
   private static let markers = ["pam_unix.so", "pam_permit.so", "pam_deny.so"]
 
-  init(tree: HostTree) {
-    self.tree = tree
+  init(folders: [String], files: Set<String>, tree: HostTree) {
+    (self.folders, self.files, self.tree) = (folders, files, tree)
+  }
+
+  static func find(in tree: HostTree) -> (folders: [String], files: Set<String>) {
     var folders: [String] = []
     for library in ["/usr/lib", "/lib"] {
       folders += tree.names(in: library).map { "\(library)/\($0)/security" }
       folders += ["\(library)64/security", "\(library)/security"]
     }
-    self.folders = folders.filter { folder in Self.markers.contains { tree.exists("\(folder)/\($0)") } }
-    files = Set(self.folders.flatMap { tree.names(in: $0) })
+    folders = folders.filter { folder in markers.contains { tree.exists("\(folder)/\($0)") } }
+    return (folders, Set(folders.flatMap { tree.names(in: $0) }))
   }
 
   /// Whether libpam cannot load a module of a rule. Returns false if the tree has no modules at all.

@@ -158,6 +158,7 @@ private struct PAMLoader {
 
   private static let maximumHandlers = 4_096
   private static let maximumFiles = 1_024
+  private static let maximumProblems = 16
 
   init(_ configuration: PAMConfiguration, service: String, path: String?) {
     self.configuration = configuration
@@ -281,6 +282,10 @@ private struct PAMLoader {
 
   private mutating func report(_ words: String, _ file: PAMFile, _ line: Int, _ text: String) {
     let problem = PAMProblem(file: file.path, line: line, words: words, text: text)
+    guard stacks.problems.count < Self.maximumProblems else {
+      stacks.obstacle = stacks.obstacle ?? "\(file.path), line \(line): there are too many invalid lines"
+      return
+    }
     if !stacks.problems.contains(problem) { stacks.problems.append(problem) }
   }
 }

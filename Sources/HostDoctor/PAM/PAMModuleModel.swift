@@ -6,7 +6,7 @@ final class PAMModuleModel {
   }
 
   private let tree: HostTree
-  private lazy var installed = InstalledModules(tree: tree)
+  private lazy var installed = tree.modules
   private lazy var groups = LocalGroups(tree: tree)
   private var behaviors: [Place: (rule: PAMRule, behavior: PAMModuleBehavior)] = [:]
 
