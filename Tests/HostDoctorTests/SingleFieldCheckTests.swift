@@ -148,13 +148,20 @@ import Testing
   }
 
   @Test func aHostThatIsNotYetEnabledIsTold() throws {
-    let host = try host(["cups": Self.include, "gdm-password": Self.include], common: Self.common)
+    let services = ["cups": Self.include, "dovecot": Self.include, "gdm-password": Self.include]
+    let host = try host(services, common: Self.common)
     #expect(findings(host) == [])
     try host.write("/usr/share/pam-configs/twofactor", "Name: x\n")
-    let findings = findings(host)
-    #expect(findings.map(\.summary) == ["single_field warning"])
-    #expect(findings.first?.detail.hasPrefix("pam-auth-update --enable twofactor adds a second question") == true)
-    #expect(findings.first?.remedy?.hasPrefix("in /etc/pam.d/cups, line 1: \(Self.two[0])\n") == true)
+    let all = findings(host)
+    #expect(all.map(\.summary) == ["single_field warning", "single_field warning"])
+    #expect(all.first?.detail.hasPrefix("pam-auth-update --enable twofactor adds a second question") == true)
+    #expect(all.first?.remedy?.hasPrefix("in /etc/pam.d/cups, line 1: \(Self.two[0])\n") == true)
+    // The others are still named after one of them is changed.
+    try host.write("/etc/pam.d/cups", Self.two.joined(separator: "\n") + "\n")
+    #expect(findings(host) == Array(all.dropFirst()))
+    // An administrator who chose single services is not told.
+    try host.write("/etc/pam.d/sshd", Self.include + "auth required pam_twofactor.so\n")
+    #expect(findings(host) == [])
   }
 
   @Test func noServiceIsListedTwice() {

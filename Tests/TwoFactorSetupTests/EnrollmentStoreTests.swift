@@ -52,7 +52,7 @@ import Verification
     #expect(status.devices.map(\.name) == ["phone"])
     #expect(status.devices.allSatisfy { $0.lastUsedAt == nil && $0.enabledAt == 1_000_000 })
     #expect(status.backupCodesLeft == 2)
-    #expect(status.json(services: nil).text.contains(#""enabled": true"#))
+    #expect(status.json(services: { nil }).text.contains(#""enabled": true"#))
   }
 
   @Test func aCodeIsAcceptedOnce() throws {

@@ -12,11 +12,12 @@ struct SingleFieldCheck {
   private static let commonAuth = "/etc/pam.d/common-auth"
   private static let rule = "auth required pam_twofactor.so nullok"
 
-  /// If no service calls the module yet, the check is about what pam-auth-update would change.
+  /// If only services of such programs call the module yet, the check is about what pam-auth-update would change.
   init(_ configuration: PAMConfiguration) {
     let tree = configuration.tree
     let isUsed = configuration.services.contains {
-      !configuration.stacks(of: $0).chain(.auth).twoFactorIndexes.isEmpty && $0 != PAMService.password
+      $0 != PAMService.password && SingleFieldProgram.using($0) == nil
+        && !configuration.stacks(of: $0).chain(.auth).twoFactorIndexes.isEmpty
     }
     isPreview = !isUsed && tree.exists(Self.profile) && tree.exists(Self.commonAuth)
     let preview = isPreview ? tree.applying([.append(file: Self.commonAuth, text: Self.rule)]) : nil
