@@ -43,7 +43,7 @@ GOOD = {
         **FEDORA,
         "etc/pam.d/password-auth": "auth required pam_env.so\n"
         "auth [success=2 new_authtok_reqd=2 default=ignore] pam_unix.so nullok\n"
-        "auth [success=1 new_authtok_reqd=1 default=ignore] pam_sss.so forward_pass\n"
+        "auth [success=1 default=ignore] pam_sss.so forward_pass\n"
         "auth requisite pam_deny.so\nauth required pam_permit.so\n" + LINE,
         SSHD: "auth include password-auth\nauth include postlogin\n",
         "etc/pam.d/su": "auth sufficient pam_rootok.so\nauth include password-auth\n",
@@ -165,7 +165,7 @@ BROKEN = {
     "behind a sufficient password": (
         with_sshd("auth sufficient pam_unix.so\n" + LINE + "auth required pam_deny.so\n"),
         ("pam_bypass", "failed"),
-        "in /etc/pam.d/sshd, line 1: auth [success=1 new_authtok_reqd=1 default=ignore] pam_unix.so",
+        "in /etc/pam.d/sshd, line 1: auth [success=1 default=ignore] pam_unix.so",
     ),
     "behind a sufficient password that is included": (
         {
