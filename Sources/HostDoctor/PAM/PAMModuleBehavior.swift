@@ -53,13 +53,15 @@ final class PAMModuleBehavior {
 
   /// Checks a password. `isDirectory`: whether a user whom it does not know must be known to another module.
   static func password(_ rule: PAMRule, _ module: PasswordModule, isDirectory: Bool = true) -> PAMModuleBehavior {
-    let onlyTakes = rule.has("use_first_pass") || rule.has("force_first_pass")
-    let isRequested = onlyTakes || rule.has("try_first_pass")
+    let insists = module.insisting.map(rule.has) ?? false
+    let isRequested = ["use_first_pass", "try_first_pass", "force_first_pass"].contains(where: rule.has)
     let takes = (module.takes == .always || module.takes == .onRequest && isRequested) && !rule.has("prompt_always")
     let stores = module.stores == .always || module.stores == .onRequest && rule.has("forward_pass")
     // SSSD's `retry=N` forgets the earlier password.
     let retries = rule.value(of: "retry").map { $0 != "0" } ?? false
-    let asksAgain = (module.asksAgain && !onlyTakes) || rule.name == "pam_sss" && retries
+    let asksAgain =
+      module.asksAgain == .always || module.asksAgain == .onRequest && rule.has("try_first_pass")
+      || rule.name == "pam_sss" && retries
     let ignored: Set<PAMResult> = Set(
       (rule.has("ignore_unknown_user") ? [.userUnknown] : [])
         + (rule.has("ignore_authinfo_unavail") ? [.informationUnavailable] : []))
@@ -67,7 +69,7 @@ final class PAMModuleBehavior {
     let unknown = rule.distinct(module.unknown.map { ignored.contains($0) ? .ignore : $0 })
     return PAMModuleBehavior(credentials: repeats ? .repeated : .constant(.success)) { call in
       let hasToken = call.token != .none && takes
-      if onlyTakes, !hasToken {
+      if insists, !hasToken {
         return PAMModuleOutcomes(
           key: rule.name,
           all: [Outcome(result: module.missing), Outcome(result: module.missing, isUserUnknown: isDirectory)])

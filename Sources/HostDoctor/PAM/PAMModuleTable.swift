@@ -10,15 +10,17 @@ struct PasswordModule {
 
   var takes = Condition.always
   var stores = Condition.always
-  /// The result with `use_first_pass` if there is no earlier password.
+  /// The argument with which it fails if there is no earlier password; nil if it always asks then.
+  var insisting: String? = "use_first_pass"
+  /// The result in that case.
   var missing = PAMResult.authenticationError
   var refused = PAMResult.authenticationError
   /// The results for a user whom the module does not know, and without its server.
   var unknown = [PAMResult.userUnknown]
   /// Whether it asks for a password before it looks for the user.
   var asksUnknownUsers = true
-  /// Whether it asks again if the earlier password is wrong.
-  var asksAgain = false
+  /// Whether it asks again if the earlier password is wrong; on request, with `try_first_pass`.
+  var asksAgain = Condition.never
   /// Whether pam_sm_setcred(3) returns the result of authentication.
   var repeatsResult = false
 }
@@ -68,12 +70,14 @@ enum PAMModuleTable {
     // nss-pam-ldapd pam/pam.c.
     "pam_ldap": PasswordModule(unknown: [.userUnknown, .informationUnavailable]),
     // pam-krb5 module/auth.c.
-    "pam_krb5": PasswordModule(takes: .onRequest, unknown: [.userUnknown, .informationUnavailable], asksAgain: true),
+    "pam_krb5": PasswordModule(
+      takes: .onRequest, insisting: "force_first_pass", unknown: [.userUnknown, .informationUnavailable],
+      asksAgain: .onRequest),
     // Samba nsswitch/pam_winbind.c.
     "pam_winbind": PasswordModule(
       takes: .onRequest, missing: .tokenError, unknown: [.userUnknown, .informationUnavailable]),
     // systemd src/home/pam_systemd_home.c; gives up after five attempts.
-    "pam_systemd_home": PasswordModule(refused: .maximumTries, asksUnknownUsers: false, asksAgain: true),
+    "pam_systemd_home": PasswordModule(refused: .maximumTries, asksUnknownUsers: false, asksAgain: .always),
     // libpam-pwdfile pam_pwdfile.c.
     "pam_pwdfile": PasswordModule(),
     // Linux-PAM modules/pam_userdb/pam_userdb.c.
@@ -88,12 +92,12 @@ enum PAMModuleTable {
       takes: .onRequest, missing: .credentialsInsufficient, unknown: [.authenticationError, .informationUnavailable]),
     // Kanidm unix_integration/pam_sparkle_common/src/core.rs.
     "pam_kanidm": PasswordModule(
-      takes: .onRequest, stores: .never, unknown: [.userUnknown, .ignore], asksUnknownUsers: false),
+      takes: .onRequest, stores: .never, insisting: nil, unknown: [.userUnknown, .ignore], asksUnknownUsers: false),
     "pam_sparkle": PasswordModule(
-      takes: .onRequest, stores: .never, unknown: [.userUnknown, .ignore], asksUnknownUsers: false),
+      takes: .onRequest, stores: .never, insisting: nil, unknown: [.userUnknown, .ignore], asksUnknownUsers: false),
     // Himmelblau src/pam/src/pam/mod.rs.
     "pam_himmelblau": PasswordModule(
-      takes: .onRequest, stores: .never, unknown: [.ignore, .userUnknown], asksUnknownUsers: false),
+      takes: .onRequest, stores: .never, insisting: nil, unknown: [.ignore, .userUnknown], asksUnknownUsers: false),
     // authd debian/pam-configs; returns `ignore` for the users of other modules.
     "pam_authd": PasswordModule(takes: .never, stores: .never, unknown: [.ignore], asksUnknownUsers: false),
     "pam_authd_exec": PasswordModule(takes: .never, stores: .never, unknown: [.ignore], asksUnknownUsers: false),
