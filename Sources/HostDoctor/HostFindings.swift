@@ -84,26 +84,27 @@ final class HostFindings {
       handler.rule.map { "\($0.place) \(handler.level) \($0.text())" } ?? "\(handler.kind) \(handler.level)"
     }
     let files = Set(stacks.twoFactorRules.map(tree.configuration)).sorted().map { tree.text(of: $0) ?? "" }
-    return ([service, "\(stacks.problems)", "\(isPreauthenticated(service))"] + rules + files).joined(separator: "\n")
+    return ([service, "\(stacks.problems)"] + rules + files).joined(separator: "\n")
   }
 
   /// Whether another check tells of logins without a password.
   private func isPreauthenticated(_ service: String) -> Bool {
-    ssh.covers(service)
+    ssh.covers(service) && !isDoubtful
       || ServiceOptionCheck(tree: tree, stacks: configuration.stacks(of: service), others: []).requiresMethod
   }
 
-  private func check(_ service: String) -> StackCheck {
+  private func check(_ service: String, isPreauthenticated: Bool = false) -> StackCheck {
     StackCheck(
       configuration.stacks(of: service), configuration: configuration, model: model,
-      isPreauthenticated: isPreauthenticated(service))
+      isPreauthenticated: isPreauthenticated)
   }
 
   /// All findings of a service, reported or not.
   func findings(of service: String) -> [StackFinding] {
-    let key = key(service)
+    let isPreauthenticated = isPreauthenticated(service)
+    let key = key(service) + "\n\(isPreauthenticated)"
     if let known = cache.findings[key] { return known }
-    let findings = check(service).findings
+    let findings = check(service, isPreauthenticated: isPreauthenticated).findings
     cache.findings[key] = findings
     return findings
   }
@@ -164,8 +165,14 @@ final class HostFindings {
   private(set) lazy var ofPrograms: [(finding: Finding, others: [[Edit]])] =
     SingleFieldCheck(configuration).findings + [ProFTPDCheck(configuration).finding].compactMap { $0 }.map { ($0, []) }
 
-  private(set) lazy var ofSSH: [Finding] = ssh.findings(
+  private(set) lazy var ofSSH: [Finding] = isDoubtful ? allOfSSH.filter { $0.name != "pam_code_alone" } : allOfSSH
+
+  private lazy var allOfSSH: [Finding] = ssh.findings(
     rules: configuration.stacks(of: ssh.service).twoFactorRules, service: state(of: ssh.service).logins)
+
+  /// Whether sshd may ask for less than a password and a code, but an unknown module may check a password.
+  private lazy var isDoubtful: Bool =
+    allOfSSH.contains { $0.name == "pam_code_alone" } && check(ssh.service).mayCheckPassword
 
   private var ofOptions: [Finding] {
     let stacks = services.map(configuration.stacks)

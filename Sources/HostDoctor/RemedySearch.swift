@@ -80,7 +80,7 @@ struct RemedySearch {
       return Finding(name: finding.name, status: finding.status, detail: finding.detail, remedy: other.text)
     }
     let place = edits[0].file + (edits[0].line.map { ", line \($0)" } ?? "")
-    let hint = (finding.remedy ?? "").split(separator: "\n").map(String.init).filter { $0.contains("options: ") }
+    let hint = (finding.remedy ?? "").split(separator: "\n").map(String.init).filter { $0.contains(": man ") }
     return Finding(
       name: finding.name, status: finding.status, detail: finding.detail,
       remedy: (["look at \(place)"] + hint).joined(separator: "\n"))

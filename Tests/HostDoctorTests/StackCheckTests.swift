@@ -45,7 +45,7 @@ import Testing
       (ours, "pam_code_alone failed", "in /etc/pam.d/x, before line 1: auth requisite pam_unix.so"),
       (
         "auth sufficient pam_unix.so\n\(ours)\nauth required pam_deny.so", "pam_bypass failed",
-        "[success=1 new_authtok_reqd=1 default=ignore]"
+        "[success=1 default=ignore]"
       ),
       (unix + "\(ours)\n\(ours)", "pam_twice failed", "in /etc/pam.d/x, remove line 5: \(ours)"),
       ("auth required pam_unix.so\n" + ours, "pam_requisite warning", "line 1: auth requisite pam_unix.so"),

@@ -20,7 +20,8 @@ struct RemedyCandidates {
 
   /// Preferred edits, then all others; the smallest first in each part.
   var all: [[Edit]] {
-    let singles = controls + jumpNumbers + requisites + moves + guiltyRules + includes + refusals
+    let singles =
+      controls + completions + options + jumpNumbers + requisites + moves + guiltyRules + includes + refusals
     // Two changes, of which each alone is not enough.
     let pairs = singles.enumerated().flatMap { index, first in
       singles[(index + 1)...].compactMap { second in
@@ -55,6 +56,7 @@ struct RemedyCandidates {
     case "pam_control": return controls(of: finding.rule)
     case "pam_condition", "pam_alternative": return guiltyRules
     case "pam_twice": return ours.reversed().map(removal)
+    case "pam_nullok" where finding.guilty != nil: return jumpNumbers + blocks + refusals
     case "pam_nullok": return ours.flatMap { [requiringPublicKey($0), without($0, "nullok")] }
     case "pam_order": return moves
     case "pam_requisite": return requisites + blocks + withIncludes(blocks)
@@ -63,7 +65,8 @@ struct RemedyCandidates {
         controls(of: rule)
           + [[.insertBefore(file: rule.file, line: rule.line, text: Self.password)], behindPassword(rule)]
       }
-    case "pam_dead_end", "pam_lockout", "pam_bypass": return jumpNumbers + blocks
+    case "pam_dead_end", "pam_lockout": return options + jumpNumbers + blocks
+    case "pam_bypass": return completions + jumpNumbers + blocks
     default: return []
     }
   }
@@ -76,6 +79,11 @@ struct RemedyCandidates {
     guard let rule else { return [] }
     return ["required", "requisite"].filter { $0 != rule.control.text.asciiLowercased }
       .map { replacement(of: rule, rule.text(control: $0)) }
+  }
+
+  /// Without options of single-field programs.
+  private var options: [[Edit]] {
+    ours.flatMap { rule in ["use_first_pass", "try_first_pass", "forward_pass"].map { without(rule, $0) } }
   }
 
   private func without(_ rule: PAMRule, _ option: String) -> [Edit] {
@@ -147,11 +155,21 @@ struct RemedyCandidates {
         })
       guard let number = numbers.min(), numbers.count == 1 else { return [] }
       return [1, -1, 2, -2, 3, -3, 4, -4].map { number + $0 }.filter { $0 > 0 }.map { other in
-        let text = rule.control.text.split(separator: " ").map { word in
-          word.contains("=\(number)") ? word.split(separator: "=").first.map { "\($0)=\(other)" } ?? "" : String(word)
-        }.joined(separator: " ")
-        return replacement(of: rule, rule.text(control: text.hasSuffix("]") ? text : text + "]"))
+        replacement(of: rule, rule.text(control: Self.control(rule, jumpingTo: other, insteadOf: number)))
       }
+    }
+  }
+
+  private static func control(_ rule: PAMRule, jumpingTo new: Int, insteadOf old: Int) -> String {
+    rule.control.text.split(separator: "=\(old)").joined(separator: "=\(new)")
+  }
+
+  /// A success of other modules does not end the stack.
+  private var completions: [[Edit]] {
+    rules.filter { !$0.isTwoFactor && !$0.checksPassword && $0.control.action(on: .success) == .done }.map { rule in
+      let isSimple = rule.control.text.asciiLowercased == "sufficient"
+      let control = isSimple ? "optional" : rule.control.text.split(separator: "=done").joined(separator: "=ok")
+      return replacement(of: rule, rule.text(control: control))
     }
   }
 
@@ -219,8 +237,10 @@ struct RemedyCandidates {
   private func jumps(of rules: [PAMRule]) -> [Edit] {
     rules.enumerated().flatMap { index, rule -> [Edit] in
       let count = rules.count - 1 - index
-      if rule.checksPassword, rule.control.action(on: .success) != .jump(count) {
-        let control = "[success=\(count) new_authtok_reqd=\(count) default=ignore]"
+      let action = rule.control.action(on: .success)
+      if rule.checksPassword, action != .jump(count) {
+        var control = "[success=\(count) default=ignore]"
+        if case .jump(let old) = action { control = Self.control(rule, jumpingTo: count, insteadOf: old) }
         return replacement(of: rule, rule.text(control: control))
       }
       let isEnd = count == 0 && rule.control.action(on: .authenticationError) != .die

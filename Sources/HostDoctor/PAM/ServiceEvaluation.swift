@@ -97,7 +97,7 @@ struct ServiceEvaluation {
 
   private func run(_ question: Question, _ choices: inout Choices) -> LoginRun {
     var asked: [Int] = []
-    let authentication = authenticate(chain, question, &choices, &asked)
+    let authentication = authenticate(chain, question, &choices, &asked) { $0 }
     var setsCredentials = false
     if authentication.isSuccess {
       let credentials = chain.dispatch(cached: authentication.results, jumpsDecide: jumpsDecide) { rule, index in
@@ -108,15 +108,17 @@ struct ServiceEvaluation {
     var passesWithout: Bool?
     if question.compares, !authentication.isSuccess {
       var ignored: [Int] = []
-      passesWithout = authenticate(chain.withoutTwoFactor, question, &choices, &ignored).isSuccess
+      let places = chain.handlers.indices.filter { chain.handlers[$0].rule?.isTwoFactor != true }
+      passesWithout = authenticate(chain.withoutTwoFactor, question, &choices, &ignored) { places[$0] }.isSuccess
     }
     return LoginRun(
       isAuthenticated: authentication.isSuccess, setsCredentials: setsCredentials, called: authentication.called,
       results: authentication.results, asked: asked, passesWithoutTwoFactor: passesWithout)
   }
 
+  /// `place` returns the index of a handler in the whole chain.
   private func authenticate(
-    _ chain: PAMChain, _ question: Question, _ choices: inout Choices, _ asked: inout [Int]
+    _ chain: PAMChain, _ question: Question, _ choices: inout Choices, _ asked: inout [Int], _ place: (Int) -> Int
   ) -> PAMChain.Dispatch {
     var token = PAMModuleCall.Token.none
     return chain.dispatch { rule, index in
@@ -124,7 +126,7 @@ struct ServiceEvaluation {
         of: PAMModuleCall(
           rule: rule, service: service, isEnrolled: question.isEnrolled, knows: question.knows, client: question.client,
           token: token))
-      let outcome = outcomes.all[choices.choose(outcomes)]
+      let outcome = outcomes.all[choices.choose(outcomes, place(index))]
       if let next = outcome.token { token = next }
       if outcome.asksForCode { asked.append(index) }
       return question.override(rule) ?? outcome.result
@@ -137,19 +139,21 @@ private struct Choices {
   private var sequence: [(index: Int, count: Int)] = []
   private var position = 0
   private var byKey: [String: Int] = [:]
+  /// Of calls without a key, so that a comparison repeats them.
+  private var byPlace: [Int: Int] = [:]
   /// The keys of modules that do not know the user.
   private(set) var unknownKeys: Set<String> = []
 
-  mutating func choose(_ outcomes: PAMModuleOutcomes) -> Int {
+  mutating func choose(_ outcomes: PAMModuleOutcomes, _ place: Int) -> Int {
     let count = outcomes.all.count
     var index = 0
-    if let key = outcomes.key, let known = byKey[key] {
+    if let known = outcomes.key.map({ byKey[$0] }) ?? byPlace[place] {
       index = min(known, count - 1)
     } else if count > 1 {
       if position == sequence.count { sequence.append((0, count)) }
       index = sequence[position].index
       position += 1
-      if let key = outcomes.key { byKey[key] = index }
+      if let key = outcomes.key { byKey[key] = index } else { byPlace[place] = index }
     }
     if let key = outcomes.key, outcomes.all[index].isUserUnknown { unknownKeys.insert(key) }
     return index
@@ -157,7 +161,7 @@ private struct Choices {
 
   /// Proceeds to the next combination; returns false after the last.
   mutating func advance() -> Bool {
-    (position, byKey, unknownKeys) = (0, [:], [])
+    (position, byKey, byPlace, unknownKeys) = (0, [:], [:], [])
     while let (index, count) = sequence.popLast() {
       if index + 1 < count {
         sequence.append((index + 1, count))

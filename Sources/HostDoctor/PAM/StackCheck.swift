@@ -82,7 +82,7 @@ struct StackCheck {
     let codeAlone = try evaluation.runs(.init(knows: .code))
     let absent = try evaluation.runs(
       .init(knows: .password, override: { $0.isTwoFactor ? .moduleUnknown : nil }))
-    let unenrolled = try evaluation.runs(.init(isEnrolled: false, knows: .password, compares: true))
+    let others = try evaluation.runs(.init(isEnrolled: false, knows: .password, compares: true))
     if right.contains(where: isUnusable) {
       return [
         StackFinding(
@@ -103,7 +103,7 @@ struct StackCheck {
     if let finding = credentials(rule, right) { findings.append(finding) }
     if let finding = order(rule, right + refused) { findings.append(finding) }
     if let finding = requisite(rule, wrong) { findings.append(finding) }
-    if let finding = ignoredNullok(unenrolled) { findings.append(finding) }
+    if let finding = ignoredNullok(others, right) { findings.append(finding) }
     if let finding = missingModule(rule, absent) { findings.append(finding) }
     return findings
   }
@@ -123,12 +123,13 @@ struct StackCheck {
     run.called.first { isPassword($0) && run.results[$0] == .success }.flatMap(rule)
   }
 
-  /// Whether a module accepted that may check anything.
+  /// Whether a module succeeded that may check anything.
   private func hasUnknownSuccess(_ run: LoginRun) -> Bool {
-    run.called.contains { index in
-      run.results[index] == .success && rule(index).map(isUnknown) == true
-    }
+    run.called.contains { run.results[$0] == .success && rule($0).map(isUnknown) == true }
   }
+
+  /// Whether the stack may check a password, as far as is known.
+  var mayCheckPassword: Bool { evaluation.chain.rules.contains { $0.checksPassword || isUnknown($0) } }
 
   /// Whether nothing is known of the module.
   private func isUnknown(_ rule: PAMRule) -> Bool {
@@ -204,8 +205,7 @@ struct StackCheck {
     let passing = right.filter(\.isAuthenticated)
     let always = open.first { run in
       let module = accepting(run)
-      guard module != nil || !hasPassword else { return false }
-      return passing.filter { accepting($0) == module }.allSatisfy(\.asked.isEmpty)
+      return passing.filter { module == nil || accepting($0) == module }.allSatisfy(\.asked.isEmpty)
     }
     if let always {
       let guilty = guilty(always)
@@ -220,7 +220,7 @@ struct StackCheck {
     var findings: [StackFinding] = []
     for run in open {
       guard let guilty = guilty(run), !findings.contains(where: { $0.guilty == guilty }) else { continue }
-      let isCondition = PAMModuleTable.factors[guilty.name] == nil && !isUnknown(guilty)
+      let isCondition = accepting(run) != nil
       findings.append(
         StackFinding(
           name: isCondition ? "pam_condition" : "pam_alternative", status: .warning,
@@ -234,8 +234,15 @@ struct StackCheck {
 
   private func codeAlone(_ rule: PAMRule, _ runs: [LoginRun]) -> StackFinding? {
     if !hasPassword, isPreauthenticated { return nil }
-    guard runs.contains(where: { $0.isAuthenticated && !hasUnknownSuccess($0) }) else { return nil }
+    let open = runs.filter { $0.isAuthenticated && !$0.asked.isEmpty }
     let name = "pam_code_alone"
+    if !hasPassword, !open.isEmpty, let module = evaluation.chain.rules.first(where: isUnknown) {
+      return StackFinding(
+        name: name, status: .warning,
+        words: "\(rule.place): the code alone is enough to log in, unless \(module.name) (\(module.place)) checks a "
+          + "password", rule: rule, guilty: module, condition: "if it does not")
+    }
+    guard open.contains(where: { !hasUnknownSuccess($0) }) else { return nil }
     if hasPassword {
       return StackFinding(
         name: name, status: .failed,
@@ -297,18 +304,24 @@ struct StackCheck {
       words: "\(second.place): a second code is asked for, but a code can be used once", rule: second)
   }
 
-  private func ignoredNullok(_ unenrolled: [LoginRun]) -> StackFinding? {
+  private func ignoredNullok(_ others: [LoginRun], _ right: [LoginRun]) -> StackFinding? {
     guard let rule = ours.first(where: { tree.options(of: $0)?.passesUnenrolled == true }) else { return nil }
-    let isRefused =
-      unenrolled.contains { $0.passesWithoutTwoFactor == true } || !unenrolled.contains(where: \.isAuthenticated)
-    guard isRefused else { return nil }
+    let passing = others.filter(\.isAuthenticated)
+    let refused =
+      others.first { $0.passesWithoutTwoFactor == true }
+      ?? right.first { run in run.isAuthenticated && !passing.contains { accepting($0) == accepting(run) } }
+    guard let refused else { return nil }
+    // Users of one password module may be refused, and others not.
+    let module = passing.isEmpty ? nil : accepting(refused)
     // libpam denies a login in which no module returned success.
     let reason =
       rule.control.action(on: .ignore) == .ignore
       ? "no other module returns success" : "\"\(rule.control.text)\" does not ignore their result"
+    let who = module.map { ", whom \($0.name) accepts (\($0.place))," } ?? ""
     return StackFinding(
       name: "pam_nullok", status: .warning,
-      words: "\(rule.place): users who are not enrolled are refused despite nullok: \(reason)", rule: rule)
+      words: "\(rule.place): users who are not enrolled\(who) are refused despite nullok: \(reason)", rule: rule,
+      guilty: module)
   }
 
   // MARK: Guessing

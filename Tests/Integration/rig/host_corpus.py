@@ -43,7 +43,7 @@ GOOD = {
         **FEDORA,
         "etc/pam.d/password-auth": "auth required pam_env.so\n"
         "auth [success=2 new_authtok_reqd=2 default=ignore] pam_unix.so nullok\n"
-        "auth [success=1 default=ignore] pam_sss.so forward_pass\n"
+        "auth [success=1 new_authtok_reqd=1 default=ignore] pam_sss.so forward_pass\n"
         "auth requisite pam_deny.so\nauth required pam_permit.so\n" + LINE,
         SSHD: "auth include password-auth\nauth include postlogin\n",
         "etc/pam.d/su": "auth sufficient pam_rootok.so\nauth include password-auth\n",
