@@ -35,6 +35,7 @@ struct SettingsCheck {
         name, "\(path) is writable by others than root: every login is refused",
         remedy: "chown root:root \(path) && chmod 644 \(path)")
     }
+    guard tree.bytes(of: path, upTo: 1) != nil else { return .skipped(name, "\(path) cannot be read") }
     guard let problem = problem(in: path) else { return .ok(name, "\(path) is valid") }
     let lines = (tree.text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
     let index = Int(problem.line) - 1
@@ -75,13 +76,25 @@ struct SettingsCheck {
     } catch {
       var word = ByteText(capacity: 95)
       error.appendWord(to: &word)
-      let change = without(String(decoding: word.bytes), rule).map { $0.text + "\nor correct it; " } ?? ""
+      let option = String(decoding: word.bytes)
+      let change = (joined(option, rule) ?? without(option, rule)).map { $0.text + "\nor correct it; " } ?? ""
       return .failed(
         "module_arguments", "\(rule.place): \(words(error, HostSettings.path)): every login is refused",
         remedy: change + "arguments: man pam_twofactor")
     }
     return missingGroup(in: policy.onlyGroups, policy.problem("there is no such group", of: .onlyGroups), rule)
       ?? missingGroup(in: policy.exemptGroups, policy.problem("there is no such group", of: .exemptGroups), rule)
+  }
+
+  /// A blank in the name of a group needs brackets around the argument.
+  private func joined(_ word: String, _ rule: PAMRule) -> Edit? {
+    guard let end = rule.arguments.firstIndex(where: { $0 == word || $0.hasPrefix(word + "=") }),
+      let start = rule.arguments[..<end].lastIndex(where: { $0.contains("=") }),
+      ["only_groups=", "exempt_groups="].contains(where: rule.arguments[start].hasPrefix)
+    else { return nil }
+    var changed = rule
+    changed.arguments.replaceSubrange(start...end, with: [rule.arguments[start...end].joined(separator: " ")])
+    return .replace(file: rule.file, line: rule.line, text: changed.text())
   }
 
   private func without(_ word: String, _ rule: PAMRule) -> Edit? {
