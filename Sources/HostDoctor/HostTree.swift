@@ -158,8 +158,8 @@ package struct HostTree {
   /// Sorted; empty if unreadable.
   func names(in path: String) -> [String] {
     let prefix = path + "/"
-    var names = Set(replacements.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) })
-    names = names.filter { !$0.contains("/") }
+    var names = Set(
+      replacements.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count).prefix { $0 != "/" }) })
     if let directory = open(path, O_RDONLY | O_DIRECTORY), var entries = try? directory.names() {
       while let entry = entries.next() { names.insert(String(decoding: entry.bytes)) }
     }
