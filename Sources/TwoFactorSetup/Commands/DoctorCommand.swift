@@ -10,9 +10,10 @@ struct DoctorCommand: ParsableCommand {
     discussion: """
       Checks the file of the module, every PAM stack that calls it, the configuration of sshd with its Match blocks, \
       the services of programs with a single password field, twofactor.conf, the clock, units that hide the homes, the \
-      sources of groups, the register of enrolled users, and the files of enrollments with their SELinux labels. It names the users whom a service refuses. As root, it \
-      checks the enrollments of all users, else yours. Then it lists what a login through each service takes, for a \
-      user who is enrolled and for one who is not. It changes nothing. The exit status is 0, or 78 if a check failed.
+      sources of groups, the register of enrolled users, and the files of enrollments with their SELinux labels. It \
+      names the users whom a service refuses. As root, it checks the enrollments of all users, else yours. Then it \
+      lists what a login through each service takes, for a user who is enrolled and for one who is not. It changes \
+      nothing. The exit status is 0, or 78 if a check failed.
       """)
 
   @Option(
