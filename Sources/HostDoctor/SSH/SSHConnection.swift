@@ -31,6 +31,8 @@ struct SSHConnection: Equatable {
 /// Logins to which a `Match` block applies, or as few as possible.
 struct SSHConnections {
   let configuration: SSHConfiguration
+  /// An ordinary login.
+  private(set) var ordinary: SSHConnection
   /// The users to choose from, in this order.
   private let users: [SSHConnection.User]
   /// The blocks that matter, each with those around it.
@@ -70,16 +72,13 @@ struct SSHConnections {
     }
     isForOneAccount = account != nil
     self.tree = tree
+    let choices = account == nil ? users.filter { $0.name != "root" } : users
+    ordinary = SSHConnection(userEntry: choices[0], address: "")
+    ordinary = best(users: choices, addresses: Self.addresses, like: ordinary, least: 0)
   }
 
   private let isForOneAccount: Bool
   private let tree: HostTree
-
-  /// An ordinary login.
-  var ordinary: SSHConnection {
-    let choices = isForOneAccount ? users : users.filter { $0.name != "root" }
-    return best(users: choices, addresses: Self.addresses, like: SSHConnection(userEntry: choices[0], address: ""))
-  }
 
   /// Nil if no login is found to which the block applies.
   func login(in block: Int) -> SSHConnection? {
@@ -106,12 +105,14 @@ struct SSHConnections {
     let suitableUsers = users.filter { user in chain.allSatisfy { $0.accepts(user) } }
     let suitableAddresses = addresses.filter { address in chain.allSatisfy { $0.accepts(address: address) } }
     guard !suitableUsers.isEmpty, !suitableAddresses.isEmpty else { return nil }
-    let found = best(users: suitableUsers, addresses: suitableAddresses, like: login)
+    let found = best(users: suitableUsers, addresses: suitableAddresses, like: login, least: 1)
     return chain.allSatisfy { $0.applies(to: found) } ? found : nil
   }
 
   /// The login to which the fewest blocks apply, so that no other block hides the values of one.
-  private func best(users: [SSHConnection.User], addresses: [String], like login: SSHConnection) -> SSHConnection {
+  private func best(
+    users: [SSHConnection.User], addresses: [String], like login: SSHConnection, least: Int
+  ) -> SSHConnection {
     var best: (login: SSHConnection, count: Int)?
     for user in users.prefix(Self.maximumCandidates) {
       for address in addresses.prefix(Self.maximumCandidates) {
@@ -119,7 +120,7 @@ struct SSHConnections {
         (login.userEntry, login.address) = (user, address)
         let count = relevant.count { chain in chain.allSatisfy { $0.applies(to: login) } }
         if count < best?.count ?? .max { best = (login, count) }
-        if count == 0 { return login }
+        if count <= least { return login }
       }
     }
     return best?.login ?? login
