@@ -83,5 +83,7 @@ import Testing
   @Test func aLoopOfIncludesEnds() throws {
     let loop = "Include \(Self.path)\nInclude \(Self.path)\nInclude /etc/proftpd/\n</Global>\n<Global>\n"
     #expect(try finding([Self.path: loop])?.status == .failed)
+    let long = loop + String(repeating: "# \(String(repeating: "x", count: 98))\n", count: 5_000)
+    #expect(try finding([Self.path: long])?.status == .failed)
   }
 }

@@ -53,6 +53,7 @@ struct ProFTPDConfiguration {
     "mod_auth.c", "mod_auth_file.c", "mod_auth_pam.c", "mod_auth_unix.c", "mod_core.c", "mod_dso.c",
   ]
   private var files = 0
+  private var bytes = 0
 
   private enum Section {
     case global
@@ -67,6 +68,8 @@ struct ProFTPDConfiguration {
   private static let directives: Set = ["authorder", "authpam", "authpamconfig"]
   private static let maximumDepth = 16
   private static let maximumFiles = 200
+  /// Of all files together.
+  private static let maximumBytes = 1 << 20
 
   init(_ tree: HostTree) {
     self.tree = tree
@@ -78,6 +81,8 @@ struct ProFTPDConfiguration {
   private mutating func read(_ path: String, depth: Int) {
     files += 1
     guard depth < Self.maximumDepth, files <= Self.maximumFiles, let text = tree.text(of: path) else { return }
+    bytes += text.utf8.count
+    guard bytes <= Self.maximumBytes else { return }
     for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
       let words = Self.words(line)
       guard let name = words.first?.asciiLowercased else {
