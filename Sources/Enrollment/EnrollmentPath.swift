@@ -12,8 +12,8 @@ public struct EnrollmentPath: ~Copyable {
   /// Whether ``below`` is relative to the home directory.
   public let isBelowHome: Bool
 
-  /// Expands `~` or `%h` at the start to the home directory, `%u` to the user name, `%%` to a percent sign. Any other
-  /// template must start with `/`.
+  /// Expands `~` or `%h` at the start to the home directory, `%u` to the user name, `%U` to the user ID, `%%` to a
+  /// percent sign. Any other template must start with `/`.
   public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
     let isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
     if !isBelowHome, !template.starts(with: "/") {
@@ -29,6 +29,7 @@ public struct EnrollmentPath: ~Copyable {
       guard percent < rest.count else { break }
       switch rest.byte(at: percent &+ 1) {
       case UInt8(ascii: "%"): path.append(UInt8(ascii: "%"))
+      case UInt8(ascii: "U"): path.append(decimal: UInt64(account.userID.rawValue))
       case UInt8(ascii: "u"):
         guard isNameOfFile(account.name) else {
           throw EnrollmentFailure(.configuration, "directory", "the user name is not a valid file name")

@@ -17,6 +17,12 @@ public struct Policy: ~Copyable {
     }
   }
 
+  /// The account that owns the enrollments outside the homes; empty for root or the user.
+  public var owner: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { texts.bytes(at: ownerPlace) }
+  }
+
   /// Empty for the default.
   public var prompt: Span<UInt8> {
     @_lifetime(borrow self)
@@ -92,6 +98,7 @@ public struct Policy: ~Copyable {
   var reading = PolicyReading()
   var texts = PolicyTexts()
   var directoryPlace = PolicyTexts.Place()
+  var ownerPlace = PolicyTexts.Place()
   var promptPlace = PolicyTexts.Place()
   var trustedNetworksPlace = PolicyTexts.Place()
   var onlyGroupsPlace = PolicyTexts.Place()

@@ -4,6 +4,7 @@ public import FixedMemory
 public enum PolicyOption: UInt8, Sendable {
   case nullok
   case directory
+  case owner
   case conf
   case prompt
   case echoCode
@@ -28,7 +29,7 @@ public enum PolicyOption: UInt8, Sendable {
   case notify
 
   /// Raw values are 0 ..< `count`.
-  public static var count: UInt8 { 24 }
+  public static var count: UInt8 { 25 }
 
   /// The type of a value.
   public enum Kind: Equatable, Sendable {
@@ -77,6 +78,7 @@ public enum PolicyOption: UInt8, Sendable {
     switch self {
     case .nullok: "nullok"
     case .directory: "directory"
+    case .owner: "owner"
     case .conf: "conf"
     case .prompt: "prompt"
     case .echoCode: "echo_code"
@@ -110,7 +112,7 @@ public enum PolicyOption: UInt8, Sendable {
       .flag
     case .directory: .directory
     case .conf, .notify: .file
-    case .prompt: .text(1...128)
+    case .prompt, .owner: .text(1...128)
     case .issuer: .label(1...128)
     case .window: .number(0...10)
     case .lookAhead, .maxFailures: .number(1...100)

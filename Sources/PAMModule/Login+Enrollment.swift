@@ -14,24 +14,39 @@ extension Login {
   ) throws(EnrollmentFailure) -> Result {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
-    let path = try EnrollmentPath(template: policy.directory, account: account)
     do throws(EnrollmentFailure) {
-      return try body(EnrollmentDirectory(path, of: account, identity: &identity))
+      return try body(directory(of: account, policy, &identity))
     } catch {
       // `twofactor disable` first renames the directory, then erases the files. The enrollment looks corrupt then.
-      guard error.reason == .corrupt, isAbsent(path, account, &identity) else { throw error }
+      guard error.reason == .corrupt, isAbsent(account, policy, &identity) else { throw error }
       throw EnrollmentFailure(.gone, "directory", "was removed")
     }
   }
 
   private static func isAbsent(
-    _ path: borrowing EnrollmentPath, _ account: borrowing Account, _ identity: inout FileSystemIdentity
+    _ account: borrowing Account, _ policy: borrowing Policy, _ identity: inout FileSystemIdentity
   ) -> Bool {
     do throws(EnrollmentFailure) {
-      _ = try EnrollmentDirectory(path, of: account, identity: &identity)
+      _ = try directory(of: account, policy, &identity)
       return false
     } catch {
       return error.reason == .absent
+    }
+  }
+
+  @inline(never)
+  private static func directory(
+    of account: borrowing Account, _ policy: borrowing Policy, _ identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) -> EnrollmentDirectory {
+    let path = try EnrollmentPath(template: policy.directory, account: account)
+    guard !policy.owner.isEmpty else { return try EnrollmentDirectory(path, of: account, identity: &identity) }
+    var name = ByteText(capacity: 255)
+    name.append(policy.owner)
+    var owner = Account()
+    switch owner.find(named: name) {
+    case .found: return try EnrollmentDirectory(path, of: owner, identity: &identity)
+    case .unknown: throw EnrollmentFailure(.configuration, "owner", "is not an account")
+    case .failed(let error): throw EnrollmentFailure(.io, "owner", "cannot be looked up", error: error)
     }
   }
 
