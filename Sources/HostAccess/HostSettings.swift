@@ -9,6 +9,8 @@ package struct HostSettings {
 
   /// A template for ``EnrollmentPath``.
   package var directoryTemplate = String(decoding: Policy().directory)
+  /// The account that owns the enrollments outside the homes; nil for root or the user.
+  package var owner: String?
   /// Nil for the host name.
   package var issuer: String?
   package var requiresPassword = true
@@ -58,6 +60,7 @@ package struct HostSettings {
     try policy.read(file: bytes)
     try policy.check()
     directoryTemplate = String(decoding: policy.directory)
+    owner = policy.owner.isEmpty ? nil : String(decoding: policy.owner)
     issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer)
     requiresPassword = policy.requiresPassword
     allowsDisabling = policy.allowsDisabling

@@ -9,7 +9,9 @@ extension PolicyOption {
     switch self {
     case .nullok: "Users who are *proved* not to be enrolled pass without a code (PAM_IGNORE)."
     case .directory:
-      "The directory of an enrollment. `~` and `%h` stand for the home directory, `%u` for the user name, `%%` for a percent sign. Outside the home directories, as in `/var/lib/twofactor/%u`, the directory and its files may belong to root."
+      "The directory of an enrollment. `~` and `%h` stand for the home directory, `%u` for the user name, `%U` for the numeric user ID, `%%` for a percent sign. Outside the home directories, as in `/var/lib/twofactor/%u`, the directory and its files may belong to root."
+    case .owner:
+      "The account that owns the enrollments of a `directory` outside the home directories, for a service account that checks the codes of other users. The module runs as root or as this account, and opens the enrollments with its identity. Root enrolls the users."
     case .conf:
       "A configuration file to read instead of the default one. It must exist, be owned by root, and be writable by root alone."
     case .prompt: "The prompt for the code."
@@ -54,6 +56,8 @@ extension PolicyOption {
     case .nullok:
       "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. It is also refused if the enrollment is absent, but the register of enrolled users names the user or the home directory is encrypted with fscrypt and locked."
     case .directory: "The path begins with `/`, `~/` or `%h/`."
+    case .owner:
+      "The owner can read the keys of all these users. The directory must exist and belong to the owner. Needs a `directory` that begins with `/`."
     case .conf: "Only the default file may be missing."
     case .prompt:
       "With `forward_pass` the default is `Password & verification code: `. In a PAM configuration file, enclose an argument that contains blanks in brackets: `[prompt=Code from the app: ]`."
@@ -89,6 +93,7 @@ extension PolicyOption {
       .allowDisable:
       nil
     case .directory: "path"
+    case .owner: "account"
     case .conf, .notify: "file"
     case .prompt, .issuer: "text"
     case .window, .lookAhead, .maxFailures: "n"

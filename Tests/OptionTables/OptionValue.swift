@@ -30,6 +30,7 @@ extension PolicyOption {
     switch self {
     case .nullok: return yes(policy.passesUnenrolled)
     case .directory: return text(policy.directory)
+    case .owner: return text(policy.owner) ?? "root"
     case .conf: return String(PolicyFile.usualPath.bytes)
     case .prompt: return text(policy.prompt) ?? "Verification code: "
     case .echoCode: return yes(policy.echoesCode)

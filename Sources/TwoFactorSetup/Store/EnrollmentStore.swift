@@ -18,6 +18,8 @@ struct EnrollmentStore {
 
   let account: UserAccount
   let settings: HostSettings
+  /// The account that owns the enrollment: the user, unless `owner` names another one.
+  let keeper: UserAccount
   private let place: Place
 
   /// Shares the noncopyable path between copies.
@@ -30,6 +32,11 @@ struct EnrollmentStore {
   init(account: UserAccount, settings: HostSettings) throws {
     self.account = account
     self.settings = settings
+    do {
+      keeper = try settings.owner.map { try UserAccount.existing(named: $0) } ?? account
+    } catch let error as SetupError where error.status == .noSuchAccount {
+      throw SetupError(.configuration, "owner: \(error.message)", hint: "the administrator can mend it")
+    }
     do throws(EnrollmentFailure) {
       place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
     } catch {
@@ -50,7 +57,7 @@ struct EnrollmentStore {
   func standing() throws -> Standing {
     var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
-      let opened = try EnrollmentDirectory(place.path, of: account.entry, identity: &identity)
+      let opened = try EnrollmentDirectory(place.path, of: keeper.entry, identity: &identity)
       do throws(EnrollmentFailure) {
         _ = try opened.readCredential()
         return .enrolled
@@ -98,10 +105,10 @@ struct EnrollmentStore {
       case .unusable:
         let opened = try open(&identity)
         return try opened.replaceUnusable(
-          place.path, of: account.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
+          place.path, of: keeper.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
       }
       try EnrollmentDirectory.create(
-        place.path, of: account.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
+        place.path, of: keeper.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
     }
     restoreLabels()
   }
@@ -114,9 +121,9 @@ struct EnrollmentStore {
     else { return }
     let label = { _ = try? ProgramRun(program, ["-R", directory], timeout: 60) }
     // A user who owns a part of the path could exchange it for a symlink.
-    if geteuid() != 0 || account.userID == 0 || directory.isOfRootAlone { return label() }
+    if geteuid() != 0 || keeper.userID == 0 || directory.isOfRootAlone { return label() }
     _ = ChildProcess.failure {
-      try Identity.become(account)
+      try Identity.become(keeper)
       label()
     }
   }
@@ -150,12 +157,12 @@ struct EnrollmentStore {
       let opened = try open(&identity)
       do throws(EnrollmentFailure) {
         let locked = try lock(opened)
-        try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: keeper.entry, tag: tag, identity: &identity)
         extendLifetime(locked)
       } catch {
         // Files that logins reject need no lock.
         guard error.reason == .corrupt || error.reason == .insecure else { throw error }
-        try opened.remove(place.path, of: account.entry, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: keeper.entry, tag: tag, identity: &identity)
       }
     }
   }
@@ -208,7 +215,7 @@ struct EnrollmentStore {
   }
 
   func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
-    try EnrollmentDirectory(place.path, of: account.entry, identity: &identity)
+    try EnrollmentDirectory(place.path, of: keeper.entry, identity: &identity)
   }
 
   func changing<Result>(_ body: (inout FileSystemIdentity) throws -> Result) throws -> Result {
