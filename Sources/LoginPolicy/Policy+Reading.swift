@@ -58,9 +58,6 @@ extension Policy {
         isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", reading.passOption.name.bytes,
         line: reading.passLine)
     }
-    guard ownerPlace.isEmpty || texts.bytes(at: directoryPlace).starts(with: "/") else {
-      throw PolicyProblem("needs a directory outside the homes", PolicyOption.owner.name.bytes, line: ownerPlace.line)
-    }
   }
 
   private mutating func read(line text: Span<UInt8>) throws(PolicyProblem) {

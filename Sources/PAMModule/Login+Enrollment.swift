@@ -40,6 +40,9 @@ extension Login {
   ) throws(EnrollmentFailure) -> EnrollmentDirectory {
     let path = try EnrollmentPath(template: policy.directory, account: account)
     guard !policy.owner.isEmpty else { return try EnrollmentDirectory(path, of: account, identity: &identity) }
+    guard !path.isBelowHome else {
+      throw EnrollmentFailure(.configuration, "owner", "needs a directory outside the homes")
+    }
     var name = ByteText(capacity: 255)
     name.append(policy.owner)
     var owner = Account()

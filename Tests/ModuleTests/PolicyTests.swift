@@ -15,7 +15,7 @@ import Verification
       ["nullok=", "nullok=1", "nullok=YES", "nullok ", "Nullok", "nullok=yes "]
     ),
     .directory: (
-      ["~/.config/2fa", "%h/2fa", "/var/lib/twofactor/%u", "/a", "/100%%/%u-%u"].map { path in
+      ["~/.config/2fa", "%h/2fa", "/var/lib/twofactor/%u", "/a", "/100%%/%u-%U"].map { path in
         ("directory=\(path)", { $0.directory.string == path })
       },
       [
@@ -24,6 +24,10 @@ import Verification
         "directory=/", "directory=//a", "directory=/a/", "directory=/a/../b", "directory=/a/./b", "directory=/a%",
         "directory=/a%x", "directory=/a\n", "directory=%u/a", "directory=/" + String(repeating: "x", count: 511),
       ]
+    ),
+    .owner: (
+      [("owner=freerad", { $0.owner.string == "freerad" })],
+      ["owner", "owner=", "owner=a\nb", "owner=" + String(repeating: "x", count: 129)]
     ),
     .prompt: (
       [

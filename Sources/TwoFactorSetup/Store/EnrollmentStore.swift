@@ -42,6 +42,10 @@ struct EnrollmentStore {
     } catch {
       throw SetupError(error, directory: settings.directoryTemplate)
     }
+    guard settings.owner == nil || !place.path.isBelowHome else {
+      throw SetupError(
+        .configuration, "owner needs a directory outside the homes", hint: "the administrator can mend it")
+    }
   }
 
   /// Whether the path is below the home directory, so that the user may create it.
