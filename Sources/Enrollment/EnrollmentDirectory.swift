@@ -124,7 +124,7 @@ public struct EnrollmentDirectory: ~Copyable {
   private static func assume(
     _ account: borrowing Account, _ identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
-    try attempt("identity", "cannot assume the identity of the user", identity.assume(account))
+    try attempt("identity", "cannot assume the identity of the owner", identity.assume(account))
   }
 
   /// Follows symlinks in the path of the home directory, which only the administrator can create.

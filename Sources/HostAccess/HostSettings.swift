@@ -23,6 +23,16 @@ package struct HostSettings {
 
   package init() {}
 
+  /// The folder of all enrollments outside the homes: the part of `directory` that is the same for each user.
+  package static func folder(of template: String) -> String {
+    let names = template.split(separator: "/").dropLast()
+    let same = names.prefix { !$0.replacing("%%", with: "").contains("%") }
+    return same.map { "/" + $0.replacing("%%", with: "%") }.joined()
+  }
+
+  /// Creates a folder that only the owner of the enrollments can open.
+  package static func creation(of folder: String, owner: String) -> String { "install -d -o \(owner) -m 700 \(folder)" }
+
   /// `path` is for the message.
   ///
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration``, naming the line.

@@ -38,6 +38,12 @@ package struct TreeAccount: Equatable {
     return directory.mode >> UInt32(shift) & 1 != 0
   }
 
+  /// Nil if the host or tree has no such account.
+  package static func named(_ name: String, in tree: HostTree) -> TreeAccount? {
+    guard tree.isThisHost else { return all(in: tree).first { $0.name == name } }
+    return (try? UserAccount.existing(named: name)).map { TreeAccount($0) }
+  }
+
   package static func all(in tree: HostTree) -> [TreeAccount] {
     var groupsOfID: [String: [[String]]] = [:]
     var groupsOfMember: [String: [[String]]] = [:]

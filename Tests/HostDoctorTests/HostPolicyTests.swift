@@ -226,7 +226,8 @@ private func stack(_ arguments: String, control: String = "required") -> String 
   {
     let host = try TemporaryHost(Dictionary(uniqueKeysWithValues: files.map { ($0, "x") }))
     return host.read { tree in
-      OrphanCheck(tree: tree, template: template).finding(missing: missing, isAccount: accounts.contains)
+      OrphanCheck(tree: tree, template: template)
+        .finding(missing: missing, isAccount: accounts.contains, isUserID: { $0.rawValue == 4201 })
     }
   }
 
@@ -242,6 +243,13 @@ private func stack(_ arguments: String, control: String = "required") -> String 
         + "if it is gone: rm -r /var/lib/twofactor/anna")
     #expect(try self.finding("/var/lib/twofactor/%u", files, accounts: ["alice", "anna"]) == nil)
     #expect(try self.finding("~/.twofactor", files) == nil)
+  }
+
+  @Test func anEnrollmentOfNoUserIDIsFound() throws {
+    let files = ["4201", "4202", "alice"].map { "/var/lib/radius/\($0)/credential" }
+    let finding = try #require(try finding("/var/lib/radius/%U", files))
+    #expect(finding.detail.hasPrefix("/var/lib/radius/4202 is an enrollment of the user ID 4202, which no account has"))
+    #expect(finding.remedy == "rm -r /var/lib/radius/4202")
   }
 
   @Test func everyTemplateIsUnderstood() throws {

@@ -50,6 +50,7 @@ import Testing
     arguments: [
       ("~/.twofactor", "/home/alice/.twofactor"), ("%h/codes", "/home/alice/codes"),
       ("/var/lib/twofactor/%u", "/var/lib/twofactor/alice"), ("/srv/100%%/%u", "/srv/100%/alice"),
+      ("/srv/%U", "/srv/\(getuid())"),
     ])
   func theTemplateIsExpandedAsInALogin(template: String, directory: String) throws {
     let host = try host(in: directory)

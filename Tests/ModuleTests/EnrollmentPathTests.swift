@@ -7,7 +7,9 @@ import Testing
 @Suite struct EnrollmentPathTests {
   private func path(_ template: String, user: String = "alice") -> String? {
     do throws(EnrollmentFailure) {
-      let path = try EnrollmentPath(template: Array(template.utf8).span, account: Account(name: ByteText(user)))
+      let entry = unsafe Account(name: user, userID: UserID(rawValue: 4201), groupID: .invalid, home: "/home/alice")
+      guard let entry else { return nil }
+      let path = try EnrollmentPath(template: Array(template.utf8).span, account: entry)
       return (path.isBelowHome ? "home:" : "") + path.below.bytes.string + " in " + path.lastName.string
     } catch {
       return nil
@@ -18,7 +20,7 @@ import Testing
     arguments: [
       ("~/.twofactor", "home:.twofactor in .twofactor"), ("%h/.config/2fa", "home:.config/2fa in 2fa"),
       ("/var/lib/twofactor/%u", "/var/lib/twofactor/alice in alice"), ("/a%%b/%u.2fa", "/a%b/alice.2fa in alice.2fa"),
-      ("~/%u", "home:alice in alice"),
+      ("~/%u", "home:alice in alice"), ("/srv/%U", "/srv/4201 in 4201"),
     ])
   func aTemplateIsExpanded(template: String, expected: String) {
     #expect(path(template) == expected)

@@ -24,6 +24,9 @@ struct StackPolicyCheck {
         value: { $0.directory.hasPrefix("%h/") ? "~/" + $0.directory.dropFirst(3) : $0.directory },
         effect: "logins look for enrollments elsewhere than twofactor stores them"),
       Shared(
+        option: .owner, hasDefault: true, value: { $0.owner },
+        effect: "logins open enrollments as another account than twofactor stores them for"),
+      Shared(
         option: .nullok, hasDefault: false, value: { $0.nullok ? "yes" : "no" },
         effect: "this service treats users who are not enrolled unlike the policy of the host"),
     ]
@@ -36,15 +39,28 @@ struct StackPolicyCheck {
 
   /// A missing parent does not prove that a user is not enrolled. ``RegisterCheck`` reports that of the register.
   private func missingParent(_ rule: PAMRule, _ options: EffectiveOptions) -> Finding? {
+    if options.owner != "root" { return missingFolder(rule, options) }
     let parts = options.directory.split(separator: "/").dropLast()
     let parent = "/" + parts.joined(separator: "/").replacing("%%", with: "%")
     guard options.directory.hasPrefix("/"), options.passesUnenrolled, parent != "/var/lib/twofactor",
-      !options.directory.dropLast(2).contains("%u"), !tree.exists(parent)
+      ["%u", "%U"].allSatisfy({ !options.directory.dropLast(2).contains($0) }), !tree.exists(parent)
     else { return nil }
     return .failed(
       Self.name,
       "\(place(of: .directory, rule)): \(parent) does not exist, so that users who are not enrolled are refused",
       remedy: "install -d -o root -g root -m 755 \(parent)")
+  }
+
+  /// The option `owner` needs a folder of that account.
+  private func missingFolder(_ rule: PAMRule, _ options: EffectiveOptions) -> Finding? {
+    let folder = HostSettings.folder(of: options.directory)
+    guard options.directory.hasPrefix("/"), let owner = TreeAccount.named(options.owner, in: tree) else { return nil }
+    let status = tree.status(of: folder)
+    guard status?.owner != owner.userID else { return nil }
+    let words = status == nil ? "does not exist" : "is not owned by \(owner.name)"
+    return .failed(
+      Self.name, "\(place(of: .owner, rule)): \(folder) \(words), so that users cannot be enrolled",
+      remedy: HostSettings.creation(of: folder, owner: owner.name))
   }
 
   // MARK: Differences

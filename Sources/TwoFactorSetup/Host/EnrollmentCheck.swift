@@ -96,7 +96,8 @@ struct EnrollmentCheck {
       UnenrolledUser(name: $0.name, hasKey: $0.standing == .unenrolledWithKey)
     }
     let directories = enrolled.map {
-      EnrolledDirectory(account: $0.name, path: $0.directory, owner: try? UserAccount.existing(named: $0.name))
+      EnrolledDirectory(
+        account: $0.name, path: $0.directory, owner: try? UserAccount.existing(named: settings.owner ?? $0.name))
     }
     return [
       .ok("enrollments", "\(enrolled.count) of \(results.count) accounts that may log in are enrolled\(remark)")
@@ -110,10 +111,19 @@ struct EnrollmentCheck {
     let missing = results.filter { $0.standing == .missing }.map(\.name)
     let outcomes = BoundedWork.outcomes(count: 1) { _ in
       OrphanCheck(tree: tree, template: settings.directoryTemplate)
-        .finding(missing: missing) { (try? UserAccount.existing(named: $0)) != nil }?.texts ?? []
+        .finding(
+          missing: missing, isAccount: { (try? UserAccount.existing(named: $0)) != nil },
+          isUserID: Self.mayExist)?.texts ?? []
     }
     guard case .done(let texts)? = outcomes.first else { return nil }
     return Finding.all(in: texts[...]).first
+  }
+
+  /// Returns true if the user database cannot be read.
+  private static func mayExist(_ user: UserID) -> Bool {
+    var entry = Account()
+    if case .unknown = entry.find(userID: user) { return false }
+    return true
   }
 
   private func labelFindings(of enrolled: [EnrolledDirectory]) -> [Finding] {
@@ -139,9 +149,14 @@ struct EnrollmentCheck {
   /// exchanges meanwhile.
   private func examine(_ name: String, _ homes: HomeCheck) -> Result {
     var result = Result(name: name)
-    guard let account = try? UserAccount.existing(named: name),
-      let store = try? EnrollmentStore(account: account, settings: settings)
-    else { return result }
+    guard let account = try? UserAccount.existing(named: name) else { return result }
+    let store: EnrollmentStore
+    do {
+      store = try EnrollmentStore(account: account, settings: settings)
+    } catch {
+      result.findings = [.skipped("enrollment", "\(name): \(Self.words(error))")]
+      return result
+    }
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do {
@@ -151,9 +166,9 @@ struct EnrollmentCheck {
         return result
       }
       do throws(Errno) {
-        try identity.assume(account, at: store.directory)
+        try identity.assume(store.keeper, at: store.directory)
       } catch {
-        throw SetupError(.notPermitted, "cannot act as \(name): \(error.text)")
+        throw SetupError(.notPermitted, "cannot act as \(store.keeper.nameText): \(error.text)")
       }
       switch try store.standing() {
       case .absent:
@@ -203,7 +218,7 @@ struct EnrollmentCheck {
     case .absent, .present: break
     }
     let remedy =
-      "let only root and \(name) write to the directories of the path, or \(TreeEnrollment.outsideHomes)"
+      "let only root and \(store.keeper.nameText) write to the directories of the path, or \(TreeEnrollment.outsideHomes)"
     return .home(name, TreeEnrollment.Obstacle(message, remedy: remedy))
   }
 
@@ -240,8 +255,9 @@ struct EnrollmentCheck {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     guard (try? store.open(&identity)) != nil else { return .usable }
-    let account = store.account.entry.userID
-    let isOfUser = store.isBelowHome || tree.ownStatus(of: store.directory)?.owner == account
+    let account = store.keeper.entry.userID
+    let isOfUser =
+      store.isBelowHome || settings.owner != nil || tree.ownStatus(of: store.directory)?.owner == account
     return TreeEnrollment(tree: tree, settings: settings)
       .files(of: TreeAccount(store.account), in: store.directory, isOpenedAsUser: account != .root && isOfUser)
   }

@@ -35,7 +35,7 @@ struct EnrollmentStore {
     do {
       keeper = try settings.owner.map { try UserAccount.existing(named: $0) } ?? account
     } catch let error as SetupError where error.status == .noSuchAccount {
-      throw SetupError(.configuration, "owner: \(error.message)", hint: "the administrator can mend it")
+      throw SetupError(.configuration, "owner: \(error.message)", hint: "correct owner, in \(HostSettings.path)")
     }
     do throws(EnrollmentFailure) {
       place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
@@ -44,7 +44,12 @@ struct EnrollmentStore {
     }
     guard settings.owner == nil || !place.path.isBelowHome else {
       throw SetupError(
-        .configuration, "owner needs a directory outside the homes", hint: "the administrator can mend it")
+        .configuration, "owner needs a directory outside the homes", hint: "correct directory, in \(HostSettings.path)")
+    }
+    guard settings.owner == nil || [0, keeper.userID].contains(geteuid()) else {
+      throw SetupError(
+        .notPermitted, "the enrollments on this host belong to \(keeper.nameText)",
+        hint: "only root can use them: run the command as root with --user NAME")
     }
   }
 
@@ -82,13 +87,28 @@ struct EnrollmentStore {
     repeat {
       path = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
     } while !path.isEmpty && !String(path).isAccessible(F_OK)
-    if (path.isEmpty ? "/" : String(path)).isAccessible(W_OK) { return }
+    let parent = path.isEmpty ? "/" : String(path)
+    if settings.owner != nil, parent.owner != keeper.userID { throw missingFolder }
+    if parent.isAccessible(W_OK) { return }
     let error = Errno.current
     let isForbidden = error == .accessDenied
     throw SetupError(
       isForbidden ? .notPermitted : .inputOutput, "cannot create \(directory): \(error.text)",
       hint: isBelowHome || !isForbidden
         ? nil : "only root can create it: run the command as root with --user NAME")
+  }
+
+  private var missingFolder: SetupError {
+    let folder = HostSettings.folder(of: settings.directoryTemplate)
+    let exists = folder.isAccessible(F_OK)
+    // The owner must not get a folder of the system.
+    let isShared = exists && folder.filter { $0 == "/" }.count < 3
+    let words = exists ? "is not owned by" : "does not exist; it must belong to"
+    return SetupError(
+      .configuration, "\(folder) \(words) \(keeper.nameText)",
+      hint: isShared
+        ? "set directory to a folder of the owner, as in /var/lib/\(keeper.nameText)/twofactor/%U"
+        : HostSettings.creation(of: folder, owner: keeper.nameText))
   }
 
   /// Creates or replaces the enrollment. If this throws, the old one stays. `state` contains the new generation.
@@ -250,6 +270,12 @@ struct EnrollmentStore {
 }
 
 extension String {
+  /// Nil if the path does not exist.
+  fileprivate var owner: uid_t? {
+    // SAFETY: the path is NUL-terminated.
+    (try? unsafe FileStatus(of: self, followsSymlink: true))?.owner.rawValue
+  }
+
   /// Whether the real user may access this path (access(2)).
   func isAccessible(_ mode: Int32) -> Bool {
     // SAFETY: the path is NUL-terminated.

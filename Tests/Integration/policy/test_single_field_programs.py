@@ -5,6 +5,7 @@ import ftplib
 import imaplib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -145,7 +146,7 @@ libdir = /usr/lib/freeradius
 max_request_time = 30
 security {{
   reject_delay = 0
-}}
+{identity}}}
 log {{
   destination = files
   file = {place}/radius.log
@@ -184,8 +185,8 @@ server default {{
 
 
 @contextlib.contextmanager
-def freeradius(service: str, place: Path):
-    written(place / "radiusd.conf", RADIUS.format(place=place, service=service))
+def freeradius(service: str, place: Path, identity: str = ""):
+    written(place / "radiusd.conf", RADIUS.format(place=place, service=service, identity=identity))
 
     def logs_in(account, text: str) -> bool:
         request = f'User-Name = "{account.name}"\nUser-Password = "{text}"\n'
@@ -200,6 +201,23 @@ def freeradius(service: str, place: Path):
             if log.exists() and "Ready to process requests" in log.read_text():
                 break
             time.sleep(0.05)
+        yield logs_in
+
+
+STORE = Path("/var/lib/freeradius/twofactor")
+OWNED_BY_FREERAD = (f"directory = {STORE}/%U", "owner = freerad")
+
+
+@contextlib.contextmanager
+def freeradius_of_debian(service: str, place: Path):
+    """FreeRADIUS as freerad, Debian's default."""
+    shutil.chown(place, "freerad", "freerad")
+    for folder in place.parents:
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    with freeradius(service, place, identity="  user = freerad\n  group = freerad\n") as logs_in:
+        processes = run("pgrep", "--uid", "freerad", "--count", "freeradius", status=None)
+        assert processes.stdout.strip() == "1", "FreeRADIUS does not run as freerad"
         yield logs_in
 
 
@@ -274,7 +292,8 @@ def i3lock(service: str, place: Path):
 PROGRAMS = {
     "dovecot": (dovecot, "policy-imap"),
     "proftpd": (proftpd, "policy-proftpd"),
-    "FreeRADIUS": (freeradius, "policy-radius"),
+    "FreeRADIUS": (freeradius_of_debian, "policy-radius"),
+    "FreeRADIUS as root": (freeradius, "policy-radius"),
     "xrdp-sesman": (sesman, "xrdp-sesman"),
     "i3lock": (i3lock, "i3lock"),
 }
@@ -282,8 +301,13 @@ PROGRAMS = {
 
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_with_a_single_field_logs_in_every_kind_of_user(system_service, new_user, tmp_path, log, program):
+def test_a_program_with_a_single_field_logs_in_every_kind_of_user(
+    system_service, new_user, tmp_path, log, host_configuration, program
+):
     start, service = PROGRAMS[program]
+    if program == "FreeRADIUS":
+        host_configuration(*OWNED_BY_FREERAD)
+        run("install", "-d", "-o", "freerad", "-m", "700", STORE)
     tmp_path.chmod(0o755)
     system_service(service, *EXAMPLE, *REST)
     enrolled, other = new_user(password="correcthorsebattery"), new_user(password="correct horse 123456")
