@@ -12,6 +12,8 @@ struct EffectiveOptions {
   let usesAddresses: Bool
   /// The template of enrollments' directories.
   let directory: String
+  /// Empty for root or the user.
+  let owner: String
   let onlyGroups: [String]
   let exemptGroups: [String]
   let nullok: Bool
@@ -28,6 +30,7 @@ struct EffectiveOptions {
     usesAddresses = policy.trustedNetworks.count > 0 || policy.gracePeriod > 0
     requiredMethods = Self.words(of: policy.requiredMethods)
     directory = String(decoding: policy.directory)
+    owner = String(decoding: policy.owner)
     onlyGroups = Self.words(of: policy.onlyGroups)
     exemptGroups = Self.words(of: policy.exemptGroups)
     nullok = policy.passesUnenrolled

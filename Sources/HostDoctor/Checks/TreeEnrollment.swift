@@ -103,15 +103,16 @@ package struct TreeEnrollment {
   }
 
   package func way(of account: TreeAccount, to directory: String, isBelowHome: Bool) -> Way {
+    let keeper = keeper(of: account)
     if isBelowHome, let obstacle = homeObstacle(account) { return .refusedAtHome(obstacle) }
     var here = isBelowHome ? account.home : "/"
     guard var status = tree.status(of: here) else { return .absent }
     let names = directory.dropFirst(isBelowHome ? here.count : 0).split(separator: "/")
-    var isUser = isBelowHome && account.userID != .root
+    var isUser = isBelowHome && keeper.userID != .root
     for (index, name) in names.enumerated() {
       let path = (here == "/" ? "" : here) + "/" + name
-      if isUser, !account.maySearch(status) {
-        return .refused(Obstacle("\(here) cannot be searched by \(account.name)", remedy: "chmod u+x \(here)"))
+      if isUser, !keeper.maySearch(status) {
+        return .refused(Obstacle("\(here) cannot be searched by \(keeper.name)", remedy: "chmod u+x \(here)"))
       }
       guard let next = tree.ownStatus(of: path) else {
         if isBelowHome, index == 0, status.owner != account.userID {
@@ -120,20 +121,30 @@ package struct TreeEnrollment {
         // StackPolicyCheck reports a missing parent.
         return .absent
       }
-      if let violation = TrustRule.directory(of: account.userID, allowsSticky: true).violation(of: next) {
+      if let violation = TrustRule.directory(of: keeper.userID, allowsSticky: true).violation(of: next) {
         let isLast = index == names.count - 1
         let remedy =
           switch violation {
           case .notDirectory, .notRegularFile: "rm \(path) && twofactor enable --user \(account.name)"
-          case .foreignOwner: "chown -hR \(account.name): \(path)"
+          case .foreignOwner: "chown -hR \(keeper.name): \(path)"
           case .writableByOthers, .accessibleByOthers, .hardLinked: "chmod \(isLast ? "700" : "go-w") \(path)"
           }
         return .refused(Obstacle("\(path) \(String(decoding: violation.text.bytes))", remedy: remedy))
       }
       (here, status) = (path, next)
-      isUser = isUser || status.owner == account.userID && account.userID != .root
+      isUser = isUser || status.owner == keeper.userID && keeper.userID != .root
     }
     return .present(isOpenedAsUser: isUser)
+  }
+
+  /// The account with whose identity logins open the enrollment: the user, unless `owner` names another one.
+  private func keeper(of account: TreeAccount) -> TreeAccount {
+    guard let name = settings.owner else { return account }
+    let keeper =
+      tree.isThisHost
+      ? (try? UserAccount.existing(named: name)).map { TreeAccount($0) }
+      : TreeAccount.all(in: tree).first { $0.name == name }
+    return keeper ?? account
   }
 
   /// Why a login cannot use the home, enrolled or not.
@@ -204,20 +215,21 @@ package struct TreeEnrollment {
   /// Examines files in a directory that passed ``way(of:to:isBelowHome:)``.
   package func files(of account: TreeAccount, in directory: String, isOpenedAsUser: Bool) -> Files {
     guard let status = tree.ownStatus(of: directory) else { return .usable }
+    let keeper = keeper(of: account)
     if isOpenedAsUser {
-      if status.owner != account.userID {
+      if status.owner != keeper.userID {
         return .unusable([
           Obstacle(
-            "\(directory) is owned by root, and logins open it as \(account.name)",
-            remedy: "chown -hR \(account.name): \(directory)")
+            "\(directory) is owned by root, and logins open it as \(keeper.name)",
+            remedy: "chown -hR \(keeper.name): \(directory)")
         ])
       }
-      if !account.maySearch(status) {
+      if !keeper.maySearch(status) {
         return .unusable([Obstacle("\(directory) cannot be searched by its owner", remedy: "chmod 700 \(directory)")])
       }
     }
     let again = "twofactor enable --force --user \(account.name)"
-    let owner = status.owner == account.userID ? account.name : "root"
+    let owner = status.owner == keeper.userID ? keeper.name : "root"
     let files = [("credential", 0o400), ("state", 0o600)].compactMap { name, mode in
       file(
         directory + "/" + name, mode: isOpenedAsUser ? mode : 0, ownerID: status.owner, owner: owner, again: again)
