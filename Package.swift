@@ -137,8 +137,8 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "HelperProtocol", "KeyFormats", "LoginPolicy",
-        "OneTimePassword", "PAMModule", "SystemFiles", "Verification",
+        "CPAM", "Enrollment", "FixedMemory", "FuzzMachine", "HelperProtocol", "HostDoctor", "KeyFormats",
+        "LoginPolicy", "OneTimePassword", "PAMModule", "SystemFiles", "Verification",
       ],
       path: "Tests/Fuzz/Targets", swiftSettings: strict),
   ],

@@ -6,6 +6,7 @@ struct RemedySearch {
 
   /// More do not help in any stack of the tests.
   private static let maximumCandidates = 500
+  private static let maximumRules = 100
 
   private enum Demand {
     /// Nothing new is found.
@@ -26,9 +27,10 @@ struct RemedySearch {
 
   private func remedy(for finding: StackFinding, _ services: [String]) -> [Edit]? {
     guard finding.name != "pam_evaluation", let service = services.first else { return nil }
-    let candidates = RemedyCandidates(
-      finding, stacks: before.configuration.stacks(of: service), configuration: before.configuration
-    ).all.prefix(count(for: service))
+    let stacks = before.configuration.stacks(of: service)
+    guard stacks.obstacle == nil, stacks.chain(.auth).rules.count <= Self.maximumRules else { return nil }
+    let candidates = RemedyCandidates(finding, stacks: stacks, configuration: before.configuration)
+      .all.prefix(count(for: service))
     var partial: [Edit]?
     var last: [Edit]?
     for edits in candidates {

@@ -108,6 +108,8 @@ def main() -> None:
     }
     shown["rounds"] = rounds
     shown["load"] = {"before": os.getloadavg()[0]}
+    say("doctor")
+    shown["doctor_command"] = cases.doctor_command(60, 5 if options.quick else 21)
     shown["logins"] = {}
     for place, base in PLACES.items():
         say(f"logins, homes in {place}" if place == "memory" else f"logins, homes on a {place}")

@@ -183,6 +183,11 @@ def main() -> None:
     print(setup(found["setup_command"]))
     ours, theirs = (found["setup_command"][name]["elapsed_milliseconds"]["median"] for name in (ENABLE, GOOGLE))
     print(f"`twofactor enable` apart from hashing takes {ours / theirs:.2f} of the time of `google-authenticator`.\n")
+    doctor = found["doctor_command"]
+    print(
+        f"`twofactor doctor`, a host with {doctor['services']} services: "
+        f"{doctor['processor_milliseconds']['median']:,.0f} ms of the processor.\n"
+    )
     if users := found["users_command"]:
         print(f"`twofactor users` with {users['accounts']:,} accounts: {users['elapsed_milliseconds']:,.0f} ms.")
 

@@ -56,6 +56,15 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(try findings(["sshd": "nullok", "login": ""], "window = 2\n").map(\.summary) == ["policy ok"])
   }
 
+  @Test func anOwnerThatOnlyTheStackNamesIsFound() throws {
+    let stacks = ["radiusd": "directory=/srv/%u owner=freerad"]
+    let finding = try #require(try findings(stacks, "directory = /srv/%u\n").first)
+    #expect(finding.summary == "policy failed")
+    #expect(finding.detail.contains("owner is freerad, but it is not set in the default"))
+    #expect(finding.remedy == "set owner only in \(path)")
+    #expect(try findings(stacks, "directory = /srv/%u\nowner = freerad\n") == [])
+  }
+
   @Test func aMissingParentOfTheEnrollmentsIsFound() throws {
     let settings = "directory = /srv/codes/%u\n"
     let finding = try #require(try findings(["sshd": "nullok"], settings).first)
@@ -87,7 +96,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
       "/etc/pam.d/login": stack(arguments) + "@include common-session\n", "/etc/pam.d/common-session": session + "\n",
       "/etc/debian_version": "12\n",
     ])
-    return host.read { FirstLoginCheck(host: HostFindings(tree: $0, account: nil)).findings }
+    return host.read { HostFindings(tree: $0, account: nil).ofPolicy }.filter { $0.name == "first_login" }
   }
 
   @Test func aHomeThatIsCreatedAfterTheQuestionIsFound() throws {

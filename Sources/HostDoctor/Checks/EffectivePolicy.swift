@@ -12,7 +12,7 @@ struct EffectiveOptions {
   let usesAddresses: Bool
   /// The template of enrollments' directories.
   let directory: String
-  /// The account of the option `owner`.
+  /// Empty for root or the user.
   let owner: String
   let onlyGroups: [String]
   let exemptGroups: [String]
@@ -30,7 +30,7 @@ struct EffectiveOptions {
     usesAddresses = policy.trustedNetworks.count > 0 || policy.gracePeriod > 0
     requiredMethods = Self.words(of: policy.requiredMethods)
     directory = String(decoding: policy.directory)
-    owner = policy.owner.isEmpty ? "root" : String(decoding: policy.owner)
+    owner = String(decoding: policy.owner)
     onlyGroups = Self.words(of: policy.onlyGroups)
     exemptGroups = Self.words(of: policy.exemptGroups)
     nullok = policy.passesUnenrolled

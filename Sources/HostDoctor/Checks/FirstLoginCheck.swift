@@ -1,18 +1,21 @@
 /// Finds services that create a missing home only after the code is checked.
 struct FirstLoginCheck {
   let host: HostFindings
+  /// By service.
+  let options: [String: [EffectiveOptions]]
 
   private static let modules: Set<String> = ["pam_mkhomedir", "pam_oddjob_mkhomedir"]
 
   var findings: [Finding] {
     var services: [String] = []
     var first: PAMRule?
-    for service in host.services where host.keepsEnrollmentsInHomes(service) {
-      let stacks = host.configuration.stacks(of: service)
-      let passes = stacks.twoFactorRules.contains { host.tree.options(of: $0)?.passesUnenrolled == true }
-      guard passes, let rule = stacks.chain(.session).rules.first(where: { Self.modules.contains($0.name) }) else {
-        continue
-      }
+    for service in host.services {
+      let options = options[service] ?? []
+      guard options.contains(where: \.keepsEnrollmentsInHomes), options.contains(where: \.passesUnenrolled),
+        let rule = host.configuration.stacks(of: service).chain(.session).rules.first(where: {
+          Self.modules.contains($0.name)
+        })
+      else { continue }
       services.append(service)
       first = first ?? rule
     }

@@ -24,8 +24,8 @@ struct StackPolicyCheck {
         value: { $0.directory.hasPrefix("%h/") ? "~/" + $0.directory.dropFirst(3) : $0.directory },
         effect: "logins look for enrollments elsewhere than twofactor stores them"),
       Shared(
-        option: .owner, hasDefault: true, value: { $0.owner },
-        effect: "logins open enrollments as another account than twofactor stores them for"),
+        option: .owner, hasDefault: true, value: { $0.owner.isEmpty ? "not set" : $0.owner },
+        effect: "logins look for enrollments of another owner than twofactor makes"),
       Shared(
         option: .nullok, hasDefault: false, value: { $0.nullok ? "yes" : "no" },
         effect: "this service treats users who are not enrolled unlike the policy of the host"),
@@ -39,7 +39,7 @@ struct StackPolicyCheck {
 
   /// A missing parent does not prove that a user is not enrolled. ``RegisterCheck`` reports that of the register.
   private func missingParent(_ rule: PAMRule, _ options: EffectiveOptions) -> Finding? {
-    if options.owner != "root" { return missingFolder(rule, options) }
+    if !options.owner.isEmpty, options.owner != "root" { return missingFolder(rule, options) }
     let parts = options.directory.split(separator: "/").dropLast()
     let parent = "/" + parts.joined(separator: "/").replacing("%%", with: "%")
     guard options.directory.hasPrefix("/"), options.passesUnenrolled, parent != "/var/lib/twofactor",
@@ -90,6 +90,9 @@ struct StackPolicyCheck {
     _ shared: Shared, _ rule: PAMRule, value: String, expected: String,
     _ all: [(rule: PAMRule, options: EffectiveOptions)]
   ) -> String {
+    if shared.option == .owner, value == "not set" || expected == "not set" {
+      return "set owner only in \(HostSettings.path)"
+    }
     guard all.allSatisfy({ shared.value($0.options) == value }) else {
       return tree.edit(shared.option, expected, of: rule)
     }
@@ -150,33 +153,48 @@ struct StackPolicyCheck {
 
 extension HostFindings {
   var ofPolicy: [Finding] {
-    StackPolicyCheck(tree: tree, rules: rules).findings + [mixedServices].compactMap { $0 }
-      + FirstLoginCheck(host: self).findings
+    let options = options
+    return StackPolicyCheck(tree: tree, rules: rules).findings + [mixedServices(options)].compactMap { $0 }
+      + FirstLoginCheck(host: self, options: options).findings
+  }
+
+  /// Not with ``ofFiles``, because a host has hundreds of units, and remedies of other findings do not change them.
+  var ofUnits: [Finding] {
+    let options = options
+    let services = services.filter { service in
+      (options[service] ?? []).contains(where: \.keepsEnrollmentsInHomes)
+    }
+    return UnitCheck(tree: tree, services: Set(services)).findings
+  }
+
+  /// The options of the rules that each service calls. Parses those of each rule once.
+  private var options: [String: [EffectiveOptions]] {
+    var known: [String: EffectiveOptions?] = [:]
+    var all: [String: [EffectiveOptions]] = [:]
+    for service in services {
+      all[service] = configuration.stacks(of: service).twoFactorRules.compactMap { rule in
+        if let options = known[rule.place] { return options }
+        let options = tree.options(of: rule)
+        known[rule.place] = .some(options)
+        return options
+      }
+    }
+    return all
   }
 
   /// Tells of services that differ in `nullok`, `required_from` or `only_groups`.
-  private var mixedServices: Finding? {
-    let strict = services.filter { service in
-      configuration.stacks(of: service).twoFactorRules.contains { tree.options(of: $0)?.passesUnenrolled == false }
-    }
-    let lax = services.filter { !strict.contains($0) }
+  private func mixedServices(_ options: [String: [EffectiveOptions]]) -> Finding? {
+    let isStrict = { (service: String) in (options[service] ?? []).contains { !$0.passesUnenrolled } }
+    let (strict, lax) = (services.filter(isStrict), services.filter { !isStrict($0) })
     guard !strict.isEmpty, !lax.isEmpty else { return nil }
     return .ok(
       "policy",
       "users who are not enrolled may pass in \(lax.joined(separator: ", ")), but not in "
         + strict.joined(separator: ", "))
   }
+}
 
-  /// Not with ``ofFiles``, because a host has hundreds of units, and remedies of other findings do not change them.
-  var ofUnits: [Finding] {
-    UnitCheck(tree: tree, services: Set(services.filter(keepsEnrollmentsInHomes))).findings
-  }
-
-  /// Whether a rule of the service looks for enrollments in the homes.
-  func keepsEnrollmentsInHomes(_ service: String) -> Bool {
-    configuration.stacks(of: service).twoFactorRules.contains { rule in
-      guard let directory = tree.options(of: rule)?.directory else { return false }
-      return ["~/", "%h/", "/home/", "/root/"].contains { directory.hasPrefix($0) }
-    }
-  }
+extension EffectiveOptions {
+  /// Whether logins look for enrollments in the homes.
+  var keepsEnrollmentsInHomes: Bool { ["~/", "%h/", "/home/", "/root/"].contains { directory.hasPrefix($0) } }
 }

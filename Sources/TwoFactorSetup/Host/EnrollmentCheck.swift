@@ -255,11 +255,11 @@ struct EnrollmentCheck {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     guard (try? store.open(&identity)) != nil else { return .usable }
-    let account = store.keeper.entry.userID
+    let keeper = store.keeper.entry.userID
     let isOfUser =
-      store.isBelowHome || settings.owner != nil || tree.ownStatus(of: store.directory)?.owner == account
+      store.isBelowHome || settings.owner != nil || tree.ownStatus(of: store.directory)?.owner == keeper
     return TreeEnrollment(tree: tree, settings: settings)
-      .files(of: TreeAccount(store.account), in: store.directory, isOpenedAsUser: account != .root && isOfUser)
+      .files(of: TreeAccount(store.account), in: store.directory, isOpenedAsUser: keeper != .root && isOfUser)
   }
 
   private func unusable(_ name: String, _ message: String) -> Finding {

@@ -265,6 +265,47 @@ def setup_command(base: Path, rounds: int) -> dict:
     }
 
 
+# What the services of a Debian desktop have beside the common stacks.
+SERVICES_OF_PROGRAMS = (
+    "@include common-auth\n",
+    "auth sufficient pam_rootok.so\n@include common-auth\n",
+    "auth required pam_nologin.so\nauth required pam_env.so\n@include common-auth\n",
+    "auth [success=1 default=ignore] pam_succeed_if.so quiet user ingroup nopasswdlogin\n@include common-auth\n",
+    "auth optional pam_faildelay.so delay=3000000\nauth requisite pam_nologin.so\n@include common-auth\n"
+    "auth optional pam_group.so\n",
+    "auth required pam_faillock.so preauth\n@include common-auth\nauth optional pam_gnome_keyring.so\n",
+)
+
+
+def doctor_command(count: int, rounds: int, services: Path = Path("/etc/pam.d")) -> dict:
+    """The processor time of `twofactor doctor`, with that of its children, on a host with so many services."""
+    common = services / "common-auth"
+    before = common.read_text()
+    common.write_text(before + "auth required pam_twofactor.so nullok\n")
+    added = [services / f"program{number}" for number in range(count - len(list(services.iterdir())))]
+    for number, path in enumerate(added):
+        path.write_text(SERVICES_OF_PROGRAMS[number % len(SERVICES_OF_PROGRAMS)])
+    elapsed, processor = [], []
+    for number in range(rounds + 1):
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [COMMAND, "doctor", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode not in (0, 78):
+            raise RuntimeError(f"doctor ended with {process.returncode}")
+        if number:
+            elapsed.append((time.monotonic() - started) * 1000)
+            processor.append((usage.ru_utime + usage.ru_stime) * 1000)
+    for path in added:
+        path.unlink()
+    common.write_text(before)
+    return {
+        "services": count, "elapsed_milliseconds": summary(elapsed), "processor_milliseconds": summary(processor)
+    }  # fmt: skip
+
+
 def users_command(count: int, source: Path) -> dict | None:
     """`twofactor users` with so many accounts, one in ten enrolled; None if there is no such command."""
     base = Path("/run/homes/crowd")

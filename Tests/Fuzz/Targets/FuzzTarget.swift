@@ -11,6 +11,8 @@ enum FuzzTarget: String, CaseIterable {
   case imported
   case uri
   case request
+  case services
+  case doctor
 
   /// Runs the target once.
   func run(_ bytes: [UInt8]) {
@@ -23,6 +25,8 @@ enum FuzzTarget: String, CaseIterable {
     case .imported: fuzzImported(bytes)
     case .uri: fuzzURI(bytes)
     case .request: fuzzRequest(bytes)
+    case .services: fuzzServices(bytes)
+    case .doctor: fuzzDoctor(bytes)
     case .login: LoginFuzzing(bytes).run()
     }
   }

@@ -15,10 +15,10 @@ from rig.pam_oracle import Explorer, write
 from rig.process import run
 from rig.stub_model import directory, script_line
 
-# The services of a tree; doctor verifies each remedy in all of them.
-SERVICES_PER_TREE = 15
-# Judges every so many of the four thousand stacks; a prime number, so that all kinds are among them.
-STRIDE = 2
+# The services of a tree, few because doctor verifies each remedy in all of them.
+SERVICES_PER_TREE = 5
+# Of Fedora's stacks, which have the most combinations, every seventh place of pam_twofactor is judged.
+FEDORA_STRIDE = 7
 
 
 def needs_code(text: str) -> bool:
@@ -26,8 +26,11 @@ def needs_code(text: str) -> bool:
 
 
 @pytest.mark.machinery
+@pytest.mark.seconds(300)
 def test_doctor_agrees_with_libpam_on_the_stacks_of_distributions(scratch, tmp_path, figure):
-    stacks = [stack for one in shipped() for stack in variants(one)][::STRIDE]
+    fedora = [stack for one in shipped() for stack in variants(one) if one.label.startswith("Fedora")]
+    stacks = [stack for one in shipped() for stack in variants(one) if not one.label.startswith("Fedora")]
+    stacks += fedora[::FEDORA_STRIDE]
     modules = {name for stack in stacks for name, *_ in calls(stack.service, stack.base)}
     explorer = Explorer(scratch, modules)
     counts: Counter[str] = Counter()
@@ -205,6 +208,8 @@ def test_real_modules_let_in_whom_doctor_names(new_user, harness, tmp_path, prod
     for name, (lines, order) in REAL.items():
         harness.service(name, *lines)
         for who, kind in ((user, "enrolled"), (plain, "unenrolled")):
+            # Users who are not enrolled are asked for a code only without nullok.
+            asked = order.replace("c", "") if kind == "unenrolled" and "nullok" in "".join(lines) else order
             enough = [set(one.split("+")) - {"nothing"} for one in said[name][kind].split(" or ") if one != "refused"]
             for knows in (set(), {"password"}, {"code"}, {"password", "code"}):
                 at += 90
@@ -214,6 +219,6 @@ def test_real_modules_let_in_whom_doctor_names(new_user, harness, tmp_path, prod
                     "c": code.code_at(at) if "code" in knows else code.wrong_code(at),
                 }
                 typed["b"] = typed["p"] + typed["c"] if "code" in knows and kind == "enrolled" else typed["p"]
-                login = who.log_in(name, *(typed[letter] for letter in order), at=at)
+                login = who.log_in(name, *(typed[letter] for letter in asked), at=at)
                 expected = any(one <= knows for one in enough)
                 assert (login.result == 0) == expected, (name, kind, knows, said[name], login)

@@ -30,6 +30,7 @@ USERS = {name: 70001 + number for number, name in enumerate(("dora", "emil", "fr
 SECRET = "correct horse"
 DOMAIN_PASSWORDS = Path("/etc/domain-passwords")
 DOMAIN_SERVICE = Path("/etc/pam.d/sssd-proxy")
+PERMITTED = "account required pam_permit.so\n"
 SETTINGS = """\
 [sssd]
 services = nss, pam
@@ -70,7 +71,7 @@ def sssd(products):
     )
     hashed = run("openssl", "passwd", "-6", "-stdin", input=SECRET).stdout.strip()
     DOMAIN_PASSWORDS.write_text("".join(f"{name}:{hashed}\n" for name in USERS))
-    DOMAIN_SERVICE.write_text(f"auth required pam_pwdfile.so pwdfile={DOMAIN_PASSWORDS}\naccount required pam_permit.so\n")
+    DOMAIN_SERVICE.write_text(f"auth required pam_pwdfile.so pwdfile={DOMAIN_PASSWORDS}\n{PERMITTED}")
     settings = Path("/etc/sssd/sssd.conf")
     settings.write_text(SETTINGS)
     settings.chmod(0o600)
@@ -163,7 +164,7 @@ def test_without_the_server_the_cached_password_and_a_code_let_in(sssd):
     assert asked("ines") == (False, True)
     authenticator = user("ines").enroll().authenticator
     before = DOMAIN_SERVICE.read_text()
-    DOMAIN_SERVICE.write_text("auth required pam_debug.so auth=authinfo_unavail\naccount required pam_permit.so\n")
+    DOMAIN_SERVICE.write_text(f"auth required pam_debug.so auth=authinfo_unavail\n{PERMITTED}")
     try:
         assert asked("ines", password="wrong") == (False, False)
         assert asked("ines", "000000") == (True, False)
@@ -172,7 +173,7 @@ def test_without_the_server_the_cached_password_and_a_code_let_in(sssd):
         DOMAIN_SERVICE.write_text(before)
 
 
-def test_without_sssd_its_groups_cannot_be_looked_up_and_local_users_are_refused(sssd, new_user, host_configuration, log):
+def test_without_sssd_its_groups_are_not_found_and_local_users_are_refused(sssd, new_user, host_configuration, log):
     host_configuration("exempt_groups = domain users")
     local = new_user()
     assert asked(local.name, password=local.password) == (False, True)

@@ -19,7 +19,8 @@ def server(request, system_service, scratch):
         path.write_text(text + "\n")
         echo[text] = f"pam_echo.so file={path}"
     service = system_service(
-        "sshd-messages", f"auth optional {echo[QUESTION]}", "auth required pam_unix.so", f"auth optional {echo[RESULT]}",
+        "sshd-messages",
+        f"auth optional {echo[QUESTION]}", "auth required pam_unix.so", f"auth optional {echo[RESULT]}",
         f"account optional {echo[ACCOUNT]}", "account required pam_unix.so", "session required pam_permit.so",
     )  # fmt: skip
     settings = "PasswordAuthentication yes\nKbdInteractiveAuthentication no\n" if request.param == "password" else ""

@@ -1,4 +1,4 @@
-"""Ansible's `become` with a sudo that asks for a code, and the ways that work: the section "Ansible" of pam/hosts.md."""
+"""Ansible's `become` if sudo asks for a code, and the ways that work: the section "Ansible" of pam/hosts.md."""
 
 import re
 import subprocess
