@@ -253,7 +253,11 @@ struct EnrollmentStore {
     }
   }
 
-  private func explained(_ failure: EnrollmentFailure) -> SetupError { SetupError(failure, directory: directory) }
+  private func explained(_ failure: EnrollmentFailure) -> SetupError {
+    let isOfOther = HostSettings.folder(of: settings.directoryTemplate).owner != keeper.userID
+    if settings.owner != nil, failure.reason == .insecure, isOfOther { return missingFolder }
+    return SetupError(failure, directory: directory)
+  }
 
   private static func reply(_ line: borrowing SecretBuffer) throws -> Reply {
     do throws(Reply.Problem) {
