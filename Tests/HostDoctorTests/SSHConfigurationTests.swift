@@ -69,10 +69,10 @@ import Testing
   @Test(
     arguments: [
       ("Include /etc/ssh/sshd_config", "line 1, includes itself"), ("UsePAM perhaps", "line 1, UsePAM has an invalid"),
-      ("UsePAM", "line 1, UsePAM has no argument"), ("Banner \"a", "line 1, has an open quote"),
+      ("UsePAM", "line 1, UsePAM has no argument"), ("Banner \"a", "line 1, has an unterminated quote"),
       ("AuthenticationMethods key", "line 1, AuthenticationMethods has an invalid"),
       ("Match all User a", "line 1, Match all"), ("Match Address 10.0.0.1/8", "line 1, Match Address"),
-      ("Match User", "line 1, Match User has no value"), ("\0", "line 1, is not text"),
+      ("Match User", "line 1, Match User has no value"), ("\0", "line 1, contains a NUL byte"),
     ])
   func aLineThatSshdRejectsIsTold(line: String, words: String) throws {
     let problem = try read([Self.main: line + "\n"]).problem
