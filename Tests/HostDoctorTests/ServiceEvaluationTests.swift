@@ -31,6 +31,14 @@ import Testing
     ("auth optional pam_unix.so\n" + ours, "code"), (ours + "\nauth requisite pam_deny.so", "refused"),
     // A substack ends at its own `done`.
     ("auth substack inner\n" + ours, "refused"),
+    // The code is found only if the user types it after the password.
+    (
+      "auth optional pam_unix.so\n\(ours) use_first_pass forward_pass\nauth required pam_unix.so use_first_pass",
+      "password+code"
+    ),
+    // libpam gives up on a module without a name, and Debian's crashes on an include without one.
+    ("auth sufficient pam_permit.so\nauth optional /", "refused"),
+    ("auth sufficient pam_permit.so\nauth include", "refused"),
   ])
   func theLeastThatGetsInIsTold(stack: String, needs: String) throws {
     #expect(try logins(stack).enrolled?.text == needs)
