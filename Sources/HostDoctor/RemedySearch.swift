@@ -58,7 +58,7 @@ struct RemedySearch {
   private func fixes(_ finding: StackFinding, _ services: [String], _ after: HostFindings) -> Bool {
     services.allSatisfy { service in
       let found = after.findings(of: service)
-      guard !found.contains(where: { $0.identity == finding.identity || $0.name == "pam_dead_end" }) else {
+      guard !found.contains(where: { finding.isSame(as: $0) || $0.name == "pam_dead_end" }) else {
         return false
       }
       let state = after.state(of: service)

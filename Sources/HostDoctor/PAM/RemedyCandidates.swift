@@ -176,8 +176,9 @@ struct RemedyCandidates {
   /// A wrong password ends the stack.
   private var requisites: [[Edit]] {
     passwords.compactMap { rule in
-      let text = rule.control.text.asciiLowercased
-      return text == "required" || text == "sufficient" ? replacement(of: rule, rule.text(control: "requisite")) : nil
+      if case .jump = rule.control.action(on: .success) { return nil }
+      return rule.control.text.asciiLowercased == "requisite"
+        ? nil : replacement(of: rule, rule.text(control: "requisite"))
     }
   }
 
