@@ -77,7 +77,7 @@ import Testing
     let host = try host([service: text])
     let findings = findings(host)
     #expect(findings.map(\.summary) == ["single_field warning"])
-    #expect(findings.first?.detail.hasPrefix("the service \(service) asks for the code in a second question") == true)
+    #expect(findings.first?.detail.hasPrefix("the service \(service) asks for the code at a second prompt") == true)
     let file = "/etc/pam.d/\(service)"
     #expect(
       findings.first?.remedy
@@ -154,7 +154,7 @@ import Testing
     try host.write("/usr/share/pam-configs/twofactor", "Name: x\n")
     let all = findings(host)
     #expect(all.map(\.summary) == ["single_field warning", "single_field warning"])
-    #expect(all.first?.detail.hasPrefix("pam-auth-update --enable twofactor adds a second question") == true)
+    #expect(all.first?.detail.hasPrefix("pam-auth-update --enable twofactor adds a second prompt") == true)
     #expect(all.first?.remedy?.hasPrefix("in /etc/pam.d/cups, line 1: \(Self.two[0])\n") == true)
     // The others are still named after one of them is changed.
     try host.write("/etc/pam.d/cups", Self.two.joined(separator: "\n") + "\n")
@@ -175,7 +175,7 @@ import Testing
     let rows = SingleFieldProgram.all.map { program in
       "| \(program.name) | \(program.services.map { "`\($0)`" }.joined(separator: ", ")) | \(program.source) |"
     }
-    let table = (["| program | PAM services | answers the questions |", "|---|---|---|"] + rows).joined(separator: "\n")
+    let table = (["| program | PAM services | conversation function |", "|---|---|---|"] + rows).joined(separator: "\n")
     #expect(try String(contentsOf: page, encoding: .utf8).contains(table + "\n\n"))
   }
 }

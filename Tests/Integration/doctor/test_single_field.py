@@ -167,7 +167,7 @@ def test_a_host_that_is_not_enabled_is_told_which_services_need_their_own_lines(
     }
     root = build(tmp_path / "host", files)
     (warning,) = [check for check in doctor(root)[1] if check["name"] == "single_field"]
-    assert "adds a second question to the service dovecot, but Dovecot" in warning["detail"]
+    assert "adds a second prompt to the service dovecot, but Dovecot" in warning["detail"]
     assert apply(root, warning["remedy"]) == 2
     enabled = root / "etc/pam.d/common-auth"
     enabled.write_text(enabled.read_text() + "auth required pam_twofactor.so nullok\n")
