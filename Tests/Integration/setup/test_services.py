@@ -329,9 +329,9 @@ def test_the_table_groups_services_and_fits_the_terminal(user, stack):
     stack("sshd", PASSWORD, CODE + " nullok")
     whole = table()
     assert whole[:-1] == [
-        "ENROLLED       NOT ENROLLED  ONE ANSWER  SERVICES",
-        f"password+code  refused       no          {', '.join(sorted(names))}",
-        "password+code  password      no          sshd",
+        "ENROLLED       NOT ENROLLED  ONE REPLY  SERVICES",
+        f"password+code  refused       no         {', '.join(sorted(names))}",
+        "password+code  password      no         sshd",
     ]
     assert re.fullmatch(r"\d+ other services never ask for a code", whole[-1].removesuffix("."))
     lines = table(80)
