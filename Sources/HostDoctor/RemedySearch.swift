@@ -67,6 +67,21 @@ struct RemedySearch {
     }
   }
 
+  /// A first rule of pam_twofactor, with which a service asks users for a code.
+  func firstRule() -> [Edit]? {
+    let configuration = before.configuration
+    guard let service = ["sshd", "login"].first(where: { configuration.path(of: $0) != nil }) else { return nil }
+    let none = StackFinding(name: "pam_stacks", status: .warning, words: "")
+    let edits = RemedyCandidates(none, stacks: configuration.stacks(of: service), configuration: configuration)
+      .insertions(of: "auth required pam_twofactor.so nullok")
+    func asks(_ edit: Edit, _ isAllowed: (StackFinding) -> Bool) -> Bool {
+      guard let after = before.applying([edit]) else { return false }
+      return after.state(of: service).logins.asksForCode && after.findings(of: service).allSatisfy(isAllowed)
+    }
+    let edit = edits.first { asks($0) { _ in false } } ?? edits.first { asks($0) { $0.status != .failed } }
+    return edit.map { [$0] }
+  }
+
   // MARK: Other findings
 
   /// The finding with its remedy, if its edits are safe and remove the finding, else with one of the others.

@@ -47,6 +47,12 @@ struct RemedyCandidates {
     includes.flatMap { include in candidates.map { $0 + include } }
   }
 
+  /// A new rule in each place of the service's own file.
+  func insertions(of text: String) -> [Edit] {
+    guard let path = stacks.path else { return [] }
+    return places(in: path).map { .insertAfter(file: path, line: $0, text: text) }
+  }
+
   // MARK: By finding
 
   var preferred: [[Edit]] {
