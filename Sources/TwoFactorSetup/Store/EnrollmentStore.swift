@@ -35,7 +35,7 @@ struct EnrollmentStore {
     do {
       keeper = try settings.owner.map { try UserAccount.existing(named: $0) } ?? account
     } catch let error as SetupError where error.status == .noSuchAccount {
-      throw SetupError(.configuration, "owner: \(error.message)", hint: "the administrator can mend it")
+      throw SetupError(.configuration, "owner: \(error.message)", hint: "the administrator can correct it")
     }
     do throws(EnrollmentFailure) {
       place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
@@ -44,7 +44,7 @@ struct EnrollmentStore {
     }
     guard settings.owner == nil || !place.path.isBelowHome else {
       throw SetupError(
-        .configuration, "owner needs a directory outside the homes", hint: "the administrator can mend it")
+        .configuration, "owner needs a directory outside the homes", hint: "the administrator can correct it")
     }
   }
 

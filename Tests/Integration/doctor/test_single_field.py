@@ -95,7 +95,7 @@ def test_a_terminal_asks_for_both_without_echo(service, user, password):
     terminal = pexpect.spawn(str(COMMAND), words, timeout=20, encoding="utf-8")
     terminal.expect_exact("Password: ")
     terminal.sendline(password)
-    terminal.expect_exact("Code, which follows the password directly: ")
+    terminal.expect_exact("Code, appended to the password: ")
     terminal.sendline(code)
     terminal.expect(pexpect.EOF)
     terminal.close()

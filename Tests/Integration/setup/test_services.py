@@ -108,7 +108,7 @@ def test_files_and_programs_without_logins_are_not_named(user, stack):
 def test_a_service_that_the_user_cannot_read_is_not_judged(user, stack):
     stack("vsftpd", PASSWORD, CODE, mode=0o600)
     made = user.enroll()
-    unknown = "Whether these ask for a code could not be checked: vsftpd\n"
+    unknown = "Could not check whether these ask for a code: vsftpd\n"
     status = user.twofactor("status").stdout
     assert "\nNot checked:   vsftpd\n" in status and "Services:" not in status
     assert user.status()["services"] is None
