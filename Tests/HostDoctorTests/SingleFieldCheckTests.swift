@@ -100,11 +100,11 @@ import Testing
       two.joined(separator: "\n") + "\n", "auth required pam_unix.so\n", "auth required pam_deny.so\n",
       "auth optional pam_unix.so\nauth required pam_twofactor.so use_first_pass\n",
     ])
-  func aServiceWithoutASecondQuestionIsNoProblem(text: String) throws {
+  func aServiceWithoutASecondPromptIsNoProblem(text: String) throws {
     #expect(findings(try host(["dovecot": text])) == [])
   }
 
-  @Test func aProgramThatAsksEveryQuestionIsNoProblem() throws {
+  @Test func aProgramThatShowsEveryPromptIsNoProblem() throws {
     #expect(findings(try host(["gdm-password": Self.include])) == [])
   }
 
@@ -120,7 +120,7 @@ import Testing
         + "in /etc/pam.d/cups, behind line 4: auth required pam_unix.so use_first_pass")
   }
 
-  @Test func severalPasswordModulesAreWrittenOut() throws {
+  @Test func severalPasswordModulesAreExpanded() throws {
     let common =
       "auth [success=2 default=ignore] pam_unix.so nullok try_first_pass\n"
       + "auth [success=1 default=ignore] pam_sss.so use_first_pass\n"
@@ -147,7 +147,7 @@ import Testing
         == true)
   }
 
-  @Test func aHostThatIsNotYetEnabledIsTold() throws {
+  @Test func aHostThatIsNotYetEnabledIsWarned() throws {
     let services = ["cups": Self.include, "dovecot": Self.include, "gdm-password": Self.include]
     let host = try host(services, common: Self.common)
     #expect(findings(host) == [])
@@ -159,7 +159,7 @@ import Testing
     // The others are still named after one of them is changed.
     try host.write("/etc/pam.d/cups", Self.two.joined(separator: "\n") + "\n")
     #expect(findings(host) == Array(all.dropFirst()))
-    // An administrator who chose single services is not told.
+    // An administrator who adds the module to single services gets no warning.
     try host.write("/etc/pam.d/sshd", Self.include + "auth required pam_twofactor.so\n")
     #expect(findings(host) == [])
   }

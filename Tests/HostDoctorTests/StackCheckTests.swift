@@ -125,7 +125,7 @@ import Testing
     #expect(findings.first?.remedy == "in /etc/pam.d/x, line 4: \(Self.ours)" + options.dropFirst(14))
   }
 
-  @Test func aFailureOfAnOptionIsNoCorrectService() throws {
+  @Test func aStackWithAnInvalidOptionIsNotCalledCorrect() throws {
     let host = try TemporaryHost([
       "/etc/debian_version": "12\n", "/etc/group": "root:x:0:\n",
       "/etc/pam.d/x": Self.unix + Self.ours + " exempt_groups=nobody-knows",
@@ -134,7 +134,7 @@ import Testing
     #expect(findings.contains { $0.summary == "groups failed" } && !findings.contains { $0.name == "pam_stacks" })
   }
 
-  @Test func aRemedyThatWouldHarmIsNotPrinted() throws {
+  @Test func aRemedyThatWouldWeakenLoginsIsNotPrinted() throws {
     // Without the line, the password alone would be enough; "domain" is no group.
     let host = try TemporaryHost([
       "/etc/debian_version": "12\n", "/etc/group": "root:x:0:\n",
@@ -145,7 +145,7 @@ import Testing
     #expect(finding?.remedy?.hasPrefix("look at /etc/pam.d/x, line 4") == true)
   }
 
-  @Test func anotherCheckTellsOfPasswordlessLoginsThroughSSH() throws {
+  @Test func loginsWithoutAPasswordThroughSSHAreNotReportedTwice() throws {
     let sshd = ["/etc/pam.d/sshd": Self.ours, "/etc/ssh/sshd_config": "UsePAM yes\n"]
     #expect(try findings(sshd) == [])
     let key = "UsePAM yes\nAuthenticationMethods publickey,keyboard-interactive\n"
@@ -199,7 +199,7 @@ import Testing
     #expect(edit.text == lines && [edit, edit].text == lines)
   }
 
-  @Test func theWordsOfEachEditAreReadBack() {
+  @Test func theTextOfEachEditIsParsed() {
     let edits: [Edit] = [
       .replace(file: "/etc/x", line: 3, text: "auth a: b"), .insertBefore(file: "/etc/x", line: 1, text: "a"),
       .insertAfter(file: "/etc/x", line: 2, text: "b"), .remove(file: "/etc/x", line: 4, text: "c, d"),
