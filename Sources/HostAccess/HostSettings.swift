@@ -82,7 +82,7 @@ package struct HostSettings {
   private static func failure(_ problem: PolicyProblem, _ path: String) -> SetupError {
     var text = ByteText(capacity: 511)
     problem.describe(into: &text, path: path.utf8.span)
-    return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can mend it")
+    return SetupError(.configuration, String(decoding: text.bytes), hint: "the administrator can correct it")
   }
 
   /// Whether, at `now` (Unix time), users may not disable two-factor, or logins require enrollment.

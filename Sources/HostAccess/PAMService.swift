@@ -5,8 +5,8 @@ package enum PAMService {
   /// A file in the first folder overrides one in the second.
   package static let folders = ["/etc/pam.d", "/usr/lib/pam.d"]
 
-  /// Whether users log in through the service: not through a file that distributions provide for others to include, nor
-  /// through a program that only opens sessions or changes passwords.
+  /// Whether users log in through the service. Excludes files that other services include, and services of programs
+  /// that only open sessions or change passwords.
   package static func isForLogins(_ service: String) -> Bool {
     !others.contains(service) && !["common-", "system-", "base-"].contains { service.hasPrefix($0) }
   }

@@ -45,7 +45,7 @@ package struct HostExamination {
           name, "no PAM service calls pam_twofactor.so: no login is asked for a code",
           remedy: tree.exists("/usr/share/pam-configs/twofactor")
             ? "pam-auth-update --enable twofactor"
-            : "in /etc/pam.d/sshd, after the password check: auth required pam_twofactor.so nullok")
+            : search.firstRule()?.text ?? "add it to a stack: man pam_twofactor")
       ]
     }
     let wrong = Set(host.ofStacks.flatMap(\.services))

@@ -58,13 +58,28 @@ struct RemedySearch {
   private func fixes(_ finding: StackFinding, _ services: [String], _ after: HostFindings) -> Bool {
     services.allSatisfy { service in
       let found = after.findings(of: service)
-      guard !found.contains(where: { $0.identity == finding.identity || $0.name == "pam_dead_end" }) else {
+      guard !found.contains(where: { finding.isSame(as: $0) || $0.name == "pam_dead_end" }) else {
         return false
       }
       let state = after.state(of: service)
       return state.admission.refusals.isEmpty
         && (finding.name == "pam_syntax" || state.logins.enrolled?.isRefused == false)
     }
+  }
+
+  /// A first rule of pam_twofactor, with which a service asks users for a code.
+  func firstRule() -> [Edit]? {
+    let configuration = before.configuration
+    guard let service = ["sshd", "login"].first(where: { configuration.path(of: $0) != nil }) else { return nil }
+    let none = StackFinding(name: "pam_stacks", status: .warning, words: "")
+    let edits = RemedyCandidates(none, stacks: configuration.stacks(of: service), configuration: configuration)
+      .insertions(of: "auth required pam_twofactor.so nullok")
+    func asks(_ edit: Edit, _ isAllowed: (StackFinding) -> Bool) -> Bool {
+      guard let after = before.applying([edit]) else { return false }
+      return after.state(of: service).logins.asksForCode && after.findings(of: service).allSatisfy(isAllowed)
+    }
+    let edit = edits.first { asks($0) { _ in false } } ?? edits.first { asks($0) { $0.status != .failed } }
+    return edit.map { [$0] }
   }
 
   // MARK: Other findings

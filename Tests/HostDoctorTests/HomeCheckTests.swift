@@ -29,14 +29,14 @@ import Testing
   }
 
   @Test(arguments: [("/home/alice", "fuse.gocryptfs"), ("/home/a b", "nfs4"), ("/home/hugo", "fuse.sshfs")])
-  func aHomeThatMayComeLaterIsFound(home: String, type: String) throws {
+  func aHomeThatMayBeMountedLaterIsFound(home: String, type: String) throws {
     let finding = try #require(try finding(home: home))
     #expect(finding.summary == "home warning")
     #expect(finding.detail == "x: \(home) is a mount of its own (\(type)): while it is not mounted, x is refused")
   }
 
   @Test(arguments: ["/home/bob", "/root", "/net/carol", "/home/dave", "/home/erin", "/home/fred x"])
-  func aHomeThatIsThereAtEveryLoginIsNot(home: String) throws {
+  func aHomeThatIsPresentAtEveryLoginIsNotReported(home: String) throws {
     #expect(try finding(home: home) == nil)
   }
 

@@ -37,6 +37,8 @@ import Testing
     #expect(
       findings.contains { $0.summary == "pam_stacks warning" && $0.detail.contains("no login is asked for a code") })
     #expect(findings.contains { $0.summary == "ssh skipped" })
+    let remedy = "in /etc/pam.d/sshd, behind line 1: auth required pam_twofactor.so nullok"
+    #expect(findings.contains { $0.name == "pam_stacks" && $0.remedy == remedy })
   }
 
   @Test func aProblemOfAnIncludedFileIsReportedOnce() throws {

@@ -17,7 +17,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     return try TemporaryHost(files).read { HostFindings(tree: $0, account: nil).ofPolicy }
   }
 
-  @Test func aDirectoryThatOnlyTheStacksNameIsAFailureWithBothPlaces() throws {
+  @Test func aDirectoryOnlyInTheStacksIsAFailureThatNamesBothPlaces() throws {
     let finding = try #require(try findings(["sshd": "directory=/srv/%u"], "window = 2\n").first)
     #expect(finding.summary == "policy failed")
     #expect(
@@ -29,7 +29,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(other?.remedy == "in \(path), line 2: directory = /srv/%u")
   }
 
-  @Test func aStackThatAloneNamesADirectoryFollowsTheFile() throws {
+  @Test func theOnlyStackWithADirectoryIsChangedToThatOfTheFile() throws {
     let all = try findings(["sshd": "directory=/srv/%u", "login": ""], nil)
     #expect(all.map(\.summary) == ["policy failed"])
     #expect(all.first?.remedy == "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so directory=~/.twofactor")
@@ -75,14 +75,14 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(try findings(["sshd": "nullok"], "directory = /%u\n") == [])
   }
 
-  @Test func servicesThatDifferInNullokAreTold() throws {
+  @Test func servicesThatDifferInNullokAreReported() throws {
     let told = try findings(["sshd": "", "login": "nullok", "su": "required_from=2999-01-01"], nil)
     #expect(told.map(\.summary) == ["policy ok"])
     #expect(told.first?.detail == "users who are not enrolled may pass in login, su, but not in sshd")
     #expect(try findings(["sshd": "", "su": ""], nil) == [])
   }
 
-  @Test func anArgumentThatOverridesTheFileIsTold() throws {
+  @Test func anArgumentThatOverridesTheFileIsReported() throws {
     let told = try findings(["sshd": "window=3 look_ahead=5 max_failures=7"], "window = 1\nlook_ahead = 5\n")
     #expect(told.map(\.summary) == ["policy ok"])
     #expect(
@@ -99,7 +99,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     return host.read { HostFindings(tree: $0, account: nil).ofPolicy }.filter { $0.name == "first_login" }
   }
 
-  @Test func aHomeThatIsCreatedAfterTheQuestionIsFound() throws {
+  @Test func aHomeThatIsCreatedAfterThePromptIsFound() throws {
     let finding = try #require(try findings("session optional pam_mkhomedir.so", "nullok").first)
     #expect(finding.summary == "first_login warning")
     #expect(
@@ -133,7 +133,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(finding.remedy?.hasPrefix("in \(dropIn): [Service]\nin \(dropIn): ProtectHome=no\nsystemctl ") == true)
   }
 
-  @Test func aUnitThatDoesNotHideTheHomesIsNot() throws {
+  @Test func aUnitThatDoesNotHideTheHomesIsNotReported() throws {
     for setting in [
       "ProtectHome=no", "#ProtectHome=yes", "ProtectHome=yes\nProtectHome=no",
       "ProtectHome=read-only\nReadWritePaths=-/home /srv", "ProtectHome=tmpfs\nBindPaths=/home",
@@ -261,7 +261,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(finding.remedy == "rm -r /var/lib/radius/4202")
   }
 
-  @Test func everyTemplateIsUnderstood() throws {
+  @Test func everyTemplateIsParsed() throws {
     let found = { (template: String, file: String) in try finding(template, [file])?.detail.prefix { $0 != " " } }
     #expect(try found("/srv/u-%u.d/codes", "/srv/u-anna.d/codes/credential") == "/srv/u-anna.d")
     #expect(try found("/srv/100%%/%u", "/srv/100%/anna/credential") == "/srv/100%/anna")

@@ -30,7 +30,7 @@ import Testing
       "AuthOrder mod_auth_unix.c mod_auth_pam.c*", "AuthOrder mod_sql.c", "\(order)\n\(order)",
       "LoadModule mod_x.c\n<IfModule mod_x.c>\n\(order)\n</IfModule>",
     ])
-  func aFinalAnswerOfPAMIsNoProblem(text: String) throws {
+  func aFinalRefusalByPAMIsNoProblem(text: String) throws {
     #expect(try finding([Self.path: text + "\n"]) == nil)
   }
 

@@ -95,7 +95,7 @@ import Testing
     #expect(problems.first?.detail.contains("PubkeyAuthentication is no (\(Self.main), line 6") == true, "\(problems)")
   }
 
-  @Test func aBlockThatSwitchesPasswordsOnIsFound() throws {
+  @Test func aBlockThatEnablesPasswordsIsFound() throws {
     let problems = try problems(Self.good + "Match Group staff\nPasswordAuthentication yes\n")
     #expect(problems.map(\.summary) == ["ssh_match warning"])
     #expect(problems.first?.remedy?.contains("doctor --user") == true)
@@ -119,7 +119,7 @@ import Testing
     #expect(try self.problems(Self.good + "Match invalid-user\nPasswordAuthentication yes\n") == [])
   }
 
-  @Test func blocksBeyondTheLimitAreTold() throws {
+  @Test func blocksBeyondTheLimitAreReported() throws {
     let blocks = (0..<33).map { "Match User user\($0)\nKbdInteractiveAuthentication yes\n" }.joined()
     let last = try #require(try findings(Self.good + blocks).last)
     #expect(last.summary == "ssh_match skipped" && last.detail.contains("only 32 Match blocks"))

@@ -34,7 +34,7 @@ import Testing
     #expect(!settings.isOn(.keyboardInteractive) && settings.origin(.publicKey) == "sshd's default")
   }
 
-  @Test func aBlockOverridesLinesOutsideWhereverTheyStand() throws {
+  @Test func aBlockOverridesLinesBeforeAndAfterIt() throws {
     let settings = try settings([
       Self.main: "PasswordAuthentication no\r\nMatch User alice\r\nPasswordAuthentication yes"
     ])
@@ -45,7 +45,7 @@ import Testing
   }
 
   /// A block ends with its file; a file that a block includes belongs to the block.
-  @Test func anIncludeKeepsItsPlaceAndItsBlock() throws {
+  @Test func includedLinesBelongToTheBlockOfTheInclude() throws {
     let files = [
       Self.main:
         "Include one.conf\nPermitRootLogin yes\nMatch User alice\nInclude two.conf\nPermitEmptyPasswords yes\n",
@@ -60,7 +60,7 @@ import Testing
   }
 
   /// sshd applies `Match all` when it starts, too.
-  @Test func aBlockForAllMaySetWhatOthersMayNot() throws {
+  @Test func matchAllMayContainKeywordsThatOtherBlocksMayNot() throws {
     #expect(try settings([Self.main: "Match all\nUsePAM yes\n"]).isOn(.usePAM))
     let other = try read([Self.main: "PasswordAuthentication no\nMatch User alice\nUsePAM yes\n"])
     #expect(other.problem?.place == "/etc/ssh/sshd_config, line 3")
@@ -69,12 +69,12 @@ import Testing
   @Test(
     arguments: [
       ("Include /etc/ssh/sshd_config", "line 1, includes itself"), ("UsePAM perhaps", "line 1, UsePAM has an invalid"),
-      ("UsePAM", "line 1, UsePAM has no argument"), ("Banner \"a", "line 1, has an open quote"),
+      ("UsePAM", "line 1, UsePAM has no argument"), ("Banner \"a", "line 1, has an unterminated quote"),
       ("AuthenticationMethods key", "line 1, AuthenticationMethods has an invalid"),
       ("Match all User a", "line 1, Match all"), ("Match Address 10.0.0.1/8", "line 1, Match Address"),
-      ("Match User", "line 1, Match User has no value"), ("\0", "line 1, is not text"),
+      ("Match User", "line 1, Match User has no value"), ("\0", "line 1, contains a NUL byte"),
     ])
-  func aLineThatSshdRejectsIsTold(line: String, words: String) throws {
+  func aLineThatSshdRejectsIsReported(line: String, words: String) throws {
     let problem = try read([Self.main: line + "\n"]).problem
     #expect(
       problem.map { "\($0.place), \($0.words)" }?.hasPrefix("/etc/ssh/sshd_config, \(words)") == true,
@@ -82,7 +82,7 @@ import Testing
   }
 
   /// Two includes in each of seventeen files would be read 131,072 times.
-  @Test func includesThatMultiplyEnd() throws {
+  @Test func includesThatMultiplyAreLimited() throws {
     var files = [Self.main: "Include 1\nInclude 1\n"]
     for index in 1...16 { files["/etc/ssh/\(index)"] = "Include \(index + 1)\nInclude \(index + 1)\n\n\n\n" }
     #expect(try read(files).problem?.words.contains("too many files") == true)
@@ -146,13 +146,13 @@ import Testing
     #expect(login.user == "unknown" && login.address == "203.0.113.1")
   }
 
-  @Test func whatIsMissingIsWrittenToAFileThatOverridesTheVendors() throws {
+  @Test func aSettingMissingInAVendorsFileIsAddedToADropIn() throws {
     let settings = try settings(["/usr/etc/ssh/sshd_config": "PasswordAuthentication yes\n"])
     let line = "in /etc/ssh/sshd_config.d/00-twofactor.conf, before line 1: PasswordAuthentication no"
     #expect(settings.edit(.password, "no").text == line)
   }
 
-  @Test func whatSshdReportsCountsAndDifferencesAreTold() throws {
+  @Test func settingsOfSshdOverrideTheFilesAndDifferencesAreReturned() throws {
     var settings = try settings([Self.main: "UsePAM no\nPermitRootLogin yes\n"])
     let report = SSHReport.values(
       in: "port 22\nusepam yes\npermitrootlogin without-password\nauthenticationmethods any\n")

@@ -31,8 +31,16 @@ import Testing
     ("auth optional pam_unix.so\n" + ours, "code"), (ours + "\nauth requisite pam_deny.so", "refused"),
     // A substack ends at its own `done`.
     ("auth substack inner\n" + ours, "refused"),
+    // The code is found only if the user types it after the password.
+    (
+      "auth optional pam_unix.so\n\(ours) use_first_pass forward_pass\nauth required pam_unix.so use_first_pass",
+      "password+code"
+    ),
+    // libpam gives up on a module without a name, and Debian's crashes on an include without one.
+    ("auth sufficient pam_permit.so\nauth optional /", "refused"),
+    ("auth sufficient pam_permit.so\nauth include", "refused"),
   ])
-  func theLeastThatGetsInIsTold(stack: String, needs: String) throws {
+  func theLeastThatIsRequiredIsReported(stack: String, needs: String) throws {
     #expect(try logins(stack).enrolled?.text == needs)
   }
 
@@ -47,7 +55,7 @@ import Testing
     #expect(logins.problem == "its modules have more than 10000 combinations")
   }
 
-  @Test func aRightAnswerThatOnlyOurLineRefusesIsSeen() throws {
+  @Test func aRightReplyThatOnlyOurRuleRefusesIsFound() throws {
     // The line moved the target of the jump.
     let stack = "auth [success=1 default=ignore] pam_unix.so\n\(Self.ours)\nauth requisite pam_deny.so\n"
     let evaluation = evaluation(try TemporaryHost(["/etc/pam.d/x": stack + "auth required pam_permit.so"]))
@@ -55,7 +63,7 @@ import Testing
     #expect(runs.map(\.isAuthenticated) == [false] && runs.map(\.passesWithoutTwoFactor) == [true])
   }
 
-  @Test func aStackThatFailsToSetCredentialsIsSeen() throws {
+  @Test func aStackThatFailsToSetCredentialsIsFound() throws {
     let host = try TemporaryHost(["/etc/pam.d/x": "auth required pam_debug.so cred=cred_err"])
     #expect(try evaluation(host).runs(.init()).map(\.setsCredentials) == [false])
   }
@@ -75,7 +83,7 @@ import Testing
     #expect(LoginNeeds(passing: [[.password, .code]]).includesCode && !LoginNeeds(passing: []).includesCode)
   }
 
-  @Test func oneIsAtLeastTheOther() {
+  @Test func needsAreCompared() {
     let both = LoginNeeds(passing: [[.password, .code]])
     let password = LoginNeeds(passing: [.password])
     #expect(both.isAtLeast(password) && !password.isAtLeast(both))

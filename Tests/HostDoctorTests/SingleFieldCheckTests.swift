@@ -77,7 +77,7 @@ import Testing
     let host = try host([service: text])
     let findings = findings(host)
     #expect(findings.map(\.summary) == ["single_field warning"])
-    #expect(findings.first?.detail.hasPrefix("the service \(service) asks for the code in a second question") == true)
+    #expect(findings.first?.detail.hasPrefix("the service \(service) asks for the code at a second prompt") == true)
     let file = "/etc/pam.d/\(service)"
     #expect(
       findings.first?.remedy
@@ -100,11 +100,11 @@ import Testing
       two.joined(separator: "\n") + "\n", "auth required pam_unix.so\n", "auth required pam_deny.so\n",
       "auth optional pam_unix.so\nauth required pam_twofactor.so use_first_pass\n",
     ])
-  func aServiceWithoutASecondQuestionIsNoProblem(text: String) throws {
+  func aServiceWithoutASecondPromptIsNoProblem(text: String) throws {
     #expect(findings(try host(["dovecot": text])) == [])
   }
 
-  @Test func aProgramThatAsksEveryQuestionIsNoProblem() throws {
+  @Test func aProgramThatShowsEveryPromptIsNoProblem() throws {
     #expect(findings(try host(["gdm-password": Self.include])) == [])
   }
 
@@ -120,7 +120,7 @@ import Testing
         + "in /etc/pam.d/cups, behind line 4: auth required pam_unix.so use_first_pass")
   }
 
-  @Test func severalPasswordModulesAreWrittenOut() throws {
+  @Test func severalPasswordModulesAreExpanded() throws {
     let common =
       "auth [success=2 default=ignore] pam_unix.so nullok try_first_pass\n"
       + "auth [success=1 default=ignore] pam_sss.so use_first_pass\n"
@@ -147,19 +147,19 @@ import Testing
         == true)
   }
 
-  @Test func aHostThatIsNotYetEnabledIsTold() throws {
+  @Test func aHostThatIsNotYetEnabledIsWarned() throws {
     let services = ["cups": Self.include, "dovecot": Self.include, "gdm-password": Self.include]
     let host = try host(services, common: Self.common)
     #expect(findings(host) == [])
     try host.write("/usr/share/pam-configs/twofactor", "Name: x\n")
     let all = findings(host)
     #expect(all.map(\.summary) == ["single_field warning", "single_field warning"])
-    #expect(all.first?.detail.hasPrefix("pam-auth-update --enable twofactor adds a second question") == true)
+    #expect(all.first?.detail.hasPrefix("pam-auth-update --enable twofactor adds a second prompt") == true)
     #expect(all.first?.remedy?.hasPrefix("in /etc/pam.d/cups, line 1: \(Self.two[0])\n") == true)
     // The others are still named after one of them is changed.
     try host.write("/etc/pam.d/cups", Self.two.joined(separator: "\n") + "\n")
     #expect(findings(host) == Array(all.dropFirst()))
-    // An administrator who chose single services is not told.
+    // An administrator who adds the module to single services gets no warning.
     try host.write("/etc/pam.d/sshd", Self.include + "auth required pam_twofactor.so\n")
     #expect(findings(host) == [])
   }
@@ -175,7 +175,7 @@ import Testing
     let rows = SingleFieldProgram.all.map { program in
       "| \(program.name) | \(program.services.map { "`\($0)`" }.joined(separator: ", ")) | \(program.source) |"
     }
-    let table = (["| program | PAM services | answers the questions |", "|---|---|---|"] + rows).joined(separator: "\n")
+    let table = (["| program | PAM services | conversation function |", "|---|---|---|"] + rows).joined(separator: "\n")
     #expect(try String(contentsOf: page, encoding: .utf8).contains(table + "\n\n"))
   }
 }

@@ -79,12 +79,73 @@ import Testing
 
   @Test func usersOfOnePasswordModuleCanBeLockedOut() throws {
     let findings = try findings(
-      "auth [success=2 default=ignore] pam_unix.so\nauth [success=1 default=die] pam_sss.so\n"
-        + "\(Self.ours)\nauth requisite pam_deny.so\nauth required pam_permit.so\n")
-    #expect(findings.map(\.status) == [.failed])
+      """
+      auth [success=2 default=ignore] pam_unix.so
+      auth [success=2 default=ignore] pam_sss.so use_first_pass
+      auth requisite pam_deny.so
+      auth [success=1 default=die] pam_twofactor.so
+      auth requisite pam_deny.so
+      auth required pam_permit.so
+      """)
+    #expect(findings.map(\.summary) == ["pam_lockout failed"])
+    #expect(findings.first?.detail.contains("users whom pam_sss accepts (/etc/pam.d/x, line 2) are refused") == true)
+    #expect(
+      findings.first?.remedy == "in /etc/pam.d/x, line 2: auth [success=1 default=ignore] pam_sss.so use_first_pass")
   }
 
-  @Test func anotherCheckTellsOfPasswordlessLoginsThroughSSH() throws {
+  @Test func credentialsThatCannotBeSetAreFound() throws {
+    let findings = try findings(Self.unix + "auth required pam_debug.so cred=cred_err\n" + Self.ours)
+    #expect(findings.map(\.summary) == ["pam_setcred failed"])
+  }
+
+  @Test func aStackWithTooManyCombinationsIsNotCalledCorrect() throws {
+    let unknown = (1...9).map { "auth optional pam_v\($0).so\n" }.joined()
+    let findings = try findings(unknown + Self.unix + Self.ours)
+    #expect(findings.map(\.summary) == ["pam_evaluation warning"])
+    #expect(findings.first?.detail.contains("could not be evaluated: its modules have more than 10000") == true)
+  }
+
+  @Test func anUnknownModuleMayCheckThePassword() throws {
+    let findings = try findings("auth required pam_vendor.so\n" + Self.ours)
+    #expect(findings.map(\.summary) == ["pam_code_alone warning"])
+    #expect(try self.findings("auth required pam_vendor.so\n" + Self.unix + Self.ours) == [])
+    let first = try self.findings("auth sufficient pam_vendor.so\n" + Self.unix + Self.ours)
+    #expect(first.map(\.summary) == ["pam_alternative warning"])
+  }
+
+  @Test func anotherCodeIsNoSecondPassword() throws {
+    let findings = try findings("auth sufficient pam_google_authenticator.so\n" + Self.unix + Self.ours)
+    #expect(findings.map(\.summary) == ["pam_alternative warning"])
+  }
+
+  @Test(arguments: ["use_first_pass", "use_first_pass nullok"])
+  func anOptionForSingleFieldsThatRefusesEveryoneIsRemoved(options: String) throws {
+    let findings = try findings(Self.unix + Self.ours + " " + options)
+    #expect(findings.map(\.summary) == ["pam_dead_end failed"])
+    #expect(findings.first?.remedy == "in /etc/pam.d/x, line 4: \(Self.ours)" + options.dropFirst(14))
+  }
+
+  @Test func aStackWithAnInvalidOptionIsNotCalledCorrect() throws {
+    let host = try TemporaryHost([
+      "/etc/debian_version": "12\n", "/etc/group": "root:x:0:\n",
+      "/etc/pam.d/x": Self.unix + Self.ours + " exempt_groups=nobody-knows",
+    ])
+    let findings = host.read { HostExamination(tree: $0, account: nil).findings }
+    #expect(findings.contains { $0.summary == "groups failed" } && !findings.contains { $0.name == "pam_stacks" })
+  }
+
+  @Test func aRemedyThatWouldWeakenLoginsIsNotPrinted() throws {
+    // Without the line, the password alone would be enough; "domain" is no group.
+    let host = try TemporaryHost([
+      "/etc/debian_version": "12\n", "/etc/group": "root:x:0:\n",
+      "/etc/pam.d/x": Self.unix + Self.ours + " only_groups=domain users",
+    ])
+    let findings = host.read { HostExamination(tree: $0, account: nil).findings }
+    let finding = findings.first { $0.summary == "module_arguments failed" }
+    #expect(finding?.remedy?.hasPrefix("look at /etc/pam.d/x, line 4") == true)
+  }
+
+  @Test func loginsWithoutAPasswordThroughSSHAreNotReportedTwice() throws {
     let sshd = ["/etc/pam.d/sshd": Self.ours, "/etc/ssh/sshd_config": "UsePAM yes\n"]
     #expect(try findings(sshd) == [])
     let key = "UsePAM yes\nAuthenticationMethods publickey,keyboard-interactive\n"
@@ -138,7 +199,7 @@ import Testing
     #expect(edit.text == lines && [edit, edit].text == lines)
   }
 
-  @Test func theWordsOfEachEditAreReadBack() {
+  @Test func theTextOfEachEditIsParsed() {
     let edits: [Edit] = [
       .replace(file: "/etc/x", line: 3, text: "auth a: b"), .insertBefore(file: "/etc/x", line: 1, text: "a"),
       .insertAfter(file: "/etc/x", line: 2, text: "b"), .remove(file: "/etc/x", line: 4, text: "c, d"),

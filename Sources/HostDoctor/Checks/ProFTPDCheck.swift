@@ -1,4 +1,4 @@
-/// Finds servers of ProFTPD that check the password themselves after PAM refused the login.
+/// Finds ProFTPD servers that check the password themselves, without PAM or after PAM refused the login.
 struct ProFTPDCheck {
   private let configuration: PAMConfiguration
   private let settings: ProFTPDConfiguration
@@ -35,7 +35,7 @@ struct ProFTPDCheck {
     let stacks = configuration.stacks(of: service(of: server).asciiLowercased)
     guard !stacks.chain(.auth).twoFactorIndexes.isEmpty else { return false }
     guard let order = server.authOrder?.values else { return true }
-    // With the asterisk, a refusal by PAM is final, wherever the module stands in the list.
+    // With the asterisk, a refusal by PAM is final at any position in the list.
     let isFinal = order.contains(Self.pam + "*") && server.authPAM?.isOff != true
     return order.contains { $0.hasPrefix(Self.unix) } && !isFinal
   }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The directives of ProFTPD's configuration that decide who checks a password.
+/// The directives of ProFTPD that decide how a password is checked.
 struct ProFTPDConfiguration {
   struct Directive {
     let file: String
@@ -16,7 +16,7 @@ struct ProFTPDConfiguration {
     /// The line that begins the server; nil for the main server.
     fileprivate let start: Directive?
     fileprivate let file: String
-    /// The line of a comment with an `AuthOrder`.
+    /// The line of an `AuthOrder` that is commented out.
     fileprivate var suggestion: Int?
     fileprivate var own: [String: Directive] = [:]
     fileprivate var shared: [String: Directive] = [:]
@@ -47,7 +47,7 @@ struct ProFTPDConfiguration {
   private let tree: HostTree
   private var read: [Server] = []
   private var global: [String: Directive] = [:]
-  /// The sections around the line that is read.
+  /// The sections that enclose the current line.
   private var sections: [Section] = []
   private var modules: Set<String> = [
     "mod_auth.c", "mod_auth_file.c", "mod_auth_pam.c", "mod_auth_unix.c", "mod_core.c", "mod_dso.c",
@@ -58,9 +58,9 @@ struct ProFTPDConfiguration {
   private enum Section {
     case global
     case virtualHost
-    /// A condition that holds.
+    /// A condition that is met.
     case condition
-    /// Other sections, in which the directives are not allowed, and conditions that do not hold.
+    /// Other sections, in which the directives are not allowed, and conditions that are not met.
     case other
   }
 
@@ -133,7 +133,7 @@ struct ProFTPDConfiguration {
     }
   }
 
-  /// The files of a path, a pattern or a directory.
+  /// Expands a path, a pattern or a directory to files.
   private func includes(_ pattern: String) -> [String] {
     var found = [""]
     for part in pattern.split(separator: "/").map(String.init) {

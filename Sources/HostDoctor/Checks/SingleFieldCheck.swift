@@ -1,6 +1,6 @@
 import HostAccess
 
-/// Finds services of programs with a single password field that ask for the code in a second question.
+/// Finds services of programs with a single password field that ask for the code at a second prompt.
 struct SingleFieldCheck {
   private let configuration: PAMConfiguration
   /// Whether `pam-auth-update --enable twofactor` has yet to be run.
@@ -12,7 +12,7 @@ struct SingleFieldCheck {
   private static let commonAuth = "/etc/pam.d/common-auth"
   private static let rule = "auth required pam_twofactor.so nullok"
 
-  /// If only services of such programs call the module yet, the check is about what pam-auth-update would change.
+  /// If no other service calls the module yet, checks the stacks as pam-auth-update would change them.
   init(_ configuration: PAMConfiguration) {
     let tree = configuration.tree
     let isUsed = configuration.services.contains {
@@ -24,7 +24,7 @@ struct SingleFieldCheck {
     self.configuration = preview.map { PAMConfiguration(tree: $0) } ?? configuration
   }
 
-  /// Each finding with edits that may fix it, if those of its remedy do not.
+  /// Each finding, with other edits to try if those of its remedy do not fix it.
   var findings: [(finding: Finding, others: [[Edit]])] {
     configuration.services.compactMap { service in
       guard let program = SingleFieldProgram.using(service) else { return nil }
@@ -42,28 +42,28 @@ struct SingleFieldCheck {
   }
 
   private func words(_ service: String, _ program: SingleFieldProgram) -> String {
-    "the service \(service) asks for the code in a second question, but \(program.name) has a single field for the "
+    "the service \(service) asks for the code at a second prompt, but \(program.name) has a single field for the "
       + "password: enrolled users are refused"
   }
 
   private func preview(_ service: String, _ program: SingleFieldProgram) -> String {
-    "pam-auth-update --enable twofactor adds a second question to the service \(service), but \(program.name) has a "
+    "pam-auth-update --enable twofactor adds a second prompt to the service \(service), but \(program.name) has a "
       + "single field for the password: enrolled users would be refused"
   }
 }
 
-/// The own file of a service, rewritten so that pam_twofactor takes password and code in one answer.
+/// Rewrites the file of a service so that pam_twofactor accepts password and code in one reply.
 private struct SingleFieldStack {
   private let stacks: PAMServiceStacks
   private let path: String
-  /// The lines of the file that check the password or ask for the code, some by including another file.
+  /// The lines of the file that check the password or ask for the code, themselves or by including another file.
   private let lines: [Int]
   private let ours: PAMRule
   private let text: [String]
 
   private static let passOptions = ["forward_pass", "try_first_pass", "use_first_pass", "echo_code"]
 
-  /// Nil if the service has no own file, no line that asks for the code, or a line that continues on the next one.
+  /// Nil if the service has no file of its own, no line that asks for the code, or a line that continues on the next.
   init?(_ stacks: PAMServiceStacks, in tree: HostTree) {
     let rules = stacks.chain(.auth).rules
     guard let path = stacks.path, let ours = rules.first(where: \.isTwoFactor), let file = tree.text(of: path) else {
@@ -79,7 +79,7 @@ private struct SingleFieldStack {
 
   private func isContinued(_ line: Int) -> Bool { text[line - 1].last { $0 != " " && $0 != "\t" } == "\\" }
 
-  /// The line of the service's file through which a rule is called.
+  /// The line of the service's file that contains a rule, or includes its file.
   private static func line(of rule: PAMRule, _ stacks: PAMServiceStacks, _ path: String) -> Int? {
     var (file, line) = (rule.file, rule.line)
     var seen: Set<String> = []
@@ -100,7 +100,7 @@ private struct SingleFieldStack {
     return (short + [checks]).map(edits)
   }
 
-  /// The lines that check the password, with the files that they include written out.
+  /// The lines that check the password, with included files expanded.
   private var checks: [String] {
     rules(.auth).filter { !$0.isTwoFactor }.map { rule in
       guard rule.checksPassword else { return rule.text() }
@@ -114,7 +114,7 @@ private struct SingleFieldStack {
     var rule = ours
     let kept = rule.arguments.filter { !Self.passOptions.contains(String($0.prefix { $0 != "=" })) }
     rule.arguments = ["forward_pass"] + kept
-    // From the end of the file, so that the edits can also be made one after the other.
+    // From the end of the file: line numbers stay valid if the edits are made one by one.
     let removals = lines.dropFirst().reversed().map { line in
       Edit.remove(file: path, line: line, text: HostTree.words(of: text[line - 1]).joined(separator: " "))
     }
@@ -122,7 +122,7 @@ private struct SingleFieldStack {
       + (checks + others).map { .insertAfter(file: path, line: lines[0], text: $0) }
   }
 
-  /// An `@include` has lines for other facilities too.
+  /// Keeps the other facilities of an `@include`.
   private var others: [String] {
     let targets = stacks.origins.values.filter { $0.file == path && $0.facility == nil && lines.contains($0.line) }
       .sorted { $0.line < $1.line }

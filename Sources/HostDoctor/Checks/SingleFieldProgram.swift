@@ -1,9 +1,9 @@
-/// A program that answers every question of PAM with the one password that its client sent.
+/// A program that replies to every prompt of PAM with the one password that its client sent.
 package struct SingleFieldProgram: Equatable {
   package let name: String
-  /// The PAM services that it uses, as Debian, Fedora or the program itself name them.
+  /// The PAM services that it uses by default, in Debian or in Fedora.
   package let services: [String]
-  /// The function that answers, in the program's source.
+  /// The conversation function, in the program's source.
   package let source: String
 
   private init(_ name: String, _ services: String..., source: String) {
@@ -19,7 +19,7 @@ package struct SingleFieldProgram: Equatable {
     Self("CUPS", "cups", source: "scheduler/auth.c, pam_func"),
     Self("Dovecot", "dovecot", source: "src/auth/passdb-pam.c, pam_userpass_conv"),
     Self("ejabberd", "ejabberd", source: "epam, c_src/epam.c, misc_conv"),
-    // The second question gets an empty answer, unless the configuration has one.
+    // The reply to the second prompt is empty, unless the configuration contains one.
     Self("Exim", "exim", source: "src/src/miscmods/pam.c, pam_converse"),
     Self("FreeRADIUS", "radiusd", source: "src/modules/rlm_pam/rlm_pam.c, pam_conv"),
     Self("gtklock", "gtklock", source: "src/auth.c, conversation"),

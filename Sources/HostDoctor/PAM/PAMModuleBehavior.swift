@@ -1,9 +1,9 @@
-/// How the module of a rule behaves.
+/// The results that the module of a rule can return.
 final class PAMModuleBehavior {
   /// The result of pam_sm_setcred(3).
   enum Credentials {
     case constant(PAMResult)
-    /// That of pam_sm_authenticate(3).
+    /// The result of pam_sm_authenticate(3).
     case repeated
   }
 
@@ -11,7 +11,7 @@ final class PAMModuleBehavior {
 
   let credentials: Credentials
   private let compute: (PAMModuleCall) -> PAMModuleOutcomes
-  /// Of calls of one service: an evaluation repeats each call often.
+  /// The outcomes of calls by ``service``. An evaluation repeats each call often.
   private var known: [Int: PAMModuleOutcomes] = [:]
   private var service = ""
 
@@ -35,7 +35,7 @@ final class PAMModuleBehavior {
     return PAMModuleBehavior(credentials: .constant(credentials)) { _ in outcomes }
   }
 
-  /// Asks for a password if there is none, and stores it.
+  /// Prompts for a password if `PAM_AUTHTOK` is empty, and stores the reply.
   static func storing(_ result: PAMResult, credentials: PAMResult = .success) -> PAMModuleBehavior {
     PAMModuleBehavior(credentials: .constant(credentials)) { call in
       PAMModuleOutcomes(all: [Outcome(result: result, token: call.token == .none ? call.answerToPassword : nil)])
@@ -51,13 +51,13 @@ final class PAMModuleBehavior {
     }
   }
 
-  /// Checks a password. `isDirectory`: whether a user whom it does not know must be known to another module.
+  /// Checks a password. `isDirectory`: whether another module must know a user whom this one does not know.
   static func password(_ rule: PAMRule, _ module: PasswordModule, isDirectory: Bool = true) -> PAMModuleBehavior {
     let insists = module.insisting.map(rule.has) ?? false
     let isRequested = ["use_first_pass", "try_first_pass", "force_first_pass"].contains(where: rule.has)
     let takes = (module.takes == .always || module.takes == .onRequest && isRequested) && !rule.has("prompt_always")
     let stores = module.stores == .always || module.stores == .onRequest && rule.has("forward_pass")
-    // SSSD's `retry=N` forgets the earlier password.
+    // With `retry=N`, pam_sss discards the earlier password.
     let retries = rule.value(of: "retry").map { $0 != "0" } ?? false
     let asksAgain =
       module.asksAgain == .always || module.asksAgain == .onRequest && rule.has("try_first_pass")
@@ -143,7 +143,7 @@ final class PAMModuleBehavior {
     }
   }
 
-  /// One result for each action of the control value, and always success, `ignore` and a failure.
+  /// Returns one result for each action of the control value, and always success, `ignore` and a failure.
   static func unknown(_ rule: PAMRule) -> PAMModuleBehavior {
     var actions: Set<PAMControl.Action> = []
     var results: [PAMResult] = []
@@ -157,7 +157,7 @@ final class PAMModuleBehavior {
 }
 
 extension PAMRule {
-  /// Module and arguments, as a key of outcomes.
+  /// Module and arguments: the key of outcomes.
   var moduleKey: String { ([name] + arguments).joined(separator: " ") }
 
   func has(_ argument: String) -> Bool { arguments.contains(argument) }
@@ -167,7 +167,7 @@ extension PAMRule {
     arguments.first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.utf8.count + 1)) }
   }
 
-  /// Keeps one of the results that libpam treats alike.
+  /// Keeps only one of the results that libpam treats alike.
   func distinct(_ results: [PAMResult]) -> [PAMResult] {
     var kept: [PAMResult] = []
     for result in results {

@@ -1,4 +1,4 @@
-/// What a person can enter.
+/// What the person at the prompt knows.
 struct Knowledge: OptionSet, Hashable {
   let rawValue: Int
 
@@ -6,12 +6,12 @@ struct Knowledge: OptionSet, Hashable {
   static let code = Knowledge(rawValue: 2)
 }
 
-/// A call of pam_sm_authenticate(3) of a module, as the evaluation knows it.
+/// A call of pam_sm_authenticate(3), with the state of the login that affects the result.
 struct PAMModuleCall {
   enum Client: Int {
-    /// Answers each question.
+    /// Replies to each prompt.
     case interactive
-    /// Sends password and code, as one text, at every question.
+    /// Replies to every prompt with password and code in one text.
     case singleField
   }
 
@@ -28,13 +28,13 @@ struct PAMModuleCall {
   let rule: PAMRule
   let service: String
   let isEnrolled: Bool
-  /// Empty for a person who enters wrong answers.
+  /// Empty if all replies are wrong.
   let knows: Knowledge
   let client: Client
   let token: Token
 }
 
-/// All that a call can come to.
+/// The possible outcomes of a call.
 struct PAMModuleOutcomes {
   struct Outcome {
     let result: PAMResult
@@ -42,11 +42,11 @@ struct PAMModuleOutcomes {
     var token: PAMModuleCall.Token?
     /// Whether pam_twofactor verifies a code, or asks for one.
     var asksForCode = false
-    /// Whether a module that checks passwords does not know the user. At least one module of a stack does.
+    /// Whether a module that checks passwords does not know the user. At least one module of the stack knows the user.
     var isUserUnknown = false
   }
 
-  /// Calls with the same key have the same outcome, by index, within one login; nil if they are independent.
+  /// Within one login, calls with the same key have the outcome of the same index. Nil if calls are independent.
   var key: String?
   let all: [Outcome]
 }

@@ -12,7 +12,7 @@ final class PAMModuleModel {
 
   init(tree: HostTree) { self.tree = tree }
 
-  /// What a call can come to. Never empty.
+  /// The possible outcomes of a call. Never empty.
   func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes { behavior(of: call.rule).outcomes(of: call) }
 
   /// The result of pam_sm_setcred(3) after a result of pam_sm_authenticate(3).
@@ -61,7 +61,7 @@ final class PAMModuleModel {
     return .condition([met, unmet], key: rule.moduleKey, credentials: credentials)
   }
 
-  /// Modules whose arguments decide. Without another note, Linux-PAM modules/NAME/NAME.c.
+  /// Modules whose result depends on their arguments. Source, unless noted: Linux-PAM modules/NAME/NAME.c.
   private func special(_ rule: PAMRule) -> PAMModuleBehavior? {
     switch rule.name {
     case "pam_debug":
@@ -69,7 +69,7 @@ final class PAMModuleModel {
         rule.value(of: "auth").flatMap(PAMResult.init(name:)) ?? .success,
         credentials: rule.value(of: "cred").flatMap(PAMResult.init(name:)) ?? .success)
     case "pam_succeed_if":
-      // By the service, so evaluated at each call.
+      // Depends on the service, so it is evaluated at each call.
       let groups = groups
       return PAMModuleBehavior(credentials: .constant(.ignore)) { call in
         let condition = SucceedIfCondition(rule.arguments, service: call.service, isEmpty: groups.isEmpty)
@@ -98,7 +98,7 @@ final class PAMModuleModel {
         [.success, .systemError], key: rule.moduleKey, credentials: .ignore,
         storesPassword: options.contains("expose_authtok"))
     case "pam_cap":
-      // pam_cap/pam_cap.c of libcap: capabilities, then users; `*` is everyone.
+      // pam_cap/pam_cap.c of libcap: capabilities, then users; `*` means all.
       let path = rule.value(of: "config") ?? "/etc/security/capability.conf"
       let users = tree.lines(of: path).flatMap { line in
         line.prefix { $0 != "#" }.split { $0 == " " || $0 == "\t" }.dropFirst()
@@ -106,7 +106,7 @@ final class PAMModuleModel {
       guard !users.isEmpty else { return .constant(.ignore) }
       return users.contains("*") ? .constant(.success) : .condition([.success, .ignore], key: rule.moduleKey)
     case "pam_faillock":
-      // Accounts are not locked. Without `preauth`, `authfail` and `authsucc`, it checks as before authentication.
+      // Assumes that no account is locked. Without an action, it checks as with `preauth`.
       let action = rule.arguments.last { ["preauth", "authsucc", "authfail"].contains($0) }
       guard action == "authfail" else { return .constant(.success) }
       guard rule.has("local_users_only") else { return .constant(.ignore) }
@@ -115,13 +115,13 @@ final class PAMModuleModel {
       let words = rule.arguments.filter { $0 != "quiet" && !$0.hasPrefix("sense=") && !$0.hasPrefix("onerr=") }
       let results: [PAMResult] = [.success, .authenticationError]
       let listed = rule.value(of: "sense") == "deny" ? results.reversed() : results
-      // `apply=` counts for other items alone.
+      // `apply=` is ignored for these items.
       let isAboutUser = ["user", "ruser", "group"].contains(rule.value(of: "item"))
       let ignored: [PAMResult] = rule.value(of: "apply") == nil || isAboutUser ? [] : [.ignore]
       return .condition(listed + ignored, key: "pam_listfile " + words.joined(separator: " "))
     case "pam_wheel": return wheel(rule)
     case "pam_sepermit", "pam_selinux_permit":
-      // An enforcing SELinux lets the users of the file in.
+      // If SELinux is enforcing, the users in the file pass.
       let hasUsers = tree.lines(of: "/etc/security/sepermit.conf").contains { line in
         line.first { $0 != " " && $0 != "\t" }.map { $0 != "#" } ?? false
       }
@@ -145,11 +145,11 @@ final class PAMModuleModel {
   }
 
   private func wheel(_ rule: PAMRule) -> PAMModuleBehavior {
-    // Such a rule is for logins as root.
+    // Affects only logins as root.
     if rule.has("root_only") { return .constant(.ignore) }
     let key = "pam_wheel \(rule.value(of: "group") ?? "") \(rule.has("use_uid"))"
     let passing = rule.has("trust") ? PAMResult.success : .ignore
-    // Without such a group, no one is a member.
+    // A group that does not exist has no members.
     let results =
       rule.has("deny")
       ? [.permissionDenied, passing] : [passing] + rule.distinct([.permissionDenied, .authenticationError])

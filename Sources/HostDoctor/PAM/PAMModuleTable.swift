@@ -10,24 +10,24 @@ struct PasswordModule {
 
   var takes = Condition.always
   var stores = Condition.always
-  /// The argument with which it fails if there is no earlier password; nil if it always asks then.
+  /// The argument that makes it fail if there is no earlier password; nil if it always prompts then.
   var insisting: String? = "use_first_pass"
   /// The result in that case.
   var missing = PAMResult.authenticationError
   var refused = PAMResult.authenticationError
-  /// The results for a user whom the module does not know, and without its server.
+  /// The results for an unknown user, and if its server is unreachable.
   var unknown = [PAMResult.userUnknown]
-  /// Whether it asks for a password before it looks for the user.
+  /// Whether it prompts for a password before it looks up the user.
   var asksUnknownUsers = true
-  /// Whether it asks again if the earlier password is wrong; on request, with `try_first_pass`.
+  /// When it prompts again because the earlier password is wrong; `onRequest` means `try_first_pass`.
   var asksAgain = Condition.never
   /// Whether pam_sm_setcred(3) returns the result of authentication.
   var repeatsResult = false
 }
 
-/// A module that checks another factor than a password: a fingerprint, a card, a key.
+/// A module that checks a fingerprint, a card or a key.
 struct FactorModule {
-  /// The results for a user who has none.
+  /// The results for a user without such a factor.
   var unavailable: [PAMResult]
   var refused = PAMResult.authenticationError
 }
@@ -37,30 +37,30 @@ struct CodeModule {
   /// Whether it finds a code at the end of a password.
   enum Splitting {
     case never
-    /// In an earlier password; in an answer with `forward_pass`.
+    /// Always in an earlier password, in a reply only with `forward_pass`.
     case forwarding
     /// With `digits=`.
     case withDigits
     case always
   }
 
-  /// The results for a user who has no key.
+  /// The results for a user without a key.
   var unavailable: [PAMResult]
   var refused = PAMResult.authenticationError
   var splitting = Splitting.never
-  /// Whether it knows `use_first_pass` and `try_first_pass`; without, it asks in its own way.
+  /// Whether it supports `use_first_pass` and `try_first_pass`. If not, it prompts in its own way.
   var takesEarlier = false
-  /// Whether it asks for a code without looking for a key first.
+  /// Whether it prompts for a code if the earlier password contains no right one.
   var asksAgain = false
 }
 
-/// What modules return, by their sources or manual pages. Failures of the host, such as exhausted memory, are left out,
-/// and so is throttling: these refuse right answers in every stack.
+/// What modules return, according to their sources or manual pages. Throttling and failures of the host, such as
+/// exhausted memory, are left out, because they refuse right replies in every stack.
 enum PAMModuleTable {
   typealias Results = (authentication: PAMResult, credentials: PAMResult)
 
   static let passwords: [String: PasswordModule] = [
-    // Linux-PAM modules/pam_unix: support.c. A user of a name service without a shadow entry is one of the unknown.
+    // Linux-PAM modules/pam_unix: support.c. A user of a name service without a shadow entry counts as unknown.
     "pam_unix": PasswordModule(unknown: [.userUnknown, .informationUnavailable, .authenticationError]),
     // SUSE pam_unix2(8), ALT pam_tcb(8).
     "pam_unix2": PasswordModule(takes: .onRequest),
@@ -85,7 +85,7 @@ enum PAMModuleTable {
     // pam_mysql README; pam_pgsql README.
     "pam_mysql": PasswordModule(takes: .onRequest, unknown: [.userUnknown, .informationUnavailable]),
     "pam_pgsql": PasswordModule(takes: .onRequest, unknown: [.userUnknown, .informationUnavailable]),
-    // pam_radius src/pam_radius_auth.c; a server does not say which users it knows.
+    // pam_radius src/pam_radius_auth.c; the server does not report unknown users.
     "pam_radius_auth": PasswordModule(unknown: [.authenticationError, .informationUnavailable], repeatsResult: true),
     // pam_tacplus pam_tacplus.c, support.c.
     "pam_tacplus": PasswordModule(
@@ -101,7 +101,7 @@ enum PAMModuleTable {
     // authd debian/pam-configs; returns `ignore` for the users of other modules.
     "pam_authd": PasswordModule(takes: .never, stores: .never, unknown: [.ignore], asksUnknownUsers: false),
     "pam_authd_exec": PasswordModule(takes: .never, stores: .never, unknown: [.ignore], asksUnknownUsers: false),
-    // Closed or unread sources, taken as users of pam_get_authtok(3).
+    // Closed or unread sources; assumed to call pam_get_authtok(3).
     "pam_aad": PasswordModule(unknown: [.userUnknown, .ignore]),
     "pam_lsass": PasswordModule(unknown: [.userUnknown, .ignore]),
     "pam_centrifydc": PasswordModule(unknown: [.userUnknown, .ignore]),
@@ -148,7 +148,7 @@ enum PAMModuleTable {
     "pam_securid": CodeModule(unavailable: [.userUnknown, .authenticationError]),
   ]
 
-  /// Modules that return the same for every user who is not root. Without another note, Linux-PAM modules/NAME/NAME.c.
+  /// Modules with the same result for every user who is not root. Source, unless noted: Linux-PAM modules/NAME/NAME.c.
   static let constants: [String: Results] = [
     "pam_permit": (.success, .success),
     "pam_deny": (.authenticationError, .credentialsError),
@@ -160,7 +160,7 @@ enum PAMModuleTable {
     "pam_mail": (.ignore, .success),
     "pam_securetty": (.success, .success),
     "pam_selinux": (.authenticationError, .success),
-    // A service that root starts, such as su(1), passes.
+    // Succeeds only in a process of root, such as su(1) run by root.
     "pam_rootok": (.authenticationError, .success),
     "pam_warn": (.ignore, .ignore),
     // Linux-PAM before 1.4, pam_tally2(8).
@@ -182,7 +182,7 @@ enum PAMModuleTable {
     "pam_ssh_add": (.credentialsInsufficient, .success),
   ]
 
-  /// Modules whose result depends on user, host or time: the result if they agree, and otherwise. Without another note,
+  /// Modules with one result if a condition of user, host or time is met, and another if not. Source, unless noted:
   /// Linux-PAM modules/NAME/NAME.c.
   static let conditions: [String: (met: PAMResult, unmet: PAMResult, credentials: PAMResult)] = [
     "pam_access": (.success, .permissionDenied, .ignore),

@@ -47,6 +47,12 @@ struct RemedyCandidates {
     includes.flatMap { include in candidates.map { $0 + include } }
   }
 
+  /// A new rule in each place of the service's own file.
+  func insertions(of text: String) -> [Edit] {
+    guard let path = stacks.path else { return [] }
+    return places(in: path).map { .insertAfter(file: path, line: $0, text: text) }
+  }
+
   // MARK: By finding
 
   var preferred: [[Edit]] {
@@ -176,8 +182,9 @@ struct RemedyCandidates {
   /// A wrong password ends the stack.
   private var requisites: [[Edit]] {
     passwords.compactMap { rule in
-      let text = rule.control.text.asciiLowercased
-      return text == "required" || text == "sufficient" ? replacement(of: rule, rule.text(control: "requisite")) : nil
+      if case .jump = rule.control.action(on: .success) { return nil }
+      return rule.control.text.asciiLowercased == "requisite"
+        ? nil : replacement(of: rule, rule.text(control: "requisite"))
     }
   }
 

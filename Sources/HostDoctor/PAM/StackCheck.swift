@@ -92,7 +92,7 @@ struct StackCheck {
     }
     var findings: [StackFinding] = []
     if let finding = try ignoredRefusal(rule) { findings.append(finding) }
-    findings += bypasses(rule, refused, right)
+    findings += bypasses(rule, refused + codeAlone, right)
     if let finding = secondCode(right) { findings.append(finding) }
     if let finding = deadEnd(rule, right) {
       findings.append(finding)
@@ -259,11 +259,11 @@ struct StackCheck {
 
   private func deadEnd(_ rule: PAMRule, _ right: [LoginRun]) -> StackFinding? {
     guard !right.contains(where: \.isAuthenticated) else { return nil }
-    let accepted = right.filter { accepting($0) != nil }
     // A service that is meant to refuse everyone.
-    let isDeliberate =
-      !right.contains { $0.passesWithoutTwoFactor == true } && !accepted.isEmpty
-      && accepted.allSatisfy { run in run.called.contains { self.rule($0)?.name == "pam_deny" } }
+    let first = evaluation.chain.twoFactorIndexes.first ?? 0
+    let isDeliberate = right.allSatisfy { run in
+      run.called.contains { $0 < first && self.rule($0)?.name == "pam_deny" }
+    }
     guard !isDeliberate else { return nil }
     return StackFinding(
       name: "pam_dead_end", status: .failed,

@@ -22,6 +22,12 @@ struct StackFinding {
       .joined(separator: " ")
   }
 
+  /// Whether the other is the same after a change. A stack can have several of some findings.
+  func isSame(as other: StackFinding) -> Bool {
+    let once = ["pam_requisite", "pam_order", "pam_twice", "pam_nullok", "pam_bypass", "pam_code_alone"]
+    return name == other.name && (once.contains(name) || identity == other.identity)
+  }
+
   func detail(of services: [String]) -> String {
     "\(words) (\(services.count == 1 ? "service" : "services") \(services.joined(separator: ", ")))"
   }

@@ -1,8 +1,8 @@
-/// The conditions of pam_succeed_if(8), as far as they can be decided for a user who is not root.
+/// The conditions of pam_succeed_if(8), evaluated for a user who is not root.
 struct SucceedIfCondition {
-  /// The results, the first if the condition with ``key`` is met. One result if it can be decided.
+  /// One result if the conditions can be decided. Otherwise the result if the condition ``key`` is met, and if not.
   let results: [PAMResult]
-  /// The same for a condition and its opposite.
+  /// A condition and its opposite have the same key.
   let key: String
 
   private enum Answer {
@@ -18,13 +18,13 @@ struct SucceedIfCondition {
   private static let texts: Set<String> = [
     "=", "!=", "=~", "glob", "!~", "noglob", "in", "notin", "ingroup", "notingroup", "innetgr", "notinnetgr",
   ]
-  /// Each is the opposite of the other.
+  /// Operators and their opposites; `glob` is another name of `=~`.
   private static let opposites = [
     "ne": "eq", "!=": "=", "!~": "=~", "noglob": "=~", "notin": "in", "notingroup": "ingroup",
     "notinnetgr": "innetgr", "glob": "=~",
   ]
 
-  /// `isEmpty`: whether a group certainly has no members.
+  /// `isEmpty`: whether a group is known to have no members.
   init(_ arguments: [String], service: String, isEmpty: (String) -> Bool) {
     let usesCaller = arguments.contains("use_uid")
     let words = arguments.filter { !Self.options.contains($0) }
@@ -37,7 +37,7 @@ struct SucceedIfCondition {
       }
       let answer = Self.answer(
         words[start].asciiLowercased, words[start + 1].asciiLowercased, words[start + 2], service, usesCaller, isEmpty)
-      // The module ends at the first condition that is not met.
+      // The module stops at the first condition that is not met.
       if case .unmet = answer { last = .authenticationError }
       if case .invalid = answer { last = .serviceError }
       if case .depends(let key, let isNegated) = answer { open.append((key, isNegated)) }
@@ -64,7 +64,7 @@ struct SucceedIfCondition {
     case "uid", "gid", "shell", "service", "ruser", "rhost", "tty": name = attribute
     default: return .invalid
     }
-    // A name is not a number.
+    // The module compares only IDs as numbers.
     guard name == "uid" || name == "gid" || !numbers.contains(operation) else { return .invalid }
     let base = opposites[operation] ?? operation
     let isNegated = base != operation && operation != "glob"

@@ -1,6 +1,6 @@
 import LoginPolicy
 
-/// What pam_twofactor returns for a rule, by its policy.
+/// What pam_twofactor returns for a rule, according to its policy.
 struct TwoFactorRule {
   typealias Outcome = PAMModuleOutcomes.Outcome
   typealias Token = PAMModuleCall.Token
@@ -10,14 +10,14 @@ struct TwoFactorRule {
 
   init(_ rule: PAMRule, tree: HostTree) {
     let names = rule.arguments.contains { $0.hasPrefix("conf=/") }
-    // Only the usual file may be missing.
+    // Only the default configuration file may be missing.
     options = names && !tree.exists(tree.configuration(of: rule)) ? nil : tree.options(of: rule)
   }
 
-  /// As `Login` of the module decides.
+  /// Decides as `Login` of the module does.
   func outcome(of call: PAMModuleCall) -> Outcome {
     guard let options else { return Outcome(result: .serviceError) }
-    // Evaluated as if sshd had reported one of the methods; no other service reports any.
+    // Assumes that sshd reports one of the methods. No other service reports any.
     guard options.requiredMethods.isEmpty || call.service == "sshd" else {
       return Outcome(result: .authenticationError)
     }
@@ -35,7 +35,7 @@ struct TwoFactorRule {
 
   private func earlierPassword(_ call: PAMModuleCall, isExempt: Bool, isForwarded: Bool) -> Outcome {
     guard call.token == .none else { return password(call.token, call, isExempt: isExempt, isForwarded: isForwarded) }
-    // The module prompts after this, unless it has `use_first_pass`.
+    // The module prompts next, unless it has `use_first_pass`.
     let isDone = isExempt && options?.password.isUsedAlone == true
     return Outcome(result: isDone ? .ignore : .authenticationError, asksForCode: !isExempt)
   }

@@ -3,7 +3,8 @@ import HostAccess
 /// How a service treats one user.
 package struct UserLogins {
   package let service: String
-  /// Whether the service could be evaluated. If sshd's configuration could not, the other values are of the stack alone.
+  /// Whether the service could be evaluated. If only sshd's configuration could not, the other values
+  /// describe the stack alone.
   package private(set) var isKnown: Bool
   /// Whether it asks the user for a code after enrollment, whatever else it asks for.
   package let asksForCode: Bool
@@ -14,8 +15,8 @@ package struct UserLogins {
   /// Whether the password alone would be enough without the enrollment.
   package private(set) var acceptsPassword: Bool
 
-  /// The services that call pam_twofactor, and those that cannot be evaluated, by the files that this process can read.
-  /// `isMember` tells whether the user belongs to one of the groups.
+  /// The services that call pam_twofactor, and those that cannot be evaluated, according to the files that this process
+  /// can read. `isMember` returns whether the user belongs to one of the groups.
   package static func all(of account: UserAccount, isMember: ([String]) -> Bool) -> [UserLogins] {
     let tree = HostTree()
     let configuration = PAMConfiguration(tree: tree)
@@ -50,7 +51,7 @@ package struct UserLogins {
     acceptsPassword = logins.unenrolled?.text == "password"
   }
 
-  /// Regards the methods of sshd, which may reach no stack, or show no question.
+  /// Applies the methods of sshd, which may not call PAM, or not show prompts.
   private static func throughSSH(
     _ all: [UserLogins], _ services: [ServiceLogins], tree: HostTree, account: UserAccount
   ) -> [UserLogins] {

@@ -2,7 +2,7 @@
 struct SSHCheck {
   let settings: SSHSettings
   let login: SSHConnection
-  /// The block that makes the login another than the ordinary one; nil for that one.
+  /// The `Match` block that is checked; nil for the ordinary login.
   let block: SSHMatch?
   let service: ServiceLogins
   /// The rules of the service that call the module.
@@ -23,12 +23,13 @@ struct SSHCheck {
     ].compactMap { $0 }
   }
 
-  /// No change is proposed if sshd reports other values than the files hold.
+  /// Proposes no change if `sshd -T` contradicts the files.
   private func remedy(_ edits: Edit...) -> String {
     settings.isCertain ? edits.text : "check with: sshd -T -C \(login.specification)"
   }
 
-  /// In a block, the line is removed.
+  /// Sets the keyword, or removes its line if that is in a `Match` block. `isIntentional`: the administrator may have
+  /// wanted the line.
   private func switching(_ keyword: SSHKeyword, _ value: String, isIntentional: Bool) -> String {
     guard block != nil, settings.isCertain, let line = settings.line(keyword), line.match != nil else {
       return remedy(settings.edit(keyword, value))
@@ -53,7 +54,7 @@ struct SSHCheck {
     let methods = settings.methods
     if methods.contains(where: { $0.contains("keyboard-interactive") }) { return .ok(name, "sshd can ask for a code") }
     if service.isSingleField, methods.contains(where: { $0.contains("password") }) {
-      return .ok(name, "the method \"password\" takes password and code in one answer")
+      return .ok(name, "the method \"password\" accepts password and code in one reply")
     }
     // An administrator who requires only public keys, as for program accounts, did so on purpose.
     if settings.line(.authenticationMethods)?.match != nil, !methods.isEmpty,
@@ -92,7 +93,7 @@ struct SSHCheck {
         remedy: switching(.kerberos, "no", isIntentional: false))
     }
     let isRefused = logins.ways.filter { lists.contains($0.methods) }.allSatisfy(\.enrolled.isRefused)
-    guard isRefused else { return .ok(name, "the method \"password\" takes all that the stack asks for") }
+    guard isRefused else { return .ok(name, "a login by the method \"password\" can pass the stack") }
     return .warning(
       name,
       "PasswordAuthentication is yes (\(settings.origin(.password))): a client that uses it sends the password as the "
@@ -109,12 +110,12 @@ struct SSHCheck {
     }
     let without = settings.methods.filter { !$0.contains("keyboard-interactive") }.map { $0.joined(separator: ",") }
     guard !without.isEmpty else { return .ok(name, "every method asks for a code") }
-    return .ok(name, "no code is asked for after: \(without.joined(separator: " "))")
+    return .ok(name, "these methods log in without a code: \(without.joined(separator: " "))")
   }
 
-  // MARK: Getting in with less
+  // MARK: Logins without a password or as root
 
-  /// A stack without a password needs a public key before it.
+  /// If the stack asks for no password, sshd must require a public key first.
   private var codeAlone: Finding? {
     guard let enrolled = service.enrolled, let unenrolled = service.unenrolled, let rule = rules.first,
       !enrolled.alternatives.union(unenrolled.alternatives).contains(where: { $0.contains(.password) }),
@@ -141,7 +142,7 @@ struct SSHCheck {
   private var rootLogin: Finding {
     let name = "ssh_root_login"
     guard settings.isOn(.rootLogin) else {
-      // sshd accepts no method that calls PAM from root, not even behind a public key.
+      // With `prohibit-password`, sshd rejects every method that calls PAM for root, even after a public key.
       let isRefused = settings[.rootLogin] == "prohibit-password" && settings.methods.allSatisfy(SSHLogins.usesPAM)
       return .ok(name, "PermitRootLogin is \(settings[.rootLogin])\(isRefused ? ": root cannot log in" : "")")
     }
@@ -166,8 +167,8 @@ struct SSHCheck {
     guard settings.isOn(.useDNS) else { return .ok(name, "sshd reports numeric addresses to PAM") }
     return .warning(
       name,
-      "UseDNS is yes (\(settings.origin(.useDNS))): sshd reports the name of a client if it has one, and "
-        + "trusted_networks and grace_period apply to numeric addresses alone",
+      "UseDNS is yes (\(settings.origin(.useDNS))): sshd reports the host name of a client that has one, "
+        + "but trusted_networks and grace_period apply only to numeric addresses",
       remedy: remedy(settings.edit(.useDNS, "no")))
   }
 
@@ -182,7 +183,7 @@ struct SSHCheck {
     return .warning(
       name,
       "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods))): no login "
-        + "passes \(requiredMethods.joined(separator: " or ")) before PAM is called, so require_method refuses all of them",
+        + "completes \(requiredMethods.joined(separator: " or ")) before sshd calls PAM, so require_method refuses all logins",
       remedy: remedy(settings.edit(.authenticationMethods, "\(first),keyboard-interactive:pam")))
   }
 }

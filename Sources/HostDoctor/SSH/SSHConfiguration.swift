@@ -1,6 +1,6 @@
 import Glibc
 
-/// The configuration files (sshd_config(5)), read as sshd reads them.
+/// sshd_config(5) and the files that it includes, parsed as sshd does.
 struct SSHConfiguration {
   struct Line {
     let keyword: SSHKeyword
@@ -15,11 +15,11 @@ struct SSHConfiguration {
     var place: String { "\(file), line \(number)" }
   }
 
-  /// Why the files are not read to their end.
+  /// Why parsing stopped before the end of the files.
   struct Problem: Equatable {
     let place: String
     let words: String
-    /// Whether sshd may read on.
+    /// Whether a limit was reached that sshd does not have.
     let isLimit: Bool
 
     var isUnreadable: Bool { words == Self.unreadable }
@@ -29,7 +29,7 @@ struct SSHConfiguration {
 
   /// The main file; nil if there is none.
   let path: String?
-  /// The lines whose keyword matters.
+  /// The lines with an ``SSHKeyword``.
   private(set) var lines: [Line] = []
   private(set) var blocks: [SSHMatch] = []
   private(set) var problem: Problem?
@@ -66,7 +66,7 @@ struct SSHConfiguration {
   /// The blocks with settings of their own, by index.
   var relevantBlocks: [Int] { Set(lines.filter(\.keyword.isAllowedInMatch).compactMap(\.matches.last)).sorted() }
 
-  /// Whether sshd evaluates the blocks as this reading does: it finds no groups of users that it does not know.
+  /// Whether `sshd -T` can be compared for this login: it finds no groups for unknown users.
   func isComparable(_ login: SSHConnection) -> Bool {
     login.userEntry.isKnown
       || !blocks.flatMap(\.criteria).contains { criterion in
@@ -74,19 +74,19 @@ struct SSHConfiguration {
       }
   }
 
-  /// The block, and the blocks in which its file is included.
+  /// The block, after the blocks that include its file.
   func enclosing(_ block: Int) -> [Int] { lines.first { $0.matches.last == block }?.matches ?? [block] }
 
   private mutating func read(_ path: String, matches outer: [Int], depth: Int) {
     guard problem == nil else { return }
-    guard depth <= Self.maximumDepth else { return fail(path, 1, "includes itself, or too many files in each other") }
+    guard depth <= Self.maximumDepth else { return fail(path, 1, "includes itself, or nests too many files") }
     guard tree.status(of: path)?.isDirectory != true else { return }
     guard let text = tree.configurationBytes(of: path) else { return fail(path, 1, Problem.unreadable) }
     var matches = outer
     for (index, bytes) in text.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
       lineCount += 1
       guard lineCount <= Self.maximumLines else {
-        return fail(path, index + 1, "is beyond the limit of lines", isLimit: true)
+        return fail(path, index + 1, "exceeds the limit of lines", isLimit: true)
       }
       switch SSHLine.read(bytes) {
       case .empty: continue
@@ -105,7 +105,7 @@ struct SSHConfiguration {
     switch line.keyword {
     case "match":
       guard blocks.count < Self.maximumBlocks else {
-        return fail(path, number, "is beyond the limit of Match blocks", isLimit: true)
+        return fail(path, number, "exceeds the limit of Match blocks", isLimit: true)
       }
       do throws(SSHMatch.Invalid) {
         blocks.append(try SSHMatch(line.arguments, file: path, line: number))

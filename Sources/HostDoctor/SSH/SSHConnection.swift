@@ -2,12 +2,12 @@ internal import CSystem
 import Glibc
 import HostAccess
 
-/// A login, as `Match` blocks see it.
+/// The properties of a login that `Match` blocks test.
 struct SSHConnection: Equatable {
   struct User: Equatable {
     let name: String
     let groups: [String]
-    /// Whether sshd finds the same groups.
+    /// Whether the groups come from the name services, as in sshd.
     let isKnown: Bool
   }
 
@@ -28,26 +28,26 @@ struct SSHConnection: Equatable {
   }
 }
 
-/// Logins to which a `Match` block applies, or as few as possible.
+/// Chooses the logins to check: an ordinary one, and one in each `Match` block.
 struct SSHConnections {
   let configuration: SSHConfiguration
-  /// An ordinary login.
+  /// A login to which as few blocks as possible apply.
   private(set) var ordinary: SSHConnection
-  /// The users to choose from, in this order.
+  /// Candidates, in order of preference.
   private let users: [SSHConnection.User]
-  /// The blocks that matter, each with those around it.
+  /// The blocks with settings, each with its enclosing blocks.
   private let relevant: [[SSHMatch]]
 
   /// Networks for documentation (RFC 5737, RFC 3849), which few blocks name.
   private static let addresses = ["198.51.100.1", "203.0.113.1", "192.0.2.1", "2001:db8::1"]
 
-  /// A user of another name service, of whom nothing is known.
+  /// A user of another name service, with unknown name and groups.
   private static let stranger = SSHConnection.User(name: "unknown", groups: ["unknown"], isKnown: false)
 
   private static let maximumCandidates = 24
   private static let maximumBlocks = 64
 
-  /// `account` is the only user, or nil for all.
+  /// `account`: the only user to check; nil for all.
   init(_ configuration: SSHConfiguration, tree: HostTree, account: TreeAccount?) {
     self.configuration = configuration
     relevant = configuration.relevantBlocks.prefix(Self.maximumBlocks).map { index in
@@ -109,7 +109,7 @@ struct SSHConnections {
     return chain.allSatisfy { $0.applies(to: found) } ? found : nil
   }
 
-  /// The login to which the fewest blocks apply, so that no other block hides the values of one.
+  /// The login to which the fewest blocks apply, so that no other block overrides the settings of the one checked.
   private func best(
     users: [SSHConnection.User], addresses: [String], like login: SSHConnection, least: Int
   ) -> SSHConnection {
@@ -126,7 +126,7 @@ struct SSHConnections {
     return best?.login ?? login
   }
 
-  /// Users and groups by the criteria's patterns, which may exist in another name service.
+  /// Users made from the patterns of the criteria. They may exist in another name service.
   private func strangers(_ criteria: [SSHMatch.Criterion]) -> [SSHConnection.User] {
     var names: [String] = []
     var groups: [String] = []

@@ -20,7 +20,7 @@ struct SSHExamination {
   private static let maximumBlocks = 32
   private static let name = "ssh_match"
 
-  /// `account` is the only user, or nil for all.
+  /// `account`: the only user to check; nil for all.
   init(tree: HostTree, account: TreeAccount?) {
     self.tree = tree
     let configuration = SSHConfiguration(tree)
@@ -43,7 +43,7 @@ struct SSHExamination {
     if relevant.count > Self.maximumBlocks {
       let first = configuration.blocks[relevant[Self.maximumBlocks]]
       notes.append(
-        .skipped(Self.name, "only \(Self.maximumBlocks) Match blocks are checked: not \(first.place), and later ones"))
+        .skipped(Self.name, "only \(Self.maximumBlocks) Match blocks are checked: not \(first.place), nor later ones"))
     }
     if tree.isThisHost, !tree.isEdited, configuration.path != nil {
       compare(&cases)
@@ -55,15 +55,15 @@ struct SSHExamination {
   /// The PAM service that sshd calls.
   var service: String { ordinary.settings[.pamServiceName] }
 
-  /// Whether this check tells of logins through a service that asks for no password.
+  /// Whether the findings report logins without a password through the service.
   func covers(_ service: String) -> Bool {
     configuration.path != nil && configuration.problem == nil && rejection == nil && service == self.service
   }
 
-  /// `rules` are those of the service that call the module.
+  /// `rules`: those of the service that call the module.
   func findings(rules: [PAMRule], service logins: ServiceLogins) -> [Finding] {
     let name = "ssh"
-    guard configuration.path != nil else { return [.skipped(name, "sshd has no configuration here")] }
+    guard configuration.path != nil else { return [.skipped(name, "sshd is not configured")] }
     if let problem = configuration.problem, problem.isUnreadable, geteuid() != 0 {
       return [.skipped(name, "\(problem.place), \(problem.words)")]
     }
@@ -122,10 +122,11 @@ struct SSHExamination {
         name, "\(block.place): the block was not checked, because its criterion \(word) depends on the release of sshd",
         remedy: "check with: sshd -T -C user=NAME,addr=ADDRESS")
     }
-    return .skipped(name, "\(block.place): no login was found to which the block applies: \(block.text)")
+    return .skipped(
+      name, "\(block.place): the block was not checked, because no login was found that matches it: \(block.text)")
   }
 
-  // MARK: sshd's own words
+  // MARK: Comparison with sshd -T
 
   /// Adopts the settings that sshd reports.
   private mutating func compare(_ cases: inout [Case]) {

@@ -9,7 +9,7 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
   case publicKey = "PubkeyAuthentication"
   case hostBased = "HostbasedAuthentication"
   case gssapi = "GSSAPIAuthentication"
-  /// Of distributions.
+  /// From a patch of the distributions.
   case gssapiKeyExchange = "GSSAPIKeyExchange"
   case kerberos = "KerberosAuthentication"
   case emptyPasswords = "PermitEmptyPasswords"
@@ -17,7 +17,7 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
 
   private static let names = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue.lowercased(), $0) })
 
-  /// Nil for keywords that do not matter.
+  /// Nil for other keywords.
   init?(_ word: String) {
     switch word.lowercased() {
     case "challengeresponseauthentication", "skeyauthentication": self = .keyboardInteractive
@@ -41,7 +41,7 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
     }
   }
 
-  /// Whether a `Match` block overrides it.
+  /// Whether a `Match` block can override it.
   var isAllowedInMatch: Bool { ![.usePAM, .useDNS, .gssapiKeyExchange, .pamServiceName].contains(self) }
 
   /// The value as `sshd -T` prints it; nil if sshd rejects it.

@@ -13,19 +13,20 @@ struct SSHLine {
   static func read(_ bytes: ArraySlice<UInt8>) -> Reading {
     var rest = bytes
     while let last = rest.last, isBlank(last) || last == 0x0C { rest.removeLast() }
-    guard !rest.contains(0) else { return .invalid("is not text") }
+    guard !rest.contains(0) else { return .invalid("contains a NUL byte") }
     var keyword = nextWord(&rest)
     if keyword?.isEmpty == true { keyword = nextWord(&rest) }
     guard let keyword, let first = keyword.first, first != UInt8(ascii: "#") else { return .empty }
     let name = String(decoding: keyword, as: UTF8.self)
     guard !rest.isEmpty else { return .invalid("\(name) has no argument") }
-    guard let arguments = split(rest) else { return .invalid("has an open quote") }
+    guard let arguments = split(rest) else { return .invalid("has an unterminated quote") }
     return .line(SSHLine(keyword: name.lowercased(), arguments: arguments))
   }
 
   private static func isBlank(_ byte: UInt8) -> Bool { [0x20, 0x09, 0x0D, 0x0A].contains(byte) }
 
-  /// Takes the word up to a blank, an `=` or a quote, and what separates it from the next. Nil if a quote is open.
+  /// Removes the first word, which ends at a blank, an `=` or a quote, and the separator after it. Nil if a quote is
+  /// unterminated.
   private static func nextWord(_ rest: inout ArraySlice<UInt8>) -> [UInt8]? {
     let quote = UInt8(ascii: "\"")
     guard let end = rest.firstIndex(where: { isBlank($0) || $0 == quote || $0 == UInt8(ascii: "=") }) else {
@@ -47,7 +48,7 @@ struct SSHLine {
     return word
   }
 
-  /// Splits at blanks up to a comment, with quotes and backslashes. Nil if a quote is open.
+  /// Splits at blanks, up to a comment, and resolves quotes and backslashes. Nil if a quote is unterminated.
   private static func split(_ bytes: ArraySlice<UInt8>) -> [String]? {
     var words: [String] = []
     var rest = bytes

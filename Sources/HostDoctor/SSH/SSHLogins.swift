@@ -1,4 +1,4 @@
-/// What a login through sshd takes: the methods that sshd requires, with the PAM stack that some of them call.
+/// What an SSH login requires: the methods of sshd, combined with the PAM stack that some of them call.
 struct SSHLogins {
   let settings: SSHSettings
   let service: ServiceLogins
@@ -8,7 +8,7 @@ struct SSHLogins {
   /// One list of methods that a login can complete.
   struct Way {
     let methods: [String]
-    /// What PAM asks for after the methods that do not use PAM; `nothing` if no method uses it.
+    /// What PAM requires after the methods that do not use it; nothing if no method does.
     let enrolled: LoginNeeds
     let unenrolled: LoginNeeds
 
@@ -28,7 +28,7 @@ struct SSHLogins {
     }
   }
 
-  /// Whether the module refuses the login, because no required method comes before PAM.
+  /// Whether `require_method` refuses the login, because sshd calls PAM before it completes a required method.
   func isRefused(_ methods: [String]) -> Bool {
     guard !requiredMethods.isEmpty, Self.usesPAM(methods) else { return false }
     return Set(requiredMethods).isDisjoint(with: methods.prefix { Self.proofs.contains($0) })
@@ -48,7 +48,7 @@ struct SSHLogins {
       if settings.isOn(.kerberos) || !settings.isOn(.usePAM) {
         LoginNeeds(passing: [.password])
       } else {
-        // sshd answers each question with the password.
+        // sshd replies to each prompt with the password.
         LoginNeeds(passing: stack.alternatives.filter { service.isSingleField || $0 != [.password, .code] })
       }
     default: LoginNeeds(passing: [[]])

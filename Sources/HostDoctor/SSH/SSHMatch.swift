@@ -16,7 +16,7 @@ struct SSHMatch {
   }
 
   let criteria: [Criterion]
-  /// The rest of the line.
+  /// The arguments.
   let text: String
   let file: String
   let line: Int

@@ -46,7 +46,7 @@ enum SSHPattern {
     }
   }
 
-  /// Texts that may match the list, the most ordinary first.
+  /// Texts that may match the list, the most common first.
   static func examples(of list: String) -> [String] {
     elements(of: list).filter { !$0.isNegated }.flatMap { element -> [String] in
       if case .network(let network, let length) = network(element.pattern) { return examples(network, length) }
@@ -88,7 +88,7 @@ enum SSHPattern {
 
   private enum Network {
     case network([UInt8], Int)
-    /// The length is out of range, or the address has bits behind it.
+    /// The length is out of range, or the address has bits set beyond it.
     case invalid
     case pattern
   }
@@ -113,7 +113,7 @@ enum SSHPattern {
     return bits == 0 ? 0 : 0xFF << UInt8(8 - bits)
   }
 
-  /// The second address, the last but one, and the first.
+  /// The second, the second to last and the first address.
   private static func examples(_ network: [UInt8], _ length: Int) -> [String] {
     let last = network.indices.map { network[$0] | ~mask(length, at: $0) }
     let count = network.count

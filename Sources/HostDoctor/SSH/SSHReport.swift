@@ -19,7 +19,7 @@ enum SSHReport {
     guard case .exited(let status) = run.end else { return .unavailable }
     guard status == 0 else {
       let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
-      // sshd creates them when it starts as a server.
+      // They may be missing until the service has started once.
       if words.contains("privilege separation directory") || words.contains("no hostkeys") { return .unavailable }
       return .rejected(words)
     }

@@ -2,7 +2,7 @@
 struct SSHSettings: Equatable {
   struct Setting: Equatable {
     var value: String
-    /// Nil for sshd's default, and for a value of sshd that no line explains.
+    /// Nil for sshd's default, and for values that only `sshd -T` reports.
     var line: Place?
   }
 
@@ -16,12 +16,12 @@ struct SSHSettings: Equatable {
 
   private var settings: [SSHKeyword: Setting] = [:]
   private let mainFile: String
-  /// sshd reports other values than the files hold.
+  /// Whether `sshd -T` does not contradict the files.
   private(set) var isCertain = true
 
   init(mainFile: String) { self.mainFile = mainFile }
 
-  /// The first line counts.
+  /// Only the first line of a keyword counts.
   mutating func take(_ line: SSHConfiguration.Line, match: SSHMatch?) {
     guard settings[line.keyword] == nil else { return }
     let label = match.map { "Match \($0.text) (\($0.place))" }
@@ -29,7 +29,7 @@ struct SSHSettings: Equatable {
     settings[line.keyword] = Setting(value: line.value, line: place)
   }
 
-  /// Replaces values by those of sshd. Returns what differs.
+  /// Replaces values with those of `sshd -T`. Returns the differences.
   mutating func adopt(_ values: [SSHKeyword: String]) -> [String] {
     var differences: [String] = []
     for keyword in SSHKeyword.allCases {
@@ -53,8 +53,8 @@ struct SSHSettings: Equatable {
     return "\(line.file), line \(line.number)" + (line.match.map { ", under \($0)" } ?? "")
   }
 
-  /// Replaces the line of the setting, or inserts one before every `Include` and `Match` of the main file. A drop-in
-  /// overrides a vendor's file below /usr.
+  /// Replaces the line of the setting, or inserts one at the top of the main file, before any `Include` or `Match`. If
+  /// the file is the vendor's, below /usr, creates a drop-in instead.
   func edit(_ keyword: SSHKeyword, _ value: String) -> Edit {
     let text = "\(keyword) \(value)"
     if let line = line(keyword), !line.file.hasPrefix("/usr/") {
@@ -66,7 +66,7 @@ struct SSHSettings: Equatable {
 
   // MARK: Methods
 
-  /// Lists of methods, one of which a login must complete. sshd leaves out lists with a method that is switched off.
+  /// Lists of methods, one of which a login must complete. sshd ignores lists with a disabled method.
   var methods: [[String]] {
     if self[.authenticationMethods] == "any" {
       return Self.names.filter(isEnabled).map { [$0] }
@@ -80,7 +80,7 @@ struct SSHSettings: Equatable {
     return lists.filter { $0.allSatisfy(isEnabled) }
   }
 
-  /// A setting that switches off a method of a list with keyboard-interactive.
+  /// The keyword that disables a method in a list with keyboard-interactive.
   var missingMethod: SSHKeyword? {
     self[.authenticationMethods].split(separator: " ").map { $0.split(separator: ",").map(String.init) }
       .first { $0.contains { $0.hasPrefix("keyboard-interactive") } }?

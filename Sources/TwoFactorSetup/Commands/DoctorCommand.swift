@@ -12,9 +12,9 @@ struct DoctorCommand: ParsableCommand {
       the services of programs with a single password field, twofactor.conf, the clock, units that hide the homes, the \
       sources of groups, the register of enrolled users, and the files of enrollments with their SELinux labels. It \
       names the users whom a service refuses. As root, it checks the enrollments of all users, else yours. Then it \
-      lists what a login through each service takes, for a user who is enrolled and for one who is not. It changes \
-      nothing, and prints a change of a configuration file only if an evaluation of the changed files confirms it. The \
-      exit status is 0, or 78 if a check failed.
+      lists what each service requires from users who are enrolled and from users who are not. It changes nothing, and \
+      prints a change of a configuration file only if an evaluation of the changed files confirms it. The exit status \
+      is 0, or 78 if a check failed.
       """)
 
   @Option(

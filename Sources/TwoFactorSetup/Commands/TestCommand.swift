@@ -17,7 +17,7 @@ struct TestCommand: ParsableCommand {
 
   @Flag(
     help: """
-      Ask for password and code first, and send them as one reply to every question, as programs with a single \
+      Ask for password and code first, and send them as one reply to every prompt, as programs with a single \
       password field do.
       """)
   var singleField = false

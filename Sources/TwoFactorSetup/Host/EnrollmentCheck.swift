@@ -26,7 +26,7 @@ struct EnrollmentCheck {
     registered = RegisterCheck(tree: tree).users
   }
 
-  /// Covers all accounts that may log in or are registered, register entries and enrollments without an account.
+  /// Covers accounts that may log in or are registered, and register entries and enrollments without an account.
   func findingsOfAll() -> [Finding] {
     var names = UserAccount.allWithLogin().map(\.nameText)
     let silent = NameSources(tree: tree).silentSources(among: names)
@@ -45,7 +45,7 @@ struct EnrollmentCheck {
     let results = results(of: names)
     let remark =
       silent.isEmpty
-      ? "" : "; accounts of \(silent.joined(separator: ", ")) are not enumerated: only registered ones were looked at"
+      ? "" : "; accounts of \(silent.joined(separator: ", ")) are not enumerated: only registered ones were checked"
     return findings(of: results, isWhole: true, remark: remark)
       + [finding, orphans(missing: results)].compactMap { $0 }
   }
@@ -55,7 +55,7 @@ struct EnrollmentCheck {
     findings(of: results(of: names), isWhole: false, remark: "")
   }
 
-  /// What the examination of an account found.
+  /// The result for one account.
   private struct Result {
     enum Standing: String {
       case enrolled
@@ -89,7 +89,7 @@ struct EnrollmentCheck {
     }
   }
 
-  /// `isWhole`: whether the results are those of all accounts.
+  /// `isWhole`: whether the results cover all accounts.
   private func findings(of results: [Result], isWhole: Bool, remark: String) -> [Finding] {
     let enrolled = results.filter { $0.standing == .enrolled }
     let unenrolled = results.filter { $0.standing == .unenrolled || $0.standing == .unenrolledWithKey }.map {
@@ -106,7 +106,7 @@ struct EnrollmentCheck {
       .findings(of: unenrolled, enrolled: isWhole ? enrolled.count : nil)
   }
 
-  /// Bounded, because the owner of an enrollment could mount a file system there that does not answer.
+  /// Times out, because the owner of an enrollment could mount a file system there that does not answer.
   private func orphans(missing results: [Result]) -> Finding? {
     let missing = results.filter { $0.standing == .missing }.map(\.name)
     let outcomes = BoundedWork.outcomes(count: 1) { _ in
@@ -204,7 +204,7 @@ struct EnrollmentCheck {
     return result
   }
 
-  /// A home or a directory on the way that logins do not trust. `message` is the module's.
+  /// The finding about a home, or a directory of the path, that logins do not trust. `message`: that of the module.
   private func refusal(_ store: EnrollmentStore, _ message: String, _ homes: HomeCheck) -> Finding {
     let name = store.account.nameText
     if homes.isOfUserAlone(store.account.homeText), let finding = homes.finding(of: TreeAccount(store.account)) {

@@ -9,8 +9,8 @@ final class PAMTransaction {
     /// Answers a single prompt, without echo. A second one ends the conversation.
     case password
     case all
-    /// Answers like a program with a single field: each prompt without echo with one reply, each other one with the
-    /// user's name.
+    /// Replies like a program with a single password field: to each prompt without echo with the same text, to other
+    /// prompts with the user's name.
     case singleField
   }
 

@@ -32,7 +32,7 @@ struct ServiceTest {
   let service: String
   let account: UserAccount
   let terminal: Terminal
-  /// Whether to answer like a program with a single password field.
+  /// Whether to reply like a program with a single password field.
   let isSingleField: Bool
 
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the service does not exist, or ``Interruption``.
@@ -60,10 +60,10 @@ struct ServiceTest {
       answers: ModuleAnswer.recorded())
   }
 
-  /// Password and code in one line. Without a terminal, they can also be one line of input.
+  /// Reads password and code, and joins them. Without a terminal, one line of input can contain both.
   private func singleReply() throws -> SecretBuffer {
     var reply = try terminal.ask("Password: ", echo: false)
-    let code = try terminal.ask("Code, which follows the password directly: ", echo: false, endIsEmpty: true)
+    let code = try terminal.ask("Code, appended to the password: ", echo: false, endIsEmpty: true)
     guard reply.append(code.bytes) else { throw SetupError(.refused, "answer too long") }
     return reply
   }

@@ -45,7 +45,7 @@ struct Session {
     register = try RegisterEntry(of: subject.account, dropsPrivileges: dropsPrivileges && changesRegister)
     let account = subject.account
     if dropsPrivileges, reportsServices {
-      // The identity of the account may not suffice to read all services.
+      // The account may not be allowed to read all services.
       let known = UserServices(of: account)
       services = { known }
     } else {

@@ -3,11 +3,11 @@ import Glibc
 import HostAccess
 import HostDoctor
 
-/// The services of this host that users log in through, by their demands on a user.
+/// The services of this host that users log in through, by what they require from one user.
 struct UserServices {
   /// Ask for a code, whatever else they ask for.
   let asking: [String]
-  /// Refuse the user because of the enrollment, although the answers would be right.
+  /// Refuse the enrolled user even with right replies, and would let the user in without the enrollment.
   let refusing: [String]
   /// Let an enrolled user in, and would refuse the user without the enrollment.
   let requiringEnrollment: [String]
@@ -25,7 +25,7 @@ struct UserServices {
     }
     asking = names(\.asksForCode)
     refusing = names(\.refusesEnrolled)
-    // Even if the configuration of sshd is unreadable.
+    // Includes sshd even if its configuration is unreadable.
     requiringEnrollment = services.filter(\.requiresEnrollment).map(\.service)
     passwordAlone = names { $0.asksForCode && $0.acceptsPassword }
     let closedFolders = PAMService.folders.filter { $0.isAccessible(F_OK) && !$0.isAccessible(R_OK | X_OK) }
@@ -52,7 +52,7 @@ struct UserServices {
       text += "The administrator can see why with: twofactor doctor\n"
     }
     if !unknown.isEmpty {
-      text += Self.wrapped("Whether these ask for a code could not be checked: " + Self.list(unknown), columns)
+      text += Self.wrapped("Could not check whether these ask for a code: " + Self.list(unknown), columns)
       text += "The administrator can check them with: twofactor doctor\n"
     }
     return text

@@ -1,7 +1,7 @@
 import HostAccess
 import HostDoctor
 
-/// The services of a host by what it takes to log in. Services with the same needs share a row.
+/// Lists what logins through the services of a host require. Services with the same requirements share a row.
 struct ServiceTable {
   let services: [ServiceLogins]
 
@@ -33,7 +33,7 @@ struct ServiceTable {
   private func needs(_ needs: LoginNeeds?) -> String { needs?.text ?? Self.unknown }
 
   private func table(_ rows: [Row], _ columns: Int?) -> String {
-    let headings = ["ENROLLED", "NOT ENROLLED", "ONE ANSWER"]
+    let headings = ["ENROLLED", "NOT ENROLLED", "ONE REPLY"]
     let widths = headings.indices.map { column in
       (rows.map { $0.cells[column] } + [headings[column]]).map(\.displayWidth).max() ?? 0
     }

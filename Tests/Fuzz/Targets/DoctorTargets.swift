@@ -18,13 +18,13 @@ private let folders = [
 ]
 
 // SAFETY: libFuzzer calls the targets from one thread.
-/// The tree below which each input is written.
+/// The tree that receives the files of each input.
 nonisolated(unsafe) private var root: String?
 
 private let needs: Set<String> = ["nothing", "password", "code", "code or password", "password+code", "refused"]
 
-/// The stacks of every service can be evaluated or not, with the same result each time. Without pam_twofactor,
-/// enrollment makes no difference.
+/// Evaluates the stacks of every service: the result is the same each time, and without pam_twofactor, enrollment makes
+/// no difference.
 func fuzzServices(_ bytes: [UInt8]) {
   let tree = tree(of: bytes)
   let services = ServiceSurvey(tree: tree).services

@@ -1,4 +1,4 @@
-"""What doctor says of the stacks of distributions, with pam_twofactor in every place, against the real libpam."""
+"""Compares doctor with the real libpam, on the stacks of distributions with pam_twofactor in every place."""
 
 import shutil
 from collections import Counter
@@ -17,7 +17,7 @@ from rig.stub_model import directory, script_line
 
 # The services of a tree, few because doctor verifies each remedy in all of them.
 SERVICES_PER_TREE = 5
-# Of Fedora's stacks, which have the most combinations, every seventh place of pam_twofactor is judged.
+# Of Fedora's stacks, which have the most combinations, every seventh place of pam_twofactor is tested.
 FEDORA_STRIDE = 7
 
 
@@ -39,7 +39,7 @@ def test_doctor_agrees_with_libpam_on_the_stacks_of_distributions(scratch, tmp_p
         batch = {f"s{number}": stack for number, stack in enumerate(stacks[first : first + SERVICES_PER_TREE])}
         script, asked, files = {"pam_deny.so"}, [], {"etc/pam.d/other": b"auth required pam_deny.so\n"}
         for name, stack in batch.items():
-            # libpam takes no file of a folder in /etc/pam.d as a service.
+            # libpam uses no file in a subfolder of /etc/pam.d as a service.
             files[f"etc/pam.d/{name}"] = stack.service.replace("BASE", f"base/{name}").encode()
             files[f"etc/pam.d/base/{name}"] = stack.base.encode()
             called = calls(stack.service, stack.base)
@@ -47,7 +47,7 @@ def test_doctor_agrees_with_libpam_on_the_stacks_of_distributions(scratch, tmp_p
             directories = {call[0] for call in called if directory(call[0].removesuffix(".so"), call[1:])}
             asked.append("\t".join(["service", name, *sorted(directories)]))
         root = write(tmp_path / f"tree{first}", files, [])
-        # Without a folder of modules, doctor takes all as installed.
+        # Without a module folder, doctor treats all modules as installed.
         shutil.rmtree(root / "lib")
         said = services_of(root)
         found = explorer.explore(root, [*map(script_line, sorted(script)), *asked], list(batch))
@@ -146,7 +146,7 @@ KNOWN: dict[str, tuple[dict[str, str], tuple[str, str, bool]]] = {
 
 @pytest.mark.machinery
 @pytest.mark.parametrize("name", KNOWN)
-def test_doctor_knows_what_well_known_stacks_take(name, tmp_path):
+def test_doctor_knows_what_well_known_stacks_require(name, tmp_path):
     files, expected = KNOWN[name]
     root = write(tmp_path / "tree", {f"etc/pam.d/{file}": text.encode() for file, text in files.items()}, [])
     judged = services_of(root)[next(iter(files))]
@@ -177,7 +177,7 @@ def test_pam_auth_update_generates_these_stacks(tmp_path):
 
 UNIX = "pam_unix.so nodelay"
 CODE = "pam_twofactor.so max_failures=100"
-# Name: lines, and what is asked in which order: password, code, both in one answer.
+# Name: lines, and the prompts in order: password, code, or both in one reply.
 REAL = {
     "real-after": ([f"auth required {UNIX}", f"auth required {CODE} nullok"], "pc"),
     "real-strict": ([f"auth requisite {UNIX}", f"auth required {CODE}"], "pc"),
@@ -199,7 +199,7 @@ REAL = {
 }
 
 
-def test_real_modules_let_in_whom_doctor_names(new_user, harness, tmp_path, products):
+def test_real_modules_require_what_doctor_lists(new_user, harness, tmp_path, products):
     plain, user = new_user(), new_user()
     enrolled = user.enroll()
     files = {f"etc/pam.d/{name}": "\n".join([*lines, ""]).encode() for name, (lines, _) in REAL.items()}

@@ -1,4 +1,4 @@
-"""What doctor says of a service against what the real libpam does, on random stacks of pam_debug.so."""
+"""Compares doctor with the real libpam, on random stacks of pam_debug.so."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from rig.random_stacks import ACTIONS, RESULTS, SIMPLE, SPECIAL, Generator
 
 SEEDS = (20260114,)
 MODULES = ["pam_debug.so", "pam_permit.so", "pam_deny.so"]
-# A service without a file, for which `other` stands.
+# A service without a file: libpam uses `other`.
 ABSENT = "absent"
 
 # Everything that the generator must use; numbers are the least uses.

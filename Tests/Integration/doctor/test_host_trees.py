@@ -68,6 +68,14 @@ def test_the_remedy_fixes_the_finding(tmp_path, what):
         assert follow_remedies(root) > 0
 
 
+@pytest.mark.parametrize("host", STOCK)
+def test_the_remedies_set_up_a_host_as_shipped(tmp_path, host):
+    root = build(tmp_path / "host", {**STOCK[host], **SSHD_SETTINGS})
+    assert services_of(root)["sshd"]["enrolled"] == "password"
+    assert follow_remedies(root) > 0
+    assert services_of(root)["sshd"]["enrolled"] == "password+code"
+
+
 MISPLACED = trees()
 
 

@@ -1,4 +1,4 @@
-"""What doctor takes the modules of Linux-PAM to return, against the modules of this machine."""
+"""Compares doctor's models of Linux-PAM modules with the modules of this machine."""
 
 import shutil
 from pathlib import Path
@@ -99,7 +99,7 @@ pam_succeed_if.so uid < 1000
 pam_succeed_if.so user ingroup root:absent
 """.split("\n")[1:-1]
 
-# On which doctor decides some conditions.
+# The files by which doctor decides some conditions.
 FILES = ("etc/group", "etc/passwd", "etc/nsswitch.conf", "etc/security/capability.conf", "etc/security/sepermit.conf")
 END = "auth requisite pam_deny.so\nauth required pam_permit.so\n"
 
@@ -110,10 +110,10 @@ def lines_here(lines: list[str]) -> list[str]:
 
 @pytest.fixture
 def real(harness, user):
-    """What a line returns for a password, by the real module."""
+    """The results of the real module for a wrong and a right password."""
 
     def results(line: str) -> dict[str, str]:
-        # Such a stack returns what the module returned.
+        # This stack returns the result of the module.
         service = harness.service("judged", f"auth [default=ok] {line}")
         logins = harness.run(service, [(user.name, [answer] * 3) for answer in ("wrong", user.password)])
         return dict(zip(("wrong", "right"), (RESULTS[login.result] for login in logins), strict=True))
@@ -122,7 +122,7 @@ def real(harness, user):
 
 
 def needs(root: Path, line: str, control: str) -> str:
-    """What doctor says of a stack in which `control` decides on the line."""
+    """What doctor lists for a stack with this line and control value."""
     for name in FILES:
         if Path("/", name).exists():
             (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -94,7 +94,7 @@ def test_a_name_service_that_does_not_enumerate_is_named(user):
         path.write_text(before)
     assert users.endswith("\nAccounts of sss are not enumerated: only registered ones are listed.\n")
     assert "enumerated" not in run(COMMAND, "users").stdout
-    assert check["detail"].endswith("; accounts of sss are not enumerated: only registered ones were looked at")
+    assert check["detail"].endswith("; accounts of sss are not enumerated: only registered ones were checked")
     assert "enumerated" not in named(doctor(None)[1], "enrollments")[0]["detail"]
 
 

@@ -1,4 +1,4 @@
-"""Services of programs with a single password field: `twofactor test --single-field`, and what doctor says of them."""
+"""Services of programs with a single password field: `twofactor test --single-field`, and doctor's warnings."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def service(system_service) -> str:
 
 
 def tried(service: str, account, *lines: str) -> dict:
-    """The result of a test whose answers are lines of standard input."""
+    """The result of a test whose replies are lines of standard input."""
     words = [COMMAND, "test", "--service", service, "--single-field", "--user", account.name, "--json"]
     done = run(*words, input="".join(line + "\n" for line in lines), status=None)
     result = json.loads(done.stdout)
@@ -39,7 +39,7 @@ def tried(service: str, account, *lines: str) -> dict:
     return result
 
 
-def test_password_and_code_are_one_answer(service, user, new_user, password):
+def test_password_and_code_are_one_reply(service, user, new_user, password):
     enrolled = user.enroll()
     code = enrolled.authenticator.code_at(time.time())
     assert not tried(service, user, password, "")["permitted"]
@@ -56,7 +56,7 @@ def test_a_single_line_of_input_is_enough(service, user, password):
     assert tried(service, user, password + code)["permitted"]
 
 
-def test_a_second_question_gets_the_same_answer(system_service, user, password):
+def test_a_second_prompt_gets_the_same_reply(system_service, user, password):
     code = user.enroll().authenticator.code_at(time.time())
     name = system_service("two-questions", *COMMON, ACCOUNT)
     result = tried(name, user, password, code)
@@ -65,7 +65,7 @@ def test_a_second_question_gets_the_same_answer(system_service, user, password):
     assert result["modules"][-1] == {"module": "pam_twofactor.so", "facility": "auth", "answer": "Authentication failure"}
 
 
-def test_a_question_with_echo_gets_the_name_as_in_these_programs(system_service, user, password):
+def test_a_prompt_with_echo_gets_the_name_as_in_these_programs(system_service, user, password):
     code = user.enroll().authenticator.code_at(time.time())
     name = system_service("with-echo", "auth required pam_twofactor.so echo_code", ACCOUNT)
     assert not tried(name, user, code, "")["permitted"]
@@ -75,7 +75,7 @@ def test_a_question_with_echo_gets_the_name_as_in_these_programs(system_service,
     ("lines", "words"),
     [((), "end of input"), (("a" * 513,), "too long"), (("a" * 510, "123456"), "too long"), (("a" * 512, ""), None)],
 )
-def test_unusable_answers_call_no_module(service, user, lines, words):
+def test_unusable_replies_call_no_module(service, user, lines, words):
     text = "".join(line + "\n" for line in lines)
     command = [COMMAND, "test", "--service", service, "--single-field", "--user", user.name]
     done = run(*command, input=text, status=1)
@@ -83,7 +83,7 @@ def test_unusable_answers_call_no_module(service, user, lines, words):
     assert (words or "") in done.stderr
 
 
-def test_binary_answers_are_refused_without_a_crash(service, user):
+def test_binary_replies_are_refused_without_a_crash(service, user):
     command = [str(COMMAND), "test", "--service", service, "--single-field", "--user", user.name]
     done = run(*command, input=b"\xff\xfe\0x\x1b[31m\n\x80\n", status=1)
     assert "The login was refused" in done.stdout
@@ -95,7 +95,7 @@ def test_a_terminal_asks_for_both_without_echo(service, user, password):
     terminal = pexpect.spawn(str(COMMAND), words, timeout=20, encoding="utf-8")
     terminal.expect_exact("Password: ")
     terminal.sendline(password)
-    terminal.expect_exact("Code, which follows the password directly: ")
+    terminal.expect_exact("Code, appended to the password: ")
     terminal.sendline(code)
     terminal.expect(pexpect.EOF)
     terminal.close()
@@ -160,14 +160,14 @@ def test_the_remedy_of_each_shipped_service_lets_users_in(enabled, request, user
         assert tried(path.name, other, other.password, "")["authenticated"], path
 
 
-def test_a_host_that_is_not_enabled_is_told_which_services_need_their_own_lines(tmp_path):
+def test_a_host_that_is_not_enabled_is_warned_of_services_that_need_lines(tmp_path):
     files = {
         **DEBIAN_12, "etc/pam.d/dovecot": "#%PAM-1.0\n\n@include common-auth\n@include common-account\n",
         "usr/share/pam-configs/twofactor": (CHECKOUT / "pam/pam-configs/twofactor").read_text(),
     }
     root = build(tmp_path / "host", files)
     (warning,) = [check for check in doctor(root)[1] if check["name"] == "single_field"]
-    assert "adds a second question to the service dovecot, but Dovecot" in warning["detail"]
+    assert "adds a second prompt to the service dovecot, but Dovecot" in warning["detail"]
     assert apply(root, warning["remedy"]) == 2
     enabled = root / "etc/pam.d/common-auth"
     enabled.write_text(enabled.read_text() + "auth required pam_twofactor.so nullok\n")

@@ -1,4 +1,4 @@
-"""What doctor says of Match blocks, against whole logins through the real sshd."""
+"""Compares doctor's findings about Match blocks with logins through the real sshd."""
 
 import itertools
 from pathlib import Path
@@ -56,7 +56,7 @@ def place(words: str) -> str:
     return f"{SETTINGS}, line {next(number for number, line in enumerate(lines, 1) if words in line)}"
 
 
-def test_a_block_that_needs_nothing_is_named_and_closed_by_the_remedy(server, user, tmp_path):
+def test_a_block_that_requires_nothing_is_named_and_fixed_by_the_remedy(server, user, tmp_path):
     here = server(KEY, f"Match User {user.name}\nAuthenticationMethods keyboard-interactive:pam", BOTH)
     check = found("pam_code_alone")
     assert check["status"] == "failed" and check["detail"].endswith("users who are not enrolled need nothing to log in")
@@ -78,7 +78,7 @@ def test_a_block_that_needs_nothing_is_named_and_closed_by_the_remedy(server, us
         assert client.is_let_in()
 
 
-def test_a_block_in_which_nobody_gets_in_is_named(server, user, tmp_path):
+def test_a_block_in_which_no_login_is_possible_is_named(server, user, tmp_path):
     key = make_key(user, tmp_path)
     here = server(PASSWORD, f"Match User {user.name}\nKbdInteractiveAuthentication no", BOTH)
     check = found("ssh_match")

@@ -1,4 +1,4 @@
-"""doctor's reading of sshd_config against `sshd -T`, for a login in each Match block of random configurations."""
+"""Compares doctor with `sshd -T`, for a login in each Match block of random configurations."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ GROUPS = ["staff", "users", "games", "anna", "root"]
 
 @pytest.fixture(scope="module")
 def sshd(products):
-    """Keeps what the real sshd answers to doctor."""
+    """Records the reports of the real sshd to doctor."""
     for name, groups in (("anna", "users"), ("annb", "games"), ("bert", "staff,users")):
         run("useradd", "--groups", groups, "--user-group", "--shell", "/bin/sh", name)
     run("ssh-keygen", "-A")
@@ -51,21 +51,21 @@ def write(configuration: Configuration) -> None:
 
 
 def checks_of_sshd() -> tuple[list[dict], set[str]]:
-    """The checks, and the marks of the blocks that applied in sshd's answers."""
+    """The checks, and the marks of the blocks that applied in sshd's reports."""
     checks = doctor(None)[1]
     lines = ANSWERS.read_text().splitlines() if ANSWERS.exists() else []
     return checks, {mark for line in lines if line.startswith("acceptenv ") for mark in line.split()[1:]}
 
 
 @pytest.mark.seconds(900)
-def test_every_setting_is_read_as_sshd_reads_it(sshd, figure):
+def test_every_setting_is_parsed_as_by_sshd(sshd, figure):
     accepted = rejected = blocks = reached = 0
     for seed in range(2 * COUNT):
         configuration = Generator(seed, USERS, GROUPS).make()
         write(configuration)
         checks, marks = checks_of_sshd()
         text = "\n".join(f"--- {name}\n{text}" for name, text in configuration.files.items())
-        # sshd does not start if the lists outside of the blocks need methods that are switched off.
+        # sshd does not start if the lists outside of the blocks need disabled methods.
         told = [check for check in checks if check["name"] == "ssh"]
         if told and "cannot be satisfied" in told[0]["detail"]:
             rejected += 1
@@ -80,11 +80,11 @@ def test_every_setting_is_read_as_sshd_reads_it(sshd, figure):
     assert accepted == COUNT and reached > 0.8 * blocks
 
 
-def test_a_difference_is_told_without_a_remedy(sshd):
+def test_a_difference_is_reported_without_a_remedy(sshd):
     text = "UsePAM yes\nPasswordAuthentication no\nMatch User anna\nPermitRootLogin no\n"
     write(Configuration({"sshd_config": text}))
     honest = SSHD.read_text()
-    # An sshd whose defaults are others, as distributions build it.
+    # An sshd with other defaults, as distributions build it.
     SSHD.write_text(
         honest.replace("exit $status", 'echo "permitrootlogin yes"\nexit $status').replace(
             "2>&1)", "2>&1 | grep -v rootlogin)"
@@ -100,7 +100,7 @@ def test_a_difference_is_told_without_a_remedy(sshd):
     assert roots and all(check["remedy"].startswith("check with: sshd -T -C user=") for check in roots)
 
 
-def test_the_blocks_beyond_the_limit_are_told(sshd):
+def test_the_blocks_beyond_the_limit_are_reported(sshd):
     blocks = "".join(f"Match User user{index}\nPubkeyAuthentication yes\n" for index in range(40))
     write(Configuration({"sshd_config": "UsePAM yes\nPasswordAuthentication no\n" + blocks}))
     details = [check["detail"] for check in doctor(None)[1] if check["name"] == "ssh_match"]

@@ -60,7 +60,7 @@ def enrolled(request, user, new_user, service, host_configuration, same_host):
 
 
 class Enrolled:
-    """A user with an enrollment that each case finds as new."""
+    """A user whose enrollment is restored for each case."""
 
     def __init__(self, user, other, service, host_configuration, same_host, place) -> None:
         self.user, self.other, self.same_host = user, other, same_host

@@ -1,5 +1,5 @@
-// Asks the real libpam with what a user gets in through the PAM services of a tree, in all combinations of what their
-// modules, which are copies of pam_stub.c, can do.
+// Finds what the PAM services of a tree require, by logging in with the real libpam in all combinations of the results
+// that their modules can return. The modules are copies of pam_stub.c.
 //
 //   pam_explorer ROOT MODULES <SCRIPT
 //
@@ -8,13 +8,13 @@
 //
 //   module NAME.so[ ARGUMENT…]  KIND  FLAGS  KEY  RESULT…
 //
-// KIND says what the module does. Results are numbers of libpam. Calls with the same KEY choose the same result.
+// KIND is the behavior of the module. Results are numbers of libpam. Calls with the same KEY choose the same result.
 //
 //   result     returns one of the results
-//   password   returns the first result for the right password, the second for a wrong one, or one of the others, for
-//              a user whom it does not know. FLAGS: t takes the password of an earlier module, o never asks, a asks
-//              again if the earlier password is wrong, s stores the password, d is a directory of users, l looks for
-//              the user before it asks
+//   password   returns the first result for the right password, the second for a wrong one, or one of the others for
+//              an unknown user. FLAGS: t tries the password of an earlier module, o never prompts, a prompts again
+//              if the earlier password is wrong, s stores the password, d is a directory of users, l looks up the
+//              user before it prompts
 //   factor     the same for a fingerprint, card or key, which counts as the password
 //   code       the same for a code
 //   push       the same for a code that the module does not ask for in the conversation
@@ -28,8 +28,8 @@
 //
 //   NAME ENROLLED UNENROLLED SINGLE
 //
-// ENROLLED and UNENROLLED are four digits: whether a user gets in who knows nothing, the password, the code, both;
-// `-` if that follows from less. SINGLE is 1 if an enrolled user gets in who answers every question with both, through
+// ENROLLED and UNENROLLED are four digits: whether a login succeeds with nothing, the password, the code, or both; `-`
+// if it does with less. SINGLE is 1 if an enrolled user who replies to every prompt with both logs in through
 // pam_twofactor. After too many combinations it prints `NAME too-many`.
 
 #define _GNU_SOURCE
@@ -62,7 +62,7 @@ struct choice {
 static struct module modules[MAX_MODULES];
 static int module_count;
 
-// The login that is tried.
+// The current login.
 static bool is_enrolled, is_single_field, asked;
 static int knows;
 static const char *home;
@@ -84,7 +84,7 @@ static _Noreturn void fail(const char *what, const char *which) {
   exit(EXIT_FAILURE);
 }
 
-// Chooses one of several outcomes; the same for the same key.
+// Chooses one of several outcomes: the same one for the same key.
 static int choose(int count, const char *key) {
   if (*key != '\0') {
     for (int index = 0; index < position; index++) {
@@ -113,7 +113,7 @@ static const char *both(void) {
   return texts[knows];
 }
 
-// What the user types at a question that begins with `kind`.
+// The reply to a prompt that begins with `kind`.
 static const char *answer(char kind) {
   if (is_single_field || kind == 'B') return both();
   if (kind == 'P') return knows & KNOWS_PASSWORD ? PASSWORD : both();
@@ -149,7 +149,7 @@ static bool has(const struct module *module, char flag) { return strchr(module->
 
 static int password(pam_handle_t *handle, const struct module *module) {
   const char *token = has(module, 't') ? token_of(handle) : NULL;
-  // The user is in one directory at least, and perhaps in others.
+  // At least one directory knows the user.
   bool is_home = has(module, 'd') && home != NULL && strncmp(module->call, home, strlen(home)) == 0;
   int index = is_home || module->count == 2 ? 0 : choose(module->count - 1, module->key);
   if (has(module, 'l') && index > 0) return module->results[index + 1];
@@ -171,7 +171,7 @@ static int other_factor(pam_handle_t *handle, const struct module *module) {
   return module->results[is_right ? 0 : 1];
 }
 
-// Looks for a code at the end of a text, and hands on the rest.
+// Looks for a code at the end of a text, and stores the rest.
 static int split(pam_handle_t *handle, const struct module *module, const char *text) {
   char rest[64];
   snprintf(rest, sizeof rest, "%s", text);
@@ -232,7 +232,7 @@ static bool passes(const char *service) {
   return result == PAM_SUCCESS;
 }
 
-// Whether the user gets in in one combination, with a code that was asked for if `through`.
+// Whether the login succeeds in any combination; with `through`, only if a code was asked for.
 static bool can_pass(const char *service, char **directories, bool through, int *runs) {
   for (int index = 0; index == 0 || directories[index] != NULL; index++) {
     home = directories[index];
@@ -258,7 +258,7 @@ static void explore(const char *service, char **directories) {
       knows = each;
       is_single_field = false;
       bool gets_in = can_pass(service, directories, false, &runs);
-      // A user who knows both may also enter both at every question.
+      // A user who knows both may also enter both at every prompt.
       is_single_field = each == (KNOWS_PASSWORD | KNOWS_CODE);
       gets_in = gets_in || (is_single_field && can_pass(service, directories, false, &runs));
       enough |= gets_in << each;

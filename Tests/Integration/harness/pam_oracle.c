@@ -1,4 +1,4 @@
-// Asks the real libpam what the PAM services of a tree answer.
+// Runs the PAM services of a tree with the real libpam.
 //
 //   pam_oracle ROOT <SERVICES
 //

@@ -99,7 +99,7 @@ def test_uninstalling_restores_the_host(products, request):
     before = {root: files(root) - {"group-", "gshadow-"} for root in roots}
     made, *notes, following = quietly("install")
     # Of the test machine.
-    assert len(notes) == 1 and re.match(r"single password field: the services .*dovecot .*i3lock ", notes[0])
+    assert len(notes) == 1 and re.match(r"single password field: these services need .*: .*dovecot .*i3lock", notes[0])
     assert made.startswith("installed: ") and "/pam_twofactor.so /usr/local/bin/twofactor; " in made
     assert following.startswith("next: sudo /usr/local/bin/twofactor doctor, ")
     run("twofactor", "--version")

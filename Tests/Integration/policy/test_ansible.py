@@ -32,7 +32,7 @@ def automation(new_user, system_service):
 
 
 def allow(user, text: str) -> None:
-    # Without its tickets, sudo asks PAM at each task.
+    # Without cached authentication, sudo calls PAM for each task.
     SUDOERS.write_text("Defaults timestamp_timeout=0\n" + text.replace("automation ", f"{user.name} ").replace(
         ":automation", f":{user.name}"))  # fmt: skip
     SUDOERS.chmod(0o440)
@@ -58,7 +58,7 @@ def is_root(done: tuple[int, str]) -> bool:
     return done[0] == 0 and "\nroot\n" in done[1]
 
 
-def test_a_question_for_a_code_is_not_answered(automation):
+def test_a_prompt_for_a_code_gets_no_reply(automation):
     automation.enroll()
     with pytest.raises(subprocess.TimeoutExpired):
         ansible(automation, *LOCAL, password=automation.password, seconds=10)

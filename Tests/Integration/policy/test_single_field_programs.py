@@ -368,7 +368,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_doctor_knows_in_which_order_proftpd_asks(system_service, new_user, tmp_path, order):
+def test_doctor_parses_the_order_as_proftpd_does(system_service, new_user, tmp_path, order):
     tmp_path.chmod(0o755)
     system_service("policy-proftpd", *EXAMPLE, *REST)
     enrolled = new_user(password="correcthorsebattery")

@@ -36,7 +36,7 @@ def only(checks: list[dict], status: str) -> dict:
 
 
 def services_of(root: Path) -> dict[str, dict]:
-    """What doctor says of each service of a host tree, by name."""
+    """Doctor's `services` of a host tree, by name."""
     done = run(PRODUCT / "twofactor", "doctor", "--root", root, "--json", status=None)
     services = json.loads(done.stdout)["services"]
     for service in services:

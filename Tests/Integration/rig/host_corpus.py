@@ -445,7 +445,7 @@ BROKEN = {
         ("protect_home", "failed"),
         "in /etc/systemd/system/ssh.service.d/hard.conf, line 2: ProtectHome=no",
     ),
-    "a single-field program that gets a second question": (
+    "a single-field program that gets a second prompt": (
         {
             **DEBIAN_12, AUTH: COMMON_AUTH + LINE, **SSHD_SETTINGS,
             "etc/pam.d/dovecot": "#%PAM-1.0\n\n@include common-auth\n@include common-account\n",

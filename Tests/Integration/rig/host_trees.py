@@ -193,7 +193,7 @@ def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -
 
 
 def modules_in(files: dict[str, str | None]) -> set[str]:
-    """The modules that stacks name; doctor takes one that is not installed as libpam does."""
+    """The modules that stacks name. Doctor treats a missing module as libpam does."""
     texts = [text or "" for name, text in files.items() if "pam.d/" in name]
     names = {"pam_permit.so", "pam_deny.so", *re.findall(r"\bpam_\w+\.so\b", "\n".join(texts))}
     return names - {"pam_unix.so", "pam_twofactor.so", "pam_missing.so"}

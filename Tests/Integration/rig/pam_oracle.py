@@ -1,4 +1,4 @@
-"""The real libpam as the judge of `twofactor doctor`: runs harness/pam_oracle.c in trees of PAM files."""
+"""The real libpam, to compare with `twofactor doctor`: runs harness/pam_oracle.c in trees of PAM files."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ SUCCESS, ABORT = 0, 26
 
 @dataclass(frozen=True)
 class Answer:
-    """What libpam says to one login with a service."""
+    """The results of one login through a service."""
 
     authenticate: int | None
     setcred: int | None
     # The signal that ended libpam, which follows a null pointer if an include names no file.
     signal: int | None = None
-    # What the modules that were called said, in order.
+    # The messages of the called modules, in order.
     messages: tuple[str, ...] = ()
 
     @property
@@ -68,7 +68,7 @@ KNOWLEDGE = ("nothing", "password", "code", "password+code")
 
 @dataclass(frozen=True)
 class Needs:
-    """With what a user gets in, in the words of doctor."""
+    """What a login requires, in doctor's terms."""
 
     enrolled: str
     unenrolled: str
@@ -76,7 +76,7 @@ class Needs:
 
 
 def in_words(digits: str) -> str:
-    """The least knowledge of those that pam_explorer.c tried."""
+    """The least knowledge that was enough in pam_explorer.c."""
     least = [name for name, digit in zip(KNOWLEDGE, digits, strict=True) if digit == "1"]
     return " or ".join(sorted(least)) or "refused"
 
@@ -93,7 +93,7 @@ class Explorer:
             shutil.copy(stub, self.modules / name)
 
     def explore(self, root: Path, script: list[str], services: list[str]) -> dict[str, Needs | None]:
-        """With what users get in through the services of a tree; None after too many combinations."""
+        """What the services of a tree require; None after too many combinations."""
         folder = root / modules_directory().relative_to("/")
         folder.mkdir(parents=True)
         for module in self.modules.iterdir():

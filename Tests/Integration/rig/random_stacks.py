@@ -267,7 +267,7 @@ class Generator:
             tree.services.append(each)
 
     def special(self, tree: Tree, folder: str, name: str, kind: str) -> None:
-        """A service with a feature that random lines reach too seldom, or that few services may have."""
+        """A service with a feature that is too rare in random lines, or that few services may have."""
         self.used[f"special {kind}"] += 1
         path = f"{folder}/{name}"
         before, after = self.stack([], most=3).rstrip(b"\n") + b"\n", self.stack([], most=3)
@@ -358,7 +358,7 @@ class Generator:
         return tree
 
     def broken_other_tree(self, text: bytes) -> Tree:
-        """Services beside an `other` that libpam gives up, which breaks all of them."""
+        """Services beside an `other` for which libpam rejects all of them."""
         self.used["broken other"] += 1
         tree = Tree({"etc/pam.d/other": text})
         for number in range(5):
@@ -379,7 +379,7 @@ class Generator:
         ]
 
     def folder_and_file_tree(self) -> Tree:
-        """A folder, and a pam.conf that libpam ignores for its sake."""
+        """A folder, and a pam.conf that libpam therefore ignores."""
         self.used["pam.conf that is ignored"] += 1
         tree = self.folder_tree(5, "deny")
         tree.files["etc/pam.conf"] = b"s0 auth required pam_permit.so\n" + self.stack([])

@@ -1,4 +1,4 @@
-"""The remedies of `twofactor doctor`: applies them, and compares what logins take before and after."""
+"""The remedies of `twofactor doctor`: applies them, and compares what logins require before and after."""
 
 import re
 import shutil
@@ -48,11 +48,11 @@ def is_enough(entered: set[str], needs: str) -> bool:
 
 
 def harm(before: dict[str, dict], after: dict[str, dict]) -> list[str]:
-    """The services in which someone gets in with less than before, or an enrolled user no longer gets in."""
+    """The services that require less than before, or that refuse enrolled users from then on."""
     harmed = []
     for name, old in before.items():
         new = after[name]
-        # The service of the command is no login; a stack that nobody can pass may be opened.
+        # The service `twofactor` is not for logins. A stack that refused everyone may require less.
         if name == "twofactor" or old["enrolled"] is None or old["enrolled"] == old["unenrolled"] == "refused":
             continue
         opened = [

@@ -49,7 +49,7 @@ PASSWORD = {
     "pam_systemd_home": Password(wrong="maxtries", asks_again=True, looks_first=True),
     "pam_radius_auth": Password(("auth_err", "authinfo_unavail")),
 }
-# Something that the user has or is: right, wrong, not set up.
+# Something that the user has or is. Results: right, wrong, not set up.
 FACTOR = {
     "pam_fprintd": ("success", "maxtries", "authinfo_unavail"),
     "pam_u2f": ("success", "auth_err", "user_unknown", "authinfo_unavail"),
@@ -66,7 +66,7 @@ def is_certificate(name: str, arguments: list[str]) -> bool:
 
 
 def directory(name: str, arguments: list[str]) -> bool:
-    """Whether the module knows users, of whom each is known to one such module of a stack."""
+    """Whether the module looks users up. At least one such module of a stack knows the user."""
     return name in PASSWORD and PASSWORD[name].is_directory and not is_certificate(name, arguments)
 
 

@@ -105,10 +105,10 @@ def test_files_and_programs_without_logins_are_not_named(user, stack):
     assert twofactor("disable", "--user", user.name).stderr == ""
 
 
-def test_a_service_that_the_user_cannot_read_is_not_judged(user, stack):
+def test_a_service_that_the_user_cannot_read_is_not_checked(user, stack):
     stack("vsftpd", PASSWORD, CODE, mode=0o600)
     made = user.enroll()
-    unknown = "Whether these ask for a code could not be checked: vsftpd\n"
+    unknown = "Could not check whether these ask for a code: vsftpd\n"
     status = user.twofactor("status").stdout
     assert "\nNot checked:   vsftpd\n" in status and "Services:" not in status
     assert user.status()["services"] is None
@@ -129,7 +129,7 @@ def test_a_service_that_the_user_cannot_read_is_not_judged(user, stack):
     assert "The administrator can check them with: twofactor doctor\n" in said
 
 
-def test_without_a_readable_folder_no_service_is_judged(user, stack):
+def test_without_a_readable_folder_no_service_is_checked(user, stack):
     user.enroll()
     FOLDER.chmod(0o700)
     try:
@@ -149,7 +149,7 @@ def test_import_names_the_services_that_will_ask(user, stack):
     assert twofactor_json("import", "--force", "--user", user.name, str(path))["services"] == ["sshd"]
 
 
-def test_the_groups_of_the_user_count(user, stack):
+def test_the_groups_of_the_user_are_applied(user, stack):
     stack("sshd", PASSWORD, CODE + f" exempt_groups={user.name}")
     stack("sudo", PASSWORD, CODE)
     assert "Logins that will ask for a code: sudo\n" in enabled(user)
@@ -169,7 +169,7 @@ def test_the_groups_of_the_user_count(user, stack):
     assert "password alone is enough for: sshd\n" in disabling(user, made).stdout
 
 
-def test_a_service_that_the_enrollment_closes_is_named(user, stack, sshd):
+def test_a_service_that_refuses_enrolled_users_is_named(user, stack, sshd):
     stack("sshd", PASSWORD, CODE + " nullok")
     # The method "password" sends the password as the code.
     sshd("KbdInteractiveAuthentication no", "PasswordAuthentication yes")
@@ -180,7 +180,7 @@ def test_a_service_that_the_enrollment_closes_is_named(user, stack, sshd):
     assert "\nServices:      sshd\nRefused by:    sshd\n" in user.twofactor("status").stdout
 
 
-def test_the_methods_of_sshd_count(user, stack, sshd):
+def test_the_methods_of_sshd_are_applied(user, stack, sshd):
     stack("sshd", PASSWORD, CODE + " nullok")
     made = user.enroll()
     for settings in (["UsePAM no"], ["KbdInteractiveAuthentication no", "PasswordAuthentication no"]):
@@ -214,7 +214,7 @@ def test_status_names_the_services_that_ask(user, stack):
     assert twofactor_json("disable", "--user", user.name)["services"] == []
 
 
-def test_disable_is_refused_where_a_stack_would_refuse_the_user(user, stack):
+def test_disable_is_refused_if_a_stack_would_refuse_the_user(user, stack):
     stack("sshd", PASSWORD, CODE)
     stack("sudo", PASSWORD, CODE)
     stack("remote", PASSWORD, CODE + " nullok")
@@ -274,7 +274,7 @@ def doctor_services(*options: str) -> dict[str, dict]:
     return {entry["service"]: entry for entry in services}
 
 
-def test_doctor_lists_what_each_service_takes(user, stack):
+def test_doctor_lists_what_each_service_requires(user, stack):
     stack("sshd", PASSWORD, CODE + " nullok")
     stack("sudo", PASSWORD, CODE)
     stack("dovecot", CODE + " forward_pass", "auth required pam_unix.so use_first_pass")
@@ -329,9 +329,9 @@ def test_the_table_groups_services_and_fits_the_terminal(user, stack):
     stack("sshd", PASSWORD, CODE + " nullok")
     whole = table()
     assert whole[:-1] == [
-        "ENROLLED       NOT ENROLLED  ONE ANSWER  SERVICES",
-        f"password+code  refused       no          {', '.join(sorted(names))}",
-        "password+code  password      no          sshd",
+        "ENROLLED       NOT ENROLLED  ONE REPLY  SERVICES",
+        f"password+code  refused       no         {', '.join(sorted(names))}",
+        "password+code  password      no         sshd",
     ]
     assert re.fullmatch(r"\d+ other services never ask for a code", whole[-1].removesuffix("."))
     lines = table(80)
