@@ -27,7 +27,7 @@ package struct HostTree {
 
   private static let maximumTextLength = 1 << 20
 
-  /// Of all services together: the time of a hostile tree. A host with 60 services needs about a tenth.
+  /// Of all services together, for hostile trees. A host with 60 services needs 4,000.
   private static let maximumCombinations = 150_000
 
   /// The kernel's limit (path_resolution(7)).
