@@ -20,11 +20,15 @@ package struct HostTree {
   private final class Memory {
     var configurations: [String: [UInt8]?] = [:]
     var modules: (folders: [String], files: Set<String>)?
+    var combinations = 0
   }
 
   private let memory = Memory()
 
   private static let maximumTextLength = 1 << 20
+
+  /// Of all services together, for hostile trees. A host with 60 services needs 4,000.
+  private static let maximumCombinations = 150_000
 
   /// The kernel's limit (path_resolution(7)).
   private static let maximumSymlinks = 40
@@ -140,6 +144,12 @@ package struct HostTree {
     let bytes = found.flatMap { $0.count < Self.maximumTextLength ? $0 : nil }
     if replacements[path] == nil { memory.configurations[path] = .some(bytes) }
     return bytes
+  }
+
+  /// Counts a combination of module results. Returns false if too many were tried on the host and its edited copies.
+  func mayTryCombination() -> Bool {
+    memory.combinations += 1
+    return memory.combinations <= Self.maximumCombinations
   }
 
   /// The modules of the host, which edits do not change.

@@ -38,6 +38,7 @@ struct ServiceEvaluation {
   let chain: PAMChain
   private let model: PAMModuleModel
   private let jumpsDecide: Bool
+  private let tree: HostTree
   /// The keys of modules that check passwords.
   private let passwordKeys: Set<String>
 
@@ -48,6 +49,7 @@ struct ServiceEvaluation {
     chain = stacks.chain(.auth)
     self.model = model
     jumpsDecide = !configuration.isDebian
+    tree = configuration.tree
     let service = service
     passwordKeys = Set(
       chain.rules.compactMap { rule in
@@ -86,7 +88,7 @@ struct ServiceEvaluation {
   ) throws(TooManyCombinations) -> LoginRun? {
     var choices = Choices()
     repeat {
-      guard budget > 0 else { throw TooManyCombinations() }
+      guard budget > 0, tree.mayTryCombination() else { throw TooManyCombinations() }
       budget -= 1
       let run = run(question, &choices)
       guard choices.unknownKeys.isEmpty || choices.unknownKeys != passwordKeys else { continue }

@@ -26,8 +26,7 @@ private let needs: Set<String> = ["nothing", "password", "code", "code or passwo
 /// Evaluates the stacks of every service: the result is the same each time, and without pam_twofactor, enrollment makes
 /// no difference.
 func fuzzServices(_ bytes: [UInt8]) {
-  let tree = tree(of: bytes)
-  let services = ServiceSurvey(tree: tree).services
+  let services = ServiceSurvey(tree: tree(of: bytes)).services
   require(services.contains { $0.service == "other" }, "the service other is absent")
   for service in services {
     require((service.enrolled == nil) == (service.problem != nil), "a service without needs and without a problem")
@@ -36,7 +35,7 @@ func fuzzServices(_ bytes: [UInt8]) {
       require(text.map(needs.contains) ?? true, "unknown needs")
     }
   }
-  let again = ServiceSurvey(tree: tree).services
+  let again = ServiceSurvey(tree: tree(of: bytes)).services
   require(again.map(\.enrolled) == services.map(\.enrolled), "another result the second time")
   guard !contains("twofactor", in: bytes) else { return }
   require(services.map(\.enrolled) == services.map(\.unenrolled), "enrollment counts without the module")

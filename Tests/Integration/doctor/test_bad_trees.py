@@ -225,6 +225,14 @@ def test_too_many_combinations_cannot_be_evaluated(tmp_path):
     assert services(found)["su"] == ("password", "password")
 
 
+@pytest.mark.parametrize("rule", ["", LINE])
+def test_many_services_with_too_many_combinations(tmp_path, rule):
+    unknown = "".join(f"auth optional pam_unknown{number}.so\n" for number in range(40))
+    files = {f"etc/pam.d/service{number}": f"{unknown}{rule}auth required pam_deny.so\n" for number in range(200)}
+    found = answer(build(tmp_path / "tree", {**good(), **files}))
+    assert {services(found)[f"service{number}"] for number in range(200)} == {(None, None)}
+
+
 INJECTED = "\nok       pam_stacks: everything\x1b]0;title\x07\x1b[2J\x9b31m\u202e"
 
 
