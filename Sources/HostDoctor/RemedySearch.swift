@@ -11,7 +11,7 @@ struct RemedySearch {
   private enum Demand {
     /// Nothing new is found.
     case strict
-    /// Warnings may appear; in stacks that nobody could pass, failures too.
+    /// Warnings may appear; in stacks that refused everyone, failures too.
     case lenient
   }
 
@@ -109,8 +109,7 @@ struct RemedySearch {
 
   // MARK: Safety
 
-  /// Whether nobody gets in with less than before, nobody with password and code is refused who was not, and nothing
-  /// new fails.
+  /// Whether users need at least as much as before, those with password and code still get in, and nothing new fails.
   private func isSafe(_ after: HostFindings, _ demand: Demand) -> Bool {
     for service in Set(before.configuration.services).union(after.configuration.services) {
       let (old, new) = (before.state(of: service), after.state(of: service))
@@ -131,9 +130,9 @@ struct RemedySearch {
   private static func keepsNeeds(_ old: HostFindings.ServiceState, _ new: HostFindings.ServiceState) -> Bool {
     guard let oldEnrolled = old.logins.enrolled, let oldOthers = old.logins.unenrolled else { return true }
     guard let enrolled = new.logins.enrolled, let others = new.logins.unenrolled else { return false }
-    // Whoever has both should get in.
+    // A user with both should get in.
     let both = LoginNeeds(passing: [[.password, .code]])
-    return (oldEnrolled.isRefused ? both : oldEnrolled).permits(enrolled) && oldOthers.permits(others)
+    return enrolled.isAtLeast(oldEnrolled.isRefused ? both : oldEnrolled) && others.isAtLeast(oldOthers)
       && (oldEnrolled.isRefused || !enrolled.isRefused)
   }
 
@@ -142,9 +141,4 @@ struct RemedySearch {
     let failures = after.filter { $0.status == .failed }
     return failures.allSatisfy { count($0, after) <= count($0, before) }
   }
-}
-
-extension LoginNeeds {
-  /// Whether nobody gets in with less than before.
-  fileprivate func permits(_ new: LoginNeeds) -> Bool { new.isAtLeast(self) }
 }

@@ -53,7 +53,10 @@ struct ManualText {
     if let code = enclosed(word, "`") {
       if options.contains(code) { return "Cm \(code)" }
       let isPath = code.hasPrefix("/") || code.hasPrefix("~/")
-      return isPath ? "Pa \(code)" : "Ql \(code.contains(" ") ? "\"\(code)\"" : code)"
+      if isPath { return "Pa \(code)" }
+      // mdoc(7) has macros such as %U.
+      let isMacro = code.first == "%" && code.dropFirst().first?.isUppercase == true
+      return "Ql \(code.contains(" ") ? "\"\(code)\"" : isMacro ? "\\&\(code)" : code)"
     }
     if let text = enclosed(word, "*") { return "Em \(text)" }
     if word.hasPrefix("PAM_") { return "Dv \(word)" }
