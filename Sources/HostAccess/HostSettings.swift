@@ -30,8 +30,14 @@ package struct HostSettings {
     return same.map { "/" + $0.replacing("%%", with: "%") }.joined()
   }
 
-  /// Creates a folder that only the owner of the enrollments can open.
-  package static func creation(of folder: String, owner: String) -> String { "install -d -o \(owner) -m 700 \(folder)" }
+  /// The command that creates a folder that only the owner of the enrollments can open. An existing folder such as
+  /// `/var/lib` stays as it is.
+  package static func creation(of folder: String, owner: String, exists: Bool) -> String {
+    guard !exists || folder.count(where: { $0 == "/" }) > 2 else {
+      return "set directory to a folder of the owner, as in /var/lib/\(owner)/twofactor/%U"
+    }
+    return "install -d -o \(owner) -m 700 \(folder)"
+  }
 
   /// `path` is for the message.
   ///

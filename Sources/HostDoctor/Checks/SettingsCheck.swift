@@ -84,7 +84,6 @@ struct SettingsCheck {
     }
     return missingGroup(in: policy.onlyGroups, policy.problem("there is no such group", of: .onlyGroups), rule)
       ?? missingGroup(in: policy.exemptGroups, policy.problem("there is no such group", of: .exemptGroups), rule)
-      ?? uselessOwner(String(decoding: policy.owner), isOutsideHomes: policy.directory.starts(with: "/"), rule)
   }
 
   /// A blank in the name of a group needs brackets around the argument.
@@ -116,20 +115,6 @@ struct SettingsCheck {
         remedy: "groupadd --system '\(group)', or correct the name")
     }
     return nil
-  }
-
-  private func uselessOwner(_ owner: String, isOutsideHomes: Bool, _ rule: PAMRule) -> Finding? {
-    guard !owner.isEmpty else { return nil }
-    let name = "owner"
-    if !isOutsideHomes {
-      return .failed(
-        name, "\(rule.place): owner needs a directory outside the homes: every login is refused",
-        remedy: "directory=/var/lib/\(owner)/twofactor/%U, or leave owner out")
-    }
-    guard TreeAccount.named(owner, in: tree) == nil else { return nil }
-    return .failed(
-      name, "\(rule.place): owner is \(owner), and there is no such account: every login is refused",
-      remedy: "correct the name, or create the account: useradd --system '\(owner)'")
   }
 
   private func isGroup(_ name: String) -> Bool {

@@ -34,15 +34,18 @@ struct StackPolicyCheck {
 
   var findings: [Finding] {
     let all = rules.compactMap { rule in tree.options(of: rule).map { (rule: rule, options: $0) } }
-    return Self.shared.flatMap { differences(of: $0, all) } + all.compactMap(missingParent) + rules.flatMap(overrides)
+    let names = Set(all.map(\.options.owner)).subtracting([""])
+    let owners = names.compactMap { TreeAccount.named($0, in: tree) }
+    return Self.shared.flatMap { differences(of: $0, all) } + all.compactMap(missingParent)
+      + all.compactMap { names.contains($1.owner) ? problem(of: $1, $0, owners) : nil } + rules.flatMap(overrides)
   }
 
   /// A missing parent does not prove that a user is not enrolled. ``RegisterCheck`` reports that of the register.
   private func missingParent(_ rule: PAMRule, _ options: EffectiveOptions) -> Finding? {
-    if !options.owner.isEmpty, options.owner != "root" { return missingFolder(rule, options) }
     let parts = options.directory.split(separator: "/").dropLast()
     let parent = "/" + parts.joined(separator: "/").replacing("%%", with: "%")
-    guard options.directory.hasPrefix("/"), options.passesUnenrolled, parent != "/var/lib/twofactor",
+    guard ["", "root"].contains(options.owner), options.directory.hasPrefix("/"), options.passesUnenrolled,
+      parent != "/var/lib/twofactor",
       ["%u", "%U"].allSatisfy({ !options.directory.dropLast(2).contains($0) }), !tree.exists(parent)
     else { return nil }
     return .failed(
@@ -51,16 +54,27 @@ struct StackPolicyCheck {
       remedy: "install -d -o root -g root -m 755 \(parent)")
   }
 
-  /// The option `owner` needs a folder of that account.
-  private func missingFolder(_ rule: PAMRule, _ options: EffectiveOptions) -> Finding? {
+  /// The option `owner` needs an account, and a folder of that account. `owners` are the accounts that exist.
+  private func problem(of options: EffectiveOptions, _ rule: PAMRule, _ owners: [TreeAccount]) -> Finding? {
+    let place = place(of: .owner, rule)
+    let name = options.owner
+    guard options.directory.hasPrefix("/") else {
+      return .failed(
+        Self.name, "\(place): owner needs a directory outside the homes: every login is refused",
+        remedy: "set directory to a folder of the owner, as in /var/lib/\(name)/twofactor/%U, or remove owner")
+    }
+    guard let owner = owners.first(where: { $0.name == name }) else {
+      return .failed(
+        Self.name, "\(place): owner is \(name), and there is no such account: every login is refused",
+        remedy: "correct the name, or create the account: useradd --system '\(name)'")
+    }
     let folder = HostSettings.folder(of: options.directory)
-    guard options.directory.hasPrefix("/"), let owner = TreeAccount.named(options.owner, in: tree) else { return nil }
     let status = tree.status(of: folder)
-    guard status?.owner != owner.userID else { return nil }
-    let words = status == nil ? "does not exist" : "is not owned by \(owner.name)"
+    guard owner.userID != .root, status?.owner != owner.userID else { return nil }
+    let words = status == nil ? "does not exist" : "is not owned by \(name)"
     return .failed(
-      Self.name, "\(place(of: .owner, rule)): \(folder) \(words), so that users cannot be enrolled",
-      remedy: HostSettings.creation(of: folder, owner: owner.name))
+      Self.name, "\(place): \(folder) \(words), so that users cannot be enrolled",
+      remedy: HostSettings.creation(of: folder, owner: name, exists: status != nil))
   }
 
   // MARK: Differences

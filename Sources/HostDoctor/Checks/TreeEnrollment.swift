@@ -23,9 +23,13 @@ package struct TreeEnrollment {
   let tree: HostTree
   let settings: HostSettings
 
+  /// The account with whose identity logins open enrollments; nil if the user's.
+  private let owner: TreeAccount?
+
   package init(tree: HostTree, settings: HostSettings) {
     self.tree = tree
     self.settings = settings
+    owner = settings.owner.flatMap { TreeAccount.named($0, in: tree) }
   }
 
   /// `services` are those of the tree.
@@ -104,7 +108,7 @@ package struct TreeEnrollment {
   }
 
   package func way(of account: TreeAccount, to directory: String, isBelowHome: Bool) -> Way {
-    let keeper = keeper(of: account)
+    let keeper = owner ?? account
     if isBelowHome, let obstacle = homeObstacle(account) { return .refusedAtHome(obstacle) }
     var here = isBelowHome ? account.home : "/"
     guard var status = tree.status(of: here) else { return .absent }
@@ -136,12 +140,6 @@ package struct TreeEnrollment {
       isUser = isUser || status.owner == keeper.userID && keeper.userID != .root
     }
     return .present(isOpenedAsUser: isUser || settings.owner != nil && keeper.userID != .root)
-  }
-
-  /// The account with whose identity logins open the enrollment: the user, unless `owner` names another one.
-  private func keeper(of account: TreeAccount) -> TreeAccount {
-    guard let name = settings.owner else { return account }
-    return TreeAccount.named(name, in: tree) ?? account
   }
 
   /// Why a login cannot use the home, enrolled or not.
@@ -212,7 +210,7 @@ package struct TreeEnrollment {
   /// Examines files in a directory that passed ``way(of:to:isBelowHome:)``.
   package func files(of account: TreeAccount, in directory: String, isOpenedAsUser: Bool) -> Files {
     guard let status = tree.ownStatus(of: directory) else { return .usable }
-    let keeper = keeper(of: account)
+    let keeper = owner ?? account
     if isOpenedAsUser {
       if status.owner != keeper.userID {
         return .unusable([

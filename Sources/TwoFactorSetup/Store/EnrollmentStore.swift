@@ -101,14 +101,10 @@ struct EnrollmentStore {
   private var missingFolder: SetupError {
     let folder = HostSettings.folder(of: settings.directoryTemplate)
     let exists = folder.isAccessible(F_OK)
-    // The owner must not get a folder of the system.
-    let isShared = exists && folder.filter { $0 == "/" }.count < 3
     let words = exists ? "is not owned by" : "does not exist; it must belong to"
     return SetupError(
       .configuration, "\(folder) \(words) \(keeper.nameText)",
-      hint: isShared
-        ? "set directory to a folder of the owner, as in /var/lib/\(keeper.nameText)/twofactor/%U"
-        : HostSettings.creation(of: folder, owner: keeper.nameText))
+      hint: HostSettings.creation(of: folder, owner: keeper.nameText, exists: exists))
   }
 
   /// Creates or replaces the enrollment. If this throws, the old one stays. `state` contains the new generation.

@@ -337,6 +337,8 @@ class TestDoctor:
         (root / str(FOLDER)[1:]).rmdir()
         check = findings(doctor(root)[1])[0]
         assert "does not exist" in check["detail"] and check["remedy"] == CREATION
+        (root / CONF).write_text("directory = /var/lib/%U\nowner = keeper\n")
+        assert "install" not in findings(doctor(root)[1])[0]["remedy"]
 
     def test_an_owner_that_differs_from_the_file_fails(self, products, tmp_path):
         stack = DEBIAN_12["etc/pam.d/su"] + LINE.rstrip() + " owner=root\n"
@@ -349,4 +351,5 @@ class TestDoctor:
         for settings in ((SETTINGS[0], "owner = missing"), ("owner = keeper",)):
             shutil.rmtree(tmp_path / "host", ignore_errors=True)
             root = self.tree(tmp_path, settings)
-            assert "owner" in {each["name"] for each in findings(doctor(root)[1])}
+            checks = [each for each in findings(doctor(root)[1]) if each["name"] == "policy"]
+            assert checks and "every login is refused" in checks[0]["detail"]
