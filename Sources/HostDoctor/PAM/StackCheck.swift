@@ -157,11 +157,12 @@ struct StackCheck {
 
   /// The rule at which a login is refused.
   private func refusing(_ run: LoginRun) -> PAMRule? {
-    let index = run.called.first { index in
-      guard let result = run.results[index] else { return false }
-      return [.bad, .die].contains(evaluation.chain.handlers[index].control.action(on: result))
-    }
-    return (index ?? run.called.last).flatMap(rule)
+    (run.called.first { isRefusing($0, run) } ?? run.called.last).flatMap(rule)
+  }
+
+  private func isRefusing(_ index: Int, _ run: LoginRun) -> Bool {
+    guard let result = run.results[index] else { return false }
+    return [.bad, .die].contains(evaluation.chain.handlers[index].control.action(on: result))
   }
 
   /// Whether the module is not installed, or its options refuse every login, of which other checks tell.
@@ -262,7 +263,7 @@ struct StackCheck {
     // A service that is meant to refuse everyone.
     let first = evaluation.chain.twoFactorIndexes.first ?? 0
     let isDeliberate = right.allSatisfy { run in
-      run.called.contains { $0 < first && self.rule($0)?.name == "pam_deny" }
+      run.called.contains { $0 < first && self.rule($0)?.name == "pam_deny" && isRefusing($0, run) }
     }
     guard !isDeliberate else { return nil }
     return StackFinding(
