@@ -72,8 +72,12 @@ struct RemedySearch {
     let configuration = before.configuration
     guard let service = ["sshd", "login"].first(where: { configuration.path(of: $0) != nil }) else { return nil }
     let none = StackFinding(name: "pam_stacks", status: .warning, words: "")
-    let edits = RemedyCandidates(none, stacks: configuration.stacks(of: service), configuration: configuration)
-      .insertions(of: "auth required pam_twofactor.so nullok")
+    let stacks = configuration.stacks(of: service)
+    guard stacks.obstacle == nil, !stacks.isAborted, stacks.chain(.auth).rules.count <= Self.maximumRules else {
+      return nil
+    }
+    let edits = RemedyCandidates(none, stacks: stacks, configuration: configuration)
+      .insertions(of: "auth required pam_twofactor.so nullok").prefix(Self.maximumRules)
     func asks(_ edit: Edit, _ isAllowed: (StackFinding) -> Bool) -> Bool {
       guard let after = before.applying([edit]) else { return false }
       return after.state(of: service).logins.asksForCode && after.findings(of: service).allSatisfy(isAllowed)

@@ -135,7 +135,7 @@ import Testing
     let host = try TemporaryHost([
       "/etc/pam.d/other": "auth required pam_o.so\n", "/etc/pam.d/cron": "account required pam_a.so\n",
     ])
-    #expect(names(host, "cron") == ["pam_o"] && names(host, "unknown") == ["pam_o"] && names(host, "other") == ["pam_o"])
+    for service in ["cron", "unknown", "other"] { #expect(names(host, service) == ["pam_o"]) }
   }
 
   @Test func pamConfIsReadWithoutTheFolders() throws {

@@ -129,6 +129,7 @@ final class PAMTransaction {
 
   private func singleReply() throws -> UnsafeMutablePointer<CChar>? {
     switch reply {
+    // SAFETY: the caller frees the copy.
     case .some(let reply): unsafe try Self.copy(reply.bytes)
     case .none: nil
     }
