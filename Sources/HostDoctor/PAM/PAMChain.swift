@@ -26,8 +26,8 @@ struct PAMChain {
     let status: PAMResult
     /// Indexes of the handlers that were called.
     let called: [Int]
-    /// The result of each called handler, which decides what pam_setcred(3) calls.
-    let results: [Int: PAMResult]
+    /// The result of each handler, nil if it was skipped. They decide what pam_setcred(3) calls.
+    let results: [PAMResult?]
 
     var isSuccess: Bool { status == .success }
   }
@@ -63,11 +63,12 @@ struct PAMChain {
   /// For pam_setcred(3), the results of authentication (`cached`) decide the actions. There a jump counts as `ok` if
   /// `jumpsDecide`; Debian's libpam ignores it.
   func dispatch(
-    cached: [Int: PAMResult]? = nil, jumpsDecide: Bool = false, _ result: (PAMRule, Int) -> PAMResult
+    cached: [PAMResult?]? = nil, jumpsDecide: Bool = false, _ result: (PAMRule, Int) -> PAMResult
   ) -> Dispatch {
     var state = State()
-    var entered: [Int: State] = [0: state]
-    var results: [Int: PAMResult] = [:]
+    // By the level of the substack.
+    var entered = [state]
+    var results = [PAMResult?](repeating: nil, count: handlers.count)
     var called: [Int] = []
     var level = 0
     var index = 0
@@ -75,7 +76,7 @@ struct PAMChain {
       let handler = handlers[index]
       let current = index
       index += 1
-      if level < handler.level { entered[handler.level] = state }
+      if level < handler.level { entered = entered.prefix(handler.level) + [state] }
       level = handler.level
       var value = Self.undecided
       switch handler.kind {
@@ -91,7 +92,7 @@ struct PAMChain {
       let action = handler.control.action(on: decisive)
       switch action {
       case .ignore: break
-      case .reset: state = entered[level] ?? State()
+      case .reset: state = entered[level]
       case .ok, .done:
         Self.accept(value, decisive, &state)
         if action == .done, state.impression == .positive { index = end(ofLevel: level, from: index) }

@@ -5,7 +5,7 @@ struct LoginRun {
   let setsCredentials: Bool
   /// Indexes of the called handlers of the chain.
   let called: [Int]
-  let results: [Int: PAMResult]
+  let results: [PAMResult?]
   /// Indexes of the handlers of pam_twofactor that verified a code or asked for one.
   let asked: [Int]
   /// Whether the stack without the lines of pam_twofactor authenticates the user; nil if not compared.

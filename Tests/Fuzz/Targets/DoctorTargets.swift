@@ -35,6 +35,8 @@ func fuzzServices(_ bytes: [UInt8]) {
       require(text.map(needs.contains) ?? true, "unknown needs")
     }
   }
+  // Not after 10,000 combinations, which take seconds with a sanitizer.
+  guard services.allSatisfy({ $0.problem == nil }) else { return }
   let again = ServiceSurvey(tree: tree(of: bytes)).services
   require(again.map(\.enrolled) == services.map(\.enrolled), "another result the second time")
   guard !contains("twofactor", in: bytes) else { return }
