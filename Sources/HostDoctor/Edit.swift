@@ -90,13 +90,13 @@ extension [Edit] {
     flatMap(\.lines).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "\n")
   }
 
-  /// The edits of a remedy; words that are none are left out.
+  /// The edits of a remedy. Ignores other lines.
   init(remedy: String) { self = remedy.split(separator: "\n").compactMap { Edit(String($0)) } }
 }
 
 extension HostTree {
-  /// The tree after the edits of a remedy. Nil if one does not fit: a file or a line does not exist, or holds other
-  /// words than those to remove.
+  /// The tree after the edits of a remedy. Nil if an edit cannot be applied: its file or line does not exist, or the
+  /// line to remove has other words.
   func applying(_ edits: [Edit]) -> HostTree? {
     var texts: [String: String] = [:]
     for case .copy(let file, let target) in edits {
@@ -113,10 +113,10 @@ extension HostTree {
     return texts.reduce(self) { $0.replacing($1.key, $1.value) }
   }
 
-  /// A file that does not exist is created by lines that are added.
+  /// Added lines create a missing file.
   private static func text(_ text: String?, after edits: [Edit]) -> String? {
     var lines = (text ?? "").split(separator: "\n", omittingEmptySubsequences: false).map { [String($0)] }
-    // The end of the last line.
+    // The text ends with a newline.
     if lines.last == [""] { lines.removeLast() }
     var before: [Int: [String]] = [:]
     var after: [Int: [String]] = [:]

@@ -57,12 +57,13 @@ package struct HostExamination {
           return failures.contains { failure in places.contains { failure.detail.hasPrefix($0) } }
         }
     }
-    let findings = host.ofStacks.filter { !$0.finding.isToldElsewhere }.map { search.finding($0.finding, $0.services) }
+    let findings = host.ofStacks.filter { !$0.finding.isReportedElsewhere }
+      .map { search.finding($0.finding, $0.services) }
     guard !correct.isEmpty else { return findings }
     return [.ok(name, "asks for a code after the password: \(correct.joined(separator: ", "))")] + findings
   }
 
-  /// Services that cannot be read as a whole, of which it is unknown whether they call the module, or what else fails.
+  /// Services that cannot be read completely, so that it is unknown whether they call the module.
   private func unread(_ host: HostFindings) -> [Finding] {
     let known = Set(host.services)
     var services: [String: [String]] = [:]

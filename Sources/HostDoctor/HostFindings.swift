@@ -1,6 +1,6 @@
 import HostAccess
 
-/// What the checks of configuration files find in a tree, before remedies are verified.
+/// The findings about the configuration files of a tree, before remedies are verified.
 final class HostFindings {
   let tree: HostTree
   let configuration: PAMConfiguration
@@ -9,13 +9,13 @@ final class HostFindings {
   private let model: PAMModuleModel
   private let cache: Cache
 
-  /// Evaluations that trees with the same lines share.
+  /// Evaluations, shared by trees with the same lines.
   final class Cache {
     fileprivate var findings: [String: [StackFinding]] = [:]
     fileprivate var services: [String: ServiceState] = [:]
   }
 
-  /// What a change of a stack must keep.
+  /// The properties of a service that a remedy must preserve.
   struct ServiceState {
     let logins: ServiceLogins
     let admission: StackCheck.Admission
@@ -37,7 +37,7 @@ final class HostFindings {
 
   // MARK: Services
 
-  /// Services of programs whose stacks call the module. Files that only other files include are none.
+  /// Services whose stacks call the module. Excludes files that only other files include.
   private(set) lazy var services: [String] = {
     let names = configuration.services.filter { !Self.isBackup($0) && $0 != PAMService.password }
     let included = names.reduce(into: Set<String>()) { set, name in
@@ -87,7 +87,7 @@ final class HostFindings {
     return ([service, "\(stacks.problems)"] + rules + files).joined(separator: "\n")
   }
 
-  /// Whether another check tells of logins without a password.
+  /// Whether another check reports logins without a password.
   private func isPreauthenticated(_ service: String) -> Bool {
     ssh.covers(service) && !isDoubtful
       || ServiceOptionCheck(tree: tree, stacks: configuration.stacks(of: service), others: []).requiresMethod
@@ -136,15 +136,15 @@ final class HostFindings {
     return all
   }()
 
-  /// What the check of sshd tells of a stack without a password.
+  /// The finding of sshd's check about a stack without a password.
   private var passwordless: StackFinding? {
     guard let finding = ofSSH.first(where: { $0.name == "pam_code_alone" }) else { return nil }
     return StackFinding(
       name: finding.name, status: finding.status, words: finding.detail,
-      rule: configuration.stacks(of: ssh.service).twoFactorRules.first, isToldElsewhere: true)
+      rule: configuration.stacks(of: ssh.service).twoFactorRules.first, isReportedElsewhere: true)
   }
 
-  /// Further remedies of that finding.
+  /// Further remedies for ``passwordless``.
   var passwordlessRemedies: [[Edit]] {
     passwordless.map {
       RemedyCandidates($0, stacks: configuration.stacks(of: ssh.service), configuration: configuration).preferred

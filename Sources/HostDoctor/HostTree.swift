@@ -16,7 +16,7 @@ package struct HostTree {
   /// Changed files by path, which hide those of the host (see ``replacing(_:_:)``).
   private var replacements: [String: [UInt8]] = [:]
 
-  /// What was read of the host, for this tree and its edited copies.
+  /// A cache, which this tree and its edited copies share.
   private final class Memory {
     var configurations: [String: [UInt8]?] = [:]
     var modules: (folders: [String], files: Set<String>)?
@@ -100,7 +100,7 @@ package struct HostTree {
 
   func exists(_ path: String) -> Bool { replacements[path] != nil || status(of: path) != nil }
 
-  /// A copy in which a file has another text. The host stays as it is.
+  /// A copy of the tree with another text in a file. Does not change the host.
   func replacing(_ path: String, _ text: String) -> HostTree {
     var copy = self
     copy.replacements[path] = Array(text.utf8)

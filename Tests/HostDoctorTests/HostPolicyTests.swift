@@ -21,7 +21,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     let finding = try #require(try findings(["sshd": "directory=/srv/%u"], "window = 2\n").first)
     #expect(finding.summary == "policy failed")
     #expect(
-      finding.detail.hasPrefix("/etc/pam.d/sshd, line 2: directory is /srv/%u, but it is ~/.twofactor in the default"))
+      finding.detail.hasPrefix("/etc/pam.d/sshd, line 2: directory is /srv/%u, but it is ~/.twofactor by default"))
     // Logins look there already.
     #expect(finding.remedy == "in \(path): directory = /srv/%u")
     let other = try findings(["sshd": "directory=/srv/%u"], "window = 2\ndirectory = ~/codes\n").first
@@ -60,7 +60,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     let stacks = ["radiusd": "directory=/srv/%u owner=freerad"]
     let finding = try #require(try findings(stacks, "directory = /srv/%u\n").first)
     #expect(finding.summary == "policy failed")
-    #expect(finding.detail.contains("owner is freerad, but it is not set in the default"))
+    #expect(finding.detail.contains("owner is freerad, but it is not set by default"))
     #expect(finding.remedy == "set owner only in \(path)")
     #expect(try findings(stacks, "directory = /srv/%u\nowner = freerad\n") == [])
   }
@@ -249,7 +249,7 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(finding.detail.hasPrefix("/var/lib/twofactor/anna is an enrollment of anna, and there is no such account"))
     #expect(
       finding.remedy == "if the account was renamed: mv -T /var/lib/twofactor/anna /var/lib/twofactor/alice\n"
-        + "if it is gone: rm -r /var/lib/twofactor/anna")
+        + "if the account was deleted: rm -r /var/lib/twofactor/anna")
     #expect(try self.finding("/var/lib/twofactor/%u", files, accounts: ["alice", "anna"]) == nil)
     #expect(try self.finding("~/.twofactor", files) == nil)
   }

@@ -15,7 +15,7 @@ import Testing
     let host = try TemporaryHost(files.merging(["/etc/debian_version": "12\n"]) { $1 })
     return host.read { tree in
       let found = HostFindings(tree: tree, account: nil)
-      return found.ofStacks.filter { !$0.finding.isToldElsewhere }
+      return found.ofStacks.filter { !$0.finding.isReportedElsewhere }
         .map { RemedySearch(before: found).finding($0.finding, $0.services) }
     }
   }

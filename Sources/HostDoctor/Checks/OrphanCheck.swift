@@ -41,7 +41,8 @@ package struct OrphanCheck {
       "enrollment",
       "\(first.path) is an enrollment of \(shown), and there is no such account: a renamed account counts as not "
         + "enrolled, or is refused",
-      remedy: "if the account was renamed: mv -T \(first.path) \(place)\nif it is gone: rm -r \(first.path)")
+      remedy: "if the account was renamed: mv -T \(first.path) \(place)\n"
+        + "if the account was deleted: rm -r \(first.path)")
   }
 
   private func orphans(_ isAccount: (String) -> Bool) -> [(name: String, path: String)] {

@@ -1,6 +1,6 @@
 import HostAccess
 
-/// Homes that a PAM module mounts when the session starts, after every code is checked.
+/// Homes that a PAM module mounts when the session starts, after the code is checked.
 struct SessionMounts {
   let tree: HostTree
 
@@ -57,7 +57,7 @@ struct PAMMountVolume: Equatable {
     return volumes
   }
 
-  /// Reads the attributes of an element up to its end.
+  /// Parses the attributes of an element, up to its end.
   private static func attributes(_ rest: inout Substring, _ line: inout Int) -> [String: String] {
     var attributes: [String: String] = [:]
     while true {
@@ -76,8 +76,8 @@ struct PAMMountVolume: Equatable {
     }
   }
 
-  /// Whether the volume is for the account, and its mount point contains the home. Conditions in nested elements are
-  /// taken as met.
+  /// Whether the volume is for the account, and its mount point contains the home. Assumes that
+  /// conditions in nested elements are met.
   func isMounted(for account: TreeAccount) -> Bool {
     guard let point = attributes["mountpoint"], isFor(account) else { return false }
     var path = point.replacing("%(USER)", with: account.name).replacing(

@@ -25,10 +25,10 @@ struct StackPolicyCheck {
         effect: "logins look for enrollments elsewhere than twofactor stores them"),
       Shared(
         option: .owner, hasDefault: true, value: { $0.owner.isEmpty ? "not set" : $0.owner },
-        effect: "logins look for enrollments of another owner than twofactor makes"),
+        effect: "logins expect another owner of enrollments than twofactor sets"),
       Shared(
         option: .nullok, hasDefault: false, value: { $0.nullok ? "yes" : "no" },
-        effect: "this service treats users who are not enrolled unlike the policy of the host"),
+        effect: "in this service, the policy for users who are not enrolled differs from that of the host"),
     ]
   }
 
@@ -87,19 +87,19 @@ struct StackPolicyCheck {
     let different = all.filter { shared.value($0.options) != expected }
     return different.map { rule, options in
       let name = String(decoding: shared.option.name.bytes)
-      let place = line.map { "\(path), line \($0)" } ?? "the default, which \(path) does not change"
+      let place = line.map { "in \(path), line \($0)" } ?? "by default, because \(path) does not set it"
       let value = shared.value(options)
       return .failed(
         Self.name,
-        "\(self.place(of: shared.option, rule)): \(name) is \(value), but it is \(expected) in \(place): \(shared.effect)",
+        "\(self.place(of: shared.option, rule)): \(name) is \(value), but it is \(expected) \(place): \(shared.effect)",
         remedy: shared.hasDefault
           ? agreement(shared, rule, value: value, expected: expected, all)
           : separation(shared.option, expected: expected, line: line ?? 1, all.map(\.rule)))
     }
   }
 
-  /// The file takes the value that all stacks have, as logins use the enrollments there. Otherwise this stack follows
-  /// the file.
+  /// If all stacks have the same value, sets it in the file, because logins use these enrollments. Otherwise sets the
+  /// value of the file in this stack.
   private func agreement(
     _ shared: Shared, _ rule: PAMRule, value: String, expected: String,
     _ all: [(rule: PAMRule, options: EffectiveOptions)]
@@ -113,7 +113,7 @@ struct StackPolicyCheck {
     return tree.edit(shared.option, value, in: HostSettings.path)
   }
 
-  /// The stacks alone set the option, each with the value that it has.
+  /// Moves the option from the file to the stacks. Each keeps its value.
   private func separation(_ option: PolicyOption, expected: String, line: Int, _ rules: [PAMRule]) -> String {
     let path = HostSettings.path
     let name = String(decoding: option.name.bytes)
@@ -131,7 +131,7 @@ struct StackPolicyCheck {
 
   // MARK: Overrides
 
-  /// Tells of arguments that override the file.
+  /// Reports arguments that override the file.
   private func overrides(_ rule: PAMRule) -> [Finding] {
     let path = tree.configuration(of: rule)
     guard let text = tree.text(of: path) else { return [] }
@@ -172,7 +172,7 @@ extension HostFindings {
       + FirstLoginCheck(host: self, options: options).findings
   }
 
-  /// Not with ``ofFiles``, because a host has hundreds of units, and remedies of other findings do not change them.
+  /// Not in ``ofFiles``, because a host has hundreds of units, and remedies of other findings do not change them.
   var ofUnits: [Finding] {
     let options = options
     let services = services.filter { service in
@@ -196,7 +196,7 @@ extension HostFindings {
     return all
   }
 
-  /// Tells of services that differ in `nullok`, `required_from` or `only_groups`.
+  /// Reports services that differ in `nullok`, `required_from` or `only_groups`.
   private func mixedServices(_ options: [String: [EffectiveOptions]]) -> Finding? {
     let isStrict = { (service: String) in (options[service] ?? []).contains { !$0.passesUnenrolled } }
     let (strict, lax) = (services.filter(isStrict), services.filter { !isStrict($0) })

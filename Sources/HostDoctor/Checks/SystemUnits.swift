@@ -1,4 +1,4 @@
-/// The folders of systemd units, the strongest first (systemd.unit(5)).
+/// The folders of systemd units, in order of precedence (systemd.unit(5)).
 enum SystemUnits {
   static let folders = [
     "/etc/systemd/system", "/run/systemd/system", "/run/systemd/generator", "/usr/local/lib/systemd/system",

@@ -95,7 +95,7 @@ package struct TreeEnrollment {
 
   private func isUnreadable(_ path: String) -> Bool { tree.exists(path) && tree.text(of: path) == nil }
 
-  // MARK: The way to the directory
+  // MARK: The path of the directory
 
   /// The result of a login's walk to the directory of an enrollment (``EnrollmentDirectory``).
   package enum Way {
@@ -173,7 +173,7 @@ package struct TreeEnrollment {
     return nil
   }
 
-  /// The first directory on the way to the home, or the home, that the account cannot search.
+  /// The first directory of the home's path, including the home, that the account cannot search.
   private func unsearchable(_ account: TreeAccount) -> String? {
     var path = ""
     for name in account.home.split(separator: "/") {

@@ -29,16 +29,16 @@ package struct UnenrolledCheck {
 
   private static let shownNames = 5
 
-  /// Services that authenticate the user who calls them, so that root need not log in.
+  /// Services that authenticate their caller, and admit root without authentication.
   private static let callers: Set<String> = ["sudo", "sudo-i", "doas", "polkit-1"]
 
-  /// `enrolled` is the number of enrolled accounts; nil if not all accounts were looked at.
+  /// `enrolled` is the number of enrolled accounts; nil if not all accounts were checked.
   package func findings(of users: [UnenrolledUser], enrolled: Int?) -> [Finding] {
     let refusing = services.filter { $0.isOfProgram && $0.asksForCode && $0.unenrolled?.isRefused == true }
     guard !refusing.isEmpty else { return [] }
     let locked = accountsWithoutPassword
     let able = users.filter { !locked.contains($0.name) }
-    // Without a password, only a stack that asks for the code alone is of use, behind a public key.
+    // Accounts without a password can use only stacks that ask for the code alone, after a public key.
     let keyed = refusing.filter { $0.enrolled == LoginNeeds(passing: [.code]) }
     let behindKey = keyed.isEmpty ? [] : users.filter { locked.contains($0.name) && $0.hasKey }
     return [
@@ -99,7 +99,7 @@ package struct UnenrolledCheck {
 }
 
 extension ServiceLogins {
-  /// Whether a program uses the service, other than the command itself. Other files are included, or left behind.
+  /// Whether a program other than the command uses the service. Excludes files to include, and backups.
   fileprivate var isOfProgram: Bool {
     service != PAMConfiguration.other && service != PAMService.password && !HostFindings.isShared(service)
       && !HostFindings.isBackup(service)

@@ -37,7 +37,7 @@ struct UnitCheck {
     return findings
   }
 
-  /// `lines` are the settings of the unit and its drop-ins, the strongest last.
+  /// `lines` are the settings of the unit and its drop-ins, the highest precedence last.
   private func finding(_ unit: String, _ lines: [Line]) -> Finding? {
     guard let setting = lines.last(where: { $0.key == "ProtectHome" }),
       let service = self.services(of: unit, lines).sorted().first(where: services.contains)
@@ -90,7 +90,7 @@ struct UnitCheck {
     let value: String
   }
 
-  /// By file name: a file in a stronger folder replaces those of the same name. `folders` are the weakest first.
+  /// By file name: a file replaces those of the same name in folders of lower precedence. `folders`: the lowest first.
   private func dropIns(of unit: String, _ folders: [(path: String, name: String)]) -> [String] {
     let template = unit.firstIndex(of: "@").map { unit[...$0] }
     var files: [String: String] = [:]

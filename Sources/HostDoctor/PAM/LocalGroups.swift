@@ -23,6 +23,6 @@ struct LocalGroups {
     self.members = members
   }
 
-  /// Whether the group certainly has no members.
+  /// Whether the group is known to have no members.
   func isEmpty(_ name: String) -> Bool { members.map { !($0[name] ?? false) } ?? false }
 }

@@ -1,4 +1,4 @@
-/// An element of a chain, as libpam holds it.
+/// An element of a chain, like a `struct handler` of libpam.
 struct PAMHandler {
   enum Kind {
     case module(PAMRule)
@@ -21,7 +21,7 @@ struct PAMHandler {
 
 /// The modules of a service for one facility, in the order in which libpam calls them.
 struct PAMChain {
-  /// What a run of a chain came to.
+  /// The result of running a chain.
   struct Dispatch {
     let status: PAMResult
     /// Indexes of the handlers that were called.
@@ -42,7 +42,7 @@ struct PAMChain {
   /// The chain that libpam would have without the lines of pam_twofactor.
   var withoutTwoFactor: PAMChain { PAMChain(handlers: handlers.filter { $0.rule?.isTwoFactor != true }) }
 
-  /// What libpam returns if a stack decides nothing (`PAM_MUST_FAIL_CODE`).
+  /// The result if no module of a stack decides (`PAM_MUST_FAIL_CODE`).
   private static let undecided = PAMResult.permissionDenied
 
   private enum Impression {
@@ -115,7 +115,7 @@ struct PAMChain {
   }
 
   private static func accept(_ value: PAMResult, _ decisive: PAMResult, _ state: inout State) {
-    // With a cached result, an ignored one must not become the stack's.
+    // If a cached result decides, `ignore` must not become the result of the stack.
     guard state.isOpen, value != .ignore || decisive == value else { return }
     state = State(impression: .positive, status: value)
   }

@@ -16,7 +16,7 @@ struct PAMServiceStacks {
   /// The service's own file; nil if it has none, so that `other` applies.
   let path: String?
   fileprivate(set) var chains: [PAMFacility: PAMChain] = [:]
-  /// Whether libpam gives up, and refuses every call.
+  /// Whether libpam rejects the service, and refuses every call.
   fileprivate(set) var isAborted = false
   fileprivate(set) var problems: [PAMProblem] = []
   /// The first line that includes a file, by the path of the file.
@@ -47,7 +47,7 @@ final class PAMConfiguration {
   /// pam_setcred(3) ignores.
   let isDebian: Bool
 
-  /// Libpam reads `pam.conf` only without these folders.
+  /// libpam reads `pam.conf` only without these folders.
   private let hasFolders: Bool
 
   private var files: [String: PAMFile] = [:]
@@ -63,7 +63,7 @@ final class PAMConfiguration {
     hasFolders = PAMService.folders.contains { tree.status(of: $0)?.isDirectory == true }
   }
 
-  /// A tree that does not say what it is counts as this host.
+  /// A tree without these files is assumed to be like this host.
   private static func isDebian(_ tree: HostTree) -> Bool {
     if tree.exists("/etc/debian_version") { return true }
     let texts = ["/etc/os-release", "/usr/lib/os-release"].compactMap(tree.text(of:))
@@ -73,7 +73,7 @@ final class PAMConfiguration {
     }
   }
 
-  /// Every name that libpam takes as a service, sorted, with `other`. Libpam converts names to lower case.
+  /// The names of all services, sorted, with `other`. libpam converts names to lower case.
   var services: [String] {
     var names: Set<String> = [Self.other]
     if hasFolders {
@@ -150,10 +150,10 @@ private struct PAMLoader {
   private var handlers: [PAMFacility: [PAMHandler]] = [:]
   private var filesRead = 0
 
-  /// libpam's bound of substacks.
+  /// libpam's limit of nested substacks.
   private static let maximumLevel = 16
 
-  /// Only a loop of includes is deeper. libpam 1.5 fails when it has no descriptors left, 1.7 at 16.
+  /// Only loops of includes are deeper. libpam 1.5 fails when it runs out of descriptors, 1.7 at 16.
   private static let maximumDepth = 64
 
   private static let maximumHandlers = 4_096
@@ -211,7 +211,7 @@ private struct PAMLoader {
   ) -> Bool {
     if case .includeAll(let target) = statement.body {
       guard configuration.isDebian else {
-        // Elsewhere libpam takes the word as an unknown type, and the file name as the control value.
+        // Other builds parse the word as an unknown type, and the file name as the control value.
         report("has the unknown type \"@include\"", file, statement)
         add(.failing, requested ?? .auth, level, .failing)
         return true
@@ -221,7 +221,7 @@ private struct PAMLoader {
       guard !isLoaded else { return true }
       guard let requested else { return false }
       stacks.obstacle =
-        stacks.obstacle ?? "\(file.path), line \(statement.line), fails: libpam leaves open what follows"
+        stacks.obstacle ?? "\(file.path), line \(statement.line), fails: the behavior of libpam is undefined after that"
       add(.failing, requested, level, .failing)
       return true
     }
@@ -248,7 +248,7 @@ private struct PAMLoader {
   ) -> Bool {
     guard let target else {
       report("names no file to include", file, statement)
-      // Debian's libpam follows a null pointer.
+      // Debian's libpam dereferences a null pointer.
       if configuration.isDebian { stacks.isAborted = true }
       return false
     }

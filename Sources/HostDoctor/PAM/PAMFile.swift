@@ -14,7 +14,7 @@ struct PAMStatement {
     case includeAll(target: String?)
     /// libpam adds a module that always fails.
     case failing(PAMControl)
-    /// libpam gives up the file.
+    /// libpam rejects the rest of the file.
     case fatal
   }
 
@@ -22,7 +22,7 @@ struct PAMStatement {
   let service: String?
   /// Of the first line, from 1.
   let line: Int
-  /// Nil for an unknown type, which libpam takes as the type that it reads at that moment, else as `auth`.
+  /// Nil for an unknown type: libpam uses the type that it is loading, or `auth`.
   let facility: PAMFacility?
   let body: Body
   /// Why libpam rejects the line; nil if it does not.
@@ -30,13 +30,13 @@ struct PAMStatement {
   let text: String
 }
 
-/// A file of the PAM configuration, read as libpam 1.5 reads it (pam.conf(5)).
+/// A file of the PAM configuration, parsed as by libpam 1.5 (pam.conf(5)).
 struct PAMFile {
   let path: String
   let statements: [PAMStatement]
-  /// The line of a continuation without an end, which makes libpam give up the file after ``statements``.
+  /// The line of an unterminated continuation: libpam rejects the file after ``statements``.
   let unfinishedLine: Int?
-  /// A line that releases of libpam read differently, and why.
+  /// A line that releases of libpam parse differently, and why.
   let ambiguity: (line: Int, words: String)?
 
   /// libpam 1.5 splits longer lines; 1.7 does not.
@@ -132,7 +132,7 @@ struct PAMFile {
     return name.isEmpty || name.elementsEqual("?".utf8)
   }
 
-  /// Takes the next word; nil at the end.
+  /// Removes and returns the next word; nil at the end.
   private static func word(_ rest: inout ArraySlice<UInt8>) -> PAMWord? {
     rest = rest.drop(while: isBlank)
     guard let first = rest.first else { return nil }

@@ -21,7 +21,7 @@ struct RemedyCandidates {
   /// Preferred edits, then all others; the smallest first in each part.
   var all: [[Edit]] {
     let singles =
-      controls + completions + options + jumpNumbers + requisites + moves + guiltyRules + includes + refusals
+      controls + completions + options + jumpNumbers + requisites + moves + causes + includes + refusals
     // Two changes, of which each alone is not enough.
     let pairs = singles.enumerated().flatMap { index, first in
       singles[(index + 1)...].compactMap { second in
@@ -42,7 +42,7 @@ struct RemedyCandidates {
     }.map(\.element)
   }
 
-  /// Together with an include instead of a substack.
+  /// Combines the edits with an include instead of a substack.
   private func withIncludes(_ candidates: [[Edit]]) -> [[Edit]] {
     includes.flatMap { include in candidates.map { $0 + include } }
   }
@@ -60,9 +60,9 @@ struct RemedyCandidates {
     case "pam_syntax": return problemLines
     case "pam_facility": return finding.rule.map { [removal(of: $0)] } ?? []
     case "pam_control": return controls(of: finding.rule)
-    case "pam_condition", "pam_alternative": return guiltyRules
+    case "pam_condition", "pam_alternative": return causes
     case "pam_twice": return ours.reversed().map(removal)
-    case "pam_nullok" where finding.guilty != nil: return jumpNumbers + blocks + refusals
+    case "pam_nullok" where finding.cause != nil: return jumpNumbers + blocks + refusals
     case "pam_nullok": return ours.flatMap { [requiringPublicKey($0), without($0, "nullok")] }
     case "pam_order": return moves
     case "pam_requisite": return requisites + blocks + withIncludes(blocks)
@@ -100,7 +100,7 @@ struct RemedyCandidates {
 
   private static let password = "auth requisite pam_unix.so"
 
-  /// Behind a password, users who are not enrolled would pass with `nullok`.
+  /// Adds a password check, and removes `nullok`, with which the password alone would be enough.
   private func behindPassword(_ rule: PAMRule) -> [Edit] {
     var changed = rule
     changed.arguments.removeAll { $0 == "nullok" || $0.hasPrefix("nullok=") }
@@ -116,7 +116,7 @@ struct RemedyCandidates {
 
   private var moves: [[Edit]] { ours.flatMap { moves(of: $0, as: $0.text()) } }
 
-  /// Moves of one of our rules as `required`, without the others.
+  /// Moves one of our rules, as `required`, and removes the others.
   private var relocations: [[Edit]] {
     ours.flatMap { rule in
       let others = ours.filter { $0 != rule }.flatMap(removal)
@@ -142,7 +142,7 @@ struct RemedyCandidates {
     return targets.map { file, line in [.insertAfter(file: file, line: line, text: text)] + removal(of: rule) }
   }
 
-  /// The line behind which a right password continues; nil if the file checks none.
+  /// The last line of the password check; nil if the file checks no password.
   private func end(ofPasswordIn file: String) -> Int? {
     let rules = rules.filter { $0.file == file }
     guard let last = rules.lastIndex(where: \.checksPassword) else { return nil }
@@ -170,7 +170,7 @@ struct RemedyCandidates {
     rule.control.text.split(separator: "=\(old)").joined(separator: "=\(new)")
   }
 
-  /// A success of other modules does not end the stack.
+  /// Keeps the success of other modules from ending the stack.
   private var completions: [[Edit]] {
     rules.filter { !$0.isTwoFactor && !$0.checksPassword && $0.control.action(on: .success) == .done }.map { rule in
       let isSimple = rule.control.text.asciiLowercased == "sufficient"
@@ -179,7 +179,7 @@ struct RemedyCandidates {
     }
   }
 
-  /// A wrong password ends the stack.
+  /// Makes a wrong password end the stack.
   private var requisites: [[Edit]] {
     passwords.compactMap { rule in
       if case .jump = rule.control.action(on: .success) { return nil }
@@ -188,15 +188,15 @@ struct RemedyCandidates {
     }
   }
 
-  /// Rules that let a login pass our rule by.
-  private var guiltyRules: [[Edit]] {
-    guard let rule = finding.guilty, !rule.isTwoFactor, !rule.checksPassword else { return [] }
-    // Its failure may be meant to end the login.
+  /// Changes the rule that makes logins skip ours.
+  private var causes: [[Edit]] {
+    guard let rule = finding.cause, !rule.isTwoFactor, !rule.checksPassword else { return [] }
+    // The administrator may want its failure to end the login.
     let restricts = [.bad, .die].contains(rule.control.action(on: .authenticationError))
     return restricts ? [replacement(of: rule, rule.text(control: "requisite"))] : [removal(of: rule)]
   }
 
-  /// Lines of pam_deny, and a success that follows them.
+  /// Removes pam_deny, or adds a success after it.
   private var refusals: [[Edit]] {
     let permit = "auth required pam_permit.so"
     return rules.filter { $0.name == "pam_deny" }.flatMap { rule in
@@ -204,7 +204,7 @@ struct RemedyCandidates {
     } + ours.map { [insertion(behind: $0, permit)] }
   }
 
-  /// The end of a substack does not end the stack, unlike that of an included file.
+  /// Includes files instead of substacks: `die` and `done` in a substack end only the substack.
   private var includes: [[Edit]] {
     let origins = stacks.origins.values.filter { $0.isSubstack && $0.facility == .auth }.sorted {
       ($0.file, $0.line) < ($1.file, $1.line)
@@ -279,7 +279,7 @@ struct RemedyCandidates {
     (tree.text(of: file) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
   }
 
-  /// The numbers of a line and of those that continue it.
+  /// The line numbers of a statement: its first line and its continuations.
   private func numbers(of line: Int, in lines: [Substring]) -> ClosedRange<Int> {
     var last = line
     while last < lines.count, lines[last - 1].last(where: { $0 != " " && $0 != "\t" }) == "\\" { last += 1 }
@@ -310,7 +310,7 @@ struct RemedyCandidates {
     return .insertAfter(file: rule.file, line: last, text: text)
   }
 
-  /// The last lines of statements behind which an auth rule may stand.
+  /// The last lines of statements after which an auth rule can be inserted.
   private func places(in path: String) -> [Int] {
     guard let text = tree.text(of: path) else { return [] }
     let file = PAMFile(path: path, bytes: Array(text.utf8))

@@ -1,4 +1,4 @@
-/// One way in which a login through a service can go.
+/// One possible course of a login through a service.
 struct LoginRun {
   let isAuthenticated: Bool
   /// Whether pam_setcred(3) succeeds afterwards.
@@ -12,11 +12,11 @@ struct LoginRun {
   let passesWithoutTwoFactor: Bool?
 }
 
-/// Evaluates the auth stack of a service in all combinations of what its modules can return.
+/// Evaluates the auth stack of a service for all combinations of results that its modules can return.
 struct ServiceEvaluation {
   struct TooManyCombinations: Error {}
 
-  struct Question {
+  struct Scenario {
     var isEnrolled = true
     var knows: Knowledge = [.password, .code]
     var client = PAMModuleCall.Client.interactive
@@ -25,8 +25,8 @@ struct ServiceEvaluation {
     /// Whether runs that fail are compared with the stack without pam_twofactor.
     var compares = false
 
-    /// The question for a user who enters password and code, as one text, at every question; nil without both.
-    var withBothAtOnce: Question? {
+    /// The same scenario for a user who replies to every prompt with password and code; nil if the user lacks one.
+    var withBothAtOnce: Scenario? {
       guard knows == [.password, .code], client == .interactive else { return nil }
       var other = self
       other.client = .singleField
@@ -60,21 +60,21 @@ struct ServiceEvaluation {
       })
   }
 
-  /// All runs. A user who knows both enters both at every question if nothing else gets in: `use_first_pass` looks for
-  /// the code at the end of an earlier password.
+  /// All runs. If all fail, a user who knows password and code replies to every prompt with both, because
+  /// `use_first_pass` looks for the code at the end of an earlier password.
   ///
   /// - Throws: ``TooManyCombinations``.
-  func runs(_ question: Question) throws(TooManyCombinations) -> [LoginRun] {
-    let runs = try allRuns(question)
-    guard let other = question.withBothAtOnce, !runs.contains(where: \.isAuthenticated) else { return runs }
+  func runs(_ scenario: Scenario) throws(TooManyCombinations) -> [LoginRun] {
+    let runs = try allRuns(scenario)
+    guard let other = scenario.withBothAtOnce, !runs.contains(where: \.isAuthenticated) else { return runs }
     let others = try allRuns(other)
     return others.contains(where: \.isAuthenticated) ? others : runs
   }
 
-  private func allRuns(_ question: Question) throws(TooManyCombinations) -> [LoginRun] {
+  private func allRuns(_ scenario: Scenario) throws(TooManyCombinations) -> [LoginRun] {
     var runs: [LoginRun] = []
     var budget = Self.maximumCombinations
-    _ = try first(question, &budget) { run in
+    _ = try first(scenario, &budget) { run in
       runs.append(run)
       return false
     }
@@ -84,22 +84,22 @@ struct ServiceEvaluation {
   /// The first run that satisfies a condition; nil if there is none. Tries at most `budget` combinations, else throws
   /// ``TooManyCombinations``.
   func first(
-    _ question: Question, _ budget: inout Int, where isWanted: (LoginRun) -> Bool
+    _ scenario: Scenario, _ budget: inout Int, where isWanted: (LoginRun) -> Bool
   ) throws(TooManyCombinations) -> LoginRun? {
     var choices = Choices()
     repeat {
       guard budget > 0, tree.mayTryCombination() else { throw TooManyCombinations() }
       budget -= 1
-      let run = run(question, &choices)
+      let run = run(scenario, &choices)
       guard choices.unknownKeys.isEmpty || choices.unknownKeys != passwordKeys else { continue }
       if isWanted(run) { return run }
     } while choices.advance()
     return nil
   }
 
-  private func run(_ question: Question, _ choices: inout Choices) -> LoginRun {
+  private func run(_ scenario: Scenario, _ choices: inout Choices) -> LoginRun {
     var asked: [Int] = []
-    let authentication = authenticate(chain, question, &choices, &asked) { $0 }
+    let authentication = authenticate(chain, scenario, &choices, &asked) { $0 }
     var setsCredentials = false
     if authentication.isSuccess {
       let credentials = chain.dispatch(cached: authentication.results, jumpsDecide: jumpsDecide) { rule, index in
@@ -108,10 +108,10 @@ struct ServiceEvaluation {
       setsCredentials = credentials.isSuccess
     }
     var passesWithout: Bool?
-    if question.compares, !authentication.isSuccess {
+    if scenario.compares, !authentication.isSuccess {
       var ignored: [Int] = []
       let places = chain.handlers.indices.filter { chain.handlers[$0].rule?.isTwoFactor != true }
-      passesWithout = authenticate(chain.withoutTwoFactor, question, &choices, &ignored) { places[$0] }.isSuccess
+      passesWithout = authenticate(chain.withoutTwoFactor, scenario, &choices, &ignored) { places[$0] }.isSuccess
     }
     return LoginRun(
       isAuthenticated: authentication.isSuccess, setsCredentials: setsCredentials, called: authentication.called,
@@ -120,18 +120,18 @@ struct ServiceEvaluation {
 
   /// `place` returns the index of a handler in the whole chain.
   private func authenticate(
-    _ chain: PAMChain, _ question: Question, _ choices: inout Choices, _ asked: inout [Int], _ place: (Int) -> Int
+    _ chain: PAMChain, _ scenario: Scenario, _ choices: inout Choices, _ asked: inout [Int], _ place: (Int) -> Int
   ) -> PAMChain.Dispatch {
     var token = PAMModuleCall.Token.none
     return chain.dispatch { rule, index in
       let outcomes = model.outcomes(
         of: PAMModuleCall(
-          rule: rule, service: service, isEnrolled: question.isEnrolled, knows: question.knows, client: question.client,
+          rule: rule, service: service, isEnrolled: scenario.isEnrolled, knows: scenario.knows, client: scenario.client,
           token: token))
       let outcome = outcomes.all[choices.choose(outcomes, place(index))]
       if let next = outcome.token { token = next }
       if outcome.asksForCode { asked.append(index) }
-      return question.override(rule) ?? outcome.result
+      return scenario.override(rule) ?? outcome.result
     }
   }
 }
@@ -141,7 +141,7 @@ private struct Choices {
   private var sequence: [(index: Int, count: Int)] = []
   private var position = 0
   private var byKey: [String: Int] = [:]
-  /// Of calls without a key, so that a comparison repeats them.
+  /// The choices for calls without a key, so that a comparison repeats them.
   private var byPlace: [Int: Int] = [:]
   /// The keys of modules that do not know the user.
   private(set) var unknownKeys: Set<String> = []

@@ -1,4 +1,4 @@
-/// The least with which a user gets in; several alternatives if none includes another.
+/// The least that a login requires: alternatives, none of which includes another.
 package struct LoginNeeds: Equatable {
   let alternatives: Set<Knowledge>
 
@@ -17,28 +17,28 @@ package struct LoginNeeds: Equatable {
 
   package var isRefused: Bool { alternatives.isEmpty }
 
-  /// Whether no one gets in without a code.
+  /// Whether every login requires a code.
   package var includesCode: Bool { !isRefused && alternatives.allSatisfy { $0.contains(.code) } }
 
-  /// - Parameter passing: Everything with which a user gets in.
+  /// - Parameter passing: The knowledge with which logins succeed.
   init(passing: Set<Knowledge>) {
     alternatives = passing.filter { one in !passing.contains { $0 != one && $0.isSubset(of: one) } }
   }
 
-  /// Whether everything with which a user gets in here is enough there.
+  /// Whether logins require at least as much as in `other`.
   func isAtLeast(_ other: LoginNeeds) -> Bool {
     alternatives.allSatisfy { one in other.alternatives.contains { $0.isSubset(of: one) } }
   }
 }
 
-/// What it takes to log in through a service.
+/// What a login through a service requires.
 package struct ServiceLogins {
   package let service: String
-  /// Of an enrolled user; nil if the stack cannot be evaluated.
+  /// For an enrolled user; nil if the stack cannot be evaluated.
   package let enrolled: LoginNeeds?
-  /// Of a user who is not enrolled; nil if the stack cannot be evaluated.
+  /// For a user who is not enrolled; nil if the stack cannot be evaluated.
   package let unenrolled: LoginNeeds?
-  /// Whether the stack takes password and code in one answer.
+  /// Whether the stack accepts password and code in one reply.
   package let isSingleField: Bool
   /// Why the stack cannot be evaluated; nil if it can.
   package let problem: String?
@@ -80,10 +80,10 @@ package struct ServiceLogins {
     var passing: Set<Knowledge> = []
     let all: [Knowledge] = [[], .password, .code, [.password, .code]]
     for knows in all where !passing.contains(where: { $0.isSubset(of: knows) }) {
-      let question = ServiceEvaluation.Question(
+      let scenario = ServiceEvaluation.Scenario(
         isEnrolled: isEnrolled, knows: knows, override: { override($0, isEnrolled) })
-      for question in [question, question.withBothAtOnce].compactMap(\.self)
-      where try evaluation.first(question, &budget, where: \.isAuthenticated) != nil {
+      for scenario in [scenario, scenario.withBothAtOnce].compactMap(\.self)
+      where try evaluation.first(scenario, &budget, where: \.isAuthenticated) != nil {
         passing.insert(knows)
         break
       }
@@ -92,7 +92,7 @@ package struct ServiceLogins {
   }
 }
 
-/// What it takes to log in through each service of a host.
+/// What logins through each service of a host require.
 package struct ServiceSurvey {
   package let services: [ServiceLogins]
 

@@ -11,7 +11,7 @@ struct StackCheck {
     .authenticationError, .maximumTries, .informationUnavailable, .conversationError, .serviceError,
   ]
 
-  /// `isPreauthenticated` is true if another check tells of logins without a password.
+  /// `isPreauthenticated`: whether another check reports logins without a password.
   init(
     _ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel,
     isPreauthenticated: Bool = false
@@ -23,9 +23,9 @@ struct StackCheck {
     evaluation = ServiceEvaluation(stacks, configuration: configuration, model: model)
   }
 
-  /// What the stack does with users who enter the right password and code.
+  /// Which users with the right password and code log in.
   struct Admission {
-    /// The modules that check the passwords of users who get in.
+    /// The modules that check the passwords of users who log in.
     var modules: Set<String> = []
     /// The modules that check the passwords of users who are refused.
     var refusals: Set<String> = []
@@ -51,7 +51,7 @@ struct StackCheck {
       findings += (stacks.chains[facility]?.rules ?? []).filter(\.isTwoFactor).map { rule in
         StackFinding(
           name: "pam_facility", status: .failed,
-          words: "\(rule.place), calls the module for \(facility.rawValue), but it supports auth alone: logins fail",
+          words: "\(rule.place), calls the module for \(facility.rawValue), but it supports only auth: logins fail",
           rule: rule)
       }
     }
@@ -87,7 +87,7 @@ struct StackCheck {
       return [
         StackFinding(
           name: "pam_dead_end", status: .failed, words: "\(rule.place): the module refuses every login", rule: rule,
-          isToldElsewhere: true)
+          isReportedElsewhere: true)
       ]
     }
     var findings: [StackFinding] = []
@@ -123,15 +123,15 @@ struct StackCheck {
     run.called.first { isPassword($0) && run.results[$0] == .success }.flatMap(rule)
   }
 
-  /// Whether a module succeeded that may check anything.
+  /// Whether an unknown module succeeded, which may check anything.
   private func hasUnknownSuccess(_ run: LoginRun) -> Bool {
     run.called.contains { run.results[$0] == .success && rule($0).map(isUnknown) == true }
   }
 
-  /// Whether the stack may check a password, as far as is known.
+  /// Whether the stack checks a password, or calls an unknown module that may.
   var mayCheckPassword: Bool { evaluation.chain.rules.contains { $0.checksPassword || isUnknown($0) } }
 
-  /// Whether nothing is known of the module.
+  /// Whether the behavior of the module is unknown.
   private func isUnknown(_ rule: PAMRule) -> Bool {
     let outcomes = model.outcomes(
       of: PAMModuleCall(
@@ -139,8 +139,8 @@ struct StackCheck {
     return outcomes.key == nil && outcomes.all.count > 1
   }
 
-  /// The rule that lets a login pass our rules by.
-  private func guilty(_ run: LoginRun) -> PAMRule? {
+  /// The rule that makes a login skip the rules of pam_twofactor.
+  private func cause(_ run: LoginRun) -> PAMRule? {
     let first = evaluation.chain.twoFactorIndexes.first ?? 0
     let index = run.called.first { index in
       guard let result = run.results[index], !isOurs(index) else { return false }
@@ -165,7 +165,7 @@ struct StackCheck {
     return [.bad, .die].contains(evaluation.chain.handlers[index].control.action(on: result))
   }
 
-  /// Whether the module is not installed, or its options refuse every login, of which other checks tell.
+  /// Whether the module is not installed, or its options refuse every login. Other checks report that.
   private func isUnusable(_ run: LoginRun) -> Bool {
     run.called.contains { index in
       guard let rule = rule(index), rule.isTwoFactor, let result = run.results[index] else { return false }
@@ -181,23 +181,23 @@ struct StackCheck {
     for refusal in Self.refusals where seen.insert(ours.map { $0.control.action(on: refusal) }).inserted {
       let runs = try evaluation.runs(.init(knows: .password, override: { $0.isTwoFactor ? refusal : nil }))
       guard runs.contains(where: { $0.isAuthenticated && !$0.asked.isEmpty }) else { continue }
-      let guilty = ours.first { ![.bad, .die].contains($0.control.action(on: refusal)) } ?? rule
+      let cause = ours.first { ![.bad, .die].contains($0.control.action(on: refusal)) } ?? rule
       return StackFinding(
         name: "pam_control", status: .failed,
-        words: "\(guilty.place): with \"\(guilty.control.text)\" a login succeeds although the code was refused "
+        words: "\(cause.place): with \"\(cause.control.text)\" a login succeeds although the code was refused "
           + "(\(refusal.name))",
-        rule: guilty)
+        rule: cause)
     }
     return nil
   }
 
   private func missingModule(_ rule: PAMRule, _ absent: [LoginRun]) -> StackFinding? {
     guard absent.contains(where: { $0.isAuthenticated && !$0.asked.isEmpty }) else { return nil }
-    let guilty = ours.first { ![.bad, .die].contains($0.control.action(on: .moduleUnknown)) } ?? rule
+    let cause = ours.first { ![.bad, .die].contains($0.control.action(on: .moduleUnknown)) } ?? rule
     return StackFinding(
       name: "pam_control", status: .failed,
-      words: "\(guilty.place): with \"\(guilty.control.text)\" no code is asked for if the module cannot be loaded",
-      rule: guilty)
+      words: "\(cause.place): with \"\(cause.control.text)\" no code is asked for if the module cannot be loaded",
+      rule: cause)
   }
 
   private func bypasses(_ rule: PAMRule, _ refused: [LoginRun], _ right: [LoginRun]) -> [StackFinding] {
@@ -209,26 +209,26 @@ struct StackCheck {
       return passing.filter { module == nil || accepting($0) == module }.allSatisfy(\.asked.isEmpty)
     }
     if let always {
-      let guilty = guilty(always)
-      let end = guilty.map { "\($0.place) (\($0.name), \($0.control.text))" } ?? "the end"
+      let cause = cause(always)
+      let end = cause.map { "\($0.place) (\($0.name), \($0.control.text))" } ?? "the stack"
       return [
         StackFinding(
           name: "pam_bypass", status: .failed,
-          words: "with a right password a login ends without a code: \(end) passes \(rule.place) by", rule: rule,
-          guilty: guilty)
+          words: "with a right password a login ends without a code: \(end) skips \(rule.place)", rule: rule,
+          cause: cause)
       ]
     }
     var findings: [StackFinding] = []
     for run in open {
-      guard let guilty = guilty(run), !findings.contains(where: { $0.guilty == guilty }) else { continue }
+      guard let cause = cause(run), !findings.contains(where: { $0.cause == cause }) else { continue }
       let isCondition = accepting(run) != nil
       findings.append(
         StackFinding(
           name: isCondition ? "pam_condition" : "pam_alternative", status: .warning,
           words: isCondition
-            ? "no code is asked for in some logins, depending on \(guilty.place) (\(guilty.name))"
-            : "\(guilty.place): \(guilty.name) is enough to log in, without password and code",
-          rule: rule, guilty: guilty, condition: "if that is not intended"))
+            ? "no code is asked for in some logins, depending on \(cause.place) (\(cause.name))"
+            : "\(cause.place): \(cause.name) is enough to log in, without password and code",
+          rule: rule, cause: cause, condition: "if that is not intended"))
     }
     return findings
   }
@@ -241,7 +241,7 @@ struct StackCheck {
       return StackFinding(
         name: name, status: .warning,
         words: "\(rule.place): the code alone is enough to log in, unless \(module.name) (\(module.place)) checks a "
-          + "password", rule: rule, guilty: module, condition: "if it does not")
+          + "password", rule: rule, cause: module, condition: "if it does not")
     }
     guard open.contains(where: { !hasUnknownSuccess($0) }) else { return nil }
     if hasPassword {
@@ -276,14 +276,14 @@ struct StackCheck {
     for run in right where run.passesWithoutTwoFactor == true {
       let module = accepting(run)
       let end = refusing(run)
-      guard !findings.contains(where: { $0.guilty == module }) else { continue }
+      guard !findings.contains(where: { $0.cause == module }) else { continue }
       let who = module.map { "users whom \($0.name) accepts (\($0.place))" } ?? "users whom no password module accepts"
       findings.append(
         StackFinding(
           name: "pam_lockout", status: .failed,
           words: "\(who) are refused even with a right password and a right code"
             + (end.map { ": the login ends at \($0.place) (\($0.name))" } ?? ""),
-          rule: rule, guilty: module))
+          rule: rule, cause: module))
     }
     return findings
   }
@@ -302,7 +302,7 @@ struct StackCheck {
     guard let run = right.first(where: { $0.asked.count > 1 }), let second = rule(run.asked[1]) else { return nil }
     return StackFinding(
       name: "pam_twice", status: .failed,
-      words: "\(second.place): a second code is asked for, but a code can be used once", rule: second)
+      words: "\(second.place): a second code is asked for, but a code can be used only once", rule: second)
   }
 
   private func ignoredNullok(_ others: [LoginRun], _ right: [LoginRun]) -> StackFinding? {
@@ -322,7 +322,7 @@ struct StackCheck {
     return StackFinding(
       name: "pam_nullok", status: .warning,
       words: "\(rule.place): users who are not enrolled\(who) are refused despite nullok: \(reason)", rule: rule,
-      guilty: module)
+      cause: module)
   }
 
   // MARK: Guessing
@@ -351,12 +351,12 @@ struct StackCheck {
       }
       return run.called.last { $0 < asked && isPassword($0) }.flatMap(self.rule)
     }.first
-    return late.map { guilty in
+    return late.map { cause in
       StackFinding(
         name: "pam_requisite", status: .warning,
-        words: "a code is asked for even after a wrong password (\(guilty.place)), so anyone can lock a user out with "
+        words: "a code is asked for even after a wrong password (\(cause.place)), so anyone can lock a user out with "
           + "wrong codes",
-        rule: rule, guilty: guilty)
+        rule: rule, cause: cause)
     }
   }
 }

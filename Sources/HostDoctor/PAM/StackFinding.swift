@@ -7,17 +7,17 @@ struct StackFinding {
   /// The rule of pam_twofactor, if one is wrong.
   var rule: PAMRule?
   /// Another rule that causes the mistake.
-  var guilty: PAMRule?
+  var cause: PAMRule?
   /// The line that libpam rejects.
   var problem: PAMProblem?
-  /// Whether another check tells of the cause.
-  var isToldElsewhere = false
+  /// Whether another check reports the cause.
+  var isReportedElsewhere = false
   /// Qualifies the remedy of something that may be intended.
   var condition: String?
 
-  /// The same before and after changes of other lines.
+  /// Does not depend on other lines.
   var identity: String {
-    let line = guilty ?? rule
+    let line = cause ?? rule
     return [name, line.map { "\($0.file) \($0.module) \($0.arguments)" } ?? "", problem?.text ?? ""]
       .joined(separator: " ")
   }
@@ -32,10 +32,10 @@ struct StackFinding {
     "\(words) (\(services.count == 1 ? "service" : "services") \(services.joined(separator: ", ")))"
   }
 
-  /// If no edit is known to help.
+  /// The remedy if no edit is known to help.
   var advice: String {
-    let place = problem.map { "\($0.file), line \($0.line)" } ?? (guilty ?? rule)?.place
-    let command = "and compare the services that `twofactor doctor --json` lists"
+    let place = problem.map { "\($0.file), line \($0.line)" } ?? (cause ?? rule)?.place
+    let command = "compare the services that `twofactor doctor --json` lists"
     return place.map { "look at \($0); no change of one or two lines is known to be safe" } ?? command
   }
 }
