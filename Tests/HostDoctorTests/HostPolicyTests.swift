@@ -62,7 +62,11 @@ private func stack(_ arguments: String, control: String = "required") -> String 
     #expect(finding.summary == "policy failed")
     #expect(finding.detail.contains("owner is freerad, but it is not set by default"))
     #expect(finding.remedy == "set owner only in \(path)")
-    #expect(try findings(stacks, "directory = /srv/%u\nowner = freerad\n") == [])
+    let same = try findings(stacks, "directory = /srv/%u\nowner = freerad\n")
+    #expect(
+      same.map(\.detail) == [
+        "/etc/pam.d/radiusd, line 2: owner is freerad, and there is no such account: every login is refused"
+      ])
   }
 
   @Test func aMissingParentOfTheEnrollmentsIsFound() throws {
