@@ -113,7 +113,7 @@ struct RemedySearch {
 
   // MARK: Safety
 
-  /// Whether users need at least as much as before, those with password and code still get in, and nothing new fails.
+  /// Whether users need at least as much as before, those with password and code still log in, and nothing new fails.
   private func isSafe(_ after: HostFindings, _ demand: Demand) -> Bool {
     for service in Set(before.configuration.services).union(after.configuration.services) {
       let (old, new) = (before.state(of: service), after.state(of: service))
@@ -134,7 +134,7 @@ struct RemedySearch {
   private static func keepsNeeds(_ old: HostFindings.ServiceState, _ new: HostFindings.ServiceState) -> Bool {
     guard let oldEnrolled = old.logins.enrolled, let oldOthers = old.logins.unenrolled else { return true }
     guard let enrolled = new.logins.enrolled, let others = new.logins.unenrolled else { return false }
-    // A user with both should get in.
+    // If enrolled users were refused before, they must need both.
     let both = LoginNeeds(passing: [[.password, .code]])
     return enrolled.isAtLeast(oldEnrolled.isRefused ? both : oldEnrolled) && others.isAtLeast(oldOthers)
       && (oldEnrolled.isRefused || !enrolled.isRefused)

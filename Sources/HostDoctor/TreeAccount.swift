@@ -72,7 +72,7 @@ package struct TreeAccount: Equatable {
 
   /// `template` is the option `directory`.
   func enrollment(template: String) throws(EnrollmentFailure) -> (directory: String, isBelowHome: Bool) {
-    // SAFETY: the strings are NUL-terminated, which copies them.
+    // SAFETY: the strings are NUL-terminated, and copied by the initializer.
     let entry = unsafe Account(name: name, userID: userID, groupID: .invalid, home: home)
     guard let entry else { throw EnrollmentFailure(.configuration, "account", "has a name or home that is too long") }
     let path = try EnrollmentPath(template: template.utf8.span, account: entry)

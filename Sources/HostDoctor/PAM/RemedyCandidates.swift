@@ -22,7 +22,7 @@ struct RemedyCandidates {
   var all: [[Edit]] {
     let singles =
       controls + completions + options + jumpNumbers + requisites + moves + causes + includes + refusals
-    // Two changes, of which each alone is not enough.
+    // Pairs of changes, if one change is not enough.
     let pairs = singles.enumerated().flatMap { index, first in
       singles[(index + 1)...].compactMap { second in
         Set(first.map(\.place)).isDisjoint(with: second.map(\.place)) ? first + second : nil
