@@ -168,7 +168,8 @@ final class HostFindings {
   private(set) lazy var ofSSH: [Finding] = isDoubtful ? allOfSSH.filter { $0.name != "pam_code_alone" } : allOfSSH
 
   private lazy var allOfSSH: [Finding] = ssh.findings(
-    rules: configuration.stacks(of: ssh.service).twoFactorRules, service: state(of: ssh.service).logins)
+    rules: configuration.stacks(of: ssh.service).twoFactorRules, service: state(of: ssh.service).logins
+  ) { [self] in (configuration.stacks(of: $0).twoFactorRules, state(of: $0).logins) }
 
   /// Whether sshd may ask for less than a password and a code, but an unknown module may check a password.
   private lazy var isDoubtful: Bool =

@@ -63,6 +63,14 @@ import Testing
     #expect(problems.first?.remedy?.contains(remedy) == true, "\(problems)")
   }
 
+  @Test func noKeyIsRequiredInsteadOfAPassword() throws {
+    let methods = "AuthenticationMethods publickey,password password\nPasswordAuthentication yes\n"
+    let remedy = try problems(methods + Self.good).first?.remedy
+    #expect(
+      remedy
+        == "in \(Self.main), line 1: AuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam")
+  }
+
   /// Only passwords of six or eight digits count.
   @Test func aPasswordSentAsTheCodeIsNotReportedToCount() throws {
     let problems = try problems("PasswordAuthentication yes\n" + Self.good)
@@ -170,6 +178,23 @@ import Testing
   @Test func theServiceOfPAMServiceNameIsExamined() throws {
     #expect(try problems("PAMServiceName ssh\n" + Self.good, service: "ssh") == [])
     #expect(try findings("PAMServiceName ssh\n" + Self.good).map(\.summary) == ["ssh skipped"])
+  }
+
+  @Test func aServiceOfAMatchBlockIsExamined() throws {
+    let settings = Self.good + "Match User alice\nPAMServiceName plain\n"
+    let host = try TemporaryHost([
+      Self.main: settings, "/etc/pam.d/sshd": Self.password, "/etc/pam.d/plain": "auth requisite pam_unix.so\n",
+      "/etc/passwd": "root:x:0:0::/root:/bin/sh\nalice:x:1:1::/home/alice:/bin/sh\n",
+    ])
+    let problems = host.read { HostFindings(tree: $0, account: nil).ofSSH.filter { $0.status != .ok } }
+    #expect(problems.map(\.summary) == ["ssh_match warning"])
+    #expect(problems.first?.remedy?.hasPrefix("in \(Self.main), remove line 5: PAMServiceName plain\n") == true)
+  }
+
+  @Test(.timeLimit(.minutes(1))) func aLongListOfUsersIsExamined() throws {
+    let users = (1...100_000).map { "user\($0)" }.joined(separator: ",")
+    let problems = try problems(Self.good + "Match User \(users)\nPasswordAuthentication yes\n")
+    #expect(problems.map(\.summary) == ["ssh_match warning"])
   }
 
   @Test func aConfigurationThatSshdRejectsFails() throws {

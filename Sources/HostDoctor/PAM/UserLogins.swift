@@ -59,7 +59,11 @@ package struct UserLogins {
     guard configuration.path != nil else { return all }
     let login = SSHConnections(configuration, tree: tree, account: TreeAccount(account)).ordinary
     let settings = configuration.settings(for: login)
-    guard let index = services.firstIndex(where: { $0.service == settings[.pamServiceName] }) else { return all }
+    let name = settings[.pamServiceName]
+    guard let index = services.firstIndex(where: { $0.service == name }) else {
+      // sshd calls another service, which asks for no code.
+      return all.filter { $0.service == name || $0.service != SSHKeyword.pamServiceName.standard }
+    }
     var all = all
     guard configuration.problem == nil else {
       all[index].isKnown = false

@@ -19,7 +19,8 @@ struct SSHCheck {
 
   var findings: [Finding] {
     [
-      usePAM, keyboardInteractive, passwords, methods, codeAlone, rootLogin, emptyPasswords, hostNames, requiredMethod,
+      usePAM, pamService, keyboardInteractive, passwords, methods, codeAlone, rootLogin, emptyPasswords, hostNames,
+      requiredMethod,
     ].compactMap { $0 }
   }
 
@@ -47,6 +48,16 @@ struct SSHCheck {
       "ssh_use_pam",
       "UsePAM is no (\(settings.origin(.usePAM))): sshd does not call PAM, so no login is asked for a code",
       remedy: remedy(settings.edit(.usePAM, "yes")))
+  }
+
+  /// A service of a `Match` block.
+  private var pamService: Finding? {
+    guard block != nil, rules.isEmpty, settings.methods.contains(where: SSHLogins.usesPAM) else { return nil }
+    return .warning(
+      "ssh_service",
+      "PAMServiceName is \(service.service) (\(settings.origin(.pamServiceName))): this service does not call the "
+        + "module, so no code is asked for",
+      remedy: switching(.pamServiceName, "sshd", isIntentional: true))
   }
 
   private var keyboardInteractive: Finding {
@@ -79,7 +90,19 @@ struct SSHCheck {
     }
     return Finding(
       name: name, status: status, detail: "\(lists), without keyboard-interactive: sshd never asks for a code",
-      remedy: remedy(settings.edit(.authenticationMethods, Self.both)))
+      remedy: remedy(settings.edit(.authenticationMethods, listsWithPrompts)))
+  }
+
+  /// The lists of methods with keyboard-interactive instead of passwords, so that no user needs a key who did not.
+  private var listsWithPrompts: String {
+    guard service.enrolled?.alternatives.contains(where: { $0.contains(.password) }) == true else { return Self.both }
+    var lists: [String] = []
+    for list in settings[.authenticationMethods].split(separator: " ") {
+      let others = list.split(separator: ",").map(String.init).filter { $0 != "password" && $0 != "none" }
+      let text = (others + ["keyboard-interactive:pam"]).joined(separator: ",")
+      if !lists.contains(text) { lists.append(text) }
+    }
+    return lists.joined(separator: " ")
   }
 
   private var passwords: Finding {

@@ -130,7 +130,7 @@ struct SSHConfiguration {
         return fail(path, number, "\(keyword) has an invalid value: \(line.arguments.joined(separator: " "))")
       }
       let isReached = matches.allSatisfy { blocks[$0].isAll }
-      guard isReached || keyword.isAllowedInMatch || keyword == .pamServiceName else {
+      guard isReached || keyword.isAllowedInMatch else {
         return fail(path, number, "\(keyword) is not allowed within a Match block")
       }
       lines.append(

@@ -138,13 +138,13 @@ struct SSHConnections {
       }
     }
     if names.isEmpty { names = tree.isThisHost ? groups.flatMap(Self.members) + ["unknown"] : ["unknown"] }
-    return names.filter { !$0.isEmpty }.flatMap { name -> [SSHConnection.User] in
+    return names.filter { !$0.isEmpty }.prefix(Self.maximumCandidates).flatMap { name -> [SSHConnection.User] in
       if let known = users.first(where: { $0.name == name && $0 != Self.stranger }) { return [known] }
       let real =
         tree.isThisHost
         ? Self.groups(of: name).map { [SSHConnection.User(name: name, groups: $0, isKnown: true)] } : nil
       return real
-        ?? (groups.isEmpty ? [name] : groups).map {
+        ?? (groups.isEmpty ? [name] : groups).prefix(Self.maximumCandidates).map {
           SSHConnection.User(name: name, groups: [$0], isKnown: false)
         }
     }

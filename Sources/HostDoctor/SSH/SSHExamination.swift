@@ -60,8 +60,13 @@ struct SSHExamination {
     configuration.path != nil && configuration.problem == nil && rejection == nil && service == self.service
   }
 
-  /// `rules`: those of the service that call the module.
-  func findings(rules: [PAMRule], service logins: ServiceLogins) -> [Finding] {
+  /// A PAM service with its rules that call the module.
+  typealias Stack = (rules: [PAMRule], logins: ServiceLogins)
+
+  /// `rules`: those of the service that call the module. `stack` returns the service that a `Match` block names.
+  func findings(
+    rules: [PAMRule], service logins: ServiceLogins, stack: (String) -> Stack? = { _ in nil }
+  ) -> [Finding] {
     let name = "ssh"
     guard configuration.path != nil else { return [.skipped(name, "sshd is not configured")] }
     if let problem = configuration.problem, problem.isUnreadable, geteuid() != 0 {
@@ -80,16 +85,17 @@ struct SSHExamination {
         .skipped(name, "the PAM service \(service) does not call the module: SSH logins are not asked for a code")
       ]
     }
-    let options = rules.compactMap { tree.options(of: $0) }
-    let own = check(ordinary, rules, options, logins)
+    let own = check(ordinary, rules, logins)
     var found = own
     for each in blocks {
       guard let block = each.block, each.settings != ordinary.settings else { continue }
-      for finding in check(each, rules, options, logins) where finding.status != .ok {
+      let other = each.settings[.pamServiceName] == service ? nil : stack(each.settings[.pamServiceName])
+      for finding in check(each, other?.rules ?? rules, other?.logins ?? logins) where finding.status != .ok {
         guard !own.contains(where: { $0.name == finding.name && $0.detail == finding.detail }) else { continue }
         let isNamed = finding.detail.contains(block.place)
         let detail = isNamed ? finding.detail : "under Match \(block.text) (\(block.place)): \(finding.detail)"
-        let isOfBlock = ["ssh_keyboard_interactive", "ssh_password_authentication"].contains(finding.name)
+        let isOfBlock = ["ssh_keyboard_interactive", "ssh_password_authentication", "ssh_service"].contains(
+          finding.name)
         found.append(
           Finding(
             name: isOfBlock ? Self.name : finding.name, status: finding.status, detail: detail, remedy: finding.remedy))
@@ -102,13 +108,12 @@ struct SSHExamination {
     .failed("ssh", "sshd rejects its configuration: \(words)", remedy: "correct it; check with: sshd -t")
   }
 
-  private func check(
-    _ each: Case, _ rules: [PAMRule], _ options: [EffectiveOptions], _ logins: ServiceLogins
-  ) -> [Finding] {
-    SSHCheck(
+  private func check(_ each: Case, _ rules: [PAMRule], _ logins: ServiceLogins) -> [Finding] {
+    let options = rules.compactMap { tree.options(of: $0) }
+    return SSHCheck(
       settings: each.settings, login: each.login, block: each.block, service: logins, rules: rules,
       // The module trusts this service alone to report methods.
-      requiredMethods: service == "sshd" ? options.flatMap(\.requiredMethods) : [],
+      requiredMethods: logins.service == "sshd" ? options.flatMap(\.requiredMethods) : [],
       usesAddresses: options.contains(where: \.usesAddresses)
     ).findings
   }

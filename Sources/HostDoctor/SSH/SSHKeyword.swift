@@ -42,7 +42,7 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
   }
 
   /// Whether a `Match` block can override it.
-  var isAllowedInMatch: Bool { ![.usePAM, .useDNS, .gssapiKeyExchange, .pamServiceName].contains(self) }
+  var isAllowedInMatch: Bool { ![.usePAM, .useDNS, .gssapiKeyExchange].contains(self) }
 
   /// The value as `sshd -T` prints it; nil if sshd rejects it.
   func value(of arguments: [String]) -> String? {
