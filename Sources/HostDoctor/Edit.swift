@@ -115,7 +115,7 @@ extension HostTree {
 
   /// Added lines create a missing file.
   private static func text(_ text: String?, after edits: [Edit]) -> String? {
-    var lines = (text ?? "").split(separator: "\n", omittingEmptySubsequences: false).map { [String($0)] }
+    var lines = lines(text ?? "").map { [String($0)] }
     // The text ends with a newline.
     if lines.last == [""] { lines.removeLast() }
     var before: [Int: [String]] = [:]
@@ -141,7 +141,7 @@ extension HostTree {
     return (all + end).map { $0 + "\n" }.joined()
   }
 
-  static func words(of line: String) -> [Substring] { line.split { $0 == " " || $0 == "\t" } }
+  static func words(of line: String) -> [Substring] { line.split { $0 == " " || $0 == "\t" || $0 == "\r" } }
 }
 
 extension Edit {

@@ -163,7 +163,12 @@ package struct HostTree {
   func text(of path: String) -> String? { configurationBytes(of: path).map { String(decoding: $0, as: UTF8.self) } }
 
   /// Empty if unreadable.
-  func lines(of path: String) -> [String] { (text(of: path) ?? "").split(separator: "\n").map(String.init) }
+  func lines(of path: String) -> [String] { Self.lines(text(of: path) ?? "").filter { !$0.isEmpty }.map(String.init) }
+
+  /// The lines with empty ones. As characters, a carriage return and a newline are one, which is no newline.
+  static func lines(_ text: String) -> [Substring] {
+    text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Substring.init)
+  }
 
   /// Sorted; empty if unreadable.
   func names(in path: String) -> [String] {

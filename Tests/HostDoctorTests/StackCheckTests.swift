@@ -113,6 +113,22 @@ import Testing
     #expect(first.map(\.summary) == ["pam_alternative warning"])
   }
 
+  @Test(arguments: ["pam_exec.so quiet expose_authtok /usr/local/bin/check", "pam_script.so"])
+  func aProgramMayCheckThePassword(module: String) throws {
+    let found = try findings("auth required \(module)\n\(Self.ours)")
+    #expect(found.map(\.summary) == ["pam_code_alone warning"])
+  }
+
+  @Test func aCarriageReturnBehindAModuleIsFound() throws {
+    let found = try findings("\(Self.unix)\(Self.ours)\r\n")
+    #expect(found.map(\.summary) == ["pam_syntax failed"])
+    #expect(found.first?.remedy == "in /etc/pam.d/x, line 4: \(Self.ours)")
+    let included = try findings([
+      "/etc/pam.d/c": Self.unix + Self.ours + " nullok\n", "/etc/pam.d/x": "@include c\r\n\(Self.ours)",
+    ])
+    #expect(included.first { $0.name == "pam_syntax" }?.remedy?.contains("in /etc/pam.d/x, line 1: @include c") == true)
+  }
+
   @Test func anotherCodeIsNoSecondPassword() throws {
     let findings = try findings("auth sufficient pam_google_authenticator.so\n" + Self.unix + Self.ours)
     #expect(findings.map(\.summary) == ["pam_alternative warning"])
@@ -208,6 +224,16 @@ import Testing
     for edit in edits { #expect(Edit(edit.text) == edit) }
     for words in ["or correct it", "in /etc/x, after the password: y", "chown root:root /x", "in /etc/x, line 0: y"] {
       #expect(Edit(words) == nil)
+    }
+  }
+
+  @Test func aCarriageReturnJoinsNoLines() throws {
+    let host = try TemporaryHost(["/etc/x": "1\r\n2\n3\r\n4\n"])
+    host.read { tree in
+      let edits: [Edit] = [
+        .replace(file: "/etc/x", line: 2, text: "two"), .remove(file: "/etc/x", line: 3, text: "3"),
+      ]
+      #expect(tree.applying(edits)?.text(of: "/etc/x").map { Array($0.utf8) } == Array("1\r\ntwo\n4\n".utf8))
     }
   }
 

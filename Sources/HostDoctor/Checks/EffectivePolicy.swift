@@ -91,7 +91,7 @@ extension HostTree {
 
   func line(of option: PolicyOption, in path: String) -> Int? {
     let name = String(decoding: option.name.bytes)
-    let lines = (text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    let lines = HostTree.lines(text(of: path) ?? "")
     let index = lines.firstIndex { line in
       let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       return parts.count == 2 && parts[0].trimmingBlanks == name

@@ -51,7 +51,7 @@ package struct NameSources {
 
   /// The sources of these databases, each with its line.
   func sources(of databases: Set<String>) -> [(name: String, line: Int)] {
-    let lines = (tree.text(of: Self.path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    let lines = HostTree.lines(tree.text(of: Self.path) ?? "")
     return lines.enumerated().flatMap { index, line -> [(name: String, line: Int)] in
       let parts = line.prefix { $0 != "#" }.split(separator: ":", maxSplits: 1)
       guard parts.count == 2, databases.contains(parts[0].filter { $0 != " " && $0 != "\t" }) else { return [] }

@@ -83,7 +83,7 @@ struct ProFTPDConfiguration {
     guard depth < Self.maximumDepth, files <= Self.maximumFiles, let text = tree.text(of: path) else { return }
     bytes += text.utf8.count
     guard bytes <= Self.maximumBytes else { return }
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (index, line) in HostTree.lines(text).enumerated() {
       let words = Self.words(line)
       guard let name = words.first?.asciiLowercased else {
         if depth == 0, sections.isEmpty, Self.words(line.drop { "# \t".contains($0) }).first == "AuthOrder" {

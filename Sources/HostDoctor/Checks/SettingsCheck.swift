@@ -37,7 +37,7 @@ struct SettingsCheck {
     }
     guard tree.bytes(of: path, upTo: 1) != nil else { return .skipped(name, "\(path) cannot be read") }
     guard let problem = problem(in: path) else { return .ok(name, "\(path) is valid") }
-    let lines = (tree.text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    let lines = HostTree.lines(tree.text(of: path) ?? "")
     let index = Int(problem.line) - 1
     let removal =
       lines.indices.contains(index)

@@ -72,7 +72,7 @@ private struct SingleFieldStack {
     (self.stacks, self.path, self.ours) = (stacks, path, ours)
     let affected = rules.filter { $0.isTwoFactor || $0.checksPassword }
     lines = Set(affected.compactMap { Self.line(of: $0, stacks, path) }).sorted()
-    text = file.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    text = HostTree.lines(file).map(String.init)
     let count = text.count
     guard !lines.isEmpty, lines.allSatisfy({ $0 <= count }), !lines.contains(where: isContinued) else { return nil }
   }

@@ -117,7 +117,7 @@ struct StackPolicyCheck {
   private func separation(_ option: PolicyOption, expected: String, line: Int, _ rules: [PAMRule]) -> String {
     let path = HostSettings.path
     let name = String(decoding: option.name.bytes)
-    let lines = (tree.text(of: path) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    let lines = HostTree.lines(tree.text(of: path) ?? "")
     let dependent = rules.filter { rule in
       expected == "yes" && tree.configuration(of: rule) == path && argument(name, of: rule) == nil
     }
@@ -135,7 +135,7 @@ struct StackPolicyCheck {
   private func overrides(_ rule: PAMRule) -> [Finding] {
     let path = tree.configuration(of: rule)
     guard let text = tree.text(of: path) else { return [] }
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let lines = HostTree.lines(text)
     return rule.arguments.compactMap { argument in
       let name = argument.prefix { $0 != "=" }
       guard !Self.shared.contains(where: { String(decoding: $0.option.name.bytes) == name }),

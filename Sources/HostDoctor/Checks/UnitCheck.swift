@@ -106,7 +106,7 @@ struct UnitCheck {
   /// The settings in the section `Service`.
   private func settings(of file: String, _ text: String) -> [Line] {
     var isService = false
-    return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().compactMap { index, line in
+    return HostTree.lines(text).enumerated().compactMap { index, line in
       if line.hasPrefix("[") { isService = line.hasPrefix("[Service]") }
       let parts = line.split(separator: "=", maxSplits: 1)
       guard isService, parts.count == 2, !line.hasPrefix("#"), !line.hasPrefix(";") else { return nil }

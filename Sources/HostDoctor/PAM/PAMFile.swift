@@ -122,7 +122,12 @@ struct PAMFile {
     let rule = PAMRule(
       file: path, line: line, facility: facility, isSilent: isSilent, control: control, module: module.text,
       arguments: arguments)
-    return statement(facility, .rule(rule), control.flaw.map { "has the invalid control value \(control.text): \($0)" })
+    let isMissing = rule.hasCarriageReturn && [.bad, .die].contains(control.action(on: .moduleUnknown))
+    return statement(
+      facility, .rule(rule),
+      control.flaw.map { "has the invalid control value \(control.text): \($0)" }
+        ?? (isMissing || rule.isTwoFactor && rule.hasCarriageReturn
+          ? "ends with a carriage return, so that libpam does not find the module" : nil))
   }
 
   /// Whether nothing or "?" remains of a path without folder and suffix.

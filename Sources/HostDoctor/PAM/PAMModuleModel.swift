@@ -33,7 +33,7 @@ final class PAMModuleModel {
 
   private func makeBehavior(of rule: PAMRule) -> PAMModuleBehavior {
     let name = rule.name
-    if installed.lack(rule.module) || PAMModuleTable.withoutAuthentication.contains(name) {
+    if installed.lack(rule.module) || rule.hasCarriageReturn || PAMModuleTable.withoutAuthentication.contains(name) {
       return .constant(.moduleUnknown, credentials: .moduleUnknown)
     }
     if rule.isTwoFactor {

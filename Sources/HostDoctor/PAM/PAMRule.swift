@@ -19,9 +19,13 @@ struct PAMRule: Equatable {
 
   /// Without folder and suffix.
   var name: String {
-    let file = module.split(separator: "/").last.map(String.init) ?? module
+    var file = module.split(separator: "/").last.map(String.init) ?? module
+    if hasCarriageReturn { file.removeLast() }
     return file.hasSuffix(".so") ? String(file.dropLast(3)) : file
   }
+
+  /// Whether the module's name ends with the carriage return of a line of Windows, so that libpam cannot load it.
+  var hasCarriageReturn: Bool { module.hasSuffix("\r") }
 
   var isTwoFactor: Bool { name == "pam_twofactor" }
 

@@ -260,6 +260,9 @@ struct RemedyCandidates {
     guard let problem = finding.problem else { return [] }
     let words = HostTree.words(of: problem.text).map(String.init)
     var edits: [[Edit]] = []
+    if problem.text.hasSuffix("\r") {
+      edits.append(replacement(file: problem.file, line: problem.line, words.joined(separator: " ")))
+    }
     if words.count >= 3, let first = words.first, PAMFacility(rawValue: first.asciiLowercased) != nil,
       !["include", "substack"].contains(words[1].asciiLowercased)
     {
@@ -276,7 +279,7 @@ struct RemedyCandidates {
   // MARK: Lines
 
   private func lines(of file: String) -> [Substring] {
-    (tree.text(of: file) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+    HostTree.lines(tree.text(of: file) ?? "")
   }
 
   /// The line numbers of a statement: its first line and its continuations.

@@ -133,6 +133,8 @@ struct StackCheck {
 
   /// Whether the behavior of the module is unknown.
   private func isUnknown(_ rule: PAMRule) -> Bool {
+    // Runs a program of the administrator, which may check the password.
+    if rule.name == "pam_script" || rule.name == "pam_exec" && rule.has("expose_authtok") { return true }
     let outcomes = model.outcomes(
       of: PAMModuleCall(
         rule: rule, service: stacks.service, isEnrolled: true, knows: [], client: .interactive, token: .none))
