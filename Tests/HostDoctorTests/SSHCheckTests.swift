@@ -191,10 +191,17 @@ import Testing
     #expect(problems.first?.remedy?.hasPrefix("in \(Self.main), remove line 5: PAMServiceName plain\n") == true)
   }
 
-  @Test(.timeLimit(.minutes(1))) func aLongListOfUsersIsExamined() throws {
-    let users = (1...100_000).map { "user\($0)" }.joined(separator: ",")
-    let problems = try problems(Self.good + "Match User \(users)\nPasswordAuthentication yes\n")
+  @Test(.timeLimit(.minutes(1))) func aLongListOfAddressesIsExamined() throws {
+    let addresses = (0..<2_500).map { "10.\($0 / 250).\($0 % 250).1" }.joined(separator: ",")
+    let problems = try problems(Self.good + "Match Address \(addresses)\nPasswordAuthentication yes\n")
     #expect(problems.map(\.summary) == ["ssh_match warning"])
+  }
+
+  @Test(.timeLimit(.minutes(1)), arguments: [(1_500, "ssh_match warning"), (100_000, "ssh warning")])
+  func aLongListOfUsersIsExaminedOrReported(count: Int, summary: String) throws {
+    let users = (1...count).map { "user\($0)" }.joined(separator: ",")
+    let problems = try problems(Self.good + "Match User \(users)\nPasswordAuthentication yes\n")
+    #expect(problems.map(\.summary) == [summary])
   }
 
   @Test func aConfigurationThatSshdRejectsFails() throws {

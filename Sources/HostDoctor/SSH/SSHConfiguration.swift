@@ -37,6 +37,8 @@ struct SSHConfiguration {
   private var lineCount = 0
   /// Bytes of included files, with a fixed cost for each file and pattern.
   private var includedSize = 0
+  /// Bytes of the criteria of `Match` blocks.
+  private var criteriaSize = 0
 
   private static let maximumDepth = 16
   private static let maximumLines = 200_000
@@ -44,6 +46,7 @@ struct SSHConfiguration {
   private static let fileCost = 4_096
   private static let patternCost = 65_536
   private static let maximumBlocks = 1_000
+  private static let maximumCriteriaSize = 32_768
 
   init(_ tree: HostTree) {
     self.tree = tree
@@ -104,6 +107,11 @@ struct SSHConfiguration {
   ) {
     switch line.keyword {
     case "match":
+      // Each login that is tried is compared with all of them.
+      criteriaSize += line.arguments.reduce(0) { $0 + $1.utf8.count }
+      guard criteriaSize <= Self.maximumCriteriaSize else {
+        return fail(path, number, "exceeds the limit of criteria", isLimit: true)
+      }
       guard blocks.count < Self.maximumBlocks else {
         return fail(path, number, "exceeds the limit of Match blocks", isLimit: true)
       }

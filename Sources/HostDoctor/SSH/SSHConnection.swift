@@ -46,6 +46,12 @@ struct SSHConnections {
 
   private static let maximumCandidates = 24
   private static let maximumBlocks = 64
+  private static let maximumTime = Duration.seconds(2)
+
+  /// The end of the search, which takes milliseconds on an ordinary host.
+  private let end = ContinuousClock.now + maximumTime
+
+  private var hasTime: Bool { ContinuousClock.now < end }
 
   /// `account`: the only user to check; nil for all.
   init(_ configuration: SSHConfiguration, tree: HostTree, account: TreeAccount?) {
@@ -102,8 +108,10 @@ struct SSHConnections {
       }
     }
     let users = self.users + (isForOneAccount ? [] : strangers(criteria))
-    let suitableUsers = users.filter { user in chain.allSatisfy { $0.accepts(user) } }
-    let suitableAddresses = addresses.filter { address in chain.allSatisfy { $0.accepts(address: address) } }
+    let suitableUsers = users.filter { user in hasTime && chain.allSatisfy { $0.accepts(user) } }
+    let suitableAddresses = addresses.filter { address in
+      hasTime && chain.allSatisfy { $0.accepts(address: address) }
+    }
     guard !suitableUsers.isEmpty, !suitableAddresses.isEmpty else { return nil }
     let found = best(users: suitableUsers, addresses: suitableAddresses, like: login, least: 1)
     return chain.allSatisfy { $0.applies(to: found) } ? found : nil
@@ -115,7 +123,7 @@ struct SSHConnections {
   ) -> SSHConnection {
     var best: (login: SSHConnection, count: Int)?
     for user in users.prefix(Self.maximumCandidates) {
-      for address in addresses.prefix(Self.maximumCandidates) {
+      for address in addresses.prefix(Self.maximumCandidates) where best == nil || hasTime {
         var login = login
         (login.userEntry, login.address) = (user, address)
         let count = relevant.count { chain in chain.allSatisfy { $0.applies(to: login) } }

@@ -8,6 +8,8 @@ enum SSHPattern {
     case none
   }
 
+  private static let maximumExamples = 64
+
   static func matches(_ text: String, list: String) -> Outcome {
     var outcome = Outcome.none
     for element in elements(of: list) where matches(text, element.pattern) {
@@ -48,7 +50,7 @@ enum SSHPattern {
 
   /// Texts that may match the list, the most common first.
   static func examples(of list: String) -> [String] {
-    elements(of: list).filter { !$0.isNegated }.flatMap { element -> [String] in
+    elements(of: list).filter { !$0.isNegated }.prefix(maximumExamples).flatMap { element -> [String] in
       if case .network(let network, let length) = network(element.pattern) { return examples(network, length) }
       return ["1", "", "1.1", "1.1.1", ":1"].map { text in
         element.pattern.split(separator: "*", omittingEmptySubsequences: false).joined(separator: text)
