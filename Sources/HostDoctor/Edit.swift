@@ -78,7 +78,8 @@ enum Edit: Hashable {
     case .replace(_, let line, let text): "in \(file), line \(line): \(text)"
     case .insertBefore(_, let line, let text): "in \(file), before line \(line): \(text)"
     case .insertAfter(_, let line, let text): "in \(file), behind line \(line): \(text)"
-    case .remove(_, let line, let text): "in \(file), remove line \(line): \(text)"
+    case .remove(_, let line, let text):
+      "in \(file), remove line \(line): \(text.hasSuffix("\r") ? String(text.dropLast()) : text)"
     case .append(_, let text): "in \(file): \(text)"
     case .copy: nil
     }

@@ -180,13 +180,17 @@ import Testing
     #expect(try findings("PAMServiceName ssh\n" + Self.good).map(\.summary) == ["ssh skipped"])
   }
 
-  @Test func aServiceOfAMatchBlockIsExamined() throws {
-    let settings = Self.good + "Match User alice\nPAMServiceName plain\n"
+  @Test(arguments: ["\n", "\r\n"]) func aServiceOfAMatchBlockIsExamined(end: String) throws {
+    let settings = Self.good + "Match User alice\nPAMServiceName plain\(end)"
     let host = try TemporaryHost([
       Self.main: settings, "/etc/pam.d/sshd": Self.password, "/etc/pam.d/plain": "auth requisite pam_unix.so\n",
       "/etc/passwd": "root:x:0:0::/root:/bin/sh\nalice:x:1:1::/home/alice:/bin/sh\n",
     ])
-    let problems = host.read { HostFindings(tree: $0, account: nil).ofSSH.filter { $0.status != .ok } }
+    let problems = host.read { tree in
+      let found = HostFindings(tree: tree, account: nil)
+      return found.ofSSH.filter { $0.status != .ok }
+        .map { RemedySearch(before: found).verified($0, in: { $0.ofSSH }) }
+    }
     #expect(problems.map(\.summary) == ["ssh_match warning"])
     #expect(problems.first?.remedy?.hasPrefix("in \(Self.main), remove line 5: PAMServiceName plain\n") == true)
   }
