@@ -10,9 +10,10 @@ public enum BackupCodeHash {
   public static func isValid(_ hash: Span<UInt8>) -> Bool { settingLength(of: hash) > 0 }
 
   /// Whether the text is a hash with this setting.
+  @inline(__always)
   static func isValid(_ hash: Span<UInt8>, setting: Span<UInt8>) -> Bool {
     lengths.contains(hash.count) && hash.slice(from: 0, to: setting.count).isEqual(to: setting)
-      && setting.count < hash.count && isText(hash.slice(from: setting.count))
+      && setting.count < hash.count && hash.slice(from: setting.count).isHashText
   }
 
   /// The setting ends with the last `$`. Returns 0 if the text is not a hash.
@@ -22,8 +23,8 @@ public enum BackupCodeHash {
       let salt = hash.firstIndex(of: UInt8(ascii: "$"), from: cost &+ 1)
     else { return 0 }
     let isHash =
-      isModest(hash.slice(from: 3, to: cost)) && isText(hash.slice(from: cost &+ 1, to: salt))
-      && salt &+ 1 < hash.count && isText(hash.slice(from: salt &+ 1))
+      isModest(hash.slice(from: 3, to: cost)) && hash.slice(from: cost &+ 1, to: salt).isHashText
+      && salt &+ 1 < hash.count && hash.slice(from: salt &+ 1).isHashText
     return isHash ? salt &+ 1 : 0
   }
 
@@ -37,22 +38,6 @@ public enum BackupCodeHash {
     case UInt8(ascii: "5")...UInt8(ascii: "9"), UInt8(ascii: "A"), UInt8(ascii: "B"): return true
     default: return false
     }
-  }
-
-  /// Whether all bytes are in crypt(5)'s alphabet, `./0-9A-Za-z`.
-  static func isText(_ bytes: Span<UInt8>) -> Bool {
-    // Without a branch in the loop, the compiler can check many bytes at once.
-    var strays: UInt8 = 0
-    var indices = Counter(to: bytes.count)
-    while let index = indices.next() {
-      // SAFETY: the index is in bounds.
-      let byte = unsafe bytes[unchecked: index]
-      // In ASCII, `.`, `/` and the digits are adjacent; bit 5 is a letter's case.
-      let isDigit = byte &- UInt8(ascii: ".") < 12
-      let isLetter = (byte | 0x20) &- UInt8(ascii: "a") < 26
-      strays |= (isDigit ? 0 : 1) & (isLetter ? 0 : 1)
-    }
-    return strays == 0
   }
 
   /// A setting of the usual cost for the replies of unknown users, which must take as long as those of enrolled users.
@@ -80,5 +65,37 @@ public enum BackupCodeHash {
       }
     }
     return length > 0
+  }
+}
+
+// An extension, because the compiler drops `@_optimize` from a static function that it specializes.
+extension Span where Element == UInt8 {
+  /// Whether all bytes are in crypt(5)'s alphabet, `./0-9A-Za-z`.
+  @_optimize(speed)
+  fileprivate var isHashText: Bool {
+    guard count > 16 else { return isHashText(from: 0, count: count) }
+    var start = 0
+    while start < count &- 16 {
+      guard isHashText(from: start, count: 16) else { return false }
+      start &+= 16
+    }
+    // Checks some bytes twice, because a block is faster than single bytes.
+    return isHashText(from: count &- 16, count: 16)
+  }
+
+  @inline(__always)
+  private func isHashText(from start: Int, count: Int) -> Bool {
+    // Without a branch in the loop, the compiler can check many bytes at once.
+    var strays: UInt8 = 0
+    var indices = Counter(to: count)
+    while let index = indices.next() {
+      // SAFETY: the caller's block is in bounds.
+      let byte = unsafe self[unchecked: start &+ index]
+      // In ASCII, `.`, `/` and the digits are adjacent; bit 5 is a letter's case.
+      let isDigit = byte &- UInt8(ascii: ".") < 12
+      let isLetter = (byte | 0x20) &- UInt8(ascii: "a") < 26
+      strays |= (isDigit ? 0 : 1) & (isLetter ? 0 : 1)
+    }
+    return strays == 0
   }
 }

@@ -70,11 +70,12 @@ private struct CredentialParser: ~Copyable {
     while reader.skip("device ", in: text) { try parseDevice(text) }
     guard devices.count > 0 else { throw failure("has no device", text) }
 
-    while !reader.skip("end\n", in: text) {
+    while true {
       let isScratchCode = !reader.skip("backup-code ", in: text)
-      guard !isScratchCode || reader.skip("scratch-code ", in: text) else { throw failure("unknown line", text) }
+      guard !isScratchCode || reader.skip("scratch-code ", in: text) else { break }
       try parseBackupCode(text, isScratchCode: isScratchCode)
     }
+    guard reader.skip("end\n", in: text) else { throw failure("unknown line", text) }
     guard reader.isAtEnd(of: text) else { throw failure("has text after its end", text) }
   }
 
@@ -145,6 +146,7 @@ private struct CredentialParser: ~Copyable {
     }
   }
 
+  @_optimize(speed)
   private mutating func parseBackupCode(_ text: Span<UInt8>, isScratchCode: Bool) throws(EnrollmentFailure) {
     guard let range = reader.range(upTo: UInt8(ascii: "\n"), in: text) else { throw failure("is truncated", text) }
     let hash = text.slice(range)

@@ -18,6 +18,7 @@ public struct LockedEnrollment: ~Copyable {
   ///
   /// If the state is lost or damaged, writes one in which every code counts as used
   /// (``LoginState/assumeLoss(of:now:window:failures:)``), and fails. The next attempt succeeds.
+  @_optimize(speed)
   public static func locking(
     _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
   ) throws(EnrollmentFailure) -> LockedEnrollment {
@@ -80,6 +81,7 @@ public struct LockedEnrollment: ~Copyable {
 
   /// Overwrites the older slot, and flushes it. If this fails, do not announce the decision.
   @inline(never)
+  @_optimize(speed)
   public borrowing func save() throws(EnrollmentFailure) { try save(state.value) }
 
   /// Overwrites the older slot, and flushes it.

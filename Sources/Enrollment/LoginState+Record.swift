@@ -102,6 +102,9 @@ extension LoginState {
 extension Span where Element == UInt8 {
   /// FNV-1a over the words before the checksum, with a shift that mixes high bits into low ones. Each step is a
   /// bijection, so a change within one word is always detected.
+  // Not inlined, because a caller would compile the loop for size.
+  @inline(never)
+  @_optimize(speed)
   fileprivate var recordChecksum: UInt64 {
     // SAFETY: the record has eight bytes at each offset.
     unsafe withUnsafeBytes { bytes in

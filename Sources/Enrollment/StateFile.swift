@@ -73,6 +73,7 @@ public struct StateFile: ~Copyable {
   }
 
   /// Also flushes the slot.
+  @_optimize(speed)
   func write(_ state: borrowing LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
     guard var copies = SecretBuffer(capacity: 2 &* LoginState.recordLength),
       state.appendRecord(sequence: sequence, to: &copies), copies.repeatContent()
