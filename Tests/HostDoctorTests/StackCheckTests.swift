@@ -54,6 +54,14 @@ import Testing
           + "\nauth required pam_env.so",
         "pam_condition warning", "in /etc/pam.d/x, remove line 4"
       ),
+      (
+        "auth sufficient pam_succeed_if.so uid = 0\n" + unix + ours, "pam_condition warning",
+        "in /etc/pam.d/x, remove line 1"
+      ),
+      (
+        unix + "auth [success=1 default=ignore] pam_succeed_if.so user = root\n" + ours, "pam_condition warning",
+        "in /etc/pam.d/x, remove line 4"
+      ),
       ("auth sufficient pam_u2f.so\n" + unix + ours, "pam_alternative warning", "in /etc/pam.d/x, remove line 1"),
       (
         unix + "auth [success=ok default=die] pam_twofactor.so nullok", "pam_nullok warning",

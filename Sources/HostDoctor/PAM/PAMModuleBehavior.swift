@@ -22,8 +22,8 @@ final class PAMModuleBehavior {
 
   func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes {
     if call.service != service { (known, service) = ([:], call.service) }
-    let index =
-      ((call.token.rawValue << 1 | call.client.rawValue) << 2 | call.knows.rawValue) << 1 | (call.isEnrolled ? 1 : 0)
+    let who = (call.isRoot ? 2 : 0) | (call.isEnrolled ? 1 : 0)
+    let index = ((call.token.rawValue << 1 | call.client.rawValue) << 2 | call.knows.rawValue) << 2 | who
     if let outcomes = known[index] { return outcomes }
     let outcomes = compute(call)
     known[index] = outcomes

@@ -32,6 +32,7 @@ struct PAMModuleCall {
   let knows: Knowledge
   let client: Client
   let token: Token
+  var isRoot = false
 }
 
 /// The possible outcomes of a call.

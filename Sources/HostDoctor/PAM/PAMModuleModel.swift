@@ -72,7 +72,8 @@ final class PAMModuleModel {
       // Depends on the service, so it is evaluated at each call.
       let groups = groups
       return PAMModuleBehavior(credentials: .constant(.ignore)) { call in
-        let condition = SucceedIfCondition(rule.arguments, service: call.service, isEmpty: groups.isEmpty)
+        let condition = SucceedIfCondition(
+          rule.arguments, service: call.service, isRoot: call.isRoot, isEmpty: groups.isEmpty)
         return PAMModuleOutcomes(
           key: condition.results.count > 1 ? condition.key : nil, all: condition.results.map { .init(result: $0) })
       }

@@ -18,6 +18,7 @@ struct ServiceEvaluation {
 
   struct Scenario {
     var isEnrolled = true
+    var isRoot = false
     var knows: Knowledge = [.password, .code]
     var client = PAMModuleCall.Client.interactive
     /// Replaces the result of a rule; nil for the result of the model.
@@ -127,7 +128,7 @@ struct ServiceEvaluation {
       let outcomes = model.outcomes(
         of: PAMModuleCall(
           rule: rule, service: service, isEnrolled: scenario.isEnrolled, knows: scenario.knows, client: scenario.client,
-          token: token))
+          token: token, isRoot: scenario.isRoot))
       let outcome = outcomes.all[choices.choose(outcomes, place(index))]
       if let next = outcome.token { token = next }
       if outcome.asksForCode { asked.append(index) }

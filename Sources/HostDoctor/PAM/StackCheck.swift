@@ -93,6 +93,9 @@ struct StackCheck {
     var findings: [StackFinding] = []
     if let finding = try ignoredRefusal(rule) { findings.append(finding) }
     findings += bypasses(rule, refused + codeAlone, right)
+    let root = try evaluation.runs(
+      .init(isRoot: true, knows: .password, override: { $0.isTwoFactor ? .authenticationError : nil }))
+    findings += bypassesOfRoot(rule, root, besides: findings)
     if let finding = secondCode(right) { findings.append(finding) }
     if let finding = deadEnd(rule, right) {
       findings.append(finding)
@@ -233,6 +236,21 @@ struct StackCheck {
           rule: rule, cause: cause, condition: "if that is not intended"))
     }
     return findings
+  }
+
+  /// A rule that lets only root in without a code.
+  private func bypassesOfRoot(
+    _ rule: PAMRule, _ runs: [LoginRun], besides findings: [StackFinding]
+  ) -> [StackFinding] {
+    guard !findings.contains(where: { $0.name == "pam_bypass" }) else { return [] }
+    let causes = runs.filter { $0.isAuthenticated && $0.asked.isEmpty }.compactMap(cause)
+    guard let cause = causes.first(where: { cause in !findings.contains { $0.cause == cause } }) else { return [] }
+    return [
+      StackFinding(
+        name: "pam_condition", status: .warning,
+        words: "root is asked for no code, because of \(cause.place) (\(cause.name))", rule: rule, cause: cause,
+        condition: "if that is not intended")
+    ]
   }
 
   private func codeAlone(_ rule: PAMRule, _ runs: [LoginRun]) -> StackFinding? {

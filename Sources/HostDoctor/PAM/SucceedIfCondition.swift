@@ -1,4 +1,4 @@
-/// The conditions of pam_succeed_if(8), evaluated for a user who is not root.
+/// The conditions of pam_succeed_if(8), evaluated for root or for another user.
 struct SucceedIfCondition {
   /// One result if the conditions can be decided. Otherwise the result if the condition ``key`` is met, and if not.
   let results: [PAMResult]
@@ -25,7 +25,7 @@ struct SucceedIfCondition {
   ]
 
   /// `isEmpty`: whether a group is known to have no members.
-  init(_ arguments: [String], service: String, isEmpty: (String) -> Bool) {
+  init(_ arguments: [String], service: String, isRoot: Bool, isEmpty: (String) -> Bool) {
     let usesCaller = arguments.contains("use_uid")
     let words = arguments.filter { !Self.options.contains($0) }
     var open: [(key: String, isNegated: Bool)] = []
@@ -36,7 +36,8 @@ struct SucceedIfCondition {
         break
       }
       let answer = Self.answer(
-        words[start].asciiLowercased, words[start + 1].asciiLowercased, words[start + 2], service, usesCaller, isEmpty)
+        words[start].asciiLowercased, words[start + 1].asciiLowercased, words[start + 2], service, isRoot, usesCaller,
+        isEmpty)
       // The module stops at the first condition that is not met.
       if case .unmet = answer { last = .authenticationError }
       if case .invalid = answer { last = .serviceError }
@@ -53,7 +54,7 @@ struct SucceedIfCondition {
   }
 
   private static func answer(
-    _ attribute: String, _ operation: String, _ value: String, _ service: String, _ usesCaller: Bool,
+    _ attribute: String, _ operation: String, _ value: String, _ service: String, _ isRoot: Bool, _ usesCaller: Bool,
     _ isEmpty: (String) -> Bool
   ) -> Answer {
     guard numbers.contains(operation) || texts.contains(operation) else { return .invalid }
@@ -72,12 +73,12 @@ struct SucceedIfCondition {
       return isNegated ? .met : .unmet
     }
     if name == "service", let isMet = isMet(service, base, value) { return isMet != isNegated ? .met : .unmet }
-    if name == "user", !usesCaller, base == "=" || base == "in",
-      value.split(separator: ":").allSatisfy({ $0 == "root" })
-    {
-      return isNegated ? .met : .unmet
+    if name == "user", !usesCaller, base == "=" || base == "in" {
+      let names = value.split(separator: ":")
+      if isRoot { return names.contains("root") != isNegated ? .met : .unmet }
+      if names.allSatisfy({ $0 == "root" }) { return isNegated ? .met : .unmet }
     }
-    if name == "uid", base != "ingroup" { return userID(base, isNegated, value, usesCaller) }
+    if name == "uid", base != "ingroup" { return userID(base, isNegated, value, isRoot, usesCaller) }
     return .depends(key: key(name, base, value, usesCaller), isNegated: isNegated)
   }
 
@@ -90,7 +91,9 @@ struct SucceedIfCondition {
     }
   }
 
-  private static func userID(_ base: String, _ isNegated: Bool, _ value: String, _ usesCaller: Bool) -> Answer {
+  private static func userID(
+    _ base: String, _ isNegated: Bool, _ value: String, _ isRoot: Bool, _ usesCaller: Bool
+  ) -> Answer {
     guard let number = Int32(value).map(Int.init), number == 0 || !value.hasPrefix("0") else {
       return .depends(key: key("uid", base, value, usesCaller), isNegated: isNegated)
     }
@@ -102,10 +105,12 @@ struct SucceedIfCondition {
     case ">", "gt": comparison = (number + 1, true)
     case ">=", "ge": comparison = (number, true)
     case "=", "eq":
+      if isRoot, !usesCaller { return (number == 0) != isNegated ? .met : .unmet }
       guard usesCaller || number > 0 else { return isNegated ? .met : .unmet }
       return .depends(key: key("uid", "=", value, usesCaller), isNegated: isNegated)
     default: return .depends(key: key("uid", base, value, usesCaller), isNegated: isNegated)
     }
+    if isRoot, !usesCaller { return (comparison.limit > 0) != comparison.isNegated ? .met : .unmet }
     guard comparison.limit > (usesCaller ? 0 : 1) else { return comparison.isNegated ? .met : .unmet }
     return .depends(key: key("uid", "<", String(comparison.limit), usesCaller), isNegated: comparison.isNegated)
   }
