@@ -101,6 +101,28 @@ def products() -> None:
     machine.install()
 
 
+def pam_files() -> dict[Path, bytes]:
+    """The PAM services, and what pam-auth-update remembers of them."""
+    paths = [*Path("/etc/pam.d").glob("*"), *Path("/var/lib/pam").glob("*")]
+    return {path: path.read_bytes() for path in paths if path.is_file()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def services_of_this_file(request) -> Iterator[None]:
+    """Restores the PAM services after the tests of a file, because other tests evaluate all of them."""
+    tests = [item for item in request.session.items if item.path == request.path]
+    if not all(item.get_closest_marker("machinery") for item in tests):
+        request.getfixturevalue("products")
+    before = pam_files()
+    yield
+    after = pam_files()
+    for path in after.keys() - before.keys():
+        path.unlink()
+    for path, content in before.items():
+        if after.get(path) != content:
+            path.write_bytes(content)
+
+
 @pytest.fixture(scope="session")
 def scratch(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("integration")

@@ -281,8 +281,9 @@ def i3lock(service: str, place: Path):
         return False
 
     with server("Xvfb", display, "-nolisten", "tcp", "-ac"):
+        # The socket exists before the server accepts connections.
         for _ in range(200):
-            if Path("/tmp/.X11-unix/X97").exists():
+            if run("xdotool", "getdisplaygeometry", environment={**os.environ, "DISPLAY": display}, status=None).returncode == 0:
                 break
             time.sleep(0.05)
         yield logs_in
