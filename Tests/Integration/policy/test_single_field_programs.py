@@ -282,8 +282,9 @@ def i3lock(service: str, place: Path):
 
     with server("Xvfb", display, "-nolisten", "tcp", "-ac"):
         # The socket exists before the server accepts connections.
+        environment = {**os.environ, "DISPLAY": display}
         for _ in range(200):
-            if run("xdotool", "getdisplaygeometry", environment={**os.environ, "DISPLAY": display}, status=None).returncode == 0:
+            if run("xdotool", "getdisplaygeometry", environment=environment, status=None).returncode == 0:
                 break
             time.sleep(0.05)
         yield logs_in
