@@ -238,21 +238,13 @@ def users_file():
 
 @pytest.fixture(scope="module")
 def system_service(products):
-    """Writes services in /etc/pam.d of the sandbox, and restores them after the tests of the file."""
-    kept: dict[Path, bytes | None] = {}
+    """Writes services in /etc/pam.d of the sandbox."""
 
     def write(name: str, *lines: str) -> str:
-        path = Path("/etc/pam.d") / name
-        kept.setdefault(path, path.read_bytes() if path.exists() else None)
-        path.write_text("".join(line + "\n" for line in lines))
+        (Path("/etc/pam.d") / name).write_text("".join(line + "\n" for line in lines))
         return name
 
-    yield write
-    for path, content in kept.items():
-        if content is None:
-            path.unlink()
-        else:
-            path.write_bytes(content)
+    return write
 
 
 @pytest.fixture

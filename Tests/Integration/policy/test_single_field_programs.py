@@ -280,7 +280,7 @@ def i3lock(service: str, place: Path):
                 time.sleep(0.05)
         return False
 
-    with server("Xvfb", display, "-nolisten", "tcp", "-ac"):
+    with server("Xvfb", display, "-nolisten", "tcp", "-ac", "-noreset"):
         # The socket exists before the server accepts connections.
         environment = {**os.environ, "DISPLAY": display}
         for _ in range(200):
