@@ -229,7 +229,7 @@ def test_the_command_links_only_the_c_library():
 
 
 def test_the_command_is_not_larger_than_promised():
-    assert (PRODUCT / "twofactor").stat().st_size <= 16_000_000
+    assert (PRODUCT / "twofactor").stat().st_size <= 15_000_000
 
 
 @pytest.mark.parametrize("name", ["pam_twofactor.so", "twofactor", "twofactor-helper"])
