@@ -181,6 +181,22 @@ package struct HostTree {
     return names.subtracting([".", ".."]).sorted()
   }
 
+  /// The paths that a pattern of glob(7) matches, sorted. A path without wildcards need not exist.
+  func files(matching pattern: String) -> [String] {
+    var found = [""]
+    for part in pattern.split(separator: "/").map(String.init) {
+      guard part.contains(where: { "*?[\\".contains($0) }) else {
+        found = found.map { "\($0)/\(part)" }
+        continue
+      }
+      found = found.flatMap { folder in
+        // SAFETY: both strings are NUL-terminated.
+        names(in: folder).filter { unsafe fnmatch(part, $0, FNM_PERIOD) == 0 }.map { "\(folder)/\($0)" }
+      }
+    }
+    return found
+  }
+
   /// The kernel resolves the path inside the root directory, because a container in it could exchange files between
   /// check and use.
   private func open(_ path: String, _ flags: Int32) -> OpenFile? {

@@ -1,5 +1,3 @@
-import Glibc
-
 /// The directives of ProFTPD that decide how a password is checked.
 struct ProFTPDConfiguration {
   struct Directive {
@@ -135,18 +133,7 @@ struct ProFTPDConfiguration {
 
   /// Expands a path, a pattern or a directory to files.
   private func includes(_ pattern: String) -> [String] {
-    var found = [""]
-    for part in pattern.split(separator: "/").map(String.init) {
-      guard part.contains(where: { "*?[".contains($0) }) else {
-        found = found.map { "\($0)/\(part)" }
-        continue
-      }
-      found = found.flatMap { folder in
-        // SAFETY: both strings are NUL-terminated.
-        tree.names(in: folder).filter { unsafe fnmatch(part, $0, FNM_PERIOD) == 0 }.map { "\(folder)/\($0)" }
-      }
-    }
-    return found.flatMap { path in
+    tree.files(matching: pattern).flatMap { path in
       tree.status(of: path)?.isDirectory == true ? tree.names(in: path).map { "\(path)/\($0)" } : [path]
     }
   }

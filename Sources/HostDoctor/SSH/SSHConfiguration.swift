@@ -1,5 +1,3 @@
-import Glibc
-
 /// sshd_config(5) and the files that it includes, parsed as sshd does.
 struct SSHConfiguration {
   struct Line {
@@ -150,24 +148,8 @@ struct SSHConfiguration {
     if problem == nil { problem = Problem(place: "\(path), line \(number)", words: words, isLimit: isLimit) }
   }
 
-  /// glob(7), sorted.
   private func files(_ pattern: String) -> [String] {
     let path = pattern.hasPrefix("/") || pattern.hasPrefix("~") ? pattern : "/etc/ssh/\(pattern)"
-    var found = [""]
-    for part in path.split(separator: "/").map(String.init) {
-      guard part.contains(where: { "*?[\\".contains($0) }) else {
-        found = found.map { "\($0)/\(part)" }
-        continue
-      }
-      found = found.flatMap { folder in
-        tree.names(in: folder).filter { Self.matches($0, part) }.map { "\(folder)/\($0)" }
-      }
-    }
-    return found.filter { tree.exists($0) || tree.ownStatus(of: $0) != nil }
-  }
-
-  private static func matches(_ name: String, _ pattern: String) -> Bool {
-    // SAFETY: both strings are NUL-terminated.
-    unsafe fnmatch(pattern, name, FNM_PERIOD) == 0
+    return tree.files(matching: path).filter { tree.exists($0) || tree.ownStatus(of: $0) != nil }
   }
 }
