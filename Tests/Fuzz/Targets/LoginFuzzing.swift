@@ -54,7 +54,8 @@ struct LoginFuzzing {
     let mayExempt = options & 8 != 0 || host.contains(.onlyGroups)
     let policy = Policy(rawValue: control >> 3)
     let remoteHost = policy.contains(.grace) || origin.contains(.trusts) ? origin.remoteHost : nil
-    machine_report(origin.service.cString, origin.methods?.cString)
+    // SAFETY: literals are NUL-terminated and immortal.
+    unsafe machine_report(origin.service.cString, origin.methods?.cString)
     if policy.contains(.grace) { arguments.append("grace_period=60") }
     if policy.contains(.triesFirst) { arguments.append("try_first_pass") }
     if policy.contains(.usesFirst) { arguments.append("use_first_pass") }
