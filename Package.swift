@@ -76,8 +76,8 @@ let package = Package(
     .target(
       name: "PAMModule",
       dependencies: [
-        "CPAM", "CSystem", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword", "SystemFiles",
-        "Verification",
+        "CPAM", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "LoginPolicy", "OneTimePassword",
+        "SystemFiles", "Verification",
       ],
       swiftSettings: small,
       // -nostartfiles: the module has no constructors, and without the start files no memory stays writable after
@@ -89,16 +89,22 @@ let package = Package(
 
     // The setgid helper.
     .target(name: "CHelper"),
-    .target(name: "HelperProtocol", dependencies: ["FixedMemory"], swiftSettings: small),
+    .target(
+      name: "HelperProtocol", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword", "Verification"],
+      swiftSettings: small),
     .executableTarget(
       name: "twofactor-helper",
-      dependencies: ["CHelper", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "SystemFiles"],
+      dependencies: [
+        "CHelper", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "LoginPolicy", "SystemFiles",
+        "Verification",
+      ],
       path: "Sources/Helper", swiftSettings: small),
 
     // The setup command.
     .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),
     .target(
-      name: "HostAccess", dependencies: ["CSetup", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
+      name: "HostAccess",
+      dependencies: ["CSetup", "Enrollment", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
       swiftSettings: strict),
     .target(
       name: "HostDoctor",

@@ -144,6 +144,8 @@ int csystem_exchange(int directory, const char *name, const char *other) {
 
 static void set_flags(int file, int flags) { ioctl(file, FS_IOC_SETFLAGS, &flags); }
 
+int csystem_syncfs(int file) { return syncfs(file); }
+
 void csystem_disable_copy_on_write(int file) {
   int flags;
   if (ioctl(file, FS_IOC_GETFLAGS, &flags) != 0) return;

@@ -14,7 +14,7 @@ extension EnrollmentDirectory {
     let name = path.lastName
     let temporary = try parent.makeTemporary(path, credential: credential, state: state, tag: tag)
     do throws(EnrollmentFailure) {
-      let flusher = try parent.openForFlushing()
+      let flusher = try parent.entryFlusher(path, through: temporary)
       try parent.rename(temporary, to: name)
       do throws(Errno) {
         try flusher.synchronize()
@@ -38,7 +38,7 @@ extension EnrollmentDirectory {
     let name = path.lastName
     let temporary = try parent.makeTemporary(path, credential: credential, state: state, tag: tag)
     do throws(EnrollmentFailure) {
-      let flusher = try parent.openForFlushing()
+      let flusher = try parent.entryFlusher(path, through: temporary)
       guard try parent.exchange(temporary, with: name) else {
         try takeFiles(from: parent.openTemporary(temporary))
         parent.erase(temporary)
@@ -162,9 +162,8 @@ extension EnrollmentDirectory {
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
     parent.eraseLeftovers(of: path)
     let name = path.lastName
-    let temporary = Self.temporaryName(of: path, Self.removedInfix, tag)
-    let flusher = try parent.openForFlushing()
-    try parent.rename(name, to: temporary)
+    let flusher = try parent.entryFlusher(path, through: name)
+    let temporary = try parent.renameAway(name, path, tag)
     do throws(Errno) {
       try flusher.synchronize()
     } catch {
@@ -172,6 +171,25 @@ extension EnrollmentDirectory {
       throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
     }
     parent.erase(temporary)
+  }
+
+  /// Returns the temporary name.
+  private borrowing func renameAway(
+    _ name: borrowing ByteText, _ path: borrowing EnrollmentPath, _ tag: UInt64
+  ) throws(EnrollmentFailure) -> ByteText {
+    var attempts = Counter(to: Self.attempts(path))
+    while let attempt = attempts.next() {
+      let temporary = Self.temporaryName(of: path, Self.removedInfix, tag &+ UInt64(attempt))
+      do throws(Errno) {
+        try directory.rename(name, to: temporary)
+        return temporary
+      } catch {
+        guard error == .exists || error == .notEmpty else {
+          throw EnrollmentFailure(.io, "directory", "cannot be renamed", error: error)
+        }
+      }
+    }
+    throw EnrollmentFailure(.io, "directory", "cannot be renamed", error: .exists)
   }
 
   borrowing func createFile(_ name: Literal, for purpose: OpenFile.Purpose) throws(EnrollmentFailure) -> OpenFile {
@@ -183,15 +201,24 @@ extension EnrollmentDirectory {
     _ path: borrowing EnrollmentPath, credential: Span<UInt8>, state: borrowing LoginState, tag: UInt64
   ) throws(EnrollmentFailure) -> ByteText {
     eraseLeftovers(of: path)
-    let temporary = Self.temporaryName(of: path, Self.newInfix, tag)
-    try attempt("directory", "cannot be created", directory.makeDirectory(temporary, permissions: 0o700))
-    do throws(EnrollmentFailure) {
-      try fill(temporary, credential: credential, state: state)
-    } catch {
-      erase(temporary)
-      throw error
+    var attempts = Counter(to: Self.attempts(path))
+    while let attempt = attempts.next() {
+      let temporary = Self.temporaryName(of: path, Self.newInfix, tag &+ UInt64(attempt))
+      do throws(Errno) {
+        try directory.makeDirectory(temporary, permissions: 0o700)
+      } catch {
+        guard error != .exists else { continue }
+        throw EnrollmentFailure(.io, "directory", "cannot be created", error: error)
+      }
+      do throws(EnrollmentFailure) {
+        try fill(temporary, credential: credential, state: state)
+      } catch {
+        erase(temporary)
+        throw error
+      }
+      return temporary
     }
-    return temporary
+    throw EnrollmentFailure(.io, "directory", "cannot be created", error: .exists)
   }
 
   private borrowing func fill(
@@ -217,6 +244,15 @@ extension EnrollmentDirectory {
   /// Opens the directory again, because a descriptor for traversal cannot be flushed.
   private borrowing func openForFlushing() throws(EnrollmentFailure) -> OpenFile {
     try openFile(".", for: .directory)
+  }
+
+  private borrowing func entryFlusher(
+    _ path: borrowing EnrollmentPath, through name: borrowing ByteText
+  ) throws(EnrollmentFailure) -> EntryFlusher {
+    // The group can search the host store, but not read it, so flush its file system.
+    guard path.isInHostStore else { return try EntryFlusher(file: openForFlushing(), flushesFileSystem: false) }
+    let file = try attempt("directory", "cannot be opened", directory.open(name, for: .directory))
+    return EntryFlusher(file: file, flushesFileSystem: true)
   }
 
   private borrowing func rename(
@@ -263,6 +299,16 @@ extension EnrollmentDirectory {
   }
 }
 
+/// Flushes the entries of a directory.
+private struct EntryFlusher: ~Copyable {
+  let file: OpenFile
+  let flushesFileSystem: Bool
+
+  borrowing func synchronize() throws(Errno) {
+    if flushesFileSystem { try file.synchronizeFileSystem() } else { try file.synchronize() }
+  }
+}
+
 /// Leftovers: directories with temporary names from killed setup commands. They contain secrets.
 extension EnrollmentDirectory {
   /// Between the directory's name and the tag.
@@ -272,17 +318,30 @@ extension EnrollmentDirectory {
   /// After this many seconds no running command uses a temporary directory.
   private static var leftoverAge: Int64 { 600 }
 
+  /// The number of tags in the host store, which the user's helper can search, but not read.
+  private static var hostTags: UInt64 { 16 }
+
+  /// How many temporary names to try.
+  private static func attempts(_ path: borrowing EnrollmentPath) -> Int { path.isInHostStore ? Int(hostTags) : 1 }
+
   private static func temporaryName(of path: borrowing EnrollmentPath, _ infix: Literal, _ tag: UInt64) -> ByteText {
     var name = ByteText(capacity: 299)
     name.append(path.lastName)
     name.append(infix)
-    name.append(decimal: tag)
+    name.append(decimal: path.isInHostStore ? tag % hostTags : tag)
     return name
   }
 
-  /// Erases leftovers beside an enrollment, but only below a home directory: elsewhere another user's enrollment could
-  /// have such a name.
+  /// Erases leftovers beside an enrollment, but only in the host store and below a home directory: elsewhere another
+  /// user's enrollment could have such a name.
   private borrowing func eraseLeftovers(of path: borrowing EnrollmentPath) {
+    if path.isInHostStore {
+      var tags = Counter(to: Int(Self.hostTags))
+      while let tag = tags.next() {
+        eraseIfOld(Self.temporaryName(of: path, Self.newInfix, UInt64(tag)))
+        eraseIfOld(Self.temporaryName(of: path, Self.removedInfix, UInt64(tag)))
+      }
+    }
     guard path.isBelowHome else { return }
     let name = path.lastName
     // Erase one at a time, because the directory must not change while its names are read.
@@ -290,6 +349,10 @@ extension EnrollmentDirectory {
       erase(leftover)
       guard !exists(leftover) else { return }
     }
+  }
+
+  private borrowing func eraseIfOld(_ name: borrowing ByteText) {
+    if isOldDirectory(name) { erase(name) }
   }
 
   private borrowing func exists(_ name: borrowing ByteText) -> Bool {

@@ -11,7 +11,8 @@ public struct EnrollmentDirectory: ~Copyable {
   /// Opens the directory of an account without following symlinks, and checks each open descriptor on the way.
   ///
   /// Opens a path below the home directory with the user's identity. Opens any other path from the root directory, and
-  /// assumes the user's identity at the first directory that the user owns. A failure of kind `absent` means that all
+  /// assumes the user's identity at the first directory that the user owns; in the host store one directory earlier,
+  /// with the group that may search it, so that root creates and removes entries as the user's helper does. A failure of kind `absent` means that all
   /// parents exist and are trusted. It proves that the user is not enrolled unless the ``EnrollmentRegister`` names the
   /// user.
   public init(
@@ -65,7 +66,8 @@ public struct EnrollmentDirectory: ~Copyable {
         "the root directory", "cannot be opened", OpenFile.following(Literal("/").cString, for: .traversal))
       start = 1
     }
-    var owner = try checkedOwner(of: here, isHome ? "home" : "the root directory", account, isHome: isHome)
+    var owner = try checkedStatus(of: here, isHome ? "home" : "the root directory", account, isHome: isHome).owner
+    var group = account.groupID
 
     while true {
       let length = path.below.count
@@ -79,8 +81,9 @@ public struct EnrollmentDirectory: ~Copyable {
         throw EnrollmentFailure(.configuration, "directory", "has a component that is too long")
       }
       if owner == user, owner != .root { try assume(account, &identity) }
-      if goal == .parent {
-        if isLast { break }
+      if path.isInHostStore, isLast, user != .root { try assume(account, &identity, group: group) }
+      if goal == .parent, isLast { break }
+      if goal == .parent, !path.isInHostStore {
         do throws(Errno) {
           try here.makeDirectory(name, permissions: isBelowHome ? 0o700 : 0o755)
         } catch {
@@ -91,9 +94,14 @@ public struct EnrollmentDirectory: ~Copyable {
       do throws(Errno) {
         // Users may mount FUSE file systems on their own directories, also on one that root made for them. On a home
         // itself, this cannot be avoided.
-        here =
-          isBelowHome || owner == user || isLast
-          ? try here.openUnlessFUSE(name, for: .traversal) : try here.open(name, for: .traversal)
+        if isBelowHome || owner == user || isLast {
+          here = try here.openUnlessFUSE(name, for: .traversal)
+        } else if path.isInHostStore, end <= varLib {
+          // As for the register, follow root's symlinks, because many hosts have moved /var to another disk.
+          here = try here.open(following: name, for: .traversal)
+        } else {
+          here = try here.open(name, for: .traversal)
+        }
       } catch {
         switch error {
         case .crossesMount: throw .onFUSE(subject)
@@ -111,7 +119,8 @@ public struct EnrollmentDirectory: ~Copyable {
         default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)
         }
       }
-      owner = try checkedOwner(of: here, subject, account, isHome: false)
+      let status = try checkedStatus(of: here, subject, account, isHome: false)
+      (owner, group) = (status.owner, status.group)
       isHome = false
       start = end &+ 1
       if isLast { break }
@@ -121,10 +130,15 @@ public struct EnrollmentDirectory: ~Copyable {
     return EnrollmentDirectory(directory: here, owner: owner)
   }
 
+  /// The end of `/var/lib`.
+  private static var varLib: Int { 8 }
+
   private static func assume(
-    _ account: borrowing Account, _ identity: inout FileSystemIdentity
+    _ account: borrowing Account, _ identity: inout FileSystemIdentity, group: GroupID? = nil
   ) throws(EnrollmentFailure) {
-    try attempt("identity", "cannot assume the identity of the owner", identity.assume(account))
+    try attempt(
+      "identity", "cannot assume the identity of the owner",
+      identity.assume(account.userID, group ?? account.groupID))
   }
 
   /// Follows symlinks in the path of the home directory, which only the administrator can create.
@@ -142,13 +156,13 @@ public struct EnrollmentDirectory: ~Copyable {
     }
   }
 
-  private static func checkedOwner(
+  private static func checkedStatus(
     of directory: borrowing OpenFile, _ subject: Literal, _ account: borrowing Account, isHome: Bool
-  ) throws(EnrollmentFailure) -> UserID {
+  ) throws(EnrollmentFailure) -> FileStatus {
     let status = try attempt(subject, "cannot be examined", directory.status())
     let rule = TrustRule.directory(of: account.userID, allowsSticky: !isHome)
     if let violation = rule.violation(of: status) { throw EnrollmentFailure(.insecure, subject, violation.text) }
-    return status.owner
+    return status
   }
 }
 

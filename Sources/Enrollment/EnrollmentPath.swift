@@ -6,11 +6,17 @@ public struct EnrollmentPath: ~Copyable {
   /// The default.
   public static var usualTemplate: Literal { "~/.twofactor" }
 
+  /// The host store. Users cannot search the parent, so their programs cannot read their enrollments.
+  public static var hostTemplate: Literal { "/var/lib/twofactor/users/%U" }
+
   /// Relative to the home directory, or absolute.
   let below: ByteText
 
   /// Whether ``below`` is relative to the home directory.
   public let isBelowHome: Bool
+
+  /// Whether this is the ``hostTemplate``.
+  public let isInHostStore: Bool
 
   /// Expands `~` or `%h` at the start to the home directory, `%u` to the user name, `%U` to the user ID, `%%` to a
   /// percent sign. Any other template must start with `/`.
@@ -45,6 +51,7 @@ public struct EnrollmentPath: ~Copyable {
     }
     below = path
     self.isBelowHome = isBelowHome
+    isInHostStore = template.isEqual(to: Self.hostTemplate)
   }
 
   /// In bytes, for the longest template and the longest name.

@@ -1,3 +1,4 @@
+import Enrollment
 import FixedMemory
 import LoginPolicy
 import Verification
@@ -9,6 +10,8 @@ package struct HostSettings {
 
   /// A template for ``EnrollmentPath``.
   package var directoryTemplate = String(decoding: Policy().directory)
+  /// Whether the template is that of the host store.
+  package var isHostStore: Bool { directoryTemplate == String(decoding: EnrollmentPath.hostTemplate.bytes) }
   /// The account that owns the enrollments outside the homes; nil for root or the user.
   package var owner: String?
   /// Nil for the host name.

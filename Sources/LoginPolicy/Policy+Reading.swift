@@ -58,6 +58,10 @@ extension Policy {
         isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", reading.passOption.name.bytes,
         line: reading.passLine)
     }
+    if !owner.isEmpty, isHostStore {
+      throw PolicyProblem(
+        "contradicts the host store, which belongs to the users", PolicyOption.owner.name.bytes, line: ownerPlace.line)
+    }
   }
 
   private mutating func read(line text: Span<UInt8>) throws(PolicyProblem) {
@@ -99,6 +103,9 @@ extension Policy {
         throw problem("is too short, too long, or has a colon", word)
       }
       try set(option, text: value)
+    case .store:
+      isStoredOnHost = value.isEqual(to: "host")
+      guard isStoredOnHost || value.isEqual(to: "home") else { throw problem("is neither home nor host", word) }
     case .directory:
       guard value.count < 512, try isTemplate(value) else {
         throw problem("is not a path that is absolute or begins with ~/ or %h/", word)

@@ -7,15 +7,19 @@ public struct Policy: ~Copyable {
   /// `nullok`.
   public var passesUnenrolled = false
 
-  /// See ``EnrollmentPath``.
+  /// The template in force, from `directory` or else `store`; see ``EnrollmentPath``.
   public var directory: Span<UInt8> {
     @_lifetime(borrow self)
     get {
       guard directoryPlace.isEmpty else { return texts.bytes(at: directoryPlace) }
+      let template = isStoredOnHost ? EnrollmentPath.hostTemplate : EnrollmentPath.usualTemplate
       // SAFETY: a literal is immortal.
-      return unsafe _overrideLifetime(EnrollmentPath.usualTemplate.bytes, borrowing: self)
+      return unsafe _overrideLifetime(template.bytes, borrowing: self)
     }
   }
+
+  /// Whether ``directory`` is the host store.
+  public var isHostStore: Bool { directory.isEqual(to: EnrollmentPath.hostTemplate) }
 
   /// The account that owns the enrollments outside the homes; empty for root or the user.
   public var owner: Span<UInt8> {
@@ -94,6 +98,9 @@ public struct Policy: ~Copyable {
     @_lifetime(borrow self)
     get { texts.bytes(at: notifierPlace) }
   }
+
+  /// `store=host`.
+  var isStoredOnHost = false
 
   var reading = PolicyReading()
   var texts = PolicyTexts()

@@ -3,6 +3,7 @@ public import FixedMemory
 /// The options of the policy.
 public enum PolicyOption: UInt8, Sendable {
   case nullok
+  case store
   case directory
   case owner
   case conf
@@ -29,7 +30,7 @@ public enum PolicyOption: UInt8, Sendable {
   case notify
 
   /// Raw values are 0 ..< `count`.
-  public static var count: UInt8 { 25 }
+  public static var count: UInt8 { 26 }
 
   /// The type of a value.
   public enum Kind: Equatable, Sendable {
@@ -44,6 +45,9 @@ public enum PolicyOption: UInt8, Sendable {
 
     /// Of this many bytes, without colons, which an otpauth URI does not allow.
     case label(ClosedRange<Int>)
+
+    /// `home` or `host`.
+    case store
 
     /// See ``EnrollmentPath``.
     case directory
@@ -77,6 +81,7 @@ public enum PolicyOption: UInt8, Sendable {
   public var name: Literal {
     switch self {
     case .nullok: "nullok"
+    case .store: "store"
     case .directory: "directory"
     case .owner: "owner"
     case .conf: "conf"
@@ -110,6 +115,7 @@ public enum PolicyOption: UInt8, Sendable {
     case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .backupCodes, .debug, .requirePassword,
       .allowDisable:
       .flag
+    case .store: .store
     case .directory: .directory
     case .conf, .notify: .file
     case .prompt, .owner: .text(1...128)

@@ -48,6 +48,9 @@ public struct Errno: Error, RawRepresentable, Equatable, BitwiseCopyable, Sendab
   /// ENOTDIR.
   public static var notDirectory: Errno { Errno(rawValue: ENOTDIR) }
 
+  /// ENOTEMPTY.
+  public static var notEmpty: Errno { Errno(rawValue: ENOTEMPTY) }
+
   /// ENXIO.
   public static var noReader: Errno { Errno(rawValue: ENXIO) }
 

@@ -33,9 +33,14 @@ public struct FileSystemIdentity: ~Copyable {
   /// Assumes the identity of an account, without its supplementary groups. Does nothing if an identity was assumed
   /// before, or the thread has this fsuid, as in a screen locker.
   public mutating func assume(_ account: borrowing Account) throws(Errno) {
+    try assume(account.userID, account.groupID)
+  }
+
+  /// Assumes the identity of a user with a single group.
+  public mutating func assume(_ user: UserID, _ group: GroupID) throws(Errno) {
     guard !isSwitched else { return }
     // SAFETY: `saved` lives as long as `self`.
-    let result = unsafe csystem_assume_identity(&saved, account.userID.rawValue, account.groupID.rawValue)
+    let result = unsafe csystem_assume_identity(&saved, user.rawValue, group.rawValue)
     guard result >= 0 else { throw .current }
     isSwitched = result > 0
   }

@@ -66,6 +66,12 @@ public struct OpenFile: ~Copyable {
     try unsafe Self.open(descriptor, name.cString, purpose.flags)
   }
 
+  /// Opens an entry of this directory, following symlinks.
+  public borrowing func open(following name: borrowing ByteText, for purpose: Purpose) throws(Errno) -> OpenFile {
+    // SAFETY: the text is NUL-terminated.
+    try unsafe name.withCString { name throws(Errno) in try unsafe Self.open(descriptor, name, purpose.flags) }
+  }
+
   /// Opens an entry that is no symlink.
   public borrowing func open(_ name: borrowing ByteText, for purpose: Purpose) throws(Errno) -> OpenFile {
     // SAFETY: the text is NUL-terminated.
@@ -184,6 +190,11 @@ public struct OpenFile: ~Copyable {
   /// Flushes content and metadata, or the entries of a directory (fsync(2)).
   public borrowing func synchronize() throws(Errno) {
     guard fsync(descriptor) == 0 else { throw .current }
+  }
+
+  /// Flushes the file system of the file (syncfs(2)).
+  public borrowing func synchronizeFileSystem() throws(Errno) {
+    guard csystem_syncfs(descriptor) == 0 else { throw .current }
   }
 
   /// Truncates or extends the file (ftruncate(2)).

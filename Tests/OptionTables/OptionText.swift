@@ -8,6 +8,8 @@ extension PolicyOption {
   var summary: String {
     switch self {
     case .nullok: "Users who are *proved* not to be enrolled pass without a code (PAM_IGNORE)."
+    case .store:
+      "Where enrollments are stored: `home` is `~/.twofactor`, `host` is `/var/lib/twofactor/users/%U`, which the user's own programs cannot read."
     case .directory:
       "The directory of an enrollment. `~` and `%h` stand for the home directory, `%u` for the user name, `%U` for the numeric user ID, `%%` for a percent sign. Outside the home directories, as in `/var/lib/twofactor/%u`, the directory and its files may belong to root."
     case .owner:
@@ -55,6 +57,8 @@ extension PolicyOption {
     switch self {
     case .nullok:
       "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. It is also refused if the enrollment is absent, but the register of enrolled users names the user or the home directory is encrypted with fscrypt and locked."
+    case .store:
+      "In the host store, users enroll themselves as in the home; `twofactor` changes the enrollment through the setgid program `twofactor-helper`. A module that does not run as root, as in a screen locker, lets the helper check the code, with the options of `twofactor.conf`; so set `store` there. `twofactor move` moves enrollments that exist. `directory` overrides this option."
     case .directory: "The path begins with `/`, `~/` or `%h/`."
     case .owner:
       "The owner can read the keys of all these users. The directory must exist and belong to the owner. Needs a `directory` that begins with `/`."
@@ -92,6 +96,7 @@ extension PolicyOption {
     case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .debug, .backupCodes, .requirePassword,
       .allowDisable:
       nil
+    case .store: "home|host"
     case .directory: "path"
     case .owner: "account"
     case .conf, .notify: "file"

@@ -13,6 +13,7 @@ extension PolicyOption {
     case .number(let range): "\(range.lowerBound) to \(range.upperBound)"
     case .text(let range): "\(range.lowerBound) to \(range.upperBound) bytes"
     case .label(let range): "\(range.lowerBound) to \(range.upperBound) bytes without colons"
+    case .store: "`home` or `host`"
     case .directory: "path"
     case .file: "absolute path"
     case .networks: "networks, separated by commas"
@@ -29,6 +30,7 @@ extension PolicyOption {
     func text(_ bytes: Span<UInt8>) -> String? { bytes.isEmpty ? nil : String(bytes) }
     switch self {
     case .nullok: return yes(policy.passesUnenrolled)
+    case .store: return policy.isHostStore ? "host" : "home"
     case .directory: return text(policy.directory)
     case .owner: return text(policy.owner) ?? "root"
     case .conf: return String(PolicyFile.usualPath.bytes)

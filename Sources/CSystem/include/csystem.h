@@ -50,6 +50,9 @@ int csystem_is_on_fuse(int file);
 /* Provided because renameat2(2) needs _GNU_SOURCE. Exchanges two entries of a directory. */
 int csystem_exchange(int directory, const char *name, const char *other);
 
+/* Provided because syncfs(2) needs _GNU_SOURCE. Flushes the file system of an open file. */
+int csystem_syncfs(int file);
+
 /* Provided because ioctl(2) is variadic. Sets the flag No_COW of an empty file (chattr(1), C), if its file system
  * supports it. */
 void csystem_disable_copy_on_write(int file);
