@@ -1,6 +1,7 @@
 """scripts/install and scripts/uninstall: on the host, below another root, and over files in use."""
 
 import grp
+import os
 import re
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from rig.mounts import covered
 from rig.process import run
 from rig.register import remove_register
 
-REGISTER = "var/lib/twofactor/enrolled"
+REGISTER, STORE = "var/lib/twofactor/enrolled", "var/lib/twofactor/users"
 INSTALLED = [
     "usr/local/bin/twofactor",
     "usr/local/libexec/twofactor/twofactor-helper",
@@ -68,10 +69,39 @@ def test_the_module_is_installed_beside_the_modules_of_the_tree(tmp_path, folder
     assert set(INSTALLED) <= files(root)
     # The tree's group may have another number: its own tools set it, and with it the set-group-ID bit.
     assert (root / "usr/local/libexec/twofactor/twofactor-helper").stat().st_mode & 0o7777 == 0o755
-    assert [(root / name).stat().st_mode & 0o7777 for name in ("var/lib/twofactor", REGISTER)] == [0o755, 0o1730]
+    directories = ("var/lib/twofactor", REGISTER, STORE)
+    assert [(root / name).stat().st_mode & 0o7777 for name in directories] == [0o755, 0o1730, 0o1730]
+    # The tree's owner of these two is named in the next step.
+    assert f" /{REGISTER} /{STORE} " in printed[1]
     quietly("uninstall", "--destdir", root)
     assert not (root / "var").exists()
     assert files(root) == {f"{folder}/{other}"}
+
+
+def test_systemd_completes_a_tree_and_leaves_enrollments_alone(tmp_path):
+    """With the tree's own number of the group, as at its first boot."""
+    if run("which", "systemd-sysusers", "systemd-tmpfiles", status=None).returncode:
+        pytest.skip("this host has no systemd-sysusers or systemd-tmpfiles")
+    quietly("install", "--destdir", tmp_path)
+    (tmp_path / STORE).chmod(0o755)
+    entry = tmp_path / STORE / "70001"
+    entry.mkdir(mode=0o700)
+    (entry / "credential").touch(mode=0o600)
+    for path in (entry / "credential", entry):
+        os.chown(path, 70001, 70001)
+        os.utime(path, (0, 0))
+    run("systemd-sysusers", f"--root={tmp_path}")
+    group = int(re.search(r"(?m)^_twofactor:[^:]*:(\d+):", (tmp_path / "etc/group").read_text())[1])
+    words = ("--create", "--remove", "--clean", "--prefix=/var/lib/twofactor")
+    run("systemd-tmpfiles", f"--root={tmp_path}", *words)
+    for path, owner, mode in (
+        (tmp_path / REGISTER, (0, group), 0o1730),
+        (tmp_path / STORE, (0, group), 0o1730),
+        (entry, (70001, 70001), 0o700),
+        (entry / "credential", (70001, 70001), 0o600),
+    ):
+        found = path.stat()
+        assert ((found.st_uid, found.st_gid), found.st_mode & 0o7777) == (owner, mode), path
 
 
 def test_modules_of_another_processor_are_ignored(tmp_path):
@@ -105,9 +135,9 @@ def test_uninstalling_restores_the_host(products, request):
     run("twofactor", "--version")
     assert all((Path("/") / name).exists() for name in INSTALLED)
     group = grp.getgrnam("_twofactor").gr_gid
-    helper, register = (Path("/", name).stat() for name in (INSTALLED[1], REGISTER))
-    assert (helper.st_uid, helper.st_gid, helper.st_mode & 0o7777) == (0, group, 0o2755)
-    assert (register.st_uid, register.st_gid, register.st_mode & 0o7777) == (0, group, 0o1730)
+    for name, mode in ((INSTALLED[1], 0o2755), (REGISTER, 0o1730), (STORE, 0o1730)):
+        found = Path("/", name).stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (0, group, mode), name
     quietly("install")
     quietly("uninstall")
     assert {root: files(root) - {"group-", "gshadow-"} for root in roots} == before
@@ -131,6 +161,30 @@ def test_a_register_with_users_stays_with_its_group(products, request):
     assert entry.exists() and Path("/", REGISTER).stat().st_mode & 0o7777 == 0o1730
 
 
+def test_a_host_store_with_enrollments_stays_with_its_group(products, request):
+    """And a later installation changes neither owner nor mode of them."""
+    request.addfinalizer(remove_register)
+    request.addfinalizer(machine.install)
+    remove_register()
+    quietly("install")
+    entry = Path("/", STORE, "70001")
+    entry.mkdir(mode=0o700)
+    (entry / "credential").touch(mode=0o600)
+    for path in (entry, entry / "credential"):
+        os.chown(path, 70001, 70001)
+    before = [path.stat() for path in (entry, entry / "credential")]
+    gone = run_script("uninstall")
+    assert gone.returncode == 0
+    assert gone.stderr.startswith("uninstall: kept /var/lib/twofactor/users, which contains enrollments, ")
+    assert not Path("/", REGISTER).exists() and run("getent", "group", "_twofactor")
+    quietly("install")
+    after = [path.stat() for path in (entry, entry / "credential")]
+    assert [(each.st_uid, each.st_gid, each.st_mode) for each in after] == [
+        (each.st_uid, each.st_gid, each.st_mode) for each in before
+    ]
+    assert Path("/", STORE).stat().st_mode & 0o7777 == 0o1730
+
+
 def test_no_register_is_created_below_a_mount_point(products, request):
     """While nothing is mounted there, an empty register would say that no user is enrolled."""
     table, parent = Path("/etc/fstab"), Path("/", REGISTER).parent
@@ -145,10 +199,10 @@ def test_no_register_is_created_below_a_mount_point(products, request):
     for command in ([CHECKOUT / "scripts/install"], ["sh", "-ec", creation]):
         done = run(*command, status=0)
         assert f": {parent} is not mounted: mount it, and run: " in done.stderr
-        assert not Path("/", REGISTER).exists()
+        assert not Path("/", REGISTER).exists() and not Path("/", STORE).exists()
     with covered(parent):
         quietly("install")
-        assert Path("/", REGISTER).exists()
+        assert Path("/", REGISTER).exists() and Path("/", STORE).exists()
 
 
 def test_files_that_the_administrator_changed_stay_and_are_named(tmp_path):

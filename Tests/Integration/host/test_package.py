@@ -2,18 +2,20 @@
 
 import json
 import re
+import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from rig.clean_root import ROOTS, CleanRoot
-from rig.machine import CHECKOUT, PRODUCT
+from rig.machine import CHECKOUT, PRODUCT, Account
 from rig.process import run
 
 RELEASES = {"bookworm": 22901, "trixie": 22902}
 NEEDED = {"libc6", "libcrypt1", "libpam0g", "libpam-runtime", "libqrencode4", "passwd"}
 HELPER, REGISTER = "usr/libexec/twofactor/twofactor-helper", "var/lib/twofactor/enrolled"
+STORE = "var/lib/twofactor/users"
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +62,14 @@ def test_a_single_field_program_is_named_when_its_package_is_installed(root, tmp
     root.run("dpkg", "--purge", "printing")
 
 
-def assert_the_helper_has_its_group(root) -> None:
-    words = ["stat", "-c", "%U:%G %a", f"/{HELPER}", "/var/lib/twofactor", f"/{REGISTER}"]
-    assert root.run(*words).splitlines() == ["root:_twofactor 2755", "root:root 755", "root:_twofactor 1730"]
+def assert_group_and_directories(root) -> None:
+    words = ["stat", "-c", "%U:%G %a", f"/{HELPER}", "/var/lib/twofactor", f"/{REGISTER}", f"/{STORE}"]
+    directory = "root:_twofactor 1730"
+    assert root.run(*words).splitlines() == ["root:_twofactor 2755", "root:root 755", directory, directory]
 
 
-def test_the_package_creates_group_and_register(root):
-    assert_the_helper_has_its_group(root)
+def test_the_package_creates_group_register_and_host_store(root):
+    assert_group_and_directories(root)
     assert f"root _twofactor 2755 /{HELPER}" in root.run("dpkg-statoverride", "--list").splitlines()
     # The archive itself has no set-group-ID program: the number of the group is not known before.
     assert "g _twofactor -" in root.text("usr/lib/sysusers.d/twofactor.conf").splitlines()
@@ -136,7 +139,7 @@ def test_an_upgrade_denies_no_login(root, package, tmp_path, password):
     assert all(all(each) for each in results.values()), results
     assert "pam_twofactor.so" in root.text("etc/pam.d/common-auth")
     assert root.run("dpkg-query", "-W", "-f", "${Version}", "twofactor").endswith("+later")
-    assert_the_helper_has_its_group(root)
+    assert_group_and_directories(root)
 
 
 def test_a_user_enrolls_and_disables_through_the_helper(root, password):
@@ -178,14 +181,33 @@ def test_a_purge_keeps_a_register_with_users(root, package):
     assert f"twofactor: kept /{REGISTER}, because it names users who are enrolled" in said
     assert root.registered() == entries and root.run("getent", "group", "_twofactor")
     root.install(package)
-    assert_the_helper_has_its_group(root)
+    assert_group_and_directories(root)
     assert root.registered() == entries
+
+
+def test_a_purge_keeps_a_host_store_with_enrollments(root, package):
+    """And installing the package again changes neither owner nor mode of them."""
+    uid = root.uid_of(Account("alice", ""))
+    entry = root.path / STORE / str(uid)
+    entry.mkdir()
+    for path, mode in ((entry, 0o700), (entry / "credential", 0o600)):
+        path.touch()
+        path.chmod(mode)
+        shutil.chown(path, uid, uid)
+    said = root.run("dpkg", "--purge", "twofactor")
+    assert f"twofactor: kept /{STORE}, because it contains enrollments" in said
+    assert root.run("getent", "group", "_twofactor")
+    root.install(package)
+    assert_group_and_directories(root)
+    for path, mode in ((entry, 0o700), (entry / "credential", 0o600)):
+        assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o7777) == (uid, uid, mode)
 
 
 def test_a_purge_leaves_nothing(root):
     for name in ("alice", "carol"):
         root.run("twofactor", "disable", "--user", name)
     assert root.registered() == []
+    root.run("rm", "-r", f"/{STORE}/{root.uid_of(Account('alice', ''))}")
     root.run("dpkg", "--purge", "twofactor")
     assert "_twofactor" not in root.text("etc/group")
     assert HELPER not in root.run("dpkg-statoverride", "--list", expect=None)
