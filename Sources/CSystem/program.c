@@ -1,0 +1,217 @@
+#define _GNU_SOURCE
+#include "csystem.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* The host program must not notice the child. A change of SIGCHLD's action, as by pam_unix, affects all threads; and
+ * without it, a handler or another thread may wait for the child first. So the host starts a supervisor with a raw
+ * clone(2) that has no exit signal: it sends no SIGCHLD, is not reaped automatically if the host ignores SIGCHLD, and
+ * only waitpid(2) with __WCLONE finds it. execve(2) would change its exit signal to SIGCHLD, so the supervisor starts
+ * the program as its own child, and waits for it.
+ *
+ * The supervisor is a copy of one thread of the host: it may call only async-signal-safe functions. It uses raw system
+ * calls if the C library's functions may acquire locks or, in the host, would affect all threads. */
+
+/* How long the supervisor may take to end, in milliseconds. */
+static const int64_t grace = 1000;
+
+static int64_t milliseconds(void) {
+  struct timespec now = {0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Sets all signals to their default action. */
+static void reset_signals(void) {
+  const uint64_t usual[8] = {0}; /* as large as the kernel's struct sigaction everywhere */
+  for (int number = 1; number < _NSIG; number++) syscall(SYS_rt_sigaction, number, usual, NULL, _NSIG / 8);
+}
+
+static void close_above_standard_error(void) {
+#ifdef SYS_close_range
+  if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
+#endif
+  for (int descriptor = 3; descriptor < 65536; descriptor++) close(descriptor);
+}
+
+/* Leaves only `socket`, which must be above 2, at 0 and 1, and /dev/null at 2. */
+static int set_descriptors(int socket) {
+  if (dup2(socket, 0) < 0 || dup2(socket, 1) < 0) return -1;
+  close_above_standard_error();
+  close(2);
+  return open("/dev/null", O_WRONLY | O_NOCTTY) == 2 ? 0 : -1;
+}
+
+/* Waits for the program; kills it after SIGTERM. Returns 0, or an error number. */
+static int await(pid_t program) {
+  sigset_t awaited;
+  int error = 0, status;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, SIGCHLD);
+  sigaddset(&awaited, SIGTERM);
+  for (;;) {
+    pid_t found = waitpid(program, &status, error ? 0 : WNOHANG);
+    if (found == program) return error;
+    if (found < 0 && errno != EINTR) return errno;
+    if (sigwaitinfo(&awaited, NULL) == SIGTERM) {
+      kill(program, SIGKILL);
+      error = ETIMEDOUT;
+    }
+  }
+}
+
+/* The supervisor, with all signals blocked. Exits with 0, or an error number. */
+_Noreturn static void supervise(const char *path, int socket) {
+  char name[] = "twofactor-helper";
+  char *arguments[] = {name, NULL}, *environment[] = {NULL};
+  volatile int error = 0; /* vfork(2) shares the memory */
+  sigset_t none;
+  sigemptyset(&none);
+  reset_signals();
+  /* Keys of the host's terminal send signals to its session alone. */
+  setsid();
+  if (set_descriptors(socket) != 0 || syscall(SYS_chdir, "/") != 0) _exit(errno);
+  pid_t program = vfork();
+  if (program == 0) {
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    execve(path, arguments, environment);
+    error = errno;
+    _exit(EXIT_FAILURE);
+  }
+  if (program < 0) _exit(errno);
+  int result = await(program);
+  /* A process that the host forks at the same time may have inherited the socket. */
+  shutdown(0, SHUT_RDWR);
+  _exit(error ? error : result);
+}
+
+/* Opens two connected sockets above the standard descriptors, which the host may have closed. */
+static int open_sockets(int sockets[2]) {
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return -1;
+  for (int i = 0; i < 2; i++) {
+    if (sockets[i] > 2) continue;
+    int moved = fcntl(sockets[i], F_DUPFD_CLOEXEC, 3), error = errno;
+    if (moved < 0) {
+      close(sockets[0]);
+      close(sockets[1]);
+      errno = error;
+      return -1;
+    }
+    close(sockets[i]);
+    sockets[i] = moved;
+  }
+  return 0;
+}
+
+static pid_t start_supervisor(const char *path, int socket) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t child = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
+  if (child == 0) supervise(path, socket);
+  int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = error;
+  return child;
+}
+
+/* Waits for events of a descriptor. Fails with ETIMEDOUT. */
+static int wait_for(struct pollfd *waited, int64_t deadline) {
+  for (;;) {
+    int64_t left = deadline - milliseconds();
+    int count = poll(waited, 1, left > 0 ? (int)left : 0);
+    if (count > 0) return 0;
+    if (count < 0 && errno != EINTR && errno != EAGAIN) return -1;
+    if (left <= 0) {
+      errno = ETIMEDOUT;
+      return -1;
+    }
+  }
+}
+
+static int is_temporary(int error) { return error == EAGAIN || error == EINTR; }
+
+struct request {
+  const uint8_t *bytes;
+  size_t length;
+};
+
+/* Sends the request and receives the answer. Returns its length. */
+static int64_t converse(int socket, struct request request, uint8_t *answer, size_t capacity, int64_t deadline) {
+  size_t sent = 0, received = 0;
+  int is_sending = 1;
+  for (;;) {
+    struct pollfd waited = {.fd = socket, .events = is_sending ? POLLIN | POLLOUT : POLLIN};
+    if (wait_for(&waited, deadline) != 0) return -1;
+    if (is_sending && waited.revents & POLLOUT) {
+      ssize_t count = send(socket, request.bytes + sent, request.length - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (count > 0) sent += (size_t)count;
+      /* On any other failure, the program does not read all; it may answer all the same. */
+      is_sending = count < 0 ? is_temporary(errno) : sent < request.length;
+      if (!is_sending) shutdown(socket, SHUT_WR);
+    }
+    if (waited.revents & ~POLLOUT) {
+      uint8_t excess;
+      int is_full = received == capacity;
+      uint8_t *rest = is_full ? &excess : answer + received;
+      ssize_t count = recv(socket, rest, is_full ? 1 : capacity - received, MSG_DONTWAIT);
+      /* ECONNRESET follows the answer of a program that did not read all. */
+      if (count == 0 || (count < 0 && errno == ECONNRESET)) return (int64_t)received;
+      if (count > 0 && is_full) {
+        errno = EMSGSIZE;
+        return -1;
+      }
+      if (count > 0) received += (size_t)count;
+      if (count < 0 && !is_temporary(errno)) return -1;
+    }
+  }
+}
+
+/* Waits for the supervisor, which ends soon unless it is `needless`. Returns 0, or an error number. */
+static int wait_for_supervisor(pid_t child, int is_needless) {
+  int64_t deadline = is_needless ? 0 : milliseconds() + grace;
+  int signal = SIGTERM, status, options = WNOHANG;
+  for (;;) {
+    pid_t found = waitpid(child, &status, options | __WCLONE);
+    if (found == child) return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+    if (found < 0 && errno == EINTR) continue;
+    /* The host waits for children with __WALL. */
+    if (found < 0) return errno == ECHILD ? 0 : errno;
+    if (milliseconds() < deadline) {
+      poll(NULL, 0, 1);
+      continue;
+    }
+    /* Until waitpid(2) returns the child, no other process gets its ID. */
+    kill(child, signal);
+    if (signal == SIGKILL) options = 0;
+    signal = SIGKILL;
+    deadline = milliseconds() + grace;
+  }
+}
+
+int64_t csystem_run_helper(const char *path, const uint8_t *request, size_t length, uint8_t *answer, size_t capacity,
+                           int timeout) {
+  int sockets[2];
+  if (open_sockets(sockets) != 0) return -1;
+  int64_t deadline = milliseconds() + timeout;
+  pid_t child = start_supervisor(path, sockets[1]);
+  int error = errno;
+  close(sockets[1]);
+  int64_t count = -1;
+  if (child > 0) {
+    count = converse(sockets[0], (struct request){request, length}, answer, capacity, deadline);
+    error = errno;
+    int result = wait_for_supervisor(child, count < 0);
+    if (count >= 0 && result != 0) {
+      count = -1;
+      error = result;
+    }
+  }
+  close(sockets[0]);
+  errno = error;
+  return count;
+}
