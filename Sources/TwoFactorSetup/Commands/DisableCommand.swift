@@ -29,7 +29,7 @@ struct DisableCommand: ParsableCommand {
     guard session.subject.isManagedByRoot || !session.settings.enforcesTwoFactor(now: SystemClock.now) else {
       throw SetupError(
         .notPermitted, "this host does not allow users to disable two-factor",
-        hint: "for a new phone: twofactor enable --force; otherwise ask the administrator")
+        hint: "for a new phone, if you still have a code: twofactor enable --force; otherwise ask the administrator")
     }
     let services = session.services()
     try requireLogins(session, through: services)
@@ -64,8 +64,8 @@ struct DisableCommand: ParsableCommand {
     guard session.subject.isManagedByRoot || session.account.userID == 0 else {
       throw SetupError(
         .notPermitted, problem,
-        hint: "for a new phone: twofactor enable --force; otherwise ask the administrator to add nullok to these "
-          + "stacks, or to run: twofactor disable --user \(session.accountName)")
+        hint: "for a new phone, if you still have a code: twofactor enable --force; otherwise ask the administrator "
+          + "to add nullok to these stacks, or to run: twofactor disable --user \(session.accountName)")
     }
     if !session.wantsJSON { try OutputStream.standardError.write("twofactor: \(problem)\n") }
   }

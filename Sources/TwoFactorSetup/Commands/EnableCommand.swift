@@ -11,6 +11,9 @@ struct EnableCommand: ParsableCommand {
       check that the app works, and shows backup codes for logins without the phone. Only then is two-factor \
       enabled: if you press Ctrl-C earlier, nothing changes. At the end it lists the logins that will ask for a code.
 
+      With --force, it also asks for a current code or a backup code of the enrollment that it replaces. Without \
+      one, ask the administrator to run: twofactor disable --user NAME
+
       Any app for one-time codes works: Aegis, FreeOTP+, 2FAS, Google Authenticator, a password manager.
 
       For a token that already has a key: twofactor enable --type hotp --ask-key
@@ -58,6 +61,7 @@ struct EnableCommand: ParsableCommand {
     try session.warnOfLateHome()
     try KeptFiles.requireAbsent(key.qrFile, backupCodesFile, unless: force, for: session.account)
     try session.checkPassword()
+    try session.checkCode(toReplace: standing)
     // The last step enables two-factor; an earlier error or signal removes the files written so far.
     try KeptFiles.keeping(for: session.account) { files in try enable(session, over: standing, &files) }
     if !session.wantsJSON {

@@ -72,6 +72,12 @@ struct Session {
     if let left = try store.useUp(reply) { try show("\(left) backup codes left.\n") }
   }
 
+  /// Asks for a code of the enrollment that `--force` replaces.
+  func checkCode(toReplace standing: EnrollmentStore.Standing) throws {
+    // An enrollment that logins reject cannot check a code, and its files are the user's own to delete.
+    if case .enrolled = standing { try checkCode() }
+  }
+
   func requireEnrollment() throws {
     if case .absent = try store.standing() {
       throw SetupError(
@@ -135,7 +141,8 @@ extension Session {
     case .enrolled:
       throw SetupError(
         .refused, "two-factor is already on for \(accountName)",
-        hint: "for a new phone: twofactor device add NAME, or replace the enrollment with --force")
+        hint: "for a new phone\(subject.isManagedByRoot ? "" : ", if you still have a code"): "
+          + "twofactor device add NAME\(userOption), or replace the enrollment with --force")
     case .unusable(let failure): throw SetupError(failure, directory: store.directory)
     }
   }

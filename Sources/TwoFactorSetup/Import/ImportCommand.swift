@@ -20,6 +20,8 @@ struct ImportCommand: ParsableCommand {
       not changed. The key is \
       shown only with --qr or --json.
 
+      With --force, it also asks for a current code or a backup code of the enrollment that it replaces.
+
       Without a file, it reads standard input: first the answers to its questions, one on each line, then the \
       text to import, up to the end of input.
 
@@ -52,7 +54,7 @@ struct ImportCommand: ParsableCommand {
   @Flag(help: ArgumentHelp("Accepted for scripts; this subcommand asks for no code from the app.", visibility: .hidden))
   var noConfirm = false
 
-  @Flag(help: "Answer yes/no questions with yes. Passwords are still asked for.")
+  @Flag(help: "Answer yes/no questions with yes. Passwords and codes are still asked for.")
   var yes = false
 
   @Flag(help: "Replace an existing enrollment, and files that this command wrote.")
@@ -88,11 +90,13 @@ struct ImportCommand: ParsableCommand {
     } else if let path {
       imported = try parse(ImportSource.readFile(path, of: session.subject), session)
       try session.checkPassword()
+      try session.checkCode(toReplace: standing)
     } else {
       try checkPasswordBeforeText(session)
+      try session.checkCode(toReplace: standing)
       imported = try parse(ImportSource.readStandardInput(session.terminal), session)
     }
-    // The app was in use before, so a code would prove nothing.
+    // The app was in use before, so a code from the imported key would prove nothing.
     try ImportChange(session: session, options: self, imported: imported).make(over: standing)
   }
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pyotp
 import pytest
-from rig.clock import START
+from rig.clock import START, time_to_type
 from rig.enrollment import twofactor
 from rig.exit_status import NOT_PERMITTED, REFUSED
 from rig.harness import Result
@@ -284,7 +284,8 @@ def test_a_user_imports_with_the_password(user, service):
 
     again = user.twofactor("import", str(path), answers=f"{user.password}\n", status=REFUSED)
     assert "already on" in again.stderr
-    user.twofactor("import", "--force", answers=f"{user.password}\notpauth://totp/x?secret={BASE32}")
+    answers = f"{user.password}\n{APP.code_at(time_to_type())}\notpauth://totp/x?secret={BASE32}"
+    user.twofactor("import", "--force", answers=answers)
     assert user.status()["backup_codes_left"] == 0
 
 
@@ -298,14 +299,13 @@ def test_backup_codes_are_created_beside_scratch_codes_on_request(user, service)
         assert user.log_in(name, code, at=START).result == ACCEPTED
     assert user.status()["backup_codes_left"] == 1
     user.twofactor("import", "--force", "--yes", "--backup-codes", "3", "--backup-codes-file", str(kept), str(path),
-        answers=f"{user.password}\n",
+        answers=f"{user.password}\n{answer['backup_codes'][0]}\n",
     )
     assert len(re.findall(r"^\w{5}-\w{5}$", kept.read_text(), re.MULTILINE)) == 3
     # The scratch code stays used.
     assert user.status()["backup_codes_left"] == 3
-    user.twofactor(
-        "import", "--force", "--backup-codes", "3", str(path), answers=f"{user.password}\nno\n", status=REFUSED
-    )
+    answers = f"{user.password}\n{APP.code_at(time_to_type())}\nno\n"
+    user.twofactor("import", "--force", "--backup-codes", "3", str(path), answers=answers, status=REFUSED)
     assert user.status()["backup_codes_left"] == 3
 
 

@@ -38,7 +38,7 @@ class Question:
 FILES = "--qr-file qr.png --backup-codes-file codes"
 COMMANDS = {
     f"enable {FILES}": (PASSWORD, NEW_CODE, STORED),
-    "enable --force": (PASSWORD, NEW_CODE, STORED),
+    "enable --force": (PASSWORD, CODE, NEW_CODE, STORED),
     "disable": (PASSWORD, CODE),
     "backup-codes --backup-codes-file codes": (CODE,),
     "device add tablet --qr-file qr.png": (CODE, NEW_CODE),
@@ -46,6 +46,7 @@ COMMANDS = {
     "show --name spare --qr-file qr.png": (PASSWORD, CODE),
     "verify": ("Code: ",),
     "import key --backup-codes 2 --backup-codes-file codes": (PASSWORD, STORED),
+    "import key --force": (PASSWORD, CODE),
 }
 KEY = "otpauth://totp/elsewhere:me?secret=ABCDEFGHIJKLMNOPQRSTUVWXYZ234567\n"
 QUESTIONS = [
@@ -66,7 +67,7 @@ class Sitting:
         if question.command.startswith("import"):
             (user.home / "key").write_text(KEY)
             shutil.chown(user.home / "key", user.name)
-        elif question.command != f"enable {FILES}":
+        if CODE in question.questions or question.command == "verify":
             self.codes = user.enroll(backup_codes=2).backup_codes
             twofactor_json("device", "add", "spare", "--no-confirm", "--user", user.name)
         self.before = self.files()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rig.enrollment import twofactor, twofactor_json
 from rig.exit_status import DONE, NOT_PERMITTED, REFUSED
-from rig.imports import google_file
+from rig.imports import APP, google_file
 from rig.machine import COMMAND
 from rig.process import run
 
@@ -144,7 +144,8 @@ def test_import_names_the_services_that_will_ask(user, stack):
     said = user.twofactor("import", str(path), answers=user.password + "\n").stdout
     assert "\nTwo-factor is on.\n" + none_asks(user) + "To try a code without using it up: twofactor verify\n" in said
     stack("sshd", PASSWORD, CODE + " nullok")
-    said = user.twofactor("import", "--force", str(path), answers=user.password + "\n").stdout
+    answers = f"{user.password}\n{APP.code_at(time.time())}\n"
+    said = user.twofactor("import", "--force", str(path), answers=answers).stdout
     assert "\nTwo-factor is on.\nLogins that will ask for a code: sshd\n" in said
     assert twofactor_json("import", "--force", "--user", user.name, str(path))["services"] == ["sshd"]
 
@@ -225,8 +226,8 @@ def test_disable_is_refused_if_a_stack_would_refuse_the_user(user, stack):
     assert refused.stdout == ""
     assert refused.stderr == (
         f"twofactor: without two-factor, these logins would refuse {user.name}: sshd, sudo\n"
-        "hint: for a new phone: twofactor enable --force; otherwise ask the administrator to add nullok to these "
-        f"stacks, or to run: twofactor disable --user {user.name}\n"
+        "hint: for a new phone, if you still have a code: twofactor enable --force; otherwise ask the administrator "
+        f"to add nullok to these stacks, or to run: twofactor disable --user {user.name}\n"
     )
     refused = json.loads(user.twofactor("disable", "--json", status=NOT_PERMITTED).stderr)
     assert refused["error"].endswith("sshd, sudo") and "nullok" in refused["hint"]
