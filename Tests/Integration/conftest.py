@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rig import harness as harness_program  # noqa: E402
 from rig import machine  # noqa: E402
 from rig.harness import Harness  # noqa: E402
-from rig.register import create_register, remove_register  # noqa: E402
+from rig.register import create_host_store, create_register, remove_register  # noqa: E402
 from rig.sharing import Claims, shared  # noqa: E402
 from rig.syslog import SystemLog  # noqa: E402
 from rig.user import User  # noqa: E402
@@ -190,6 +190,13 @@ def register() -> Iterator[Path]:
     remove_register()
     yield create_register()
     remove_register()
+
+
+@pytest.fixture
+def host_store(register, host_configuration) -> Path:
+    """The host store, empty, with `store = host` in the host's twofactor.conf."""
+    host_configuration("store = host")
+    return create_host_store()
 
 
 @contextlib.contextmanager

@@ -138,14 +138,14 @@ def test_a_domain_user_enrolls_with_the_domain_password(sssd, register):
     assert listed["emil"] is True and "fred" not in listed
 
 
-def test_outside_the_homes_a_user_enrolls_before_the_first_login(sssd, register, host_configuration):
-    host_configuration("directory = /var/lib/twofactor/%u")
-    authenticator = user("fred").enroll().authenticator
+def test_outside_the_homes_a_user_enrolls_before_the_first_login(sssd, host_store):
+    enrolled = user("fred").enroll()
+    authenticator = enrolled.authenticator
+    assert enrolled.directory == host_store / str(USERS["fred"])
     assert not Path("/home/fred").exists()
     assert asked("fred", "000000") == (True, False)
     assert asked("fred", authenticator.code_at(time_to_type())) == (True, True)
     assert Path("/home/fred").stat().st_uid == USERS["fred"]
-    # The directory has the name as the domain spells it.
     assert asked("FRED", "000000") == (True, False)
     # A user who is not enrolled gets the home too.
     assert asked("hugo") == (False, True) and Path("/home/hugo").exists()

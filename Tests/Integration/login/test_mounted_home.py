@@ -21,7 +21,7 @@ def section(heading: str) -> str:
 PAGE = section("Encrypted and mounted homes")
 SINGLE_FIELD = re.findall(r"(?m)^    (auth .*)$", section("Programs with a single password field"))
 STACK = re.findall(r"(?m)^    ((?:auth|account|session) .*)$", PAGE)
-OUTSIDE = re.findall(r"(?m)^    (directory = .*)$", PAGE)
+OUTSIDE = re.findall(r"(?m)^    (store = .*)$", PAGE)
 VOLUME = re.findall(r"(?m)^    (<volume .*/>)$", PAGE)
 
 PASSWORD, CODE, SHELL, REFUSED = "[Pp]assword: ", "Verification code: ", r"\$ ", "Login incorrect"
@@ -116,7 +116,7 @@ def test_without_a_register_the_password_alone_lets_in(user, enrolled, register)
     session.close()
 
 
-def test_an_enrollment_outside_the_home_works(user, system_service, host_configuration, register, log):
+def test_an_enrollment_outside_the_home_works(user, system_service, host_configuration, host_store, log):
     host_configuration(OUTSIDE[0])
     system_service("login", *STACK)
     authenticator = user.enroll().authenticator
@@ -133,7 +133,7 @@ def test_an_enrollment_outside_the_home_works(user, system_service, host_configu
 
 @pytest.mark.parametrize("how", ["keyboard-interactive:pam", "password"])
 def test_sshd_mounts_the_home_only_after_password_authentication(
-    user, system_service, host_configuration, register, tmp_path, how
+    user, system_service, host_configuration, host_store, tmp_path, how
 ):
     host_configuration(OUTSIDE[0])
     authenticator = user.enroll().authenticator

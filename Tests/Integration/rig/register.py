@@ -1,4 +1,4 @@
-"""The register of enrolled users, as a package creates it."""
+"""The register of enrolled users and the host store, as a package creates them."""
 
 import contextlib
 import shutil
@@ -8,6 +8,7 @@ from .process import run
 
 PARENT = Path("/var/lib/twofactor")
 REGISTER = PARENT / "enrolled"
+STORE = PARENT / "users"
 
 
 def create_register() -> Path:
@@ -21,8 +22,16 @@ def create_register() -> Path:
     return REGISTER
 
 
+def create_host_store() -> Path:
+    """Creates an empty host store, beside the register."""
+    STORE.mkdir()
+    shutil.chown(STORE, "root", "_twofactor")
+    STORE.chmod(0o1730)
+    return STORE
+
+
 def remove_register() -> None:
-    """Removes the register, or a file or symlink in its place."""
+    """Removes the register and the host store, or a file or symlink in the place of the register."""
     for path in (REGISTER, PARENT):
         with contextlib.suppress(FileNotFoundError):
             path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
