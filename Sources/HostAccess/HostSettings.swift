@@ -12,6 +12,8 @@ package struct HostSettings {
   package var directoryTemplate = String(decoding: Policy().directory)
   /// Whether the template is that of the host store.
   package var isHostStore: Bool { directoryTemplate == String(decoding: EnrollmentPath.hostTemplate.bytes) }
+  /// Whether users change their enrollments themselves, in the homes or in the host store. Elsewhere, only root can.
+  package var isSelfService: Bool { isHostStore || ["~/", "%h/"].contains { directoryTemplate.hasPrefix($0) } }
   /// The account that owns the enrollments outside the homes; nil for root or the user.
   package var owner: String?
   /// Nil for the host name.

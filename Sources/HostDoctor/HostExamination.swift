@@ -25,6 +25,7 @@ package struct HostExamination {
     findings += host.ofFiles.map { search.verified($0, in: \.ofFiles) }
     findings += host.ofUnits.map { search.verified($0, in: \.ofUnits) }
     findings.append(RegisterCheck(tree: tree).finding(of: rules))
+    findings += HostStoreCheck(tree: tree).findings(of: rules)
     findings += services(host, search) + unread(host)
     findings += host.ofPrograms.map { finding, others in
       search.verified(finding, in: { $0.ofPrograms.map(\.finding) }, or: others)

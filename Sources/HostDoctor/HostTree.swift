@@ -211,7 +211,8 @@ package struct HostTree {
     return descriptor < 0 ? nil : OpenFile(owning: descriptor)
   }
 
-  private func target(of place: String) -> String? {
+  /// The target of a symlink on this host; nil if the file is no symlink.
+  func target(of place: String) -> String? {
     var target = [CChar](repeating: 0, count: 4_096)
     // SAFETY: readlink(2) leaves the last NUL of the array.
     let count = unsafe readlink(place, &target, target.count - 1)

@@ -27,6 +27,13 @@ import Testing
     #expect(settings.directoryTemplate == "/var/lib/twofactor/%u")
   }
 
+  @Test func onlyRootEnrollsOutsideTheHomesAndTheHostStore() throws {
+    for line in ["", "store = host", "directory = ~/x", "directory = %h/x", "directory = /var/lib/twofactor/users/%U"] {
+      #expect(try HostSettings(text: line).isSelfService)
+    }
+    #expect(try !HostSettings(text: "store = host\ndirectory = /var/lib/twofactor/%u").isSelfService)
+  }
+
   @Test func twoFactorIsEnforcedByEitherOption() throws {
     let (dayBefore, day): (Int64, Int64) = (1_798_761_599, 1_798_761_600)  // 2027-01-01 begins.
     #expect(try !HostSettings(text: "").enforcesTwoFactor(now: day))

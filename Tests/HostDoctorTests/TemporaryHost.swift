@@ -40,6 +40,13 @@ final class TemporaryHost {
     try change("/var/lib/twofactor/enrolled", mode: mode)
   }
 
+  /// Creates the host store and the helper with their group, that of the user who runs the tests.
+  func makeHostStore(mode: Int = 0o1730, helper: Int = 0o2755) throws {
+    try write("/etc/group", "root:x:0:\n_twofactor:x:\(getgid()):\n")
+    try makeDirectory("/var/lib/twofactor/users", mode: mode)
+    try write("/usr/libexec/twofactor/twofactor-helper", "", mode: helper)
+  }
+
   func link(_ path: String, to target: String) throws {
     try FileManager.default.createSymbolicLink(atPath: place(path), withDestinationPath: target)
   }

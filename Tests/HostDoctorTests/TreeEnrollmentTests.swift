@@ -132,6 +132,42 @@ import Testing
     #expect(outside?.remedy == "twofactor enable --user alice" + end)
   }
 
+  private static let ofHostStore = "/var/lib/twofactor/users/%U"
+  private let passwd = "alice:x:\(getuid()):100::/home/alice:/bin/sh\n"
+  private let inHostStore = "/var/lib/twofactor/users/\(getuid())"
+
+  @Test func anEnrollmentInTheHostStoreIsExaminedAsInALogin() throws {
+    let host = try host(in: inHostStore)
+    try host.write("/etc/passwd", passwd)
+    try FileManager.default.removeItem(atPath: host.place("/home"))
+    // Reported once by HostStoreCheck.
+    try host.change("/var/lib/twofactor", mode: 0o777)
+    try FileManager.default.moveItem(atPath: host.place("/var"), toPath: host.place("/disk"))
+    try host.link("/var", to: "/disk")
+    let summaries = findings(on: host, template: Self.ofHostStore).map(\.summary)
+    #expect(summaries == ["enrollments ok", "selinux_policy skipped"])
+    try host.change("/disk" + inHostStore.dropFirst("/var".count) + "/state", mode: 0o644)
+    #expect(findings(on: host, template: Self.ofHostStore).contains { $0.remedy == "chmod 600 \(inHostStore)/state" })
+  }
+
+  @Test func anEnrollmentInTheOtherPlaceIsFound() throws {
+    let atHome = try host()
+    let ignored = findings(on: atHome, template: Self.ofHostStore).filter { $0.status == .failed }
+    #expect(ignored.map(\.remedy) == ["twofactor move --user alice --from home"])
+    #expect(ignored.first?.detail.contains("/home/alice/.twofactor is an enrollment that logins ignore") == true)
+    let inStore = try host(in: inHostStore)
+    try inStore.write("/etc/passwd", passwd)
+    let overriding = problems(on: inStore)
+    #expect(overriding.map(\.remedy) == ["twofactor move --user alice --from host"])
+    #expect(
+      overriding.first?.detail.hasPrefix("alice cannot log in: the host store has an enrollment of alice") == true)
+    // If both places have one, the host store's is in force.
+    try FileManager.default.copyItem(
+      atPath: atHome.place("/home/alice/.twofactor"), toPath: inStore.place("/home/alice/.twofactor"))
+    #expect(problems(on: inStore).map(\.summary) == ["enrollment failed"])
+    #expect(findings(on: inStore, template: Self.ofHostStore).allSatisfy { $0.status != .failed })
+  }
+
   @Test func aHomeThatOthersCanWriteIsFound() throws {
     let host = try host()
     try host.change("/home/alice", mode: 0o777)

@@ -1,3 +1,4 @@
+import Enrollment
 import FixedMemory
 import HostAccess
 import LoginPolicy
@@ -101,10 +102,13 @@ extension HostTree {
 
   /// Sets an option in the argument of the rule, if any, else in its configuration file.
   func edit(_ option: PolicyOption, _ value: String, of rule: PAMRule) -> String {
-    let name = String(decoding: option.name.bytes)
-    if let index = rule.arguments.firstIndex(where: { $0.hasPrefix(name + "=") }) {
+    for place in option.places {
+      guard let index = rule.arguments.firstIndex(where: { $0.hasPrefix(place.word + "=") }),
+        place == option || line(of: option, in: configuration(of: rule)) == nil
+      else { continue }
       var changed = rule
-      changed.arguments[index] = "\(name)=\(value)"
+      let (option, value) = place.setting(option, value)
+      changed.arguments[index] = "\(option.word)=\(value)"
       return Edit.replace(file: rule.file, line: rule.line, text: changed.text()).text
     }
     return edit(option, value, in: configuration(of: rule))
@@ -112,9 +116,33 @@ extension HostTree {
 
   /// Sets an option in a configuration file.
   func edit(_ option: PolicyOption, _ value: String, in path: String) -> String {
-    let text = "\(String(decoding: option.name.bytes)) = \(value)"
-    return line(of: option, in: path).map { Edit.replace(file: path, line: $0, text: text).text }
+    let place = option.places.first { line(of: $0, in: path) != nil } ?? option.places.last ?? option
+    let (option, value) = place.setting(option, value)
+    let text = "\(option.word) = \(value)"
+    return line(of: place, in: path).map { Edit.replace(file: path, line: $0, text: text).text }
       ?? "in \(path): \(text)"
+  }
+}
+
+extension PolicyOption {
+  var word: String { String(decoding: name.bytes) }
+
+  /// The options that set this one, the first with precedence.
+  var places: [PolicyOption] { self == .directory ? [.directory, .store] : [self] }
+
+  /// The value of `store` that selects a template.
+  static func store(of template: String) -> String? {
+    switch template {
+    case "~/.twofactor": "home"
+    case String(decoding: EnrollmentPath.hostTemplate.bytes): "host"
+    default: nil
+    }
+  }
+
+  /// Sets `option` with this one of its places, if possible.
+  fileprivate func setting(_ option: PolicyOption, _ value: String) -> (PolicyOption, String) {
+    guard self == .store, let store = Self.store(of: value) else { return (option, value) }
+    return (.store, store)
   }
 }
 

@@ -106,6 +106,11 @@ package struct HomeCheck {
       .max { $0.count < $1.count }
   }
 
+  /// The mount point of the file system with a path of this host.
+  func mountPoint(of path: String) -> String {
+    mounts.keys.filter { Self.contains($0, path) }.max { $0.count < $1.count } ?? "/"
+  }
+
   private static func contains(_ directory: String, _ path: String) -> Bool {
     path == directory || path.hasPrefix(directory + "/")
   }

@@ -12,6 +12,17 @@ package struct OrphanCheck {
     self.template = template
   }
 
+  /// Covers the host store, too, which overrides the configured place. See ``finding(missing:isAccount:isUserID:)``.
+  package static func findings(
+    in tree: HostTree, _ settings: HostSettings, missing: [String], isAccount: (String) -> Bool,
+    isUserID: (UserID) -> Bool
+  ) -> [Finding] {
+    let templates = [settings.directoryTemplate] + (settings.isHostStore ? [] : [HostStoreCheck.template])
+    return templates.compactMap { template in
+      OrphanCheck(tree: tree, template: template).finding(missing: missing, isAccount: isAccount, isUserID: isUserID)
+    }
+  }
+
   private static let shownNames = 5
   private static let maximumEntries = 10_000
 

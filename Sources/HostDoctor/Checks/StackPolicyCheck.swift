@@ -38,14 +38,16 @@ struct StackPolicyCheck {
     let owners = names.compactMap { TreeAccount.named($0, in: tree) }
     return Self.shared.flatMap { differences(of: $0, all) } + all.compactMap(missingParent)
       + all.compactMap { names.contains($1.owner) ? problem(of: $1, $0, owners) : nil } + rules.flatMap(overrides)
+      + storeWithoutEffect
   }
 
-  /// A missing parent does not prove that a user is not enrolled. ``RegisterCheck`` reports that of the register.
+  /// A missing parent does not prove that a user is not enrolled. ``RegisterCheck`` and ``HostStoreCheck`` report that of
+  /// the register and of the host store.
   private func missingParent(_ rule: PAMRule, _ options: EffectiveOptions) -> Finding? {
     let parts = options.directory.split(separator: "/").dropLast()
     let parent = "/" + parts.joined(separator: "/").replacing("%%", with: "%")
     guard ["", "root"].contains(options.owner), options.directory.hasPrefix("/"), options.passesUnenrolled,
-      parent != "/var/lib/twofactor",
+      !["/var/lib/twofactor", "/var/lib/twofactor/users"].contains(parent),
       ["%u", "%U"].allSatisfy({ !options.directory.dropLast(2).contains($0) }), !tree.exists(parent)
     else { return nil }
     return .failed(
@@ -81,17 +83,19 @@ struct StackPolicyCheck {
 
   private func differences(of shared: Shared, _ all: [(rule: PAMRule, options: EffectiveOptions)]) -> [Finding] {
     let path = HostSettings.path
-    let line = tree.line(of: shared.option, in: path)
+    let line = line(of: shared.option, in: path)
     guard shared.hasDefault || line != nil, let host = tree.options(in: path) else { return [] }
     let expected = shared.value(host)
     let different = all.filter { shared.value($0.options) != expected }
     return different.map { rule, options in
-      let name = String(decoding: shared.option.name.bytes)
       let place = line.map { "in \(path), line \($0)" } ?? "by default, because \(path) does not set it"
       let value = shared.value(options)
+      var words = "\(shared.option.word) is \(value), but it is \(expected)"
+      if let store = PolicyOption.store(of: value), let other = PolicyOption.store(of: expected) {
+        words = "store is \(store), but it is \(other)"
+      }
       return .failed(
-        Self.name,
-        "\(self.place(of: shared.option, rule)): \(name) is \(value), but it is \(expected) \(place): \(shared.effect)",
+        Self.name, "\(self.place(of: shared.option, rule)): \(words) \(place): \(shared.effect)",
         remedy: shared.hasDefault
           ? agreement(shared, rule, value: value, expected: expected, all)
           : separation(shared.option, expected: expected, line: line ?? 1, all.map(\.rule)))
@@ -138,7 +142,7 @@ struct StackPolicyCheck {
     let lines = HostTree.lines(text)
     return rule.arguments.compactMap { argument in
       let name = argument.prefix { $0 != "=" }
-      guard !Self.shared.contains(where: { String(decoding: $0.option.name.bytes) == name }),
+      guard !Self.shared.flatMap(\.option.places).contains(where: { $0.word == name }),
         let option = PolicyOption.named(Array(name.utf8).span), let line = tree.line(of: option, in: path)
       else { return nil }
       let value = argument.dropFirst(name.count + 1)
@@ -149,7 +153,26 @@ struct StackPolicyCheck {
     }
   }
 
+  /// `directory` overrides `store`.
+  private var storeWithoutEffect: [Finding] {
+    let path = HostSettings.path
+    guard let line = tree.line(of: .store, in: path), let other = tree.line(of: .directory, in: path),
+      let template = tree.options(in: path)?.directory
+    else { return [] }
+    let text = String(HostTree.lines(tree.text(of: path) ?? "")[line - 1])
+    if let store = PolicyOption.store(of: template), text[...].trimmingBlanks.hasSuffix(store) { return [] }
+    return [
+      .warning(
+        Self.name, "\(path), line \(line): store has no effect, because line \(other) sets directory",
+        remedy: [Edit.remove(file: path, line: line, text: text)].text + "\nor, to use the store, remove line \(other)")
+    ]
+  }
+
   // MARK: Places
+
+  private func line(of option: PolicyOption, in path: String) -> Int? {
+    option.places.lazy.compactMap { tree.line(of: $0, in: path) }.first
+  }
 
   private func argument(_ name: String, of rule: PAMRule) -> String? {
     rule.arguments.last { $0 == name || $0.hasPrefix(name + "=") }
@@ -158,10 +181,10 @@ struct StackPolicyCheck {
   /// Where the rule's value of an option is set.
   private func place(of option: PolicyOption, _ rule: PAMRule) -> String {
     let path = tree.configuration(of: rule)
-    guard argument(String(decoding: option.name.bytes), of: rule) == nil, path != HostSettings.path else {
+    guard option.places.allSatisfy({ argument($0.word, of: rule) == nil }), path != HostSettings.path else {
       return rule.place
     }
-    return rule.place + (tree.line(of: option, in: path).map { " (\(path), line \($0))" } ?? " (\(path))")
+    return rule.place + (line(of: option, in: path).map { " (\(path), line \($0))" } ?? " (\(path))")
   }
 }
 

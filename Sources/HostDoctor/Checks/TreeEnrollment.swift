@@ -18,7 +18,7 @@ package struct TreeEnrollment {
   }
 
   package static let outsideHomes =
-    "keep enrollments outside the homes: directory = /var/lib/twofactor/%u, in \(HostSettings.path)"
+    "keep enrollments outside the homes: store = host, in \(HostSettings.path)"
 
   let tree: HostTree
   let settings: HostSettings
@@ -42,6 +42,10 @@ package struct TreeEnrollment {
     let homes = HomeCheck(tree: tree)
     for account in accounts {
       do throws(EnrollmentFailure) {
+        if !settings.isHostStore, let obstacle = misplaced(account) {
+          findings.append(.enrollment(account.name, obstacle))
+          continue
+        }
         let (directory, isBelowHome) = try account.enrollment(template: settings.directoryTemplate)
         if isBelowHome, tree.status(of: account.home) == nil {
           // Images seldom contain the homes, which may be on another disk.
@@ -50,6 +54,10 @@ package struct TreeEnrollment {
         }
         switch way(of: account, to: directory, isBelowHome: isBelowHome) {
         case .absent:
+          if let obstacle = misplaced(account) {
+            findings.append(.enrollment(account.name, obstacle))
+            continue
+          }
           guard register.names(account) else {
             let hasKey = tree.ownStatus(of: account.home + UnenrolledUser.keys) != nil
             unenrolled.append(UnenrolledUser(name: account.name, hasKey: hasKey))
@@ -79,9 +87,8 @@ package struct TreeEnrollment {
     if others.isEmpty, isWhole {
       let names = Set(all.map(\.name))
       let userIDs = Set(all.map(\.userID.rawValue))
-      let orphan = OrphanCheck(tree: tree, template: settings.directoryTemplate)
-        .finding(missing: lost, isAccount: names.contains, isUserID: { userIDs.contains($0.rawValue) })
-      findings += [orphan].compactMap { $0 }
+      findings += OrphanCheck.findings(
+        in: tree, settings, missing: lost, isAccount: names.contains, isUserID: { userIDs.contains($0.rawValue) })
     }
     let remark = others.isEmpty ? "" : "; accounts of \(others.joined(separator: ", ")) are not in this tree"
     if let path = ["/etc/passwd", "/etc/group"].first(where: isUnreadable) {
@@ -119,14 +126,17 @@ package struct TreeEnrollment {
       if isUser, !keeper.maySearch(status) {
         return .refused(Obstacle("\(here) cannot be searched by \(keeper.name)", remedy: "chmod u+x \(here)"))
       }
-      guard let next = tree.ownStatus(of: path) else {
+      // As in a login, follow root's symlinks in /var and /var/lib.
+      let isSystem = settings.isHostStore && index < names.count - 1
+      guard let next = isSystem && index < 2 ? tree.status(of: path) : tree.ownStatus(of: path) else {
         if isBelowHome, index == 0, status.owner != account.userID {
           return .refusedAtHome(Obstacle("\(here) is not owned by the user", remedy: "chown \(account.name) \(here)"))
         }
         // StackPolicyCheck reports a missing parent.
         return .absent
       }
-      if let violation = TrustRule.directory(of: keeper.userID, allowsSticky: true).violation(of: next) {
+      // HostStoreCheck reports the parents of the host store.
+      if !isSystem, let violation = TrustRule.directory(of: keeper.userID, allowsSticky: true).violation(of: next) {
         let isLast = index == names.count - 1
         let remedy =
           switch violation {

@@ -26,7 +26,9 @@ struct StatusCommand: ParsableCommand {
       try session.report(status.json(services: session.services))
     } else {
       try session.show(
-        status.text(now: now, services: session.services, columns: session.terminal.pageSize?.columns))
+        status.text(
+          now: now, services: session.services, columns: session.terminal.pageSize?.columns,
+          hint: session.store.enrollmentHint(session.userOption)))
     }
   }
 }
@@ -50,14 +52,15 @@ struct UsersCommand: ParsableCommand {
     }
     let settings = try HostSettings.load()
     let registered = try? EnrollmentRegister.all
+    let stored = HostStoreCheck(tree: HostTree()).users.filter { registered?.contains($0) != true }
     var accounts = try common.user.map { [try UserAccount.existing(named: $0)] } ?? UserAccount.allWithLogin()
     var withoutAccount: [UserID] = []
     var silent: [String] = []
     if common.user == nil {
       silent = NameSources(tree: HostTree()).silentSources(among: accounts.map(\.nameText))
-      // Registered users without an account, or whom the name services do not enumerate.
+      // Enrolled users without an account, or whom the name services do not enumerate.
       let listed = Set(accounts.map(\.userID))
-      for user in registered ?? [] where !listed.contains(user.rawValue) {
+      for user in (registered ?? []) + stored where !listed.contains(user.rawValue) {
         if let account = UserAccount.existing(userID: user) {
           accounts.append(account)
         } else {
@@ -67,7 +70,7 @@ struct UsersCommand: ParsableCommand {
     }
     let entries =
       ListedUser.all(accounts, settings: settings, registered: registered, withServices: common.json)
-      + withoutAccount.map { ListedUser(UserEntry(without: $0)) }
+      + withoutAccount.map { ListedUser(UserEntry(without: $0, registered: registered)) }
     let output = OutputStream.standardOutput
     if common.json {
       try output.write(JSONValue.object([("users", .array(entries.map(\.json)))]).text + "\n")
@@ -144,12 +147,12 @@ private struct UserEntry {
     }
   }
 
-  /// A register entry without an account.
-  init(without user: UserID) {
+  /// A user in the register or the host store without an account.
+  init(without user: UserID, registered: [UserID]?) {
     name = "#\(user.rawValue)"
-    isRegistered = true
+    isRegistered = registered?.contains(user)
     status = nil
-    problem = "registered as enrolled, but no account has this user id"
+    problem = "\(isRegistered == true ? "registered as " : "")enrolled, but no account has this user id"
   }
 
   /// A read that timed out.

@@ -31,13 +31,14 @@ struct EnrollmentCheck {
     var names = UserAccount.allWithLogin().map(\.nameText)
     let silent = NameSources(tree: tree).silentSources(among: names)
     var withoutAccount: [UserID] = []
-    for user in registered {
+    for user in registered + HostStoreCheck(tree: tree).users.filter({ !registered.contains($0) }) {
       var entry = Account()
       switch entry.find(userID: user) {
       case .found:
         let name = String(decoding: entry.name.bytes)
         if !names.contains(name) { names.append(name) }
-      case .unknown: withoutAccount.append(user)
+      case .unknown where registered.contains(user): withoutAccount.append(user)
+      case .unknown: continue
       case .failed: continue
       }
     }
@@ -47,7 +48,7 @@ struct EnrollmentCheck {
       silent.isEmpty
       ? "" : "; accounts of \(silent.joined(separator: ", ")) are not enumerated: only registered ones were checked"
     return findings(of: results, isWhole: true, remark: remark)
-      + [finding, orphans(missing: results)].compactMap { $0 }
+      + [finding].compactMap { $0 } + orphans(missing: results)
   }
 
   /// Includes the number of enrolled accounts.
@@ -107,16 +108,16 @@ struct EnrollmentCheck {
   }
 
   /// Times out, because the owner of an enrollment could mount a file system there that does not answer.
-  private func orphans(missing results: [Result]) -> Finding? {
+  private func orphans(missing results: [Result]) -> [Finding] {
     let missing = results.filter { $0.standing == .missing }.map(\.name)
     let outcomes = BoundedWork.outcomes(count: 1) { _ in
-      OrphanCheck(tree: tree, template: settings.directoryTemplate)
-        .finding(
-          missing: missing, isAccount: { (try? UserAccount.existing(named: $0)) != nil },
-          isUserID: Self.mayExist)?.texts ?? []
+      OrphanCheck.findings(
+        in: tree, settings, missing: missing, isAccount: { (try? UserAccount.existing(named: $0)) != nil },
+        isUserID: Self.mayExist
+      ).flatMap(\.texts)
     }
-    guard case .done(let texts)? = outcomes.first else { return nil }
-    return Finding.all(in: texts[...]).first
+    guard case .done(let texts)? = outcomes.first else { return [] }
+    return Finding.all(in: texts[...])
   }
 
   /// Returns true if the user database cannot be read.
@@ -150,6 +151,11 @@ struct EnrollmentCheck {
   private func examine(_ name: String, _ homes: HomeCheck) -> Result {
     var result = Result(name: name)
     guard let account = try? UserAccount.existing(named: name) else { return result }
+    let enrollments = TreeEnrollment(tree: tree, settings: settings)
+    if !settings.isHostStore, let obstacle = enrollments.misplaced(TreeAccount(account)) {
+      result.findings = [.enrollment(name, obstacle)]
+      return result
+    }
     let store: EnrollmentStore
     do {
       store = try EnrollmentStore(account: account, settings: settings)
@@ -172,6 +178,11 @@ struct EnrollmentCheck {
       }
       switch try store.standing() {
       case .absent:
+        if let obstacle = asUser(account, { enrollments.misplaced(TreeAccount(account)) }) ?? nil {
+          result.standing = .missing
+          result.findings = [.enrollment(name, obstacle)]
+          return result
+        }
         guard registered.contains(account.entry.userID) else {
           result.standing = hasKey(account) ? .unenrolledWithKey : .unenrolled
           if store.isBelowHome {
@@ -179,7 +190,7 @@ struct EnrollmentCheck {
           }
           return result
         }
-        let missing = TreeEnrollment(tree: tree, settings: settings).missing(TreeAccount(account), store.directory)
+        let missing = enrollments.missing(TreeAccount(account), store.directory)
         result.standing = .missing
         result.findings = [.enrollment(name, missing)]
       case .enrolled:
@@ -217,6 +228,8 @@ struct EnrollmentCheck {
     case .refused(let obstacle): return .enrollment(name, obstacle)
     case .absent, .present: break
     }
+    // HostStoreCheck reports the parents of the host store.
+    if settings.isHostStore { return .skipped("enrollment", "\(name): \(message)") }
     let remedy =
       "let only root and \(store.keeper.nameText) write to the directories of the path, or \(TreeEnrollment.outsideHomes)"
     return .home(name, TreeEnrollment.Obstacle(message, remedy: remedy))
@@ -224,10 +237,15 @@ struct EnrollmentCheck {
 
   /// Whether the account has the usual file of authorized keys (sshd(8)).
   private func hasKey(_ account: UserAccount) -> Bool {
+    asUser(account) { tree.ownStatus(of: account.homeText + UnenrolledUser.keys) != nil } ?? false
+  }
+
+  /// Nil if this process cannot assume the account's identity.
+  private func asUser<Value>(_ account: UserAccount, _ body: () -> Value) -> Value? {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
-    guard (try? identity.assume(account.entry)) != nil else { return false }
-    return tree.ownStatus(of: account.homeText + UnenrolledUser.keys) != nil
+    guard (try? identity.assume(account.entry)) != nil else { return nil }
+    return body()
   }
 
   private static func onFUSE(_ name: String, _ failure: EnrollmentFailure, _ directory: String) -> Finding {
@@ -282,12 +300,14 @@ struct EnrollmentCheck {
     }
     let files = files(of: store)
     guard case .usable = files else { return findings + files.findings(name, directory) }
+    let renewal =
+      settings.isSelfService ? "ask \(name) to run: twofactor backup-codes" : "twofactor backup-codes --user \(name)"
     if store.copiesStateOnWrite {
       findings.append(
         .warning(
           "file_system",
           "\(directory)/state needs free space on btrfs at each login: if another user fills the disk, \(name) is refused",
-          remedy: "ask \(name) to run: twofactor backup-codes"))
+          remedy: renewal))
     }
     let now = SystemClock.now
     let status = try store.status(now: now, mending: false)
@@ -303,7 +323,7 @@ struct EnrollmentCheck {
       findings.append(
         .warning(
           "backup_codes", "\(name) has \(status.backupCodesLeft) backup codes left",
-          remedy: "ask \(name) to run: twofactor backup-codes"))
+          remedy: renewal))
     }
     if status.throttling == .locked {
       findings.append(

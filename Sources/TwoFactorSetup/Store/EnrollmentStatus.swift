@@ -1,4 +1,5 @@
 import Enrollment
+import Glibc
 import HostAccess
 import Verification
 
@@ -41,9 +42,10 @@ struct EnrollmentStatus {
     ])
   }
 
-  func text(now: Int64, services: () -> UserServices, columns: Int?) -> String {
+  /// `hint` is for a user who is not enrolled.
+  func text(now: Int64, services: () -> UserServices, columns: Int?, hint: String) -> String {
     guard let enabledAt else {
-      return "Two-factor is off for \(user.printable).\nSwitch it on with: twofactor enable\n"
+      return "Two-factor is off for \(user.printable).\n\(hint.prefix(1).uppercased() + hint.dropFirst())\n"
     }
     var text = "Two-factor is on for \(user.printable) since \(Timestamp(seconds: enabledAt).readable).\n\n"
     for device in devices {
@@ -72,6 +74,13 @@ struct EnrollmentStatus {
 }
 
 extension EnrollmentStore {
+  /// What enrolls the account. `option` is `--user` with its name, if root gave it.
+  func enrollmentHint(_ option: String) -> String {
+    settings.isSelfService || geteuid() == 0
+      ? "switch it on with: twofactor enable\(option)"
+      : "only root can switch it on: twofactor enable --user \(account.nameText.printable)"
+  }
+
   /// With `mending`, recreates a lost state.
   func status(now: Int64, mending: Bool = true) throws -> EnrollmentStatus {
     var status = EnrollmentStatus(user: account.nameText, directory: directory)
