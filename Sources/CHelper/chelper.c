@@ -26,6 +26,19 @@ int chelper_close_memory(void) {
   return setrlimit(RLIMIT_CORE, &none);
 }
 
+int chelper_reset_limits(void) {
+  static const int limits[] = {RLIMIT_AS,    RLIMIT_CPU,   RLIMIT_DATA,    RLIMIT_FSIZE, RLIMIT_MEMLOCK,
+                               RLIMIT_NOFILE, RLIMIT_RSS, RLIMIT_STACK};
+  for (size_t index = 0; index < sizeof limits / sizeof limits[0]; index++) {
+    struct rlimit limit;
+    if (getrlimit(limits[index], &limit) != 0) return -1;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(limits[index], &limit) != 0) return -1;
+    if (limits[index] == RLIMIT_FSIZE && limit.rlim_max < 1 << 20) return -1;
+  }
+  return 0;
+}
+
 void chelper_reset_signals(void) {
   sigset_t none;
   /* Fails for signals that cannot be caught or belong to the C library. */

@@ -2,14 +2,15 @@ public import FixedMemory
 internal import OneTimePassword
 
 extension Credential {
-  /// Parses a credential file, and keeps its bytes. Each credential has exactly one encoding.
-  public init(parsing file: consuming SecretBuffer) throws(EnrollmentFailure) {
+  /// Parses a credential file, and keeps its bytes. Each credential has exactly one encoding. A part of a credential may
+  /// have no device.
+  public init(parsing file: consuming SecretBuffer, isPart: Bool = false) throws(EnrollmentFailure) {
     guard let secrets = SecretBuffer(capacity: file.bytes.count),
       let devices = ElementBuffer<Device>(capacity: Self.maximumDevices),
       let backupCodes = ElementBuffer<BackupCode>(capacity: Self.maximumBackupCodes)
     else { throw EnrollmentFailure(.io, "credential", "out of memory") }
     var parser = CredentialParser(secrets: secrets, devices: devices, backupCodes: backupCodes)
-    try parser.parse(file.bytes)
+    try parser.parse(file.bytes, isPart: isPart)
     self = parser.finish(file)
   }
 }
@@ -48,7 +49,7 @@ private struct CredentialParser: ~Copyable {
       line: reader.lineNumber(in: text))
   }
 
-  mutating func parse(_ text: Span<UInt8>) throws(EnrollmentFailure) {
+  mutating func parse(_ text: Span<UInt8>, isPart: Bool) throws(EnrollmentFailure) {
     guard text.count > 0 else { throw EnrollmentFailure(.corrupt, "credential", "is empty") }
     guard text.count <= Credential.maximumLength else {
       throw EnrollmentFailure(.corrupt, "credential", "is too long")
@@ -68,7 +69,7 @@ private struct CredentialParser: ~Copyable {
     enabledAt = try time(reader.line(in: text), text)
 
     while reader.skip("device ", in: text) { try parseDevice(text) }
-    guard devices.count > 0 else { throw failure("has no device", text) }
+    guard isPart || devices.count > 0 else { throw failure("has no device", text) }
 
     while true {
       let isScratchCode = !reader.skip("backup-code ", in: text)

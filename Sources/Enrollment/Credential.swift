@@ -27,6 +27,18 @@ public struct Credential: ~Copyable {
   /// At least 1.
   public var deviceCount: Int { devices.count }
 
+  /// The time step of all devices in seconds; 0 if they differ, or for HOTP.
+  public var commonPeriod: Int64 {
+    var common: Int64 = 0
+    var index = 0
+    while let device = device(at: index) {
+      guard case .totp(let period) = device.kind, index == 0 || period == common else { return 0 }
+      common = period
+      index &+= 1
+    }
+    return common
+  }
+
   /// Includes spent ones.
   public var backupCodeCount: Int { backupCodes.count }
 
@@ -35,6 +47,12 @@ public struct Credential: ~Copyable {
     var hash = ByteRange()
 
     var isScratchCode = false
+  }
+
+  /// The credential file.
+  public var fileText: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { text.bytes }
   }
 
   /// The device at `index` in file order; nil if out of range.

@@ -46,6 +46,9 @@ public struct EnrollmentFailure: Error {
   /// The problem of a file on a FUSE file system inside the home, which any access to could block for ever.
   public static var problemOfFUSE: Literal { "is on a FUSE file system that is mounted inside the home directory" }
 
+  /// Whether the state was lost or damaged. Acquiring the lock recreates it, with all codes marked as used.
+  public var isOfLostState: Bool { reason == .corrupt && subject.bytes.isEqual(to: "state") }
+
   /// Describes a failure.
   @inline(never)
   public init(

@@ -1,3 +1,4 @@
+internal import CSystem
 internal import FixedMemory
 
 /// The random identifier of one version of a credential. A state contains it, so that an old state is never used with a
@@ -20,6 +21,14 @@ public struct Generation: Equatable, Sendable {
     self.init(low: bytes.span.number(at: 0), high: bytes.span.number(at: 8))
   }
 
+  /// A random generation; nil if the kernel has no random numbers (getentropy(3)).
+  public static func new() -> Generation? {
+    var bytes = InlineArray<16, UInt8>(repeating: 0)
+    // SAFETY: getentropy(3) gets the size of the array.
+    let status = unsafe withUnsafeMutableBytes(of: &bytes) { unsafe getentropy($0.baseAddress, $0.count) }
+    return status == 0 ? Generation(bytes: bytes) : nil
+  }
+
   /// Parses 32 lower-case hexadecimal digits; nil if invalid.
   init?(hexadecimal text: Span<UInt8>) {
     guard text.count == 2 &* Self.length else { return nil }
@@ -35,7 +44,7 @@ public struct Generation: Equatable, Sendable {
   }
 
   /// The byte at `index`; 0 if out of range.
-  func byte(at index: Int) -> UInt8 {
+  public func byte(at index: Int) -> UInt8 {
     guard index >= 0, index < Self.length else { return 0 }
     return UInt8(truncatingIfNeeded: (index < 8 ? low : high) >> UInt64(8 &* (index & 7)))
   }

@@ -89,6 +89,11 @@ public struct LockedEnrollment: ~Copyable {
     try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
   }
 
+  /// After ``save(_:)``, overwrites the other slot with a later state, and flushes it.
+  public borrowing func saveAgain(_ state: borrowing LoginState) throws(EnrollmentFailure) {
+    try file.write(state, sequence: sequence &+ 2, slot: slot)
+  }
+
   /// Writes this state and one of a new generation into another file, and flushes it.
   borrowing func copy(to other: borrowing StateFile, adding new: borrowing LoginState) throws(EnrollmentFailure) {
     try other.rewrite(state.value, sequence: sequence)

@@ -6,7 +6,7 @@ internal import FixedMemory
 /// The words are the start of the file's ``Record``, so reading or writing it is one copy.
 public struct LoginState: BitwiseCopyable, Sendable {
   /// The state of a device.
-  public struct DeviceState: Sendable {
+  public struct DeviceState: BitwiseCopyable, Sendable {
     /// The lowest unused moving factor: the time step after the last used one, or the next counter.
     public var nextFactor: UInt64 = 0
 

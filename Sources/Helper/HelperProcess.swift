@@ -8,8 +8,8 @@ import SystemFiles
 /// `twofactor-helper`: carries out one request for its real user, from standard input, and writes one answer to
 /// standard output. See `pam/helper-protocol.md`.
 ///
-/// It is setgid `_twofactor` to search the register. Anyone can start it, so environment, limits, signals and
-/// descriptors may be hostile.
+/// It is setgid `_twofactor` to search the register and the host store. Anyone can start it, so environment, limits,
+/// signals and descriptors may be hostile.
 enum HelperProcess {
   /// After this many seconds SIGALRM ends the process, because the caller may neither write nor read.
   private static var timeLimit: UInt32 { 10 }
@@ -20,12 +20,15 @@ enum HelperProcess {
     static var malformed: Int32 { 65 }
     static var system: Int32 { 71 }
     static var inputOutput: Int32 { 74 }
+    static var notPermitted: Int32 { 77 }
     static var configuration: Int32 { 78 }
   }
 
   /// Returns the exit status.
   static func run() -> Int32 {
-    guard chelper_close_memory() == 0, chelper_become_real_user() == 0 else { return Exit.system }
+    guard chelper_close_memory() == 0, chelper_become_real_user() == 0, chelper_reset_limits() == 0 else {
+      return Exit.system
+    }
     chelper_reset_signals()
     _ = alarm(timeLimit)
     chelper_clear_environment()
@@ -39,63 +42,40 @@ enum HelperProcess {
     guard unsafe chdir(Literal("/").cString) == 0 else { return Exit.system }
     guard chelper_argument_count() <= 1 else { return Exit.usage }
 
-    let answer = answer()
-    guard send(answer.encoded.bytes) else { return Exit.inputOutput }
-    return exitStatus(answer.status)
+    guard let answer = answer() else { return Exit.inputOutput }
+    return send(answer)
   }
 
   private static func exitStatus(_ status: HelperStatus) -> Int32 {
     switch status {
     case .done: 0
     case .malformed, .unknownVersion, .unknownRequest: Exit.malformed
+    case .refused, .absent, .forbidden, .noTicket: Exit.notPermitted
     case .unavailable: Exit.configuration
     case .failed: Exit.inputOutput
     }
   }
 
-  private static func answer() -> HelperAnswer {
-    let request: HelperRequest
+  /// Nil if memory is short.
+  private static func answer() -> SecretBuffer? {
     do throws(HelperStatus) {
-      request = try readRequest()
+      return try answer(UserRequest(message: readMessage(), user: UserID(rawValue: getuid())))
     } catch {
-      return HelperAnswer(error)
-    }
-    do throws(EnrollmentFailure) {
-      try carryOut(request, for: UserID(rawValue: getuid()))
-      return HelperAnswer(.done)
-    } catch {
-      guard error.reason != .absent else { return HelperAnswer(.unavailable) }
-      var text = ByteText(capacity: 255)
-      error.describe(into: &text)
-      return HelperAnswer(.failed, text: text)
+      return HelperAnswer.encoded(error)
     }
   }
 
-  private static func readRequest() throws(HelperStatus) -> HelperRequest {
+  private static func answer(_ request: borrowing UserRequest) throws(HelperStatus) -> SecretBuffer? {
+    try request.answer(HelperRequest(parsing: request.message.bytes))
+  }
+
+  private static func readMessage() throws(HelperStatus) -> SecretBuffer {
     guard var prefix = SecretBuffer(capacity: HelperMessage.prefixLength) else { throw .failed }
     try fill(&prefix)
     guard let length = HelperMessage.length(prefix.bytes) else { throw .malformed }
     guard var message = SecretBuffer(capacity: length) else { throw .failed }
     try fill(&message)
-    return try HelperRequest(parsing: message.bytes)
-  }
-
-  private static func carryOut(_ request: HelperRequest, for user: UserID) throws(EnrollmentFailure) {
-    switch request {
-    case .register:
-      if try EnrollmentRegister.add(user) { log("registered", user) }
-    case .unregister:
-      if try EnrollmentRegister.remove(user) { log("unregistered", user) }
-    }
-  }
-
-  private static func log(_ change: Literal, _ user: UserID) {
-    var text = ByteText(capacity: 63)
-    text.append(change)
-    text.append(" uid=")
-    text.append(decimal: UInt64(user.rawValue))
-    // SAFETY: the text is NUL-terminated.
-    unsafe text.withCString { unsafe chelper_log($0) }
+    return message
   }
 
   /// Reads standard input until the buffer is full.
@@ -107,7 +87,12 @@ enum HelperProcess {
     }
   }
 
-  /// Writes to standard output. Returns false on failure.
+  /// Writes to standard output. Returns the exit status.
+  private static func send(_ answer: borrowing SecretBuffer) -> Int32 {
+    send(answer.bytes) ? exitStatus(HelperAnswer.status(of: answer.bytes)) : Exit.inputOutput
+  }
+
+  /// Returns false on failure.
   private static func send(_ bytes: Span<UInt8>) -> Bool {
     var done = 0
     while done < bytes.count {

@@ -1,3 +1,4 @@
+public import Enrollment
 public import FixedMemory
 
 /// The result of a request.
@@ -12,11 +13,23 @@ public enum HelperStatus: UInt8, Error, Sendable {
 
   case unknownRequest = 3
 
-  /// The user cannot be registered, because there is no register.
+  /// The host has no register, or the helper does not serve its store.
   case unavailable = 4
 
-  /// The request failed. The answer's text says why; it is empty if memory is exhausted.
+  /// The request failed. The answer contains the reason.
   case failed = 5
+
+  /// The code was refused. The answer contains a ``CheckedCode``.
+  case refused = 6
+
+  /// The user is not enrolled.
+  case absent = 7
+
+  /// The policy of the host does not allow it.
+  case forbidden = 8
+
+  /// The ticket is missing, expired, or belongs to an earlier credential.
+  case noTicket = 9
 }
 
 /// An answer of `twofactor-helper`.
@@ -24,27 +37,88 @@ public struct HelperAnswer: ~Copyable {
   /// The result.
   public let status: HelperStatus
 
-  /// Why the request failed, in English; else empty.
-  public let text: ByteText
+  /// Without its length. Read the body with a ``MessageReader``.
+  public let message: SecretBuffer
 
-  /// An answer with a text.
-  public init(_ status: HelperStatus, text: consuming ByteText = ByteText()) {
-    self.status = status
-    self.text = text
-  }
-
-  /// Parses an answer with its length; nil if invalid.
+  /// Parses an answer with its length; nil if invalid, or memory is short.
   public init?(parsing bytes: Span<UInt8>) {
-    let message = bytes.slice(from: HelperMessage.prefixLength)
+    let rest = bytes.slice(from: HelperMessage.prefixLength)
     guard let length = HelperMessage.length(bytes.slice(from: 0, to: HelperMessage.prefixLength)),
-      message.count == length, message.byte(at: 0) == HelperMessage.version,
-      let status = message.byte(at: 1).flatMap(HelperStatus.init(rawValue:))
+      rest.count == length, rest.byte(at: 0) == HelperMessage.version,
+      let status = rest.byte(at: 1).flatMap(HelperStatus.init(rawValue:)),
+      var message = SecretBuffer(capacity: length), message.append(rest)
     else { return nil }
-    var text = ByteText(capacity: message.count)
-    text.append(message.slice(from: HelperMessage.minimumLength))
-    self.init(status, text: text)
+    self.status = status
+    self.message = message
   }
 
-  /// The message with its length.
-  public var encoded: ByteText { HelperMessage.encoded(status.rawValue, text.bytes) }
+  /// The status of an encoded answer.
+  public static func status(of encoded: Span<UInt8>) -> HelperStatus {
+    encoded.byte(at: HelperMessage.prefixLength &+ 1).flatMap(HelperStatus.init(rawValue:)) ?? .failed
+  }
+
+  /// The reason and description of a failure; nil unless the status is ``HelperStatus/failed``.
+  public var reason: EnrollmentFailure.Reason? {
+    var reader = MessageReader()
+    let code = reader.byte(of: message.bytes)
+    return status == .failed ? EnrollmentFailure.Reason(code: code) : nil
+  }
+
+  /// The description of a failure in English; empty if memory was exhausted.
+  public var text: Span<UInt8> {
+    @_lifetime(borrow self)
+    get {
+      var reader = MessageReader()
+      let bytes = message.bytes
+      _ = reader.byte(of: bytes)
+      return reader.rest(of: bytes)
+    }
+  }
+
+  /// An answer without a body, with its length. Nil if memory is short, as below.
+  public static func encoded(_ status: HelperStatus) -> SecretBuffer? {
+    MessageWriter(status.rawValue, capacity: 1)?.finish()
+  }
+
+  /// The answer for a failure.
+  public static func encoded(_ failure: EnrollmentFailure) -> SecretBuffer? {
+    var text = ByteText(capacity: 255)
+    failure.describe(into: &text)
+    return encoded(failure.reason, text)
+  }
+
+  /// The answer for a failure with a description.
+  public static func encoded(_ reason: EnrollmentFailure.Reason, _ text: borrowing ByteText) -> SecretBuffer? {
+    guard var writer = MessageWriter(HelperStatus.failed.rawValue, capacity: 1 &+ text.count) else { return nil }
+    writer.add(reason.code)
+    writer.add(rest: text.bytes)
+    return writer.finish()
+  }
+}
+
+extension EnrollmentFailure.Reason {
+  fileprivate var code: UInt8 {
+    switch self {
+    case .insecure: 1
+    case .corrupt: 2
+    case .io: 3
+    case .absent: 4
+    case .missing: 5
+    case .gone: 6
+    case .configuration: 7
+    }
+  }
+
+  fileprivate init?(code: UInt8) {
+    switch code {
+    case 1: self = .insecure
+    case 2: self = .corrupt
+    case 3: self = .io
+    case 4: self = .absent
+    case 5: self = .missing
+    case 6: self = .gone
+    case 7: self = .configuration
+    default: return nil
+    }
+  }
 }

@@ -1,4 +1,4 @@
-internal import FixedMemory
+public import FixedMemory
 
 /// The frame of requests and answers (`pam/helper-protocol.md`): a length, the version of the protocol, and the number
 /// of the request or result.
@@ -9,8 +9,8 @@ public enum HelperMessage {
   /// The size of the length, in bytes.
   public static var prefixLength: Int { 4 }
 
-  /// The size of the largest message without its length, in bytes.
-  public static var maximumLength: Int { 4096 }
+  /// The size of the largest message without its length, in bytes: room for a credential.
+  public static var maximumLength: Int { 20_480 }
 
   /// The size of version and number, in bytes.
   static var minimumLength: Int { 2 }
@@ -25,17 +25,101 @@ public enum HelperMessage {
     }
     return length >= minimumLength && length <= maximumLength ? length : nil
   }
+}
 
-  /// A message with its length. Truncates the text.
-  static func encoded(_ number: UInt8, _ body: Span<UInt8>) -> ByteText {
-    let rest = body.slice(from: 0, to: maximumLength &- minimumLength)
-    let length = minimumLength &+ rest.count
-    var message = ByteText(capacity: prefixLength &+ length)
-    var indices = Counter(to: prefixLength)
-    while let index = indices.next() { message.append(UInt8(truncatingIfNeeded: length &>> (8 &* index))) }
-    message.append(version)
-    message.append(number)
-    message.append(rest)
+/// Composes a message, field by field. Numbers are little-endian.
+public struct MessageWriter: ~Copyable {
+  private let number: UInt8
+  private var body: SecretBuffer
+  private var isComplete = true
+
+  /// `number` is that of the request or of the result, `capacity` that of the body in bytes. Nil if memory is short.
+  public init?(_ number: UInt8, capacity: Int) {
+    guard let body = SecretBuffer(capacity: capacity) else { return nil }
+    self.number = number
+    self.body = body
+  }
+
+  /// Appends a byte.
+  public mutating func add(_ byte: UInt8) { isComplete = body.append(byte) && isComplete }
+
+  /// Appends eight bytes.
+  public mutating func add(number: UInt64) {
+    var indices = Counter(to: 8)
+    while let index = indices.next() { add(UInt8(truncatingIfNeeded: number &>> UInt64(8 &* index))) }
+  }
+
+  /// Appends a length of two bytes, and the bytes.
+  public mutating func add(field: Span<UInt8>) {
+    isComplete = field.count <= Int(UInt16.max) && isComplete
+    add(UInt8(truncatingIfNeeded: field.count))
+    add(UInt8(truncatingIfNeeded: field.count &>> 8))
+    add(rest: field)
+  }
+
+  /// Appends bytes up to the end of the message.
+  public mutating func add(rest: Span<UInt8>) { isComplete = body.append(rest) && isComplete }
+
+  /// The message with its length; nil if it does not fit, or memory is short.
+  public consuming func finish() -> SecretBuffer? {
+    let length = HelperMessage.minimumLength &+ body.count
+    guard isComplete, length <= HelperMessage.maximumLength,
+      var message = SecretBuffer(capacity: HelperMessage.prefixLength &+ length)
+    else { return nil }
+    var indices = Counter(to: HelperMessage.prefixLength)
+    while let index = indices.next() { _ = message.append(UInt8(truncatingIfNeeded: length &>> (8 &* index))) }
+    guard message.append(HelperMessage.version), message.append(number), message.append(body.bytes) else { return nil }
     return message
+  }
+}
+
+/// Parses the fields of a message. The caller passes the message, without its length, to each call. Missing bytes read
+/// as zeros and empty fields; check ``isComplete(_:)`` last.
+public struct MessageReader {
+  private var position = HelperMessage.minimumLength
+  private var isTruncated = false
+
+  /// Starts at the body.
+  public init() {}
+
+  /// Whether all fields existed, and nothing follows them.
+  public func isComplete(_ message: Span<UInt8>) -> Bool { !isTruncated && position == message.count }
+
+  /// The next byte.
+  public mutating func byte(of message: Span<UInt8>) -> UInt8 {
+    guard let byte = message.byte(at: position) else {
+      isTruncated = true
+      return 0
+    }
+    position &+= 1
+    return byte
+  }
+
+  /// The next eight bytes.
+  public mutating func number(of message: Span<UInt8>) -> UInt64 {
+    var number: UInt64 = 0
+    var indices = Counter(to: 8)
+    while let index = indices.next() { number |= UInt64(byte(of: message)) &<< UInt64(8 &* index) }
+    return number
+  }
+
+  /// The next field.
+  @_lifetime(copy message)
+  public mutating func field(of message: Span<UInt8>) -> Span<UInt8> {
+    let low = Int(byte(of: message))
+    let end = position &+ (low | Int(byte(of: message)) &<< 8)
+    guard !isTruncated, end <= message.count else {
+      isTruncated = true
+      return message.slice(from: message.count)
+    }
+    defer { position = end }
+    return message.slice(from: position, to: end)
+  }
+
+  /// The bytes up to the end of the message.
+  @_lifetime(copy message)
+  public mutating func rest(of message: Span<UInt8>) -> Span<UInt8> {
+    defer { position = message.count }
+    return message.slice(from: position)
   }
 }

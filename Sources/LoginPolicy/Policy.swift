@@ -93,6 +93,12 @@ public struct Policy: ~Copyable {
   /// `allow_disable`.
   public var allowsDisabling = true
 
+  /// Whether, at `now` (Unix time), users may not disable two-factor, or logins require enrollment.
+  public borrowing func enforcesTwoFactor(now: Int64) -> Bool {
+    guard allowsDisabling, let day = requiredFrom else { return !allowsDisabling }
+    return CalendarDay(of: now) >= day
+  }
+
   /// `notify`, an absolute path; empty for none.
   public var notifier: Span<UInt8> {
     @_lifetime(borrow self)

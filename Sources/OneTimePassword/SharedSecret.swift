@@ -33,7 +33,7 @@ public struct SharedSecret: ~Copyable {
   }
 
   /// The 31 bits before the reduction to digits. Nil if libcrypto fails.
-  borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32? { key.truncatedValue(at: movingFactor) }
+  package borrowing func truncatedValue(at movingFactor: UInt64) -> UInt32? { key.truncatedValue(at: movingFactor) }
 }
 
 /// The number of digits of a device's codes.

@@ -20,6 +20,9 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// The device of the accepted code; empty if none.
   public private(set) var deviceName: ByteText
 
+  /// For a kept code, the distance from the expected time step or counter; negative if late.
+  public private(set) var offset: Int64 = 0
+
   /// Moves ``deviceName`` out.
   public consuming func takeDeviceName() -> ByteText { deviceName }
 
@@ -69,6 +72,70 @@ public struct CodeCheck: ~Copyable, Sendable {
       digits = Int(device.digits.rawValue)
       self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
       if case .hotp = device.kind { isCounterBased = true }
+    }
+  }
+}
+
+/// A check that keeps a right code.
+extension CodeCheck {
+  /// Checks a code as a login does, and counts a wrong one, but does not use up a right one.
+  ///
+  /// Counts a failure before the verdict exists, and takes it back if the code is right: killing the process then
+  /// gains nothing.
+  public init(
+    keeping reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
+  ) throws(EnrollmentFailure) {
+    try self.init(
+      keeping: reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits)
+  }
+
+  private init(
+    keeping reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
+    limits: VerificationLimits
+  ) throws(EnrollmentFailure) {
+    let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
+    guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
+    var enrollment = try LockedEnrollment.locking(directory, limits: limits)
+    let now = SystemClock.now
+    let before = enrollment.state.value
+    Throttle.countFailure(in: &enrollment.state.value, now: now, allowed: limits.maximumFailures)
+    if reply.isScratchCode { enrollment.state.value.earlyGuesses &+= 1 }
+    try enrollment.save()
+
+    enrollment.state.value = before
+    let verdict = try verify(
+      reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
+      now: now)
+    let after = enrollment.state.value
+    if verdict.refusal == nil { enrollment.state.value = before }
+    try enrollment.saveAgain(enrollment.state.value)
+
+    self.verdict = verdict
+    backupCodeUsedAt = 0
+    self.deviceName = deviceName
+    switch verdict {
+    case .acceptedBackupCode: backupCodesLeft = before.backupCodesLeft(of: enrollment.credential)
+    case .acceptedCode(let index):
+      if let device = enrollment.credential.device(at: index) {
+        digits = Int(device.digits.rawValue)
+        self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
+        if case .hotp = device.kind { isCounterBased = true }
+        let next = before[device: index].nextFactor
+        offset = device.distance(to: after[device: index].nextFactor &- 1, next: next, now: now)
+      }
+    case .refused: break
+    }
+  }
+}
+
+extension Device {
+  /// From the current time step, or the expected counter; `next` is the lowest unused factor.
+  fileprivate func distance(to factor: UInt64, next: UInt64, now: Int64) -> Int64 {
+    switch kind {
+    case .totp(let period):
+      let step = TimeStep(at: now, period: period)?.rawValue ?? factor
+      return Int64(truncatingIfNeeded: factor &- step)
+    case .hotp(let counter): return Int64(truncatingIfNeeded: factor &- Swift.max(counter, next))
     }
   }
 }

@@ -72,6 +72,7 @@ enum RegisterChange: Equatable {
         switch request {
         case .register: try EnrollmentRegister.add(user)
         case .unregister: try EnrollmentRegister.remove(user)
+        case .status, .check, .replace, .remove, .show: false
         }
       self = isChanged ? .changed : .unchanged
     } catch {
@@ -98,7 +99,8 @@ enum HelperProgram {
     guard let path else { return .failed("twofactor-helper is not installed") }
     let run: ProgramRun
     do throws(Errno) {
-      let message = String(decoding: request.encoded.bytes)
+      guard let encoded = request.encoded else { return .failed("out of memory") }
+      let message = String(decoding: encoded.bytes)
       run = try ProgramRun(path, [], input: message, outputLimit: HelperMessage.maximumLength + 4, timeout: timeout)
     } catch {
       return .failed("\(path) cannot be started: \(error.text)")
@@ -113,9 +115,11 @@ enum HelperProgram {
     switch answer.status {
     case .done: return .unchanged
     case .unavailable: return .noRegister
-    case .failed where answer.text.count > 0: return .failed(String(decoding: answer.text.bytes))
+    case .failed where answer.text.count > 0: return .failed(String(decoding: answer.text))
     case .failed: return .failed("\(path): out of memory")
-    case .malformed, .unknownVersion, .unknownRequest: return .failed("\(path) is of another version")
+    case .forbidden: return .failed("the policy of this host does not allow it")
+    case .malformed, .unknownVersion, .unknownRequest, .refused, .absent, .noTicket:
+      return .failed("\(path) is of another version")
     }
   }
 

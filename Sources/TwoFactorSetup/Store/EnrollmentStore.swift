@@ -282,8 +282,3 @@ extension String {
     unsafe access(self, mode) == 0
   }
 }
-
-extension EnrollmentFailure {
-  /// Whether the state was lost or damaged. Acquiring the lock recreates it.
-  fileprivate var isOfLostState: Bool { reason == .corrupt && subject.description == "state" }
-}

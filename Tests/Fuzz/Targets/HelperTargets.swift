@@ -1,3 +1,4 @@
+import Enrollment
 import FixedMemory
 import HelperProtocol
 
@@ -13,15 +14,30 @@ func fuzzRequest(_ bytes: [UInt8]) {
 private func fuzzRequest(_ bytes: [UInt8], message: [UInt8], isWhole: Bool) {
   do throws(HelperStatus) {
     let request = try HelperRequest(parsing: secret(message).bytes)
-    require(message == [HelperMessage.version, request.rawValue], "a request with other bytes")
-    if isWhole { require(array(request.encoded.bytes) == bytes, "a parsed request is encoded differently") }
+    require(message.count >= 2 && message[1] == request.rawValue, "a request with other bytes")
+    if request == .replace, let change = change(in: message), isWhole {
+      require(change == Array(message), "a parsed change is encoded differently")
+    }
   } catch {
     require([.malformed, .unknownVersion, .unknownRequest].contains(error), "a wrong status")
   }
 }
 
+/// The change, encoded again; nil if it is malformed.
+private func change(in message: [UInt8]) -> [UInt8]? {
+  let message = secret(message)
+  var reader = MessageReader()
+  let ticket = reader.field(of: message.bytes)
+  guard let change = try? EnrollmentChange(&reader, of: message.bytes),
+    let encoded = HelperRequest.replace(change, ticket: ticket)
+  else { return nil }
+  return Array(array(encoded.bytes).dropFirst(HelperMessage.prefixLength))
+}
+
 private func fuzzAnswer(_ bytes: [UInt8], isWhole: Bool) {
   guard let answer = HelperAnswer(parsing: secret(bytes).bytes) else { return }
   require(isWhole, "an answer of another length")
-  require(array(answer.encoded.bytes) == bytes, "a parsed answer is encoded differently")
+  if let checked = CheckedCode(answer), let encoded = checked.encoded {
+    require(array(encoded.bytes) == bytes, "a parsed verdict is encoded differently")
+  }
 }

@@ -1,0 +1,136 @@
+import Enrollment
+import FixedMemory
+import HelperProtocol
+import LoginPolicy
+import SystemFiles
+import Verification
+
+/// Requests that leave the credential as it is.
+extension UserRequest {
+  borrowing func status(
+    of enrollment: borrowing UserEnrollment, _ policy: borrowing Policy
+  ) throws(EnrollmentFailure) -> SecretBuffer? {
+    guard MessageReader().isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
+    let directory = try enrollment.open()
+    let (limits, now) = (policy.limits, SystemClock.now)
+    do throws(EnrollmentFailure) {
+      return try report(EnrollmentSnapshot(of: directory), limits, now)
+    } catch {
+      guard error.isOfLostState else { throw error }
+      return try report(UserEnrollment.lock(directory, limits), limits, now)
+    }
+  }
+
+  private borrowing func report(
+    _ snapshot: borrowing EnrollmentSnapshot, _ limits: VerificationLimits, _ now: Int64
+  ) -> SecretBuffer? {
+    EnrollmentReport.encoded(snapshot.credential, snapshot.state, limits: limits, now: now)
+  }
+
+  private borrowing func report(
+    _ locked: borrowing LockedEnrollment, _ limits: VerificationLimits, _ now: Int64
+  ) -> SecretBuffer? {
+    EnrollmentReport.encoded(locked.credential, locked.state.value, limits: limits, now: now)
+  }
+
+  borrowing func check(
+    _ enrollment: borrowing UserEnrollment, _ policy: borrowing Policy
+  ) throws(EnrollmentFailure) -> SecretBuffer? {
+    var reader = MessageReader()
+    let flags = CheckFlags(rawValue: reader.byte(of: message.bytes))
+    let text = reader.field(of: message.bytes)
+    guard flags.isValid, reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
+    return try check(text, flags, in: enrollment.open(), policy.limits)
+  }
+
+  private borrowing func check(
+    _ text: Span<UInt8>, _ flags: CheckFlags, in directory: borrowing EnrollmentDirectory, _ limits: VerificationLimits
+  ) throws(EnrollmentFailure) -> SecretBuffer? {
+    // Before the check: if another request replaces the credential meanwhile, the ticket is invalid.
+    try check(text, flags, in: directory, directory.readCredential(), limits)
+  }
+
+  private borrowing func check(
+    _ text: Span<UInt8>, _ flags: CheckFlags, in directory: borrowing EnrollmentDirectory,
+    _ credential: borrowing Credential, _ limits: VerificationLimits
+  ) throws(EnrollmentFailure) -> SecretBuffer? {
+    let reply: Reply
+    do throws(Reply.Problem) {
+      reply =
+        try flags.isEndOfPassword ? Reply(endOf: text, hasScratchCodes: credential.hasScratchCodes) : Reply(text)
+    } catch {
+      guard let refusal = error.refusal else { throw EnrollmentFailure(.io, "reply", "out of memory") }
+      var answer = CheckedCode()
+      answer.refusal = refusal
+      return answer.encoded
+    }
+    return try flags.keepsCode
+      ? encoded(CodeCheck(keeping: reply, in: directory, limits: limits), reply, credential, isKept: true)
+      : encoded(CodeCheck(reply, in: directory, limits: limits), reply, credential, isKept: false)
+  }
+
+  private borrowing func encoded(
+    _ check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, isKept: Bool
+  ) -> SecretBuffer? {
+    log(check, isKept: isKept)
+    return answer(to: check, reply, credential, isKept: isKept).encoded
+  }
+
+  private borrowing func answer(
+    to check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, isKept: Bool
+  ) -> CheckedCode {
+    var answer = CheckedCode()
+    answer.codeLength = UInt8(truncatingIfNeeded: reply.usualLength)
+    answer.period = credential.commonPeriod
+    answer.backupCodeUsedAt = check.backupCodeUsedAt
+    answer.offset = check.offset
+    switch check.verdict {
+    case .acceptedCode:
+      answer.method = check.isCounterBased ? .hotp : .totp
+      answer.codeLength = UInt8(truncatingIfNeeded: check.digits)
+      answer.deviceName = ByteText(capacity: check.deviceName.count)
+      answer.deviceName.append(check.deviceName)
+    case .acceptedBackupCode:
+      answer.method = .backupCode
+      answer.codeLength = UInt8(truncatingIfNeeded: reply.backupCodeTyped)
+      answer.backupCodesLeft = UInt8(truncatingIfNeeded: check.backupCodesLeft)
+    case .refused(let refusal): answer.refusal = refusal
+    }
+    guard check.verdict.refusal == nil, !isKept else { return answer }
+    // As after a login. A failure is not an error: the next login adds the user, too.
+    do throws(EnrollmentFailure) { try EnrollmentRegister.add(user) } catch {}
+    answer.ticket = ChangeTicket.make(for: credential, now: SystemClock.now) ?? ByteText()
+    return answer
+  }
+
+  private borrowing func log(_ check: borrowing CodeCheck, isKept: Bool) {
+    if let refusal = check.verdict.refusal {
+      logLine("denied", user) { line in
+        line.append(" reason=")
+        refusal.consequences.appendLogFields(to: &line)
+      }
+    } else {
+      log(isKept ? "verified" : "accepted")
+    }
+  }
+
+  /// `show`: the credential with its secrets.
+  borrowing func show(_ enrollment: borrowing UserEnrollment) throws(EnrollmentFailure) -> SecretBuffer? {
+    var reader = MessageReader()
+    let ticket = reader.field(of: message.bytes)
+    guard reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
+    return try show(enrollment.open().readCredential(), ticket)
+  }
+
+  private borrowing func show(_ credential: borrowing Credential, _ ticket: Span<UInt8>) -> SecretBuffer? {
+    guard ChangeTicket.isValid(ticket, for: credential, now: SystemClock.now) else {
+      log("refused to show")
+      return HelperAnswer.encoded(.noTicket)
+    }
+    let text = credential.fileText
+    guard var writer = MessageWriter(HelperStatus.done.rawValue, capacity: text.count) else { return nil }
+    writer.add(rest: text)
+    log("showed")
+    return writer.finish()
+  }
+}
