@@ -13,16 +13,26 @@
  * only waitpid(2) with __WCLONE finds it. execve(2) would change its exit signal to SIGCHLD, so the supervisor starts
  * the program as its own child, and waits for it.
  *
- * The supervisor is a copy of one thread of the host: it may call only async-signal-safe functions. It uses raw system
- * calls if the C library's functions may acquire locks or, in the host, would affect all threads. */
+ * The supervisor is a copy of one thread of the host: it may call only async-signal-safe functions. Most are raw system
+ * calls, because the C library's functions may acquire locks, and each costs the module a symbol. */
 
 /* How long the supervisor may take to end, in milliseconds. */
 static const int64_t grace = 1000;
 
-static int64_t milliseconds(void) {
+/* Not inlined, because that is smaller. */
+__attribute__((noinline)) static int64_t milliseconds(void) {
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* As the kernel's sigset_t. All signals but the two that the C library uses internally (nptl(7)). */
+static const uint64_t all_signals = ~(UINT64_C(3) << 31);
+
+static uint64_t set_mask(uint64_t mask) {
+  uint64_t before = 0;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &before, sizeof mask);
+  return before;
 }
 
 /* Sets all signals to their default action. */
@@ -40,24 +50,21 @@ static void close_above_standard_error(void) {
 
 /* Leaves only `socket`, which must be above 2, at 0 and 1, and /dev/null at 2. */
 static int set_descriptors(int socket) {
-  if (dup2(socket, 0) < 0 || dup2(socket, 1) < 0) return -1;
+  if (syscall(SYS_dup3, socket, 0, 0) < 0 || syscall(SYS_dup3, socket, 1, 0) < 0) return -1;
   close_above_standard_error();
   close(2);
-  return open("/dev/null", O_WRONLY | O_NOCTTY) == 2 ? 0 : -1;
+  return openat(AT_FDCWD, "/dev/null", O_WRONLY | O_NOCTTY) == 2 ? 0 : -1;
 }
 
 /* Waits for the program; kills it after SIGTERM. Returns 0, or an error number. */
 static int await(pid_t program) {
-  sigset_t awaited;
+  const uint64_t awaited = UINT64_C(1) << (SIGCHLD - 1) | UINT64_C(1) << (SIGTERM - 1);
   int error = 0, status;
-  sigemptyset(&awaited);
-  sigaddset(&awaited, SIGCHLD);
-  sigaddset(&awaited, SIGTERM);
   for (;;) {
     pid_t found = waitpid(program, &status, error ? 0 : WNOHANG);
     if (found == program) return error;
     if (found < 0 && errno != EINTR) return errno;
-    if (sigwaitinfo(&awaited, NULL) == SIGTERM) {
+    if (syscall(SYS_rt_sigtimedwait, &awaited, NULL, NULL, sizeof awaited) == SIGTERM) {
       kill(program, SIGKILL);
       error = ETIMEDOUT;
     }
@@ -69,15 +76,13 @@ _Noreturn static void supervise(const char *path, int socket) {
   char name[] = "twofactor-helper";
   char *arguments[] = {name, NULL}, *environment[] = {NULL};
   volatile int error = 0; /* vfork(2) shares the memory */
-  sigset_t none;
-  sigemptyset(&none);
   reset_signals();
   /* Keys of the host's terminal send signals to its session alone. */
-  setsid();
+  syscall(SYS_setsid);
   if (set_descriptors(socket) != 0 || syscall(SYS_chdir, "/") != 0) _exit(errno);
   pid_t program = vfork();
   if (program == 0) {
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    set_mask(0);
     execve(path, arguments, environment);
     error = errno;
     _exit(EXIT_FAILURE);
@@ -85,7 +90,7 @@ _Noreturn static void supervise(const char *path, int socket) {
   if (program < 0) _exit(errno);
   int result = await(program);
   /* A process that the host forks at the same time may have inherited the socket. */
-  shutdown(0, SHUT_RDWR);
+  syscall(SYS_shutdown, 0, SHUT_RDWR);
   _exit(error ? error : result);
 }
 
@@ -108,13 +113,11 @@ static int open_sockets(int sockets[2]) {
 }
 
 static pid_t start_supervisor(const char *path, int socket) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  uint64_t before = set_mask(all_signals);
   pid_t child = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
   if (child == 0) supervise(path, socket);
   int error = errno;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  set_mask(before);
   errno = error;
   return child;
 }
@@ -152,7 +155,7 @@ static int64_t converse(int socket, struct request request, uint8_t *answer, siz
       if (count > 0) sent += (size_t)count;
       /* On any other failure, the program does not read all; it may answer all the same. */
       is_sending = count < 0 ? is_temporary(errno) : sent < request.length;
-      if (!is_sending) shutdown(socket, SHUT_WR);
+      if (!is_sending) syscall(SYS_shutdown, socket, SHUT_WR);
     }
     if (waited.revents & ~POLLOUT) {
       uint8_t excess;

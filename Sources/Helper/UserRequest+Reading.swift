@@ -40,6 +40,7 @@ extension UserRequest {
     let flags = CheckFlags(rawValue: reader.byte(of: message.bytes))
     let text = reader.field(of: message.bytes)
     guard flags.isValid, reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
+    guard !flags.needsHostStore || policy.isHostStore else { return HelperAnswer.encoded(.unavailable) }
     return try check(text, flags, in: enrollment.open(), policy.limits)
   }
 
@@ -64,9 +65,9 @@ extension UserRequest {
       answer.refusal = refusal
       return answer.encoded
     }
-    return try flags.keepsCode
-      ? encoded(CodeCheck(keeping: reply, in: directory, limits: limits), reply, credential, isKept: true)
-      : encoded(CodeCheck(reply, in: directory, limits: limits), reply, credential, isKept: false)
+    return try encoded(
+      CodeCheck(countingFirst: reply, keepsCode: flags.keepsCode, in: directory, limits: limits), reply, credential,
+      isKept: flags.keepsCode)
   }
 
   private borrowing func encoded(

@@ -87,14 +87,24 @@ public struct CheckFlags: RawRepresentable, Sendable {
   /// The text is a password with a code at its end.
   public static var endOfPassword: CheckFlags { CheckFlags(rawValue: 2) }
 
+  /// The answer is `unavailable` unless the helper serves the host store. The caller expects it, but the helper reads
+  /// only `twofactor.conf`.
+  public static var hostStore: CheckFlags { CheckFlags(rawValue: 4) }
+
+  /// Both flags.
+  public func union(_ other: CheckFlags) -> CheckFlags { CheckFlags(rawValue: rawValue | other.rawValue) }
+
   /// See ``keep``.
   public var keepsCode: Bool { rawValue & 1 != 0 }
 
   /// See ``endOfPassword``.
   public var isEndOfPassword: Bool { rawValue & 2 != 0 }
 
-  /// Whether all bits are known.
-  public var isValid: Bool { rawValue < 4 && rawValue != 3 }
+  /// See ``hostStore``.
+  public var needsHostStore: Bool { rawValue & 4 != 0 }
+
+  /// Whether all bits are known, and do not contradict each other.
+  public var isValid: Bool { rawValue < 8 && rawValue & 3 != 3 }
 }
 
 extension EnrollmentChange {

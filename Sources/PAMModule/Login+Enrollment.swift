@@ -1,5 +1,6 @@
 internal import Enrollment
 internal import FixedMemory
+internal import HelperProtocol
 internal import LoginPolicy
 internal import OneTimePassword
 internal import SystemFiles
@@ -74,7 +75,7 @@ extension Login {
   }
 
   /// How the policy exempts a user who is not enrolled; nil if it does not.
-  private func exemptionOfUnenrolled(_ policy: borrowing Policy, isInGroups: Bool) -> Outcome? {
+  func exemptionOfUnenrolled(_ policy: borrowing Policy, isInGroups: Bool) -> Outcome? {
     if !isInGroups { return .exempt(why: "not in the groups that are asked") }
     if let day = policy.requiredFrom { return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil }
     return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
@@ -99,7 +100,10 @@ extension Login {
     _ text: borrowing SecretBuffer, _ account: borrowing Account, _ policy: borrowing Policy
   ) -> Outcome {
     do throws(Reply.Problem) {
-      return try outcome(of: Reply(text.bytes), account, policy)
+      var outcome = try outcome(of: Reply(text.bytes), account, policy)
+      var codeLength = 0
+      askHelper(&outcome, text.bytes, .login, account, policy, codeLength: &codeLength)
+      return outcome
     } catch {
       // Show only in the log that the account does not exist.
       return account.isKnown ? Outcome(error) : .denied(.unknownUser)
@@ -130,7 +134,7 @@ extension Login {
     _ policy: borrowing Policy, countsFailure: Bool
   ) -> Outcome {
     guard account.isKnown else {
-      codeLength = Self.spendTime(on: text, policy)
+      codeLength = Self.spendTime(on: text.bytes, policy)
       return .denied(.unknownUser)
     }
     do throws(EnrollmentFailure) {
@@ -138,7 +142,7 @@ extension Login {
         try outcomeOfCode(atEndOf: text, in: directory, codeLength: &codeLength, policy, countsFailure: countsFailure)
       }
     } catch {
-      if error.reason == .absent { codeLength = Self.spendTime(on: text, policy) }
+      if error.reason == .absent { codeLength = Self.spendTime(on: text.bytes, policy) }
       return Outcome(error)
     }
   }
@@ -173,9 +177,9 @@ extension Login {
   }
 
   /// Takes as long as verification. Returns the length of the code; 0 if there is none.
-  private static func spendTime(on text: borrowing SecretBuffer, _ policy: borrowing Policy) -> Int {
+  static func spendTime(on text: Span<UInt8>, _ policy: borrowing Policy) -> Int {
     do throws(Reply.Problem) {
-      let reply = try Reply(endOf: text.bytes, hasScratchCodes: false)
+      let reply = try Reply(endOf: text, hasScratchCodes: false)
       Decoy.check(reply, limits: policy.limits, now: SystemClock.now)
       return reply.usualLength
     } catch {

@@ -1,6 +1,7 @@
 internal import CSystem
 internal import Enrollment
 internal import FixedMemory
+internal import HelperProtocol
 internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
@@ -31,7 +32,16 @@ extension Login {
       }
     }
     if !isInGroups || policy.passesUnenrolled || policy.requiredFrom != nil || policy.gracePeriod > 0 {
-      return outcomeOfEnrollment(account, policy, isInGroups: isInGroups)
+      guard var outcome = outcomeOfEnrollment(account, policy, isInGroups: isInGroups) else { return nil }
+      var codeLength = 0
+      guard askHelper(&outcome, Literal("").bytes, .login, account, policy, codeLength: &codeLength) else {
+        return outcome
+      }
+      switch outcome {
+      case .denied(.refused): return nil
+      case .denied(.notEnrolled): return exemptionOfUnenrolled(policy, isInGroups: isInGroups)
+      default: return outcome
+      }
     }
     return nil
   }

@@ -1,5 +1,6 @@
 internal import Enrollment
 internal import FixedMemory
+internal import HelperProtocol
 internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
@@ -67,6 +68,9 @@ extension Login {
       // The end of an ordinary password may look like a code.
       if case .accepted = outcome { tell(outcome) } else { codeLength = 0 }
       outcome = exemption
+    } else {
+      // Not for exempt users: the helper counts every wrong code, but the end of their password need not be one.
+      askHelper(&outcome, text.bytes, .endOfPassword, account, policy, codeLength: &codeLength)
     }
     if policy.password.isForwarded {
       let password = text.bytes.slice(from: 0, to: text.bytes.count &- codeLength)

@@ -35,6 +35,9 @@ enum Outcome {
 
     case failure(EnrollmentFailure)
 
+    /// A failure in the helper. ``Words`` contains its description.
+    case reported(EnrollmentFailure.Reason)
+
     /// ``Words`` contains the error.
     case configuration
 
@@ -76,7 +79,8 @@ enum Outcome {
       case .notEnrolled, .unknownUser, .methodRequired: .authenticationError
       case .noConversation: .conversationError
       case .failure(let failure) where failure.reason == .configuration: .serviceError
-      case .failure, .outOfMemory: .informationUnavailable
+      case .reported(.configuration): .serviceError
+      case .failure, .reported, .outOfMemory: .informationUnavailable
       case .configuration: .serviceError
       }
     }
@@ -109,7 +113,8 @@ enum Outcome {
       day.append(to: &text)
       text.append(". Switch it on with: twofactor enable")
     case .denied(.refused(let refusal)): refusal.consequences.appendMessage(to: &text)
-    case .denied(.failure), .denied(.configuration), .denied(.outOfMemory): text.append(Refusal.cannotCheck)
+    case .denied(.failure), .denied(.reported), .denied(.configuration), .denied(.outOfMemory):
+      text.append(Refusal.cannotCheck)
     case .accepted, .exempt, .denied: break
     }
   }
@@ -117,7 +122,7 @@ enum Outcome {
   var priority: LogPriority {
     switch self {
     case .accepted, .exempt, .exemptUntil: .info
-    case .denied(.failure), .denied(.configuration), .denied(.outOfMemory): .error
+    case .denied(.failure), .denied(.reported), .denied(.configuration), .denied(.outOfMemory): .error
     case .denied: .notice
     }
   }
@@ -172,6 +177,9 @@ extension Outcome.Denial {
         line.append(failure.reason.name)
         line.append(detail: detail)
       }
+    case .reported(let reason):
+      line.append(reason.name)
+      line.append(detail: words)
     case .configuration:
       line.append("configuration")
       line.append(detail: words)
