@@ -86,6 +86,11 @@ class Guest:
         assert expect is None or done.returncode == expect, (words, done.returncode, done.stdout)
         return done.stdout
 
+    def set_store(self, store: str) -> None:
+        """Moves every enrollment to the home directories or to the host store."""
+        self.run("sed", "-i", f"/^store = /d; $ a store = {store}", "/etc/security/twofactor.conf")
+        self.run("twofactor", "move", "--all", "--from", "host" if store == "home" else "home")
+
     def log(self, *words: str) -> str:
         """The journal since the boot, or a part of it."""
         return self.run("journalctl", "--boot", "--no-pager", "--output=cat", *words)
@@ -120,6 +125,9 @@ class Person:
         )
         self.authenticator = Authenticator.from_base32(answer["secret"])
         self.backup_codes = answer["backup_codes"]
+
+    def uid(self) -> str:
+        return self.guest.run("id", "-u", self.name).strip()
 
     def fresh_code(self) -> str:
         """A code that was not used before: of this time step or the next; otherwise waits for the step after.

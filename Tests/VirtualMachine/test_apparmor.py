@@ -1,4 +1,4 @@
-"""sshd confined by AppArmor, with and without the rules of pam/hosts.md."""
+"""sshd and a program of a user, confined by AppArmor, with and without the rules of pam/hosts.md."""
 
 import re
 
@@ -63,3 +63,45 @@ def test_with_the_rules_of_the_page_logins_work_without_denials(machine, alice):
     assert not alice.logs_in_by_ssh(code)
     assert alice.logs_in_by_ssh(alice.backup_codes[0])
     assert machine.denials() == before
+
+
+@pytest.fixture
+def host_store(machine, alice):
+    machine.set_store("host")
+    yield
+    machine.set_store("home")
+
+
+def test_the_rules_suffice_for_the_host_store(machine, alice, host_store):
+    confine(machine, rules_of_the_page())
+    before = machine.denials()
+    code = alice.fresh_code()
+    assert alice.logs_in_by_ssh(code)
+    assert not alice.logs_in_by_ssh(code)
+    assert machine.denials() == before
+
+
+# A program of a user that asks the helper, as the module does in a screen locker.
+LOCKER = """\
+abi <abi/3.0>,
+include <tunables/global>
+
+profile confined-locker /usr/local/bin/locker {{
+  / r,
+  /{{dev,etc,lib,lib64,proc,usr,var}}/** mr,
+  /{{usr/,}}bin/* ix,
+  {rules}
+}}
+"""
+
+
+@pytest.mark.parametrize("with_rules", [False, True])
+def test_a_confined_program_starts_the_helper_only_with_its_rule(machine, alice, with_rules):
+    rules = rules_of_the_page() if with_rules else ""
+    machine.run("cp", "/bin/dash", "/usr/local/bin/locker")
+    machine.run("sh", "-c", "cat >/etc/apparmor.d/confined-locker", given=LOCKER.format(rules=rules))
+    machine.run("apparmor_parser", "--replace", "/etc/apparmor.d/confined-locker")
+    # The request `register`.
+    script = "printf '\\2\\0\\0\\0\\1\\5' | /usr/libexec/twofactor/twofactor-helper | od -An -tx1"
+    said = machine.run("runuser", "-u", "alice", "--", "/usr/local/bin/locker", "-c", script, expect=None)
+    assert (said.split() == "02 00 00 00 01 00".split()) is with_rules, said

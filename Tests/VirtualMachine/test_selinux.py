@@ -35,9 +35,9 @@ def types(machine, directory: str) -> dict[str, str]:
     return {line.split()[0]: line.split()[1].split(":")[2] for line in listed.splitlines()}
 
 
-def assert_labeled(machine, person) -> None:
-    found = types(machine, f"/home/{person.name}/.twofactor")
-    assert {path.rpartition("/")[2] for path in found} == {".twofactor", "credential", "state"}
+def assert_labeled(machine, directory: str) -> None:
+    found = types(machine, directory)
+    assert {path.rpartition("/")[2] for path in found} == {directory.rpartition("/")[2], "credential", "state"}
     assert set(found.values()) == {"twofactor_home_t"}, found
 
 
@@ -69,13 +69,16 @@ def test_the_policy_is_enforced_and_knows_the_type(machine):
         "/home/alice/.twofactor/state": "twofactor_home_t",
         "/var/lib/twofactor/alice/state": "twofactor_home_t",
         "/var/lib/twofactor/enrolled/1000": "twofactor_register_t",
+        "/var/lib/twofactor/users/1000/state": "twofactor_home_t",
+        "/usr/libexec/twofactor/twofactor-helper": "bin_t",
+        "/usr/local/libexec/twofactor/twofactor-helper": "bin_t",
     }.items():
         assert machine.run("matchpathcon", "-n", path).strip().endswith(f":{expected}:s0"), path
 
 
 def test_a_user_enrolls_and_the_files_are_labeled(machine, member):
     enroll_at_a_terminal(member)
-    assert_labeled(machine, member)
+    assert_labeled(machine, f"/home/{member.name}/.twofactor")
 
 
 def test_ssh_accepts_a_code_once(machine, member):
@@ -86,7 +89,7 @@ def test_ssh_accepts_a_code_once(machine, member):
 
 
 def test_a_login_registers_the_user_again(machine, member):
-    entry = f"/var/lib/twofactor/enrolled/{machine.run('id', '-u', member.name).strip()}"
+    entry = f"/var/lib/twofactor/enrolled/{member.uid()}"
     machine.run("rm", "-f", entry)
     assert member.logs_in_by_ssh(member.fresh_code())
     assert types(machine, entry) == {entry: "twofactor_register_t"}
@@ -108,9 +111,13 @@ def test_a_backup_code_is_accepted_once_by_ssh_and_at_the_console(member):
 
 @pytest.mark.parametrize("who", ["alice", "bob"])
 def test_sudo_and_su_ask_for_a_code(people, who):
-    person = people[who]
+    become_others(people[who])
+
+
+def become_others(person) -> None:
+    """Uses sudo and su with codes."""
     terminal = person.shell(person.fresh_code())
-    for command, name in (("sudo -k id -un", "root"), (f"su -c 'id -un' {who}", who)):
+    for command, name in (("sudo -k id -un", "root"), (f"su -c 'id -un' {person.name}", person.name)):
         terminal.sendline(command)
         terminal.expect("[Pp]assword.*: ")
         terminal.sendline(person.password)
@@ -122,17 +129,54 @@ def test_sudo_and_su_ask_for_a_code(people, who):
 
 
 def test_later_changes_keep_the_labels(machine, member):
-    terminal = member.shell(member.fresh_code())
+    replace_backup_codes(member)
+    assert_labeled(machine, f"/home/{member.name}/.twofactor")
+
+
+def replace_backup_codes(person) -> None:
+    """Makes new backup codes as the user, over SSH."""
+    terminal = person.shell(person.fresh_code())
     terminal.sendline("twofactor backup-codes")
     terminal.expect("[Cc]ode.*: ")
-    terminal.sendline(member.fresh_code())
+    terminal.sendline(person.fresh_code())
     terminal.expect(r"[0-9A-Z]{5}-[0-9A-Z]{5}")
     while terminal.expect(["[?] .*", "ready> "]) == 0:
         terminal.sendline("y")
     terminal.sendline("twofactor status; echo status=$?")
     terminal.expect(r"status=0\r")
     terminal.close()
-    assert_labeled(machine, member)
+
+
+class TestHostStore:
+    """The same users, with their enrollments moved to the host store."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def host_store(self, machine, people):
+        machine.set_store("host")
+        yield
+        machine.set_store("home")
+
+    def test_the_moved_files_are_labeled(self, machine, member):
+        assert_labeled(machine, f"/var/lib/twofactor/users/{member.uid()}")
+
+    def test_ssh_and_the_console_accept_a_code_once(self, member):
+        code = member.fresh_code()
+        assert member.logs_in_by_ssh(code)
+        assert not member.logs_in_at_the_console(code)
+        assert member.logs_in_at_the_console(member.fresh_code())
+
+    @pytest.mark.parametrize("who", ["alice", "bob"])
+    def test_sudo_and_su_ask_for_a_code(self, people, who):
+        become_others(people[who])
+
+    def test_a_user_changes_the_enrollment_through_the_helper(self, machine, member):
+        replace_backup_codes(member)
+        assert_labeled(machine, f"/var/lib/twofactor/users/{member.uid()}")
+
+
+def test_the_files_that_move_back_are_labeled(machine, member):
+    assert_labeled(machine, f"/home/{member.name}/.twofactor")
+    assert member.logs_in_by_ssh(member.fresh_code())
 
 
 def test_the_policy_denied_nothing_of_this(machine):

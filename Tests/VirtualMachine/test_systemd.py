@@ -24,6 +24,21 @@ SETTINGS = {
 }
 
 
+# The effect with the enrollment in the host store.
+HOST_SETTINGS = {
+    "": True,
+    "ProtectHome=yes": True,
+    "ProtectSystem=strict": False,
+    "ProtectSystem=strict ReadWritePaths=/var/lib/twofactor": True,
+    "CapabilityBoundingSet=~CAP_SETGID": False,
+    "NoNewPrivileges=yes": True,
+    "PrivateUsers=yes": False,
+}
+
+# The effect on the helper, in a unit that runs as the user.
+HELPER_SETTINGS = {"": True, "ProtectHome=yes": True, "NoNewPrivileges=yes": False, "RestrictSUIDSGID=yes": False}
+
+
 @pytest.fixture(scope="module")
 def alice(person):
     alice = person("alice")
@@ -33,13 +48,17 @@ def alice(person):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_login_in_a_sandboxed_unit_has_the_documented_result(machine, alice, setting):
+    assert_login(machine, alice, setting, SETTINGS[setting])
+
+
+def assert_login(machine, alice, setting: str, expected: bool) -> None:
     page = (CHECKOUT / "pam/hosts.md").read_text()
     name = setting.partition("=")[0]
     assert not name or f"`{name}=" in page
     properties = [f"--property={part}" for part in setting.split()]
     if name == "SystemCallFilter":
         properties.append("--property=SystemCallErrorNumber=EPERM")
-    code = alice.backup_codes.pop() if SETTINGS[setting] else alice.backup_codes[0]
+    code = alice.backup_codes.pop() if expected else alice.backup_codes[0]
     machine.run("systemctl", "reset-failed")
     said = machine.run(
         *("systemd-run", "--quiet", "--wait", "--pipe", *properties),
@@ -49,4 +68,35 @@ def test_a_login_in_a_sandboxed_unit_has_the_documented_result(machine, alice, s
     )
     answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     permitted = bool(answers) and answers[0]["permitted"]
-    assert permitted is SETTINGS[setting], said
+    assert permitted is expected, said
+
+
+class TestHostStore:
+    @pytest.fixture(scope="class", autouse=True)
+    def host_store(self, machine, alice):
+        machine.run("twofactor", "unlock", "--user", "alice")
+        machine.set_store("host")
+        yield
+        machine.set_store("home")
+
+    @pytest.mark.parametrize("setting", HOST_SETTINGS)
+    def test_a_login_in_a_sandboxed_unit_has_the_documented_result(self, machine, alice, setting):
+        assert_login(machine, alice, setting, HOST_SETTINGS[setting])
+
+    @pytest.mark.parametrize("setting,works", HELPER_SETTINGS.items())
+    def test_the_helper_needs_new_privileges(self, machine, alice, setting, works):
+        """As the user, in a unit of the user's."""
+        properties = [f"--property={part}" for part in ("User=alice", *setting.split())]
+        words = ("systemd-run", "--quiet", "--wait", "--pipe", *properties, "twofactor", "status")
+        said = machine.run(*words, expect=None)
+        assert ("on" in said.split()) is works, said
+        assert works or "No new privileges" in said or "helper" in said, said
+
+    def test_a_boot_restores_the_directory_and_nothing_in_it(self, machine, alice):
+        directory = "/var/lib/twofactor/users"
+        words = ("find", directory, "-printf", "%P %u:%g %m\n")
+        before = machine.run(*words)
+        machine.run("chmod", "0777", directory)
+        machine.run("systemd-tmpfiles", "--create", "--remove", "--clean")
+        assert machine.run(*words) == before
+        assert before.startswith(" root:_twofactor 1730\n")
