@@ -106,8 +106,9 @@ public struct MessageReader {
   /// The next field.
   @_lifetime(copy message)
   public mutating func field(of message: Span<UInt8>) -> Span<UInt8> {
-    let low = Int(byte(of: message))
-    let end = position &+ (low | Int(byte(of: message)) &<< 8)
+    let low = byte(of: message)
+    let high = byte(of: message)
+    let end = position &+ (Int(low) | Int(high) &<< 8)
     guard !isTruncated, end <= message.count else {
       isTruncated = true
       return message.slice(from: message.count)
