@@ -20,7 +20,7 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// The device of the accepted code; empty if none.
   public private(set) var deviceName: ByteText
 
-  /// For a kept code, the distance from the expected time step or counter; negative if late.
+  /// If a failure was counted first, the distance from the expected time step or counter; negative if late.
   public private(set) var offset: Int64 = 0
 
   /// Moves ``deviceName`` out.
@@ -76,22 +76,25 @@ public struct CodeCheck: ~Copyable, Sendable {
   }
 }
 
-/// A check that keeps a right code.
+/// A check in a process that the user can stop or kill at any moment.
 extension CodeCheck {
-  /// Checks a code as a login does, and counts a wrong one, but does not use up a right one.
+  /// Checks a code as a login does. If `keepsCode`, does not use up a right code.
   ///
-  /// Counts a failure before the verdict exists, and takes it back if the code is right: killing the process then
-  /// gains nothing.
+  /// Counts a failure before the verdict exists, and takes it back if the code is right. If only a wrong code were
+  /// counted, and after the verdict, its user could stop the process between the two, and kill it unless the state then
+  /// shows that the code was right.
   public init(
-    keeping reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
+    countingFirst reply: borrowing Reply, keepsCode: Bool, in directory: borrowing EnrollmentDirectory,
+    limits: VerificationLimits
   ) throws(EnrollmentFailure) {
     try self.init(
-      keeping: reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits)
+      countingFirst: reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), keepsCode: keepsCode,
+      in: directory, limits: limits)
   }
 
   private init(
-    keeping reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
-    limits: VerificationLimits
+    countingFirst reply: borrowing Reply, hash: borrowing SecretBuffer, keepsCode: Bool,
+    in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
   ) throws(EnrollmentFailure) {
     let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
     guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
@@ -107,14 +110,14 @@ extension CodeCheck {
       reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
       now: now)
     let after = enrollment.state.value
-    if verdict.refusal == nil { enrollment.state.value = before }
+    if keepsCode, verdict.refusal == nil { enrollment.state.value = before }
     try enrollment.saveAgain(enrollment.state.value)
 
     self.verdict = verdict
-    backupCodeUsedAt = 0
+    backupCodeUsedAt = !keepsCode && before.lastUsedAt == before.backupCodeUsedAt ? before.lastUsedAt : 0
     self.deviceName = deviceName
     switch verdict {
-    case .acceptedBackupCode: backupCodesLeft = before.backupCodesLeft(of: enrollment.credential)
+    case .acceptedBackupCode: backupCodesLeft = enrollment.state.value.backupCodesLeft(of: enrollment.credential)
     case .acceptedCode(let index):
       if let device = enrollment.credential.device(at: index) {
         digits = Int(device.digits.rawValue)
