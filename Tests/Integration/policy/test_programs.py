@@ -203,7 +203,10 @@ def test_vlock_accepts_password_and_code(system_service, user, log):
     )
 
 
-def test_vlock_that_is_not_root_stays_locked_after_a_wrong_code(system_service, user, log):
+@pytest.mark.parametrize("store", ["home", "host"])
+def test_vlock_that_is_not_root_stays_locked_after_a_wrong_code(system_service, user, log, request, store):
+    if store == "host":
+        request.getfixturevalue("host_store")
     system_service("vlock", *STACK[:2])
     enrolled = user.enroll()
     # vlock is set-user-ID root on Debian, but not on other distributions.

@@ -298,15 +298,18 @@ PROGRAMS = {
     "FreeRADIUS as root": (freeradius, "policy-radius"),
     "xrdp-sesman": (sesman, "xrdp-sesman"),
     "i3lock": (i3lock, "i3lock"),
+    "i3lock and the host store": (i3lock, "i3lock"),
 }
 
 
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_with_a_single_field_logs_in_every_kind_of_user(
-    system_service, new_user, tmp_path, log, host_configuration, program
+    system_service, new_user, tmp_path, log, host_configuration, request, program
 ):
     start, service = PROGRAMS[program]
+    if program.endswith("host store"):
+        request.getfixturevalue("host_store")
     if program == "FreeRADIUS":
         host_configuration(*OWNED_BY_FREERAD)
         run("install", "-d", "-o", "freerad", "-m", "700", STORE)
