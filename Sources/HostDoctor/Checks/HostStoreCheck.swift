@@ -12,9 +12,8 @@ package struct HostStoreCheck {
   private static let name = "host_store"
   static let template = String(decoding: EnrollmentPath.hostTemplate.bytes)
   private static let helper = "/libexec/twofactor/twofactor-helper"
-  private static let effect =
-    "users cannot change their enrollments, and programs without root's rights, as screen "
-    + "lockers, refuse everyone"
+  private static let lockout = "programs without root's rights, as screen lockers, refuse everyone"
+  private static let effect = "users cannot change their enrollments, and \(lockout)"
 
   private var directory: ClosedDirectory {
     ClosedDirectory(
@@ -48,6 +47,11 @@ package struct HostStoreCheck {
       return .failed(
         Self.name, "twofactor-helper is not installed: \(Self.effect)",
         remedy: "install the package twofactor, or run scripts/install")
+    }
+    guard found.contains(where: paths.contains) else {
+      return .failed(
+        Self.name, "the module does not look for twofactor-helper in \(first): \(Self.lockout)",
+        remedy: "install -D -o root -g \(ClosedDirectory.group) -m 2755 \(first) \(paths[1])")
     }
     return found.lazy.compactMap { problem(of: $0, group) }.first
       ?? .ok(Self.name, "\(first) has the right owner, group and mode")

@@ -149,7 +149,8 @@ package struct TreeEnrollment {
       (here, status) = (path, next)
       isUser = isUser || status.owner == keeper.userID && keeper.userID != .root
     }
-    return .present(isOpenedAsUser: isUser || settings.owner != nil && keeper.userID != .root)
+    let isOfKeeper = isUser || settings.owner != nil || settings.isHostStore
+    return .present(isOpenedAsUser: isOfKeeper && keeper.userID != .root)
   }
 
   /// Why a login cannot use the home, enrolled or not.

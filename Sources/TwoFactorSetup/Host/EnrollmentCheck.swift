@@ -275,7 +275,8 @@ struct EnrollmentCheck {
     guard (try? store.open(&identity)) != nil else { return .usable }
     let keeper = store.keeper.entry.userID
     let isOfUser =
-      store.isBelowHome || settings.owner != nil || tree.ownStatus(of: store.directory)?.owner == keeper
+      store.isBelowHome || settings.isHostStore || settings.owner != nil
+      || tree.ownStatus(of: store.directory)?.owner == keeper
     return TreeEnrollment(tree: tree, settings: settings)
       .files(of: TreeAccount(store.account), in: store.directory, isOpenedAsUser: keeper != .root && isOfUser)
   }

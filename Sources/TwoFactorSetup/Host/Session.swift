@@ -81,7 +81,7 @@ struct Session {
   func requireEnrollment() throws {
     if case .absent = try store.standing() {
       throw SetupError(
-        .refused, "two-factor is not on for \(accountName)", hint: "switch it on with: twofactor enable")
+        .refused, "two-factor is not on for \(accountName)", hint: store.enrollmentHint(userOption))
     }
   }
 

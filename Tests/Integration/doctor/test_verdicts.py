@@ -10,6 +10,7 @@ from rig.clock import START
 from rig.doctor import doctor
 from rig.harness import Result
 from rig.process import run
+from rig.register import STORE
 
 # Owners: the user, root, and another user.
 OWNERS = ("user", "root", "other")
@@ -54,8 +55,10 @@ def same_host(tmp_path_factory):
     run("umount", "--recursive", "--lazy", root)
 
 
-@pytest.fixture(params=["in the home", "outside the home"])
+@pytest.fixture(params=["in the home", "outside the home", "in the host store"])
 def enrolled(request, user, new_user, service, host_configuration, same_host):
+    if request.param == "in the host store":
+        request.getfixturevalue("host_store")
     return Enrolled(user, new_user(), service, host_configuration, same_host, request.param)
 
 
@@ -71,6 +74,8 @@ class Enrolled:
             self.place.mkdir(mode=0o755, parents=True)
             host_configuration(f"directory = {self.place}/codes")
             arguments = (f"directory={self.place}/codes",)
+        elif place == "in the host store":
+            self.place = STORE
         self.service = service(*arguments)
         enrollment = user.enroll()
         self.directory, self.authenticator = enrollment.directory, enrollment.authenticator
@@ -116,6 +121,8 @@ def test_an_untouched_enrollment_lets_in(enrolled):
 @pytest.mark.parametrize("owner", OWNERS)
 @pytest.mark.parametrize("which", ["place", "directory"])
 def test_directories(enrolled, which, owner):
+    if enrolled.place == STORE and which == "place":
+        pytest.skip("test_host_store tests the directory of the host store")
     path, wrong = getattr(enrolled, which), []
     for mode in DIRECTORY_MODES:
         enrolled.renew()

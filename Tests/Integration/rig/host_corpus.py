@@ -87,6 +87,14 @@ GOOD = {
     "a comment about the module": {
         **good(), "etc/pam.d/sudo": "# auth sufficient pam_twofactor.so\n@include common-auth\n"
     },
+    "the host store": {**good(), CONF: "store = host\n"},
+    "the host store in the words of directory": {
+        **in_sshd("auth required pam_twofactor.so nullok store=host"), CONF: "directory = /var/lib/twofactor/users/%U\n"
+    },
+    "the host store on a host that creates or hides homes": {
+        **good(), CONF: "store = host\n", "etc/pam.d/common-session": "session optional pam_mkhomedir.so\n",
+        "usr/lib/systemd/system/ssh.service": "[Service]\nExecStart=/usr/sbin/sshd -D\nProtectHome=yes\n",
+    },
     "an editor's backup copy": {**good(), "etc/pam.d/sshd~": "auth sufficient pam_twofactor.so\n"},
     "the old name of the setting": {
         **good(), DROP_IN: "ChallengeResponseAuthentication yes\nPasswordAuthentication no\n"
@@ -409,6 +417,24 @@ BROKEN = {
         },
         ("policy", "failed"),
         "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so directory=~/.twofactor",
+    ),
+    "a store that only the stack names": (
+        in_sshd("auth required pam_twofactor.so nullok store=host"),
+        ("policy", "failed"),
+        "in /etc/security/twofactor.conf: store = host",
+    ),
+    "a store of one stack of two": (
+        {
+            **in_sshd("auth required pam_twofactor.so store=home"), CONF: "store = host\n",
+            "etc/pam.d/login": "auth requisite pam_unix.so\n" + LINE,
+        },
+        ("policy", "failed"),
+        "in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so store=host",
+    ),
+    "a store that directory overrides": (
+        {**good(), CONF: "store = host\ndirectory = ~/codes\n"},
+        ("policy", "warning"),
+        "in /etc/security/twofactor.conf, remove line 1: store = host",
     ),
     "nullok against the configuration": (
         {**good(), CONF: "nullok = no\n"},

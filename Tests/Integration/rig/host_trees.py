@@ -44,6 +44,8 @@ alice:x:4201:4201:Alice:/home/alice:/bin/bash
 """
 
 REGISTER = "var/lib/twofactor/enrolled"
+STORE = "var/lib/twofactor/users"
+HELPER = "usr/libexec/twofactor/twofactor-helper"
 REGISTER_GROUP = 990
 GROUP = f"root:x:0:\nalice:x:4201:\nstaff:x:50:alice\n_twofactor:x:{REGISTER_GROUP}:\n"
 
@@ -175,7 +177,7 @@ def build(root: Path, files: dict[str, str | None], *, installed: bool = True) -
         (root / MODULES / name).touch()
     tree: dict[str, str | None] = {"etc/passwd": PASSWD, "etc/group": GROUP}
     if installed:
-        make_register(root)
+        make_directories(root)
         shutil.copy(PRODUCT / "pam_twofactor.so", root / MODULES)
         (root / MODULES / "pam_twofactor.so").chmod(0o644)
         tree["etc/pam.d/twofactor"] = (CHECKOUT / "pam/service/twofactor").read_text()
@@ -199,14 +201,21 @@ def modules_in(files: dict[str, str | None]) -> set[str]:
     return names - {"pam_unix.so", "pam_twofactor.so", "pam_missing.so"}
 
 
-def make_register(root: Path) -> None:
-    (root / REGISTER).mkdir(parents=True)
-    os.chown(root / REGISTER, 0, REGISTER_GROUP)
-    (root / REGISTER).chmod(0o1730)
+def make_directories(root: Path) -> None:
+    """The register, the host store and the helper."""
+    for path in (REGISTER, STORE):
+        (root / path).mkdir(parents=True)
+        change(root, path, mode=0o1730, owner=0, group=REGISTER_GROUP)
+    (root / HELPER).parent.mkdir(parents=True)
+    (root / HELPER).touch()
+    change(root, HELPER, mode=0o2755, owner=0, group=REGISTER_GROUP)
 
 
-def change(root: Path, path: str, *, mode: int | None = None, owner: int | None = None) -> None:
+def change(
+    root: Path, path: str, *, mode: int | None = None, owner: int | None = None, group: int | None = None
+) -> None:
+    """Changes a file of the tree. Its group is that of the owner unless `group` names another one."""
+    if owner is not None:
+        os.chown(root / path, owner, owner if group is None else group)
     if mode is not None:
         (root / path).chmod(mode)
-    if owner is not None:
-        os.chown(root / path, owner, owner)
