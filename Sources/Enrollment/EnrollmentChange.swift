@@ -66,6 +66,7 @@ public struct RenewedEnrollment: ~Copyable {
     while index < addition.deviceCount {
       encoder.addDevice(at: index, of: addition)
       state[device: index] = change.state(of: index)
+      state.noteUse(ofDeviceAt: index)
       index &+= 1
     }
     encoder.addBackupCodes(of: addition)
@@ -105,6 +106,7 @@ public struct RenewedEnrollment: ~Copyable {
       var added = change.state(of: index)
       added.nextFactor = Swift.max(added.nextFactor, usedFactor(ofDeviceAt: index, of: addition, in: old, now: now))
       state[device: count] = added
+      if !change.keepsDevices { state.noteUse(ofDeviceAt: count) }
       count &+= 1
       index &+= 1
     }
@@ -167,6 +169,11 @@ private func usedFactor(
 }
 
 extension LoginState {
+  /// An imported device may have been used before.
+  fileprivate mutating func noteUse(ofDeviceAt index: Int) {
+    lastUsedAt = Swift.max(lastUsedAt, self[device: index].lastUsedAt)
+  }
+
   /// Keeps failures, throttling, devices and the times of use.
   fileprivate mutating func forgetSpentBackupCodes() {
     let old = self

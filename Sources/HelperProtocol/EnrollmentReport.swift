@@ -35,7 +35,7 @@ public enum EnrollmentReport {
         writer.add(number: UInt64(bitPattern: period))
       case .hotp(let counter):
         writer.add(2)
-        writer.add(number: counter)
+        writer.add(number: Swift.max(counter, state[device: index].nextFactor))
       }
       writer.add(device.algorithm.code)
       writer.add(device.digits.rawValue)

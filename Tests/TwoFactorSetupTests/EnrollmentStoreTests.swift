@@ -35,7 +35,7 @@ import Verification
   }
 
   private func switchOn(_ draft: CredentialDraft) throws {
-    try store.switchOn(draft, state: LoginState(generation: .random()), over: store.standing())
+    try store.switchOn(draft, states: [], over: store.standing())
   }
 
   @Test func anAccountWithoutADirectoryIsNotEnrolled() throws {
@@ -116,7 +116,7 @@ import Verification
     let code = try typed(currentCode(key: key))
     _ = try store.useUp(code)
     _ = try store.useUp(typed(codes.codes[0]))
-    let fresh = try LoginState(generation: .random())[device: 0]
+    let fresh = LoginState.DeviceState()
 
     try store.addDevice(device(named: "tablet", key: key + "AAAA"), state: fresh)
     try store.addDevice(device(named: "watch", key: key + "ABAA"), state: fresh)
@@ -133,7 +133,7 @@ import Verification
 
   @Test func theUsedCodesOfADeviceMoveWithIt() throws {
     try switchOn(draft(key: "ABCDEFGHABCDEFGHABCDEFGHABCDEFGH"))
-    let fresh = try LoginState(generation: .random())[device: 0]
+    let fresh = LoginState.DeviceState()
     try store.addDevice(device(named: "second", key: key, .totp(period: 30)), state: fresh)
     let code = try typed(currentCode(key: key))
     _ = try store.useUp(code)
@@ -153,7 +153,7 @@ import Verification
 
   @Test func aSecondDeviceOfTheSameNameIsRejected() throws {
     try switchOn(draft())
-    let fresh = try LoginState(generation: .random())[device: 0]
+    let fresh = LoginState.DeviceState()
     #expect(throws: SetupError.self) { try store.addDevice(device(named: "phone", key: key), state: fresh) }
     #expect(try names() == ["phone"])
     #expect(try store.useUp(typed(currentCode(key: key))) == nil)

@@ -66,7 +66,7 @@ struct DeviceAddCommand: ParsableCommand {
       let state = try presentation.handOver(confirming: !noConfirm)
       try OutputStream.standardOutput.flush()
       try files.checkForInterruption()
-      try session.store.addDevice(device, state: state[device: 0])
+      try session.store.addDevice(device, state: state)
     }
     defer { session.tell(.deviceAdded(name)) }
     if !session.wantsJSON {

@@ -27,9 +27,7 @@ struct DisableCommand: ParsableCommand {
     }
     try session.requireEnrollment()
     guard session.subject.isManagedByRoot || !session.settings.enforcesTwoFactor(now: SystemClock.now) else {
-      throw SetupError(
-        .notPermitted, "this host does not allow users to disable two-factor",
-        hint: "for a new phone, if you still have a code: twofactor enable --force; otherwise ask the administrator")
+      throw SetupError.disablingForbidden
     }
     let services = session.services()
     try requireLogins(session, through: services)
@@ -99,5 +97,13 @@ struct DisableCommand: ParsableCommand {
       To enroll again: twofactor enable\(session.userOption)
 
       """)
+  }
+}
+
+extension SetupError {
+  static var disablingForbidden: SetupError {
+    SetupError(
+      .notPermitted, "this host does not allow users to disable two-factor",
+      hint: "for a new phone, if you still have a code: twofactor enable --force; otherwise ask the administrator")
   }
 }

@@ -87,7 +87,7 @@ struct EnableCommand: ParsableCommand {
     let draft = CredentialDraft(enabledAt: now, devices: [device], backupCodeHashes: try codes.hashes())
     try OutputStream.standardOutput.flush()
     try files.checkForInterruption()
-    try session.store.switchOn(draft, state: state, over: standing)
+    try session.store.switchOn(draft, states: [state], over: standing)
     session.register.add()
   }
 }

@@ -32,12 +32,7 @@ struct ShowCommand: ParsableCommand {
     try session.checkPassword()
     try session.checkCode()
 
-    let shown = try session.store.read { credential, state in
-      guard let index = credential.index(ofDeviceNamed: device),
-        let stored = try DeviceDraft(of: credential, at: index, state: state)
-      else { throw SetupError.noDevice(device) }
-      return session.labeled(stored, key)
-    }
+    let shown = try session.labeled(session.store.device(named: device), key)
     let presentation = KeyPresentation(
       shown, heading: "\(shown.name.printable) of \(session.accountName)", options: key, session: session,
       force: force)

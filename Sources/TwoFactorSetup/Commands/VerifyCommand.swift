@@ -1,6 +1,7 @@
 import ArgumentParser
 import Enrollment
 import FixedMemory
+import HelperProtocol
 import HostAccess
 import KeyFormats
 import OneTimePassword
@@ -13,8 +14,8 @@ struct VerifyCommand: ParsableCommand {
     abstract: "Check a code without using it up.",
     discussion: """
       Asks for a code and says whether a login would accept it now, and if not, why: how late or early it is, \
-      whether it was already used, whether codes are throttled. The code is not used up, and a wrong one does \
-      not count. The exit status is 1 if a login would refuse the code.
+      whether it was already used, whether codes are throttled. The code is not used up, and a wrong one \
+      counts only in the host store (store = host). The exit status is 1 if a login would refuse the code.
       """)
 
   @OptionGroup(title: "Common options")
@@ -71,6 +72,28 @@ struct CodeVerification {
     reason = (problem.refusal ?? .malformedReply).consequences.reason.description
   }
 
+  init(_ checked: borrowing CheckedCode) {
+    if let refused = checked.refusal {
+      refuse(refused, period: checked.onlyPeriod)
+      return
+    }
+    switch checked.method {
+    case .totp: method = "totp"
+    case .hotp: method = "hotp"
+    case .backupCode, nil:
+      method = "backup-code"
+      return
+    }
+    device = String(decoding: checked.deviceName.bytes)
+    offset = checked.offset
+  }
+
+  private mutating func refuse(_ refused: Refusal, period: Int64?) {
+    refusal = CodeRefusal(refused, period: period)
+    reason = refused.consequences.reason.description
+    if case .outsideWindow(let steps) = refused { offset = steps }
+  }
+
   init(
     _ verdict: Verdict, credential: borrowing Credential, before: LoginState, after: LoginState, now: Int64
   ) {
@@ -88,9 +111,7 @@ struct CodeVerification {
       }
     case .acceptedBackupCode: method = "backup-code"
     case .refused(let refused):
-      refusal = CodeRefusal(refused, period: credential.commonPeriod)
-      reason = refused.consequences.reason.description
-      if case .outsideWindow(let steps) = refused { offset = steps }
+      refuse(refused, period: credential.onlyPeriod)
     }
   }
 }
@@ -104,6 +125,7 @@ extension EnrollmentStore {
     } catch {
       return CodeVerification(error)
     }
+    if let helper { return try CodeVerification(helper.check(line.bytes, .keep)) }
     // Hash before reading the state, as a login does, because yescrypt is slow.
     let setting = try read { credential, _ in String(decoding: credential.backupCodeSetting()) }
     guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1) else {
@@ -131,8 +153,5 @@ extension EnrollmentStore {
 
 extension Credential {
   /// The common period in seconds; nil if periods differ, or for HOTP.
-  var commonPeriod: Int64? {
-    let first = device(at: 0)?.kind.period
-    return (0..<deviceCount).allSatisfy { device(at: $0)?.kind.period == first } ? first : nil
-  }
+  var onlyPeriod: Int64? { commonPeriod > 0 ? commonPeriod : nil }
 }

@@ -35,16 +35,11 @@ struct BackupCodes {
 
   func hashes() throws -> [String] { try Self.hashes(of: codes) }
 
-  /// Hashes codes with yescrypt (crypt(5)) under one new salt, so that a login hashes the reply once.
-  static func hashes(of codes: [String]) throws -> [String] {
+  /// Hashes codes with yescrypt (crypt(5)) under one setting, so that a login hashes the reply once. An empty `setting`
+  /// means one with a new salt.
+  static func hashes(of codes: [String], setting old: String = "") throws -> [String] {
     if codes.isEmpty { return [] }
-    let random = try Randomness.bytes(count: 16)
-    var setting = [CChar](repeating: 0, count: Int(CRYPT_GENSALT_OUTPUT_SIZE))
-    // SAFETY: the callee gets the count of the random bytes and a buffer of the required size.
-    let salted = unsafe random.bytes.withUnsafeBufferPointer { bytes in
-      unsafe csetup_new_salt(bytes.baseAddress, Int32(bytes.count), &setting)
-    }
-    guard salted == 0 else { throw cannotHash }
+    let setting = try old.isEmpty ? newSetting() : old
     return try codes.map { code in
       var hash = [CChar](repeating: 0, count: Int(CRYPT_OUTPUT_SIZE))
       let phrase = code.filter { $0 != "-" }
@@ -52,6 +47,17 @@ struct BackupCodes {
       guard unsafe csystem_crypt(phrase, setting, &hash, hash.count) == 0 else { throw cannotHash }
       return String(terminated: hash)
     }
+  }
+
+  private static func newSetting() throws -> String {
+    let random = try Randomness.bytes(count: 16)
+    var setting = [CChar](repeating: 0, count: Int(CRYPT_GENSALT_OUTPUT_SIZE))
+    // SAFETY: the callee gets the count of the random bytes and a buffer of the required size.
+    let salted = unsafe random.bytes.withUnsafeBufferPointer { bytes in
+      unsafe csetup_new_salt(bytes.baseAddress, Int32(bytes.count), &setting)
+    }
+    guard salted == 0 else { throw cannotHash }
+    return String(terminated: setting)
   }
 
   var columns: String {

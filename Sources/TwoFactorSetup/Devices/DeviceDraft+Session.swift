@@ -6,15 +6,14 @@ import KeyFormats
 import OneTimePassword
 
 extension DeviceDraft {
-  /// The device at `index`, with the next counter of HOTP; nil if out of range.
-  init?(of credential: borrowing Credential, at index: Int, state: LoginState) throws {
-    guard let status = DeviceStatus(of: credential, at: index, state: state) else { return nil }
+  /// The device with this status.
+  init(_ status: DeviceStatus, of credential: borrowing Credential) throws {
+    guard let index = credential.index(ofDeviceNamed: status.name) else { throw SetupError.noDevice(status.name) }
     let secret = credential.secret(ofDeviceAt: index)
     guard var bytes = SecretBuffer(capacity: secret.count), bytes.append(secret) else { throw SetupError.outOfMemory }
-    var kind = status.kind
-    if case .hotp(let counter) = kind { kind = .hotp(counter: max(counter, state[device: index].nextFactor)) }
     self.init(
-      name: status.name, key: try SharedKey(bytes), kind: kind, algorithm: status.algorithm, digits: status.digits)
+      name: status.name, key: try SharedKey(bytes), kind: status.kind, algorithm: status.algorithm,
+      digits: status.digits)
     enabledAt = status.enabledAt
     lastUsedAt = status.lastUsedAt
   }

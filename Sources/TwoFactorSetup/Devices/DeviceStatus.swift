@@ -6,6 +6,7 @@ import OneTimePassword
 /// A device without its secret, for `status` and `--json`.
 struct DeviceStatus {
   let name: String
+  /// With the next counter of HOTP.
   let kind: Device.Kind
   let algorithm: HashAlgorithm
   let digits: CodeDigits
@@ -13,20 +14,6 @@ struct DeviceStatus {
   let enabledAt: Int64
   /// Unix time of the last accepted code; nil if none.
   let lastUsedAt: Int64?
-
-  /// Nil if out of range.
-  init?(of credential: borrowing Credential, at index: Int, state: LoginState) {
-    guard let device = credential.device(at: index) else { return nil }
-    name = String(decoding: credential.name(ofDeviceAt: index))
-    (kind, algorithm, digits, enabledAt) = (device.kind, device.algorithm, device.digits, device.enabledAt)
-    let used = state[device: index].lastUsedAt
-    lastUsedAt = used > 0 ? used : nil
-  }
-
-  init(_ draft: DeviceDraft) {
-    (name, kind, algorithm, digits) = (draft.name, draft.kind, draft.algorithm, draft.digits)
-    (enabledAt, lastUsedAt) = (draft.enabledAt, draft.lastUsedAt)
-  }
 
   /// The type, and everything that differs from the defaults: `time-based, 60 seconds, sha256, 8 digits`.
   var description: String {
@@ -47,5 +34,24 @@ struct DeviceStatus {
       ("digits", .number(Int64(digits.rawValue))), ("period", kind.period.map(JSONValue.number) ?? .null),
       ("enabled_at", .time(enabledAt)), ("last_used_at", .time(lastUsedAt)),
     ])
+  }
+}
+
+extension DeviceStatus {
+  /// Nil if out of range.
+  init?(of credential: borrowing Credential, at index: Int, state: LoginState) {
+    guard let device = credential.device(at: index) else { return nil }
+    let (used, last) = (state[device: index].nextFactor, state[device: index].lastUsedAt)
+    var kind = device.kind
+    if case .hotp(let counter) = kind { kind = .hotp(counter: max(counter, used)) }
+    self.init(
+      name: String(decoding: credential.name(ofDeviceAt: index)), kind: kind, algorithm: device.algorithm,
+      digits: device.digits, enabledAt: device.enabledAt, lastUsedAt: last > 0 ? last : nil)
+  }
+
+  init(_ draft: DeviceDraft) {
+    self.init(
+      name: draft.name, kind: draft.kind, algorithm: draft.algorithm, digits: draft.digits,
+      enabledAt: draft.enabledAt, lastUsedAt: draft.lastUsedAt)
   }
 }

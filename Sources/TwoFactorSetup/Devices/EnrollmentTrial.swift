@@ -11,15 +11,15 @@ struct EnrollmentTrial: ~Copyable {
   private let period: Int64?
 
   enum Result {
-    /// The state, in which the code counts as used.
-    case right(LoginState)
+    /// The state of the device, in which the code counts as used.
+    case right(LoginState.DeviceState)
     case wrong(CodeRefusal)
   }
 
-  init(_ draft: CredentialDraft, generation: Generation, limits: VerificationLimits) throws {
+  init(_ device: DeviceDraft, limits: VerificationLimits) throws {
     self.limits = limits
-    period = draft.devices.first?.kind.period
-    let text = try draft.encoded(generation: generation)
+    period = device.kind.period
+    let text = try CredentialDraft(devices: [device]).encoded()
     do throws(EnrollmentFailure) {
       credential = try Credential(parsing: text)
     } catch {
@@ -48,9 +48,7 @@ struct EnrollmentTrial: ~Copyable {
         return .wrong(refusal.withHint("this host's clock says \(clock); the phone's clock must agree"))
       }
       // A trial does not count as a login.
-      state.lastUsedAt = 0
-      for index in 0..<credential.deviceCount { state[device: index].lastUsedAt = 0 }
-      return .right(state)
+      return .right(LoginState.DeviceState(nextFactor: state[device: 0].nextFactor))
     } catch {
       throw CredentialDraft.failure
     }

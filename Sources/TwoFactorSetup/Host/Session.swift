@@ -42,7 +42,8 @@ struct Session {
     }
     // Outside the homes, root owns and writes enrollments.
     let dropsPrivileges = subject.isManagedByRoot && store.isBelowHome
-    register = try RegisterEntry(of: subject.account, dropsPrivileges: dropsPrivileges && changesRegister)
+    register = try RegisterEntry(
+      of: subject.account, isOfHostStore: settings.isHostStore, dropsPrivileges: dropsPrivileges && changesRegister)
     let account = subject.account
     if dropsPrivileges, reportsServices {
       // The account may not be allowed to read all services.

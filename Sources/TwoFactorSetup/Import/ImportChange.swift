@@ -16,10 +16,8 @@ struct ImportChange {
 
   /// Enables two-factor without output and backup codes.
   func makeSilently(over standing: EnrollmentStore.Standing) throws {
-    let generation = try Generation.random()
-    let draft = try draft(labeledDevices(), BackupCodes(count: 0))
-    try session.store.switchOn(
-      draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
+    let draft = try draft(labeledDevices(), BackupCodes(count: 0), over: standing)
+    try session.store.switchOn(draft, states: states, over: standing)
     session.register.add()
     session.tell(.switchedOn)
   }
@@ -44,12 +42,10 @@ struct ImportChange {
       command: "twofactor import")
     try handover.run(&files)
 
-    let generation = try Generation.random()
-    let draft = try draft(devices, codes)
+    let draft = try draft(devices, codes, over: standing)
     try OutputStream.standardOutput.flush()
     try files.checkForInterruption()
-    try session.store.switchOn(
-      draft, state: state(generation), over: standing, scratchCodes: imported.scratchCodes)
+    try session.store.switchOn(draft, states: states, over: standing)
     session.register.add()
   }
 
@@ -63,14 +59,8 @@ struct ImportChange {
   }
 
   /// Codes that were used elsewhere count as used.
-  private func state(_ generation: Generation) -> LoginState {
-    var state = LoginState(generation: generation)
-    for (index, device) in imported.devices.enumerated() {
-      state[device: index].nextFactor = device.nextStep
-      state[device: index].lastUsedAt = device.lastUsedAt ?? 0
-      state.lastUsedAt = max(state.lastUsedAt, device.lastUsedAt ?? 0)
-    }
-    return state
+  private var states: [LoginState.DeviceState] {
+    imported.devices.map { LoginState.DeviceState(nextFactor: $0.nextStep, lastUsedAt: $0.lastUsedAt ?? 0) }
   }
 
   private func newBackupCodes() throws -> BackupCodes {
@@ -83,9 +73,16 @@ struct ImportChange {
     return try session.newBackupCodes(count: options.backupCodes)
   }
 
-  private func draft(_ devices: [DeviceDraft], _ codes: BackupCodes) throws -> CredentialDraft {
-    // One salt: a login hashes the typed code once.
-    let hashes = try BackupCodes.hashes(of: imported.scratchCodes + codes.codes)
+  private func draft(
+    _ devices: [DeviceDraft], _ codes: BackupCodes, over standing: EnrollmentStore.Standing
+  ) throws -> CredentialDraft {
+    // One salt: a login hashes the typed code once. That of the replaced enrollment: scratch codes that it used up are
+    // recognized by their hashes.
+    var setting = ""
+    if case .enrolled = standing, !imported.scratchCodes.isEmpty {
+      setting = try session.store.status(now: imported.moment).backupCodeSetting
+    }
+    let hashes = try BackupCodes.hashes(of: imported.scratchCodes + codes.codes, setting: setting)
     var draft = CredentialDraft(enabledAt: imported.moment, devices: devices)
     draft.scratchCodeHashes = Array(hashes.prefix(imported.scratchCodes.count))
     draft.backupCodeHashes = Array(hashes.dropFirst(imported.scratchCodes.count))

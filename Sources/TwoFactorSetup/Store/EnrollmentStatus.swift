@@ -12,6 +12,8 @@ struct EnrollmentStatus {
   var devices: [DeviceStatus] = []
   var backupCodes = 0
   var backupCodesLeft = 0
+  /// That of crypt(5); empty without backup codes.
+  var backupCodeSetting = ""
   var lastUsedAt: Int64?
   var failures: UInt32 = 0
   var throttling = Throttling.no
@@ -84,6 +86,7 @@ extension EnrollmentStore {
   /// With `mending`, recreates a lost state.
   func status(now: Int64, mending: Bool = true) throws -> EnrollmentStatus {
     var status = EnrollmentStatus(user: account.nameText, directory: directory)
+    if let helper { return try helper.report() ?? status }
     if case .absent = try standing() { return status }
     try read(mending: mending) { credential, state in
       status.enabledAt = credential.enabledAt
@@ -92,6 +95,7 @@ extension EnrollmentStore {
       }
       status.backupCodes = credential.backupCodeCount
       status.backupCodesLeft = state.backupCodesLeft(of: credential)
+      status.backupCodeSetting = String(decoding: credential.backupCodeSetting())
       status.lastUsedAt = state.lastUsedAt > 0 ? state.lastUsedAt : nil
       status.failures = state.failures
       status.throttling = Throttling(state, limits: settings.limits, now: now)

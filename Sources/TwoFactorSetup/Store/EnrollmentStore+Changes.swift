@@ -1,44 +1,38 @@
 import Enrollment
 import HostAccess
 import KeyFormats
+import SystemFiles
 
-/// Changes of an existing credential. Used codes stay used.
+/// Changes of an enrollment. Used codes stay used.
 extension EnrollmentStore {
-  /// The hashes share one salt.
-  func replaceBackupCodes(by hashes: [String]) throws {
-    try rewrite { encoder, credential, state in
-      for index in 0..<credential.deviceCount { encoder.addDevice(at: index, of: credential) }
-      for hash in hashes { encoder.addBackupCode(hash.utf8.span) }
-      state.forgetSpentBackupCodes()
-    }
+  /// Creates or replaces the enrollment. If this throws, the old one stays. `states` are those of the devices.
+  func switchOn(_ draft: CredentialDraft, states: [LoginState.DeviceState], over standing: Standing) throws {
+    try make(draft.change(states: states), over: standing)
+    restoreLabels()
   }
 
-  /// `deviceState` marks its used codes.
-  func addDevice(_ device: DeviceDraft, state deviceState: LoginState.DeviceState) throws {
-    try rewrite { encoder, credential, state in
+  /// The hashes share one salt.
+  func replaceBackupCodes(by hashes: [String]) throws {
+    try make(CredentialDraft(backupCodeHashes: hashes).change(keepsDevices: true))
+  }
+
+  /// `state` marks the used codes of the device.
+  func addDevice(_ device: DeviceDraft, state: LoginState.DeviceState) throws {
+    let change = try CredentialDraft(devices: [device])
+      .change(states: [state], keepsDevices: true, keepsBackupCodes: true)
+    try make(change) { credential in
       guard credential.index(ofDeviceNamed: device.name) == nil else {
         throw SetupError.deviceExists(device.name)
       }
-      for index in 0..<credential.deviceCount { encoder.addDevice(at: index, of: credential) }
-      encoder.add(device)
-      encoder.addBackupCodes(of: credential)
-      state[device: credential.deviceCount] = deviceState
     }
   }
 
   /// Fails for the last device.
   func removeDevice(named name: String) throws {
-    try rewrite { encoder, credential, state in
-      guard let removed = credential.index(ofDeviceNamed: name) else { throw SetupError.noDevice(name) }
+    let change = try CredentialDraft().change(keepsDevices: true, keepsBackupCodes: true, removedDevice: name)
+    try make(change) { credential in
+      guard credential.index(ofDeviceNamed: name) != nil else { throw SetupError.noDevice(name) }
       guard credential.deviceCount > 1 else { throw SetupError.lastDevice(name) }
-      for index in 0..<credential.deviceCount where index != removed {
-        encoder.addDevice(at: index, of: credential)
-        state[device: index < removed ? index : index - 1] = state[device: index]
-      }
-      state[device: credential.deviceCount - 1] = LoginState(generation: state.generation)[device: 0]
-      encoder.addBackupCodes(of: credential)
-      // A login with the removed device no longer counts for a grace period.
-      state.endGrace()
     }
   }
 
@@ -52,30 +46,46 @@ extension EnrollmentStore {
     }
   }
 
-  /// Replaces credential and state atomically.
-  private func rewrite(
-    _ body: (inout CredentialEncoder, borrowing Credential, inout LoginState) throws -> Void
+  /// Replaces credential and state atomically, unless `check` of the locked credential throws. The helper makes the
+  /// change only if the credential is still the one whose code was checked.
+  private func make(
+    _ change: borrowing EnrollmentChange, over standing: Standing = .enrolled,
+    check: (borrowing Credential) throws -> Void = { _ in }
   ) throws {
-    let generation = try Generation.random()
+    if let helper { return try helper.replace(change) }
+    guard let generation = Generation.new() else { throw CredentialDraft.failure }
+    let tag = try Self.randomTag()
     try changing { identity in
-      let opened = try open(&identity)
-      let locked = try lock(opened)
-      guard var encoder = CredentialEncoder(generation: generation, enabledAt: locked.credential.enabledAt) else {
-        throw CredentialDraft.failure
+      switch standing {
+      case .absent:
+        let first = try encoding { () throws(EnrollmentFailure) in try RenewedEnrollment(change, generation: generation)
+        }
+        try EnrollmentDirectory.create(
+          path, of: keeper.entry, credential: first.credential.bytes, state: first.state, tag: tag, identity: &identity)
+      case .enrolled:
+        let opened = try open(&identity)
+        let locked = try lock(opened)
+        try check(locked.credential)
+        let next = try encoding { () throws(EnrollmentFailure) in
+          try RenewedEnrollment(change, generation: generation, over: locked, now: SystemClock.now)
+        }
+        try opened.replace(locked, with: next.credential.bytes, state: next.state)
+      case .unusable:
+        let opened = try open(&identity)
+        let first = try encoding { () throws(EnrollmentFailure) in try RenewedEnrollment(change, generation: generation)
+        }
+        try opened.replaceUnusable(
+          path, of: keeper.entry, credential: first.credential.bytes, state: first.state, tag: tag, identity: &identity)
       }
-      var state = locked.state.value
-      state.generation = generation
-      try body(&encoder, locked.credential, &state)
-      let text = try encoder.finishReadable()
-      try opened.replace(locked, with: text.bytes, state: state)
     }
   }
-}
 
-extension CredentialEncoder {
-  fileprivate mutating func addBackupCodes(of credential: borrowing Credential) {
-    for index in 0..<credential.backupCodeCount {
-      addBackupCode(credential.backupCodeHash(at: index), isScratchCode: credential.isScratchCode(at: index))
+  private func encoding(_ body: () throws(EnrollmentFailure) -> RenewedEnrollment) throws -> RenewedEnrollment {
+    do throws(EnrollmentFailure) {
+      return try body()
+    } catch {
+      // Its reason would be that of a corrupt file.
+      throw CredentialDraft.failure
     }
   }
 }
@@ -83,19 +93,6 @@ extension CredentialEncoder {
 extension Credential {
   func index(ofDeviceNamed wanted: String) -> Int? {
     (0..<deviceCount).first { String(decoding: name(ofDeviceAt: $0)) == wanted }
-  }
-}
-
-extension LoginState {
-  fileprivate mutating func forgetSpentBackupCodes() {
-    let old = self
-    self = LoginState(generation: old.generation)
-    failures = old.failures
-    throttledUntil = old.throttledUntil
-    earlyGuesses = old.earlyGuesses
-    backupCodeUsedAt = old.backupCodeUsedAt
-    lastUsedAt = old.lastUsedAt
-    for index in 0..<Credential.maximumDevices { self[device: index] = old[device: index] }
   }
 }
 

@@ -2,6 +2,7 @@ import Enrollment
 import FixedMemory
 import Glibc
 import HostAccess
+import KeyFormats
 import SystemFiles
 import Verification
 
@@ -20,7 +21,11 @@ struct EnrollmentStore {
   let settings: HostSettings
   /// The account that owns the enrollment: the user, unless `owner` names another one.
   let keeper: UserAccount
+  /// Nil if this process accesses the files itself.
+  let helper: HelperRoute?
   private let place: Place
+
+  var path: EnrollmentPath { _read { yield place.path } }
 
   /// Shares the noncopyable path between copies.
   private final class Place {
@@ -42,6 +47,8 @@ struct EnrollmentStore {
     } catch {
       throw SetupError(error, directory: settings.directoryTemplate)
     }
+    let usesHelper = settings.isHostStore && geteuid() != 0 && geteuid() == account.userID
+    helper = usesHelper ? HelperRoute(account: account, directory: Self.text(of: place.path, account)) : nil
     guard settings.owner == nil || !place.path.isBelowHome else {
       throw SetupError(
         .configuration, "owner needs a directory outside the homes", hint: "correct directory, in \(HostSettings.path)")
@@ -54,19 +61,22 @@ struct EnrollmentStore {
   }
 
   /// Whether the path is below the home directory, so that the user may create it.
-  var isBelowHome: Bool { place.path.isBelowHome }
+  var isBelowHome: Bool { path.isBelowHome }
 
-  var directory: String {
+  var directory: String { Self.text(of: path, account) }
+
+  private static func text(of path: borrowing EnrollmentPath, _ account: UserAccount) -> String {
     var text = ByteText(capacity: 4095)
-    place.path.describe(into: &text, account: account.entry)
+    path.describe(into: &text, account: account.entry)
     return String(decoding: text.bytes)
   }
 
-  /// - Throws: ``SetupError`` if the path cannot be read or trusted.
+  /// - Throws: ``SetupError`` if the path cannot be read or trusted, or the helper cannot read the files.
   func standing() throws -> Standing {
+    if let helper { return try helper.report() == nil ? .absent : .enrolled }
     var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
-      let opened = try EnrollmentDirectory(place.path, of: keeper.entry, identity: &identity)
+      let opened = try EnrollmentDirectory(path, of: keeper.entry, identity: &identity)
       do throws(EnrollmentFailure) {
         _ = try opened.readCredential()
         return .enrolled
@@ -83,6 +93,7 @@ struct EnrollmentStore {
   /// Throws if the directory cannot be created: on a read-only file system, or outside the homes by a user other than
   /// root.
   func requirePlace() throws {
+    if settings.isHostStore { return try HelperRoute.requireFolders() }
     var path = Substring(directory)
     repeat {
       path = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
@@ -107,35 +118,9 @@ struct EnrollmentStore {
       hint: HostSettings.creation(of: folder, owner: keeper.nameText, exists: exists))
   }
 
-  /// Creates or replaces the enrollment. If this throws, the old one stays. `state` contains the new generation.
-  /// `scratchCodes` are the imported codes.
-  func switchOn(
-    _ draft: CredentialDraft, state: LoginState, over standing: Standing, scratchCodes: [String] = []
-  ) throws {
-    let text = try draft.encoded(generation: state.generation)
-    let tag = try Self.randomTag()
-    try changing { identity in
-      switch standing {
-      case .absent: break
-      case .enrolled:
-        let opened = try open(&identity)
-        let locked = try lock(opened)
-        let state = try draft.state(state, over: locked, scratchCodes: scratchCodes, now: SystemClock.now)
-        return try opened.replace(locked, with: text.bytes, state: state)
-      case .unusable:
-        let opened = try open(&identity)
-        return try opened.replaceUnusable(
-          place.path, of: keeper.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
-      }
-      try EnrollmentDirectory.create(
-        place.path, of: keeper.entry, credential: text.bytes, state: state, tag: tag, identity: &identity)
-    }
-    restoreLabels()
-  }
-
   /// Labels the directory for SELinux (restorecon(8)). A failure is not an error: logins are refused until the
   /// administrator labels it.
-  private func restoreLabels() {
+  func restoreLabels() {
     let programs = ["/usr/sbin/restorecon", "/sbin/restorecon"]
     guard "/sys/fs/selinux/enforce".isAccessible(F_OK), let program = programs.first(where: { $0.isAccessible(X_OK) })
     else { return }
@@ -171,18 +156,20 @@ struct EnrollmentStore {
     return (try? open(&identity).copiesStateOnWrite) ?? false
   }
 
+  /// Removes the enrollment.
   func switchOff() throws {
+    if let helper { return try helper.remove() }
     let tag = try Self.randomTag()
     try changing { identity in
       let opened = try open(&identity)
       do throws(EnrollmentFailure) {
         let locked = try lock(opened)
-        try opened.remove(place.path, of: keeper.entry, tag: tag, identity: &identity)
+        try opened.remove(path, of: keeper.entry, tag: tag, identity: &identity)
         extendLifetime(locked)
       } catch {
         // Files that logins reject need no lock.
         guard error.reason == .corrupt || error.reason == .insecure else { throw error }
-        try opened.remove(place.path, of: keeper.entry, tag: tag, identity: &identity)
+        try opened.remove(path, of: keeper.entry, tag: tag, identity: &identity)
       }
     }
   }
@@ -207,9 +194,29 @@ struct EnrollmentStore {
     }
   }
 
+  /// The device with its key.
+  func device(named name: String) throws -> DeviceDraft {
+    if let helper {
+      let devices = try helper.report()?.devices ?? []
+      guard let status = devices.first(where: { $0.name == name }) else { throw SetupError.noDevice(name) }
+      return try DeviceDraft(status, of: helper.credential())
+    }
+    return try read { credential, state in
+      guard let index = credential.index(ofDeviceNamed: name),
+        let status = DeviceStatus(of: credential, at: index, state: state)
+      else { throw SetupError.noDevice(name) }
+      return try DeviceDraft(status, of: credential)
+    }
+  }
+
   /// Checks a code as a login does. Returns the number of backup codes left after a backup code.
   func useUp(_ line: borrowing SecretBuffer) throws -> Int? {
     let reply = try Self.reply(line)
+    if let helper {
+      let checked = try helper.check(line.bytes, .login)
+      if let refusal = checked.refusal { throw CodeRefusal(refusal, period: checked.onlyPeriod).error }
+      return checked.method == .backupCode ? Int(checked.backupCodesLeft) : nil
+    }
     let (verdict, codesLeft) = try changing { identity in
       let opened = try open(&identity)
       let check = try CodeCheck(reply, in: opened, limits: settings.limits)
@@ -217,7 +224,7 @@ struct EnrollmentStore {
     }
     if let refusal = verdict.refusal {
       var period: Int64?
-      if case .outsideWindow = refusal { period = try read { credential, _ in credential.commonPeriod } }
+      if case .outsideWindow = refusal { period = try read { credential, _ in credential.onlyPeriod } }
       throw CodeRefusal(refusal, period: period).error
     }
     if case .acceptedBackupCode = verdict { return codesLeft }
@@ -235,7 +242,7 @@ struct EnrollmentStore {
   }
 
   func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
-    try EnrollmentDirectory(place.path, of: keeper.entry, identity: &identity)
+    try EnrollmentDirectory(path, of: keeper.entry, identity: &identity)
   }
 
   func changing<Result>(_ body: (inout FileSystemIdentity) throws -> Result) throws -> Result {
@@ -263,7 +270,7 @@ struct EnrollmentStore {
     }
   }
 
-  private static func randomTag() throws -> UInt64 {
+  static func randomTag() throws -> UInt64 {
     let random = try Randomness.bytes(count: 8)
     return (0..<8).reduce(0) { $0 << 8 | UInt64(random.bytes[$1]) }
   }

@@ -49,16 +49,14 @@ struct KeyPresentation {
   }
 
   /// Shows the key and returns the first state of the device. With `confirming`, asks for a code, which counts as used.
-  func handOver(confirming: Bool) throws -> LoginState {
-    let generation = try Generation.random()
-    if confirming { return try confirm(generation) }
+  func handOver(confirming: Bool) throws -> LoginState.DeviceState {
+    if confirming { return try confirm() }
     if !session.wantsJSON { try show() }
-    return LoginState(generation: generation)
+    return LoginState.DeviceState()
   }
 
-  private func confirm(_ generation: Generation) throws -> LoginState {
-    let draft = CredentialDraft(enabledAt: device.enabledAt, devices: [device])
-    let trial = try EnrollmentTrial(draft, generation: generation, limits: session.settings.limits)
+  private func confirm() throws -> LoginState.DeviceState {
+    let trial = try EnrollmentTrial(device, limits: session.settings.limits)
     let cover = isKnown ? nil : CoveringPage(on: session.terminal, draw: page.lines)
     if cover == nil { try show() }
     defer { cover?.hide() }

@@ -1,0 +1,78 @@
+import CSystem
+import Enrollment
+import FixedMemory
+import Glibc
+import HelperProtocol
+import HostAccess
+import SystemFiles
+
+/// `twofactor-helper` is installed beside the command: `PREFIX/libexec/twofactor/twofactor-helper` for
+/// `PREFIX/bin/twofactor`.
+enum HelperProgram {
+  /// In milliseconds; the helper times out after ten seconds.
+  private static let timeout: Int32 = 15_000
+
+  /// Sends an encoded request for the calling user. A nil request means that memory was short.
+  ///
+  /// - Throws: ``SetupError`` if there is no answer, or the helper does not know the request.
+  static func ask(_ request: consuming SecretBuffer?) throws -> HelperAnswer {
+    guard let path else {
+      throw SetupError(
+        .configuration, "twofactor-helper is not installed", hint: "the administrator can install the package again")
+    }
+    guard let request, var answer = SecretBuffer(capacity: HelperMessage.prefixLength + HelperMessage.maximumLength)
+    else { throw SetupError.outOfMemory }
+    guard run(path, request.bytes, into: &answer) else {
+      throw SetupError(.inputOutput, "\(path) did not answer: \(Errno.current.text)")
+    }
+    let invalid: [HelperStatus] = [.malformed, .unknownVersion, .unknownRequest]
+    guard let parsed = HelperAnswer(parsing: answer.bytes), !invalid.contains(parsed.status) else {
+      throw SetupError(
+        .configuration, "\(path) gave no valid answer", hint: "the administrator can install the package again")
+    }
+    return parsed
+  }
+
+  /// Sends a request that changes the register.
+  static func change(_ request: HelperRequest) -> RegisterChange {
+    guard String(decoding: EnrollmentRegister.path.bytes).isAccessible(F_OK) else { return .noRegister }
+    do {
+      let answer = try ask(request.encoded)
+      switch answer.status {
+      case .done: return .unchanged
+      case .unavailable: return .noRegister
+      case .forbidden: return .failed("the policy of this host does not allow it")
+      default: return .failed(answer.text.count > 0 ? String(decoding: answer.text) : SetupError.outOfMemory.message)
+      }
+    } catch {
+      return .failed((error as? SetupError)?.message ?? "no answer")
+    }
+  }
+
+  /// Returns false with errno set on failure.
+  private static func run(_ path: String, _ request: Span<UInt8>, into answer: inout SecretBuffer) -> Bool {
+    // SAFETY: all memory outlives the call, which gets its size; the path is NUL-terminated.
+    let count = unsafe answer.fill { answer in
+      unsafe request.withUnsafeBufferPointer { request in
+        let start = unsafe answer.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        return unsafe Int(
+          csystem_run_helper(path, request.baseAddress, request.count, start, answer.count, timeout))
+      }
+    }
+    return count >= 0
+  }
+
+  /// Nil unless root owns the program and no other user can write it.
+  static var path: String? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    // SAFETY: readlink(2) leaves the last byte of the buffer, which stays NUL.
+    guard unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else { return nil }
+    let folders = String(terminated: buffer).split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
+    let path = folders.joined(separator: "/") + "/libexec/twofactor/twofactor-helper"
+    // SAFETY: the path is NUL-terminated.
+    guard let status = try? unsafe FileStatus(of: path, followsSymlink: false),
+      TrustRule.file(of: .root).violation(of: status) == nil
+    else { return nil }
+    return path
+  }
+}
