@@ -16,7 +16,10 @@ extension Login {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
     do throws(EnrollmentFailure) {
-      return try body(directory(of: account, policy, &identity))
+      let result = try body(directory(of: account, policy, &identity))
+      identity.restore()
+      try HostStore.requirePresence(of: account.userID, policy.isHostStore)
+      return result
     } catch {
       // `twofactor disable` first renames the directory, then erases the files. The enrollment looks corrupt then.
       guard error.reason == .corrupt, isAbsent(account, policy, &identity) else { throw error }
@@ -85,7 +88,12 @@ extension Login {
   private static func doubtAboutAbsence(
     of account: borrowing Account, _ policy: borrowing Policy
   ) -> EnrollmentFailure? {
-    switch EnrollmentRegister.contains(account.userID) {
+    do throws(EnrollmentFailure) {
+      try HostStore.requirePresence(of: account.userID, false)
+    } catch {
+      return error
+    }
+    return switch EnrollmentRegister.contains(account.userID) {
     case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
     // Installation creates parent and register together, so this is a mount point whose file system is not mounted.
     case .noRegister(isParentThere: true) where policy.directory.starts(with: "/var/lib/twofactor/"):
