@@ -88,7 +88,8 @@ class Guest:
 
     def set_store(self, store: str) -> None:
         """Moves every enrollment to the home directories or to the host store."""
-        self.run("sed", "-i", f"/^store = /d; $ a store = {store}", "/etc/security/twofactor.conf")
+        script = 'sed -i "/^store = /d" $0; echo "store = $1" >>$0'
+        self.run("sh", "-ec", script, "/etc/security/twofactor.conf", store)
         self.run("twofactor", "move", "--all", "--from", "host" if store == "home" else "home")
 
     def log(self, *words: str) -> str:

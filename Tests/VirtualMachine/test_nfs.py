@@ -10,7 +10,7 @@ PARENT, EXPORTED = "/var/lib/twofactor", "/srv/twofactor"
 def alice(machine, person):
     """An enrolled user of the host store, whose directory is then exported and mounted."""
     alice = person("alice")
-    machine.run("sed", "-i", "/^store = /d; $ a store = host", "/etc/security/twofactor.conf")
+    machine.run("sh", "-c", "echo 'store = host' >>/etc/security/twofactor.conf")
     alice.enroll()
     machine.run("mv", PARENT, EXPORTED)
     machine.run("mkdir", PARENT)
