@@ -6,52 +6,21 @@ import resource
 import signal
 import struct
 import subprocess
+import sys
 import time
-from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from rig.clock import time_to_type
+from rig.helper import (
+    KEEP, LIMIT, REGISTER_REQUEST, STATUS, UNREGISTER_REQUEST, Answer, ask, check, enroll_through_helper, message,
+)
 from rig.machine import HELPER, PRODUCT
 from rig.process import run
 from rig.register import REGISTER, registered
 
-REGISTER_REQUEST = bytes.fromhex("020000000105")
-UNREGISTER_REQUEST = bytes.fromhex("020000000106")
 DONE = bytes.fromhex("020000000100")
-NAMES = {0: "done", 1: "malformed", 2: "unknown version", 3: "unknown request", 4: "unavailable", 5: "failed"}
-EXIT = {"done": 0, "malformed": 65, "unknown version": 65, "unknown request": 65, "unavailable": 78, "failed": 74}
-
-
-def message(number: int, body: bytes = b"", version: int = 1, length: int | None = None) -> bytes:
-    rest = bytes([version, number]) + body
-    return struct.pack("<I", len(rest) if length is None else length) + rest
-
-
-@dataclass
-class Answer:
-    status: str | None
-    text: str
-    exit: int
-
-
-def parse(output: bytes, status: int) -> Answer:
-    """The answer; its status is None if there is none."""
-    if not output:
-        return Answer(None, "", status)
-    assert struct.unpack("<I", output[:4])[0] == len(output) - 4 and output[4] == 1, output
-    found = Answer(NAMES[output[5]], output[6:].decode(), status)
-    assert EXIT[found.status] == found.exit, found
-    return found
-
-
-def ask(user, request: bytes, *, arguments: list | None = None, environment: dict | None = None, **options) -> Answer:
-    """Starts the helper as a user, with `arguments` including its name."""
-    done = subprocess.run(
-        arguments if arguments is not None else [HELPER], executable=HELPER, input=request, capture_output=True,
-        user=user.uid, group=user.gid, extra_groups=[], env=environment or {}, timeout=30, **options,
-    )
-    assert not done.stderr or done.returncode not in (0, 65, 78), done.stderr
-    return parse(done.stdout, done.returncode)
 
 
 @pytest.fixture
@@ -77,12 +46,12 @@ def test_it_is_setgid_and_only_root_can_write_it(products):
 
 def test_a_user_is_registered_and_unregistered(register, user, log):
     for _ in range(2):
-        assert ask(user, REGISTER_REQUEST) == Answer("done", "", 0)
+        assert ask(user, REGISTER_REQUEST) == Answer("done", 0)
         assert registered() == [user.uid]
     status = (REGISTER / str(user.uid)).stat()
     assert (status.st_uid, status.st_mode & 0o7777, status.st_size) == (user.uid, 0o600, 0)
     for _ in range(2):
-        assert ask(user, UNREGISTER_REQUEST) == Answer("done", "", 0)
+        assert ask(user, UNREGISTER_REQUEST) == Answer("done", 0)
         assert registered() == []
     log.line_with(f"unregistered uid={user.uid}")
     told = [str(each) for each in log.messages() if "twofactor-helper" in str(each)]
@@ -119,17 +88,16 @@ WRONG = {
     "half a message": (b"\2\0\0\0\1", "malformed"),
     "length 0": (message(6, length=0), "malformed"),
     "length 1": (message(6, length=1), "malformed"),
-    "length 4097": (message(6, bytes(4095)), "malformed"),
+    "a length above the limit": (message(6, bytes(LIMIT - 1)), "malformed"),
     "the greatest length": (message(6, length=2**32 - 1), "malformed"),
     "the sign bit": (message(6, length=2**31), "malformed"),
     "big-endian": (struct.pack(">I", 2) + b"\1\6", "malformed"),
     "a body": (message(6, b"\0"), "malformed"),
-    "the longest body": (message(6, bytes(4094)), "malformed"),
+    "the longest body": (message(6, bytes(LIMIT - 2)), "malformed"),
     "another version": (message(6, version=2), "unknown version"),
     "version 0": (message(6, version=0), "unknown version"),
     "number 0": (message(0), "unknown request"),
-    "a reserved number": (message(4), "unknown request"),
-    "the next number": (message(7), "unknown request"),
+    "the next number": (message(8), "unknown request"),
     "the greatest number": (message(255), "unknown request"),
 }
 
@@ -176,7 +144,10 @@ def test_a_caller_who_stops_writing_holds_nothing(entries, user, ignored):
     assert waiting.wait(timeout=20) == -signal.SIGALRM
 
 
-@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2), (0, 2)], ids=str)
+CLOSED = [each for count in (1, 2, 3) for each in combinations(range(3), count)]
+
+
+@pytest.mark.parametrize("closed", CLOSED, ids=str)
 def test_closed_descriptors_are_refused(entries, user, closed):
     def close() -> None:
         for descriptor in closed:
@@ -229,7 +200,7 @@ def test_descriptors_of_the_caller_are_closed(entries, user):
     "arguments", [[HELPER, "register"], [HELPER, "--help"], [HELPER, ""], [b"", b"x" * 100_000]], ids=range(4)
 )
 def test_arguments_are_refused(entries, user, arguments):
-    assert ask(user, REGISTER_REQUEST, arguments=arguments) == Answer(None, "", 64)
+    assert ask(user, REGISTER_REQUEST, arguments=arguments) == Answer(None, 64)
     assert user.uid not in registered()
 
 
@@ -419,6 +390,165 @@ def test_a_name_that_another_user_took_stays(entries, user, other):
     os.chown(taken, other.uid, other.gid)
     assert ask(user, UNREGISTER_REQUEST).status == "failed"
     assert taken.stat().st_uid == other.uid
+
+
+# ---- A hostile caller and the enrollment
+
+
+@pytest.fixture
+def enrolled(user, host_store, host_configuration):
+    host_configuration("store = host", "max_failures = 100", "window = 10")
+    time_to_type()
+    return enroll_through_helper(user, backup_codes=1)
+
+
+SPY = """
+import ctypes, os, resource, sys
+pid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
+buffer = ctypes.create_string_buffer(64)
+vector = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 64)
+
+def system_call(*arguments):
+    if libc.syscall(*(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+attempts = {
+    "ptrace": lambda: system_call(101, 16, pid, 0, 0),
+    "process_vm_readv": lambda: system_call(310, pid, vector, 1, vector, 1, 0),
+    "pidfd_getfd": lambda: system_call(438, os.pidfd_open(pid), 0, 0),
+    "kcmp": lambda: system_call(312, pid, os.getpid(), 0, 0, 0),
+    "prlimit": lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)),
+    "move_pages": lambda: system_call(279, pid, 0, 0, 0, 0, 0),
+    **{name: (lambda name=name: open(f"/proc/{pid}/{name}", "rb").read(1)) for name in (
+        "mem", "maps", "environ", "auxv", "syscall", "stack", "io", "pagemap", "personality", "timers", "map_files")},
+    **{name: (lambda name=name: os.listdir(f"/proc/{pid}/{name}")) for name in ("fd", "fdinfo", "map_files")},
+    **{name: (lambda name=name: os.readlink(f"/proc/{pid}/{name}")) for name in ("exe", "cwd", "root", "ns/user")},
+}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+    except (PermissionError, IsADirectoryError):
+        continue
+    except OSError as error:
+        if error.errno in (38, 2):
+            continue
+        print(name, error)
+    else:
+        print(name, "was allowed")
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls")
+def test_its_user_cannot_spy_on_it(enrolled):
+    waiting = subprocess.Popen([HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=enrolled.user.uid, group=enrolled.user.gid)
+    wait_until_reading(waiting.pid)
+    assert run(sys.executable, "-c", SPY, waiting.pid, user=enrolled.user).stdout == ""
+    output, _ = waiting.communicate(check(enrolled.code()))
+    assert output[5] == 0
+
+
+def test_a_program_that_asks_to_be_traced_loses_the_group(enrolled):
+    script = "import ctypes, os; ctypes.CDLL(None).ptrace(0, 0, None, None); os.execv({0!r}, [{0!r}])".format(str(HELPER))
+    tracer = (
+        "import os, subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {script!r}])\n"
+        "while True:\n"
+        "    _, status = os.waitpid(child.pid, 0)\n"
+        "    if os.WIFEXITED(status): sys.exit(os.WEXITSTATUS(status))\n"
+        "    import ctypes; ctypes.CDLL(None).ptrace(7, child.pid, None, None)\n"
+    )
+    done = run(sys.executable, "-c", tracer, input=check(enrolled.code()), user=enrolled.user, status=None)
+    assert done.returncode == 74 and "runs without its group" in done.stdout
+
+
+@pytest.mark.seconds(240)
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("flags", [0, KEEP], ids=["used", "kept"])
+def test_no_limit_hides_a_guess_or_saves_a_code(enrolled, limit, flags):
+    answered = 0
+    for number, value in enumerate(LIMITS[limit]):
+
+        def restrict() -> None:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{limit}"), (value, value))
+
+        before, wrong = enrolled.failures(), enrolled.wrong()
+        code = enrolled.backup_codes[0] if limit == "AS" and number % 2 else enrolled.code(steps=min(number, 9))
+        for reply in (wrong, code):
+            try:
+                answer = enrolled.check(reply, flags, preexec_fn=restrict)
+            except (OSError, subprocess.SubprocessError):
+                continue  # the program could not be started
+            assert answer.status in ("done", "refused", "failed", None), answer
+            answered += answer.status in ("done", "refused")
+            if answer.status == "refused" and reply == wrong:
+                assert answer.checked.refusal == "wrong-code" and enrolled.failures() > before
+            if answer.status == "done":
+                assert reply == code
+                if not flags:
+                    assert enrolled.check(code).checked.refusal.startswith("reused")
+    assert answered or limit in ("FSIZE", "RTTIME"), "no value was large enough"
+
+
+def test_the_environment_changes_no_check(enrolled, tmp_path):
+    tmp_path.chmod(0o777)
+    shim = tmp_path / "shim.c"
+    shim.write_text("#include <unistd.h>\n__attribute__((constructor)) static void f(void) { _exit(0); }\n")
+    library = tmp_path / "libcrypt.so.1"
+    run("gcc", "-shared", "-fPIC", "-o", library, shim)
+    environment = {
+        "LD_PRELOAD": str(library), "LD_LIBRARY_PATH": str(tmp_path), "LD_AUDIT": str(library), "TZ": "/etc/shadow",
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.rtld.optional_static_tls=0", "MALLOC_PERTURB_": "165",
+        "FAKETIME": "+30d", "OPENSSL_CONF": str(shim), "NSS_WRAPPER_PASSWD": str(shim), "HOME": str(tmp_path),
+    }
+    code = enrolled.code()
+    assert enrolled.check(code, environment=environment).status == "done"
+    assert enrolled.check(code, environment=environment).checked.refusal == "reused-code"
+    # libcrypt is loaded for a backup code.
+    assert enrolled.check(enrolled.backup_codes[0], environment=environment).status == "done"
+
+
+@pytest.mark.parametrize("what", ["never read", "closed", "full"])
+def test_an_answer_that_nobody_reads_blocks_no_other_check(enrolled, what):
+    read, write = os.pipe()
+    if what == "full":
+        os.set_blocking(write, False)
+        try:
+            while True:
+                os.write(write, bytes(4096))
+        except BlockingIOError:
+            os.set_blocking(write, True)
+    if what == "closed":
+        os.close(read)
+    waiting = subprocess.Popen([HELPER], stdin=subprocess.PIPE, stdout=write, user=enrolled.user.uid, group=enrolled.user.gid)
+    os.close(write)
+    waiting.stdin.write(check(enrolled.wrong()))
+    waiting.stdin.close()
+    end = time.monotonic() + 5
+    while enrolled.failures() == 0:
+        assert time.monotonic() < end, "a guess without a reader is not counted"
+    began = time.monotonic()
+    assert enrolled.check(enrolled.code()).status == "done" and time.monotonic() - began < 3
+    if what != "closed":
+        os.close(read)
+    waiting.wait(timeout=15)
+
+
+def test_a_pending_alarm_and_timers_of_the_caller_change_nothing(enrolled):
+    """execve(2) keeps them; the worst is that they end the helper."""
+
+    def arm() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGPROF, signal.SIGVTALRM])
+        signal.setitimer(signal.ITIMER_REAL, 3600)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 3600)
+
+    assert enrolled.check(enrolled.code(), preexec_fn=arm).status == "done"
+
+    def pend() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    assert enrolled.check(enrolled.code(steps=1), preexec_fn=pend) == Answer(None, -signal.SIGUSR1)
+    assert enrolled.check(enrolled.code(steps=1)).status == "done"
 
 
 def test_two_hundred_users_at_once(register, new_user):

@@ -108,6 +108,10 @@ ERRORS = {
     "signalfd": ("EMFILE",),
     "getdents64": ("EIO", "ENOMEM"),
     "clock_nanosleep": ("EINTR",),
+    "syncfs": ("EIO", "ENOSPC", "EDQUOT"),
+    "setresuid": ("EAGAIN",),
+    "chdir": ("EACCES", "EIO"),
+    "close_range": ("ENOSYS", "EMFILE"),
 }
 
 # Additional errors of calls that open for writing, and of those that create a file.
@@ -116,6 +120,7 @@ ERRORS_OF_MAKERS = ("ENOSPC", "EDQUOT")
 
 # Calls that cannot fail, or whose failure is not reported.
 HARMLESS = {"close", "futex", "getpid", "getuid", "geteuid", "uname", "rt_sigprocmask", "rt_sigaction", "getcwd"}
+HARMLESS |= {"alarm", "umask", "getgid", "getegid"}
 
 
 def errors(call: Call) -> tuple[str, ...]:
