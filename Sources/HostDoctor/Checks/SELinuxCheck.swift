@@ -47,18 +47,19 @@ package struct SELinuxCheck {
 
   private func missingType(_ mode: Mode) -> Finding {
     let module = ["/usr/share/", "/usr/local/share/"].map { $0 + Self.module }.first { tree.exists($0) }
-    let remedy = "semodule -i \(module ?? "twofactor.cil") && restorecon -RF /home /root"
+    let folders = ["/home", "/root", ClosedDirectory.parent].filter(tree.exists).joined(separator: " ")
+    let remedy = "semodule -i \(module ?? "twofactor.cil") && restorecon -RF \(folders)"
     switch mode {
     case .enforcing:
       return .failed(
         Self.policyName,
-        "SELinux is enforcing, and its policy has no type for ~/.twofactor: login programs may not use it, and "
+        "SELinux is enforcing, and its policy has no type for enrollments: login programs may not use them, and "
           + "enrolled users are refused",
         remedy: remedy)
     case .permissive:
       return .warning(
         Self.policyName,
-        "SELinux is permissive, and its policy has no type for ~/.twofactor: enrolled users will be refused once it is "
+        "SELinux is permissive, and its policy has no type for enrollments: enrolled users will be refused once it is "
           + "enforcing",
         remedy: remedy)
     }

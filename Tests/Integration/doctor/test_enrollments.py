@@ -112,7 +112,7 @@ def test_a_policy_without_rules_for_the_files_is_found(enrolled_tree, mode, stat
     ended, checks = doctor(enrolled_tree)
     check = only(checks, status)
     assert (check["name"], ended) == ("selinux_policy", code)
-    assert check["remedy"] == "semodule -i twofactor.cil && restorecon -RF /home /root"
+    assert check["remedy"] == "semodule -i twofactor.cil && restorecon -RF /home /root /var/lib/twofactor"
 
 
 @pytest.mark.parametrize("mode,status", [("enforcing", "failed"), ("permissive", "warning")])

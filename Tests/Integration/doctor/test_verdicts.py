@@ -117,19 +117,29 @@ def test_an_untouched_enrollment_lets_in(enrolled):
     assert enrolled.is_let_in()
 
 
-@pytest.mark.seconds(300)
-@pytest.mark.parametrize("owner", OWNERS)
-@pytest.mark.parametrize("which", ["place", "directory"])
-def test_directories(enrolled, which, owner):
-    if enrolled.place == STORE and which == "place":
-        pytest.skip("test_host_store tests the directory of the host store")
+def disagreements(enrolled, which: str, owner: str) -> list[str]:
+    """Those of all modes of a directory."""
     path, wrong = getattr(enrolled, which), []
     for mode in DIRECTORY_MODES:
         enrolled.renew()
         enrolled.own(path, owner)
         path.chmod(mode)
         wrong += enrolled.disagreements(f"{which} of {owner}, {mode:o}")
-    assert wrong == []
+    return wrong
+
+
+# test_host_store tests the directory of the host store.
+@pytest.mark.seconds(300)
+@pytest.mark.parametrize("owner", OWNERS)
+@pytest.mark.parametrize("enrolled", ["in the home", "outside the home"], indirect=True)
+def test_places(enrolled, owner):
+    assert disagreements(enrolled, "place", owner) == []
+
+
+@pytest.mark.seconds(300)
+@pytest.mark.parametrize("owner", OWNERS)
+def test_directories(enrolled, owner):
+    assert disagreements(enrolled, "directory", owner) == []
 
 
 @pytest.mark.seconds(300)
