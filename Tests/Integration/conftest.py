@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rig import harness as harness_program  # noqa: E402
 from rig import machine  # noqa: E402
 from rig.harness import Harness  # noqa: E402
+from rig.place import Place, at_home, in_host_store  # noqa: E402
 from rig.register import create_host_store, create_register, remove_register  # noqa: E402
 from rig.sharing import Claims, shared  # noqa: E402
 from rig.syslog import SystemLog  # noqa: E402
@@ -197,6 +198,15 @@ def host_store(register, host_configuration) -> Path:
     """The host store, empty, with `store = host` in the host's twofactor.conf."""
     host_configuration("store = host")
     return create_host_store()
+
+
+@pytest.fixture(params=["home", "host store"])
+def place(request, user) -> Place:
+    """Where the enrollment of the user is."""
+    if request.param == "home":
+        return at_home(user)
+    request.getfixturevalue("host_store")
+    return in_host_store()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from rig.enrollment import Enrollment, enroll, twofactor_json
 from rig.harness import Result
 from rig.imports import APP, google_file
 from rig.machine import COMMAND
+from rig.place import at_home
 from rig.process import run
 from rig.snapshot import Snapshot
 from rig.tracing import calls, tracing
@@ -22,14 +23,16 @@ WIDE = ("window=10", "max_failures=100")
 
 
 @pytest.mark.parametrize("kind", ["code", "backup code"])
-def test_a_login_killed_at_any_call_loses_nothing_and_accepts_no_code_twice(harness, user, service, tmp_path, kind):
+def test_a_login_killed_at_any_call_loses_nothing_and_accepts_no_code_twice(
+    harness, user, service, tmp_path, place, kind
+):
     enrolled = user.enroll(backup_codes=2)
     name = service(*WIDE)
     code = enrolled.authenticator.code_at
     used, following = code(START, steps=-1), code(START, steps=1)
     answer = code(START) if kind == "code" else enrolled.backup_codes[0]
     assert user.log_in(name, used, at=START).result == Result.SUCCESS
-    before = Snapshot(user, tmp_path)
+    before = Snapshot(user, tmp_path, place.folder)
 
     trace = tmp_path / "trace"
     login = user.log_in(name, answer, at=START, marks=True, under=tracing(trace))
@@ -91,12 +94,13 @@ def assert_nothing_is_in_the_way(logins, account, directory):
         assert_a_fresh_start_works(logins, account)
 
 
-def killed_at_each_call(arguments, user, folder):
-    """Yields each system call of a subcommand, and the output up to the call; always starts from the same home."""
-    before = Snapshot(user, folder)
+def killed_at_each_call(arguments, user, folder, place=None):
+    """Yields each system call of a subcommand, and the output up to the call; always starts from the same files."""
+    place = place or at_home(user)
+    before = Snapshot(user, folder, place.folder)
     trace = folder / "trace"
     assert run_subcommand(*arguments, user=user.name, under=tracing(trace)).returncode == 0
-    found = calls(trace, str(user.home))
+    found = calls(trace, place.first_call)
     assert len(found) > 40
     for call in found:
         before.restore()
@@ -105,16 +109,16 @@ def killed_at_each_call(arguments, user, folder):
         yield call, killed.stdout
 
 
-def assert_a_fresh_start_works(logins, account):
+def assert_a_fresh_start_works(logins, account, place=None):
     """Leftover files block nothing, and the next command erases them once they are old."""
-    for path in account.home.glob(".twofactor.*"):
+    place = place or at_home(account)
+    for path in place.litter():
         os.utime(path, (time.time() - 3600,) * 2)
     fresh = enroll(account, again=True)
     code = fresh.authenticator.code_at(START)
     assert logins.results(code, code) == [Result.SUCCESS, Result.AUTH_ERR]
     twofactor_json("disable", "--user", account.name)
-    left = [path.name for path in account.home.iterdir() if "twofactor" in path.name]
-    assert left == [], left
+    assert place.litter() == [] and not fresh.directory.exists()
 
 
 @pytest.mark.seconds(240)
@@ -156,13 +160,13 @@ def test_importing_killed_at_any_call_does_all_or_nothing(user, service, tmp_pat
 
 
 @pytest.mark.seconds(240)
-def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(user, service, tmp_path):
+def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(user, service, tmp_path, place):
     old = user.enroll(backup_codes=1)
     logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
     replaced = 0
-    for call, output in killed_at_each_call((*ENABLE, "--force"), user, tmp_path):
+    for call, output in killed_at_each_call((*ENABLE, "--force"), user, tmp_path, place):
         results = logins.results(used, code, old.backup_codes[0])
         if results == [Result.AUTH_ERR, Result.SUCCESS, Result.SUCCESS]:
             pass
@@ -173,7 +177,7 @@ def test_replacing_killed_at_any_call_leaves_the_old_or_the_new_enrollment(user,
             assert new is not None, f"replaced before the key was printed, killed at {call}"
             code_of_new = new.authenticator.code_at(START, steps=2)
             assert logins.results(code_of_new, code_of_new) == [Result.SUCCESS, Result.AUTH_ERR], str(call)
-        assert_a_fresh_start_works(logins, user)
+        assert_a_fresh_start_works(logins, user, place)
     assert replaced > 0
 
 
@@ -196,19 +200,19 @@ def test_new_backup_codes_killed_at_any_call_leave_all_old_or_all_new_ones(user,
 
 
 @pytest.mark.seconds(240)
-def test_disabling_killed_at_any_call_does_all_or_nothing(user, service, tmp_path):
+def test_disabling_killed_at_any_call_does_all_or_nothing(user, service, tmp_path, place):
     old = user.enroll(backup_codes=1)
     logins = Logins(service, user)
     used, code = (old.authenticator.code_at(START, steps=steps) for steps in (0, 1))
     assert logins.results(used) == [Result.SUCCESS]
     ended = 0
-    for call, output in killed_at_each_call(("disable",), user, tmp_path):
+    for call, output in killed_at_each_call(("disable",), user, tmp_path, place):
         if logins.is_enrolled():
             assert logins.results(used, code) == [Result.AUTH_ERR, Result.SUCCESS], str(call)
         else:
             ended += 1
             assert logins.results(used, code) == [Result.AUTH_ERR] * 2, str(call)
-        assert_a_fresh_start_works(logins, user)
+        assert_a_fresh_start_works(logins, user, place)
     assert ended > 0
 
 

@@ -83,16 +83,18 @@ def mounted(image: Path, where: Path):
 
 
 class RecordedDisk:
-    """An ext4 in `folder`, mounted at `where`; its initial content comes from `setup`."""
+    """An ext4 in `folder`, mounted at `where` with its owner and mode; its initial content comes from `setup`."""
 
-    def __init__(self, folder: Path, account, where: Path, setup) -> None:
+    def __init__(self, folder: Path, where: Path, setup) -> None:
         self.folder, self.where = folder, where
         image = folder / "base.img"
         with image.open("wb") as file:
             file.truncate(SIZE)
         run("mkfs.ext4", "-q", "-F", image)
+        before = where.stat()
         with mounted(image, where):
-            os.chown(where, account.uid, account.gid)
+            os.chown(where, before.st_uid, before.st_gid)
+            os.chmod(where, stat.S_IMODE(before.st_mode))
             self.made = setup()
         self.base = image.read_bytes()
 

@@ -1,0 +1,26 @@
+"""The places of an enrollment that root and the user's processes use: the home directory and the host store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .register import STORE
+
+
+@dataclass(frozen=True)
+class Place:
+    folder: Path
+    # The first system call of a trace that opens something on the way to the enrollment contains this.
+    first_call: str
+    # The names of what killed commands leave behind.
+    leftovers: tuple[str, ...]
+
+    def litter(self) -> list[Path]:
+        return sorted(path for pattern in self.leftovers for path in self.folder.glob(pattern))
+
+
+def at_home(account) -> Place:
+    return Place(account.home, str(account.home), (".twofactor.*",))
+
+
+def in_host_store() -> Place:
+    return Place(STORE, '"users"', ("*.new-*", "*.removed-*"))
