@@ -15,23 +15,53 @@ private func fuzzRequest(_ bytes: [UInt8], message: [UInt8], isWhole: Bool) {
   do throws(HelperStatus) {
     let request = try HelperRequest(parsing: secret(message).bytes)
     require(message.count >= 2 && message[1] == request.rawValue, "a request with other bytes")
-    if request == .replace, let change = change(in: message), isWhole {
-      require(change == Array(message), "a parsed change is encoded differently")
+    guard isWhole else { return }
+    if let encoded = encoded(request, message) {
+      require(encoded == message, "a parsed request is encoded differently")
     }
   } catch {
     require([.malformed, .unknownVersion, .unknownRequest].contains(error), "a wrong status")
   }
 }
 
-/// The change, encoded again; nil if it is malformed.
-private func change(in message: [UInt8]) -> [UInt8]? {
-  let message = secret(message)
+/// A valid request with a body, encoded again without its length.
+private func encoded(_ request: HelperRequest, _ bytes: [UInt8]) -> [UInt8]? {
+  let message = secret(bytes)
   var reader = MessageReader()
-  let ticket = reader.field(of: message.bytes)
-  guard let change = try? EnrollmentChange(&reader, of: message.bytes),
-    let encoded = HelperRequest.replace(change, ticket: ticket)
-  else { return nil }
-  return Array(array(encoded.bytes).dropFirst(HelperMessage.prefixLength))
+  switch request {
+  case .status, .register, .unregister:
+    return reader.isComplete(message.bytes) ? withoutLength(request.encoded) : nil
+  case .check:
+    let flags = CheckFlags(rawValue: reader.byte(of: message.bytes))
+    let text = reader.field(of: message.bytes)
+    guard flags.isValid, reader.isComplete(message.bytes) else { return nil }
+    return withoutLength(HelperRequest.check(text, flags))
+  case .remove, .show:
+    let ticket = reader.field(of: message.bytes)
+    guard reader.isComplete(message.bytes) else { return nil }
+    return withoutLength(request.encoded(ticket: ticket))
+  case .replace:
+    let ticket = reader.field(of: message.bytes)
+    guard let change = try? EnrollmentChange(&reader, of: message.bytes) else { return nil }
+    fuzzEnrollment(change)
+    return withoutLength(HelperRequest.replace(change, ticket: ticket))
+  }
+}
+
+private func withoutLength(_ message: consuming SecretBuffer?) -> [UInt8]? {
+  guard let message else { return nil }
+  return Array(array(message.bytes).dropFirst(HelperMessage.prefixLength))
+}
+
+/// A first enrollment is rejected, or a login can parse it.
+private func fuzzEnrollment(_ change: borrowing EnrollmentChange) {
+  let generation = Generation(bytes: InlineArray<16, UInt8>(repeating: 7))
+  guard let renewed = try? RenewedEnrollment(change, generation: generation) else { return }
+  guard let credential = try? Credential(parsing: secret(array(renewed.credential.bytes))) else {
+    fatalError("a credential that cannot be parsed is accepted")
+  }
+  require(credential.generation == generation, "a credential of another generation")
+  require(renewed.state.generation == generation, "a state of another generation")
 }
 
 private func fuzzAnswer(_ bytes: [UInt8], isWhole: Bool) {
