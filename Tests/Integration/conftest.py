@@ -209,15 +209,24 @@ def place(request, user) -> Place:
     return in_host_store()
 
 
+@pytest.fixture(params=["home", "host store"])
+def each_store(request) -> None:
+    """Runs a test with the enrollments in the homes, and again with the host store, whatever twofactor.conf it writes."""
+    if request.param == "host store":
+        request.getfixturevalue("host_configuration").first.append("store = host")
+        request.getfixturevalue("host_store")
+
+
 @contextlib.contextmanager
 def file_of_one_test(path: Path, mode: int):
     """A function that writes lines to the file; the file is removed at the end."""
 
     def write(*lines: str, mode: int = mode) -> Path:
-        path.write_text("".join(line + "\n" for line in lines))
+        path.write_text("".join(line + "\n" for line in dict.fromkeys((*write.first, *lines))))
         path.chmod(mode)
         return path
 
+    write.first = []
     yield write
     path.unlink(missing_ok=True)
 

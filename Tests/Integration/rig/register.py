@@ -30,6 +30,12 @@ def create_host_store() -> Path:
     return STORE
 
 
+def is_host_store() -> bool:
+    """Whether the host's twofactor.conf chooses the host store."""
+    path = Path("/etc/security/twofactor.conf")
+    return path.exists() and "store = host" in path.read_text()
+
+
 def remove_register() -> None:
     """Removes the register and the host store, or a file or symlink in the place of the register."""
     for path in (REGISTER, PARENT):

@@ -7,6 +7,7 @@ from pathlib import Path
 from .enrollment import Enrollment, enroll, twofactor, twofactor_json
 from .harness import Harness, Login
 from .machine import Account
+from .register import STORE, is_host_store
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,8 @@ class User(Account):
 
     @property
     def directory(self) -> Path:
-        """The directory of the enrollment, unless the policy names another one."""
-        return self.home / ".twofactor"
+        """The directory of the enrollment in the home or the host store, unless the policy names another one."""
+        return STORE / str(self.uid) if is_host_store() else self.home / ".twofactor"
 
     def enroll(self, *options: str, backup_codes: int = 0, again: bool = False) -> Enrollment:
         return enroll(self, *options, backup_codes=backup_codes, again=again)
@@ -42,8 +43,10 @@ class User(Account):
         return twofactor_json("status", user=self)
 
     def files(self) -> dict[str, bytes]:
-        """Every file in the home, except those of /etc/skel: contents by path."""
+        """Every file in the home, except those of /etc/skel, and the enrollment in the host store: contents by path."""
         names = {str(path.relative_to(self.home)): path for path in self.home.rglob("*") if path.is_file()}
+        if is_host_store():
+            names |= {f".twofactor/{path.name}": path for path in self.directory.glob("*")}
         return {name: path.read_bytes() for name, path in names.items() if not Path("/etc/skel", name).exists()}
 
     def devices(self) -> list[str]:

@@ -13,8 +13,11 @@ from rig.exit_status import DONE, NOT_PERMITTED, NO_ACCOUNT, REFUSED, USAGE
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.process import run
+from rig.register import STORE, is_host_store
 
 PROVISION = ("enable", "--no-confirm", "--yes", "--json")
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 def start(user, *arguments: str) -> subprocess.Popen:
@@ -38,7 +41,7 @@ def test_the_json_of_enable_is_complete(user):
     assert (done.returncode, done.stderr) == (DONE, "")
     assert list(answer) == ["user", "directory", "device", "secret", "uri", "backup_codes", "services"]
     assert answer["user"] == user.name
-    assert answer["directory"] == f"{user.home}/.twofactor"
+    assert answer["directory"] == str(user.directory)
     enabled_at = answer["device"].pop("enabled_at")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", enabled_at)
     assert answer["device"] == {
@@ -80,7 +83,8 @@ def test_files_are_private_under_every_umask(user, umask):
     directory = user.directory
     for path, mode in [(directory, 0o40700), (directory / "credential", 0o100600), (directory / "state", 0o100600)]:
         status = path.stat()
-        assert (status.st_mode, status.st_uid, status.st_gid) == (mode, user.uid, user.gid)
+        group = STORE.stat().st_gid if is_host_store() else user.gid
+        assert (status.st_mode, status.st_uid, status.st_gid) == (mode, user.uid, group)
     assert sorted(path.name for path in directory.iterdir()) == ["credential", "state"]
 
 
@@ -218,7 +222,7 @@ def test_users_see_their_own_status(user):
     assert json.loads(done.stdout) == {
         "user": user.name,
         "enabled": False,
-        "directory": f"{user.home}/.twofactor",
+        "directory": str(user.directory),
         "devices": [],
         "backup_codes_left": 0,
         "failures": 0,
@@ -273,7 +277,7 @@ def test_a_backup_codes_file_is_private(user):
 @pytest.mark.parametrize("home", ["/nonexistent", "relative", "/root", ""])
 def test_the_home_comes_from_the_account_not_from_the_environment(user, home):
     done = user.twofactor("status", "--json", environment={"HOME": home, "USER": "root", "LOGNAME": "root"})
-    assert json.loads(done.stdout)["directory"] == f"{user.home}/.twofactor"
+    assert json.loads(done.stdout)["directory"] == str(user.directory)
 
 
 def test_secrets_are_not_logged_or_passed_to_programs(user, log, scratch):

@@ -17,6 +17,8 @@ from rig.screen import Screen
 
 PASSWORD, CODE, NEW_CODE, STORED = "Password: ", "Current code, or a backup code: ", "Code from the app: ", "[y/N] "
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 
 @dataclass(frozen=True)
 class Question:
@@ -100,13 +102,14 @@ class Sitting:
 
     def files(self) -> dict[str, bytes]:
         """The files of the command in the home; without the state, which records used codes."""
-        names = [".twofactor/credential", "qr.png", "codes"]
-        return {name: (self.user.home / name).read_bytes() for name in names if (self.user.home / name).exists()}
+        paths = [self.user.directory / "credential", self.user.home / "qr.png", self.user.home / "codes"]
+        return {path.name: path.read_bytes() for path in paths if path.exists()}
 
     def nothing_happened(self) -> None:
         assert self.files() == self.before
-        names = {path.name for path in self.user.home.iterdir()}
-        assert not [name for name in names if name.startswith((".twofactor.", "codes.", "qr.png."))]
+        names = {path.name for folder in (self.user.home, self.user.directory.parent) for path in folder.iterdir()}
+        leftovers = (f"{self.user.directory.name}.", "codes.", "qr.png.")
+        assert not [name for name in names if name.startswith(leftovers)]
 
 
 def terminal_is_as_it_was(sitting: Sitting, status: int) -> None:

@@ -8,10 +8,11 @@ import time
 import pytest
 from rig.clock import time_to_type
 from rig.enrollment import Enrollment, twofactor, twofactor_json
-from rig.exit_status import DONE, REFUSED
+from rig.exit_status import DONE, REFUSED, UNUSABLE
 from rig.harness import Result
 from rig.imports import APP, BASE32, google_file
 from rig.machine import COMMAND
+from rig.register import is_host_store
 
 URI = f"otpauth://totp/other?secret={BASE32}\n"
 # The words, and the text to import after the answers.
@@ -21,6 +22,8 @@ REPLACING = {
     "import of a file": (("import", "--force", "--yes", "uri"), ""),
 }
 QUESTIONS = r"Password: |Current code, or a backup code: |Code from the app: |\[y/N\] "
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 
 @pytest.fixture(params=REPLACING)
@@ -167,6 +170,11 @@ def test_root_without_user_is_asked_for_its_own_code(host_configuration, user):
 def test_an_enrollment_that_logins_reject_is_replaced_with_the_password_alone(user, damage):
     user.enroll()
     (user.directory / "credential").write_bytes(damage)
+    if is_host_store():
+        told = f"twofactor: {user.directory}: credential.*\nhint: ask the administrator to run: twofactor disable --user "
+        refused = user.twofactor("enable", "--force", status=UNUSABLE)
+        assert refused.stdout == "" and re.fullmatch(f"{told}{user.name}\n", refused.stderr)
+        twofactor("disable", "--user", user.name)
     user.twofactor("enable", "--force", "--no-confirm", answers="wrong\n", status=REFUSED)
     words = ("enable", "--force", "--no-confirm", "--yes")
     done = user.twofactor(*words, answers=user.password + "\n")
