@@ -91,7 +91,8 @@ extension EnrollmentDirectory {
     return EnrollmentDirectory(directory: opened, owner: owner)
   }
 
-  private borrowing func isSame(as other: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Bool {
+  /// Whether both are the same directory of a file system.
+  public borrowing func isSame(as other: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> Bool {
     let status = try attempt("directory", "cannot be examined", directory.status())
     let otherStatus = try attempt("directory", "cannot be examined", other.directory.status())
     return status.device == otherStatus.device && status.inode == otherStatus.inode
@@ -171,6 +172,42 @@ extension EnrollmentDirectory {
       throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
     }
     parent.erase(temporary)
+  }
+
+  /// Creates an enrollment with the credential and the state of a locked one, as
+  /// ``create(_:of:credential:state:tag:identity:)``.
+  public static func create(
+    _ path: borrowing EnrollmentPath, of account: borrowing Account, copying enrollment: borrowing LockedEnrollment,
+    tag: UInt64, identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    try create(
+      path, of: account, credential: enrollment.credential.text.bytes, state: enrollment.state.value, tag: tag,
+      identity: &identity)
+  }
+
+  /// Renames the directory of an enrollment to another name beside it.
+  public static func rename(
+    _ path: borrowing EnrollmentPath, to other: borrowing EnrollmentPath, of account: borrowing Account,
+    identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
+    let name = path.lastName
+    let otherName = other.lastName
+    let flusher = try parent.entryFlusher(path, through: name)
+    try parent.rename(name, to: otherName)
+    do throws(Errno) {
+      try flusher.synchronize()
+    } catch {
+      try parent.rename(otherName, to: name)
+      throw EnrollmentFailure(.io, "directory", "cannot be flushed", error: error)
+    }
+  }
+
+  /// Erases the files of an enrollment that is not in force, and removes its directory.
+  public static func erase(
+    _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    try EnrollmentDirectory(parentOf: path, of: account, identity: &identity).erase(path.lastName)
   }
 
   /// Returns the temporary name.

@@ -21,6 +21,8 @@ struct EnrollmentStore {
   let settings: HostSettings
   /// The account that owns the enrollment: the user, unless `owner` names another one.
   let keeper: UserAccount
+  /// Whether the host store has an enrollment of the account, which overrides this one. Only root can know.
+  let isOverridden: Bool
   /// Nil if this process accesses the files itself.
   let helper: HelperRoute?
   private let place: Place
@@ -46,6 +48,12 @@ struct EnrollmentStore {
       place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
     } catch {
       throw SetupError(error, directory: settings.directoryTemplate)
+    }
+    do throws(EnrollmentFailure) {
+      if geteuid() == 0, !place.path.isInHostStore { try HostStore.requirePresence(of: account.entry.userID, false) }
+      isOverridden = false
+    } catch {
+      isOverridden = true
     }
     let usesHelper = settings.isHostStore && geteuid() != 0 && geteuid() == account.userID
     helper = usesHelper ? HelperRoute(account: account, directory: Self.text(of: place.path, account)) : nil
@@ -73,6 +81,7 @@ struct EnrollmentStore {
 
   /// - Throws: ``SetupError`` if the path cannot be read or trusted, or the helper cannot read the files.
   func standing() throws -> Standing {
+    try requireForce()
     if let helper { return try helper.report() == nil ? .absent : .enrolled }
     var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
@@ -242,7 +251,8 @@ struct EnrollmentStore {
   }
 
   func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
-    try EnrollmentDirectory(path, of: keeper.entry, identity: &identity)
+    try requireForce()
+    return try EnrollmentDirectory(path, of: keeper.entry, identity: &identity)
   }
 
   func changing<Result>(_ body: (inout FileSystemIdentity) throws -> Result) throws -> Result {
@@ -254,6 +264,13 @@ struct EnrollmentStore {
         throw explained(error)
       }
     }
+  }
+
+  private func requireForce() throws {
+    guard isOverridden else { return }
+    throw SetupError(
+      .refused, "the host store has an enrollment of \(account.nameText), and logins refuse any other",
+      hint: "move it: twofactor move --user \(account.nameText) --from host")
   }
 
   private func explained(_ failure: EnrollmentFailure) -> SetupError {

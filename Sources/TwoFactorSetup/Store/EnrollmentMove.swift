@@ -1,0 +1,228 @@
+import Enrollment
+import FixedMemory
+import Glibc
+import HostAccess
+import SystemFiles
+import Verification
+
+/// The move of one account's enrollment to the configured place. Run it as root.
+///
+/// It copies the files under the lock of the source, so logins change no state in the meantime. At any moment, at most
+/// one of the two places is in force, and it knows all used codes:
+///
+/// - If one of the places is the host store, a rename in the host store switches between them, because an enrollment in
+///   it overrides all others (``HostStore``).
+/// - Otherwise the source gets a temporary name before the copy gets its name. If the command is killed in between,
+///   neither is in force, and the next move continues from the temporary name.
+struct EnrollmentMove {
+  private let account: UserAccount
+  private let store: EnrollmentStore
+  private let source: Place
+  private let target: Place
+  /// The source, if an earlier move was killed.
+  private let interrupted: Place
+
+  /// `origin` is the template of the source.
+  init(of account: UserAccount, from origin: String, settings: HostSettings) throws {
+    self.account = account
+    store = try EnrollmentStore(account: account, settings: settings)
+    source = try Place(origin, of: account, owner: account)
+    target = try Place(settings.directoryTemplate, of: account, owner: store.keeper)
+    // No other command creates this name: they use random numbers.
+    interrupted = try Place(origin + ".removed-0", of: account, owner: account)
+  }
+
+  /// Whether there is an enrollment to move, or an interrupted move to complete.
+  func isNeeded() throws -> Bool {
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    if try source.opened(&identity) != nil { return true }
+    return try !source.path.isInHostStore && interrupted.opened(&identity) != nil
+  }
+
+  /// Returns false if there is nothing to move. If this throws, the enrollment is where it was.
+  func run() throws -> Bool {
+    let isMoved = try Interruptions.held {
+      var identity = FileSystemIdentity()
+      defer { identity.restore() }
+      if let opened = try source.opened(&identity) {
+        try move(opened, &identity)
+        return true
+      }
+      guard !source.path.isInHostStore, let opened = try interrupted.opened(&identity) else { return false }
+      try complete(opened, &identity)
+      return true
+    }
+    if isMoved { store.restoreLabels() }
+    return isMoved
+  }
+
+  private func move(_ opened: borrowing EnrollmentDirectory, _ identity: inout FileSystemIdentity) throws {
+    let locked = try source.explaining { () throws(EnrollmentFailure) in try store.lock(opened) }
+    defer { extendLifetime(locked) }
+    identity.restore()
+    let isWithinHostStore = source.path.isInHostStore || target.path.isInHostStore
+    if !isWithinHostStore { try requireNoOverride() }
+    let tag = try EnrollmentStore.randomTag()
+    if let existing = try target.opened(&identity) {
+      try add(locked, opened, to: existing)
+    } else if isWithinHostStore {
+      try copy(locked, tag, &identity)
+    } else {
+      try setAside(&identity)
+      do {
+        try copy(locked, tag, &identity)
+      } catch {
+        try? rename(interrupted, to: source, &identity)
+        throw error
+      }
+      return try erase(&identity)
+    }
+    identity.restore()
+    try source.explaining { () throws(EnrollmentFailure) in
+      try opened.remove(source.path, of: source.owner.entry, tag: tag, identity: &identity)
+    }
+  }
+
+  /// Completes a move that was killed when neither place was in force, or before it erased the source.
+  private func complete(_ opened: borrowing EnrollmentDirectory, _ identity: inout FileSystemIdentity) throws {
+    identity.restore()
+    // If the copy was disabled since, the source must not return with the codes that the copy used up.
+    if try target.opened(&identity) == nil {
+      identity.restore()
+      if case .notRegistered = EnrollmentRegister.contains(account.entry.userID) {
+        throw SetupError(
+          .refused, "\(interrupted.text) is left from a move, but two-factor was disabled since",
+          hint: "remove it: rm -r \(interrupted.text)")
+      }
+      try requireNoOverride()
+      let locked = try interrupted.explaining { () throws(EnrollmentFailure) in try store.lock(opened) }
+      try copy(locked, EnrollmentStore.randomTag(), &identity)
+      extendLifetime(locked)
+    }
+    try erase(&identity)
+  }
+
+  private func copy(
+    _ locked: borrowing LockedEnrollment, _ tag: UInt64, _ identity: inout FileSystemIdentity
+  ) throws {
+    identity.restore()
+    // Best effort, as when a user enrolls: the next accepted login adds the entry, too.
+    _ = try? EnrollmentRegister.add(account.entry.userID)
+    try target.explaining { () throws(EnrollmentFailure) in
+      try EnrollmentDirectory.create(
+        target.path, of: target.owner.entry, copying: locked, tag: tag, identity: &identity)
+    }
+  }
+
+  /// Marks the used codes of the source as used in the target, where an earlier move was killed after the copy.
+  private func add(
+    _ locked: borrowing LockedEnrollment, _ opened: borrowing EnrollmentDirectory,
+    to existing: borrowing EnrollmentDirectory
+  ) throws {
+    guard try !target.explaining({ () throws(EnrollmentFailure) in try opened.isSame(as: existing) }) else {
+      throw SetupError(.refused, "\(source.text) and \(target.text) are the same directory")
+    }
+    var other = try target.explaining { () throws(EnrollmentFailure) in try store.lock(existing) }
+    guard other.credential.generation == locked.credential.generation else {
+      throw SetupError(
+        .refused, "\(source.text) and \(target.text) are different enrollments",
+        hint: "keep one of them, and remove the other: rm -r \(source.text), or rm -r \(target.text)")
+    }
+    other.state.value.addUses(of: locked.state.value)
+    try target.explaining { () throws(EnrollmentFailure) in try other.save() }
+  }
+
+  private func requireNoOverride() throws {
+    do throws(EnrollmentFailure) {
+      try HostStore.requirePresence(of: account.entry.userID, false)
+    } catch {
+      throw SetupError(
+        .refused, "the host store has an enrollment of \(account.nameText), which overrides all others",
+        hint: "move it instead: twofactor move --user \(account.nameText) --from host")
+    }
+  }
+
+  private func setAside(_ identity: inout FileSystemIdentity) throws {
+    // An older one is obsolete beside the source.
+    if try interrupted.opened(&identity) != nil { try erase(&identity) }
+    try rename(source, to: interrupted, &identity)
+  }
+
+  private func rename(_ place: Place, to other: Place, _ identity: inout FileSystemIdentity) throws {
+    identity.restore()
+    try place.explaining { () throws(EnrollmentFailure) in
+      try EnrollmentDirectory.rename(place.path, to: other.path, of: place.owner.entry, identity: &identity)
+    }
+  }
+
+  private func erase(_ identity: inout FileSystemIdentity) throws {
+    identity.restore()
+    try interrupted.explaining { () throws(EnrollmentFailure) in
+      try EnrollmentDirectory.erase(interrupted.path, of: interrupted.owner.entry, identity: &identity)
+    }
+  }
+}
+
+/// A template, expanded for an account.
+private final class Place {
+  let path: EnrollmentPath
+  let owner: UserAccount
+  let text: String
+
+  init(_ template: String, of account: UserAccount, owner: UserAccount) throws {
+    do throws(EnrollmentFailure) {
+      path = try EnrollmentPath(template: template.utf8.span, account: account.entry)
+    } catch {
+      throw SetupError(error, directory: template)
+    }
+    self.owner = owner
+    var text = ByteText(capacity: 4095)
+    path.describe(into: &text, account: account.entry)
+    self.text = String(decoding: text.bytes)
+  }
+
+  /// Nil if there is no directory.
+  func opened(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory? {
+    identity.restore()
+    do throws(EnrollmentFailure) {
+      return try EnrollmentDirectory(path, of: owner.entry, identity: &identity)
+    } catch {
+      let isWithoutParent = error.reason == .io && error.error == .noSuchFile && !path.isBelowHome
+      guard error.reason == .absent || isWithoutParent else { throw explained(error) }
+      return nil
+    }
+  }
+
+  func explaining<Result: ~Copyable>(_ body: () throws(EnrollmentFailure) -> Result) throws -> Result {
+    do throws(EnrollmentFailure) {
+      return try body()
+    } catch {
+      throw explained(error)
+    }
+  }
+
+  private func explained(_ failure: EnrollmentFailure) -> SetupError {
+    let error = SetupError(failure, directory: text)
+    guard error.status == .notPermitted else { return error }
+    return SetupError(
+      error.status, error.message, hint: "the file system denies root access: try again while the user is logged in")
+  }
+}
+
+extension LoginState {
+  /// Marks the used codes of another state of the same credential as used, and keeps the higher number of failures.
+  fileprivate mutating func addUses(of other: LoginState) {
+    for index in 0..<Credential.maximumDevices {
+      let (own, others) = (self[device: index], other[device: index])
+      self[device: index] = DeviceState(
+        nextFactor: max(own.nextFactor, others.nextFactor), lastUsedAt: max(own.lastUsedAt, others.lastUsedAt))
+    }
+    spend(backupCodes: other.spentBackupCodes)
+    lastUsedAt = max(lastUsedAt, other.lastUsedAt)
+    backupCodeUsedAt = max(backupCodeUsedAt, other.backupCodeUsedAt)
+    failures = max(failures, other.failures)
+    throttledUntil = max(throttledUntil, other.throttledUntil)
+    earlyGuesses = max(earlyGuesses, other.earlyGuesses)
+  }
+}
