@@ -16,6 +16,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "
 from bench import cases, counts, programs, sizes  # noqa: E402
 from bench.contenders import contenders, make_account  # noqa: E402
 from bench.crowd import crowded  # noqa: E402
+from bench.helpers import helpers  # noqa: E402
 from rig import machine  # noqa: E402
 
 SHARED = machine.CHECKOUT / ".build/shared-crypto/pam_twofactor.so"
@@ -154,6 +155,9 @@ def main() -> None:
         shown["parallel"] = cases.parallel(
             host, everyone, list(at_once), 3 if options.quick else 25, PLACES["journaled disk"]
         )
+
+    say("helpers")
+    shown["helpers"] = helpers(SCRATCH, rounds)
 
     say("the setup command")
     shown["setup_command"] = cases.setup_command(PLACES["memory"], 5 if options.quick else 21)

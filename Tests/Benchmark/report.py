@@ -77,6 +77,14 @@ def parallel(found: dict) -> str:
     return table(["logins a second", *(f"{step} at once" for step in steps)], rows)
 
 
+def helpers(found: dict) -> str:
+    rows = [
+        [name, number(median(results)), results["system_calls"], f"{results['size']:,}"]
+        for name, results in found.items()
+    ]
+    return table(["", "median, µs", "system calls", "size, bytes"], rows)
+
+
 def setup(found: dict) -> str:
     rows = [
         [name, results["elapsed_milliseconds"]["median"], results["processor_milliseconds"]["median"]]
@@ -179,6 +187,8 @@ def main() -> None:
         f"A login with one of ten backup codes: {backup['processor_milliseconds']['median']} ms of the processor, "
         f"{backup['peak_kib']['median'] / 1024:.0f} MiB at most in all.\n"
     )
+    print("### Helpers of programs that do not run as root\n")
+    print(helpers(found["helpers"]))
     print("### The setup command\n")
     print(setup(found["setup_command"]))
     ours, theirs = (found["setup_command"][name]["elapsed_milliseconds"]["median"] for name in (ENABLE, GOOGLE))
