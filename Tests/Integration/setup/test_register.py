@@ -107,7 +107,7 @@ PROBLEMS = {
     "not root's": "twofactor-helper is not installed",
     "writable": "twofactor-helper is not installed",
     "without its group": "register: cannot be written: Permission denied",
-    "broken": f"{HELPER}: exit status 1",
+    "broken": f"{HELPER} gave no valid answer",
 }
 
 
