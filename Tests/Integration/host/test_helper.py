@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rig.clock import time_to_type
 from rig.helper import (
-    KEEP, LIMIT, REGISTER_REQUEST, STATUS, UNREGISTER_REQUEST, Answer, ask, check, enroll_through_helper, message,
+    KEEP, LIMIT, REGISTER_REQUEST, UNREGISTER_REQUEST, Answer, ask, check, enroll_through_helper, message, start,
 )
 from rig.machine import HELPER, PRODUCT
 from rig.process import run
@@ -440,7 +440,7 @@ for name, attempt in attempts.items():
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls")
 def test_its_user_cannot_spy_on_it(enrolled):
-    waiting = subprocess.Popen([HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=enrolled.user.uid, group=enrolled.user.gid)
+    waiting = start(enrolled.user)
     wait_until_reading(waiting.pid)
     assert run(sys.executable, "-c", SPY, waiting.pid, user=enrolled.user).stdout == ""
     output, _ = waiting.communicate(check(enrolled.code()))
@@ -448,7 +448,8 @@ def test_its_user_cannot_spy_on_it(enrolled):
 
 
 def test_a_program_that_asks_to_be_traced_loses_the_group(enrolled):
-    script = "import ctypes, os; ctypes.CDLL(None).ptrace(0, 0, None, None); os.execv({0!r}, [{0!r}])".format(str(HELPER))
+    path = str(HELPER)
+    script = f"import ctypes, os; ctypes.CDLL(None).ptrace(0, 0, None, None); os.execv({path!r}, [{path!r}])"
     tracer = (
         "import os, subprocess, sys\n"
         f"child = subprocess.Popen([sys.executable, '-c', {script!r}])\n"
@@ -519,7 +520,7 @@ def test_an_answer_that_nobody_reads_blocks_no_other_check(enrolled, what):
             os.set_blocking(write, True)
     if what == "closed":
         os.close(read)
-    waiting = subprocess.Popen([HELPER], stdin=subprocess.PIPE, stdout=write, user=enrolled.user.uid, group=enrolled.user.gid)
+    waiting = start(enrolled.user, stdout=write)
     os.close(write)
     waiting.stdin.write(check(enrolled.wrong()))
     waiting.stdin.close()
