@@ -15,6 +15,7 @@ from rig.harness import Result
 from rig.machine import CHECKOUT, COMMAND
 from rig.one_time_password import Authenticator
 from rig.process import run
+from rig.register import STORE, create_host_store, create_register, remove_register
 
 PAGES = CHECKOUT / "pam/man"
 GOOGLE = Path("/home/alice/.google_authenticator")
@@ -120,6 +121,21 @@ def disables(line: str, account) -> None:
     assert status(account)["enabled"] is False
 
 
+def moves(line: str, account) -> None:
+    enroll(account, again=status(account)["enabled"])
+    create_register()
+    create_host_store()
+    configuration = Path("/etc/security/twofactor.conf")
+    configuration.write_text("store = host\n")
+    try:
+        # It reports homes that other tests broke.
+        assert "alice: moved" in run(*shlex.split(line[2:]), status=None).stdout
+        assert status(account)["directory"].startswith(str(STORE))
+    finally:
+        configuration.unlink()
+        remove_register()
+
+
 def examines(line: str, account) -> None:
     shown = run(*shlex.split(line[2:]), status=None)
     # Other tests may have left findings in the sandbox.
@@ -161,6 +177,7 @@ RUN = {
     "# twofactor import --all /etc/users.oath": imports_all,
     "$ twofactor device add token --type hotp --ask-key": adds_a_token,
     "# twofactor disable --user alice": disables,
+    "# twofactor move --all --from home": moves,
     "# twofactor doctor": examines,
     "# twofactor test --service sshd --user alice": tries,
     "# twofactor test --service dovecot --user alice --single-field": tries_a_single_field,

@@ -169,7 +169,7 @@ def test_errors_have_their_exit_status_and_are_json_on_request(products, argumen
 
 SUBCOMMANDS = [
     "enable", "disable", "status", "backup-codes", "device add tablet", "device list", "device remove phone", "show",
-    "verify", "import", "users", "unlock", "test --service sshd",
+    "verify", "import", "users", "unlock", "move --from host", "test --service sshd",
 ]  # fmt: skip
 
 
