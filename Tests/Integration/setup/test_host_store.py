@@ -13,11 +13,12 @@ from rig.enrollment import Enrollment, twofactor, twofactor_json
 from rig.exit_status import DONE, IO_ERROR, NOT_CONFIGURED, NOT_PERMITTED, REFUSED, UNUSABLE
 from rig.harness import Result
 from rig.imports import APP, google_file
-from rig.machine import HELPER
+from rig.machine import COMMAND, HELPER
 from rig.one_time_password import Authenticator
 from rig.process import run
 from rig.register import REGISTER, STORE, registered
 from rig.screen import Screen
+from rig.tracing import calls, tracing
 
 pytestmark = pytest.mark.usefixtures("host_store")
 PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "3")
@@ -217,7 +218,7 @@ def test_a_host_that_lacks_a_part_of_the_installation(user, words):
 
 
 def test_a_session_without_new_privileges_is_told_why(user, enrolled):
-    words = ("setpriv", "--no-new-privs", "/usr/local/bin/twofactor", "status")
+    words = ("setpriv", "--no-new-privs", COMMAND, "status")
     done = run(*words, user=user, status=IO_ERROR)
     assert "cannot be searched: twofactor-helper runs without its group" in done.stderr
     assert re.search(r"^hint: .*no_new_privs", done.stderr, re.MULTILINE)
@@ -238,3 +239,55 @@ def test_root_enrolls_itself(host_configuration):
     finally:
         twofactor("disable", "--user", "root")
     assert list(STORE.iterdir()) == []
+
+
+def wait_for_helpers() -> None:
+    """A helper outlives its killed command for a moment."""
+    deadline = time.monotonic() + 10
+    while run("pgrep", "-f", HELPER, status=None).returncode == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.seconds(300)
+@pytest.mark.parametrize("subcommand", ["device remove", "disable"])
+def test_a_command_killed_at_any_call_makes_its_change_or_none(user, enrolled, subcommand, tmp_path):
+    user.add_device("tablet")
+    # Backup codes do not expire.
+    words, typed = {
+        "device remove": (("device", "remove", "tablet"), enrolled.backup_codes[0] + "\n"),
+        "disable": (("disable",), f"{user.password}\n{enrolled.backup_codes[0]}\n"),
+    }[subcommand]
+    command = ("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", COMMAND, *words)
+    copy = tmp_path / "copy"
+    run("cp", "-a", STORE.parent, copy)
+
+    def restore() -> None:
+        for path in (*STORE.iterdir(), *REGISTER.iterdir()):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        run("cp", "-a", f"{copy}/.", STORE.parent)
+
+    run(*tracing(tmp_path / "trace"), *command, input=typed)
+    found = calls(tmp_path / "trace", "socketpair")
+    starts = [index for index, call in enumerate(found) if call.name == "socketpair"]
+    changed = []
+    # The conversation about the code, and that about the change.
+    for call in found[starts[-2] :]:
+        restore()
+        done = run(*call.killed(), *command, input=typed, status=None)
+        # The number of polls depends on the time that the helper takes.
+        assert done.returncode == -9 or done.returncode == DONE and call.name in ("poll", "wait4"), f"{done} at {call}"
+        wait_for_helpers()
+        status = user.status()
+        names = [device["name"] for device in status["devices"]]
+        old, new = ["phone", "tablet"], ["phone"] if subcommand == "device remove" else []
+        assert names in (old, new) and status["enabled"] == bool(names), f"{names} after {call}"
+        assert registered() == ([user.uid] if names else [])
+        changed.append(names == new)
+        if names:
+            assert status["backup_codes_left"] in ((2, 3) if names == old else (2,))
+            user.twofactor("device", "list")
+            user.twofactor("backup-codes", answers=enrolled.backup_codes[1] + "\n")
+        else:
+            assert list(STORE.iterdir()) == []
+    assert set(changed) == {False, True}
