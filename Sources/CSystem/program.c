@@ -3,9 +3,21 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+/* Old 32-bit architectures have calls with 16-bit IDs, too. */
+#ifdef SYS_setgroups32
+#define SETGROUPS SYS_setgroups32
+#define SETRESGID SYS_setresgid32
+#define SETRESUID SYS_setresuid32
+#else
+#define SETGROUPS SYS_setgroups
+#define SETRESGID SYS_setresgid
+#define SETRESUID SYS_setresuid
+#endif
 
 /* The host program must not notice the child. A change of SIGCHLD's action, as by pam_unix, affects all threads; and
  * without it, a handler or another thread may wait for the child first. So the host starts a supervisor with a raw
@@ -71,8 +83,30 @@ static int await(pid_t program) {
   }
 }
 
+struct identity {
+  const struct csystem_account *account;
+  gid_t *groups;
+  int group_count;
+};
+
+/* Irrevocably becomes the account. Until execve(2), the process shares the host's memory. Without the capabilities that
+ * PR_SET_KEEPCAPS keeps until then, the account could trace it if fs.suid_dumpable is 1 (ptrace(2)). */
+static int become(const struct identity *identity) {
+  const struct csystem_account *account = identity->account;
+  if (!account->name) return 0;
+  return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 &&
+                 syscall(SETGROUPS, identity->group_count, identity->groups) == 0 &&
+                 syscall(SETRESGID, account->group, account->group, account->group) == 0 &&
+                 syscall(SETRESUID, account->user, account->user, account->user) == 0 &&
+                 prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 &&
+                 /* A set-group-ID program would not have the account's groups alone. */
+                 prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+             ? 0
+             : -1;
+}
+
 /* The supervisor, with all signals blocked. Exits with 0, or an error number. */
-_Noreturn static void supervise(const char *path, int socket) {
+_Noreturn static void supervise(const char *path, const struct identity *identity, int socket) {
   char name[] = "twofactor-helper";
   char *arguments[] = {name, NULL}, *environment[] = {NULL};
   volatile int error = 0; /* vfork(2) shares the memory */
@@ -83,7 +117,7 @@ _Noreturn static void supervise(const char *path, int socket) {
   pid_t program = vfork();
   if (program == 0) {
     set_mask(0);
-    execve(path, arguments, environment);
+    if (become(identity) == 0) execve(path, arguments, environment);
     error = errno;
     _exit(EXIT_FAILURE);
   }
@@ -112,10 +146,10 @@ static int open_sockets(int sockets[2]) {
   return 0;
 }
 
-static pid_t start_supervisor(const char *path, int socket) {
+static pid_t start_supervisor(const char *path, const struct identity *identity, int socket) {
   uint64_t before = set_mask(all_signals);
   pid_t child = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
-  if (child == 0) supervise(path, socket);
+  if (child == 0) supervise(path, identity, socket);
   int error = errno;
   set_mask(before);
   errno = error;
@@ -196,17 +230,17 @@ static int wait_for_supervisor(pid_t child, int is_needless) {
   }
 }
 
-int64_t csystem_run_helper(const char *path, const uint8_t *request, size_t length, uint8_t *answer, size_t capacity,
-                           int timeout) {
+static int64_t run(const char *path, const struct identity *identity, struct request request, uint8_t *answer,
+                   size_t capacity, int timeout) {
   int sockets[2];
   if (open_sockets(sockets) != 0) return -1;
   int64_t deadline = milliseconds() + timeout;
-  pid_t child = start_supervisor(path, sockets[1]);
+  pid_t child = start_supervisor(path, identity, sockets[1]);
   int error = errno;
   close(sockets[1]);
   int64_t count = -1;
   if (child > 0) {
-    count = converse(sockets[0], (struct request){request, length}, answer, capacity, deadline);
+    count = converse(sockets[0], request, answer, capacity, deadline);
     error = errno;
     int result = wait_for_supervisor(child, count < 0);
     if (count >= 0 && result != 0) {
@@ -215,6 +249,20 @@ int64_t csystem_run_helper(const char *path, const uint8_t *request, size_t leng
     }
   }
   close(sockets[0]);
+  errno = error;
+  return count;
+}
+
+int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
+                           size_t length, uint8_t *answer, size_t capacity, int timeout) {
+  struct identity identity = {.account = account};
+  if (account->name) {
+    identity.group_count = csystem_account_groups(account->name, account->group, &identity.groups);
+    if (identity.group_count < 0) return -1;
+  }
+  int64_t count = run(path, &identity, (struct request){request, length}, answer, capacity, timeout);
+  int error = errno;
+  free(identity.groups);
   errno = error;
   return count;
 }

@@ -40,7 +40,10 @@ extension UserRequest {
     let flags = CheckFlags(rawValue: reader.byte(of: message.bytes))
     let text = reader.field(of: message.bytes)
     guard flags.isValid, reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
-    guard !flags.needsHostStore || policy.isHostStore else { return HelperAnswer.encoded(.unavailable) }
+    let isHome = policy.directory.isEqual(to: EnrollmentPath.usualTemplate)
+    guard !flags.needsHostStore || policy.isHostStore, !flags.needsHome || isHome else {
+      return HelperAnswer.encoded(.unavailable)
+    }
     return try check(text, flags, in: enrollment.open(), policy.limits)
   }
 

@@ -83,6 +83,7 @@ public struct CheckedCode: ~Copyable {
 }
 
 extension ByteText {
+  @inline(never)
   fileprivate init(copying bytes: Span<UInt8>) {
     self.init(capacity: bytes.count)
     append(bytes)

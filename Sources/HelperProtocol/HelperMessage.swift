@@ -27,6 +27,22 @@ public enum HelperMessage {
   }
 }
 
+extension HelperMessage {
+  /// The start of a message, with room for a body. Nil if it is too long, or memory is short.
+  static func start(_ number: UInt8, bodyLength: Int) -> SecretBuffer? {
+    let length = minimumLength &+ bodyLength
+    guard length <= maximumLength, var message = SecretBuffer(capacity: prefixLength &+ length) else { return nil }
+    var rest = UInt32(truncatingIfNeeded: length)
+    var indices = Counter(to: prefixLength)
+    while indices.next() != nil {
+      _ = message.append(UInt8(truncatingIfNeeded: rest))
+      rest &>>= 8
+    }
+    guard message.append(version), message.append(number) else { return nil }
+    return message
+  }
+}
+
 /// Composes a message, field by field. Numbers are little-endian.
 public struct MessageWriter: ~Copyable {
   private let number: UInt8
@@ -62,13 +78,8 @@ public struct MessageWriter: ~Copyable {
 
   /// The message with its length; nil if it does not fit, or memory is short.
   public consuming func finish() -> SecretBuffer? {
-    let length = HelperMessage.minimumLength &+ body.count
-    guard isComplete, length <= HelperMessage.maximumLength,
-      var message = SecretBuffer(capacity: HelperMessage.prefixLength &+ length)
+    guard isComplete, var message = HelperMessage.start(number, bodyLength: body.count), message.append(body.bytes)
     else { return nil }
-    var indices = Counter(to: HelperMessage.prefixLength)
-    while let index = indices.next() { _ = message.append(UInt8(truncatingIfNeeded: length &>> (8 &* index))) }
-    guard message.append(HelperMessage.version), message.append(number), message.append(body.bytes) else { return nil }
     return message
   }
 }
@@ -86,6 +97,7 @@ public struct MessageReader {
   public func isComplete(_ message: Span<UInt8>) -> Bool { !isTruncated && position == message.count }
 
   /// The next byte.
+  @inline(never)
   public mutating func byte(of message: Span<UInt8>) -> UInt8 {
     guard let byte = message.byte(at: position) else {
       isTruncated = true

@@ -46,10 +46,12 @@ public enum HelperRequest: UInt8, Sendable {
 
   /// ``check`` of a reply as the user typed it.
   public static func check(_ text: Span<UInt8>, _ flags: CheckFlags) -> SecretBuffer? {
-    guard var writer = MessageWriter(check.rawValue, capacity: 3 &+ text.count) else { return nil }
-    writer.add(flags.rawValue)
-    writer.add(field: text)
-    return writer.finish()
+    // Without a MessageWriter, for a smaller module.
+    guard var message = HelperMessage.start(check.rawValue, bodyLength: 3 &+ text.count),
+      message.append(flags.rawValue), message.append(UInt8(truncatingIfNeeded: text.count)),
+      message.append(UInt8(truncatingIfNeeded: text.count &>> 8)), message.append(text)
+    else { return nil }
+    return message
   }
 
   /// ``replace`` by a change; the ticket is empty if the user is not enrolled.
@@ -91,6 +93,9 @@ public struct CheckFlags: RawRepresentable, Sendable {
   /// only `twofactor.conf`.
   public static var hostStore: CheckFlags { CheckFlags(rawValue: 4) }
 
+  /// The answer is `unavailable` unless the helper serves the usual directory in the home.
+  public static var home: CheckFlags { CheckFlags(rawValue: 8) }
+
   /// Both flags.
   public func union(_ other: CheckFlags) -> CheckFlags { CheckFlags(rawValue: rawValue | other.rawValue) }
 
@@ -103,8 +108,11 @@ public struct CheckFlags: RawRepresentable, Sendable {
   /// See ``hostStore``.
   public var needsHostStore: Bool { rawValue & 4 != 0 }
 
+  /// See ``home``.
+  public var needsHome: Bool { rawValue & 8 != 0 }
+
   /// Whether all bits are known, and do not contradict each other.
-  public var isValid: Bool { rawValue < 8 && rawValue & 3 != 3 }
+  public var isValid: Bool { rawValue < 16 && rawValue & 3 != 3 }
 }
 
 extension EnrollmentChange {

@@ -85,7 +85,7 @@ extension Login {
   }
 
   /// Why a missing enrollment does not prove that the user is not enrolled; nil if it does.
-  private static func doubtAboutAbsence(
+  static func doubtAboutAbsence(
     of account: borrowing Account, _ policy: borrowing Policy
   ) -> EnrollmentFailure? {
     do throws(EnrollmentFailure) {

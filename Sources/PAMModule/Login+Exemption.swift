@@ -39,7 +39,9 @@ extension Login {
       }
       switch outcome {
       case .denied(.refused): return nil
-      case .denied(.notEnrolled): return exemptionOfUnenrolled(policy, isInGroups: isInGroups)
+      case .denied(.notEnrolled):
+        let doubt = Self.doubtAboutAbsence(of: account, policy)
+        return doubt.map { Outcome($0) } ?? exemptionOfUnenrolled(policy, isInGroups: isInGroups)
       default: return outcome
       }
     }

@@ -6,46 +6,66 @@ internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
 
-/// Programs that do not run as root, such as screen lockers, and cannot search the host store: `twofactor-helper` opens
-/// it for their own user (`pam/helper-protocol.md`).
+/// Enrollments that this process cannot open, but `twofactor-helper` can (`pam/helper-protocol.md`):
+///
+/// - in the host store, for a program that does not run as root, such as a screen locker, and its own user,
+/// - in a home that the kernel shows only to processes of its user, as FUSE does without `allow_other`. Root starts the
+///   helper as the user.
 extension Login {
   /// Lets the helper verify a reply, or the code at the end of a password, with the limits of `twofactor.conf`. An
   /// empty text only finds out if the user is enrolled.
   ///
-  /// Does nothing, and returns false, unless `outcome` is that this process could not open the host store, and does not
-  /// run as root. Costs root nothing.
+  /// Does nothing, and returns false, unless `outcome` is a failure to open such an enrollment.
   @inline(never)
   @discardableResult
   mutating func askHelper(
     _ outcome: inout Outcome, _ text: Span<UInt8>, _ flags: CheckFlags, _ account: borrowing Account,
     _ policy: borrowing Policy, codeLength: inout Int
   ) -> Bool {
-    guard case .denied(.failure(let failure)) = outcome, failure.reason == .io, policy.isHostStore,
-      UserID.effective != .root
-    else { return false }
-    outcome = outcomeOfHelper(text, flags, account, codeLength: &codeLength)
+    guard case .denied(.failure(let failure)) = outcome, failure.reason == .io else { return false }
+    var path: Literal = "/usr/libexec/twofactor/twofactor-helper"
+    var store = CheckFlags.hostStore
+    if UserID.effective == .root {
+      guard failure.error == .accessDenied, account.userID != .root,
+        policy.directory.isEqual(to: EnrollmentPath.usualTemplate)
+      else { return false }
+      store = .home
+    } else {
+      guard policy.isHostStore else { return false }
+    }
+    if !Self.isHelper(path) { path = "/usr/local/libexec/twofactor/twofactor-helper" }
+    // Without the helper, the failure to open a home says more.
+    let isThere = Self.isHelper(path)
+    guard isThere || store.needsHostStore else { return false }
+    outcome =
+      isThere
+      ? outcomeOfHelper(path, text, flags.union(store), account, codeLength: &codeLength)
+      : Self.failure("is not in /usr/libexec/twofactor or /usr/local/libexec/twofactor, as a file of root")
     if flags.isEndOfPassword, case .denied(.notEnrolled) = outcome { codeLength = Self.spendTime(on: text, policy) }
+    if store.needsHome, !outcome.isDenial {
+      do throws(EnrollmentFailure) {
+        try HostStore.requirePresence(of: account.userID, false)
+      } catch {
+        outcome = Outcome(error)
+      }
+    }
     return true
   }
 
   private mutating func outcomeOfHelper(
-    _ text: Span<UInt8>, _ flags: CheckFlags, _ account: borrowing Account, codeLength: inout Int
+    _ path: Literal, _ text: Span<UInt8>, _ flags: CheckFlags, _ account: borrowing Account, codeLength: inout Int
   ) -> Outcome {
-    // The helper acts for its real user alone.
-    guard account.userID == .effective, account.userID.rawValue == getuid() else {
+    // Without root's privileges, the helper acts for its real user alone.
+    guard flags.needsHome || account.userID == .effective && account.userID.rawValue == getuid() else {
       return Self.failure("checks only the user of the program; the program must run as root for another user")
     }
     // Longer than any answer to `check`.
-    guard let request = HelperRequest.check(text, flags.union(.hostStore)), var answer = SecretBuffer(capacity: 1024)
-    else {
+    guard let request = HelperRequest.check(text, flags), var answer = SecretBuffer(capacity: 1024) else {
       return Self.failure("out of memory")
     }
-    var path: Literal = "/usr/libexec/twofactor/twofactor-helper"
-    if !Self.isHelper(path) { path = "/usr/local/libexec/twofactor/twofactor-helper" }
-    guard Self.isHelper(path) else {
-      return Self.failure("is not in /usr/libexec/twofactor or /usr/local/libexec/twofactor, as a file of root")
+    guard Self.run(path, flags.needsHome, account, request, into: &answer) else {
+      return Self.failure("did not answer", error: .current)
     }
-    guard Self.run(path, request, into: &answer) else { return Self.failure("did not answer", error: .current) }
     guard let parsed = HelperAnswer(parsing: answer.bytes) else { return Self.invalidAnswer }
     return outcome(of: parsed, codeLength: &codeLength)
   }
@@ -58,7 +78,7 @@ extension Login {
       return outcome(of: code)
     case .absent: return .denied(.notEnrolled)
     case .unavailable:
-      return Self.failure("needs store=host in /etc/security/twofactor.conf, because it reads no module arguments")
+      return Self.failure("reads no module arguments; set store in /etc/security/twofactor.conf")
     default:
       guard let reason = answer.reason else { return Self.invalidAnswer }
       words = ByteText(capacity: Outcome.wordsCapacity)
@@ -85,21 +105,26 @@ extension Login {
     Outcome(EnrollmentFailure(.io, "twofactor-helper", problem, error: error))
   }
 
-  /// Returns false with errno set on failure.
+  /// Runs the helper, as the account if `isRoot`. Returns false with errno set on failure.
   private static func run(
-    _ path: Literal, _ request: borrowing SecretBuffer, into answer: inout SecretBuffer
+    _ path: Literal, _ isRoot: Bool, _ account: borrowing Account, _ request: borrowing SecretBuffer,
+    into answer: inout SecretBuffer
   ) -> Bool {
     let request = request.bytes
-    // SAFETY: all memory outlives the call, which gets its size; the path is NUL-terminated.
-    let count = unsafe answer.fill { answer in
-      unsafe request.withUnsafeBufferPointer { request in
-        let start = unsafe answer.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        // The helper itself ends after ten seconds.
-        return unsafe Int(
-          csystem_run_helper(path.cString, request.baseAddress, request.count, start, answer.count, 10_000))
+    let (user, group) = (account.userID.rawValue, account.groupID.rawValue)
+    // SAFETY: all memory outlives the call, which gets its size; the texts are NUL-terminated.
+    return unsafe account.name.withCString { name in
+      let count = unsafe answer.fill { answer in
+        unsafe request.withUnsafeBufferPointer { request in
+          var account = unsafe csystem_account(name: isRoot ? name : nil, user: user, group: group)
+          let start = unsafe answer.baseAddress?.assumingMemoryBound(to: UInt8.self)
+          // The helper itself ends after ten seconds.
+          return unsafe Int(
+            csystem_run_helper(path.cString, &account, request.baseAddress, request.count, start, answer.count, 10_000))
+        }
       }
+      return count >= 0
     }
-    return count >= 0
   }
 
   /// Whether nobody but root can have written the program. The package and scripts/install use different paths, and the

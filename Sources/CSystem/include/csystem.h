@@ -114,12 +114,20 @@ int csystem_find_group(const char *name, const char *account, gid_t *group, int 
  * are NUL-terminated. Fails if libcrypt cannot be loaded, runs out of memory, or rejects the setting. */
 int csystem_crypt(const char *phrase, const char *setting, char *hash, size_t hash_size);
 
+/* An account and its primary group. */
+struct csystem_account {
+  const char *name; /* NULL for none */
+  uid_t user;
+  gid_t group;
+};
+
 /* Provided because only async-signal-safe C may run between fork(2) and execve(2). Starts the program at `path` without
  * arguments and environment, in `/`, with the request on standard input, the answer on standard output, /dev/null as
- * standard error, and no other descriptor. Sends no SIGCHLD, and changes nothing that other threads notice. Returns the
- * length of the answer. Fails with ETIMEDOUT after `timeout` milliseconds, EMSGSIZE if the answer is longer than
+ * standard error, and no other descriptor. If `account` has a name, the program has the account's user ID and groups
+ * alone, no capabilities, and no_new_privs. Sends no SIGCHLD, and changes nothing that other threads notice. Returns
+ * the length of the answer. Fails with ETIMEDOUT after `timeout` milliseconds, EMSGSIZE if the answer is longer than
  * `capacity`, and the error of execve(2). */
-int64_t csystem_run_helper(const char *path, const uint8_t *request, size_t length, uint8_t *answer, size_t capacity,
-                           int timeout);
+int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
+                           size_t length, uint8_t *answer, size_t capacity, int timeout);
 
 #endif

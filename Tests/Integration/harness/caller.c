@@ -1,5 +1,5 @@
-// caller [-o STATE]... PATH REQUEST TIMEOUT CAPACITY: calls csystem_run_helper() with a request of this length in a
-// host with these states, and prints the result, and what the host noticed.
+// caller [-u NAME] [-o STATE]... PATH REQUEST TIMEOUT CAPACITY: calls csystem_run_helper() with a request of this length in a
+// host with these states, as the account NAME, and prints the result, and what the host noticed.
 //
 //   handler   a handler of SIGCHLD, which waits for all children
 //   ignored   SIGCHLD is ignored
@@ -50,6 +50,7 @@ static int descriptors(void) {
 }
 
 static char **words;
+static struct csystem_account account;
 static size_t capacity;
 
 struct result {
@@ -65,7 +66,7 @@ static void *call(void *memory) {
   memset(request, 'x', length);
   result->answer = malloc(capacity + 1);
   result->count =
-      csystem_run_helper(words[0], request, length, result->answer, capacity, (int)strtol(words[2], NULL, 10));
+      csystem_run_helper(words[0], &account, request, length, result->answer, capacity, (int)strtol(words[2], NULL, 10));
   result->error = result->count < 0 ? errno : 0;
   free(request);
   return NULL;
@@ -75,8 +76,13 @@ int main(int count, char **arguments) {
   int option, threads = 1, out = fcntl(1, F_DUPFD_CLOEXEC, 100), closed = 0;
   pid_t child = 0;
   long files = 0;
-  while ((option = getopt(count, arguments, "+o:")) == 'o') {
+  while ((option = getopt(count, arguments, "+o:u:")) != -1) {
     pthread_t thread;
+    if (option == 'u') {
+      struct passwd *entry = getpwnam(optarg);
+      account = (struct csystem_account){optarg, entry->pw_uid, entry->pw_gid};
+      continue;
+    }
     if (strcmp(optarg, "handler") == 0) signal(SIGCHLD, on_child);
     if (strcmp(optarg, "ignored") == 0) signal(SIGCHLD, SIG_IGN);
     if (strcmp(optarg, "reaper") == 0) pthread_create(&thread, NULL, reap, NULL);

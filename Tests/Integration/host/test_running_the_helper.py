@@ -3,6 +3,7 @@
 harness/caller.c plays the host; stand-in programs play a helper that hangs, floods or ends early.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rig.fuse import silent_fuse
 from rig.harness import SOURCES, build
 from rig.machine import CHECKOUT
 from rig.process import run
@@ -19,9 +21,8 @@ CSYSTEM = CHECKOUT / "Sources/CSystem"
 
 @pytest.fixture(scope="module")
 def caller(scratch):
-    return build(
-        [SOURCES / "caller.c", CSYSTEM / "program.c"], scratch / "caller", f"-I{CSYSTEM}/include", "-pthread"
-    )
+    sources = [SOURCES / "caller.c", CSYSTEM / "program.c", CSYSTEM / "csystem.c"]
+    return build(sources, scratch / "caller", f"-I{CSYSTEM}/include", "-pthread")
 
 
 @pytest.fixture
@@ -203,3 +204,50 @@ def test_the_program_ends_if_the_host_is_killed(waiting):
     while Path(f"/proc/{supervisor}/stat").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+ATTACH = """\
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+PTRACE_ATTACH = 16
+sys.exit(ctypes.get_errno() if libc.ptrace(PTRACE_ATTACH, int(sys.argv[1]), None, None) != 0 else 0)
+"""
+
+
+def program_of(host: subprocess.Popen, account) -> int:
+    """The process that has become the account, but not yet the program."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, IndexError):
+            supervisor = supervisors(host)[0]
+            child = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0]
+            status = Path(f"/proc/{child}/status").read_text()
+            if f"Uid:\t{account.uid}\t{account.uid}" in status and "NoNewPrivs:\t1" in status:
+                return int(child)
+    raise TimeoutError("no program was started")
+
+
+@pytest.mark.parametrize("dumpable", ["0", "1"])
+def test_the_account_cannot_trace_the_copy_of_the_host(caller, user, suid_dumpable, tmp_path, dumpable):
+    """While execve(2) waits, the process still has the memory of the host."""
+    if not Path("/sys/module/fuse").exists() and "fuse" not in Path("/proc/filesystems").read_text():
+        pytest.skip("this kernel has no FUSE")
+    suid_dumpable(dumpable)
+    own = subprocess.Popen(["sleep", "20"], user=user.uid, group=user.gid, extra_groups=[])
+    try:
+        assert run("python3", "-c", ATTACH, own.pid, user=user, status=None).returncode == 0
+    finally:
+        own.kill()
+        own.wait()
+    place = tmp_path / "place"
+    place.mkdir()
+    for folder in tmp_path.parents:
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(0o755)
+    tmp_path.chmod(0o755)
+    with silent_fuse(place, user):
+        host = subprocess.Popen([caller, "-u", user.name, place / "program", "5", "1500", "100"])
+        program = program_of(host, user)
+        for reader in (["python3", "-c", ATTACH, program], ["head", "-c1", f"/proc/{program}/maps"]):
+            assert run(*reader, user=user, status=None).returncode == 1
+        host.wait(timeout=10)

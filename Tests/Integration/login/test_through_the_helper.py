@@ -226,7 +226,7 @@ def test_an_invalid_policy_of_the_host(host_store, host_configuration, user, ser
     host_configuration("window = 1")
     for options in (("store=host",), ("store=host", "nullok")):
         assert user.log_in(service(*options), code(enrolled), under=as_user).result == UNAVAILABLE
-        assert "store=host in /etc/security/twofactor.conf" in outcome(log)
+        assert "set store in /etc/security/twofactor.conf" in outcome(log)
     own.unlink()
 
 
