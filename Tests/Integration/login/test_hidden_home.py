@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from rig.clock import time_to_type
+from rig.fuse import silent_fuse
 from rig.harness import Result
 from rig.machine import HELPER, PRODUCT
 from rig.power import make_nodes
@@ -95,6 +97,14 @@ def test_an_enrollment_in_the_host_store_overrides_it(register, hide, user, serv
     shutil.chown(moved, user.name)
     assert user.log_in(service(), code(enrolled)).result == Result.AUTHINFO_UNAVAIL
     assert "reason=missing-enrollment" in log.of_module(1)[0].text
+
+
+def test_a_home_that_never_answers_delays_a_login_by_eleven_seconds(user, service, log):
+    start = time.monotonic()
+    with silent_fuse(user.home, user, allow_other=False):
+        assert user.log_in(service(), "123456").result == Result.AUTHINFO_UNAVAIL
+        assert 9 < time.monotonic() - start < 13
+    assert "twofactor-helper: did not answer: Connection timed out" in log.of_module(1)[0].text
 
 
 def test_the_helper_must_serve_the_same_directory(host_configuration, hide, user, service, log):

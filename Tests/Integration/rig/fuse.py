@@ -18,15 +18,16 @@ DETACH = 2
 
 
 @contextlib.contextmanager
-def silent_fuse(path: Path, account):
-    """Mounts it over a directory or a file, as fusermount3(1) does for a user with `-o allow_other`.
+def silent_fuse(path: Path, account, *, allow_other: bool = True):
+    """Mounts it over a directory or a file, as fusermount3(1) does for a user.
 
     The kernel aborts all waiting calls at the end, when the descriptor is closed.
     """
     make_nodes()
     device = os.open("/dev/fuse", os.O_RDWR)
     kind = stat.S_IFMT(path.lstat().st_mode)
-    options = f"fd={device},rootmode={kind:o},user_id={account.uid},group_id={account.gid},allow_other"
+    options = f"fd={device},rootmode={kind:o},user_id={account.uid},group_id={account.gid}"
+    options += ",allow_other" if allow_other else ""
     result = LIBC.mount(b"silent", os.fsencode(path), b"fuse.silent", 0, options.encode())
     if result != 0:
         raise OSError(ctypes.get_errno(), f"mount {path}")
