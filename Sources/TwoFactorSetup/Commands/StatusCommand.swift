@@ -136,11 +136,6 @@ private struct UserEntry {
     name = account.nameText
     isRegistered = registered?.contains(account.entry.userID)
     do {
-      if !settings.isHostStore,
-        let obstacle = TreeEnrollment(tree: HostTree(), settings: settings).misplaced(TreeAccount(account))
-      {
-        throw SetupError(.refused, obstacle.text)
-      }
       let store = try EnrollmentStore(account: account, settings: settings)
       directory = store.directory
       // Do not recreate a lost state: listing changes nothing and waits for no lock.

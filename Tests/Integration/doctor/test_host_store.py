@@ -179,33 +179,60 @@ def enrollment_findings(user) -> list[dict]:
     return named(doctor(None, "--user", user.name)[1], "enrollment")
 
 
-def test_an_enrollment_in_the_home_that_the_host_store_ignores_is_found(user, host_store, host_configuration):
+def test_an_enrollment_in_the_home_that_the_host_store_ignores_is_found(
+    user, host_store, host_configuration, service
+):
     host_configuration("store = home")
-    user.enroll(backup_codes=3)
+    enrolled = user.enroll(backup_codes=3)
     host_configuration("store = host")
     for _ in ("registered", "not registered"):
         (check,) = enrollment_findings(user)
-        assert f"{user.directory} is an enrollment that logins ignore" in check["detail"]
+        assert f"{user.home}/.twofactor is an enrollment that logins ignore" in check["detail"]
         assert (check["status"], check["remedy"]) == ("failed", f"twofactor move --user {user.name} --from home")
         with contextlib.suppress(FileNotFoundError):
             (REGISTER / str(user.uid)).unlink()
-    run("cp", "-a", user.directory, STORE / str(user.uid))
+    run("cp", "-a", user.home / ".twofactor", STORE / str(user.uid))
     assert enrollment_findings(user) == []
+    shutil.rmtree(STORE / str(user.uid))
+    run("sh", "-ec", check["remedy"])
+    assert enrollment_findings(user) == [] and not (user.home / ".twofactor").exists()
+    code = enrolled.authenticator.code_at(START)
+    assert user.log_in(service(), code, at=START).result == Result.SUCCESS
 
 
 @pytest.mark.parametrize("line", ["store = home", "directory = /var/lib/twofactor/%u"])
-def test_an_enrollment_in_the_host_store_overrides_every_other_place(user, host_store, host_configuration, line):
+def test_an_enrollment_in_the_host_store_overrides_every_other_place(
+    user, host_store, host_configuration, service, line
+):
     enrolled = user.enroll(backup_codes=3)
     assert enrollment_findings(user) == []
     host_configuration(line)
-    run("cp", "-a", enrolled.directory, user.directory)
+    run("cp", "-a", enrolled.directory, user.home / ".twofactor")
     (check,) = enrollment_findings(user)
     assert check["detail"].startswith(f"{user.name} cannot log in: the host store has an enrollment of {user.name}")
     assert (check["status"], check["remedy"]) == ("failed", f"twofactor move --user {user.name} --from host")
     entry = listed(user.name)
     assert entry["enabled"] is None and entry["error"].startswith("the host store has an enrollment of")
-    shutil.rmtree(enrolled.directory)
-    assert not any("host store" in check["detail"] for check in enrollment_findings(user))
+    shutil.rmtree(user.home / ".twofactor")
+    run("sh", "-ec", check["remedy"])
+    assert enrollment_findings(user) == [] and list(STORE.iterdir()) == []
+    code = enrolled.authenticator.code_at(START)
+    assert user.log_in(service(), code, at=START).result == Result.SUCCESS
+
+
+def test_a_user_examines_the_own_enrollment_through_the_helper(user, new_user, host_store, host_configuration):
+    assert not any("cannot log in" in check["detail"] for check in doctor(None, user=user)[1])
+    user.enroll(backup_codes=2)
+    checks = doctor(None, user=user)[1]
+    assert any(check["detail"].startswith("1 of 1 accounts") for check in checks)
+    (check,) = named(checks, "backup_codes")
+    assert check["remedy"] == f"ask {user.name} to run: twofactor backup-codes"
+    # Elsewhere, only root can change it.
+    host_configuration("directory = /var/lib/twofactor/%u")
+    other = new_user()
+    other.enroll(backup_codes=2)
+    (check,) = named(doctor(None, "--user", other.name)[1], "backup_codes")
+    assert check["remedy"] == f"twofactor backup-codes --user {other.name}"
 
 
 def test_homes_do_not_matter(user, host_store, service):
