@@ -209,6 +209,8 @@ struct EnrollmentCheck {
           result.findings = [unusable(name, SetupError(failure, directory: store.directory).message)]
         }
       }
+    } catch let error as SetupError where store.helper != nil && error.status == .unusableData {
+      result.findings = [unusable(name, error.message)]
     } catch {
       result.findings = [refusal(store, Self.words(error), homes)]
     }

@@ -224,6 +224,14 @@ def test_a_session_without_new_privileges_is_told_why(user, enrolled):
     assert re.search(r"^hint: .*no_new_privs", done.stderr, re.MULTILINE)
 
 
+def test_doctor_reports_the_users_own_enrollment(user, enrolled):
+    assert "1 of 1 accounts that may log in are enrolled" in user.twofactor("doctor").stdout
+    (user.directory / "credential").write_text("garbage")
+    checks = json.loads(user.twofactor("doctor", "--json", status=NOT_CONFIGURED).stdout)["checks"]
+    failed = [(check["name"], check["remedy"]) for check in checks if check["status"] == "failed"]
+    assert failed == [("enrollment", f"twofactor enable --force --user {user.name}")]
+
+
 def test_root_names_every_user(user, enrolled):
     entry = next(entry for entry in twofactor_json("users")["users"] if entry["user"] == user.name)
     assert entry == {**user.status(), "registered": True}
