@@ -116,7 +116,9 @@ _Noreturn static void supervise(const char *path, const struct identity *identit
   if (set_descriptors(socket) != 0 || syscall(SYS_chdir, "/") != 0) _exit(errno);
   pid_t program = vfork();
   if (program == 0) {
-    set_mask(0);
+    /* If fs.suid_dumpable is 1, a signal of the account could dump the host's memory before execve(2). The helper
+     * unblocks signals once it is not dumpable. */
+    if (!identity->account->name) set_mask(0);
     if (become(identity) == 0) execve(path, arguments, environment);
     error = errno;
     _exit(EXIT_FAILURE);

@@ -250,4 +250,8 @@ def test_the_account_cannot_trace_the_copy_of_the_host(caller, user, suid_dumpab
         program = program_of(host, user)
         for reader in (["python3", "-c", ATTACH, program], ["head", "-c1", f"/proc/{program}/maps"]):
             assert run(*reader, user=user, status=None).returncode == 1
+        # Nor dump its core.
+        status = Path(f"/proc/{program}/status").read_text()
+        blocked = int(status.partition("SigBlk:\t")[2].split()[0], 16)
+        assert all(blocked >> number - 1 & 1 for number in (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV, signal.SIGSYS))
         host.wait(timeout=10)
