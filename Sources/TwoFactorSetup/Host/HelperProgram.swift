@@ -54,9 +54,10 @@ enum HelperProgram {
     // SAFETY: all memory outlives the call, which gets its size; the path is NUL-terminated.
     let count = unsafe answer.fill { answer in
       unsafe request.withUnsafeBufferPointer { request in
+        var caller = unsafe csystem_account()
         let start = unsafe answer.baseAddress?.assumingMemoryBound(to: UInt8.self)
         return unsafe Int(
-          csystem_run_helper(path, request.baseAddress, request.count, start, answer.count, timeout))
+          csystem_run_helper(path, &caller, request.baseAddress, request.count, start, answer.count, timeout))
       }
     }
     return count >= 0
