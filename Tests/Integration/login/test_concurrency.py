@@ -11,9 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from rig.clock import START, standing_at
+from rig.clock import START, standing_at, time_to_type
 from rig.enrollment import twofactor_json
 from rig.harness import Result, count
+from rig.helper import (
+    ask, ask_at_once, change, check, credential, device_line, enroll_through_helper, parse, show, start,
+)
+from rig.one_time_password import Authenticator
 from rig.tracing import injecting
 
 SESSIONS = 300
@@ -39,6 +43,78 @@ def test_two_hundred_users_at_once_all_get_in_quickly(harness, new_user, service
     figure(f"200 users at once: median {median / 1000:.1f} ms, slowest {taken[-1] / 1000:.1f} ms")
     # All flush one disk; the bound allows for a slow moment of the machine.
     assert taken[-1] <= max(10 * median, 500_000), taken[-5:]
+
+
+@pytest.mark.seconds(400)
+@pytest.mark.parametrize("kind", ["code", "backup code"])
+def test_one_of_three_hundred_sessions_of_module_and_helper_is_accepted(
+    harness, user, service, host_store, host_configuration, tmp_path, kind, figure
+):
+    """Half of them through the module as root, half through the helper as the user, with the real clock."""
+    host_configuration("store = host", "window = 10", "max_failures = 100")
+    name, half = service(), SESSIONS // 2
+    rounds, half = (20, half) if kind == "code" else (4, 30)
+    enrolled = enroll_through_helper(user, backup_codes=rounds)
+    through_helper = 0
+    for number in range(rounds):
+        if kind == "code":
+            # Each round starts with an unused code, of another key.
+            ticket = enrolled.check(enrolled.code(steps=9)).ticket
+            enrolled = enroll_through_helper(user, ticket=ticket)
+        code = enrolled.code() if kind == "code" else enrolled.backup_codes[number]
+        gate = tmp_path / f"gate{number}"
+        asked = gate.with_suffix(".asked")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            logins = pool.submit(
+                harness.run, name, [(user.name, [code])], times=half, at_once=True, awaited=gate, timeout=200
+            )
+            while not asked.exists():
+                assert not logins.done()
+                time.sleep(0.01)
+            answers = ask_at_once(user, [check(code)] * half, gate, before_gate=number % 4 * 2)
+            results = logins.result()
+        accepted = [answer.status for answer in answers].count("done")
+        assert {answer.status for answer in answers} <= {"done", "refused"}
+        assert {answer.checked.refusal for answer in answers} <= {"", "reused-code", "reused-backup-code"}
+        assert {login.result for login in results} <= {Result.SUCCESS, Result.AUTH_ERR}
+        assert accepted + count(results, Result.SUCCESS) == 1, (number, accepted)
+        through_helper += accepted
+    figure(f"{kind}: {through_helper} of {rounds} crowds were won by the helper")
+
+
+def test_twelve_users_at_once_all_get_in_through_the_helper(new_user, host_store):
+    time_to_type()
+    enrollments = [enroll_through_helper(new_user()) for _ in range(12)]
+    for steps in (0, 1):
+        helpers = [(start(enrolled.user), enrolled.code(steps)) for enrolled in enrollments]
+        for helper, code in helpers:
+            helper.stdin.write(check(code))
+            helper.stdin.flush()
+        for helper, _ in helpers:
+            assert parse(helper.communicate()[0], helper.returncode).status == "done"
+
+
+def test_one_of_many_changes_at_once_is_made(user, host_store):
+    """First enrollments, replacements with one ticket, and checks during a replacement."""
+    time_to_type()
+    keys = [Authenticator(bytes([number] * 20)) for number in range(1, 21)]
+    changes = [credential(device_line(key)) for key in keys]
+    answers = ask_at_once(user, [change(text) for text in changes])
+    made = [number for number, answer in enumerate(answers) if answer.status == "done"]
+    assert len(made) == 1 and {answer.status for answer in answers} <= {"done", "failed", "no ticket"}
+    assert [path.name for path in host_store.iterdir()] == [str(user.uid)]
+    for _ in range(5):
+        key = keys[made[0]]
+        ticket = ask(user, check(key.code_at(time.time()))).ticket
+        others = [number for number in range(20) if number != made[0]]
+        following = check(key.code_at(time.time(), steps=1))
+        answers = ask_at_once(user, [*(change(changes[number], ticket) for number in others[:9]), following])
+        assert [answer.status for answer in answers[:9]].count("done") == 1
+        assert {answer.status for answer in answers[:9]} == {"done", "no ticket"}
+        made = [others[number] for number in range(9) if answers[number].status == "done"]
+        # A ticket that was given for the old credential, after the change, is void.
+        if answers[9].status == "done":
+            assert ask(user, show(answers[9].ticket)).status == "no ticket"
 
 
 CHANGES = {

@@ -185,14 +185,25 @@ def ask_traced(user, request: bytes, *under, environment: dict | None = None) ->
     return parse(done.stdout, done.returncode)
 
 
-def ask_at_once(user, request: bytes, times: int) -> list[Answer]:
-    """Sends one request so many times. A shell starts all helpers within their time limit."""
+def ask_at_once(user, requests: list[bytes], gate: Path | None = None, before_gate: int = 0) -> list[Answer]:
+    """Sends all requests, and creates `gate` when so many helpers have been started.
+
+    A shell starts all of them within their time limit.
+    """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
-        Path(folder, "request").write_bytes(request)
-        script = f"for n in $(seq {times}); do {HELPER} <request >$n & done; wait"
+        for number, request in enumerate(requests):
+            Path(folder, f"request{number + 1}").write_bytes(request)
+        opening = f"if [ $n = {before_gate} ]; then : >gate; fi"
+        starting = f"[ $n = 0 ] || {HELPER} <request$n >$n &"
+        script = f"for n in $(seq 0 {len(requests)}); do {opening}; {starting} done; wait"
+        if gate is not None:
+            gate.symlink_to(Path(folder, "gate"))
         run("sh", "-c", script, user=user, cwd=folder, timeout=100)
-        outputs = [Path(folder, str(number + 1)).read_bytes() for number in range(times)]
+        if gate is not None:
+            gate.unlink()
+            gate.touch()
+        outputs = [Path(folder, str(number + 1)).read_bytes() for number in range(len(requests))]
     assert all(outputs), "a helper did not answer"
     return [parse(output, EXIT[output[5]]) for output in outputs]
 
