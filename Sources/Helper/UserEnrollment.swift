@@ -35,6 +35,8 @@ struct UserEnrollment: ~Copyable {
     case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
     case .noRegister where path.isInHostStore:
       EnrollmentFailure(.missing, "directory", "does not exist, and /var/lib/twofactor has no register")
+    case .notPermitted where path.isInHostStore:
+      EnrollmentFailure(.io, "register", "cannot be searched, so it may name the user")
     case .unknown(let failure): failure
     case .notRegistered, .noRegister, .notPermitted: nil
     }

@@ -1,7 +1,9 @@
 """twofactor-helper: each request, its refusals, and where it does not serve."""
 
 import os
+import secrets
 import struct
+import syslog
 import time
 
 import pytest
@@ -15,6 +17,7 @@ from rig.machine import HELPER
 from rig.one_time_password import Authenticator
 from rig.process import run
 from rig.register import REGISTER, STORE, registered
+from rig.syslog import fresh_log
 
 KEY = Authenticator(bytes(range(20)))
 OTHER_KEY = Authenticator(bytes(range(1, 21)))
@@ -29,11 +32,22 @@ def enrolled(user, host_store):
     return enroll_through_helper(user, backup_codes=2)
 
 
-def lines_of_helper(log) -> list[str]:
-    return [str(each).partition("twofactor-helper: ")[2] for each in log.messages() if "twofactor-helper" in str(each)]
+@pytest.fixture
+def helper_log():
+    """Returns the lines of the helper since the test began."""
+    log = fresh_log()
+
+    def lines() -> list[str]:
+        mark = secrets.token_hex(8)
+        syslog.syslog(syslog.LOG_INFO, mark)
+        log.line_with(mark)
+        told = [str(each) for each in log.messages()]
+        return [line.partition("twofactor-helper: ")[2] for line in told if "twofactor-helper: " in line]
+
+    return lines
 
 
-def test_a_user_enrolls_and_belongs_to_the_user_alone(user, host_store, log):
+def test_a_user_enrolls_and_belongs_to_the_user_alone(user, host_store, helper_log):
     assert ask(user, STATUS).status == ask(user, check("123456")).status == "absent"
     enrolled = enroll_through_helper(user, backup_codes=1)
     assert registered() == [user.uid] and [path.name for path in host_store.iterdir()] == [str(user.uid)]
@@ -48,7 +62,7 @@ def test_a_user_enrolls_and_belongs_to_the_user_alone(user, host_store, log):
         assert "Permission denied" in run("ls", path, user=user, status=None).stderr
     # The helper chooses the generation.
     assert f"generation {'0' * 32}" not in (enrolled.directory / "credential").read_text()
-    assert lines_of_helper(log) == [f"enrolled uid={user.uid}"]
+    assert helper_log() == [f"enrolled uid={user.uid}"]
 
 
 def test_status_tells_no_secret(enrolled):
@@ -75,7 +89,7 @@ def ticket_of(enrolled, end: int) -> bytes:
     return struct.pack("<q4I", end, *values)
 
 
-def test_a_code_is_accepted_once_and_buys_a_ticket(enrolled, log):
+def test_a_code_is_accepted_once_and_buys_a_ticket(enrolled, helper_log):
     code = enrolled.code()
     accepted = enrolled.check(code).checked
     assert (accepted.method, accepted.device, accepted.period, accepted.code_length) == ("totp", "phone", 30, 6)
@@ -90,13 +104,13 @@ def test_a_code_is_accepted_once_and_buys_a_ticket(enrolled, log):
     after = enrolled.check(enrolled.code(steps=1)).checked
     assert after.backup_code_used_at > time.time() - 60 and after.offset == 1
     uid = enrolled.user.uid
-    assert lines_of_helper(log) == [
+    assert helper_log() == [
         f"accepted uid={uid}", f"denied uid={uid} reason=reused-code", f"accepted uid={uid}",
         f"denied uid={uid} reason=reused-code", f"accepted uid={uid}",
     ]
 
 
-def test_a_kept_code_stays_good_and_buys_nothing(enrolled, log):
+def test_a_kept_code_stays_good_and_buys_nothing(enrolled, helper_log):
     before = enrolled.status()
     for _ in range(3):
         kept = enrolled.check(enrolled.code(), KEEP).checked
@@ -110,7 +124,7 @@ def test_a_kept_code_stays_good_and_buys_nothing(enrolled, log):
     enrolled.check(enrolled.code(), KEEP)
     assert enrolled.failures() == 1
     assert enrolled.check(enrolled.code()).status == "done" and enrolled.failures() == 0
-    assert f"verified uid={enrolled.user.uid}" in lines_of_helper(log)
+    assert f"verified uid={enrolled.user.uid}" in helper_log()
 
 
 def test_a_code_at_the_end_of_a_password_is_found(enrolled):
@@ -161,7 +175,7 @@ def test_limits_come_from_the_file(enrolled, host_configuration):
 # ---- Changes
 
 
-def test_a_change_needs_a_ticket_of_this_credential(enrolled, new_user, log):
+def test_a_change_needs_a_ticket_of_this_credential(enrolled, new_user, helper_log):
     foreign = enroll_through_helper(new_user())
     ticket = enrolled.check(enrolled.code()).ticket
     end, rest = struct.unpack("<q", ticket[:8])[0], ticket[8:]
@@ -186,7 +200,7 @@ def test_a_change_needs_a_ticket_of_this_credential(enrolled, new_user, log):
         for request in (change(credential(device_line(OTHER_KEY)), forged), remove(forged), show(forged)):
             assert enrolled.ask(request).status == "no ticket", what
     assert (enrolled.directory / "credential").read_bytes() == before
-    refused = [line for line in lines_of_helper(log) if line.startswith("refused")]
+    refused = [line for line in helper_log() if line.startswith("refused")]
     uid = enrolled.user.uid
     assert refused == [f"refused to {word} uid={uid}" for word in ("change", "disable", "show")] * len(wrong)
     # Reading does not use up the ticket, and a change makes it void.
@@ -266,18 +280,18 @@ def test_sixteen_devices_with_states_pass(user, host_store):
     assert ask(user, change(text, states=(*states, (0, 0)))).status == "malformed"
 
 
-def test_removing_disables(enrolled, log):
+def test_removing_disables(enrolled, helper_log):
     ticket = enrolled.check(enrolled.code()).ticket
     assert enrolled.ask(remove(ticket)).status == "done"
     assert registered() == [] and list(STORE.iterdir()) == []
     assert enrolled.ask(STATUS).status == "absent"
     assert enrolled.ask(remove(ticket)).status == enrolled.ask(show(ticket)).status == "absent"
-    assert lines_of_helper(log)[-1] == f"disabled uid={enrolled.user.uid}"
+    assert helper_log()[-1] == f"disabled uid={enrolled.user.uid}"
     assert enroll_through_helper(enrolled.user).ask(remove(ticket)).status == "no ticket"
 
 
 @pytest.mark.parametrize("line", ["allow_disable = no", "required_from = 2020-01-01"])
-def test_the_policy_forbids_to_disable(enrolled, host_configuration, log, line):
+def test_the_policy_forbids_to_disable(enrolled, host_configuration, helper_log, line):
     host_configuration("store = host", line)
     ticket = enrolled.check(enrolled.code()).ticket
     assert enrolled.ask(remove(ticket)).status == "forbidden"
@@ -285,7 +299,7 @@ def test_the_policy_forbids_to_disable(enrolled, host_configuration, log, line):
     host_configuration(line)
     assert enrolled.ask(UNREGISTER_REQUEST).status == "forbidden"
     assert registered() == [enrolled.user.uid]
-    assert lines_of_helper(log)[1:4] == [
+    assert helper_log()[1:4] == [
         f"refused to {word} uid={enrolled.user.uid}" for word in ("disable", "unregister", "unregister")
     ]
     # A change is allowed.
@@ -314,6 +328,14 @@ def test_a_registered_user_without_an_enrollment_cannot_enroll_again(enrolled):
 def test_without_the_register_nobody_is_proved_not_to_be_enrolled(user, host_store):
     REGISTER.rmdir()
     assert ask(user, change(credential(device_line(KEY)))).reason == ask(user, STATUS).reason == "missing"
+    assert list(host_store.iterdir()) == []
+
+
+def test_a_register_that_the_helper_cannot_search_may_name_the_user(user, host_store):
+    REGISTER.chmod(0o1700)
+    for request in (STATUS, check("123456"), change(credential(device_line(KEY)))):
+        answer = ask(user, request)
+        assert (answer.reason, answer.text) == ("io", "register: cannot be searched, so it may name the user")
     assert list(host_store.iterdir()) == []
 
 
