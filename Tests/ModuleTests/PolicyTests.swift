@@ -25,6 +25,13 @@ import Verification
         "directory=/a%x", "directory=/a\n", "directory=%u/a", "directory=/" + String(repeating: "x", count: 511),
       ]
     ),
+    .store: (
+      [
+        ("store=home", { !$0.isHostStore && $0.directory.string == "~/.twofactor" }),
+        ("store=host", { $0.isHostStore && $0.directory.string == "/var/lib/twofactor/users/%U" }),
+      ],
+      ["store", "store=", "store=HOST", "store=host ", "store=nfs"]
+    ),
     .owner: (
       [("owner=freerad", { $0.owner.string == "freerad" })],
       ["owner", "owner=", "owner=a\nb", "owner=" + String(repeating: "x", count: 129)]
