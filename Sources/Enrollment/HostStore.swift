@@ -27,11 +27,12 @@ public enum HostStore {
       }
     }
     switch error {
-    case nil where isExpected: return
+    case nil where isExpected, .noSuchFile? where !isExpected, .notDirectory? where !isExpected,
+      .accessDenied? where !isExpected:
+      return
     case nil:
       throw EnrollmentFailure(.missing, "directory", "is not in force: the host store has an enrollment of the user")
-    case .noSuchFile?, .notDirectory?, .accessDenied?:
-      guard isExpected else { return }
+    case .noSuchFile?, .notDirectory?:
       throw EnrollmentFailure(.missing, "directory", "is no longer in the host store")
     case let error: throw EnrollmentFailure(.io, "the host store", "cannot be searched", error: error)
     }

@@ -15,6 +15,7 @@ import pytest
 from rig.clock import START
 from rig.enrollment import twofactor, twofactor_json
 from rig.exit_status import IO_ERROR, NOT_PERMITTED, REFUSED, USAGE
+from rig.fuse import silent_fuse
 from rig.harness import Result, count
 from rig.machine import COMMAND
 from rig.process import run
@@ -338,6 +339,18 @@ def test_all_moves_those_who_can_be_moved(new_user, configure, logins, move):
     assert answer == {"users": [{"user": users[1].name, "moved": True, "reason": None}]}
     assert move(HOST, HOME, "--all").stdout == "Nothing to move.\n"
     assert json.loads(move(HOST, HOME, "--all", "--json").stdout) == {"users": []}
+
+
+def test_all_does_not_wait_for_a_home_that_does_not_answer(new_user, configure, logins, move):
+    silent, other = new_user(), new_user()
+    enroll_in(HOME, silent, configure)
+    enrolled = enroll_in(HOME, other, configure)
+    with silent_fuse(silent.home, silent):
+        lines = move(HOST, HOME, "--all", status=REFUSED, timeout=30).stdout.splitlines()
+    assert f"{silent.name}: not moved: its file system did not answer within 5 seconds" in lines
+    assert f"{other.name}: moved" in lines
+    assert other.results(logins[HOST], enrolled.authenticator.code_at(START), at=START) == [Result.SUCCESS]
+    assert f"{silent.name}: moved" in move(HOST, HOME, "--user", silent.name).stdout
 
 
 def test_all_from_the_host_store_names_orphans(new_user, configure, logins, move):
