@@ -1,6 +1,7 @@
 """twofactor-helper: each request, its refusals, and where it does not serve."""
 
 import os
+import resource
 import secrets
 import struct
 import syslog
@@ -323,6 +324,19 @@ def test_a_registered_user_without_an_enrollment_cannot_enroll_again(enrolled):
         answer = enrolled.ask(request)
         assert (answer.status, answer.reason) == ("failed", "missing"), answer
     assert list(STORE.iterdir()) == []
+
+
+def test_no_limit_of_descriptors_hides_that_a_user_is_registered(enrolled):
+    run("rm", "-r", enrolled.directory)
+    for number in range(3, 20):
+
+        def restrict() -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+
+        for request in (STATUS, change(credential(device_line(KEY)))):
+            answer = enrolled.ask(request, preexec_fn=restrict)
+            assert answer.status in ("failed", None), (number, answer)
+    assert answer.reason == "missing" and list(STORE.iterdir()) == []
 
 
 def test_without_the_register_nobody_is_proved_not_to_be_enrolled(user, host_store):
