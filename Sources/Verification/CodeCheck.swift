@@ -78,7 +78,8 @@ public struct CodeCheck: ~Copyable, Sendable {
 
 /// A check in a process that the user can stop or kill at any moment.
 extension CodeCheck {
-  /// Checks a code as a login does. If `keepsCode`, does not use up a right code.
+  /// Checks a code as a login does. If `keepsCode`, does not use up a right code. A code of a later time step or counter
+  /// than the accepted ones is a wrong code.
   ///
   /// Counts a failure before the verdict exists, and takes it back if the code is right. If only a wrong code were
   /// counted, and after the verdict, its user could stop the process between the two, and kill it unless the state then
@@ -106,9 +107,13 @@ extension CodeCheck {
     try enrollment.save()
 
     enrollment.state.value = before
-    let verdict = try verify(
+    var verdict = try verify(
       reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
       now: now)
+    // A program of the user could wait until this code is valid.
+    if case .refused(.outsideWindow(let steps)) = verdict, steps > 0 {
+      verdict = .refused(.wrongCode(failures: enrollment.state.value.failures))
+    }
     let after = enrollment.state.value
     if keepsCode, verdict.refusal == nil { enrollment.state.value = before }
     try enrollment.saveAgain(enrollment.state.value)

@@ -6,6 +6,7 @@ import secrets
 import struct
 import syslog
 import time
+from dataclasses import replace
 
 import pytest
 from rig.clock import time_to_type
@@ -162,10 +163,20 @@ def test_a_wrong_backup_code_is_not_counted(enrolled):
     assert enrolled.check("ZZZZZ-ZZZZZ").checked.refusal == "wrong-backup-code" and enrolled.failures() == 0
 
 
+@pytest.mark.parametrize("flags", [0, KEEP])
+def test_no_answer_tells_a_code_that_will_be_valid(enrolled, flags):
+    early = enrolled.check(enrolled.code(steps=7), flags).checked
+    wrong = enrolled.check(enrolled.wrong(), flags).checked
+    assert (early.refusal, early.number) == ("wrong-code", 1) and (wrong.refusal, wrong.number) == ("wrong-code", 2)
+    assert replace(early, number=2) == wrong
+    late = enrolled.check(enrolled.code(steps=-7), flags).checked
+    assert (late.refusal, late.number in (-7, -8)) == ("outside-window", True)
+
+
 def test_limits_come_from_the_file(enrolled, host_configuration):
     host_configuration("store = host", "max_failures = 1", "window = 3")
     assert enrolled.check(enrolled.code(steps=3), KEEP).status == "done"
-    assert enrolled.check(enrolled.code(steps=5)).checked.refusal == "outside-window"
+    assert enrolled.check(enrolled.code(steps=5)).checked.refusal == "wrong-code"
     assert enrolled.check(enrolled.code()).checked.refusal == "throttled"
     host_configuration("store = host", "backup_codes = no")
     refusal = enrolled.check(enrolled.backup_codes[0]).checked.refusal

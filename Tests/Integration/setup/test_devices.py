@@ -153,6 +153,10 @@ def test_verify_uses_up_no_code(user):
 def test_verify_tells_how_far_off_a_code_is(user, steps):
     made = user.enroll()
     ended, result = verified(user, made.authenticator.code_at(time.time(), steps))
+    if is_host_store() and steps > 0:
+        # A program of the user could wait until it is valid.
+        assert (ended, result["reason"], result["offset_steps"]) == (REFUSED, "wrong-code", None)
+        return
     assert (ended, result["valid"], result["reason"]) == (REFUSED, False, "outside-window")
     assert abs(result["offset_steps"] - steps) <= 1
     code = made.authenticator.code_at(time.time(), steps)
