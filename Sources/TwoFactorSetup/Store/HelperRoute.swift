@@ -77,13 +77,15 @@ final class HelperRoute {
     // A signal would come too late: the helper makes the change in any case.
     let interruptions = try Interruptions()
     defer { while interruptions.next() != nil {} }
-    guard try ask(request).status == .done else { throw Self.gone }
+    guard try ask(request, isChange: true).status == .done else { throw Self.gone }
   }
 
   /// Passes on the answers `done`, `refused` and `absent`.
-  private func ask(_ request: consuming SecretBuffer?) throws -> HelperAnswer {
+  private func ask(_ request: consuming SecretBuffer?, isChange: Bool = false) throws -> HelperAnswer {
     try Self.requireFolders()
     let answer = try HelperProgram.ask(request)
+    // The old credential was valid when its code was checked, so the new one is invalid.
+    if isChange, answer.reason == .corrupt { throw CredentialDraft.failure }
     try requireResult(answer)
     return answer
   }

@@ -143,6 +143,15 @@ def test_a_change_applies_to_the_enrollment_whose_code_was_checked(user, enrolle
     assert "hint: run the command again" in screen.text and user.devices() == ["phone", "watch"]
 
 
+def test_a_key_that_another_device_has_is_refused_as_in_the_home(user, enrolled):
+    key = enrolled.authenticator.base32
+    words = ("device", "add", "tablet", "--ask-key", "--no-confirm")
+    refused = user.twofactor(*words, answers=f"{code(enrolled)}{key}\n", status=IO_ERROR)
+    assert refused.stderr == "twofactor: cannot encode the credential\n"
+    assert twofactor(*words, "--user", user.name, answers=f"{key}\n", status=IO_ERROR).stderr == refused.stderr
+    assert user.devices() == ["phone"] and is_private(user)
+
+
 def test_imported_codes_that_were_used_stay_used(user, service):
     path = google_file(user, '" TOTP_AUTH', "12345678", "87654321")
     user.twofactor("import", str(path), answers=f"{user.password}\n")
