@@ -211,7 +211,7 @@ def place(request, user) -> Place:
 
 @pytest.fixture(params=["home", "host store"])
 def each_store(request) -> None:
-    """Runs a test with the enrollments in the homes, and again with the host store, also if it writes twofactor.conf."""
+    """Runs a test with enrollments in the homes, and again with the host store, even if it writes twofactor.conf."""
     if request.param == "host store":
         request.getfixturevalue("host_configuration").first.append("store = host")
         request.getfixturevalue("host_store")
