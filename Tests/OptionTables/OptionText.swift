@@ -58,7 +58,7 @@ extension PolicyOption {
     case .nullok:
       "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. It is also refused if the enrollment is absent, but the register of enrolled users names the user or the home directory is encrypted with fscrypt and locked."
     case .store:
-      "In the host store, users enroll themselves as in the home; `twofactor` changes the enrollment through the setgid program `twofactor-helper`. A module that does not run as root, as in a screen locker, lets the helper check the code, with the options of `twofactor.conf`; so set `store` there. `twofactor move` moves enrollments that exist. `directory` overrides this option."
+      "In the host store, users enroll themselves as in the home; `twofactor` changes the enrollment through the setgid program `twofactor-helper`. A module that does not run as root, as in a screen locker, lets the helper check the code, with the options of `twofactor.conf`; so set `store` there. `twofactor move` moves existing enrollments. `directory` overrides this option."
     case .directory: "The path begins with `/`, `~/` or `%h/`."
     case .owner:
       "The owner can read the keys of all these users. The directory must exist and belong to the owner. Needs a `directory` that begins with `/`."
