@@ -31,14 +31,14 @@
 /* How long the supervisor may take to end, in milliseconds. */
 static const int64_t grace = 1000;
 
-/* Not inlined, because that is smaller. */
+/* Not inlined, to keep the module small. */
 __attribute__((noinline)) static int64_t milliseconds(void) {
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* As the kernel's sigset_t. All signals but the two that the C library uses internally (nptl(7)). */
+/* All signals except the two that the C library uses internally (nptl(7)), as the kernel's sigset_t. */
 static const uint64_t all_signals = ~(UINT64_C(3) << 31);
 
 static uint64_t set_mask(uint64_t mask) {
@@ -49,7 +49,7 @@ static uint64_t set_mask(uint64_t mask) {
 
 /* Sets all signals to their default action. */
 static void reset_signals(void) {
-  const uint64_t usual[8] = {0}; /* as large as the kernel's struct sigaction everywhere */
+  const uint64_t usual[8] = {0}; /* not smaller than the kernel's struct sigaction */
   for (int number = 1; number < _NSIG; number++) syscall(SYS_rt_sigaction, number, usual, NULL, _NSIG / 8);
 }
 
@@ -111,7 +111,7 @@ _Noreturn static void supervise(const char *path, const struct identity *identit
   char *arguments[] = {name, NULL}, *environment[] = {NULL};
   volatile int error = 0; /* vfork(2) shares the memory */
   reset_signals();
-  /* Keys of the host's terminal send signals to its session alone. */
+  /* Ctrl-C at the terminal of the host must not reach the helper. */
   syscall(SYS_setsid);
   if (set_descriptors(socket) != 0 || syscall(SYS_chdir, "/") != 0) _exit(errno);
   pid_t program = vfork();
@@ -189,7 +189,7 @@ static int64_t converse(int socket, struct request request, uint8_t *answer, siz
     if (is_sending && waited.revents & POLLOUT) {
       ssize_t count = send(socket, request.bytes + sent, request.length - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
       if (count > 0) sent += (size_t)count;
-      /* On any other failure, the program does not read all; it may answer all the same. */
+      /* On any other failure, the program does not read the whole request, but it may still answer. */
       is_sending = count < 0 ? is_temporary(errno) : sent < request.length;
       if (!is_sending) syscall(SYS_shutdown, socket, SHUT_WR);
     }
@@ -198,7 +198,7 @@ static int64_t converse(int socket, struct request request, uint8_t *answer, siz
       int is_full = received == capacity;
       uint8_t *rest = is_full ? &excess : answer + received;
       ssize_t count = recv(socket, rest, is_full ? 1 : capacity - received, MSG_DONTWAIT);
-      /* ECONNRESET follows the answer of a program that did not read all. */
+      /* ECONNRESET follows the answer of a program that did not read the whole request. */
       if (count == 0 || (count < 0 && errno == ECONNRESET)) return (int64_t)received;
       if (count > 0 && is_full) {
         errno = EMSGSIZE;
@@ -210,7 +210,7 @@ static int64_t converse(int socket, struct request request, uint8_t *answer, siz
   }
 }
 
-/* Waits for the supervisor, which ends soon unless it is `needless`. Returns 0, or an error number. */
+/* Waits for the supervisor; if `is_needless`, terminates it at once. Returns 0, or an error number. */
 static int wait_for_supervisor(pid_t child, int is_needless) {
   int64_t deadline = is_needless ? 0 : milliseconds() + grace;
   int signal = SIGTERM, status, options = WNOHANG;
@@ -218,7 +218,7 @@ static int wait_for_supervisor(pid_t child, int is_needless) {
     pid_t found = waitpid(child, &status, options | __WCLONE);
     if (found == child) return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
     if (found < 0 && errno == EINTR) continue;
-    /* The host waits for children with __WALL. */
+    /* Another thread of the host has already waited for it, with __WALL. */
     if (found < 0) return errno == ECHILD ? 0 : errno;
     if (milliseconds() < deadline) {
       poll(NULL, 0, 1);

@@ -2,8 +2,8 @@ public import FixedMemory
 internal import OneTimePassword
 
 extension Credential {
-  /// Parses a credential file, and keeps its bytes. Each credential has exactly one encoding. A part of a credential may
-  /// have no device.
+  /// Parses a credential file, and keeps its bytes. Each credential has exactly one encoding. `isPart` allows a file
+  /// without devices.
   public init(parsing file: consuming SecretBuffer, isPart: Bool = false) throws(EnrollmentFailure) {
     guard let secrets = SecretBuffer(capacity: file.bytes.count),
       let devices = ElementBuffer<Device>(capacity: Self.maximumDevices),

@@ -1,12 +1,12 @@
 public import FixedMemory
 internal import OneTimePassword
 
-/// A change of an enrollment: what is kept of the old credential, and what is added.
+/// A change of an enrollment: additions, and the parts of the old credential to keep.
 public struct EnrollmentChange: ~Copyable {
-  /// A credential file without devices that are kept; its generation is ignored.
+  /// The added devices and backup codes, as a credential file; its generation is ignored.
   public let addition: SecretBuffer
 
-  /// The states of the added devices, in order; unused if missing.
+  /// The states of the added devices, in order. A device without a state is unused.
   public private(set) var states: ElementBuffer<LoginState.DeviceState>
 
   /// Whether the devices are kept; else the change replaces the whole enrollment.
@@ -15,7 +15,7 @@ public struct EnrollmentChange: ~Copyable {
   /// Whether the backup codes are kept.
   public let keepsBackupCodes: Bool
 
-  /// A device that is not kept; empty for none.
+  /// The name of a device to remove; empty for none.
   public let removedDevice: ByteText
 
   /// Copies the texts; nil if memory is short.
@@ -52,10 +52,10 @@ public struct RenewedEnrollment: ~Copyable {
   /// The credential file.
   public let credential: SecretBuffer
 
-  /// Its first state.
+  /// The state to write with the credential.
   public let state: LoginState
 
-  /// The first version.
+  /// The enrollment of a user who was not enrolled.
   public init(_ change: borrowing EnrollmentChange, generation: Generation) throws(EnrollmentFailure) {
     let addition = try change.parsedAddition()
     guard var encoder = CredentialEncoder(generation: generation, enabledAt: addition.enabledAt) else {
@@ -73,8 +73,8 @@ public struct RenewedEnrollment: ~Copyable {
     self = try RenewedEnrollment(encoder, state)
   }
 
-  /// The version after `old`. Codes that were used stay used: those of kept devices and of devices with the same key,
-  /// kept backup codes, and added ones with the same hash. `now` is Unix time.
+  /// Changes `old`. Used codes stay used: those of kept devices and of devices with the same key, kept backup codes,
+  /// and added ones with the same hash. `now` is Unix time.
   public init(
     _ change: borrowing EnrollmentChange, generation: Generation, over old: borrowing LockedEnrollment, now: Int64
   ) throws(EnrollmentFailure) {

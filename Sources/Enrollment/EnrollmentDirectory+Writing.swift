@@ -355,7 +355,7 @@ extension EnrollmentDirectory {
   /// After this many seconds no running command uses a temporary directory.
   private static var leftoverAge: Int64 { 600 }
 
-  /// The number of tags in the host store, which the user's helper can search, but not read.
+  /// The number of temporary names in the host store: few enough to try all, because the helper cannot list it.
   private static var hostTags: UInt64 { 16 }
 
   /// How many temporary names to try.

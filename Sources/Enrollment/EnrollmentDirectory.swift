@@ -12,9 +12,10 @@ public struct EnrollmentDirectory: ~Copyable {
   ///
   /// Opens a path below the home directory with the user's identity. Opens any other path from the root directory, and
   /// assumes the user's identity at the first directory that the user owns; in the host store one directory earlier,
-  /// with the group that may search it, so that root creates and removes entries as the user's helper does. A failure of kind `absent` means that all
-  /// parents exist and are trusted. It proves that the user is not enrolled unless the ``EnrollmentRegister`` names the
-  /// user.
+  /// with the group that may search it, so that root creates and removes entries as the user's helper does.
+  ///
+  /// A failure of kind `absent` means that all parents exist and are trusted. It proves that the user is not enrolled
+  /// unless the ``EnrollmentRegister`` names the user.
   public init(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
@@ -130,7 +131,7 @@ public struct EnrollmentDirectory: ~Copyable {
     return EnrollmentDirectory(directory: here, owner: owner)
   }
 
-  /// The end of `/var/lib`.
+  /// The length of `/var/lib`.
   private static var varLib: Int { 8 }
 
   private static func assume(

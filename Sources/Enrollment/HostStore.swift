@@ -6,8 +6,11 @@ public import SystemFiles
 /// If it contains a user's enrollment, no enrollment in another place is in force. So one rename in the host store
 /// switches between it and another place, even on another file system (`twofactor move`).
 public enum HostStore {
-  /// Throws unless the host store contains an enrollment of the user exactly if logins use it. Call it with root's
-  /// file-system identity: for a process that cannot search the host store, an enrollment there counts as missing.
+  /// Throws if the host store contains an enrollment of the user although the policy names another place
+  /// (`isExpected` is false), or contains none although the policy names the host store.
+  ///
+  /// Call it with root's file-system identity: for a process that cannot search the host store, an enrollment there
+  /// counts as missing.
   ///
   /// Costs one system call. A login calls it after it used up the code, because it may have waited for the lock while
   /// the enrollment moved.

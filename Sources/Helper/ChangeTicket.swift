@@ -21,7 +21,7 @@ enum ChangeTicket {
     var end: UInt64 = 0
     var indices = Counter(to: 8)
     while let index = indices.next() { end |= UInt64(ticket.byte(at: index) ?? 0) &<< UInt64(8 &* index) }
-    // A later end belongs to a clock that was set back.
+    // A later end means that the clock was set back.
     let left = Int64(bitPattern: end) &- now
     guard left > 0, left <= lifetime, let expected = encoded(end: end, credential) else { return false }
     return isSame(expected, ticket)
@@ -52,7 +52,7 @@ enum ChangeTicket {
     return ticket
   }
 
-  /// Differs from every shared secret that computes codes.
+  /// The key of the message authentication code. Differs from every shared secret that computes codes.
   private static func key(of credential: borrowing Credential) -> SecretBuffer? {
     let secret = credential.secret(ofDeviceAt: 0)
     guard var key = SecretBuffer(capacity: Generation.length &+ secret.count) else { return nil }

@@ -7,7 +7,7 @@ import LoginPolicy
 import SystemFiles
 import Verification
 
-/// A request of a user about the own enrollment. Limits come from `twofactor.conf`, never from the caller.
+/// A request of a user about that user's enrollment. Limits come from `twofactor.conf`, never from the caller.
 struct UserRequest: ~Copyable {
   /// Without its length.
   let message: SecretBuffer
@@ -60,7 +60,7 @@ struct UserRequest: ~Copyable {
     }
   }
 
-  /// In the host store, the user ID is enough: no name service has to answer.
+  /// The host store needs only the user ID, so the lookup of a name service is skipped.
   private func account(_ policy: borrowing Policy) throws(EnrollmentFailure) -> Account {
     if policy.isHostStore {
       // SAFETY: literals are NUL-terminated.

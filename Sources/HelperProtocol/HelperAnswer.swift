@@ -13,7 +13,7 @@ public enum HelperStatus: UInt8, Error, Sendable {
 
   case unknownRequest = 3
 
-  /// The host has no register, or the helper does not serve its store.
+  /// The host has no register, or the helper does not serve the place of enrollments.
   case unavailable = 4
 
   /// The request failed. The answer contains the reason.
@@ -22,10 +22,10 @@ public enum HelperStatus: UInt8, Error, Sendable {
   /// The code was refused. The answer contains a ``CheckedCode``.
   case refused = 6
 
-  /// The user is not enrolled.
+  /// The user is proved not to be enrolled.
   case absent = 7
 
-  /// The policy of the host does not allow it.
+  /// The policy of the host does not allow the request.
   case forbidden = 8
 
   /// The ticket is missing, expired, or belongs to an earlier credential.

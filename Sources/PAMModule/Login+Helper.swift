@@ -12,8 +12,8 @@ internal import Verification
 /// - in a home that the kernel shows only to processes of its user, as FUSE does without `allow_other`. Root starts the
 ///   helper as the user.
 extension Login {
-  /// Lets the helper verify a reply, or the code at the end of a password, with the limits of `twofactor.conf`. An
-  /// empty text only finds out if the user is enrolled.
+  /// Lets the helper verify a reply, or the code at the end of a password, with the limits of `twofactor.conf`. With
+  /// an empty text, the outcome only shows whether the user is enrolled.
   ///
   /// Does nothing, and returns false, unless `outcome` is a failure to open such an enrollment.
   @inline(never)
@@ -34,7 +34,7 @@ extension Login {
       guard policy.isHostStore else { return false }
     }
     if !Self.isHelper(path) { path = "/usr/local/libexec/twofactor/twofactor-helper" }
-    // Without the helper, the failure to open a home says more.
+    // Without the helper, report the failure to open the home.
     let isThere = Self.isHelper(path)
     guard isThere || store.needsHostStore else { return false }
     outcome =
@@ -55,7 +55,7 @@ extension Login {
   private mutating func outcomeOfHelper(
     _ path: Literal, _ text: Span<UInt8>, _ flags: CheckFlags, _ account: borrowing Account, codeLength: inout Int
   ) -> Outcome {
-    // Without root's privileges, the helper acts for its real user alone.
+    // A helper that this process starts acts for the real user alone.
     guard flags.needsHome || account.userID == .effective && account.userID.rawValue == getuid() else {
       return Self.failure("checks only the user of the program; the program must run as root for another user")
     }
@@ -127,8 +127,7 @@ extension Login {
     }
   }
 
-  /// Whether nobody but root can have written the program. The package and scripts/install use different paths, and the
-  /// module cannot know others.
+  /// Whether only root can write the program at a path. The package and `scripts/install` use different paths.
   private static func isHelper(_ path: Literal) -> Bool {
     do throws(Errno) {
       // SAFETY: a literal is NUL-terminated.

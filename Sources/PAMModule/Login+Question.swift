@@ -69,7 +69,7 @@ extension Login {
       if case .accepted = outcome { tell(outcome) } else { codeLength = 0 }
       outcome = exemption
     } else {
-      // Not for exempt users: the helper counts every wrong code, but the end of their password need not be one.
+      // Not for exempt users: their password need not end with a code, and the helper would count a failure.
       askHelper(&outcome, text.bytes, .endOfPassword, account, policy, codeLength: &codeLength)
     }
     if policy.password.isForwarded {

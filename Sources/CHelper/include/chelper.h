@@ -10,7 +10,7 @@ int chelper_argument_count(void);
 int chelper_close_memory(void);
 
 /* Provided because setrlimit(2) needs macros. Raises all soft limits to the hard ones. Fails if the hard limit of file
- * sizes is too small for an enrollment: a write that fails could hide a wrong code. */
+ * sizes is too small for an enrollment: a failing write could leave a wrong code uncounted. */
 int chelper_reset_limits(void);
 
 /* Provided because SIG_DFL is a macro. Sets all signals to their default action, and unblocks them. */

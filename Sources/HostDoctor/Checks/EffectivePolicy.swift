@@ -139,7 +139,7 @@ extension PolicyOption {
     }
   }
 
-  /// Sets `option` with this one of its places, if possible.
+  /// The setting of this option, one of the ``places`` of `option`, that gives `option` the value, if possible.
   fileprivate func setting(_ option: PolicyOption, _ value: String) -> (PolicyOption, String) {
     guard self == .store, let store = Self.store(of: value) else { return (option, value) }
     return (.store, store)

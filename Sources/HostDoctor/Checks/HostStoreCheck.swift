@@ -67,7 +67,7 @@ package struct HostStoreCheck {
     guard let status = tree.ownStatus(of: path), status.isRegularFile else {
       return .failed(Self.name, "\(path) is not a regular file: \(Self.effect)", remedy: "reinstall it")
     }
-    // Set-group-ID alone, and executable but not writable by others.
+    // Setgid but not setuid; executable but not writable by others.
     guard status.owner == tree.administrator, status.group == group, status.mode & 0o6023 == 0o2001 else {
       return .failed(
         Self.name,

@@ -3,7 +3,7 @@ import FixedMemory
 import HostAccess
 import KeyFormats
 
-/// The devices and backup codes of a change. None of them need exist.
+/// The devices and backup codes of a change. Both may be empty.
 struct CredentialDraft {
   /// Unix time.
   var enabledAt: Int64 = 0

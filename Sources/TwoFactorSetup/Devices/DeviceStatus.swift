@@ -6,7 +6,7 @@ import OneTimePassword
 /// A device without its secret, for `status` and `--json`.
 struct DeviceStatus {
   let name: String
-  /// With the next counter of HOTP.
+  /// For HOTP, contains the next counter.
   let kind: Device.Kind
   let algorithm: HashAlgorithm
   let digits: CodeDigits

@@ -75,7 +75,7 @@ struct Session {
 
   /// Asks for a code of the enrollment that `--force` replaces.
   func checkCode(toReplace standing: EnrollmentStore.Standing) throws {
-    // An enrollment that logins reject cannot check a code, and its files are the user's own to delete.
+    // Codes cannot be checked in an enrollment that logins reject, and the user may delete its files anyway.
     if case .enrolled = standing { try checkCode() }
   }
 

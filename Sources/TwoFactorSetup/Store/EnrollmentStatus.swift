@@ -12,7 +12,7 @@ struct EnrollmentStatus {
   var devices: [DeviceStatus] = []
   var backupCodes = 0
   var backupCodesLeft = 0
-  /// That of crypt(5); empty without backup codes.
+  /// The setting of crypt(5) for the backup codes; empty without backup codes.
   var backupCodeSetting = ""
   var lastUsedAt: Int64?
   var failures: UInt32 = 0
@@ -76,7 +76,7 @@ struct EnrollmentStatus {
 }
 
 extension EnrollmentStore {
-  /// What enrolls the account. `option` is `--user` with its name, if root gave it.
+  /// The command that enrolls the account. `option` is `--user` with its name, if root gave it.
   func enrollmentHint(_ option: String) -> String {
     settings.isSelfService || geteuid() == 0
       ? "switch it on with: twofactor enable\(option)"
