@@ -78,12 +78,11 @@ public struct CodeCheck: ~Copyable, Sendable {
 
 /// A check in a process that the user can stop or kill at any moment.
 extension CodeCheck {
-  /// Checks a code as a login does. If `keepsCode`, does not use up a right code. A code of a later time step or counter
-  /// than the accepted ones is a wrong code.
+  /// Checks a code as a login does. If `keepsCode`, does not use up a right code. A code of a time step or counter
+  /// later than the accepted ones is a wrong code.
   ///
-  /// Counts a failure before the verdict exists, and takes it back if the code is right. If only a wrong code were
-  /// counted, and after the verdict, its user could stop the process between the two, and kill it unless the state then
-  /// shows that the code was right.
+  /// Saves a failure before the verdict is known, and takes it back if the code is right. Otherwise, the user could
+  /// stop the process after the verdict, and kill it before it counts a wrong code.
   public init(
     countingFirst reply: borrowing Reply, keepsCode: Bool, in directory: borrowing EnrollmentDirectory,
     limits: VerificationLimits
@@ -110,7 +109,7 @@ extension CodeCheck {
     var verdict = try verify(
       reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
       now: now)
-    // A program of the user could wait until this code is valid.
+    // A different answer would tell a guesser to wait until this code is valid.
     if case .refused(.outsideWindow(let steps)) = verdict, steps > 0 {
       verdict = .refused(.wrongCode(failures: enrollment.state.value.failures))
     }

@@ -202,7 +202,7 @@ def host_store(register, host_configuration) -> Path:
 
 @pytest.fixture(params=["home", "host store"])
 def place(request, user) -> Place:
-    """Where the enrollment of the user is."""
+    """The place of the user's enrollment."""
     if request.param == "home":
         return at_home(user)
     request.getfixturevalue("host_store")

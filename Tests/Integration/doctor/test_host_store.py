@@ -39,7 +39,7 @@ def failure() -> dict | None:
 
 
 class TestTree:
-    """A host tree: what its files show."""
+    """Findings about the files of a host tree."""
 
     @pytest.fixture
     def root(self, tmp_path) -> Path:
@@ -116,7 +116,7 @@ class TestTree:
 
 
 class TestThisHost:
-    """The sandbox itself."""
+    """Findings about the sandbox."""
 
     def test_the_remedy_creates_the_directory(self, host_store):
         assert failure() is None

@@ -1,8 +1,8 @@
-"""twofactor-helper killed or failing at any system call: no guess is answered without being counted, no code is
-accepted without being used up, and each change is made whole or not at all.
+"""twofactor-helper killed or failing at any system call: it counts each guess that it answers, uses up each code that
+it accepts, and makes each change completely or not at all.
 
-Its user may stop and kill the helper at any moment. Root traces it here, because a helper that its user traces has no
-group.
+The user may stop and kill the helper at any moment. Root traces it here, because the kernel ignores the setgid bit if
+the user traces it.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ def killed(user, request: bytes, call: Call):
 @pytest.mark.seconds(300)
 @FLAGS
 def test_guesses_with_the_helper_killed_at_random_are_counted(enrolled, flags):
-    """The user kills it, and learns a verdict only if it counts. In the end, codes are locked."""
+    """A killed helper shows no verdict that is not counted. In the end, codes are locked."""
     wrong, answers, rounds = enrolled.wrong(), 0, 0
     generator = random.Random(20)
     failures = 0
@@ -342,7 +342,7 @@ def test_on_a_read_only_disk_right_and_wrong_codes_have_the_same_answer(small_di
     assert enrolled.ask(remove(ticket)).status == "done"
 
 
-# ---- A helper that stands still
+# ---- A stopped helper
 
 
 def test_a_helper_stopped_with_the_lock_costs_its_user_ten_seconds_and_others_nothing(enrolled, new_user, service):

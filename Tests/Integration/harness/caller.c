@@ -1,5 +1,5 @@
-// caller [-u NAME] [-o STATE]... PATH REQUEST TIMEOUT CAPACITY: calls csystem_run_helper() with a request of this length in a
-// host with these states, as the account NAME, and prints the result, and what the host noticed.
+// caller [-u NAME] [-o STATE]... PATH REQUEST TIMEOUT CAPACITY: calls csystem_run_helper() with a request of REQUEST
+// bytes, in a host with these states, as the account NAME. Prints the result, and each effect on the host.
 //
 //   handler   a handler of SIGCHLD, which waits for all children
 //   ignored   SIGCHLD is ignored

@@ -535,7 +535,7 @@ def test_an_answer_that_nobody_reads_blocks_no_other_check(enrolled, what):
 
 
 def test_a_pending_alarm_and_timers_of_the_caller_change_nothing(enrolled):
-    """execve(2) keeps them; the worst is that they end the helper."""
+    """execve(2) keeps them. They can only end the helper."""
 
     def arm() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGPROF, signal.SIGVTALRM])

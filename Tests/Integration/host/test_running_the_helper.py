@@ -1,6 +1,7 @@
-"""How the module starts the helper: no host program notices the child, and none can disturb it.
+"""How the module starts the helper: the child has no effect on the host program, whose threads, signals and descriptors
+have no effect on the child.
 
-harness/caller.c plays the host; stand-in programs play a helper that hangs, floods or ends early.
+harness/caller.c is the host program. Other programs replace the helper: they hang, write too much, or exit early.
 """
 
 import contextlib

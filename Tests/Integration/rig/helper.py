@@ -177,7 +177,7 @@ def ask(
 
 
 def ask_traced(user, request: bytes, *under, environment: dict | None = None) -> Answer:
-    """As ask(), but root runs `under`, a tracer: a helper that its user traces has no group."""
+    """Like ask(), but root runs `under`, a tracer: if the user traced the helper, it would not have the group."""
     words = [*under, "setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", HELPER]
     done = subprocess.run(
         [str(word) for word in words], input=request, capture_output=True, timeout=60, env=environment

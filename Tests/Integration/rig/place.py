@@ -9,9 +9,9 @@ from .register import STORE
 @dataclass(frozen=True)
 class Place:
     folder: Path
-    # The first system call of a trace that opens something on the way to the enrollment contains this.
+    # A substring of the first traced system call that opens a part of the path.
     first_call: str
-    # The names of what killed commands leave behind.
+    # The names of the leftovers of killed commands.
     leftovers: tuple[str, ...]
 
     def litter(self) -> list[Path]:

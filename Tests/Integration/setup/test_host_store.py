@@ -186,7 +186,7 @@ def test_programs_of_the_user_reach_nothing(user, enrolled):
 
 
 def refuses(user, *words: str, status: int) -> dict:
-    """What a command says that asks nothing."""
+    """The answer of a command that asks no questions."""
     done = user.twofactor(*words, "--json", status=status)
     assert done.stdout == ""
     return json.loads(done.stderr)
