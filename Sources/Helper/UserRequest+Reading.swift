@@ -5,7 +5,7 @@ import LoginPolicy
 import SystemFiles
 import Verification
 
-/// Requests that leave the credential as it is.
+/// Requests that do not change the credential.
 extension UserRequest {
   borrowing func status(
     of enrollment: borrowing UserEnrollment, _ policy: borrowing Policy
@@ -50,7 +50,7 @@ extension UserRequest {
   private borrowing func check(
     _ text: Span<UInt8>, _ flags: CheckFlags, in directory: borrowing EnrollmentDirectory, _ limits: VerificationLimits
   ) throws(EnrollmentFailure) -> SecretBuffer? {
-    // Before the check: if another request replaces the credential meanwhile, the ticket is invalid.
+    // Read the credential before the check: if another request then replaces it, the ticket is invalid.
     try check(text, flags, in: directory, directory.readCredential(), limits)
   }
 
@@ -70,18 +70,18 @@ extension UserRequest {
     }
     return try encoded(
       CodeCheck(countingFirst: reply, keepsCode: flags.keepsCode, in: directory, limits: limits), reply, credential,
-      isKept: flags.keepsCode)
+      flags)
   }
 
   private borrowing func encoded(
-    _ check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, isKept: Bool
+    _ check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, _ flags: CheckFlags
   ) -> SecretBuffer? {
-    log(check, isKept: isKept)
-    return answer(to: check, reply, credential, isKept: isKept).encoded
+    log(check, isKept: flags.keepsCode)
+    return answer(to: check, reply, credential, flags).encoded
   }
 
   private borrowing func answer(
-    to check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, isKept: Bool
+    to check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, _ flags: CheckFlags
   ) -> CheckedCode {
     var answer = CheckedCode()
     answer.codeLength = UInt8(truncatingIfNeeded: reply.usualLength)
@@ -100,9 +100,11 @@ extension UserRequest {
       answer.backupCodesLeft = UInt8(truncatingIfNeeded: check.backupCodesLeft)
     case .refused(let refusal): answer.refusal = refusal
     }
-    guard check.verdict.refusal == nil, !isKept else { return answer }
-    // As after a login. A failure is not an error: the next login adds the user, too.
+    guard check.verdict.refusal == nil, !flags.keepsCode else { return answer }
+    // Register the user, as a login does. A failure is not an error: the next login adds the user, too.
     do throws(EnrollmentFailure) { try EnrollmentRegister.add(user) } catch {}
+    // A login needs no ticket, which would stay in the memory of its program.
+    guard !flags.needsHostStore, !flags.needsHome else { return answer }
     answer.ticket = ChangeTicket.make(for: credential, now: SystemClock.now) ?? ByteText()
     return answer
   }

@@ -3,7 +3,7 @@ public import Verification
 
 /// The answer to ``HelperRequest/check``.
 public struct CheckedCode: ~Copyable {
-  /// What was accepted.
+  /// The kind of the accepted code.
   public enum Method: UInt8, Sendable {
     case totp = 1
     case hotp = 2
@@ -19,7 +19,7 @@ public struct CheckedCode: ~Copyable {
   /// After an accepted backup code; else 0.
   public var backupCodesLeft: UInt8 = 0
 
-  /// How many bytes of the text were the code, or look like one.
+  /// The length of the code at the end of the text, or of the text that looks like one, in bytes.
   public var codeLength: UInt8 = 0
 
   /// See ``CodeCheck/backupCodeUsedAt``.
@@ -34,10 +34,10 @@ public struct CheckedCode: ~Copyable {
   /// The device of the accepted code; empty for a backup code.
   public var deviceName = ByteText()
 
-  /// Allows a change; empty if the code was kept or refused.
+  /// Allows a change; empty if the code was kept or refused, or checked for a login.
   public var ticket = ByteText()
 
-  /// To be filled.
+  /// Creates an answer to fill.
   public init() {}
 
   /// The whole answer with its length; nil if memory is short.

@@ -89,11 +89,11 @@ public struct CheckFlags: RawRepresentable, Sendable {
   /// The text is a password with a code at its end.
   public static var endOfPassword: CheckFlags { CheckFlags(rawValue: 2) }
 
-  /// The answer is `unavailable` unless the helper serves the host store. The caller expects it, but the helper reads
-  /// only `twofactor.conf`.
+  /// The answer is `unavailable` unless `twofactor.conf` selects the host store. The caller may have module arguments,
+  /// which the helper does not know. The answer contains no ticket.
   public static var hostStore: CheckFlags { CheckFlags(rawValue: 4) }
 
-  /// The answer is `unavailable` unless the helper serves the usual directory in the home.
+  /// The answer is `unavailable` unless `twofactor.conf` selects `~/.twofactor`, and contains no ticket.
   public static var home: CheckFlags { CheckFlags(rawValue: 8) }
 
   /// Both flags.

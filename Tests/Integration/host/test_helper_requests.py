@@ -112,6 +112,11 @@ def test_a_code_is_accepted_once_and_buys_a_ticket(enrolled, helper_log):
     ]
 
 
+def test_a_login_gets_no_ticket(enrolled):
+    assert enrolled.check(enrolled.code(), HOST_STORE).ticket == b""
+    assert enrolled.check(enrolled.code()).checked.refusal == "reused-code"
+
+
 def test_a_kept_code_stays_good_and_buys_nothing(enrolled, helper_log):
     before = enrolled.status()
     for _ in range(3):
