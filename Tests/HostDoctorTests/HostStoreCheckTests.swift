@@ -46,7 +46,7 @@ private func stack(_ arguments: String) -> String { "auth required pam_twofactor
     try host.makeHostStore()
     try FileManager.default.removeItem(atPath: host.place(path))
     let finding = try failure(on: host)
-    #expect(finding.detail == "\(path) does not exist: nobody can enroll, and every login is refused")
+    #expect(finding.detail == "\(path) does not exist: users cannot enroll, and every login is refused")
     #expect(finding.remedy?.hasSuffix("&& install -d -o root -g _twofactor -m 1730 \(path)") == true)
   }
 
@@ -138,7 +138,7 @@ private func stack(_ arguments: String) -> String { "auth required pam_twofactor
     return try TemporaryHost(files).read { tree in
       let before = HostFindings(tree: tree, account: nil)
       return before.ofPolicy.map { finding in
-        // The remedy fits, and leaves no finding of its kind.
+        // The remedy removes this finding, and adds none.
         let after = before.applying([Edit](remedy: finding.remedy ?? ""))
         #expect(after?.ofPolicy.count { $0.status != .ok } == before.ofPolicy.count { $0.status != .ok } - 1)
         return finding

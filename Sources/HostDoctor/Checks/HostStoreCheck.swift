@@ -12,7 +12,7 @@ package struct HostStoreCheck {
   private static let name = "host_store"
   static let template = String(decoding: EnrollmentPath.hostTemplate.bytes)
   private static let helper = "/libexec/twofactor/twofactor-helper"
-  private static let lockout = "programs without root's rights, as screen lockers, refuse everyone"
+  private static let lockout = "screen lockers and other programs that do not run as root refuse everyone"
   private static let effect = "users cannot change their enrollments, and \(lockout)"
 
   private var directory: ClosedDirectory {
@@ -35,7 +35,7 @@ package struct HostStoreCheck {
     guard options.contains(where: { $0?.directory == Self.template }) else { return [] }
     let finding = directory.finding(
       absence: .failed(
-        Self.name, "\(directory.path) does not exist: nobody can enroll, and every login is refused",
+        Self.name, "\(directory.path) does not exist: users cannot enroll, and every login is refused",
         remedy: directory.restoration))
     return [finding] + (directory.groupID.map { [helperFinding($0)] } ?? [])
   }

@@ -53,7 +53,8 @@ struct ModuleFileCheck {
     }
     guard status.mode & 0o444 == 0o444 else {
       return .warning(
-        Self.name, "\(path) cannot be read by all: programs without root's rights, as screen lockers, refuse everyone",
+        Self.name,
+        "\(path) cannot be read by all: screen lockers and other programs that do not run as root refuse everyone",
         remedy: "chmod 644 \(path)")
     }
     let folder = "/" + path.split(separator: "/").dropLast().joined(separator: "/")

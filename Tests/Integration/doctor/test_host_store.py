@@ -72,7 +72,7 @@ class TestTree:
         assert found(doctor(root)[1]) == set()
 
     def test_a_parent_that_logins_do_not_trust_is_found(self, root):
-        # The register would accept it.
+        # The directory of the register may have this mode.
         change(root, "var/lib/twofactor", mode=0o775)
         check = only(doctor(root)[1], "failed")
         assert check["name"] == "host_store" and check["remedy"] == "chmod go-w /var/lib/twofactor"
@@ -122,7 +122,7 @@ class TestThisHost:
         assert failure() is None
         host_store.rmdir()
         check = failure()
-        assert check["detail"] == f"{STORE} does not exist: nobody can enroll, and every login is refused"
+        assert check["detail"] == f"{STORE} does not exist: users cannot enroll, and every login is refused"
         run("sh", "-ec", check["remedy"])
         assert failure() is None and stat.S_IMODE(STORE.stat().st_mode) == 0o1730
 
@@ -160,7 +160,7 @@ class TestThisHost:
             words = (prefix / "bin/twofactor", "doctor", "--user", "root", "--json")
             done = run(*words, status=None)
             assert f"{copy} does not have the owner root, the group {GROUP} and the mode 2755" in done.stdout
-            # The module knows /usr and /usr/local alone.
+            # The module looks only in /usr and /usr/local.
             away = HELPER.rename(HELPER.with_name("away"))
             copy.chmod(0o2755)
             checks = json.loads(run(*words, status=None).stdout)["checks"]
@@ -248,7 +248,7 @@ def listed(name: str) -> dict | None:
 
 @pytest.mark.parametrize("is_registered", [True, False])
 def test_users_lists_enrolled_accounts_that_are_not_enumerated(user, host_store, is_registered):
-    """Accounts of a domain; here one without a login shell, which is not listed either."""
+    """Domain accounts are not listed; here, an account without a login shell takes their place."""
     run("usermod", "--shell", "/usr/sbin/nologin", user.name)
     assert listed(user.name) is None
     user.enroll(backup_codes=3)

@@ -140,7 +140,7 @@ def test_killed_at_any_call_a_check_is_counted_before_its_verdict(enrolled, tmp_
 
 
 def test_right_and_wrong_codes_differ_in_no_call_before_the_failure_is_counted(enrolled, tmp_path):
-    """Nor does the first write: the user could stop the helper there, and kill it if the state shows a failure."""
+    """The first write does not differ either: the user could stop the helper there, and kill it for a wrong code."""
     before = Copy(tmp_path)
     seen = []
     for reply in (enrolled.code(), enrolled.wrong()):

@@ -439,7 +439,7 @@ for name, attempt in attempts.items():
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls")
-def test_its_user_cannot_spy_on_it(enrolled):
+def test_its_user_cannot_trace_or_inspect_it(enrolled):
     waiting = start(enrolled.user)
     wait_until_reading(waiting.pid)
     assert run(sys.executable, "-c", SPY, waiting.pid, user=enrolled.user).stdout == ""
@@ -465,7 +465,7 @@ def test_a_program_that_asks_to_be_traced_loses_the_group(enrolled):
 @pytest.mark.seconds(240)
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("flags", [0, KEEP], ids=["used", "kept"])
-def test_no_limit_hides_a_guess_or_saves_a_code(enrolled, limit, flags):
+def test_no_limit_leaves_a_guess_uncounted_or_a_code_unused(enrolled, limit, flags):
     answered = 0
     for number, value in enumerate(LIMITS[limit]):
 
@@ -509,7 +509,7 @@ def test_the_environment_changes_no_check(enrolled, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["never read", "closed", "full"])
-def test_an_answer_that_nobody_reads_blocks_no_other_check(enrolled, what):
+def test_an_unread_answer_blocks_no_other_check(enrolled, what):
     read, write = os.pipe()
     if what == "full":
         os.set_blocking(write, False)

@@ -153,7 +153,7 @@ def test_a_program_that_cannot_be_started_is_an_error(call, tmp_path):
         assert call(path) == ([(-1, error, b"")], UNNOTICED)
 
 
-def test_orphans_that_keep_the_answer_open_delay_nobody(call, program):
+def test_orphans_that_keep_the_answer_open_cause_no_delay(call, program):
     # The program has ended, so its answer is complete.
     start = time.monotonic()
     assert call(program("echo done; sleep 3 &")) == ([(5, "0", b"done\n")], UNNOTICED)
@@ -254,5 +254,6 @@ def test_the_account_cannot_trace_the_copy_of_the_host(caller, user, suid_dumpab
         # Nor dump its core.
         status = Path(f"/proc/{program}/status").read_text()
         blocked = int(status.partition("SigBlk:\t")[2].split()[0], 16)
-        assert all(blocked >> number - 1 & 1 for number in (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV, signal.SIGSYS))
+        dumping = (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV, signal.SIGSYS)
+        assert all(blocked >> number - 1 & 1 for number in dumping)
         host.wait(timeout=10)

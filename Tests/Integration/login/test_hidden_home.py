@@ -1,4 +1,4 @@
-"""Homes on FUSE that the kernel shows to no process but the user's: root starts the helper as the user."""
+"""Homes on FUSE that only processes of the user can open: root starts the helper as the user."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def fuse() -> None:
 
 @pytest.fixture
 def hide(user, tmp_path):
-    """Hides the home, with its content, as gocryptfs and sshfs do that the user started."""
+    """Mounts FUSE over the home, with its content, without allow_other, as gocryptfs and sshfs do."""
 
     def mount() -> None:
         behind = tmp_path / "behind"
@@ -136,8 +136,8 @@ def test_without_the_helper_the_failure_is_that_of_the_home(hide, user, service,
 SHOWN = "Uid|Gid|Groups|Cap(Inh|Prm|Eff|Amb)|NoNewPrivs"
 
 
-def test_the_helper_is_wholly_the_users(hide, user, service, tmp_path):
-    """A program in the place of the helper shows its own identity."""
+def test_the_helper_has_the_identity_of_the_user_alone(hide, user, service, tmp_path):
+    """Replaces the helper by a program that prints its own identity."""
     enrolled = user.enroll()
     run("groupadd", "--force", "another")
     run("usermod", "--append", "--groups", "another", user.name)

@@ -36,7 +36,7 @@ def as_user(harness, user):
 
 
 def outcome(log) -> str:
-    """What the module logged last."""
+    """The last log line of the module."""
     mark = secrets.token_hex(8)
     syslog.syslog(syslog.LOG_INFO, mark)
     log.line_with(mark)
@@ -139,7 +139,7 @@ def test_a_code_in_the_password_of_an_earlier_module(host_store, harness, user, 
         "locker", "auth required pam_twofactor.so forward_pass",
         f"auth required pam_twofactor.so {option}",
     )  # fmt: skip
-    # The first module cuts the code off, so the second finds none, and asks with try_first_pass.
+    # The first module removes the code, so the second finds none, and asks with try_first_pass.
     login = user.log_in(name, "123456" + code(enrolled), code(enrolled, 1), under=as_user)
     assert login.result == (UNLOCKED if option == "try_first_pass" else REFUSED)
     assert len(login.prompts) == (2 if option == "try_first_pass" else 1)
@@ -156,7 +156,7 @@ def test_the_password_of_an_exempt_user_is_not_counted(host_store, harness, user
     assert user.log_in(name, "secret-123456", under=as_user).result == UNLOCKED
     assert outcome(log) == f"accepted user={user.name} rhost=- method=exempt"
     assert enrolled.state.read_bytes() == before
-    # The code is not cut off: it is not checked.
+    # The code is not removed, because it is not checked.
     assert user.log_in(name, "secret-123456" + code(enrolled), under=as_user).result == REFUSED
     assert enrolled.state.read_bytes() == before
 

@@ -261,7 +261,7 @@ def credential(*lines: str) -> str:
 
 
 def enroll_through_helper(user, backup_codes: int = 0, ticket: bytes = b"") -> HostEnrollment:
-    """Enrolls, or replaces an enrollment with a ticket."""
+    """Enrolls the user, or replaces the enrollment with a ticket."""
     authenticator = Authenticator(secrets.token_bytes(20))
     codes = ["".join(secrets.choice(ALPHABET) for _ in range(10)) for _ in range(backup_codes)]
     setting = f"$y$j9T${secrets.token_hex(8)}$"

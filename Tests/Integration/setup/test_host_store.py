@@ -288,7 +288,7 @@ def test_a_command_killed_at_any_call_makes_its_change_or_none(user, enrolled, s
     found = calls(tmp_path / "trace", "socketpair")
     starts = [index for index, call in enumerate(found) if call.name == "socketpair"]
     changed = []
-    # The conversation about the code, and that about the change.
+    # One helper for the code, and one for the change.
     for call in found[starts[-2] :]:
         restore()
         done = run(*call.killed(), *command, input=typed, status=None)

@@ -112,7 +112,7 @@ def test_codes_devices_and_failures_move_along(user, configure, logins, move, wa
     assert Result.SUCCESS not in user.results(logins[source], *fresh, at=START)
     assert user.results(logins[target], *used, at=START) == [Result.AUTH_ERR] * 3
     assert user.results(logins[target], *fresh, at=START) == [Result.SUCCESS] * 3
-    # There, nothing is left to move; back, everything.
+    # A second move finds nothing; the move back finds everything.
     assert move(target, source, "--user", user.name).stdout == f"{user.name}: not moved: nothing to move\n"
     move(source, target, "--user", user.name)
     assert user.results(logins[source], *used, *fresh, at=START) == [Result.AUTH_ERR] * 6
@@ -156,7 +156,7 @@ def test_an_enrollment_in_the_host_store_overrides_all_others(user, configure, s
     assert user.results(logins[place], code[0], at=START) == [Result.AUTHINFO_UNAVAIL]
     line = log.of_module(1)[0].text
     assert "reason=missing-enrollment" in line and "the host store has an enrollment of the user" in line
-    # The command says so, too, where root runs it.
+    # The command reports it, too, if root runs it.
     for subcommand in ("status", "disable", "unlock"):
         done = twofactor(subcommand, "--user", user.name, status=REFUSED)
         assert "the host store has an enrollment of" in done.stderr and "move --user" in done.stderr
@@ -214,8 +214,8 @@ def test_after_a_fault_at_any_call_one_place_is_in_force_and_the_next_run_comple
             assert Result.SUCCESS not in user.results(logins[place], code[0], at=START), f"{place} after {call}"
         results = [user.results(logins[place], code[1], at=START)[0] for place in order]
         accepted = results.count(Result.SUCCESS)
-        # Only a sudden end between two places outside the host store leaves neither. The command also exits without a
-        # message if it cannot restore its identity.
+        # Only a command that is killed between two places outside the host store leaves neither in force. It also exits
+        # without a message if it cannot restore its identity.
         may_be_neither = not done.stderr and HOST not in (source, target)
         assert accepted == 1 or not accepted and may_be_neither, f"{results} after {call}"
         limbo += not accepted
@@ -271,7 +271,7 @@ def test_a_login_that_waited_for_a_killed_move_accepts_no_code(user, configure, 
 
 
 def test_an_aborted_move_loses_no_codes_that_were_used_since(user, configure, logins, move, tmp_path):
-    """The copy of a killed move is stale when the next move finds it."""
+    """A login uses a code after the killed move, so its copy is outdated at the next move."""
     enrolled = enroll_in(HOST, user, configure, backup_codes=1)
     stale = tmp_path / "stale"
     run("cp", "-a", HOST.directory(user), stale)
@@ -281,7 +281,7 @@ def test_an_aborted_move_loses_no_codes_that_were_used_since(user, configure, lo
     run("cp", "-a", stale, HOME.directory(user))
     move(HOME, HOST, "--user", user.name)
     assert user.results(logins[HOME], *used, at=START) == [Result.AUTH_ERR] * 2
-    # And the other way round.
+    # Then the reverse.
     run("cp", "-a", stale, HOST.directory(user))
     move(HOME, HOST, "--user", user.name)
     assert user.results(logins[HOME], *used, at=START) == [Result.AUTH_ERR] * 2
