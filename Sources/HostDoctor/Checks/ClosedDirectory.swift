@@ -33,7 +33,7 @@ struct ClosedDirectory {
   /// `absence` is the finding if the directory or a parent does not exist.
   func finding(absence: @autoclosure () -> Finding) -> Finding {
     for path in ["/", "/var", "/var/lib", Self.parent, path] {
-      // As a login, follow symlinks above the parent alone.
+      // Follow symlinks only above the parent, as a login does.
       let isBelow = path.hasPrefix(Self.parent)
       guard let status = isBelow ? tree.ownStatus(of: path) : tree.status(of: path) else { return absence() }
       if let finding = untrusted(path, status) { return finding }

@@ -8,7 +8,7 @@ import Verification
 /// The move of one account's enrollment to the configured place. Run it as root.
 ///
 /// It copies the files under the lock of the source, so logins change no state in the meantime. At any moment, at most
-/// one of the two places is in force, and it knows all used codes:
+/// one of the two places is in force, and its state contains all used codes:
 ///
 /// - If one of the places is the host store, a rename in the host store switches between them, because an enrollment in
 ///   it overrides all others (``HostStore``).
@@ -40,7 +40,7 @@ struct EnrollmentMove {
     return try !source.path.isInHostStore && interrupted.opened(&identity) != nil
   }
 
-  /// Returns false if there is nothing to move. If this throws, the enrollment is where it was.
+  /// Returns false if there is nothing to move. If this throws, the enrollment stays in its old place.
   func run() throws -> Bool {
     let isMoved = try Interruptions.held {
       var identity = FileSystemIdentity()
@@ -87,7 +87,7 @@ struct EnrollmentMove {
   /// Completes a move that was killed when neither place was in force, or before it erased the source.
   private func complete(_ opened: borrowing EnrollmentDirectory, _ identity: inout FileSystemIdentity) throws {
     identity.restore()
-    // If the copy was disabled since, the source must not return with the codes that the copy used up.
+    // If the user disabled the copy since, do not restore the source: codes used in the copy would be valid again.
     if try target.opened(&identity) == nil {
       identity.restore()
       if case .notRegistered = EnrollmentRegister.contains(account.entry.userID) {
@@ -115,7 +115,7 @@ struct EnrollmentMove {
     }
   }
 
-  /// Marks the used codes of the source as used in the target, where an earlier move was killed after the copy.
+  /// Marks the used codes of the source as used in the target, if an earlier move was killed after the copy.
   private func add(
     _ locked: borrowing LockedEnrollment, _ opened: borrowing EnrollmentDirectory,
     to existing: borrowing EnrollmentDirectory
@@ -144,7 +144,7 @@ struct EnrollmentMove {
   }
 
   private func setAside(_ identity: inout FileSystemIdentity) throws {
-    // An older one is obsolete beside the source.
+    // The leftover of an earlier move is obsolete if the source exists.
     if try interrupted.opened(&identity) != nil { try erase(&identity) }
     try rename(source, to: interrupted, &identity)
   }

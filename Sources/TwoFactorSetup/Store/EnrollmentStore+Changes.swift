@@ -84,7 +84,7 @@ extension EnrollmentStore {
     do throws(EnrollmentFailure) {
       return try body()
     } catch {
-      // Its reason would be that of a corrupt file.
+      // The failure would report a corrupt file.
       throw CredentialDraft.failure
     }
   }

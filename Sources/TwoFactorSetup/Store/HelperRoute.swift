@@ -11,7 +11,7 @@ import Verification
 final class HelperRoute {
   private let account: UserAccount
   private let directory: String
-  /// Of the last code that was used up: allows changes of that enrollment for ``ticketLifetime`` seconds.
+  /// The ticket of the last accepted code. It allows changes of that enrollment for ``ticketLifetime`` seconds.
   private var ticket = ByteText()
   private var ticketTime: Int64 = 0
 
@@ -74,13 +74,13 @@ final class HelperRoute {
   }
 
   private func make(_ request: consuming SecretBuffer?) throws {
-    // A signal would come too late: the helper makes the change in any case.
+    // Hold signals: if one ended this command, the helper would still complete the change.
     let interruptions = try Interruptions()
     defer { while interruptions.next() != nil {} }
     guard try ask(request, isChange: true).status == .done else { throw Self.gone }
   }
 
-  /// Passes on the answers `done`, `refused` and `absent`.
+  /// Returns the answers `done`, `refused` and `absent`; throws for all others.
   private func ask(_ request: consuming SecretBuffer?, isChange: Bool = false) throws -> HelperAnswer {
     try Self.requireFolders()
     let answer = try HelperProgram.ask(request)
