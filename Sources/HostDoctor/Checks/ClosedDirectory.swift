@@ -8,7 +8,7 @@ struct ClosedDirectory {
   /// The name of the findings.
   let check: String
   let path: String
-  /// Whether logins trust directories as ``TrustRule/directory(of:allowsSticky:)``, else as ``TrustRule/rootDirectory``.
+  /// Whether logins apply ``TrustRule/directory(of:allowsSticky:)``, else ``TrustRule/rootDirectory``.
   let isOfEnrollments: Bool
   /// The effect of a directory that logins do not trust.
   let refusal: String
