@@ -45,6 +45,10 @@ struct UserRequest: ~Copyable {
       guard policy.owner.isEmpty, path.isInHostStore || path.isBelowHome else {
         return HelperAnswer.encoded(.unavailable)
       }
+      // In the home, users change their own files, and this program would create them with its group.
+      guard path.isInHostStore || request == .status || request == .check else {
+        return HelperAnswer.encoded(.unavailable)
+      }
       let enrollment = UserEnrollment(path: path, account: account)
       switch request {
       case .status: return try status(of: enrollment, policy)

@@ -1,4 +1,4 @@
-"""twofactor-helper: each request, its refusals, and where it does not serve."""
+"""twofactor-helper: each request, its refusals, and the policies for which it is unavailable."""
 
 import os
 import resource
@@ -24,7 +24,7 @@ from rig.syslog import fresh_log
 KEY = Authenticator(bytes(range(20)))
 OTHER_KEY = Authenticator(bytes(range(1, 21)))
 
-# Those that open the enrollment.
+# The requests that open the enrollment.
 EVERY_REQUEST = [STATUS, check("123456"), change(credential(device_line(KEY))), remove(b""), show(b"")]
 
 
@@ -59,7 +59,7 @@ def test_a_user_enrolls_and_belongs_to_the_user_alone(user, host_store, helper_l
     assert {name: (each.st_uid, each.st_mode & 0o7777, each.st_nlink) for name, each in files.items()} == {
         name: (user.uid, 0o600, 1) for name in ("credential", "state")
     }
-    # The user reaches nothing of it without the helper.
+    # Without the helper, the user can open none of it.
     for path in (STORE, enrolled.directory, enrolled.directory / "credential"):
         assert "Permission denied" in run("ls", path, user=user, status=None).stderr
     # The helper chooses the generation.
@@ -83,7 +83,7 @@ def test_status_tells_no_secret(enrolled):
 
 
 def ticket_of(enrolled, end: int) -> bytes:
-    """The ticket that the page defines."""
+    """The ticket as pam/helper-protocol.md defines it."""
     text = (enrolled.directory / "credential").read_text()
     generation = bytes.fromhex(text.split("generation ")[1][:32])
     key = Authenticator(generation + enrolled.authenticator.secret, algorithm="sha256", digits=10)
@@ -91,7 +91,7 @@ def ticket_of(enrolled, end: int) -> bytes:
     return struct.pack("<q4I", end, *values)
 
 
-def test_a_code_is_accepted_once_and_buys_a_ticket(enrolled, helper_log):
+def test_a_code_is_accepted_once_and_returns_a_ticket(enrolled, helper_log):
     code = enrolled.code()
     accepted = enrolled.check(code).checked
     assert (accepted.method, accepted.device, accepted.period, accepted.code_length) == ("totp", "phone", 30, 6)
@@ -117,7 +117,7 @@ def test_a_login_gets_no_ticket(enrolled):
     assert enrolled.check(enrolled.code()).checked.refusal == "reused-code"
 
 
-def test_a_kept_code_stays_good_and_buys_nothing(enrolled, helper_log):
+def test_a_kept_code_stays_valid_and_returns_no_ticket(enrolled, helper_log):
     before = enrolled.status()
     for _ in range(3):
         kept = enrolled.check(enrolled.code(), KEEP).checked
@@ -127,7 +127,7 @@ def test_a_kept_code_stays_good_and_buys_nothing(enrolled, helper_log):
     assert enrolled.status() == before
     assert enrolled.check(enrolled.wrong(), KEEP).checked.refusal == "wrong-code"
     assert enrolled.failures() == 1
-    # A kept code does not forgive failures.
+    # A kept code does not reset the failures.
     enrolled.check(enrolled.code(), KEEP)
     assert enrolled.failures() == 1
     assert enrolled.check(enrolled.code()).status == "done" and enrolled.failures() == 0
@@ -152,7 +152,7 @@ def test_wrong_codes_throttle_and_lock(enrolled, flags):
     assert answer.refusal == "throttled" and 25 <= answer.number <= 30
     kind, until = enrolled.status()["throttling"]
     assert kind == 1 and 20 < until - time.time() <= 30
-    # A backup code is tried all the same.
+    # A backup code is still checked.
     assert enrolled.check(enrolled.backup_codes[0], flags).status == "done"
     assert enrolled.failures() == (5 if flags == KEEP else 0)
 
@@ -220,7 +220,7 @@ def test_a_change_needs_a_ticket_of_this_credential(enrolled, new_user, helper_l
     refused = [line for line in helper_log() if line.startswith("refused")]
     uid = enrolled.user.uid
     assert refused == [f"refused to {word} uid={uid}" for word in ("change", "disable", "show")] * len(wrong)
-    # Reading does not use up the ticket, and a change makes it void.
+    # `show` does not use up the ticket; a change makes it invalid.
     for _ in range(2):
         assert enrolled.ask(show(ticket)).body == before
     assert enrolled.ask(change(credential(device_line(OTHER_KEY)), ticket)).status == "done"
@@ -355,7 +355,7 @@ def test_no_limit_of_descriptors_hides_that_a_user_is_registered(enrolled):
     assert answer.reason == "missing" and list(STORE.iterdir()) == []
 
 
-def test_without_the_register_nobody_is_proved_not_to_be_enrolled(user, host_store):
+def test_without_the_register_no_user_is_proved_not_to_be_enrolled(user, host_store):
     REGISTER.rmdir()
     assert ask(user, change(credential(device_line(KEY)))).reason == ask(user, STATUS).reason == "missing"
     assert list(host_store.iterdir()) == []
@@ -400,7 +400,7 @@ def test_every_truncation_is_malformed(enrolled):
     before = (enrolled.directory / "credential").read_bytes()
     for count in range(4, len(whole) - 1, 7):
         assert enrolled.ask(whole[:count]).status == "malformed"
-        # As long as it says, but without the end of the body. Whole states are optional.
+        # The length is right, but the end of the body is missing. Whole states are optional.
         cut = message(3, whole[6:count]) if count > 6 else message(3)
         assert enrolled.ask(cut).status in ("malformed", "no ticket"), count
     assert (enrolled.directory / "credential").read_bytes() == before
@@ -413,7 +413,7 @@ def test_the_longest_request_is_read_and_no_longer_one(enrolled):
     assert enrolled.ask(message(2, body + b"1")).status == "malformed"
 
 
-# ---- Where it does not serve
+# ---- Policies for which it is unavailable
 
 
 def test_in_a_home_it_reads_and_checks(user, register, host_configuration):
@@ -425,6 +425,8 @@ def test_in_a_home_it_reads_and_checks(user, register, host_configuration):
     assert ask(user, check(code)).status == "done"
     assert ask(user, check(code)).checked.refusal == "reused-code"
     assert ask(user, check(code, HOST_STORE)).status == "unavailable"
+    for request in (change(credential(device_line(KEY))), remove(b""), show(b"")):
+        assert ask(user, request).status == "unavailable"
     assert twofactor_json("status", "--user", user.name)["enabled"]
 
 
@@ -516,8 +518,8 @@ def test_leftovers_of_killed_helpers_are_erased_and_block_nothing(user, host_sto
 
 
 @pytest.mark.parametrize("kind", ["a symlink", "a file", "another user's directory", "a FIFO"])
-def test_what_stands_in_the_place_of_the_enrollment_is_not_used(user, new_user, host_store, tmp_path, kind):
-    """Only a process with the group could put it there."""
+def test_an_untrusted_entry_in_place_of_the_enrollment_is_not_used(user, new_user, host_store, tmp_path, kind):
+    """Only a process with the group could create such an entry."""
     other = new_user()
     path, elsewhere = STORE / str(user.uid), enroll_through_helper(other).directory
     match kind:
