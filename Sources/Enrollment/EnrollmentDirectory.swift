@@ -39,6 +39,7 @@ public struct EnrollmentDirectory: ~Copyable {
     case parent
   }
 
+  @inline(never)
   private static func walk(
     _ path: borrowing EnrollmentPath, _ account: borrowing Account, _ identity: inout FileSystemIdentity, to goal: Goal
   ) throws(EnrollmentFailure) -> EnrollmentDirectory {

@@ -20,11 +20,9 @@ struct ModuleArguments {
   func policy() throws(PolicyProblem) -> Policy {
     var policy = Policy()
     // SAFETY: both paths and the arguments are NUL-terminated.
-    if let path = unsafe namedFile {
-      try policy.read(file: unsafe PolicyFile.read(path, isOptional: false))
-    } else {
-      try policy.read(file: unsafe PolicyFile.read(PolicyFile.usualPath.cString, isOptional: true))
-    }
+    let named = unsafe namedFile
+    let isOptional = unsafe named == nil
+    try policy.read(file: unsafe PolicyFile.read(named ?? PolicyFile.usualPath.cString, isOptional: isOptional))
     var indices = Counter(to: count)
     while let index = indices.next() {
       try policy.read(unsafe span(of: text(at: index)))

@@ -37,7 +37,27 @@ package struct HostStoreCheck {
       absence: .failed(
         Self.name, "\(directory.path) does not exist: users cannot enroll, and every login is refused",
         remedy: directory.restoration))
-    return [finding] + (directory.groupID.map { [helperFinding($0)] } ?? [])
+    guard let group = directory.groupID else { return [finding] }
+    return [finding, helperFinding(group)] + memberFindings(group)
+  }
+
+  /// The group is for the helper alone.
+  private func memberFindings(_ group: GroupID) -> [Finding] {
+    func fields(_ path: String) -> [[Substring]] {
+      tree.lines(of: path).map { $0.split(separator: ":", omittingEmptySubsequences: false) }
+    }
+    let number = "\(group.rawValue)"
+    let entry = fields("/etc/group").first { $0.count > 3 && $0[0] == ClosedDirectory.group }
+    let members = entry?[3].split(separator: ",") ?? []
+    let primary = fields("/etc/passwd").filter { $0.count > 3 && $0[3] == number }.map { $0[0] }
+    func finding(_ name: Substring, _ remedy: String) -> Finding {
+      .failed(
+        Self.name,
+        "\(name) is in the group \(ClosedDirectory.group): programs that run as \(name) can read the keys of \(name)",
+        remedy: remedy)
+    }
+    return members.map { finding($0, "gpasswd --delete \($0) \(ClosedDirectory.group)") }
+      + primary.map { finding($0, "usermod --gid users \($0)") }
   }
 
   private func helperFinding(_ group: GroupID) -> Finding {

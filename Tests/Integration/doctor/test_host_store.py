@@ -126,6 +126,14 @@ class TestThisHost:
         run("sh", "-ec", check["remedy"])
         assert failure() is None and stat.S_IMODE(STORE.stat().st_mode) == 0o1730
 
+    @pytest.mark.parametrize("word", ["--append --groups", "--gid"])
+    def test_the_remedy_takes_a_user_out_of_the_group(self, host_store, user, word):
+        run("usermod", *word.split(), GROUP, user.name)
+        check = failure()
+        assert check["detail"].startswith(f"{user.name} is in the group {GROUP}: ")
+        run("sh", "-ec", check["remedy"])
+        assert failure() is None
+
     @pytest.mark.parametrize("mode", [0o755, 0o6755])
     def test_the_remedy_restores_the_helper(self, host_store, mode):
         HELPER.chmod(mode)
