@@ -26,7 +26,7 @@ extension Login {
     var path: Literal = "/usr/libexec/twofactor/twofactor-helper"
     var store = CheckFlags.hostStore
     if UserID.effective == .root {
-      guard failure.error == .accessDenied, account.userID != .root,
+      guard failure.error == .accessDenied, failure.isAboutHome, account.userID != .root,
         policy.directory.isEqual(to: EnrollmentPath.usualTemplate)
       else { return false }
       store = .home

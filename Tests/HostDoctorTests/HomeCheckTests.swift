@@ -43,7 +43,8 @@ import Testing
   @Test func aFileSystemThatOnlyItsUserCanReadIsFound() throws {
     let detail = try #require(try finding(home: "/home/gina")).detail
     #expect(
-      detail.contains("(fuse.sshfs) without allow_other") && detail.hasSuffix("even while it is mounted, x is refused"))
+      detail.contains("(fuse.sshfs) without allow_other: while it is not mounted, or ")
+        && detail.hasSuffix(" x is refused"))
   }
 
   @Test func zfsMountsItsDataSetsAtBoot() throws {

@@ -15,8 +15,7 @@ package struct HomeCheck {
     /// For the whole file system.
     let options: String
 
-    /// Login programs cannot access the file system of a user's FUSE program, not even with the user's file-system
-    /// identity.
+    /// Root cannot access the file system of a user's FUSE program, not even with the user's file-system identity.
     var isOfUserAlone: Bool {
       let options = options.split(separator: ",")
       let isOfUser = options.contains { $0.hasPrefix("user_id=") && $0 != "user_id=0" }
@@ -54,7 +53,7 @@ package struct HomeCheck {
   /// Nil if nothing suggests that the home may be absent at a login. Of a user who is not enrolled, only the homes that
   /// make logins fail.
   package func finding(of account: TreeAccount, isEnrolled: Bool = true) -> Finding? {
-    guard isEnrolled || tree.isEncrypted(account.home) || isOfUserAlone(account.home),
+    guard isEnrolled || tree.isEncrypted(account.home),
       let reason = reason(account)
     else { return nil }
     return .warning(
@@ -62,7 +61,7 @@ package struct HomeCheck {
       remedy: TreeEnrollment.outsideHomes)
   }
 
-  /// Whether login programs cannot access the home even while it is mounted.
+  /// Whether root cannot access the home even while it is mounted.
   package func isOfUserAlone(_ home: String) -> Bool { mounts[home]?.isOfUserAlone == true }
 
   private func reason(_ account: TreeAccount) -> String? {
@@ -77,9 +76,10 @@ package struct HomeCheck {
     }
     guard let mount = mounts[home] else { return nil }
     if mount.isOfUserAlone {
+      // Root's module lets the helper read it as the user.
       return
-        "on a FUSE file system (\(mount.type)) without allow_other, which login programs cannot read: even while it "
-        + "is mounted"
+        "on a FUSE file system (\(mount.type)) without allow_other: while it is not mounted, or directory is not "
+        + "~/.twofactor"
     }
     if mount.type == "zfs" {
       // zfs-mount.service mounts data sets at boot, unless their key comes with the password.

@@ -204,10 +204,10 @@ def test_a_purge_keeps_a_host_store_with_enrollments(root, package):
 
 
 def test_a_purge_leaves_nothing(root):
+    root.run("rm", "-r", f"/{STORE}/{root.uid_of(Account('alice', ''))}")
     for name in ("alice", "carol"):
         root.run("twofactor", "disable", "--user", name)
     assert root.registered() == []
-    root.run("rm", "-r", f"/{STORE}/{root.uid_of(Account('alice', ''))}")
     root.run("dpkg", "--purge", "twofactor")
     assert "_twofactor" not in root.text("etc/group")
     assert HELPER not in root.run("dpkg-statoverride", "--list", expect=None)

@@ -34,7 +34,7 @@ def hide(user, tmp_path):
     def mount() -> None:
         behind = tmp_path / "behind"
         for folder in (*tmp_path.parents, tmp_path):
-            if folder.is_relative_to("/tmp/"):
+            if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
                 folder.chmod(0o755)
         shutil.copytree(user.home, behind)
         run("chown", "-R", f"{user.uid}:{user.gid}", behind)
