@@ -100,8 +100,8 @@ def killed_at_each_call(arguments, user, folder, place=None):
     before = Snapshot(user, folder, place.folder)
     trace = folder / "trace"
     assert run_subcommand(*arguments, user=user.name, under=tracing(trace)).returncode == 0
-    found = calls(trace, place.first_call)
-    assert len(found) > 40
+    found = calls(trace, place.first_change)
+    assert len(found) > 25
     for call in found:
         before.restore()
         killed = run_subcommand(*arguments, user=user.name, under=call.killed())

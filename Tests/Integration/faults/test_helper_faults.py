@@ -22,7 +22,7 @@ from rig.one_time_password import Authenticator
 from rig.power import make_nodes
 from rig.process import run
 from rig.register import PARENT, REGISTER, STORE, create_host_store, create_register, registered
-from rig.tracing import Call, calls, faults, injecting, tracing
+from rig.tracing import Call, calls, errors, faults, injecting, tracing
 
 NEW_KEY = Authenticator(bytes(range(20)))
 FLAGS = pytest.mark.parametrize("flags", [0, KEEP], ids=["used", "kept"])
@@ -198,7 +198,10 @@ def whole(enrolled) -> str:
 def disturbances(found: list[Call], how: str):
     if how == "killed":
         return [(call, call.killed()) for call in killable(found)]
-    return [(f"{error} of {call}", call.failing(error)) for call, error in faults(found)]
+    faulty = dict.fromkeys(call for call, _ in faults(found))
+    # The code that changes files is that of root's command, which is tested with all errors.
+    pairs = [(call, error) for call in faulty for error in errors(call)[:2]]
+    return [(f"{error} of {call}", call.failing(error)) for call, error in pairs]
 
 
 HOW = pytest.mark.parametrize("how", ["killed", "failing"])
@@ -244,7 +247,7 @@ def test_an_enrollment_is_made_whole_or_not_at_all(user, host_store, tmp_path, h
             assert (answer.status == "done") == (now.status == "done"), f"{answer} after {what}"
         if now.status == "absent":
             for path in STORE.iterdir():
-                os.utime(path, (time.time() - 601,) * 2)
+                os.utime(path, (time.time() - 700,) * 2)
             assert ask(user, request).status == "done", f"enrolling is blocked after {what}"
         assert ask(user, check(NEW_KEY.code_at(time.time()))).status == "done", what
         assert registered() == [user.uid] and {path.name for path in STORE.iterdir()} == {str(user.uid)}, what

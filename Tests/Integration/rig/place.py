@@ -11,6 +11,8 @@ class Place:
     folder: Path
     # A substring of the first traced system call that opens a part of the path.
     first_call: str
+    # The same of a change by the setup command.
+    first_change: str
     # The names of the leftovers of killed commands.
     leftovers: tuple[str, ...]
 
@@ -19,8 +21,8 @@ class Place:
 
 
 def at_home(account) -> Place:
-    return Place(account.home, str(account.home), (".twofactor.*",))
+    return Place(account.home, str(account.home), str(account.home), (".twofactor.*",))
 
 
 def in_host_store() -> Place:
-    return Place(STORE, '"users"', ("*.new-*", "*.removed-*"))
+    return Place(STORE, '"users"', '"state"', ("*.new-*", "*.removed-*"))
