@@ -512,7 +512,7 @@ def test_leftovers_of_killed_helpers_are_erased_and_block_nothing(user, host_sto
     refused = ask(user, change(credential(device_line(KEY))))
     assert (refused.status, refused.text) == ("failed", "directory: cannot be created: File exists")
     for path in STORE.iterdir():
-        os.utime(path, (time.time() - 601,) * 2)
+        os.utime(path, (time.time() - 700,) * 2)
     assert ask(user, change(credential(device_line(KEY)))).status == "done"
     assert [path.name for path in STORE.iterdir()] == [str(user.uid)]
 
