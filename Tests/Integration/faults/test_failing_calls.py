@@ -97,7 +97,7 @@ def test_a_login_with_a_failing_system_call_accepts_only_a_code_marked_as_used(a
     attempts.user.log_in(attempts.name, attempts.answer, at=START, marks=True, under=tracing(trace))
     # After the decision, libpam writes to the audit system and may fail by itself.
     found = calls(trace, place.first_call, "NETLINK_AUDIT|login returns")
-    assert len(found) > 35
+    assert len(found) > place.calls
     for call, error in faults(found):
         # libpam itself returns PAM_BUF_ERR if it runs out of memory.
         talks = call.name in ("sendto", "connect", "socket", "brk", "mmap") or "/dev/log" in call.text

@@ -82,6 +82,12 @@ WRONG_HELPER = {
     "the environment": ("", "getenv(*v) != 0", [], "calls getenv, which a setgid program must not call"),
     "another program": ("", "system(*v)", [], "calls system"),
     "another library": ("double cos(double);", "(int)cos(c)", ["-lm"], "needs libm.so.6"),
+    "a library at run time": (
+        "#include <dlfcn.h>",
+        'dlopen("libm.so.6", RTLD_NOW) != 0',
+        [],
+        "names libm.so.6: it may load only libcrypt",
+    ),
     "a search path": ("", "1", ["-Wl,-rpath,/opt"], "RUNPATH"),
     "lazy binding": ("", "1", ["-Wl,-z,lazy"], "binds lazily"),
     "a fixed address": ("", "1", ["-no-pie"], "fixed address"),

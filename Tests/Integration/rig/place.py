@@ -15,14 +15,18 @@ class Place:
     first_change: str
     # The names of the leftovers of killed commands.
     leftovers: tuple[str, ...]
+    # After `disable`, no name in the folder matches this.
+    enrollment: str
+    # Of a login or a change, at least so many system calls are tested.
+    calls: int
 
     def litter(self) -> list[Path]:
         return sorted(path for pattern in self.leftovers for path in self.folder.glob(pattern))
 
 
 def at_home(account) -> Place:
-    return Place(account.home, str(account.home), str(account.home), (".twofactor.*",))
+    return Place(account.home, str(account.home), str(account.home), (".twofactor.*",), "*twofactor*", 40)
 
 
 def in_host_store() -> Place:
-    return Place(STORE, '"users"', '"state"', ("*.new-*", "*.removed-*"))
+    return Place(STORE, '"users"', '"state"', ("*.new-*", "*.removed-*"), "*", 25)
