@@ -12,6 +12,7 @@ import pytest
 from rig.host_trees import COMMON_AUTH, LINE, MODULES, build, good
 from rig.machine import PRODUCT, modules_directory
 from rig.process import run
+from rig.reachable import open_to_all
 
 # Of processor time. The limit of elapsed time is longer, because the machine may be busy.
 SECONDS = 5
@@ -300,8 +301,7 @@ def strays(root: Path, trace: str) -> list[str]:
 )
 def test_what_a_user_cannot_read_is_named_and_not_ok(tmp_path, user, path):
     root = full(tmp_path / "tree")
-    for folder in (tmp_path, *tmp_path.parents):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    open_to_all(tmp_path)
     assert services(answer(root, user=user))["sshd"] == PASSWORD_AND_CODE
     (root / path).chmod(0)
     found = answer(root, user=user)

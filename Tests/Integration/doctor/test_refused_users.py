@@ -11,6 +11,7 @@ from rig.fuse import make_nodes
 from rig.harness import Result
 from rig.machine import COMMAND
 from rig.process import run
+from rig.reachable import open_to_all
 
 STRICT = ("auth requisite pam_unix.so", "auth required pam_twofactor.so")
 
@@ -118,8 +119,7 @@ def test_a_home_that_only_its_user_can_read_is_found(user, service, tmp_path, is
         user.enroll()
     behind = tmp_path / "behind"
     run("cp", "-a", user.home, behind)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
+    open_to_all(tmp_path)
     for path in user.home.glob(".*"):
         run("rm", "-r", path)
     run("bindfs", "--no-allow-other", behind, user.home, user=user, environment={"PATH": "/usr/bin:/bin"}, cwd="/")

@@ -12,6 +12,7 @@ from rig.host_corpus import CONF
 from rig.host_trees import DEBIAN_12, LINE, REGISTER, SSHD_SETTINGS, after, build, change, good
 from rig.mounts import EncryptedDirectory, MountedHome, covered
 from rig.process import run
+from rig.reachable import open_to_all
 from rig.register import PARENT, remove_register
 from rig.register import REGISTER as OF_THIS_HOST
 
@@ -144,9 +145,7 @@ class TestThisHost:
         disk.path = tmp_path / "disk"
         disk.path.mkdir()
         disk.mount()
-        for folder in disk.path.parents:
-            if folder.is_relative_to("/tmp/"):
-                folder.chmod(folder.stat().st_mode | 0o055)
+        open_to_all(tmp_path)
         path = disk.path / "home"
         path.mkdir(mode=0o755)
         os.chown(path, user.uid, user.gid)

@@ -13,6 +13,7 @@ import pytest
 from rig.clock import START
 from rig.harness import Result
 from rig.process import run
+from rig.reachable import open_to_all
 
 PERMIT = "pam_permit.so"
 
@@ -231,10 +232,7 @@ def test_an_empty_directory_does_not_prove_that_the_user_is_not_enrolled(user, s
 
 def test_a_home_that_is_a_symlink_of_root_is_accepted(user, service, tmp_path):
     enrolled = user.enroll()
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents:
-        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-            folder.chmod(0o755)
+    open_to_all(tmp_path)
     moved = tmp_path / "home"
     shutil.copytree(user.home, moved, symlinks=True)
     run("chown", "-R", f"{user.uid}:{user.gid}", moved)

@@ -18,6 +18,7 @@ from rig.helper import (
 from rig.machine import HELPER
 from rig.one_time_password import Authenticator
 from rig.process import run
+from rig.reachable import open_to_all
 from rig.register import REGISTER, STORE, registered
 from rig.syslog import fresh_log
 
@@ -473,9 +474,7 @@ WITHOUT_GROUP = {
 def test_without_its_group_it_says_so_and_changes_nothing(enrolled, new_user, tmp_path, how):
     newcomer, before = new_user(), {path.name: path.read_bytes() for path in enrolled.directory.iterdir()}
     options: dict = {"under": WITHOUT_GROUP.get(how, ())}
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder != folder.parent:
-            folder.chmod(folder.stat().st_mode | 0o055)
+    open_to_all(tmp_path)
     if how == "a copy":
         options["program"] = tmp_path / "twofactor-helper"
         run("cp", HELPER, options["program"])

@@ -16,6 +16,7 @@ from rig.fuse import silent_fuse
 from rig.harness import SOURCES, build
 from rig.machine import CHECKOUT
 from rig.process import run
+from rig.reachable import open_to_all
 
 CSYSTEM = CHECKOUT / "Sources/CSystem"
 
@@ -242,10 +243,7 @@ def test_the_account_cannot_trace_the_copy_of_the_host(caller, user, suid_dumpab
         own.wait()
     place = tmp_path / "place"
     place.mkdir()
-    for folder in tmp_path.parents:
-        if folder.is_relative_to("/tmp/"):
-            folder.chmod(0o755)
-    tmp_path.chmod(0o755)
+    open_to_all(tmp_path)
     with silent_fuse(place, user):
         host = subprocess.Popen([caller, "-u", user.name, place / "program", "5", "1500", "100"])
         program = program_of(host, user)

@@ -12,6 +12,7 @@ from rig.harness import Result
 from rig.machine import HELPER, PRODUCT
 from rig.power import make_nodes
 from rig.process import run
+from rig.reachable import open_to_all
 from rig.register import REGISTER, create_host_store, registered
 
 DENIED = 'reason=io-error detail="home: cannot be examined: Permission denied"'
@@ -33,9 +34,7 @@ def hide(user, tmp_path):
 
     def mount() -> None:
         behind = tmp_path / "behind"
-        for folder in (*tmp_path.parents, tmp_path):
-            if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-                folder.chmod(0o755)
+        open_to_all(tmp_path)
         shutil.copytree(user.home, behind)
         run("chown", "-R", f"{user.uid}:{user.gid}", behind)
         behind.chmod(0o755)

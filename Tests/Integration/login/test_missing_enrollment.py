@@ -15,6 +15,7 @@ from rig.harness import Result
 from rig.machine import CHECKOUT
 from rig.mounts import EncryptedDirectory, MountedHome, covered
 from rig.process import run
+from rig.reachable import open_to_all
 from rig.register import PARENT, REGISTER, create_register, registered
 from rig.syslog import fresh_log
 from rig.user import User
@@ -195,9 +196,7 @@ class TestEncryptedHome:
             disk.unmount()
             pytest.skip(f"this kernel has no fscrypt on ext4: {error.strerror}")
         run("usermod", "--home", path, user.name)
-        for folder in path.parents:
-            if folder.is_relative_to("/tmp/"):
-                folder.chmod(folder.stat().st_mode | 0o055)
+        open_to_all(path.parent)
         yield encrypted
         disk.unmount()
 

@@ -17,6 +17,7 @@ from rig.doctor import doctor
 from rig.host_trees import build
 from rig.machine import CHECKOUT
 from rig.process import run
+from rig.reachable import open_to_all
 
 EXAMPLE = re.findall(r"(?m)^auth .*", (CHECKOUT / "pam/service/single-field").read_text())
 REST = ("account required pam_permit.so", "session required pam_permit.so")
@@ -212,9 +213,7 @@ OWNED_BY_FREERAD = (f"directory = {STORE}/%U", "owner = freerad")
 def freeradius_of_debian(service: str, place: Path):
     """FreeRADIUS as freerad, Debian's default."""
     shutil.chown(place, "freerad", "freerad")
-    for folder in place.parents:
-        if folder.is_relative_to("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+    open_to_all(place.parent)
     with freeradius(service, place, identity="  user = freerad\n  group = freerad\n") as logs_in:
         processes = run("pgrep", "--uid", "freerad", "--count", "freeradius", status=None)
         assert processes.stdout.strip() == "1", "FreeRADIUS does not run as freerad"

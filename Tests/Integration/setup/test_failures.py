@@ -87,7 +87,7 @@ def test_a_failing_system_call_keeps_the_old_enrollment(user, enrolled, call, sc
 def test_a_full_disk_keeps_the_old_enrollment(user):
     user.enroll(backup_codes=1)
     before = user.files()
-    small = user.home / "small"
+    home, small = user.home, user.home / "small"
     small.mkdir()
     size = f"size=32k,mode=755,uid={user.uid},gid={user.gid}"
     run("mount", "-t", "tmpfs", "-o", size, "none", small)
@@ -103,6 +103,7 @@ def test_a_full_disk_keeps_the_old_enrollment(user):
         assert (small / ".twofactor/credential").read_bytes() == before[".twofactor/credential"]
         assert user.status()["backup_codes_left"] == 1
     finally:
+        run("usermod", "-d", home, user.name)
         run("umount", small)
 
 

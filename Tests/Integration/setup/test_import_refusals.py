@@ -12,6 +12,7 @@ from rig.harness import Result
 from rig.imports import APP, BASE32, KEY, bring_in, google_file
 from rig.machine import COMMAND
 from rig.process import run
+from rig.reachable import open_to_all
 from rig.screen import Screen
 
 ACCEPTED = Result.SUCCESS
@@ -166,9 +167,8 @@ def test_an_import_outside_the_homes_still_reads_files_as_their_owners(
 
 
 def test_the_user_is_notified_of_an_import(user, users_file, host_configuration, tmp_path):
+    open_to_all(tmp_path)
     tmp_path.chmod(0o777)
-    for folder in list(tmp_path.parents)[:-1]:
-        folder.chmod(folder.stat().st_mode | 0o011)
     program = tmp_path / "mailer"
     program.write_text(f'#!/bin/sh\ncat >"{tmp_path}/mail-$2"\nid -un >>"{tmp_path}/mail-$2"\n')
     program.chmod(0o755)

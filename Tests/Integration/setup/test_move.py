@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -321,8 +322,9 @@ def test_one_of_many_sessions_with_one_code_during_a_move_is_accepted(harness, u
 
 
 def test_all_moves_those_who_can_be_moved(new_user, configure, logins, move):
-    for leftover in Path("/home").glob("*/.twofactor*"):
-        run("rm", "-r", leftover)
+    for account in pwd.getpwall():
+        for leftover in Path(account.pw_dir).glob(".twofactor*"):
+            run("rm", "-r", leftover)
     users = [new_user() for _ in range(4)]
     enrolled = [enroll_in(HOME, user, configure) for user in users[:3]]
     enrolled[1].directory.chmod(0o777)

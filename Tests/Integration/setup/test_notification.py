@@ -10,6 +10,7 @@ import pytest
 from rig.enrollment import twofactor, twofactor_json
 from rig.machine import COMMAND
 from rig.process import run
+from rig.reachable import open_to_all
 
 PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
 
@@ -17,8 +18,7 @@ PROVISION = ("enable", "--no-confirm", "--yes", "--json", "--backup-codes", "1")
 @pytest.fixture
 def program(tmp_path):
     """Writes a program that every user can run, and a folder that it can write to."""
-    for folder in (tmp_path, *tmp_path.parents):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    open_to_all(tmp_path)
     (tmp_path / "mails").mkdir()
     (tmp_path / "mails").chmod(0o777)
 

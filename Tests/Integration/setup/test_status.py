@@ -9,7 +9,6 @@ import struct
 import subprocess
 import termios
 import time
-from pathlib import Path
 
 import pytest
 from rig import state_file
@@ -19,6 +18,7 @@ from rig.exit_status import DONE, REFUSED
 from rig.harness import Result
 from rig.machine import COMMAND, Account
 from rig.process import run
+from rig.reachable import open_to_all
 from rig.screen import Screen
 
 
@@ -33,12 +33,14 @@ def held(user):
 
 
 @pytest.mark.parametrize("command", ["status", "device list", "users", "verify", "show"])
-def test_reading_subcommands_do_not_wait_for_the_lock(user, held: Enrollment, command):
+def test_reading_subcommands_do_not_wait_for_the_lock(user, held: Enrollment, command, tmp_path):
     before = held.state.read_bytes()
     line = [COMMAND, *command.split(), "--json", *(["--user", user.name] if command in ("users", "show") else [])]
     identity = {} if "--user" in line else {"user": user.uid, "group": user.gid, "extra_groups": []}
     answer = held.authenticator.code_at(time.time()) + "\n"
-    trace = "/tmp/trace"
+    open_to_all(tmp_path)
+    tmp_path.chmod(0o777)
+    trace = tmp_path / "trace"
     done = run(
         "strace", "-qq", "-f", "-o", trace, "-e", "trace=nanosleep,clock_nanosleep,fcntl", *line, input=answer,
         **{} if "--user" in line else {"preexec_fn": lambda: become(**identity)},
@@ -47,9 +49,8 @@ def test_reading_subcommands_do_not_wait_for_the_lock(user, held: Enrollment, co
     told = told["users"][0] if command == "users" else told
     if command in ("status", "device list", "users"):
         assert (told["enabled"], told["backup_codes_left"]) == (True, 2)
-    calls = Path(trace).read_text()
+    calls = trace.read_text()
     assert "nanosleep" not in calls and "F_OFD_SETLK, {l_type=F_WRLCK" not in calls
-    os.unlink(trace)
     assert held.state.read_bytes() == before
 
 
