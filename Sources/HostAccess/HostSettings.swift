@@ -22,6 +22,8 @@ package struct HostSettings {
   package var allowsDisabling = true
   /// From this day, logins require enrollment.
   package var requiredFrom: CalendarDay?
+  /// Enrollment at login.
+  package var enrollment = LoginEnrollment.no
   /// A program with the interface of sendmail(8).
   package var notify: String?
   package var limits = VerificationLimits()
@@ -86,6 +88,7 @@ package struct HostSettings {
     requiresPassword = policy.requiresPassword
     allowsDisabling = policy.allowsDisabling
     requiredFrom = policy.requiredFrom
+    enrollment = policy.enrollment
     notify = policy.notifier.count == 0 ? nil : String(decoding: policy.notifier)
     limits = policy.limits
   }
@@ -98,6 +101,6 @@ package struct HostSettings {
 
   /// Whether, at `now` (Unix time), users may not disable two-factor, or logins require enrollment.
   package func enforcesTwoFactor(now: Int64) -> Bool {
-    !allowsDisabling || requiredFrom.map { CalendarDay(of: now) >= $0 } ?? false
+    !allowsDisabling || enrollment.isRequired(from: requiredFrom, now: now)
   }
 }

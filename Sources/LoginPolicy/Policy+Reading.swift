@@ -106,6 +106,10 @@ extension Policy {
     case .store:
       isStoredOnHost = value.isEqual(to: "host")
       guard isStoredOnHost || value.isEqual(to: "home") else { throw problem("is neither home nor host", word) }
+    case .enrollment:
+      let isOffered = value.isEqual(to: "offer")
+      enrollment = isOffered ? .offer : value.isEqual(to: "require") ? .require : .no
+      guard enrollment != .no || value.isEqual(to: "no") else { throw problem("is not no, offer or require", word) }
     case .directory:
       guard value.count < 512, try isTemplate(value) else {
         throw problem("is not a path that is absolute or begins with ~/ or %h/", word)
@@ -182,6 +186,7 @@ extension Policy {
     case .exemptGroups: exemptGroupsPlace = place
     case .skipAfter: skippedMethodsPlace = place
     case .requireMethod: requiredMethodsPlace = place
+    case .enrollNetworks: enrollmentNetworksPlace = place
     case .issuer: issuerPlace = place
     case .notify: notifierPlace = place
     default: break

@@ -78,6 +78,20 @@ public struct Policy: ~Copyable {
   /// The first day on which all users must be enrolled; nil for never.
   public var requiredFrom: CalendarDay?
 
+  /// `enroll`.
+  public var enrollment = LoginEnrollment.no
+
+  /// `enroll_networks`, empty for all. Each word is a ``Network``; see ``ListWords``.
+  public var enrollmentNetworks: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { texts.bytes(at: enrollmentNetworksPlace) }
+  }
+
+  /// Whether, at `now` (Unix time), a user must be enrolled to log in: `required_from`, or else `enroll=require`.
+  public borrowing func requiresEnrollment(now: Int64) -> Bool {
+    enrollment.isRequired(from: requiredFrom, now: now)
+  }
+
   /// `debug`.
   public var isDebugging = false
 
@@ -95,8 +109,7 @@ public struct Policy: ~Copyable {
 
   /// Whether, at `now` (Unix time), users may not disable two-factor, or logins require enrollment.
   public borrowing func enforcesTwoFactor(now: Int64) -> Bool {
-    guard allowsDisabling, let day = requiredFrom else { return !allowsDisabling }
-    return CalendarDay(of: now) >= day
+    !allowsDisabling || requiresEnrollment(now: now)
   }
 
   /// `notify`, an absolute path; empty for none.
@@ -118,11 +131,28 @@ public struct Policy: ~Copyable {
   var exemptGroupsPlace = PolicyTexts.Place()
   var skippedMethodsPlace = PolicyTexts.Place()
   var requiredMethodsPlace = PolicyTexts.Place()
+  var enrollmentNetworksPlace = PolicyTexts.Place()
   var issuerPlace = PolicyTexts.Place()
   var notifierPlace = PolicyTexts.Place()
 
   /// The defaults.
   public init() {}
+}
+
+/// Enrollment at login: in the account phase, users who are not enrolled are led through enrollment.
+public enum LoginEnrollment: Equatable, Sendable {
+  case no
+
+  /// The user may decline.
+  case offer
+
+  /// A login without an enrollment is refused.
+  case require
+
+  /// Whether, at `now` (Unix time), a user must be enrolled to log in. `day` is that of `required_from`, if any.
+  public func isRequired(from day: CalendarDay?, now: Int64) -> Bool {
+    day.map { CalendarDay(of: now) >= $0 } ?? (self == .require)
+  }
 }
 
 /// The use of passwords that end with a code, for programs with a single password field.
@@ -145,7 +175,7 @@ public struct PolicyTexts: ~Copyable {
   private var texts = ByteText()
 
   /// The longest values, from both file and arguments.
-  private static var capacity: Int { 2 * (512 + 5 * 1024 + 2 * 128 + 256) }
+  private static var capacity: Int { 2 * (512 + 6 * 1024 + 2 * 128 + 256) }
 
   struct Place {
     fileprivate var start: UInt16 = 0

@@ -23,6 +23,8 @@ public enum PolicyOption: UInt8, Sendable {
   case skipAfter
   case requireMethod
   case requiredFrom
+  case enroll
+  case enrollNetworks
   case debug
   case issuer
   case requirePassword
@@ -30,7 +32,7 @@ public enum PolicyOption: UInt8, Sendable {
   case notify
 
   /// Raw values are 0 ..< `count`.
-  public static var count: UInt8 { 26 }
+  public static var count: UInt8 { 28 }
 
   /// The type of a value.
   public enum Kind: Equatable, Sendable {
@@ -48,6 +50,9 @@ public enum PolicyOption: UInt8, Sendable {
 
     /// `home` or `host`.
     case store
+
+    /// See ``LoginEnrollment``.
+    case enrollment
 
     /// See ``EnrollmentPath``.
     case directory
@@ -101,6 +106,8 @@ public enum PolicyOption: UInt8, Sendable {
     case .skipAfter: "skip_after"
     case .requireMethod: "require_method"
     case .requiredFrom: "required_from"
+    case .enroll: "enroll"
+    case .enrollNetworks: "enroll_networks"
     case .debug: "debug"
     case .issuer: "issuer"
     case .requirePassword: "require_password"
@@ -116,6 +123,7 @@ public enum PolicyOption: UInt8, Sendable {
       .allowDisable:
       .flag
     case .store: .store
+    case .enroll: .enrollment
     case .directory: .directory
     case .conf, .notify: .file
     case .prompt, .owner: .text(1...128)
@@ -123,7 +131,7 @@ public enum PolicyOption: UInt8, Sendable {
     case .window: .number(0...10)
     case .lookAhead, .maxFailures: .number(1...100)
     case .gracePeriod: .number(0...2_592_000)
-    case .trustedNetworks: .networks
+    case .trustedNetworks, .enrollNetworks: .networks
     case .onlyGroups, .exemptGroups, .skipAfter, .requireMethod: .words
     case .requiredFrom: .day
     }

@@ -112,6 +112,17 @@ import Verification
         "required_from=1969-12-31", "required_from=01-01-2026", "required_from=2026/01/01", "required_from=2026-01-01x",
       ]
     ),
+    .enroll: (
+      [
+        ("enroll=no", { $0.enrollment == .no }), ("enroll=offer", { $0.enrollment == .offer }),
+        ("enroll=require", { $0.enrollment == .require }),
+      ],
+      ["enroll", "enroll=", "enroll=yes", "enroll=Offer", "enroll=required", "enroll=no "]
+    ),
+    .enrollNetworks: (
+      [("enroll_networks=192.0.2.0/24,::1", { $0.enrollmentNetworks.string == "192.0.2.0/24,::1" })],
+      ["enroll_networks", "enroll_networks=", "enroll_networks=office", "enroll_networks=192.0.2.1/24"]
+    ),
     .debug: ([("debug", { $0.isDebugging })], ["debug=2"]),
   ]
 

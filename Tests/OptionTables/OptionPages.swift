@@ -55,7 +55,7 @@ enum OptionPages {
         "Who is asked",
         [
           .nullok, .requiredFrom, .onlyGroups, .exemptGroups, .trustedNetworks, .skipAfter, .gracePeriod,
-          .requireMethod,
+          .requireMethod, .enroll, .enrollNetworks,
         ]
       ),
       ("How users are asked", [.prompt, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass]),

@@ -14,6 +14,7 @@ extension PolicyOption {
     case .text(let range): "\(range.lowerBound) to \(range.upperBound) bytes"
     case .label(let range): "\(range.lowerBound) to \(range.upperBound) bytes without colons"
     case .store: "`home` or `host`"
+    case .enrollment: "`no`, `offer` or `require`"
     case .directory: "path"
     case .file: "absolute path"
     case .networks: "networks, separated by commas"
@@ -50,6 +51,8 @@ extension PolicyOption {
     case .skipAfter: return text(policy.skippedMethods)
     case .requireMethod: return text(policy.requiredMethods)
     case .requiredFrom: return policy.requiredFrom.map { "\($0.rawValue)" }
+    case .enroll: return policy.enrollment == .no ? "no" : nil
+    case .enrollNetworks: return text(policy.enrollmentNetworks)
     case .debug: return yes(policy.isDebugging)
     case .issuer: return text(policy.issuer)
     case .requirePassword: return yes(policy.requiresPassword)
