@@ -83,48 +83,49 @@ static int await(pid_t program) {
   }
 }
 
-struct identity {
+struct program {
+  const char *path;
+  char *const *arguments;
   const struct csystem_account *account;
-  gid_t *groups;
+  gid_t *groups; /* of the account */
   int group_count;
+  int may_gain_groups; /* whether set-group-ID programs have an effect */
 };
 
 /* Irrevocably becomes the account. Until execve(2), the process shares the host's memory. Without the capabilities that
  * PR_SET_KEEPCAPS keeps until then, the account could trace it if fs.suid_dumpable is 1 (ptrace(2)). */
-static int become(const struct identity *identity) {
-  const struct csystem_account *account = identity->account;
+static int become(const struct program *program) {
+  const struct csystem_account *account = program->account;
   if (!account->name) return 0;
   return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 &&
-                 syscall(SETGROUPS, identity->group_count, identity->groups) == 0 &&
+                 syscall(SETGROUPS, program->group_count, program->groups) == 0 &&
                  syscall(SETRESGID, account->group, account->group, account->group) == 0 &&
                  syscall(SETRESUID, account->user, account->user, account->user) == 0 &&
                  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 &&
-                 /* A set-group-ID program would not have the account's groups alone. */
-                 prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                 (program->may_gain_groups || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
              ? 0
              : -1;
 }
 
 /* The supervisor, with all signals blocked. Exits with 0, or an error number. */
-_Noreturn static void supervise(const char *path, const struct identity *identity, int socket) {
-  char name[] = "twofactor-helper";
-  char *arguments[] = {name, NULL}, *environment[] = {NULL};
+_Noreturn static void supervise(const struct program *program, int socket) {
+  char *environment[] = {NULL};
   volatile int error = 0; /* vfork(2) shares the memory */
   reset_signals();
-  /* Ctrl-C at the terminal of the host must not reach the helper. */
+  /* Ctrl-C at the terminal of the host must not reach the program. */
   syscall(SYS_setsid);
   if (set_descriptors(socket) != 0 || syscall(SYS_chdir, "/") != 0) _exit(errno);
-  pid_t program = vfork();
-  if (program == 0) {
-    /* If fs.suid_dumpable is 1, a signal of the account could dump the host's memory before execve(2). The helper
+  pid_t child = vfork();
+  if (child == 0) {
+    /* If fs.suid_dumpable is 1, a signal of the account could dump the host's memory before execve(2). The program
      * unblocks signals once it is not dumpable. */
-    if (!identity->account->name) set_mask(0);
-    if (become(identity) == 0) execve(path, arguments, environment);
+    if (!program->account->name) set_mask(0);
+    if (become(program) == 0) execve(program->path, program->arguments, environment);
     error = errno;
     _exit(EXIT_FAILURE);
   }
-  if (program < 0) _exit(errno);
-  int result = await(program);
+  if (child < 0) _exit(errno);
+  int result = await(child);
   /* A process that the host forks at the same time may have inherited the socket. */
   syscall(SYS_shutdown, 0, SHUT_RDWR);
   _exit(error ? error : result);
@@ -148,12 +149,28 @@ static int open_sockets(int sockets[2]) {
   return 0;
 }
 
-static pid_t start_supervisor(const char *path, const struct identity *identity, int socket) {
-  uint64_t before = set_mask(all_signals);
-  pid_t child = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
-  if (child == 0) supervise(path, identity, socket);
+/* Starts the supervisor. Returns its ID, and the host's socket. */
+static pid_t start(struct program *program, int *socket) {
+  const struct csystem_account *account = program->account;
+  if (account->name) {
+    program->group_count = csystem_account_groups(account->name, account->group, &program->groups);
+    if (program->group_count < 0) return -1;
+  }
+  int sockets[2];
+  pid_t child = open_sockets(sockets);
+  if (child == 0) {
+    uint64_t before = set_mask(all_signals);
+    child = (pid_t)syscall(SYS_clone, 0UL, 0UL, 0UL, 0UL, 0UL);
+    if (child == 0) supervise(program, sockets[1]);
+    int error = errno;
+    set_mask(before);
+    close(sockets[1]);
+    *socket = sockets[0];
+    if (child < 0) close(sockets[0]);
+    errno = error;
+  }
   int error = errno;
-  set_mask(before);
+  free(program->groups);
   errno = error;
   return child;
 }
@@ -210,9 +227,9 @@ static int64_t converse(int socket, struct request request, uint8_t *answer, siz
   }
 }
 
-/* Waits for the supervisor; if `is_needless`, terminates it at once. Returns 0, or an error number. */
-static int wait_for_supervisor(pid_t child, int is_needless) {
-  int64_t deadline = is_needless ? 0 : milliseconds() + grace;
+/* Waits for the supervisor, and terminates it after so many milliseconds. Returns 0, or an error number. */
+static int wait_for_supervisor(pid_t child, int64_t patience) {
+  int64_t deadline = milliseconds() + patience;
   int signal = SIGTERM, status, options = WNOHANG;
   for (;;) {
     pid_t found = waitpid(child, &status, options | __WCLONE);
@@ -232,39 +249,72 @@ static int wait_for_supervisor(pid_t child, int is_needless) {
   }
 }
 
-static int64_t run(const char *path, const struct identity *identity, struct request request, uint8_t *answer,
-                   size_t capacity, int timeout) {
-  int sockets[2];
-  if (open_sockets(sockets) != 0) return -1;
+int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
+                           size_t length, uint8_t *answer, size_t capacity, int timeout) {
+  char *arguments[] = {(char *)path, NULL};
+  struct program program = {.path = path, .arguments = arguments, .account = account};
   int64_t deadline = milliseconds() + timeout;
-  pid_t child = start_supervisor(path, identity, sockets[1]);
+  int socket;
+  pid_t child = start(&program, &socket);
+  if (child < 0) return -1;
+  int64_t count = converse(socket, (struct request){request, length}, answer, capacity, deadline);
   int error = errno;
-  close(sockets[1]);
-  int64_t count = -1;
-  if (child > 0) {
-    count = converse(sockets[0], request, answer, capacity, deadline);
-    error = errno;
-    int result = wait_for_supervisor(child, count < 0);
-    if (count >= 0 && result != 0) {
-      count = -1;
-      error = result;
-    }
+  int result = wait_for_supervisor(child, count < 0 ? 0 : grace);
+  if (count >= 0 && result != 0) {
+    count = -1;
+    error = result;
   }
-  close(sockets[0]);
+  close(socket);
   errno = error;
   return count;
 }
 
-int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
-                           size_t length, uint8_t *answer, size_t capacity, int timeout) {
-  struct identity identity = {.account = account};
-  if (account->name) {
-    identity.group_count = csystem_account_groups(account->name, account->group, &identity.groups);
-    if (identity.group_count < 0) return -1;
-  }
-  int64_t count = run(path, &identity, (struct request){request, length}, answer, capacity, timeout);
+int csystem_start_dialogue(struct csystem_dialogue *dialogue, const char *path, const struct csystem_account *account,
+                           const char *subcommand, const char *const *words, int count) {
+  const char **arguments = calloc((size_t)count + 3, sizeof *arguments);
+  if (!arguments) return -1;
+  arguments[0] = path;
+  arguments[1] = subcommand;
+  for (int i = 0; i < count; i++) arguments[i + 2] = words[i];
+  struct program program = {
+      .path = path, .arguments = (char *const *)arguments, .account = account, .may_gain_groups = 1};
+  dialogue->supervisor = start(&program, &dialogue->socket);
   int error = errno;
-  free(identity.groups);
+  free(arguments);
   errno = error;
-  return count;
+  return dialogue->supervisor > 0 ? 0 : -1;
+}
+
+int64_t csystem_read_line(const struct csystem_dialogue *dialogue, uint8_t *line, size_t capacity, int timeout) {
+  struct pollfd waited = {.fd = dialogue->socket, .events = POLLIN};
+  int64_t deadline = milliseconds() + timeout;
+  size_t length = 0;
+  for (;;) {
+    uint8_t byte;
+    ssize_t count = recv(waited.fd, &byte, 1, MSG_DONTWAIT);
+    if (count < 0 && is_temporary(errno)) {
+      if (wait_for(&waited, deadline) != 0) return -1;
+      continue;
+    }
+    if (count == 0) errno = ECONNRESET;
+    if (count <= 0) return -1;
+    if (byte == '\n') return (int64_t)length;
+    if (length == capacity) {
+      errno = EMSGSIZE;
+      return -1;
+    }
+    line[length++] = byte;
+  }
+}
+
+int csystem_send_line(const struct csystem_dialogue *dialogue, const uint8_t *line, size_t length) {
+  /* The program has read every earlier line, so this one fits in the buffer of the socket. */
+  return send(dialogue->socket, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length ? 0 : -1;
+}
+
+int csystem_end_dialogue(const struct csystem_dialogue *dialogue, int patience) {
+  syscall(SYS_shutdown, dialogue->socket, SHUT_RDWR);
+  int error = wait_for_supervisor(dialogue->supervisor, patience);
+  close(dialogue->socket);
+  return error;
 }

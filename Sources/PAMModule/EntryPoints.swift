@@ -8,10 +8,24 @@ public func authenticate(
 ) -> Int32 {
   // SAFETY: libpam passes a valid handle and the count of the arguments.
   guard let handle = unsafe handle else { return PAM_SERVICE_ERR }
-  let transaction = unsafe PAMTransaction(handle: handle, isSilent: UInt32(bitPattern: flags) & UInt32(PAM_SILENT) != 0)
+  let transaction = unsafe PAMTransaction(handle: handle, flags: flags)
   let arguments = unsafe ModuleArguments(count: argumentCount, values: arguments)
   var login = Login(transaction: transaction, arguments: arguments)
   return login.run().rawValue
+}
+
+/// pam_sm_acct_mgmt(3).
+@c(pam_sm_acct_mgmt)
+public func manageAccount(
+  handle: OpaquePointer?, flags: Int32, argumentCount: Int32,
+  arguments: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+) -> Int32 {
+  // SAFETY: libpam passes a valid handle and the count of the arguments.
+  guard let handle = unsafe handle else { return PAM_SERVICE_ERR }
+  let transaction = unsafe PAMTransaction(handle: handle, flags: flags)
+  let arguments = unsafe ModuleArguments(count: argumentCount, values: arguments)
+  var login = Login(transaction: transaction, arguments: arguments)
+  return login.enroll().rawValue
 }
 
 /// pam_sm_setcred(3). Does nothing: this module has no credentials to set.

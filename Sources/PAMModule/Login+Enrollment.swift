@@ -80,8 +80,9 @@ extension Login {
   /// How the policy exempts a user who is not enrolled; nil if it does not.
   func exemptionOfUnenrolled(_ policy: borrowing Policy, isInGroups: Bool) -> Outcome? {
     if !isInGroups { return .exempt(why: "not in the groups that are asked") }
+    if policy.enrollment != .no { return .unenrolled }
     if let day = policy.requiredFrom { return CalendarDay(of: SystemClock.now) < day ? .exemptUntil(day) : nil }
-    return policy.passesUnenrolled ? .exempt(why: "not enrolled") : nil
+    return policy.passesUnenrolled ? .unenrolled : nil
   }
 
   /// Why a missing enrollment does not prove that the user is not enrolled; nil if it does.

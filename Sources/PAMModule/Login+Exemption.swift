@@ -10,7 +10,7 @@ internal import Verification
 extension Login {
   /// Returns nil to prompt for a code.
   mutating func outcomeBeforeQuestion(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
-    if policy.trustedNetworks.count > 0, isRemoteHostTrusted(policy) { return .exempt(why: "trusted network") }
+    if policy.trustedNetworks.count > 0, isRemoteHost(in: policy.trustedNetworks) { return .exempt(why: "trusted network") }
     if policy.skippedMethods.count > 0, hasPassed(anyOf: policy.skippedMethods) {
       return .exempt(why: "passed another method")
     }
@@ -31,7 +31,9 @@ extension Login {
       case .unknown(let outcome): return outcome
       }
     }
-    if !isInGroups || policy.passesUnenrolled || policy.requiredFrom != nil || policy.gracePeriod > 0 {
+    if !isInGroups || policy.passesUnenrolled || policy.enrollment != .no || policy.requiredFrom != nil
+      || policy.gracePeriod > 0
+    {
       guard var outcome = outcomeOfEnrollment(account, policy, isInGroups: isInGroups) else { return nil }
       var codeLength = 0
       guard askHelper(&outcome, Literal("").bytes, .login, account, policy, codeLength: &codeLength) else {
@@ -48,10 +50,10 @@ extension Login {
     return nil
   }
 
-  private func isRemoteHostTrusted(_ policy: borrowing Policy) -> Bool {
+  func isRemoteHost(in networks: Span<UInt8>) -> Bool {
     guard let address = remoteAddress else { return false }
     var words = ListWords()
-    while let word = words.next(in: policy.trustedNetworks) {
+    while let word = words.next(in: networks) {
       if let network = Network(word), network.contains(address) { return true }
     }
     return false

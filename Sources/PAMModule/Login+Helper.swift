@@ -33,9 +33,9 @@ extension Login {
     } else {
       guard policy.isHostStore else { return false }
     }
-    if !Self.isHelper(path) { path = "/usr/local/libexec/twofactor/twofactor-helper" }
+    if !Self.isProgram(path) { path = "/usr/local/libexec/twofactor/twofactor-helper" }
     // Without the helper, report the failure to open the home.
-    let isThere = Self.isHelper(path)
+    let isThere = Self.isProgram(path)
     guard isThere || store.needsHostStore else { return false }
     outcome =
       isThere
@@ -128,7 +128,7 @@ extension Login {
   }
 
   /// Whether only root can write the program at a path. The package and `scripts/install` use different paths.
-  private static func isHelper(_ path: Literal) -> Bool {
+  static func isProgram(_ path: Literal) -> Bool {
     do throws(Errno) {
       // SAFETY: a literal is NUL-terminated.
       let status = try unsafe FileStatus(of: path.cString, followsSymlink: true)

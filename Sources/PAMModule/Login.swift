@@ -33,7 +33,7 @@ struct Login: ~Copyable {
     return outcome.status
   }
 
-  private func log(_ outcome: Outcome, _ user: borrowing ByteText) {
+  func log(_ outcome: Outcome, _ user: borrowing ByteText) {
     // SAFETY: `line` stays in the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
       // After an early failure, `user` is empty.
@@ -56,11 +56,15 @@ struct Login: ~Copyable {
       let policy = try arguments.policy()
       return decide(&user, policy)
     } catch {
-      words = ByteText(capacity: Outcome.wordsCapacity)
-      guard words.hasMemory else { return .denied(.outOfMemory) }
-      error.describe(into: &words, path: arguments.policyFilePath)
-      return .denied(error.error == .outOfMemory ? .outOfMemory : .configuration)
+      return outcome(of: error)
     }
+  }
+
+  mutating func outcome(of problem: PolicyProblem) -> Outcome {
+    words = ByteText(capacity: Outcome.wordsCapacity)
+    guard words.hasMemory else { return .denied(.outOfMemory) }
+    problem.describe(into: &words, path: arguments.policyFilePath)
+    return .denied(problem.error == .outOfMemory ? .outOfMemory : .configuration)
   }
 
   @_optimize(speed)
@@ -73,14 +77,12 @@ struct Login: ~Copyable {
     }
     guard transaction.readUser(into: &user) else { return .denied(.noConversation) }
     var account = Account()
-    if case .failed(let error) = account.find(named: user) {
-      return Outcome(EnrollmentFailure(.io, "account", "cannot be looked up", error: error))
-    }
+    if case .failed(let error) = account.find(named: user) { return Self.accountFailure(error) }
     if policy.isDebugging { logDetails(policy, account) }
 
     let early = outcomeBeforeQuestion(account, policy)
     if let early {
-      if policy.isDebugging, case .exempt(let why) = early { logReason(why) }
+      if policy.isDebugging { logReason(early) }
       // Later modules need the password of exempt users, too.
       guard policy.password.isForwarded, !early.isDenial else { return registering(early, account) }
     }
@@ -89,10 +91,19 @@ struct Login: ~Copyable {
     return registering(outcomeOfQuestion(account, user, policy, exemption: early), account)
   }
 
-  /// Registers the user after an accepted login. Returns the outcome.
-  private func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
-    if case .accepted = outcome { EnrollmentRegister.noteLogin(of: account.userID) }
+  /// Registers the user after an accepted login; remembers a user who is not enrolled, for the account phase. Returns
+  /// the outcome.
+  func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
+    switch outcome {
+    case .accepted: EnrollmentRegister.noteLogin(of: account.userID)
+    case .unenrolled, .exemptUntil: if !transaction.remember(unenrolled: account.userID) { return .denied(.outOfMemory) }
+    default: break
+    }
     return outcome
+  }
+
+  static func accountFailure(_ error: Errno) -> Outcome {
+    Outcome(EnrollmentFailure(.io, "account", "cannot be looked up", error: error))
   }
 
   /// Hides the time of verification, which reveals who is enrolled (pam_fail_delay(3)). libpam derives its variation
@@ -101,7 +112,13 @@ struct Login: ~Copyable {
     transaction.delayFailure(microseconds: 2_000_000 &+ csystem_random() % 500_000)
   }
 
-  private func logReason(_ why: Literal) {
+  private func logReason(_ outcome: Outcome) {
+    let why: Literal
+    switch outcome {
+    case .exempt(let reason): why = reason
+    case .unenrolled: why = "not enrolled"
+    default: return
+    }
     // SAFETY: `line` stays in the closure.
     unsafe ByteText.onStack(capacity: 1023) { line in
       line.append("debug exempt: ")

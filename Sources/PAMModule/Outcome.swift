@@ -12,6 +12,12 @@ enum Outcome {
   /// The first day on which the user must be enrolled.
   case exemptUntil(CalendarDay)
 
+  /// The user is not enrolled, and need not be so far.
+  case unenrolled
+
+  /// Enrollment at login was offered, but could not be made. ``Words`` contains the reason.
+  case enrollmentPostponed
+
   case denied(Denial)
 
   enum Method {
@@ -21,6 +27,9 @@ enum Outcome {
     case backupCode(left: Int)
 
     case grace
+
+    /// In the account phase.
+    case enrolled
   }
 
   enum Denial {
@@ -32,6 +41,14 @@ enum Outcome {
     case methodRequired
 
     case noConversation
+
+    case enrollmentDeclined
+
+    /// The user must be enrolled, but not through this login. ``Words`` contains the reason.
+    case enrollmentImpossible
+
+    /// Another login enrolled the user meanwhile, so this one would need a code.
+    case enrolledMeanwhile
 
     case failure(EnrollmentFailure)
 
@@ -68,7 +85,7 @@ enum Outcome {
   var status: PAMStatus {
     switch self {
     case .accepted: .success
-    case .exempt, .exemptUntil: .ignore
+    case .exempt, .exemptUntil, .unenrolled, .enrollmentPostponed: .ignore
     case .denied(let denial):
       switch denial {
       case .refused(let refusal):
@@ -78,6 +95,7 @@ enum Outcome {
         }
       case .notEnrolled, .unknownUser, .methodRequired: .authenticationError
       case .noConversation: .conversationError
+      case .enrollmentDeclined, .enrollmentImpossible, .enrolledMeanwhile: .permissionDenied
       case .failure(let failure) where failure.reason == .configuration: .serviceError
       case .reported(.configuration): .serviceError
       case .failure, .reported, .outOfMemory: .informationUnavailable
@@ -115,13 +133,17 @@ enum Outcome {
     case .denied(.refused(let refusal)): refusal.consequences.appendMessage(to: &text)
     case .denied(.failure), .denied(.reported), .denied(.configuration), .denied(.outOfMemory):
       text.append(Refusal.cannotCheck)
-    case .accepted, .exempt, .denied: break
+    case .denied(.enrollmentImpossible):
+      text.append(
+        "Two-factor login is required, but cannot be set up in this login. Contact the administrator.")
+    case .denied(.enrolledMeanwhile): text.append("Two-factor login was set up meanwhile. Log in again.")
+    case .accepted, .exempt, .unenrolled, .enrollmentPostponed, .denied: break
     }
   }
 
   var priority: LogPriority {
     switch self {
-    case .accepted, .exempt, .exemptUntil: .info
+    case .accepted, .exempt, .exemptUntil, .unenrolled, .enrollmentPostponed: .info
     case .denied(.failure), .denied(.reported), .denied(.configuration), .denied(.outOfMemory): .error
     case .denied: .notice
     }
@@ -137,7 +159,10 @@ enum Outcome {
     line.append(escaped: remoteHost, upTo: 256)
     switch self {
     case .accepted(let method): method.append(to: &line, words)
-    case .exempt, .exemptUntil: line.append(" method=exempt")
+    case .exempt, .exemptUntil, .unenrolled: line.append(" method=exempt")
+    case .enrollmentPostponed:
+      line.append(" method=exempt")
+      line.append(detail: words)
     case .denied(let denial):
       line.append(" reason=")
       denial.append(to: &line, words)
@@ -158,6 +183,7 @@ extension Outcome.Method {
       line.append(" method=backup-code backup_codes_left=")
       line.append(decimal: Int64(left))
     case .grace: line.append(" method=grace")
+    case .enrolled: line.append(" method=enrolled")
     }
   }
 }
@@ -169,7 +195,11 @@ extension Outcome.Denial {
     case .notEnrolled: line.append("not-enrolled")
     case .unknownUser: line.append("unknown-user")
     case .methodRequired: line.append("method-required")
-    case .noConversation: line.append(Refusal.noReply.consequences.reason)
+    case .noConversation, .enrolledMeanwhile: line.append(Refusal.noReply.consequences.reason)
+    case .enrollmentDeclined: line.append("enrollment-declined")
+    case .enrollmentImpossible:
+      line.append("not-enrolled")
+      line.append(detail: words)
     case .failure(let failure):
       // SAFETY: `detail` stays in the closure.
       unsafe ByteText.onStack(capacity: Outcome.wordsCapacity) { detail in

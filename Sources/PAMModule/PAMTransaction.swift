@@ -1,6 +1,7 @@
 internal import CPAM
 internal import CSystem
 internal import FixedMemory
+internal import SystemFiles
 
 /// A PAM transaction (pam(3)). libpam owns the texts. They are valid until the next prompt, during which the
 /// application may replace them.
@@ -14,10 +15,11 @@ struct PAMTransaction {
   /// PAM_SILENT: the application wants no messages.
   let isSilent: Bool
 
-  init(handle: OpaquePointer, isSilent: Bool) {
+  /// With the flags of the call to the module.
+  init(handle: OpaquePointer, flags: Int32) {
     // SAFETY: the handle is valid for the call to the module.
     unsafe self.handle = handle
-    self.isSilent = isSilent
+    isSilent = UInt32(bitPattern: flags) & UInt32(PAM_SILENT) != 0
   }
 
   /// Reads the user name, and prompts for it if unset (pam_get_user(3)). Returns false if there is none.
@@ -76,6 +78,26 @@ struct PAMTransaction {
     return unsafe copy.withMemory { unsafe pam_set_item(handle, PAM_AUTHTOK, $0) } == PAM_SUCCESS
   }
 
+  /// Remembers, until the transaction ends, that it authenticated a user who is not enrolled. Returns false if memory is
+  /// short.
+  func remember(unenrolled user: UserID) -> Bool {
+    // SAFETY: the name is NUL-terminated and copied; the address is a number, which nothing accesses or frees.
+    let number = unsafe UnsafeMutableRawPointer(bitPattern: UInt(user.rawValue) &+ 1)
+    return unsafe pam_set_data(handle, Self.unenrolled.cString, number, nil) == PAM_SUCCESS
+  }
+
+  /// Nil if nothing was remembered.
+  var unenrolledUser: UserID? {
+    var number: UnsafeRawPointer?
+    // SAFETY: libpam sets the pointer to the remembered number, or leaves it.
+    guard unsafe pam_get_data(handle, Self.unenrolled.cString, &number) == PAM_SUCCESS, let number = unsafe number else {
+      return nil
+    }
+    return UserID(rawValue: UInt32(truncatingIfNeeded: UInt(bitPattern: number) &- 1))
+  }
+
+  private static var unenrolled: Literal { "pam_twofactor_unenrolled" }
+
   private func value(of item: Int32) -> UnsafeRawPointer? {
     var value: UnsafeRawPointer?
     // SAFETY: libpam sets the pointer to its own value, or leaves it.
@@ -109,10 +131,19 @@ struct PAMTransaction {
 
   /// Prompts the user. Truncates the reply to `limit` + 1 bytes. Not pam_get_authtok(3), which may return an earlier
   /// password, and keeps the code for later modules.
+  func ask(_ prompt: borrowing ByteText, echoes: Bool, limit: Int) throws(ConversationFailure) -> SecretBuffer {
+    guard prompt.hasMemory else { throw .outOfMemory }
+    // SAFETY: the prompt is NUL-terminated.
+    return try unsafe prompt.withCString { prompt throws(ConversationFailure) in
+      try unsafe ask(prompt, echoes: echoes, limit: limit)
+    }
+  }
+
+  /// `prompt` must be NUL-terminated.
   func ask(
-    _ prompt: borrowing ByteText, echoes: Bool, limit: Int
+    _ prompt: UnsafePointer<CChar>, echoes: Bool, limit: Int
   ) throws(ConversationFailure) -> SecretBuffer {
-    guard prompt.hasMemory, var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
+    guard var answer = SecretBuffer(capacity: limit &+ 1) else { throw .outOfMemory }
     // SAFETY: a response contains a NUL-terminated string or NULL, and is freed after the copy.
     var response: UnsafeMutablePointer<pam_response>?
     let status = unsafe converse(echoes ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, prompt, &response)
@@ -126,6 +157,12 @@ struct PAMTransaction {
 
   /// Respects PAM_SILENT.
   func tell(_ text: borrowing ByteText, isError: Bool) {
+    // SAFETY: the text is NUL-terminated.
+    unsafe text.withCString { unsafe tell($0, isError: isError) }
+  }
+
+  /// `text` must be NUL-terminated.
+  func tell(_ text: UnsafePointer<CChar>, isError: Bool) {
     guard !isSilent else { return }
     var response: UnsafeMutablePointer<pam_response>?
     // SAFETY: the response is freed at once.
@@ -146,18 +183,16 @@ struct PAMTransaction {
   }
 
   private func converse(
-    _ style: Int32, _ text: borrowing ByteText, _ response: inout UnsafeMutablePointer<pam_response>?
+    _ style: Int32, _ text: UnsafePointer<CChar>, _ response: inout UnsafeMutablePointer<pam_response>?
   ) -> Int32 {
     // SAFETY: the item is libpam's pam_conv; the message and its text outlive the call.
     guard let conversation = unsafe value(of: PAM_CONV)?.assumingMemoryBound(to: pam_conv.self).pointee,
       let function = unsafe conversation.conv
     else { return PAM_CONV_ERR }
-    return unsafe text.withCString { text in
-      var message = unsafe pam_message(msg_style: style, msg: text)
-      return unsafe withUnsafePointer(to: &message) { message in
-        var first: UnsafePointer<pam_message>? = unsafe message
-        return unsafe function(1, &first, &response, conversation.appdata_ptr)
-      }
+    var message = unsafe pam_message(msg_style: style, msg: text)
+    return unsafe withUnsafePointer(to: &message) { message in
+      var first: UnsafePointer<pam_message>? = unsafe message
+      return unsafe function(1, &first, &response, conversation.appdata_ptr)
     }
   }
 }
@@ -169,6 +204,7 @@ struct PAMStatus: RawRepresentable, Equatable, Sendable {
   static var ignore: PAMStatus { PAMStatus(rawValue: PAM_IGNORE) }
   static var authenticationError: PAMStatus { PAMStatus(rawValue: PAM_AUTH_ERR) }
   static var maximumTries: PAMStatus { PAMStatus(rawValue: PAM_MAXTRIES) }
+  static var permissionDenied: PAMStatus { PAMStatus(rawValue: PAM_PERM_DENIED) }
   static var informationUnavailable: PAMStatus { PAMStatus(rawValue: PAM_AUTHINFO_UNAVAIL) }
   static var conversationError: PAMStatus { PAMStatus(rawValue: PAM_CONV_ERR) }
   static var serviceError: PAMStatus { PAMStatus(rawValue: PAM_SERVICE_ERR) }

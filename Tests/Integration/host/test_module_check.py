@@ -20,6 +20,9 @@ int pam_sm_authenticate(pam_handle_t *h, int f, int c, const char **v) {
 int pam_sm_setcred(pam_handle_t *h, int f, int c, const char **v) {
   return (void)h, (void)f, (void)c, (void)v, PAM_SUCCESS;
 }
+int pam_sm_acct_mgmt(pam_handle_t *h, int f, int c, const char **v) {
+  return (void)h, (void)f, (void)c, (void)v, PAM_IGNORE;
+}
 """
 HARDENED = ["-shared", "-fPIC", "-nostartfiles", "-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed", "-lpam"]
 TRAP = "__attribute__((noinline, used)) static int trap(void) { __builtin_trap(); }"
@@ -43,7 +46,7 @@ def test_a_correct_module_is_accepted(tmp_path, declarations):
 WRONG = {
     "a trap that is called": (TRAP, "trap()", [], "can trap, which kills the host program, in 1 places"),
     "a trap behind a pointer": (TRAP + "int (*volatile call)(void) = trap;", "call()", [], "can trap"),
-    "another export": ("int another(void) { return 1; }", "1", [], "exports 'another pam_sm_authenticate"),
+    "another export": ("int another(void) { return 1; }", "1", [], "exports 'another pam_sm_acct_mgmt"),
     "the environment": ("", "getenv(*v) != 0", [], "calls getenv"),
     "another library": ("double cos(double);", "(int)cos(c)", ["-lm"], "needs libm.so.6"),
     "a search path": ("", "1", ["-Wl,-rpath,/opt"], "RUNPATH"),

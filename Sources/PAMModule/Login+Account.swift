@@ -1,0 +1,196 @@
+internal import CSystem
+internal import FixedMemory
+internal import LoginPolicy
+internal import SystemFiles
+
+/// Enrollment at login: one call of pam_acct_mgmt(3), which applications make only after authentication succeeded.
+///
+/// The program `twofactor` enrolls the user, as the user; the module passes its text and questions on to the
+/// conversation (`pam/enrollment-protocol.md`).
+extension Login {
+  /// Does nothing unless the transaction authenticated a user who is not enrolled.
+  mutating func enroll() -> PAMStatus {
+    guard let remembered = transaction.unenrolledUser else { return .ignore }
+    var user = ByteText(capacity: 255)
+    guard let outcome = outcomeOfEnrolling(&user, remembered) else { return .ignore }
+    log(outcome, user)
+    tell(outcome)
+    return outcome.status
+  }
+
+  /// Returns nil if there is nothing to do or to log.
+  private mutating func outcomeOfEnrolling(_ user: inout ByteText, _ remembered: UserID) -> Outcome? {
+    do throws(PolicyProblem) {
+      let policy = try arguments.policy()
+      guard policy.enrollment != .no else { return nil }
+      user.append(transaction.knownUser)
+      var account = Account()
+      if case .failed(let error) = account.find(named: user) { return Self.accountFailure(error) }
+      guard let outcome = outcomeOfEnrolling(account, remembered, policy) else { return nil }
+      return registering(outcome, account)
+    } catch {
+      return outcome(of: error)
+    }
+  }
+
+  private mutating func outcomeOfEnrolling(
+    _ account: borrowing Account, _ remembered: UserID, _ policy: borrowing Policy
+  ) -> Outcome? {
+    // The application may have authenticated several users, as login(1) does after a wrong password.
+    let isRemembered = account.isKnown && account.userID == remembered
+    guard let before = outcomeBeforeQuestion(account, policy) else {
+      return isRemembered ? .denied(.enrolledMeanwhile) : nil
+    }
+    guard case .unenrolled = before else { return before.isDenial ? before : nil }
+    let isRequired = policy.requiresEnrollment(now: SystemClock.now)
+    let end = isInEnrollmentNetwork(policy) ? runProgram(as: account) : .impossible("outside enroll_networks")
+    // Decide by the files, whatever the program said.
+    let after = outcomeBeforeQuestion(account, policy)
+    switch (after, end) {
+    case (nil, .enrolled): return .accepted(.enrolled)
+    case (nil, _): return .denied(.enrolledMeanwhile)
+    case (.unenrolled?, .declined): return isRequired ? .denied(.enrollmentDeclined) : nil
+    case (.unenrolled?, .noConversation):
+      words = ByteText("no conversation")
+      if !isRequired { transaction.tell(ByteText("Set up two-factor login with: twofactor enable"), isError: false) }
+    case (.unenrolled?, .impossible(let why)):
+      if words.count == 0 { words = ByteText(why) }
+    case (.unenrolled?, .enrolled): words = ByteText("twofactor enabled nothing")
+    default: return after
+    }
+    return isRequired ? .denied(.enrollmentImpossible) : .enrollmentPostponed
+  }
+
+  private func isInEnrollmentNetwork(_ policy: borrowing Policy) -> Bool {
+    policy.enrollmentNetworks.count == 0 || isRemoteHost(in: policy.enrollmentNetworks)
+  }
+
+  private enum End {
+    case enrolled
+    case declined
+
+    /// There was no reply to the first question.
+    case noConversation
+
+    /// ``words`` may contain a better reason.
+    case impossible(Literal)
+  }
+
+  private mutating func runProgram(as account: borrowing Account) -> End {
+    let isRoot = UserID.effective == .root
+    guard isRoot || account.userID == .effective else { return .impossible("needs a program that runs as root") }
+    var path: Literal = "/usr/bin/twofactor"
+    if !Self.isProgram(path) { path = "/usr/local/bin/twofactor" }
+    guard Self.isProgram(path) else { return .impossible("twofactor is not installed as a file of root") }
+    var dialogue = csystem_dialogue()
+    let (user, group) = (account.userID.rawValue, account.groupID.rawValue)
+    // SAFETY: the name is NUL-terminated and outlives the call.
+    let hasStarted = unsafe account.name.withCString { name in
+      var account = unsafe csystem_account(name: isRoot ? name : nil, user: user, group: group)
+      return unsafe arguments.start(&dialogue, path, &account)
+    }
+    guard hasStarted else { return .impossible("twofactor cannot be started") }
+    let end = converse(with: dialogue)
+    // The program ends at once, unless it is writing.
+    let error = unsafe csystem_end_dialogue(&dialogue, 10_000)
+    return error == 0 ? end : .impossible("twofactor cannot be run, or did not end")
+  }
+
+  /// In bytes.
+  private static var longestLine: Int { 1024 }
+
+  /// In messages; an enrollment needs about 30.
+  private static var mostLines: Int { 1000 }
+
+  private mutating func converse(with dialogue: csystem_dialogue) -> End {
+    // Holds the lines until the next question if the application wants no messages.
+    guard var line = SecretBuffer(capacity: Self.longestLine), var text = SecretBuffer(capacity: 16 * Self.longestLine)
+    else { return .impossible("out of memory") }
+    var hasAnswer = false
+    var lines = Counter(to: Self.mostLines)
+    while lines.next() != nil {
+      guard Self.readLine(dialogue, into: &line) else { return .impossible("twofactor ended early, or did not answer") }
+      if line.bytes.isEqual(to: "done enrolled") { return .enrolled }
+      if line.bytes.isEqual(to: "done declined") { return .declined }
+      let isVisible = line.bytes.starts(with: "ask-echo ")
+      let isQuestion = isVisible || line.bytes.starts(with: "ask ")
+      let start = isVisible ? 9 : isQuestion || line.bytes.starts(with: "say ") ? 4 : 12
+      guard start < 12 || line.bytes.starts(with: "done failed "),
+        Self.append(line.bytes.slice(from: start), to: &text)
+      else { return .impossible("twofactor sent an invalid line") }
+      if start == 12 {
+        words = ByteText(capacity: Outcome.wordsCapacity)
+        words.append(line.bytes.slice(from: start))
+        return .impossible("")
+      }
+      guard isQuestion || !transaction.isSilent else {
+        _ = text.append(UInt8(ascii: "\n"))
+        continue
+      }
+      if isQuestion {
+        guard answer(text, echoes: isVisible, dialogue) else { return hasAnswer ? .declined : .noConversation }
+        hasAnswer = true
+      } else {
+        // SAFETY: a NUL follows the text.
+        unsafe text.withMemory { unsafe transaction.tell($0.assumingMemoryBound(to: CChar.self), isError: false) }
+      }
+      text.removeAll()
+    }
+    return .impossible("twofactor sent too many lines")
+  }
+
+  /// Reads a line in less than 30 seconds.
+  private static func readLine(_ dialogue: csystem_dialogue, into line: inout SecretBuffer) -> Bool {
+    var dialogue = dialogue
+    line.removeAll()
+    // SAFETY: the callee gets the size of the memory.
+    return unsafe line.fill { memory in
+      let start = unsafe memory.baseAddress?.assumingMemoryBound(to: UInt8.self)
+      return unsafe Int(csystem_read_line(&dialogue, start, memory.count, 30_000))
+    } >= 0
+  }
+
+  /// Appends a text of a line: a tab means a line break, and other control characters are refused, because they could
+  /// control a terminal. Returns false if it is refused, empty or too long.
+  private static func append(_ text: Span<UInt8>, to buffer: inout SecretBuffer) -> Bool {
+    guard text.count > 0, text.count <= PAMTransaction.maximumAnswer else { return false }
+    var before: UInt8 = 0
+    var indices = Counter(to: text.count)
+    while let index = indices.next(), let byte = text.byte(at: index) {
+      let isTab = byte == UInt8(ascii: "\t")
+      // U+0080 to U+009F
+      let isControl = byte < 0x20 || byte == 0x7f || before == 0xc2 && byte < 0xa0
+      guard isTab || !isControl, buffer.append(isTab ? UInt8(ascii: "\n") : byte) else { return false }
+      before = byte
+    }
+    // A NUL follows.
+    return buffer.count < buffer.capacity
+  }
+
+  /// Asks a question, and sends the reply up to its first control character. Returns false if there is none.
+  private func answer(_ question: borrowing SecretBuffer, echoes: Bool, _ dialogue: csystem_dialogue) -> Bool {
+    // SAFETY: a NUL follows the question.
+    unsafe question.withMemory { question in
+      do throws(PAMTransaction.ConversationFailure) {
+        let prompt = unsafe question.assumingMemoryBound(to: CChar.self)
+        let reply = try unsafe transaction.ask(prompt, echoes: echoes, limit: PAMTransaction.maximumAnswer)
+        return Self.send(reply, dialogue)
+      } catch {
+        return false
+      }
+    }
+  }
+
+  private static func send(_ reply: borrowing SecretBuffer, _ dialogue: csystem_dialogue) -> Bool {
+    var dialogue = dialogue
+    var length = 0
+    while let byte = reply.bytes.byte(at: length), byte >= 0x20, byte != 0x7f { length &+= 1 }
+    guard var line = SecretBuffer(capacity: length &+ 1) else { return false }
+    _ = line.append(reply.bytes.slice(from: 0, to: length))
+    _ = line.append(UInt8(ascii: "\n"))
+    // SAFETY: the memory has as many bytes.
+    return unsafe line.withMemory { memory in
+      unsafe csystem_send_line(&dialogue, memory.assumingMemoryBound(to: UInt8.self), length &+ 1)
+    } == 0
+  }
+}
