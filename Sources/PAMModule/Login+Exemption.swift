@@ -10,7 +10,9 @@ internal import Verification
 extension Login {
   /// Returns nil to prompt for a code.
   mutating func outcomeBeforeQuestion(_ account: borrowing Account, _ policy: borrowing Policy) -> Outcome? {
-    if policy.trustedNetworks.count > 0, isRemoteHost(in: policy.trustedNetworks) { return .exempt(why: "trusted network") }
+    if policy.trustedNetworks.count > 0, isRemoteHost(in: policy.trustedNetworks) {
+      return .exempt(why: "trusted network")
+    }
     if policy.skippedMethods.count > 0, hasPassed(anyOf: policy.skippedMethods) {
       return .exempt(why: "passed another method")
     }

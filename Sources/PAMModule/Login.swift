@@ -96,7 +96,8 @@ struct Login: ~Copyable {
   func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
     switch outcome {
     case .accepted: EnrollmentRegister.noteLogin(of: account.userID)
-    case .unenrolled, .exemptUntil: if !transaction.remember(unenrolled: account.userID) { return .denied(.outOfMemory) }
+    case .unenrolled, .exemptUntil:
+      if !transaction.remember(unenrolled: account.userID) { return .denied(.outOfMemory) }
     default: break
     }
     return outcome

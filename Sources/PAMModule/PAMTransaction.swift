@@ -90,7 +90,8 @@ struct PAMTransaction {
   var unenrolledUser: UserID? {
     var number: UnsafeRawPointer?
     // SAFETY: libpam sets the pointer to the remembered number, or leaves it.
-    guard unsafe pam_get_data(handle, Self.unenrolled.cString, &number) == PAM_SUCCESS, let number = unsafe number else {
+    guard unsafe pam_get_data(handle, Self.unenrolled.cString, &number) == PAM_SUCCESS, let number = unsafe number
+    else {
       return nil
     }
     return UserID(rawValue: UInt32(truncatingIfNeeded: UInt(bitPattern: number) &- 1))
