@@ -270,12 +270,13 @@ int64_t csystem_run_helper(const char *path, const struct csystem_account *accou
 }
 
 int csystem_start_dialogue(struct csystem_dialogue *dialogue, const char *path, const struct csystem_account *account,
-                           const char *subcommand, const char *const *words, int count) {
-  const char **arguments = calloc((size_t)count + 3, sizeof *arguments);
+                           const char *form, const char *const *words, int count) {
+  const char **arguments = calloc((size_t)count + 4, sizeof *arguments);
   if (!arguments) return -1;
   arguments[0] = path;
-  arguments[1] = subcommand;
-  for (int i = 0; i < count; i++) arguments[i + 2] = words[i];
+  arguments[1] = "login-enrollment";
+  arguments[2] = form;
+  for (int i = 0; i < count; i++) arguments[i + 3] = words[i];
   struct program program = {
       .path = path, .arguments = (char *const *)arguments, .account = account, .may_gain_groups = 1};
   dialogue->supervisor = start(&program, &dialogue->socket);

@@ -15,6 +15,8 @@ extension Login {
     guard let outcome = outcomeOfEnrolling(&user, remembered) else { return .ignore }
     log(outcome, user)
     tell(outcome)
+    // Some greeters replace an error by a text of their own, others show only the error.
+    if let advice = outcome.advice { transaction.tell(ByteText(advice), isError: false) }
     return outcome.status
   }
 
@@ -87,7 +89,7 @@ extension Login {
     // SAFETY: the name is NUL-terminated and outlives the call.
     let hasStarted = unsafe account.name.withCString { name in
       var account = unsafe csystem_account(name: isRoot ? name : nil, user: user, group: group)
-      return unsafe arguments.start(&dialogue, path, &account)
+      return unsafe arguments.start(&dialogue, path, &account, form: form)
     }
     guard hasStarted else { return .impossible("twofactor cannot be started") }
     let end = converse(with: dialogue)
@@ -97,15 +99,24 @@ extension Login {
   }
 
   /// In bytes.
-  private static var longestLine: Int { 1024 }
+  private static var longestLine: Int { 8192 }
 
-  /// In messages; an enrollment needs about 30.
+  /// An enrollment needs about 30.
   private static var mostLines: Int { 1000 }
 
+  /// How the program may address the user; see `pam/enrollment-protocol.md`. Programs without a terminal may write
+  /// messages to the system log, as Cockpit does.
+  private var form: Literal {
+    let terminal = transaction.terminal
+    guard terminal.count > 0, !terminal.starts(with: ":") else { return "plain" }
+    return transaction.isSilent ? "questions" : "messages"
+  }
+
   private mutating func converse(with dialogue: csystem_dialogue) -> End {
-    // Holds the lines until the next question if the application wants no messages.
-    guard var line = SecretBuffer(capacity: Self.longestLine), var text = SecretBuffer(capacity: 16 * Self.longestLine)
-    else { return .impossible("out of memory") }
+    guard var line = SecretBuffer(capacity: Self.longestLine), var text = SecretBuffer(capacity: Self.longestLine)
+    else {
+      return .impossible("out of memory")
+    }
     var hasAnswer = false
     var lines = Counter(to: Self.mostLines)
     while lines.next() != nil {
@@ -116,16 +127,12 @@ extension Login {
       let isQuestion = isVisible || line.bytes.starts(with: "ask ")
       let start = isVisible ? 9 : isQuestion || line.bytes.starts(with: "say ") ? 4 : 12
       guard start < 12 || line.bytes.starts(with: "done failed "),
-        Self.append(line.bytes.slice(from: start), to: &text)
+        Self.copy(line.bytes.slice(from: start), to: &text)
       else { return .impossible("twofactor sent an invalid line") }
       if start == 12 {
         words = ByteText(capacity: Outcome.wordsCapacity)
-        words.append(line.bytes.slice(from: start))
+        words.append(text.bytes)
         return .impossible("")
-      }
-      guard isQuestion || !transaction.isSilent else {
-        _ = text.append(UInt8(ascii: "\n"))
-        continue
       }
       if isQuestion {
         guard answer(text, echoes: isVisible, dialogue) else { return hasAnswer ? .declined : .noConversation }
@@ -134,7 +141,6 @@ extension Login {
         // SAFETY: a NUL follows the text.
         unsafe text.withMemory { unsafe transaction.tell($0.assumingMemoryBound(to: CChar.self), isError: false) }
       }
-      text.removeAll()
     }
     return .impossible("twofactor sent too many lines")
   }
@@ -150,10 +156,10 @@ extension Login {
     } >= 0
   }
 
-  /// Appends a text of a line: a tab means a line break, and other control characters are refused, because they could
-  /// control a terminal. Returns false if it is refused, empty or too long.
-  private static func append(_ text: Span<UInt8>, to buffer: inout SecretBuffer) -> Bool {
-    guard text.count > 0, text.count <= PAMTransaction.maximumAnswer else { return false }
+  /// Copies the text of a line. A tab means a line break. Returns false if the text is empty, or contains other control
+  /// characters, which could control a terminal.
+  private static func copy(_ text: Span<UInt8>, to buffer: inout SecretBuffer) -> Bool {
+    buffer.removeAll()
     var before: UInt8 = 0
     var indices = Counter(to: text.count)
     while let index = indices.next(), let byte = text.byte(at: index) {
@@ -163,8 +169,8 @@ extension Login {
       guard isTab || !isControl, buffer.append(isTab ? UInt8(ascii: "\n") : byte) else { return false }
       before = byte
     }
-    // A NUL follows.
-    return buffer.count < buffer.capacity
+    // The text is shorter than the line, so a NUL follows.
+    return buffer.count > 0
   }
 
   /// Asks a question, and sends the reply up to its first control character. Returns false if there is none.

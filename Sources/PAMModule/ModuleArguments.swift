@@ -41,12 +41,13 @@ struct ModuleArguments {
   }
 
   /// Starts the enrollment program with these arguments. Returns false with errno set on failure.
-  func start(_ dialogue: inout csystem_dialogue, _ path: Literal, _ account: inout csystem_account) -> Bool {
+  func start(
+    _ dialogue: inout csystem_dialogue, _ path: Literal, _ account: inout csystem_account, form: Literal
+  ) -> Bool {
     // SAFETY: all strings are NUL-terminated and outlive the call; there are `count` arguments.
     let words = unsafe values.map { unsafe UnsafePointer($0) }
     return unsafe csystem_start_dialogue(
-      &dialogue, path.cString, &account, Literal("login-enrollment").cString, words, Int32(truncatingIfNeeded: count))
-      == 0
+      &dialogue, path.cString, &account, form.cString, words, Int32(truncatingIfNeeded: count)) == 0
   }
 
   /// From the last `conf=` argument, NUL-terminated.

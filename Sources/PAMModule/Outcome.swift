@@ -133,11 +133,21 @@ enum Outcome {
     case .denied(.refused(let refusal)): refusal.consequences.appendMessage(to: &text)
     case .denied(.failure), .denied(.reported), .denied(.configuration), .denied(.outOfMemory):
       text.append(Refusal.cannotCheck)
+    case .denied(.enrollmentDeclined): text.append("Two-factor login is required.")
     case .denied(.enrollmentImpossible):
-      text.append(
-        "Two-factor login is required, but cannot be set up in this login. Contact the administrator.")
-    case .denied(.enrolledMeanwhile): text.append("Two-factor login was set up meanwhile. Log in again.")
+      text.append("Two-factor login is required, but cannot be set up in this login.")
+    case .denied(.enrolledMeanwhile): text.append("Two-factor login was set up meanwhile.")
     case .accepted, .exempt, .unenrolled, .enrollmentPostponed, .denied: break
+    }
+  }
+
+  /// What a user who was refused in the account phase can do.
+  var advice: Literal? {
+    switch self {
+    case .denied(.enrollmentDeclined): "To set it up, log in again."
+    case .denied(.enrollmentImpossible): "Contact the administrator."
+    case .denied(.enrolledMeanwhile): "Log in again."
+    default: nil
     }
   }
 

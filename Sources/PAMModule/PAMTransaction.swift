@@ -49,6 +49,12 @@ struct PAMTransaction {
     get { text(of: PAM_SERVICE) }
   }
 
+  /// PAM_TTY; empty if unset. A display begins with a colon.
+  var terminal: Span<UInt8> {
+    @_lifetime(borrow self)
+    get { text(of: PAM_TTY) }
+  }
+
   /// From the PAM environment, not the process's (pam_getenv(3)).
   @_lifetime(borrow self)
   func environment(_ name: Literal) -> Span<UInt8> {

@@ -136,10 +136,10 @@ struct csystem_dialogue {
   int socket;
 };
 
-/* As csystem_run_helper(), but with the arguments `subcommand` and `words`, and set-group-ID programs keep their effect.
- * Returns 0, or -1. After 0, call csystem_end_dialogue(). */
+/* As csystem_run_helper(), but with the arguments `login-enrollment`, `form` and `words`, and set-group-ID programs keep
+ * their effect. Returns 0, or -1. After 0, call csystem_end_dialogue(). */
 int csystem_start_dialogue(struct csystem_dialogue *dialogue, const char *path, const struct csystem_account *account,
-                           const char *subcommand, const char *const *words, int count);
+                           const char *form, const char *const *words, int count);
 
 /* Reads a line without its end. Returns its length. Fails with ETIMEDOUT after `timeout` milliseconds, EMSGSIZE if the
  * line is longer than `capacity`, ECONNRESET if the program has ended. */
