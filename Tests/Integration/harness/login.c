@@ -3,10 +3,13 @@
 //   login [OPTION…] CONFDIR SERVICE <SCRIPT
 //
 //   -r HOST   the remote host (PAM_RHOST)
-//   -f FLAGS  flags of pam_authenticate, as a number
+//   -t TTY    the terminal (PAM_TTY)
+//   -f FLAGS  flags of pam_authenticate and pam_acct_mgmt, as a number
 //   -n TIMES  repeat each login of the script
 //   -o        at once: each login in its own process; all wait at their first prompt until the last one
 //             arrives, and are released together
+//   -a        after a successful pam_authenticate, call pam_acct_mgmt
+//   -A        call pam_acct_mgmt without pam_authenticate
 //   -c        after a successful login, call pam_setcred with each of its flags; print the first failure
 //   -m        mark in the system calls where a reply begins and where pam_authenticate returns
 //   -w FILE   create FILE.asked at the first prompt, and reply once FILE exists
@@ -45,7 +48,7 @@
 
 extern char **environ;
 
-enum { MAX_LOGINS = 512, MAX_ANSWERS = 8, ARRIVAL_SECONDS = 30 };
+enum { MAX_LOGINS = 512, ARRIVAL_SECONDS = 30 };
 
 enum answer_kind { TEXT, TEXT_AND_FAILURE, FAILURE, EMPTY, NO_ARRAY };
 
@@ -57,7 +60,7 @@ struct answer {
 
 struct login {
   char *user;
-  struct answer answers[MAX_ANSWERS];
+  struct answer *answers;
   int count;
 };
 
@@ -75,9 +78,9 @@ struct conversation {
   struct timespec answered_at;
 };
 
-static const char *remote_host, *awaited_file;
-static int authenticate_flags;
-static bool at_once, with_setcred, marks, with_state, messages_fail;
+static const char *remote_host, *terminal, *awaited_file;
+static int flags;
+static bool with_account, without_authentication, at_once, with_setcred, marks, with_state, messages_fail;
 static struct gate *gate;
 static int release_pipe[2];
 static FILE *report;
@@ -244,12 +247,24 @@ static void note_delay(int status, unsigned microseconds, void *context) {
 // ---- One login
 
 static void set_credentials(pam_handle_t *handle) {
-  static const int flags[] = {PAM_ESTABLISH_CRED, PAM_REINITIALIZE_CRED, PAM_REFRESH_CRED, PAM_DELETE_CRED, 0};
+  static const int actions[] = {PAM_ESTABLISH_CRED, PAM_REINITIALIZE_CRED, PAM_REFRESH_CRED, PAM_DELETE_CRED, 0};
   int status = PAM_SUCCESS;
-  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+  for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
     for (int silent = 0; silent < 2 && status == PAM_SUCCESS; silent++)
-      status = pam_setcred(handle, flags[i] | (silent ? PAM_SILENT : 0));
+      status = pam_setcred(handle, actions[i] | (silent ? PAM_SILENT : 0));
   fprintf(report, "setcred %d\n", status);
+}
+
+static int authenticate(struct conversation *conversation) {
+  int status = pam_authenticate(conversation->handle, flags);
+  mark("login returns");
+  struct timespec now, *then = &conversation->answered_at;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  fprintf(report, "result %d\n", status);
+  if (then->tv_sec)
+    fprintf(report, "microseconds %ld\n",
+            (now.tv_sec - then->tv_sec) * 1000000 + (now.tv_nsec - then->tv_nsec) / 1000);
+  return status;
 }
 
 static void log_in(int number, const struct login *login, const char *directory, const char *service) {
@@ -271,15 +286,13 @@ static void log_in(int number, const struct login *login, const char *directory,
   } delay = {.function = note_delay};
   pam_set_item(handle, PAM_FAIL_DELAY, delay.item);
   if (remote_host) pam_set_item(handle, PAM_RHOST, remote_host);
+  if (terminal) pam_set_item(handle, PAM_TTY, terminal);
 
-  status = pam_authenticate(handle, authenticate_flags);
-  mark("login returns");
-  struct timespec now, *then = &conversation.answered_at;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  fprintf(report, "result %d\n", status);
-  if (then->tv_sec)
-    fprintf(report, "microseconds %ld\n",
-            (now.tv_sec - then->tv_sec) * 1000000 + (now.tv_nsec - then->tv_nsec) / 1000);
+  if (!without_authentication) status = authenticate(&conversation);
+  if (with_account && status == PAM_SUCCESS) {
+    status = pam_acct_mgmt(handle, flags);
+    fprintf(report, "account %d\n", status);
+  }
   if (with_setcred && status == PAM_SUCCESS) set_credentials(handle);
   pam_end(handle, status);
   say_state("state after");
@@ -362,7 +375,9 @@ static int read_script(struct login *logins) {
     struct login *login = &logins[count - 1];
     size_t kind = 0;
     while (kind < sizeof names / sizeof *names && strcmp(word, names[kind])) kind++;
-    if (!count || login->count == MAX_ANSWERS || kind == sizeof names / sizeof *names) die("a script line");
+    if (!count || kind == sizeof names / sizeof *names) die("a script line");
+    login->answers = reallocarray(login->answers, (size_t)login->count + 1, sizeof *login->answers);
+    if (!login->answers) die("reallocarray");
     login->answers[login->count++] = (struct answer){
         .kind = (enum answer_kind)kind,
         .text = kind == TEXT || kind == TEXT_AND_FAILURE ? decoded(hex) : NULL,
@@ -376,11 +391,14 @@ static int read_script(struct login *logins) {
 
 int main(int argc, char **argv) {
   int times = 1, option;
-  while ((option = getopt(argc, argv, "r:f:n:w:ocmsx")) != -1) switch (option) {
+  while ((option = getopt(argc, argv, "r:t:f:n:w:aAocmsx")) != -1) switch (option) {
     case 'r': remote_host = optarg; break;
-    case 'f': authenticate_flags = (int)strtol(optarg, NULL, 0); break;
+    case 't': terminal = optarg; break;
+    case 'f': flags = (int)strtol(optarg, NULL, 0); break;
     case 'n': times = atoi(optarg); break;
     case 'w': awaited_file = optarg; break;
+    case 'a': with_account = true; break;
+    case 'A': with_account = without_authentication = true; break;
     case 'o': at_once = true; break;
     case 'c': with_setcred = true; break;
     case 'm': marks = true; break;

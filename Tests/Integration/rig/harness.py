@@ -14,7 +14,7 @@ SOURCES = Path(__file__).parent.parent / "harness"
 
 
 class Result(enum.IntEnum):
-    """Results of `pam_authenticate`, as in <security/_pam_types.h>."""
+    """Results of `pam_authenticate` and `pam_acct_mgmt`, as in <security/_pam_types.h>."""
 
     SUCCESS = 0
     SERVICE_ERR = 3
@@ -59,7 +59,9 @@ class Login:
     """One login: its prompts, messages and results, in order."""
 
     number: int
+    # Of the authentication, and of the account phase.
     result: int | None = None
+    account: int | None = None
     setcred: int | None = None
     killed_by: int | None = None
     delay: int = 0
@@ -68,6 +70,8 @@ class Login:
     prompts: list[str] = field(default_factory=list)
     shown_prompts: int = 0
     messages: list[str] = field(default_factory=list)
+    # Prompts and messages, each with its kind: prompt-hidden, prompt-shown, info or error.
+    texts: list[tuple[str, bytes]] = field(default_factory=list)
     unanswered: int = 0
     states: dict[str, str] = field(default_factory=dict)
 
@@ -95,16 +99,15 @@ def parse(output: str) -> list[Login]:
             when, _, hexadecimal = rest.partition(" ")
             # Only the state at the first prompt counts.
             current.states.setdefault(when, bytes.fromhex(hexadecimal).decode("utf-8", "backslashreplace"))
-        elif word in ("prompt-hidden", "prompt-shown"):
-            current.prompts.append(bytes.fromhex(rest).decode())
+        elif word in ("prompt-hidden", "prompt-shown", "info", "error"):
+            text = bytes.fromhex(rest)
+            current.texts.append((word, text))
+            is_prompt = word.startswith("prompt")
+            (current.prompts if is_prompt else current.messages).append(text.decode("utf-8", "surrogateescape"))
             current.shown_prompts += word == "prompt-shown"
-        elif word in ("info", "error"):
-            current.messages.append(bytes.fromhex(rest).decode())
         elif word == "unanswered":
             current.unanswered += 1
-        elif word in ("result", "setcred"):
-            setattr(current, word, int(rest))
-        elif word in ("delay", "microseconds"):
+        elif word in ("result", "account", "setcred", "delay", "microseconds"):
             setattr(current, word, int(rest))
         else:
             raise ValueError(f"the harness says {line!r}")
@@ -131,7 +134,10 @@ class Harness:
         *,
         at: float | None = None,
         rhost: str | None = None,
+        tty: str | None = None,
         flags: int = 0,
+        account: bool = False,
+        authenticate: bool = True,
         times: int = 1,
         at_once: bool = False,
         setcred: bool = False,
@@ -143,13 +149,21 @@ class Harness:
         may_die: bool = False,
         timeout: float = 60,
     ) -> list[Login]:
-        """Runs logins, each a user and replies; `under` is a command prefix."""
+        """Runs logins, each a user and replies.
+
+        account: whether the account phase follows a successful authentication
+        authenticate: if false, the account phase runs without one
+        under: a command prefix
+        """
         options = [f"-f{flags}", f"-n{times}"]
         options += [f"-r{rhost}"] if rhost is not None else []
+        options += [f"-t{tty}"] if tty is not None else []
         options += [f"-w{awaited}"] if awaited is not None else []
         options += [
             option
             for option, wanted in (
+                ("-a", account),
+                ("-A", not authenticate),
                 ("-o", at_once),
                 ("-c", setcred),
                 ("-s", states),
