@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,11 @@ int csetup_open_inside(const char *root, const char *path, int flags) {
   close(directory);
   errno = error;
   return file;
+}
+
+int csetup_has_peer(int descriptor) {
+  struct pollfd entry = {.fd = descriptor, .events = POLLRDHUP};
+  return poll(&entry, 1, 0) == 0;
 }
 
 void csetup_close_memory(void) { prctl(PR_SET_DUMPABLE, 0); }

@@ -24,6 +24,8 @@ package struct HostSettings {
   package var requiredFrom: CalendarDay?
   /// Enrollment at login.
   package var enrollment = LoginEnrollment.no
+  /// Whether logins show the code as it is typed.
+  package var echoesCode = false
   /// A program with the interface of sendmail(8).
   package var notify: String?
   package var limits = VerificationLimits()
@@ -63,6 +65,18 @@ package struct HostSettings {
   /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the file is unreadable, not trusted or invalid.
   ///   Defaults could be laxer.
   package static func load(from path: String = path) throws -> HostSettings {
+    try load(from: path, isOptional: true, arguments: [])
+  }
+
+  /// The settings of a login through a rule with these module arguments.
+  ///
+  /// - Throws: ``SetupError`` with ``ExitStatus/configuration`` if the module would refuse the login.
+  package static func load(arguments: [String]) throws -> HostSettings {
+    let file = arguments.last { $0.hasPrefix("conf=/") }.map { String($0.dropFirst("conf=".count)) }
+    return try load(from: file ?? path, isOptional: file == nil, arguments: arguments)
+  }
+
+  private static func load(from path: String, isOptional: Bool, arguments: [String]) throws -> HostSettings {
     var name = ByteText(capacity: path.utf8.count)
     name.append(path.utf8.span)
     // An empty path would look like a missing file.
@@ -70,17 +84,18 @@ package struct HostSettings {
     do throws(PolicyProblem) {
       // SAFETY: the name is NUL-terminated.
       let bytes = try unsafe name.withCString { name throws(PolicyProblem) in
-        try unsafe PolicyFile.read(name, isOptional: true)
+        try unsafe PolicyFile.read(name, isOptional: isOptional)
       }
-      return try HostSettings(bytes: bytes)
+      return try HostSettings(bytes: bytes, arguments: arguments)
     } catch {
       throw failure(error, path)
     }
   }
 
-  private init(bytes: borrowing SecretBuffer) throws(PolicyProblem) {
+  private init(bytes: borrowing SecretBuffer, arguments: [String] = []) throws(PolicyProblem) {
     var policy = Policy()
     try policy.read(file: bytes)
+    for argument in arguments { try policy.read(argument.utf8.span) }
     try policy.check()
     directoryTemplate = String(decoding: policy.directory)
     owner = policy.owner.isEmpty ? nil : String(decoding: policy.owner)
@@ -89,6 +104,7 @@ package struct HostSettings {
     allowsDisabling = policy.allowsDisabling
     requiredFrom = policy.requiredFrom
     enrollment = policy.enrollment
+    echoesCode = policy.echoesCode
     notify = policy.notifier.count == 0 ? nil : String(decoding: policy.notifier)
     limits = policy.limits
   }

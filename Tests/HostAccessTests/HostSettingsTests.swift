@@ -53,6 +53,23 @@ import Testing
     #expect(error?.message.contains("line") == true)
   }
 
+  @Test func argumentsOfALoginAreReadAsTheModuleReadsThem() throws {
+    let settings = try HostSettings.load(arguments: ["enroll=require", "echo_code", "backup_codes=no", "store=host"])
+    #expect(settings.enrollment == .require && settings.echoesCode && settings.isHostStore)
+    #expect(!settings.limits.acceptsBackupCodes)
+    #expect(try HostSettings.load(arguments: []).enrollment == .no)
+  }
+
+  @Test(arguments: [
+    ["enroll=perhaps"], ["windows=3"], ["enroll=no", "enroll=no"], ["issuer=Example"], ["conf=/nowhere/twofactor.conf"],
+    ["conf=nowhere"], ["conf=/nowhere", "conf=/nowhere"], ["try_first_pass", "use_first_pass"],
+    ["store=host", "owner=radius"], [""],
+  ])
+  func anInvalidArgumentIsAnError(arguments: [String]) {
+    let error = #expect(throws: SetupError.self) { try HostSettings.load(arguments: arguments) }
+    #expect(error?.status == .configuration)
+  }
+
   @Test func aFileThatOthersCanWriteIsAnError() throws {
     var template = Array("/tmp/twofactor-conf-XXXXXX".utf8CString)
     let descriptor = unsafe mkstemp(&template)

@@ -74,8 +74,21 @@ import Testing
     #expect(throws: (any Error).self) { try EnableCommand.parse(["--type", "hotp", "--period", "60"]) }
   }
 
+  @Test(arguments: [
+    [], ["enroll=require", "conf=/etc/x.conf"], ["debug", "prompt=Code: "], ["--help"], ["--", "-x"], [""],
+  ])
+  func loginEnrollmentPassesItsArgumentsOn(arguments: [String]) throws {
+    let command = try SetupCommand.parseAsRoot(["login-enrollment"] + arguments) as? LoginEnrollmentCommand
+    #expect(command?.arguments == arguments)
+  }
+
+  @Test func loginEnrollmentIsHidden() {
+    #expect(!SetupCommand.helpMessage().contains("login-enrollment"))
+    #expect(!SetupCommand.completionScript(for: .bash).contains("login-enrollment"))
+  }
+
   @Test func everySubcommandHasUserAndJSONOptions() throws {
-    let all = SetupCommand.configuration.subcommands
+    let all = SetupCommand.configuration.subcommands.filter { $0.configuration.shouldDisplay }
     for subcommand in all.flatMap({ [$0] + $0.configuration.subcommands }) {
       #expect(!subcommand.configuration.abstract.isEmpty && !subcommand.configuration.discussion.isEmpty)
       guard subcommand.configuration.subcommands.isEmpty else { continue }

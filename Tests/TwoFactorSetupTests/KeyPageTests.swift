@@ -78,6 +78,24 @@ import Testing
     #expect(page(issuer: "server", form: .none).lines(on: QRScreen(), notice: nil) == nil)
   }
 
+  @Test func theLastMessageOfALoginIsTheKey() throws {
+    let page = page(issuer: "server")
+    let code = try #require(QRCode(page.uriText))
+    let drawing = try #require(QRDrawing(forLogin: code, isSwapped: false))
+    let key = "Key: \(Self.grouped) (time based)"
+    let messages = page.messages(drawing)
+    #expect(messages.first == drawing.lines.joined(separator: "\n"))
+    #expect(messages.dropFirst().first?.hasPrefix("Scan the QR code") == true)
+    #expect(messages.suffix(2) == ["URI: \(page.uriText)", key])
+    #expect(page.messages(nil).first?.contains("type the key into an app.\nApps: ") == true)
+    #expect(page.messages(nil).last == key)
+  }
+
+  @Test func aURILongerThanAMessageIsLeftOut() {
+    let messages = page(issuer: String(repeating: "x", count: 300)).messages(nil)
+    #expect(messages.count == 2 && messages.last?.hasPrefix("Key: ") == true)
+  }
+
   @Test func aFileIsNamed() throws {
     for form in [QRForm.auto, .none] {
       let page = page(issuer: "server", form: form, file: "code.png")

@@ -57,6 +57,35 @@ import Testing
     }
   }
 
+  @Test(arguments: [false, true])
+  func aLoginDrawsEachModuleWithPlainCharacters(isSwapped: Bool) throws {
+    let code = try #require(QRCode(uri))
+    let drawing = try #require(QRDrawing(forLogin: code, isSwapped: isSwapped))
+    let lines = drawing.lines.map(Array.init)
+    #expect(lines.allSatisfy { $0.count == code.size + 8 && $0.allSatisfy("█▀▄ ".contains) })
+    for row in -4..<code.size + 4 {
+      for column in -4..<code.size + 4 {
+        let character = lines[(row + 4) / 2][column + 4]
+        let isBlock = character == "█" || character == ((row + 4) % 2 == 0 ? "▀" : "▄")
+        #expect(isBlock == (code.isDark(row: row, column: column) == isSwapped))
+      }
+    }
+  }
+
+  @Test func aLoginDrawsAtMostSixtyColumns() {
+    var margins: Set<Int> = []
+    for length in stride(from: 20, to: 500, by: 10) {
+      guard let code = QRCode(String(repeating: "x", count: length)) else { continue }
+      guard let drawing = QRDrawing(forLogin: code, isSwapped: false) else {
+        #expect(code.size + 4 > 60)
+        continue
+      }
+      #expect(drawing.columns <= 60)
+      margins.insert((drawing.columns - code.size) / 2)
+    }
+    #expect(margins == [2, 4])
+  }
+
   @Test func everyModuleIsInTheASCIIDrawing() throws {
     let code = try #require(QRCode(uri))
     let drawing = try #require(QRDrawing(code, form: .ascii, on: QRScreen()))

@@ -72,6 +72,10 @@ int csetup_open_inside(const char *root, const char *path, int flags);
 /// in core_pattern, and no access to the memory for the user's other processes.
 void csetup_close_memory(void);
 
+/// Provided because POLLRDHUP (poll(2)) needs _GNU_SOURCE. Returns 0 if the other end of a socket or pipe is closed,
+/// else 1.
+int csetup_has_peer(int descriptor);
+
 /// Provided because the Glibc module lacks <sys/xattr.h>. Reads the SELinux context of a file (lgetxattr(2)), not
 /// NUL-terminated. Returns its length.
 long csetup_security_context(const char *path, char *context, size_t size);

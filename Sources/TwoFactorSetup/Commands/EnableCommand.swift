@@ -1,6 +1,5 @@
 import ArgumentParser
 import Enrollment
-import SystemFiles
 
 struct EnableCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -21,7 +20,7 @@ struct EnableCommand: ParsableCommand {
       """)
 
   @Option(help: ArgumentHelp("The name of the device.", valueName: "name"))
-  var name = "phone"
+  var name = EnablingOptions.usualName
 
   @OptionGroup(title: "Code options")
   var code: CodeOptions
@@ -63,31 +62,18 @@ struct EnableCommand: ParsableCommand {
     try session.checkPassword()
     try session.checkCode(toReplace: standing)
     // The last step enables two-factor; an earlier error or signal removes the files written so far.
-    try KeptFiles.keeping(for: session.account) { files in try enable(session, over: standing, &files) }
+    try KeptFiles.keeping(for: session.account) { files in
+      try Enabling(session, enabling).run(over: standing, &files)
+    }
     if !session.wantsJSON {
       try session.show("\n" + session.announcement + "To undo it: twofactor disable\(session.userOption)\n")
     }
     session.tell(.switchedOn)
   }
 
-  private func enable(_ session: Session, over standing: EnrollmentStore.Standing, _ files: inout KeptFiles) throws {
-    let now = SystemClock.now
-    let device = try session.newDevice(named: name, code, key, now: now)
-    let codes = try session.newBackupCodes(count: backupCodes)
-    let presentation = KeyPresentation(
-      device, heading: "Two-factor login for \(session.accountName)", options: key, session: session, force: force,
-      isKnown: code.askKey)
-    try presentation.writeFile(&files)
-    // Report before asking for a code, so that a program can compute it.
-    if session.wantsJSON { try session.report(session.json(of: device, backupCodes: codes)) }
-    let state = try presentation.handOver(confirming: !noConfirm)
-    let handover = BackupCodesHandover(
-      session: session, codes: codes, file: backupCodesFile, force: force, asks: !yes, command: "twofactor enable")
-    try handover.run(&files)
-    let draft = CredentialDraft(enabledAt: now, devices: [device], backupCodeHashes: try codes.hashes())
-    try OutputStream.standardOutput.flush()
-    try files.checkForInterruption()
-    try session.store.switchOn(draft, states: [state], over: standing)
-    session.register.add()
+  private var enabling: EnablingOptions {
+    EnablingOptions(
+      name: name, code: code, key: key, backupCodes: backupCodes, backupCodesFile: backupCodesFile,
+      confirms: !noConfirm, asks: !yes, force: force)
   }
 }

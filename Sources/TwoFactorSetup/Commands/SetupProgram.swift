@@ -17,7 +17,7 @@ struct SetupCommand: ParsableCommand {
     subcommands: [
       EnableCommand.self, DisableCommand.self, StatusCommand.self, BackupCodesCommand.self, DeviceCommand.self,
       ShowCommand.self, VerifyCommand.self, ImportCommand.self, UsersCommand.self, UnlockCommand.self,
-      MoveCommand.self, DoctorCommand.self, TestCommand.self,
+      MoveCommand.self, DoctorCommand.self, TestCommand.self, LoginEnrollmentCommand.self,
     ])
 }
 
@@ -57,6 +57,8 @@ public enum SetupProgram {
       return .refused
     } catch let error as SetupError {
       return report(error, json: wantsJSON)
+    } catch let end as GivenUp {
+      return report(end.reason, json: wantsJSON)
     } catch {
       return reportParsing(error, json: wantsJSON)
     }

@@ -49,6 +49,8 @@ struct BackupCodes {
     }
   }
 
+  static func requireHashing() throws { _ = try newSetting() }
+
   private static func newSetting() throws -> String {
     let random = try Randomness.bytes(count: 16)
     var setting = [CChar](repeating: 0, count: Int(CRYPT_GENSALT_OUTPUT_SIZE))
@@ -109,23 +111,46 @@ struct BackupCodesHandover {
   let force: Bool
   /// Whether to ask the user to confirm that the codes are stored.
   let asks: Bool
-  let command: String
+  /// What to do after giving up.
+  let hint: String
 
-  /// - Throws: ``SetupError`` if the codes cannot be written, or the user did not store them.
+  /// Asks again until the codes are stored, in a login at most ``LoginDialogue/tries`` times.
+  ///
+  /// - Throws: ``SetupError`` if the codes cannot be written, or the input ends; ``GivenUp`` in a login.
   func run(_ files: inout KeptFiles) throws {
     guard !codes.codes.isEmpty else { return }
     if let file {
       let contents = codes.fileContents(account: session.account.nameText, host: session.hostIssuer)
       try files.write(file, contents: Array(contents.utf8), force: force)
+    }
+    try show()
+    guard asks, !session.subject.isManagedByRoot else { return }
+    var tries = session.terminal.dialogue == nil ? Int.max : LoginDialogue.tries
+    while try !areStored() {
+      tries -= 1
+      guard tries > 0 else {
+        throw GivenUp(
+          reason: SetupError(.refused, "the backup codes are not stored, so two-factor was not enabled", hint: hint))
+      }
+      try show()
+      try session.show("Two-factor is not enabled until you have stored them.\n")
+      if session.terminal.isInteractive { try session.show("To give up, press Ctrl-C, then \(hint).\n") }
+    }
+  }
+
+  private func show() throws {
+    if let file {
       try session.show("\nThe backup codes are in \(file.printable)\n")
     } else if !session.wantsJSON {
       try session.show("\n" + codes.page)
     }
-    guard asks, !session.subject.isManagedByRoot else { return }
-    guard try session.terminal.confirm("Have you stored the backup codes in a safe place?") else {
-      throw SetupError(
-        .refused, "the backup codes are not stored, so two-factor was not enabled", hint: "start again with: \(command)"
-      )
+  }
+
+  private func areStored() throws -> Bool {
+    do {
+      return try session.terminal.confirm("Have you stored the backup codes in a safe place?")
+    } catch let error as SetupError where error == Terminal.endOfInput {
+      throw SetupError(error.status, error.message, hint: hint)
     }
   }
 }

@@ -57,12 +57,8 @@ struct CodeRefusal {
     )
   }
 
-  /// As sentences, before the next prompt.
-  var line: String {
-    let text = message.prefix(1).uppercased() + message.dropFirst() + "."
-    guard let hint else { return text }
-    return text + " " + hint.prefix(1).uppercased() + hint.dropFirst() + "."
-  }
+  /// Before the next prompt.
+  var line: String { error.sentences }
 
   var error: SetupError { SetupError(.refused, message, hint: hint) }
 }

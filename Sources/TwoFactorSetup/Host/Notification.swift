@@ -62,7 +62,7 @@ extension Session {
       try Mailer(program: program).send(notification.message, to: account.nameText)
     } catch {
       let problem = (error as? SetupError)?.message ?? "interrupted"
-      try? OutputStream.standardError.write(
+      try? terminal.remark(
         "twofactor: the change is made, but the notification failed: \(problem.printable)\n")
     }
   }

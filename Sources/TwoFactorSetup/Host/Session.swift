@@ -31,6 +31,18 @@ struct Session {
       reportsServices: reportsServices)
   }
 
+  /// The enrollment of the calling user during a login.
+  init(login dialogue: LoginDialogue, settings: HostSettings) throws {
+    wantsJSON = false
+    terminal = Terminal(login: dialogue)
+    subject = try Subject(user: nil)
+    self.settings = settings
+    store = try EnrollmentStore(account: subject.account, settings: settings)
+    register = try RegisterEntry(of: subject.account, isOfHostStore: settings.isHostStore, dropsPrivileges: false)
+    let account = subject.account
+    services = { UserServices(of: account) }
+  }
+
   init(user: String?, json: Bool, subcommand: String, changesRegister: Bool, reportsServices: Bool = false) throws {
     wantsJSON = json
     terminal = Terminal(json: json)
@@ -55,9 +67,11 @@ struct Session {
     if dropsPrivileges { try Identity.become(account) }
   }
 
-  /// No codes if logins do not accept them.
+  /// No codes if logins do not accept them. Fails if they could not be hashed later.
   func newBackupCodes(count: Int) throws -> BackupCodes {
-    try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
+    let codes = try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
+    if !codes.codes.isEmpty { try BackupCodes.requireHashing() }
+    return codes
   }
 
   /// Asks for the password if the host requires it, but not if root gave `--user`.
@@ -94,7 +108,7 @@ struct Session {
   /// Reports the output of `status`, for other subcommands with `--json`.
   func reportStatus() throws { try report(store.status(now: SystemClock.now).json(services: services)) }
 
-  func show(_ text: String) throws { try terminal.page.write(text) }
+  func show(_ text: String) throws { try terminal.show(text) }
 
   /// Writes the output of `--json`, and flushes it.
   func report(_ object: JSONValue) throws {
@@ -156,7 +170,7 @@ extension Session {
     guard store.isBelowHome, !wantsJSON else { return }
     let check = HomeCheck(tree: HostTree())
     guard let finding = check.finding(of: TreeAccount(account)) else { return }
-    try OutputStream.standardError.write(
+    try terminal.remark(
       "twofactor: \(finding.detail.printable)\n" + (finding.remedy.map { "hint: \($0.printable)\n" } ?? ""))
   }
 }

@@ -37,7 +37,16 @@ extension String {
   fileprivate var loweredFirst: String { prefix(1).lowercased() + dropFirst() }
 }
 
+/// The user gave up or was refused at a question of an enrollment, which is not a failure of the login.
+struct GivenUp: Error {
+  let reason: SetupError
+}
+
 extension SetupError {
+  var sentences: String { Self.sentence(message) + (hint.map { " " + Self.sentence($0) } ?? "") }
+
+  private static func sentence(_ text: String) -> String { text.prefix(1).uppercased() + text.dropFirst() + "." }
+
   var text: String {
     var text = "twofactor: \(message.printable)\n"
     if let hint { text += "hint: \(hint.printable)\n" }

@@ -13,6 +13,8 @@ struct KeyPage {
   private static let doesNotFit =
     "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
 
+  private static let tooWide = "The QR code is too wide to be shown here: type the key into an app."
+
   /// In columns, beside a QR code.
   private static let narrowest = 24
 
@@ -25,6 +27,15 @@ struct KeyPage {
     let isMissing = drawing == nil && form != .none && screen.size != nil && QRCode.isAvailable
     let text = intro(isDrawn: drawing != nil, isMissing: isMissing) + ["", key] + rest + [""]
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
+  }
+
+  /// The messages of a login. The key is last: a greeter may show only the last message before a question.
+  func messages(_ drawing: QRDrawing?) -> [String] {
+    let isMissing = drawing == nil && QRCode.isAvailable
+    let intro = isMissing ? [Self.tooWide, Self.apps] : intro(isDrawn: drawing != nil, isMissing: false).suffix(2)
+    let drawing = drawing.map { [$0.lines.joined(separator: "\n")] } ?? []
+    let uri = uri.utf8.count > LoginDialogue.longestText ? [] : [uri]
+    return drawing + [intro.joined(separator: "\n")] + uri + [key]
   }
 
   /// The page on the alternate screen, with one row left for the question; nil if it does not fit. The URI has no line

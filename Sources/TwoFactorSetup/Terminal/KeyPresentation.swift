@@ -1,4 +1,5 @@
 import Enrollment
+import FixedMemory
 import HostAccess
 import KeyFormats
 import SystemFiles
@@ -58,25 +59,69 @@ struct KeyPresentation {
   private func confirm() throws -> LoginState.DeviceState {
     let trial = try EnrollmentTrial(device, limits: session.settings.limits)
     let cover = isKnown ? nil : CoveringPage(on: session.terminal, draw: page.lines)
-    if cover == nil { try show() }
     defer { cover?.hide() }
+    var question = try session.terminal.dialogue.map { try LoginCodeQuestion($0, device, page, session) }
+    if question == nil, cover == nil { try show() }
 
     var refusal: CodeRefusal?
     for _ in 0..<Self.tries {
       if let refusal {
         if let cover { cover.notice = refusal.line } else { try session.show(refusal.line + "\n") }
       }
-      let question = isKnown ? "Code from the device: " : "Code from the app: "
-      let reply = if let cover { try cover.ask(question) } else { try session.terminal.ask(question) }
-      switch try trial.check(reply, now: SystemClock.now) {
+      switch try trial.check(ask(below: cover, &question), now: SystemClock.now) {
       case .right(let state): return state
       case .wrong(let why): refusal = why
       }
     }
-    throw SetupError(
-      .refused, "no code was right, so nothing was changed; the last one: \(refusal?.message ?? "wrong code")",
-      hint: (isKnown
-        ? "check the key, the type, the digits and the counter of the device"
-        : "delete the new entry in the app before you start again") + (refusal?.hint.map { "; \($0)" } ?? ""))
+    throw GivenUp(
+      reason: SetupError(
+        .refused, "no code was right, so nothing was changed; the last one: \(refusal?.message ?? "wrong code")",
+        hint: (isKnown
+          ? "check the key, the type, the digits and the counter of the device"
+          : "delete the new entry in the app before you start again") + (refusal?.hint.map { "; \($0)" } ?? "")))
+  }
+
+  private func ask(below cover: CoveringPage?, _ inLogin: inout LoginCodeQuestion?) throws -> SecretBuffer {
+    if let reply = try inLogin?.ask() { return reply }
+    let question = isKnown ? "Code from the device: " : "Code from the app: "
+    return if let cover { try cover.ask(question) } else { try session.terminal.ask(question) }
+  }
+}
+
+/// The key and the question of a login, whose terminal may be dark or light: the user can swap the colors of the QR
+/// code.
+private struct LoginCodeQuestion {
+  let dialogue: LoginDialogue
+  let page: KeyPage
+  let session: Session
+  private let code: QRCode?
+  private var isSwapped = false
+  private let canSwap: Bool
+
+  /// Shows the key.
+  init(_ dialogue: LoginDialogue, _ device: DeviceDraft, _ page: KeyPage, _ session: Session) throws {
+    self.dialogue = dialogue
+    self.page = page
+    self.session = session
+    code = QRCode(device.uri)
+    let drawing = code.flatMap { QRDrawing(forLogin: $0, isSwapped: false) }
+    canSwap = drawing != nil
+    for message in page.messages(drawing) { try session.show(message) }
+  }
+
+  mutating func ask() throws -> SecretBuffer {
+    let question = "Code from the app\(canSwap ? " (or i to swap light and dark in the QR code)" : ""): "
+    while true {
+      let reply = try session.terminal.ask(question, echo: dialogue.echoesCode)
+      if !asksToSwap(reply) { return reply }
+      isSwapped.toggle()
+      let drawing = code.flatMap { QRDrawing(forLogin: $0, isSwapped: isSwapped) }
+      let messages = page.messages(drawing)
+      for message in messages.prefix(1) + messages.suffix(1) { try session.show(message) }
+    }
+  }
+
+  private func asksToSwap(_ reply: borrowing SecretBuffer) -> Bool {
+    canSwap && reply.count == 1 && (reply.bytes[0] == UInt8(ascii: "i") || reply.bytes[0] == UInt8(ascii: "I"))
   }
 }

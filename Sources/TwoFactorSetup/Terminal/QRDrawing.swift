@@ -66,8 +66,18 @@ struct QRDrawing {
     }
   }
 
-  private init(_ code: QRCode, as form: QRForm, margin: Int, on screen: QRScreen) {
-    let ink = Ink(screen: screen)
+  /// Half blocks without colors for a login, whose terminal is unknown; nil if the code is too wide. Blocks are the
+  /// light modules, which suits a dark terminal, or with `isSwapped` the dark ones.
+  init?(forLogin code: QRCode, isSwapped: Bool) {
+    guard let margin = [4, 2].first(where: { code.size + 2 * $0 <= Self.widestInLogin }) else { return nil }
+    self.init(code, as: .utf8, margin: margin, on: QRScreen(), ink: Ink(drawsDark: isSwapped))
+  }
+
+  /// In columns.
+  private static let widestInLogin = 60
+
+  private init(_ code: QRCode, as form: QRForm, margin: Int, on screen: QRScreen, ink: Ink? = nil) {
+    let ink = ink ?? Ink(screen: screen)
     let side = code.size + 2 * margin
     columns = form == .utf8 ? side : 2 * side
     lines =
@@ -128,6 +138,12 @@ private struct Ink {
       start = screen.hasColors ? "\u{1B}[30;47m" : ""
     }
     finish = screen.hasColors ? Self.end : ""
+  }
+
+  /// Without colors.
+  init(drawsDark: Bool) {
+    self.drawsDark = drawsDark
+    (dark, light, start, finish) = ("", "", "", "")
   }
 
   func ground(isDark: Bool) -> String { isDark ? dark : light }

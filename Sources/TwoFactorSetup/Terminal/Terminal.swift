@@ -1,3 +1,4 @@
+import CSetup
 import FixedMemory
 import Glibc
 import HostAccess
@@ -11,10 +12,13 @@ import SystemFiles
 /// - Passwords are typed without echo. An answer, Ctrl-C, Ctrl-Z and a hang-up restore the echo.
 /// - Cursor control requires a terminal that supports it; colors require that `NO_COLOR` is unset.
 /// - Errors are `twofactor: …`, lower case, no full stop; then a `hint: …` line if the user can do something.
+/// - In a login, all text and all questions go to the user through ``LoginDialogue``.
 struct Terminal {
   let page: OutputStream
   let questions: OutputStream
   let isInteractive: Bool
+  /// Nil unless the command runs in a login.
+  let dialogue: LoginDialogue?
 
   /// False if standard output is a terminal that receives the output of `--json`.
   var canBeCovered: Bool {
@@ -31,6 +35,28 @@ struct Terminal {
     isInteractive = isatty(STDIN_FILENO) == 1
     page = json ? .standardError : .standardOutput
     questions = isInteractive && !page.isTerminal ? .standardError : page
+    dialogue = nil
+  }
+
+  init(login dialogue: LoginDialogue) {
+    isInteractive = false
+    page = .standardOutput
+    questions = .standardOutput
+    self.dialogue = dialogue
+  }
+
+  func show(_ text: String) throws {
+    if let dialogue { try dialogue.say(text) } else { try page.write(text) }
+  }
+
+  /// Shows a text that is no result.
+  func remark(_ text: String) throws {
+    if let dialogue { try dialogue.say(text) } else { try OutputStream.standardError.write(text) }
+  }
+
+  /// Throws if the user of a login is gone. Call it immediately before the change.
+  func requireUser() throws {
+    if dialogue != nil, csetup_has_peer(input) == 0 { throw ConversationEnd() }
   }
 
   /// Asks for one line, and returns it without its line ending. `endIsEmpty` allows the end of input that is no
@@ -38,6 +64,7 @@ struct Terminal {
   func ask(
     _ question: String, echo: Bool = true, below page: CoveringPage? = nil, endIsEmpty: Bool = false
   ) throws -> SecretBuffer {
+    if let dialogue { return try ask(question, echo: echo, through: dialogue) }
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
       try page?.show()
@@ -57,7 +84,7 @@ struct Terminal {
       case .end:
         try questions.write("\n")
         if endIsEmpty, !isInteractive, let empty = SecretBuffer(capacity: 0) { return empty }
-        throw SetupError(.refused, "end of input at a question, nothing was changed")
+        throw Self.endOfInput
       case .failed(let error):
         throw SetupError(.inputOutput, "cannot read standard input: \(error.text)")
       case .interrupted(SIGWINCH):
@@ -71,6 +98,22 @@ struct Terminal {
     }
   }
 
+  static let endOfInput = SetupError(.refused, "end of input at a question, nothing was changed")
+
+  private func ask(_ question: String, echo: Bool, through dialogue: LoginDialogue) throws -> SecretBuffer {
+    let interruptions = try Interruptions()
+    try dialogue.ask(question, echo: echo)
+    while true {
+      switch readLine(interruptions) {
+      case .line(let line): return line
+      case .interrupted(let signal):
+        guard signal == SIGTSTP else { throw Interruption(signal: signal) }
+        Interruptions.deliver(signal)
+      default: throw ConversationEnd()
+      }
+    }
+  }
+
   /// Stops a background command (SIGTTOU) until it is in the foreground.
   func waitForForeground() {
     var mode = termios()
@@ -79,16 +122,19 @@ struct Terminal {
     unsafe tcsetattr(input, TCSADRAIN, &mode)
   }
 
-  /// An empty answer is no.
+  /// An empty answer is no. So is one that is neither yes nor no, without a terminal or as the last one of a login.
   func confirm(_ question: String) throws -> Bool {
+    var tries = dialogue != nil ? LoginDialogue.tries : isInteractive ? Int.max : 1
     while true {
       let answer = try ask(question + " [y/N] ").text.lowercased()
       switch answer {
       case "y", "yes": return true
       case "", "n", "no": return false
       default:
-        guard isInteractive else { return false }
-        try questions.write("Please answer yes or no.\n")
+        tries -= 1
+        guard tries > 0 else { return false }
+        let correction = "Please answer yes or no.\n"
+        if let dialogue { try dialogue.say(correction) } else { try questions.write(correction) }
       }
     }
   }
@@ -101,7 +147,8 @@ struct Terminal {
     case interrupted(Int32)
   }
 
-  /// Reads byte by byte: the rest of the input belongs to the next question.
+  /// Reads byte by byte: the rest of the input belongs to the next question. A login sends whole lines, of which the
+  /// start is enough.
   private func readLine(_ interruptions: borrowing Interruptions) -> Reading {
     guard var line = SecretBuffer(capacity: Self.longestAnswer) else {
       return .failed(Errno(rawValue: ENOMEM))
@@ -126,9 +173,9 @@ struct Terminal {
         // EIO: the terminal was hung up.
         return isInteractive && Errno.current.rawValue == EIO ? .end : .failed(.current)
       }
-      if count == 0, line.count == 0 { return .end }
+      if count == 0, line.count == 0 || dialogue != nil { return .end }
       if count == 0 || byte == UInt8(ascii: "\n") {
-        return fits ? .line(line.withoutCarriageReturn()) : .tooLong
+        return fits || dialogue != nil ? .line(line.withoutCarriageReturn()) : .tooLong
       }
       fits = line.append(byte) && fits
     }
