@@ -18,15 +18,16 @@ package struct HostExamination {
   package var findings: [Finding] {
     let host = HostFindings(tree: tree, account: account)
     let rules = host.rules
-    let paths = Set(rules.map(\.module).filter { $0.hasPrefix("/") }).sorted()
+    let paths = Set((rules + host.accountRules).map(\.module).filter { $0.hasPrefix("/") }).sorted()
     let search = RemedySearch(before: host)
 
-    var findings = ModuleFileCheck(tree: tree, isUsed: !rules.isEmpty, paths: paths).findings
+    var findings = ModuleFileCheck(tree: tree, isUsed: !rules.isEmpty || !host.accountRules.isEmpty, paths: paths)
+      .findings
     findings += host.ofFiles.map { search.verified($0, in: \.ofFiles) }
     findings += host.ofUnits.map { search.verified($0, in: \.ofUnits) }
     findings.append(RegisterCheck(tree: tree).finding(of: rules))
     findings += HostStoreCheck(tree: tree).findings(of: rules)
-    findings += services(host, search) + unread(host)
+    findings += services(host, search) + unread(host) + enrollment(host)
     findings += host.ofPrograms.map { finding, others in
       search.verified(finding, in: { $0.ofPrograms.map(\.finding) }, or: others)
     }
@@ -40,6 +41,8 @@ package struct HostExamination {
 
   private func services(_ host: HostFindings, _ search: RemedySearch) -> [Finding] {
     let name = "pam_stacks"
+    let findings = host.ofStacks.filter { !$0.finding.isReportedElsewhere }
+      .map { search.finding($0.finding, $0.services) }
     guard !host.services.isEmpty else {
       return [
         .warning(
@@ -47,7 +50,7 @@ package struct HostExamination {
           remedy: tree.exists("/usr/share/pam-configs/twofactor")
             ? "pam-auth-update --enable twofactor"
             : search.firstRule()?.text ?? "add it to a stack: man pam_twofactor")
-      ]
+      ] + findings
     }
     let wrong = Set(host.ofStacks.flatMap(\.services))
     let failures = (host.ofFiles + host.ofUnits).filter { $0.status == .failed }
@@ -58,10 +61,28 @@ package struct HostExamination {
           return failures.contains { failure in places.contains { failure.detail.hasPrefix($0) } }
         }
     }
-    let findings = host.ofStacks.filter { !$0.finding.isReportedElsewhere }
-      .map { search.finding($0.finding, $0.services) }
     guard !correct.isEmpty else { return findings }
     return [.ok(name, "asks for a code after the password: \(correct.joined(separator: ", "))")] + findings
+  }
+
+  /// Names the services that enroll users at login.
+  private func enrollment(_ host: HostFindings) -> [Finding] {
+    let name = "enrollment_at_login"
+    let all = host.services.compactMap(host.guidance)
+    guard !all.isEmpty else { return [.skipped(name, "no service enrolls users at login")] }
+    let (silent, asking) = (all.filter(\.showsNoQuestions), all.filter { !$0.showsNoQuestions })
+    var findings: [Finding] = []
+    for words in asking.map(\.words).uniqued {
+      let services = asking.filter { $0.words == words }.map(\.service).joined(separator: ", ")
+      findings.append(.ok(name, "users who are not enrolled are led through enrollment by \(services): \(words)"))
+    }
+    for isRequired in [true, false] {
+      let services = silent.filter { $0.isRequired == isRequired }.map(\.service).joined(separator: ", ")
+      guard !services.isEmpty else { continue }
+      let effect = isRequired ? "they refuse users who are not enrolled" : "they offer no enrollment"
+      findings.append(.ok(name, "programs with a single password field show no questions: \(effect): \(services)"))
+    }
+    return findings
   }
 
   /// Services that cannot be read completely, so that it is unknown whether they call the module.
@@ -80,4 +101,18 @@ package struct HostExamination {
       return .warning("pam_evaluation", detail, remedy: "correct the file, then run: twofactor doctor")
     }
   }
+}
+
+extension EnrollmentGuidance {
+  /// Whether the program of the service replies to every prompt with the password.
+  fileprivate var showsNoQuestions: Bool { SingleFieldProgram.using(service) != nil }
+
+  fileprivate var words: String {
+    let kind = isRequired ? "required" : day.map { "offered, required from \($0) on" } ?? "offered"
+    return networks.isEmpty ? kind : "\(kind), from \(networks.joined(separator: ", ")) alone"
+  }
+}
+
+extension [String] {
+  fileprivate var uniqued: [String] { reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
 }

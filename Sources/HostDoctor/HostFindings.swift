@@ -13,6 +13,8 @@ final class HostFindings {
   final class Cache {
     fileprivate var findings: [String: [StackFinding]] = [:]
     fileprivate var services: [String: ServiceState] = [:]
+    fileprivate var reports: [String: AccountCheck.Report] = [:]
+    fileprivate var accounts: [String: AccountState?] = [:]
   }
 
   /// The properties of a service that a remedy must preserve.
@@ -37,19 +39,34 @@ final class HostFindings {
 
   // MARK: Services
 
-  /// Services whose stacks call the module. Excludes files that only other files include.
-  private(set) lazy var services: [String] = {
+  /// Services without the files that only other files include.
+  private lazy var ownServices: [String] = {
     let names = configuration.services.filter { !Self.isBackup($0) && $0 != PAMService.password }
     let included = names.reduce(into: Set<String>()) { set, name in
       set.formUnion(configuration.stacks(of: name).origins.values.map(\.target).filter { $0 != name })
     }
-    return names.filter { name in
-      !(included.contains(name) && Self.isShared(name)) && callsTwoFactor(configuration.stacks(of: name))
-    }
+    return names.filter { !(included.contains($0) && Self.isShared($0)) }
+  }()
+
+  /// Services whose stacks call the module, except for account rules.
+  private(set) lazy var services: [String] = ownServices.filter { callsTwoFactor(configuration.stacks(of: $0)) }
+
+  /// Services that call the module only in an account rule, such as cron with a shared file.
+  private lazy var accountServices: [String] = ownServices.filter { service in
+    !services.contains(service) && !configuration.stacks(of: service).accountRules.isEmpty
+  }
+
+  /// The account rules of pam_twofactor, each once.
+  private(set) lazy var accountRules: [PAMRule] = {
+    var seen: Set<String> = []
+    return (services + accountServices).flatMap { configuration.stacks(of: $0).accountRules }
+      .filter { seen.insert($0.place).inserted }
   }()
 
   private func callsTwoFactor(_ stacks: PAMServiceStacks) -> Bool {
-    if stacks.chains.values.contains(where: { $0.rules.contains(where: \.isTwoFactor) }) { return true }
+    if stacks.chains.contains(where: { $0.key != .account && $0.value.rules.contains(where: \.isTwoFactor) }) {
+      return true
+    }
     guard stacks.isAborted else { return false }
     // libpam has not read the rest.
     let files = stacks.origins.keys + [stacks.path].compactMap { $0 }
@@ -78,12 +95,14 @@ final class HostFindings {
       || ["postlogin", "config-util"].contains(name)
   }
 
-  private func key(_ service: String) -> String {
+  private func key(_ service: String, _ facilities: [PAMFacility] = PAMFacility.allCases) -> String {
     let stacks = configuration.stacks(of: service)
-    let rules = PAMFacility.allCases.flatMap { stacks.chains[$0]?.handlers ?? [] }.map { handler in
+    let rules = facilities.flatMap { stacks.chains[$0]?.handlers ?? [] }.map { handler in
       handler.rule.map { "\($0.place) \(handler.level) \($0.text())" } ?? "\(handler.kind) \(handler.level)"
     }
-    let files = Set(stacks.twoFactorRules.map(tree.configuration)).sorted().map { tree.text(of: $0) ?? "" }
+    let files = Set((stacks.twoFactorRules + stacks.accountRules).map(tree.configuration)).sorted().map {
+      tree.text(of: $0) ?? ""
+    }
     return ([service, "\(stacks.problems)"] + rules + files).joined(separator: "\n")
   }
 
@@ -104,13 +123,38 @@ final class HostFindings {
     let isPreauthenticated = isPreauthenticated(service)
     let key = key(service) + "\n\(isPreauthenticated)"
     if let known = cache.findings[key] { return known }
-    let findings = check(service, isPreauthenticated: isPreauthenticated).findings
+    let findings =
+      check(service, isPreauthenticated: isPreauthenticated).findings + accountReport(of: service).findings
     cache.findings[key] = findings
     return findings
   }
 
-  func state(of service: String) -> ServiceState {
+  private func accountReport(of service: String) -> AccountCheck.Report {
     let key = key(service)
+    if let known = cache.reports[key] { return known }
+    let stacks = configuration.stacks(of: service)
+    let report = AccountCheck(stacks, configuration: configuration, model: model).report
+    cache.reports[key] = report
+    return report
+  }
+
+  /// How the service enrolls users at login; nil if it does not.
+  func guidance(of service: String) -> EnrollmentGuidance? { accountReport(of: service).guidance }
+
+  /// Nil if the account stack cannot be evaluated.
+  func accounts(of service: String) -> AccountState? {
+    let key = key(service, [.account])
+    if let known = cache.accounts[key] { return known }
+    let stacks = configuration.stacks(of: service)
+    let isKnown = stacks.obstacle == nil && stacks.problems.isEmpty
+    let state =
+      isKnown ? AccountState(ServiceEvaluation(stacks, configuration: configuration, model: model)) : nil
+    cache.accounts[key] = .some(state)
+    return state
+  }
+
+  func state(of service: String) -> ServiceState {
+    let key = key(service, [.auth])
     if let known = cache.services[key] { return known }
     let state = ServiceState(
       logins: ServiceLogins(configuration.stacks(of: service), configuration: configuration, model: model),
@@ -122,10 +166,11 @@ final class HostFindings {
   /// Each reported finding with its services. The first failure of a service explains the others.
   private(set) lazy var ofStacks: [(finding: StackFinding, services: [String])] = {
     var all: [(finding: StackFinding, services: [String])] = []
-    for service in services {
+    for service in services + accountServices {
       var found = findings(of: service)
       if service == ssh.service, let failure = passwordless { found.insert(failure, at: 0) }
-      for finding in found.first(where: { $0.status == .failed }).map({ [$0] }) ?? found {
+      let phases = [found.filter { !$0.isOfAccounts }, found.filter(\.isOfAccounts)]
+      for finding in phases.flatMap({ all in all.first { $0.status == .failed }.map { [$0] } ?? all }) {
         if let index = all.firstIndex(where: { $0.finding.identity == finding.identity }) {
           all[index].services.append(service)
         } else {
@@ -155,7 +200,7 @@ final class HostFindings {
 
   /// Findings of other checks, which depend on the same files.
   private(set) lazy var ofFiles: [Finding] = {
-    var findings = SettingsCheck(tree: tree, rules: rules).findings
+    var findings = SettingsCheck(tree: tree, rules: rules + accountRules).findings
     findings += GuessingCheck(tree: tree, rules: rules).findings
     findings += GroupSourceCheck(tree: tree, rules: rules).findings
     return findings + ofOptions + ofPolicy
@@ -167,9 +212,13 @@ final class HostFindings {
 
   private(set) lazy var ofSSH: [Finding] = isDoubtful ? allOfSSH.filter { $0.name != "pam_code_alone" } : allOfSSH
 
-  private lazy var allOfSSH: [Finding] = ssh.findings(
-    rules: configuration.stacks(of: ssh.service).twoFactorRules, service: state(of: ssh.service).logins
-  ) { [self] in (configuration.stacks(of: $0).twoFactorRules, state(of: $0).logins) }
+  private lazy var allOfSSH: [Finding] = ssh.findings(of: stack(of: ssh.service)) { [self] in stack(of: $0) }
+
+  private func stack(of service: String) -> SSHExamination.Stack {
+    SSHExamination.Stack(
+      rules: configuration.stacks(of: service).twoFactorRules, logins: state(of: service).logins,
+      guidance: guidance(of: service))
+  }
 
   /// Whether sshd may ask for less than a password and a code, but an unknown module may check a password.
   private lazy var isDoubtful: Bool =

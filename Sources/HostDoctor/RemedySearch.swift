@@ -29,8 +29,13 @@ struct RemedySearch {
     guard finding.name != "pam_evaluation", let service = services.first else { return nil }
     let stacks = before.configuration.stacks(of: service)
     guard stacks.obstacle == nil, stacks.chain(.auth).rules.count <= Self.maximumRules else { return nil }
-    let candidates = RemedyCandidates(finding, stacks: stacks, configuration: before.configuration)
-      .all.prefix(count(for: service))
+    let candidates =
+      finding.isOfAccounts
+      ? AccountRemedies(
+        finding, stacks: services.map(before.configuration.stacks), configuration: before.configuration
+      ).all.prefix(Self.maximumRules)
+      : RemedyCandidates(finding, stacks: stacks, configuration: before.configuration)
+        .all.prefix(count(for: service))
     var partial: [Edit]?
     var last: [Edit]?
     for edits in candidates {
@@ -61,6 +66,8 @@ struct RemedySearch {
       guard !found.contains(where: { finding.isSame(as: $0) || $0.name == "pam_dead_end" }) else {
         return false
       }
+      // Remedies of an account stack leave authentication alone.
+      if finding.isOfAccounts { return true }
       let state = after.state(of: service)
       return state.admission.refusals.isEmpty
         && (finding.name == "pam_syntax" || state.logins.enrolled?.isRefused == false)
@@ -121,7 +128,7 @@ struct RemedySearch {
       // Not a login: the command checks the code itself.
       guard wasDead || service == PAMService.password || Self.keepsNeeds(old, new) else { return false }
       guard new.admission.refusals.isSubset(of: old.admission.refusals),
-        old.admission.modules.isSubset(of: new.admission.modules)
+        old.admission.modules.isSubset(of: new.admission.modules), keepsAccounts(service, after)
       else { return false }
       let mayFail = demand == .lenient && wasDead
       let known = Set(before.findings(of: service).map(\.identity))
@@ -129,6 +136,12 @@ struct RemedySearch {
       guard mayFail || fresh.allSatisfy({ demand == .lenient && $0.status != .failed }) else { return false }
     }
     return Self.isQuiet(before.ofFiles + before.ofSSH, after.ofFiles + after.ofSSH)
+  }
+
+  /// Whether the account phase lets in the same users as before, apart from those who must enroll.
+  private func keepsAccounts(_ service: String, _ after: HostFindings) -> Bool {
+    guard let old = before.accounts(of: service) else { return true }
+    return after.accounts(of: service).map(old.isKept) ?? false
   }
 
   private static func keepsNeeds(_ old: HostFindings.ServiceState, _ new: HostFindings.ServiceState) -> Bool {

@@ -27,9 +27,12 @@ import Testing
       let ssh = SSHExamination(tree: tree, account: account)
       let configuration = PAMConfiguration(tree: tree)
       let stacks = configuration.stacks(of: ssh.service)
+      let model = PAMModuleModel(tree: tree)
       return ssh.findings(
-        rules: (stacks.chains[.auth]?.rules ?? []).filter(\.isTwoFactor),
-        service: ServiceLogins(stacks, configuration: configuration, model: PAMModuleModel(tree: tree)))
+        of: .init(
+          rules: (stacks.chains[.auth]?.rules ?? []).filter(\.isTwoFactor),
+          logins: ServiceLogins(stacks, configuration: configuration, model: model),
+          guidance: AccountCheck(stacks, configuration: configuration, model: model).report.guidance))
     }
   }
 
@@ -216,5 +219,39 @@ import Testing
   @Test func aConfigurationThatIsTooLongIsNotChecked() throws {
     let problems = try problems(Self.good + String(repeating: "\n", count: 250_000))
     #expect(problems.map(\.summary) == ["ssh warning"] && problems[0].detail.contains("were not checked"))
+  }
+
+  private static let enrolling =
+    "auth requisite pam_unix.so\nauth required pam_twofactor.so enroll=MODE\n"
+    + "account required pam_twofactor.so enroll=MODE\naccount required pam_unix.so\n"
+
+  @Test(
+    arguments: [
+      ("UsePAM yes", "require", "ok", "the method \"password\" shows no questions: it refuses users who are not"),
+      ("UsePAM yes", "offer", "ok", "logins with publickey alone are not asked to enroll"),
+      ("UsePAM yes\nPasswordAuthentication no", "require", "ok", "keyboard-interactive leads users"),
+      ("UsePAM yes\nKbdInteractiveAuthentication no", "require", "warning", "so nobody can enroll at login"),
+      ("UsePAM yes\nKbdInteractiveAuthentication no", "offer", "ok", "it offers no enrollment"),
+    ])
+  func onlyPromptsLeadThroughEnrollment(settings: String, mode: String, status: String, words: String) throws {
+    let stack = Self.enrolling.replacing("MODE", with: mode)
+    let found = try findings(settings, stack: stack).filter { $0.name == "ssh_enrollment" }
+    #expect(found.map(\.status.rawValue) == [status])
+    #expect(found.first?.detail.contains(words) == true, "\(found)")
+    #expect(
+      found.first?.remedy
+        == (status == "ok" ? nil : "in /etc/ssh/sshd_config, line 2: KbdInteractiveAuthentication yes"))
+    #expect(!(try findings(settings)).contains { $0.name == "ssh_enrollment" })
+  }
+
+  @Test(arguments: [("119", 119), ("1m", 60), ("2m", nil), ("0", nil), ("1h30m", nil), ("45S", 45)])
+  func anEnrollmentNeedsTime(value: String, seconds: Int?) throws {
+    let settings = "UsePAM yes\nPasswordAuthentication no\nLoginGraceTime \(value)\n"
+    let stack = Self.enrolling.replacing("MODE", with: "offer")
+    let found = try findings(settings, stack: stack).filter { $0.name == "ssh_login_grace_time" }
+    #expect(
+      found.first.map { $0.detail.contains("LoginGraceTime is \(seconds ?? 0) seconds") } == seconds.map { _ in true })
+    #expect(found.first?.remedy == seconds.map { _ in "in /etc/ssh/sshd_config, line 3: LoginGraceTime 120" })
+    #expect(!(try findings(settings)).contains { $0.name == "ssh_login_grace_time" })
   }
 }

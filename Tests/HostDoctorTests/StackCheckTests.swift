@@ -68,7 +68,7 @@ import Testing
         "line 4: auth [success=ok default=die] pam_twofactor.so"
       ),
       (unix + ours + "\nauth oops pam_env.so", "pam_syntax failed", "line 5: auth required pam_env.so"),
-      (unix + ours + "\naccount required pam_twofactor.so", "pam_facility failed", "in /etc/pam.d/x, remove line 5"),
+      (unix + ours + "\nsession required pam_twofactor.so", "pam_facility failed", "in /etc/pam.d/x, remove line 5"),
       (
         "auth [success=5 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n" + ours, "pam_dead_end failed",
         "in /etc/pam.d/x, line 1: auth [success=1 default=ignore] pam_unix.so"

@@ -18,7 +18,16 @@ struct EffectiveOptions {
   let onlyGroups: [String]
   let exemptGroups: [String]
   let nullok: Bool
-  /// Whether users who are not enrolled may pass: by `nullok`, before `required_from`, or outside `only_groups`.
+  /// Enrollment at login today: with `enroll`, `required_from` decides between offer and require.
+  let enrollment: LoginEnrollment
+  /// The day of `required_from` if it is still to come.
+  let enrollmentDay: String?
+  /// `enroll_networks`; empty for all.
+  let enrollmentNetworks: [String]
+  /// Whether users who are not enrolled would pass today without `enroll`: by `nullok`, or before `required_from`.
+  let admitsUnenrolled: Bool
+  /// Whether users who are not enrolled may pass: by `nullok`, by `enroll`, before `required_from`, or outside
+  /// `only_groups`.
   let passesUnenrolled: Bool
   /// Whether users who are not enrolled pass today.
   let exemptsUnenrolled: Bool
@@ -35,11 +44,23 @@ struct EffectiveOptions {
     onlyGroups = Self.words(of: policy.onlyGroups)
     exemptGroups = Self.words(of: policy.exemptGroups)
     nullok = policy.passesUnenrolled
-    passesUnenrolled = policy.passesUnenrolled || policy.requiredFrom != nil || !onlyGroups.isEmpty
-    let isEarly = policy.requiredFrom.map { CalendarDay(of: SystemClock.now) < $0 } ?? policy.passesUnenrolled
-    exemptsUnenrolled = isEarly || !onlyGroups.isEmpty
-    exemptsUnenrolledMembers = isEarly
+    let now = SystemClock.now
+    let isRequired = policy.requiresEnrollment(now: now)
+    enrollment = policy.enrollment == .no ? .no : isRequired ? .require : .offer
+    enrollmentDay = policy.requiredFrom.flatMap { isRequired ? nil : Self.text($0) }
+    enrollmentNetworks = Self.words(of: policy.enrollmentNetworks)
+    admitsUnenrolled = policy.requiredFrom.map { CalendarDay(of: now) < $0 } ?? policy.passesUnenrolled
+    exemptsUnenrolledMembers = admitsUnenrolled || enrollment != .no
+    passesUnenrolled =
+      policy.passesUnenrolled || enrollment != .no || policy.requiredFrom != nil || !onlyGroups.isEmpty
+    exemptsUnenrolled = exemptsUnenrolledMembers || !onlyGroups.isEmpty
     password = policy.password
+  }
+
+  private static func text(_ day: CalendarDay) -> String {
+    var text = ByteText(capacity: 15)
+    day.append(to: &text)
+    return String(decoding: text.bytes)
   }
 
   private static func words(of list: Span<UInt8>) -> [String] {

@@ -79,11 +79,17 @@ struct SettingsCheck {
       let option = String(decoding: word.bytes)
       let change = (joined(option, rule) ?? without(option, rule)).map { $0.text + "\nor correct it; " } ?? ""
       return .failed(
-        "module_arguments", "\(rule.place): \(words(error, HostSettings.path)): every login is refused",
+        "module_arguments", "\(rule.place): \(words(error, HostSettings.path)): \(Self.effect(on: rule))",
         remedy: change + "arguments: man pam_twofactor")
     }
+    // Account rules evaluate no groups.
+    guard rule.facility == .auth else { return nil }
     return missingGroup(in: policy.onlyGroups, policy.problem("there is no such group", of: .onlyGroups), rule)
       ?? missingGroup(in: policy.exemptGroups, policy.problem("there is no such group", of: .exemptGroups), rule)
+  }
+
+  private static func effect(on rule: PAMRule) -> String {
+    rule.facility == .account ? "users who are not enrolled are refused" : "every login is refused"
   }
 
   /// A blank in the name of a group needs brackets around the argument.

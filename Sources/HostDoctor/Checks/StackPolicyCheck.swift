@@ -34,9 +34,11 @@ struct StackPolicyCheck {
 
   var findings: [Finding] {
     let all = rules.compactMap { rule in tree.options(of: rule).map { (rule: rule, options: $0) } }
+    let authentication = all.filter { $0.rule.facility == .auth }
     let names = Set(all.map(\.options.owner)).subtracting([""])
     let owners = names.compactMap { TreeAccount.named($0, in: tree) }
-    return Self.shared.flatMap { differences(of: $0, all) } + all.compactMap(missingParent)
+    return Self.shared.flatMap { differences(of: $0, $0.option == .nullok ? authentication : all) }
+      + authentication.compactMap(missingParent)
       + all.compactMap { names.contains($1.owner) ? problem(of: $1, $0, owners) : nil } + rules.flatMap(overrides)
       + storeWithoutEffect
   }
@@ -191,7 +193,8 @@ struct StackPolicyCheck {
 extension HostFindings {
   var ofPolicy: [Finding] {
     let options = options
-    return StackPolicyCheck(tree: tree, rules: rules).findings + [mixedServices(options)].compactMap { $0 }
+    return StackPolicyCheck(tree: tree, rules: rules + accountRules).findings
+      + [mixedServices(options)].compactMap { $0 }
       + FirstLoginCheck(host: self, options: options).findings
   }
 

@@ -42,6 +42,9 @@ struct PAMChain {
   /// The chain that libpam would have without the lines of pam_twofactor.
   var withoutTwoFactor: PAMChain { PAMChain(handlers: handlers.filter { $0.rule?.isTwoFactor != true }) }
 
+  /// The indexes of the handlers of ``withoutTwoFactor``.
+  var placesWithoutTwoFactor: [Int] { handlers.indices.filter { handlers[$0].rule?.isTwoFactor != true } }
+
   /// The result if no module of a stack decides (`PAM_MUST_FAIL_CODE`).
   private static let undecided = PAMResult.permissionDenied
 

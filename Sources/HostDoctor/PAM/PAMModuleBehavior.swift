@@ -22,8 +22,8 @@ final class PAMModuleBehavior {
 
   func outcomes(of call: PAMModuleCall) -> PAMModuleOutcomes {
     if call.service != service { (known, service) = ([:], call.service) }
-    let who = (call.isRoot ? 2 : 0) | (call.isEnrolled ? 1 : 0)
-    let index = ((call.token.rawValue << 1 | call.client.rawValue) << 2 | call.knows.rawValue) << 2 | who
+    let who = call.enrollment.rawValue << 2 | (call.isRoot ? 2 : 0) | (call.isEnrolled ? 1 : 0)
+    let index = ((call.token.rawValue << 1 | call.client.rawValue) << 2 | call.knows.rawValue) << 4 | who
     if let outcomes = known[index] { return outcomes }
     let outcomes = compute(call)
     known[index] = outcomes
@@ -62,11 +62,8 @@ final class PAMModuleBehavior {
     let asksAgain =
       module.asksAgain == .always || module.asksAgain == .onRequest && rule.has("try_first_pass")
       || rule.name == "pam_sss" && retries
-    let ignored: Set<PAMResult> = Set(
-      (rule.has("ignore_unknown_user") ? [.userUnknown] : [])
-        + (rule.has("ignore_authinfo_unavail") ? [.informationUnavailable] : []))
     let repeats = module.repeatsResult || rule.name == "pam_unix" && rule.has("likeauth")
-    let unknown = rule.distinct(module.unknown.map { ignored.contains($0) ? .ignore : $0 })
+    let unknown = rule.distinct(rule.withoutIgnored(module.unknown))
     return PAMModuleBehavior(credentials: repeats ? .repeated : .constant(.success)) { call in
       let hasToken = call.token != .none && takes
       if insists, !hasToken {
@@ -165,6 +162,16 @@ extension PAMRule {
   /// The text after `NAME=` in the first such argument.
   func value(of name: String) -> String? {
     arguments.first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.utf8.count + 1)) }
+  }
+
+  /// The results of a directory's module with its options `ignore_…`.
+  func withoutIgnored(_ results: [PAMResult]) -> [PAMResult] {
+    results.map { result in
+      let isIgnored =
+        result == .userUnknown && has("ignore_unknown_user")
+        || result == .informationUnavailable && has("ignore_authinfo_unavail")
+      return isIgnored ? .ignore : result
+    }
   }
 
   /// Keeps only one of the results that libpam treats alike.

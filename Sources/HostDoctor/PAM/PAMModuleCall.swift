@@ -6,7 +6,7 @@ struct Knowledge: OptionSet, Hashable {
   static let code = Knowledge(rawValue: 2)
 }
 
-/// A call of pam_sm_authenticate(3), with the state of the login that affects the result.
+/// A call of pam_sm_authenticate(3) or pam_sm_acct_mgmt(3), with the state of the login that affects the result.
 struct PAMModuleCall {
   enum Client: Int {
     /// Replies to each prompt.
@@ -25,6 +25,16 @@ struct PAMModuleCall {
     case other
   }
 
+  /// What the account rule of pam_twofactor does.
+  enum Enrollment: Int {
+    /// Nothing, because authentication remembered no user who is not enrolled.
+    case none
+    /// The user enrolls if asked.
+    case made
+    /// The user declines, or cannot enroll here.
+    case declined
+  }
+
   let rule: PAMRule
   let service: String
   let isEnrolled: Bool
@@ -33,6 +43,7 @@ struct PAMModuleCall {
   let client: Client
   let token: Token
   var isRoot = false
+  var enrollment = Enrollment.none
 }
 
 /// The possible outcomes of a call.
@@ -43,6 +54,8 @@ struct PAMModuleOutcomes {
     var token: PAMModuleCall.Token?
     /// Whether pam_twofactor verifies a code, or asks for one.
     var asksForCode = false
+    /// Whether pam_twofactor remembers a user who is not enrolled, for its account rule.
+    var isRemembered = false
     /// Whether a module that checks passwords does not know the user. At least one module of the stack knows the user.
     var isUserUnknown = false
   }

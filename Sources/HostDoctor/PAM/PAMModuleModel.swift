@@ -33,6 +33,7 @@ final class PAMModuleModel {
 
   private func makeBehavior(of rule: PAMRule) -> PAMModuleBehavior {
     let name = rule.name
+    if rule.facility == .account { return accountBehavior(of: rule) }
     if installed.lack(rule.module) || rule.hasCarriageReturn || PAMModuleTable.withoutAuthentication.contains(name) {
       return .constant(.moduleUnknown, credentials: .moduleUnknown)
     }
@@ -54,6 +55,47 @@ final class PAMModuleModel {
     if let module = PAMModuleTable.factors[name] { return .factor(rule, module) }
     if let module = PAMModuleTable.codes[name] { return .code(rule, module) }
     return special(rule) ?? condition(rule) ?? .unknown(rule)
+  }
+
+  /// The behavior of pam_sm_acct_mgmt(3). Source, unless noted: Linux-PAM modules/NAME/NAME.c.
+  private func accountBehavior(of rule: PAMRule) -> PAMModuleBehavior {
+    let name = rule.name
+    if installed.lack(rule.module) || rule.hasCarriageReturn || PAMAccountTable.withoutAccounts.contains(name) {
+      return .constant(.moduleUnknown)
+    }
+    if rule.isTwoFactor {
+      let twoFactor = TwoFactorRule(rule, tree: tree)
+      return PAMModuleBehavior { PAMModuleOutcomes(all: [twoFactor.outcome(of: $0)]) }
+    }
+    if let result = PAMAccountTable.constants[name] { return .constant(result) }
+    if let results = PAMAccountTable.directories[name] ?? (rule.checksPassword ? PAMAccountTable.directory : nil) {
+      return .condition(rule.distinct(rule.withoutIgnored(results)), key: name + " account")
+    }
+    // The same function as for authentication.
+    if PAMAccountTable.likeAuthentication.contains(name), let behavior = special(rule) ?? condition(rule) {
+      return behavior
+    }
+    switch name {
+    case "pam_debug": return .constant(rule.value(of: "acct").flatMap(PAMResult.init(name:)) ?? .success)
+    case "pam_exec":
+      guard !rule.arguments.isEmpty else { return .constant(.serviceError) }
+      let options = rule.arguments.prefix { !$0.hasPrefix("/") }.map(\.asciiLowercased)
+      if options.contains(where: { $0.hasPrefix("type=") && $0 != "type=account" }) { return .constant(.ignore) }
+      return .condition([.success, .systemError], key: "account " + rule.moduleKey)
+    case "pam_stress":
+      return .constant(
+        rule.has("fail_1") ? .permissionDenied : rule.has("expired") ? .newTokenRequired : .success)
+    case "pam_time":
+      let path = rule.value(of: "conffile") ?? "/etc/security/time.conf"
+      let hasRules = tree.lines(of: path).contains { line in
+        line.first { $0 != " " && $0 != "\t" }.map { $0 != "#" } ?? false
+      }
+      return hasRules ? .condition([.success, .permissionDenied], key: rule.moduleKey) : .constant(.success)
+    case "pam_userdb":
+      guard rule.value(of: "db") != nil else { return .constant(.serviceError) }
+      return .condition([.success, .userUnknown], key: "pam_userdb account")
+    default: return .unknown(rule)
+    }
   }
 
   private func condition(_ rule: PAMRule) -> PAMModuleBehavior? {

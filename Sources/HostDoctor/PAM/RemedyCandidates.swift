@@ -147,7 +147,7 @@ struct RemedyCandidates {
     let rules = rules.filter { $0.file == file }
     guard let last = rules.lastIndex(where: \.checksPassword) else { return nil }
     let permit = rules[last...].first { $0.name == "pam_permit" }
-    return numbers(of: (permit ?? rules[last]).line, in: lines(of: file)).upperBound
+    return tree.numbers(of: (permit ?? rules[last]).line, in: file).upperBound
   }
 
   // MARK: Changes of other rules
@@ -210,7 +210,7 @@ struct RemedyCandidates {
       ($0.file, $0.line) < ($1.file, $1.line)
     }
     return origins.map { origin in
-      replacement(file: origin.file, line: origin.line, "auth include \(origin.target)")
+      tree.replacement(file: origin.file, line: origin.line, "auth include \(origin.target)")
     }
   }
 
@@ -261,55 +261,29 @@ struct RemedyCandidates {
     let words = HostTree.words(of: problem.text).map(String.init)
     var edits: [[Edit]] = []
     if problem.text.hasSuffix("\r") {
-      edits.append(replacement(file: problem.file, line: problem.line, words.joined(separator: " ")))
+      edits.append(tree.replacement(file: problem.file, line: problem.line, words.joined(separator: " ")))
     }
     if words.count >= 3, let first = words.first, PAMFacility(rawValue: first.asciiLowercased) != nil,
       !["include", "substack"].contains(words[1].asciiLowercased)
     {
       let rest = words[1].hasPrefix("[") ? words.drop { !$0.hasSuffix("]") }.dropFirst() : words.dropFirst(2)
       edits.append(
-        replacement(file: problem.file, line: problem.line, ([first, "required"] + rest).joined(separator: " ")))
+        tree.replacement(file: problem.file, line: problem.line, ([first, "required"] + rest).joined(separator: " ")))
     } else if words.count >= 3 {
       edits.append(
-        replacement(file: problem.file, line: problem.line, (["auth"] + words.dropFirst()).joined(separator: " ")))
+        tree.replacement(file: problem.file, line: problem.line, (["auth"] + words.dropFirst()).joined(separator: " ")))
     }
-    return edits + [removal(file: problem.file, line: problem.line)]
+    return edits + [tree.removal(file: problem.file, line: problem.line)]
   }
 
   // MARK: Lines
 
-  private func lines(of file: String) -> [Substring] {
-    HostTree.lines(tree.text(of: file) ?? "")
-  }
+  private func replacement(of rule: PAMRule, _ text: String) -> [Edit] { tree.replacement(of: rule, text) }
 
-  /// The line numbers of a statement: its first line and its continuations.
-  private func numbers(of line: Int, in lines: [Substring]) -> ClosedRange<Int> {
-    var last = line
-    while last < lines.count, lines[last - 1].last(where: { $0 != " " && $0 != "\t" }) == "\\" { last += 1 }
-    return line...last
-  }
-
-  private func replacement(of rule: PAMRule, _ text: String) -> [Edit] {
-    replacement(file: rule.file, line: rule.line, text)
-  }
-
-  private func replacement(file: String, line: Int, _ text: String) -> [Edit] {
-    let removed = removal(file: file, line: line)
-    return [.replace(file: file, line: line, text: text)] + removed.dropFirst()
-  }
-
-  private func removal(of rule: PAMRule) -> [Edit] { removal(file: rule.file, line: rule.line) }
-
-  private func removal(file: String, line: Int) -> [Edit] {
-    let lines = lines(of: file)
-    guard line <= lines.count else { return [] }
-    return numbers(of: line, in: lines).map { number in
-      .remove(file: file, line: number, text: HostTree.words(of: String(lines[number - 1])).joined(separator: " "))
-    }
-  }
+  private func removal(of rule: PAMRule) -> [Edit] { tree.removal(of: rule) }
 
   private func insertion(behind rule: PAMRule, _ text: String) -> Edit {
-    let last = numbers(of: rule.line, in: lines(of: rule.file)).upperBound
+    let last = tree.numbers(of: rule.line, in: rule.file).upperBound
     return .insertAfter(file: rule.file, line: last, text: text)
   }
 
@@ -317,9 +291,8 @@ struct RemedyCandidates {
   private func places(in path: String) -> [Int] {
     guard let text = tree.text(of: path) else { return [] }
     let file = PAMFile(path: path, bytes: Array(text.utf8))
-    let lines = lines(of: path)
     return file.statements.filter { $0.facility == .auth || $0.facility == nil }.map {
-      numbers(of: $0.line, in: lines).upperBound
+      tree.numbers(of: $0.line, in: path).upperBound
     }
   }
 }

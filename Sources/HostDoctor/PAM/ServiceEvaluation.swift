@@ -10,9 +10,31 @@ struct LoginRun {
   let asked: [Int]
   /// Whether the stack without the lines of pam_twofactor authenticates the user; nil if not compared.
   let passesWithoutTwoFactor: Bool?
+  /// Whether pam_twofactor remembers that the user is not enrolled.
+  let isRemembered: Bool
+  /// Nil if the login did not come so far, or if the scenario does not include it.
+  let account: AccountRun?
 }
 
-/// Evaluates the auth stack of a service for all combinations of results that its modules can return.
+/// One possible course of the account phase, pam_acct_mgmt(3).
+struct AccountRun {
+  let status: PAMResult
+  /// Indexes of the called handlers of the account chain.
+  let called: [Int]
+  let results: [PAMResult?]
+  /// The status of the chain without pam_twofactor.
+  let statusWithoutTwoFactor: PAMResult
+
+  /// Whether programs let the user in, if need be after the password was changed.
+  var isAdmitted: Bool { status.admits }
+}
+
+extension PAMResult {
+  /// Whether programs let a user in after this result of pam_acct_mgmt(3).
+  var admits: Bool { self == .success || self == .newTokenRequired }
+}
+
+/// Evaluates the auth and account stacks of a service for all combinations of results that its modules can return.
 struct ServiceEvaluation {
   struct TooManyCombinations: Error {}
 
@@ -23,6 +45,8 @@ struct ServiceEvaluation {
     var client = PAMModuleCall.Client.interactive
     /// Replaces the result of a rule; nil for the result of the model.
     var override: (PAMRule) -> PAMResult? = { _ in nil }
+    /// What a user whom pam_twofactor remembers does in the account phase; nil to evaluate authentication alone.
+    var enrollment: PAMModuleCall.Enrollment?
     /// Whether runs that fail are compared with the stack without pam_twofactor.
     var compares = false
 
@@ -37,6 +61,7 @@ struct ServiceEvaluation {
 
   let service: String
   let chain: PAMChain
+  let accountChain: PAMChain
   private let model: PAMModuleModel
   private let jumpsDecide: Bool
   private let tree: HostTree
@@ -48,6 +73,7 @@ struct ServiceEvaluation {
   init(_ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel) {
     service = stacks.service
     chain = stacks.chain(.auth)
+    accountChain = stacks.chain(.account)
     self.model = model
     jumpsDecide = !configuration.isDebian
     tree = configuration.tree
@@ -100,7 +126,13 @@ struct ServiceEvaluation {
 
   private func run(_ scenario: Scenario, _ choices: inout Choices) -> LoginRun {
     var asked: [Int] = []
-    let authentication = authenticate(chain, scenario, &choices, &asked) { $0 }
+    var isRemembered = false
+    let authentication = authenticate(chain, scenario, &choices) { index, outcome in
+      if outcome.asksForCode { asked.append(index) }
+      isRemembered = isRemembered || outcome.isRemembered
+    } place: {
+      $0
+    }
     var setsCredentials = false
     if authentication.isSuccess {
       let credentials = chain.dispatch(cached: authentication.results, jumpsDecide: jumpsDecide) { rule, index in
@@ -110,18 +142,64 @@ struct ServiceEvaluation {
     }
     var passesWithout: Bool?
     if scenario.compares, !authentication.isSuccess {
-      var ignored: [Int] = []
-      let places = chain.handlers.indices.filter { chain.handlers[$0].rule?.isTwoFactor != true }
-      passesWithout = authenticate(chain.withoutTwoFactor, scenario, &choices, &ignored) { places[$0] }.isSuccess
+      let places = chain.placesWithoutTwoFactor
+      let other = authenticate(chain.withoutTwoFactor, scenario, &choices) { _, _ in
+      } place: {
+        places[$0]
+      }
+      passesWithout = other.isSuccess
+    }
+    var account: AccountRun?
+    if let enrollment = scenario.enrollment, authentication.isSuccess {
+      account = run(accountChain, scenario, isRemembered ? enrollment : .none, &choices)
     }
     return LoginRun(
       isAuthenticated: authentication.isSuccess, setsCredentials: setsCredentials, called: authentication.called,
-      results: authentication.results, asked: asked, passesWithoutTwoFactor: passesWithout)
+      results: authentication.results, asked: asked, passesWithoutTwoFactor: passesWithout, isRemembered: isRemembered,
+      account: account)
+  }
+
+  /// All courses of the account phase alone.
+  ///
+  /// - Throws: ``TooManyCombinations``.
+  func accountRuns(
+    _ enrollment: PAMModuleCall.Enrollment, withoutTwoFactor: Bool = false
+  ) throws(TooManyCombinations) -> [AccountRun] {
+    let chain = withoutTwoFactor ? accountChain.withoutTwoFactor : accountChain
+    var runs: [AccountRun] = []
+    var choices = Choices()
+    repeat {
+      guard runs.count < Self.maximumCombinations, tree.mayTryCombination() else { throw TooManyCombinations() }
+      runs.append(run(chain, Scenario(), enrollment, &choices))
+    } while choices.advance()
+    return runs
+  }
+
+  private func run(
+    _ accounts: PAMChain, _ scenario: Scenario, _ enrollment: PAMModuleCall.Enrollment, _ choices: inout Choices
+  ) -> AccountRun {
+    func dispatch(_ accounts: PAMChain, place: (Int) -> Int) -> PAMChain.Dispatch {
+      accounts.dispatch { rule, index in
+        let outcomes = model.outcomes(
+          of: PAMModuleCall(
+            rule: rule, service: service, isEnrolled: scenario.isEnrolled, knows: scenario.knows,
+            client: scenario.client, token: .none, isRoot: scenario.isRoot, enrollment: enrollment))
+        let result = outcomes.all[choices.choose(outcomes, chain.handlers.count + place(index))].result
+        return scenario.override(rule) ?? result
+      }
+    }
+    let all = dispatch(accounts) { $0 }
+    let places = accounts.placesWithoutTwoFactor
+    let hasOurs = places.count < accounts.handlers.count
+    let others = hasOurs ? dispatch(accounts.withoutTwoFactor) { places[$0] } : all
+    return AccountRun(
+      status: all.status, called: all.called, results: all.results, statusWithoutTwoFactor: others.status)
   }
 
   /// `place` returns the index of a handler in the whole chain.
   private func authenticate(
-    _ chain: PAMChain, _ scenario: Scenario, _ choices: inout Choices, _ asked: inout [Int], _ place: (Int) -> Int
+    _ chain: PAMChain, _ scenario: Scenario, _ choices: inout Choices,
+    note: (Int, PAMModuleOutcomes.Outcome) -> Void, place: (Int) -> Int
   ) -> PAMChain.Dispatch {
     var token = PAMModuleCall.Token.none
     return chain.dispatch { rule, index in
@@ -131,7 +209,7 @@ struct ServiceEvaluation {
           token: token, isRoot: scenario.isRoot))
       let outcome = outcomes.all[choices.choose(outcomes, place(index))]
       if let next = outcome.token { token = next }
-      if outcome.asksForCode { asked.append(index) }
+      note(index, outcome)
       return scenario.override(rule) ?? outcome.result
     }
   }

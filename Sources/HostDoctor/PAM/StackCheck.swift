@@ -47,11 +47,12 @@ struct StackCheck {
         name: "pam_syntax", status: .failed,
         words: "\(problem.file), line \(problem.line), \(problem.words): logins through it fail", problem: problem)
     }
-    for facility in PAMFacility.allCases where facility != .auth {
+    for facility in [PAMFacility.password, .session] {
       findings += (stacks.chains[facility]?.rules ?? []).filter(\.isTwoFactor).map { rule in
         StackFinding(
           name: "pam_facility", status: .failed,
-          words: "\(rule.place), calls the module for \(facility.rawValue), but it supports only auth: logins fail",
+          words:
+            "\(rule.place), calls the module for \(facility.rawValue), but it supports only auth and account: logins fail",
           rule: rule)
       }
     }
@@ -332,6 +333,7 @@ struct StackCheck {
       others.first { $0.passesWithoutTwoFactor == true }
       ?? right.first { run in run.isAuthenticated && !passing.contains { accepting($0) == accepting(run) } }
     guard let refused else { return nil }
+    let option = tree.options(of: rule).map { $0.enrollment != .no && !$0.nullok } == true ? "enroll" : "nullok"
     // Users of one password module may be refused, and others not.
     let module = passing.isEmpty ? nil : accepting(refused)
     // libpam denies a login in which no module returned success.
@@ -341,7 +343,7 @@ struct StackCheck {
     let who = module.map { ", whom \($0.name) accepts (\($0.place))," } ?? ""
     return StackFinding(
       name: "pam_nullok", status: .warning,
-      words: "\(rule.place): users who are not enrolled\(who) are refused despite nullok: \(reason)", rule: rule,
+      words: "\(rule.place): users who are not enrolled\(who) are refused despite \(option): \(reason)", rule: rule,
       cause: module)
   }
 

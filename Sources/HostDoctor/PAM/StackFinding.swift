@@ -15,6 +15,9 @@ struct StackFinding {
   /// Qualifies the remedy of something that may be intended.
   var condition: String?
 
+  /// Whether it is about the account stack.
+  var isOfAccounts: Bool { name == "pam_account" || name.hasPrefix("enrollment_") }
+
   /// Does not depend on other lines.
   var identity: String {
     let line = cause ?? rule
@@ -24,7 +27,10 @@ struct StackFinding {
 
   /// Whether the other is the same after a change. A stack can have several of some findings.
   func isSame(as other: StackFinding) -> Bool {
-    let once = ["pam_requisite", "pam_order", "pam_twice", "pam_nullok", "pam_bypass", "pam_code_alone"]
+    let once = [
+      "pam_requisite", "pam_order", "pam_twice", "pam_nullok", "pam_bypass", "pam_code_alone", "pam_account",
+      "enrollment_bypass", "enrollment_control", "enrollment_options",
+    ]
     return name == other.name && (once.contains(name) || identity == other.identity)
   }
 

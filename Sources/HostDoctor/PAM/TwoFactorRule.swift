@@ -16,7 +16,25 @@ struct TwoFactorRule {
 
   /// Decides as `Login` of the module does.
   func outcome(of call: PAMModuleCall) -> Outcome {
+    if call.rule.facility == .account { return Outcome(result: enrollmentResult(call.enrollment)) }
     guard let options else { return Outcome(result: .serviceError) }
+    var outcome = authentication(call, options)
+    outcome.isRemembered = !call.isEnrolled && outcome.result == .ignore && options.exemptsUnenrolledMembers
+    return outcome
+  }
+
+  /// Decides as `Login.enroll` of the module does.
+  private func enrollmentResult(_ enrollment: PAMModuleCall.Enrollment) -> PAMResult {
+    guard enrollment != .none else { return .ignore }
+    guard let options else { return .serviceError }
+    switch options.enrollment {
+    case .no: return .ignore
+    case .offer: return enrollment == .made ? .success : .ignore
+    case .require: return enrollment == .made ? .success : .permissionDenied
+    }
+  }
+
+  private func authentication(_ call: PAMModuleCall, _ options: EffectiveOptions) -> Outcome {
     // Assumes that sshd reports one of the methods. No other service reports any.
     guard options.requiredMethods.isEmpty || call.service == "sshd" else {
       return Outcome(result: .authenticationError)

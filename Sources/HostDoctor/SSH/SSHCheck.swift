@@ -10,6 +10,8 @@ struct SSHCheck {
   /// The methods of the option `require_method`; empty if it is not set.
   let requiredMethods: [String]
   let usesAddresses: Bool
+  /// How the service enrolls users at login; nil if it does not.
+  let guidance: EnrollmentGuidance?
 
   private static let both = "publickey,keyboard-interactive:pam"
 
@@ -20,7 +22,7 @@ struct SSHCheck {
   var findings: [Finding] {
     [
       usePAM, pamService, keyboardInteractive, passwords, methods, codeAlone, rootLogin, emptyPasswords, hostNames,
-      requiredMethod,
+      requiredMethod, enrollment, graceTime,
     ].compactMap { $0 }
   }
 
@@ -194,6 +196,44 @@ struct SSHCheck {
         + "but trusted_networks and grace_period apply only to numeric addresses",
       remedy: remedy(settings.edit(.useDNS, "no")))
   }
+
+  /// Only keyboard-interactive shows the questions of the account phase.
+  private var enrollment: Finding? {
+    let name = "ssh_enrollment"
+    guard let guidance, settings.isOn(.usePAM) else { return nil }
+    let lists = settings.methods
+    let keys = lists.filter { !SSHLogins.usesPAM($0) }.map { $0.joined(separator: ",") }
+    let passwords = lists.filter { $0.contains("password") && !$0.contains("keyboard-interactive") }
+    let canAsk = lists.contains { $0.contains("keyboard-interactive") }
+    var parts: [String] = []
+    if canAsk { parts.append("keyboard-interactive leads users who are not enrolled through enrollment") }
+    if !passwords.isEmpty {
+      let effect = guidance.isRequired ? "it refuses users who are not enrolled" : "it offers no enrollment"
+      parts.append("the method \"password\" shows no questions: \(effect)")
+    }
+    if !keys.isEmpty { parts.append("logins with \(keys.joined(separator: ", ")) alone are not asked to enroll") }
+    let detail = parts.joined(separator: "; ")
+    guard guidance.isRequired, !canAsk, !passwords.isEmpty else { return detail.isEmpty ? nil : .ok(name, detail) }
+    return .warning(
+      name, "\(detail), so nobody can enroll at login",
+      remedy: settings.isOn(.keyboardInteractive)
+        ? remedy(settings.edit(.authenticationMethods, listsWithPrompts))
+        : switching(.keyboardInteractive, "yes", isIntentional: true))
+  }
+
+  /// Installing an app and scanning a QR code takes time.
+  private var graceTime: Finding? {
+    guard guidance != nil, settings.isOn(.usePAM), let seconds = Int(settings[.loginGraceTime]),
+      (1..<Self.graceTimeForEnrollment).contains(seconds),
+      settings.methods.contains(where: { $0.contains("keyboard-interactive") })
+    else { return nil }
+    return .warning(
+      "ssh_login_grace_time",
+      "LoginGraceTime is \(seconds) seconds (\(settings.origin(.loginGraceTime))): too short for an enrollment at login",
+      remedy: remedy(settings.edit(.loginGraceTime, "\(Self.graceTimeForEnrollment)")))
+  }
+
+  private static let graceTimeForEnrollment = 120
 
   private var requiredMethod: Finding? {
     let name = "ssh_required_method"

@@ -60,13 +60,17 @@ struct SSHExamination {
     configuration.path != nil && configuration.problem == nil && rejection == nil && service == self.service
   }
 
-  /// A PAM service with its rules that call the module.
-  typealias Stack = (rules: [PAMRule], logins: ServiceLogins)
+  /// A PAM service.
+  struct Stack {
+    /// Those that call the module.
+    let rules: [PAMRule]
+    let logins: ServiceLogins
+    /// How the service enrolls users at login; nil if it does not.
+    var guidance: EnrollmentGuidance?
+  }
 
-  /// `rules`: those of the service that call the module. `stack` returns the service that a `Match` block names.
-  func findings(
-    rules: [PAMRule], service logins: ServiceLogins, stack: (String) -> Stack? = { _ in nil }
-  ) -> [Finding] {
+  /// `stack`: the service that sshd calls. `other` returns the service that a `Match` block names.
+  func findings(of stack: Stack, other: (String) -> Stack? = { _ in nil }) -> [Finding] {
     let name = "ssh"
     guard configuration.path != nil else { return [.skipped(name, "sshd is not configured")] }
     if let problem = configuration.problem, problem.isUnreadable, geteuid() != 0 {
@@ -80,22 +84,23 @@ struct SSHExamination {
         .warning(name, "\(words): the settings of sshd were not checked", remedy: "check with: sshd -T -C user=NAME")
       ]
     }
-    guard !rules.isEmpty else {
+    guard !stack.rules.isEmpty else {
       return [
         .skipped(name, "the PAM service \(service) does not call the module: SSH logins are not asked for a code")
       ]
     }
-    let own = check(ordinary, rules, logins)
+    let own = check(ordinary, stack)
     var found = own
     for each in blocks {
       guard let block = each.block, each.settings != ordinary.settings else { continue }
-      let other = each.settings[.pamServiceName] == service ? nil : stack(each.settings[.pamServiceName])
-      for finding in check(each, other?.rules ?? rules, other?.logins ?? logins) where finding.status != .ok {
+      let other = each.settings[.pamServiceName] == service ? nil : other(each.settings[.pamServiceName])
+      for finding in check(each, other ?? stack) where finding.status != .ok {
         guard !own.contains(where: { $0.name == finding.name && $0.detail == finding.detail }) else { continue }
         let isNamed = finding.detail.contains(block.place)
         let detail = isNamed ? finding.detail : "under Match \(block.text) (\(block.place)): \(finding.detail)"
-        let isOfBlock = ["ssh_keyboard_interactive", "ssh_password_authentication", "ssh_service"].contains(
-          finding.name)
+        let isOfBlock = [
+          "ssh_keyboard_interactive", "ssh_password_authentication", "ssh_service", "ssh_enrollment",
+        ].contains(finding.name)
         found.append(
           Finding(
             name: isOfBlock ? Self.name : finding.name, status: finding.status, detail: detail, remedy: finding.remedy))
@@ -108,13 +113,13 @@ struct SSHExamination {
     .failed("ssh", "sshd rejects its configuration: \(words)", remedy: "correct it; check with: sshd -t")
   }
 
-  private func check(_ each: Case, _ rules: [PAMRule], _ logins: ServiceLogins) -> [Finding] {
-    let options = rules.compactMap { tree.options(of: $0) }
+  private func check(_ each: Case, _ stack: Stack) -> [Finding] {
+    let options = stack.rules.compactMap { tree.options(of: $0) }
     return SSHCheck(
-      settings: each.settings, login: each.login, block: each.block, service: logins, rules: rules,
+      settings: each.settings, login: each.login, block: each.block, service: stack.logins, rules: stack.rules,
       // The module trusts this service alone to report methods.
-      requiredMethods: logins.service == "sshd" ? options.flatMap(\.requiredMethods) : [],
-      usesAddresses: options.contains(where: \.usesAddresses)
+      requiredMethods: stack.logins.service == "sshd" ? options.flatMap(\.requiredMethods) : [],
+      usesAddresses: options.contains(where: \.usesAddresses), guidance: stack.guidance
     ).findings
   }
 

@@ -14,6 +14,7 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
   case kerberos = "KerberosAuthentication"
   case emptyPasswords = "PermitEmptyPasswords"
   case rootLogin = "PermitRootLogin"
+  case loginGraceTime = "LoginGraceTime"
 
   private static let names = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue.lowercased(), $0) })
 
@@ -37,12 +38,13 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
     case .authenticationMethods: "any"
     case .keyboardInteractive, .password, .publicKey: "yes"
     case .rootLogin: "prohibit-password"
+    case .loginGraceTime: "120"
     case .usePAM, .useDNS, .hostBased, .gssapi, .gssapiKeyExchange, .kerberos, .emptyPasswords: "no"
     }
   }
 
   /// Whether a `Match` block can override it.
-  var isAllowedInMatch: Bool { ![.usePAM, .useDNS, .gssapiKeyExchange].contains(self) }
+  var isAllowedInMatch: Bool { ![.usePAM, .useDNS, .gssapiKeyExchange, .loginGraceTime].contains(self) }
 
   /// The value as `sshd -T` prints it; nil if sshd rejects it.
   func value(of arguments: [String]) -> String? {
@@ -51,6 +53,7 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
       let isValid = arguments == ["any"] || !arguments.isEmpty && arguments.allSatisfy(Self.isMethodList)
       return isValid ? arguments.joined(separator: " ") : nil
     case .pamServiceName: return arguments.first
+    case .loginGraceTime: return arguments.first.flatMap(Self.seconds).map(String.init)
     case .rootLogin:
       guard let value = arguments.first?.lowercased(), arguments.count == 1 else { return nil }
       if value == "without-password" { return "prohibit-password" }
@@ -59,6 +62,24 @@ enum SSHKeyword: String, CaseIterable, CustomStringConvertible {
       guard let value = arguments.first?.lowercased(), arguments.count == 1 else { return nil }
       return value == "yes" || value == "no" ? value : nil
     }
+  }
+
+  /// TIME FORMATS in sshd_config(5): numbers, each with an optional unit. Nil if sshd rejects it.
+  static func seconds(_ text: String) -> Int? {
+    var total = 0
+    var number: Int?
+    for character in text {
+      if let digit = character.wholeNumberValue, character.isASCII {
+        number = min((number ?? 0) * 10 + digit, Int(Int32.max))
+        continue
+      }
+      let units: [Character: Int] = ["s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800]
+      guard let unit = units[Character(character.lowercased())], let count = number else { return nil }
+      total += count * unit
+      number = nil
+    }
+    total += number ?? 0
+    return text.isEmpty || total > Int(Int32.max) ? nil : total
   }
 
   private static let methods: Set<Substring> = [
