@@ -157,7 +157,7 @@ class Harness:
         """
         options = [f"-f{flags}", f"-n{times}"]
         options += [f"-r{rhost}"] if rhost is not None else []
-        options += [f"-t{tty}"] if tty is not None else []
+        options += ["-t", tty] if tty is not None else []
         options += [f"-w{awaited}"] if awaited is not None else []
         options += [
             option
