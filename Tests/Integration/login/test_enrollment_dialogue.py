@@ -262,7 +262,8 @@ def test_a_user_who_declines(user, at_login, log, mode):
     login = user.log_in(at_login(mode), "n", states=True, **ONE_LOGIN)
     if mode == "require":
         assert login.account == DENIED and accounts(log, 1) == ["denied reason=enrollment-declined"]
-        assert login.texts[1:] == [("error", b"Two-factor login is required."), ("info", b"To set it up, log in again.")]
+        assert shown(login)[1:] == [b"Two-factor login is required.", b"To set it up, log in again."]
+        assert [kind for kind, _ in login.texts[1:]] == ["error", "info"]
     else:
         assert login.account == IGNORED and login.texts[1:] == []
     require_unchanged(login)
@@ -310,7 +311,8 @@ def test_no_program_runs_for_others(user, new_user, at_login, log, service):
     code = enrolled.enroll().authenticator.code_at(time.time())
     assert enrolled.log_in(at_login("require"), code, **ONE_LOGIN).account == IGNORED
     assert user.log_in(at_login("require", "only_groups=0"), **ONE_LOGIN).account == IGNORED
-    outside = user.log_in(at_login("require", "debug", "enroll_networks=192.0.2.0/24"), rhost="203.0.113.7", **ONE_LOGIN)
+    outside = at_login("require", "debug", "enroll_networks=192.0.2.0/24")
+    outside = user.log_in(outside, rhost="203.0.113.7", **ONE_LOGIN)
     assert outside.account == DENIED
     assert not (user.home / "ran").exists() and not (enrolled.home / "ran").exists()
     assert log.of_module(4)[-1].text.endswith('reason=not-enrolled detail="outside enroll_networks"')
@@ -461,7 +463,7 @@ def test_descriptors_at_the_question(user, at_login):
 
 # ---- Programs that do not end
 
-# Statements, why the enrollment was not made, the seconds that the login lasts, and how many processes of the user stay.
+# Statements, why nothing was made, the seconds that the login lasts, and how many processes of the user stay.
 SLOW = {
     "is silent": ("time.sleep(300)", UNUSABLE, 40, 0),
     "stops itself": ("os.kill(os.getpid(), signal.SIGSTOP)", UNUSABLE, 40, 0),
