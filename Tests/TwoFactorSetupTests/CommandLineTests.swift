@@ -79,7 +79,7 @@ import Testing
   ])
   func loginEnrollmentPassesItsArgumentsOn(arguments: [String]) throws {
     let command = try SetupCommand.parseAsRoot(["login-enrollment"] + arguments) as? LoginEnrollmentCommand
-    #expect(command?.arguments == arguments)
+    #expect(command?.words == arguments)
   }
 
   @Test func loginEnrollmentIsHidden() {

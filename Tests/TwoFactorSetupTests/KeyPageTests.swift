@@ -83,16 +83,22 @@ import Testing
     let code = try #require(QRCode(page.uriText))
     let drawing = try #require(QRDrawing(forLogin: code, isSwapped: false))
     let key = "Key: \(Self.grouped) (time based)"
-    let messages = page.messages(drawing)
-    #expect(messages.first == drawing.lines.joined(separator: "\n"))
-    #expect(messages.dropFirst().first?.hasPrefix("Scan the QR code") == true)
-    #expect(messages.suffix(2) == ["URI: \(page.uriText)", key])
-    #expect(page.messages(nil).first?.contains("type the key into an app.\nApps: ") == true)
-    #expect(page.messages(nil).last == key)
+    let messages = page.messages(drawing, form: .messages)
+    #expect(messages.first?.hasPrefix("Scan the QR code") == true)
+    #expect(messages.dropFirst() == [drawing.lines.joined(separator: "\n"), "URI: \(page.uriText)", key])
+    #expect(page.messages(nil, form: .questions).first?.contains("type the key into an app.\nApps: ") == true)
+    #expect(page.messages(nil, form: .questions).last == key)
+    #expect(page.swapped(drawing).last == key)
+  }
+
+  @Test func aPlainLoginShowsTheKeyAlone() {
+    let messages = page(issuer: "server").messages(nil, form: .plain)
+    #expect(messages.count == 2 && messages.last?.hasPrefix("Key: ") == true)
+    #expect(messages.first?.hasPrefix("Type the key into an app for one-time codes.") == true)
   }
 
   @Test func aURILongerThanAMessageIsLeftOut() {
-    let messages = page(issuer: String(repeating: "x", count: 300)).messages(nil)
+    let messages = page(issuer: String(repeating: "x", count: 300)).messages(nil, form: .messages)
     #expect(messages.count == 2 && messages.last?.hasPrefix("Key: ") == true)
   }
 

@@ -12,25 +12,24 @@ struct LoginEnrollmentCommand: ParsableCommand {
     commandName: "login-enrollment", abstract: "Enroll the user in a login.",
     discussion: "Only pam_twofactor.so uses it; see enrollment-protocol.md.", shouldDisplay: false)
 
-  @Argument(parsing: .captureForPassthrough, help: "The module arguments of the rule.")
-  var arguments: [String] = []
+  @Argument(parsing: .captureForPassthrough, help: "The form of the dialogue, and the module arguments of the rule.")
+  var words: [String] = []
 
   func run() throws {
-    guard isatty(STDIN_FILENO) == 0 else {
+    guard isatty(STDIN_FILENO) == 0, let form = words.first.flatMap(LoginDialogue.Form.init) else {
       throw SetupError(
         .usage, "login-enrollment is only for pam_twofactor.so", hint: "to enable two-factor, run: twofactor enable")
     }
-    var dialogue = LoginDialogue()
+    let dialogue = LoginDialogue(form)
     var session: Session?
     do {
-      let settings = try HostSettings.load(arguments: arguments)
+      let settings = try HostSettings.load(arguments: Array(words.dropFirst()))
       dialogue.echoesCode = settings.echoesCode
       let opened = try Session(login: dialogue, settings: settings)
       session = opened
       try enroll(opened)
     } catch let end as GivenUp {
-      try dialogue.say(end.reason.sentences)
-      return try dialogue.finish(.declined)
+      return try dialogue.finish(.declined, because: end.reason.sentences)
     } catch let error as SetupError {
       return try report(error, session, through: dialogue)
     } catch is ConversationEnd {
@@ -79,10 +78,12 @@ struct LoginEnrollmentCommand: ParsableCommand {
 
   private func report(_ error: SetupError, _ session: Session?, through dialogue: LoginDialogue) throws {
     if let session, case .enrolled? = try? session.store.standing() {
-      try dialogue.say("Two-factor was enabled meanwhile: the next login asks for a code.")
-      return try dialogue.finish(.failed("two-factor was enabled meanwhile"))
+      return try dialogue.finish(
+        .failed("two-factor was enabled meanwhile"),
+        because: "Two-factor was enabled meanwhile: the next login asks for a code.")
     }
-    try dialogue.say("Two-factor login could not be set up: \(error.message).\nContact the administrator.")
-    try dialogue.finish(.failed(error.message))
+    try dialogue.finish(
+      .failed(error.message),
+      because: "Two-factor login could not be set up: \(error.message).\nContact the administrator.")
   }
 }

@@ -85,6 +85,16 @@ struct BackupCodes {
     """
   }
 
+  /// Is readable even if line breaks are shown as blanks.
+  var plainPage: String {
+    """
+    Backup codes, each good for one login when the phone is not at hand:
+    \(codes.joined(separator: " "))
+    They are not shown again.
+
+    """
+  }
+
   private static let headingStart = "Backup codes of "
   private static let headingEnd = ", each good for one login:"
 
@@ -132,9 +142,9 @@ struct BackupCodesHandover {
         throw GivenUp(
           reason: SetupError(.refused, "the backup codes are not stored, so two-factor was not enabled", hint: hint))
       }
-      try show()
-      try session.show("Two-factor is not enabled until you have stored them.\n")
+      try session.show("Two-factor is not enabled until you have stored the backup codes.\n")
       if session.terminal.isInteractive { try session.show("To give up, press Ctrl-C, then \(hint).\n") }
+      try show()
     }
   }
 
@@ -142,7 +152,7 @@ struct BackupCodesHandover {
     if let file {
       try session.show("\nThe backup codes are in \(file.printable)\n")
     } else if !session.wantsJSON {
-      try session.show("\n" + codes.page)
+      try session.show(session.terminal.dialogue?.form == .plain ? codes.plainPage : "\n" + codes.page)
     }
   }
 

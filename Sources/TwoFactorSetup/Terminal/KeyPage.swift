@@ -18,7 +18,7 @@ struct KeyPage {
   /// In columns, beside a QR code.
   private static let narrowest = 24
 
-  private var key: String { "Key: \(groupedKey) (\(kind))" }
+  var key: String { "Key: \(groupedKey) (\(kind))" }
   private var uri: String { "URI: \(uriText)" }
 
   /// Without line breaks.
@@ -29,13 +29,19 @@ struct KeyPage {
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
   }
 
-  /// The messages of a login. The key is last: a greeter may show only the last message before a question.
-  func messages(_ drawing: QRDrawing?) -> [String] {
-    let isMissing = drawing == nil && QRCode.isAvailable
-    let intro = isMissing ? [Self.tooWide, Self.apps] : intro(isDrawn: drawing != nil, isMissing: false).suffix(2)
-    let drawing = drawing.map { [$0.lines.joined(separator: "\n")] } ?? []
-    let uri = uri.utf8.count > LoginDialogue.longestText ? [] : [uri]
-    return drawing + [intro.joined(separator: "\n")] + uri + [key]
+  /// The messages of a login. The QR code is not the first one, because a prompt may be on its line. The key is last,
+  /// because a program may show only the last message.
+  func messages(_ drawing: QRDrawing?, form: LoginDialogue.Form) -> [String] {
+    let isTooWide = form != .plain && drawing == nil && QRCode.isAvailable
+    let instruction = drawing != nil ? Self.scan : isTooWide ? Self.tooWide : Self.type
+    let code = drawing.map { [$0.lines.joined(separator: "\n")] } ?? []
+    let uri = form == .plain || uri.utf8.count > LoginDialogue.longestText ? [] : [uri]
+    return [instruction + "\n" + Self.apps] + code + uri + [key]
+  }
+
+  /// The messages with a QR code whose colors are swapped.
+  func swapped(_ drawing: QRDrawing) -> [String] {
+    ["The QR code with light and dark swapped:", drawing.lines.joined(separator: "\n"), key]
   }
 
   /// The page on the alternate screen, with one row left for the question; nil if it does not fit. The URI has no line

@@ -88,36 +88,39 @@ struct KeyPresentation {
   }
 }
 
-/// The key and the question of a login, whose terminal may be dark or light: the user can swap the colors of the QR
-/// code.
+/// The key and the question of a login. Its terminal may be dark or light: the user can swap the colors of the QR code.
 private struct LoginCodeQuestion {
   let dialogue: LoginDialogue
   let page: KeyPage
   let session: Session
   private let code: QRCode?
-  private var isSwapped = false
   private let canSwap: Bool
+  private var isSwapped = false
+  private var isRepeated = false
 
   /// Shows the key.
   init(_ dialogue: LoginDialogue, _ device: DeviceDraft, _ page: KeyPage, _ session: Session) throws {
     self.dialogue = dialogue
     self.page = page
     self.session = session
-    code = QRCode(device.uri)
+    code = dialogue.form == .plain ? nil : QRCode(device.uri)
     let drawing = code.flatMap { QRDrawing(forLogin: $0, isSwapped: false) }
     canSwap = drawing != nil
-    for message in page.messages(drawing) { try session.show(message) }
+    for message in page.messages(drawing, form: dialogue.form) { try session.show(message) }
   }
 
   mutating func ask() throws -> SecretBuffer {
+    // Such a program shows only the current question.
+    if isRepeated, dialogue.form == .plain { try session.show(page.key) }
+    isRepeated = true
     let question = "Code from the app\(canSwap ? " (or i to swap light and dark in the QR code)" : ""): "
     while true {
       let reply = try session.terminal.ask(question, echo: dialogue.echoesCode)
-      if !asksToSwap(reply) { return reply }
+      guard asksToSwap(reply), let code, let drawing = QRDrawing(forLogin: code, isSwapped: !isSwapped) else {
+        return reply
+      }
       isSwapped.toggle()
-      let drawing = code.flatMap { QRDrawing(forLogin: $0, isSwapped: isSwapped) }
-      let messages = page.messages(drawing)
-      for message in messages.prefix(1) + messages.suffix(1) { try session.show(message) }
+      for message in page.swapped(drawing) { try session.show(message) }
     }
   }
 

@@ -2,50 +2,89 @@ import KeyFormats
 
 /// Messages and questions of a login, as lines on standard output that `pam_twofactor.so` reads
 /// (`pam/enrollment-protocol.md`).
-struct LoginDialogue {
+final class LoginDialogue {
+  enum Form: String {
+    /// At a terminal.
+    case messages
+    /// At a terminal that shows no messages: questions contain them.
+    case questions
+    /// In a program that may log messages, or show one at a time: questions contain them. There is no QR code.
+    case plain
+
+    /// In bytes.
+    var longestQuestion: Int {
+      self == .questions ? LoginDialogue.longestLine - "ask-echo \n".utf8.count : LoginDialogue.longestText
+    }
+  }
+
   enum Result {
     case enrolled
     case declined
     case failed(String)
   }
 
+  let form: Form
+
   /// Whether the user sees a code as it is typed.
   var echoesCode = false
 
-  /// In bytes; PAM_MAX_MSG_SIZE.
-  static let longestText = 512
+  /// The messages for the next question.
+  private var waiting: [String] = []
 
   /// The number of answers to a yes/no question.
   static let tries = 3
 
+  init(_ form: Form) { self.form = form }
+
   func say(_ text: String) throws {
-    try send(Self.messages(text).map { "say " + $0 })
+    waiting.append(text)
+    if form == .messages { try sendMessages() }
   }
 
   func ask(_ question: String, echo: Bool) throws {
-    try send(Self.messages(question).suffix(1).map { (echo ? "ask-echo " : "ask ") + $0 })
+    let text = Self.question(question, after: waiting, limit: form.longestQuestion)
+    waiting = []
+    try send([(echo ? "ask-echo " : "ask ") + text])
   }
 
-  /// Sends the last line.
-  func finish(_ result: Result) throws {
+  /// Sends the last line. Before it come the messages since the last question, or only the reason of a failure, because
+  /// they may contain secrets.
+  func finish(_ result: Result, because reason: String? = nil) throws {
+    if let reason { waiting = [reason] }
+    try sendMessages()
     switch result {
     case .enrolled: try send(["done enrolled"])
     case .declined: try send(["done declined"])
-    case .failed(let reason): try send(Self.messages(reason).prefix(1).map { "done failed " + $0 })
+    case .failed(let problem): try send(["done failed " + Self.pieces(problem.printable)[0]])
     }
+  }
+
+  private func sendMessages() throws {
+    try send(waiting.flatMap(Self.messages).map { "say " + $0 })
+    waiting = []
   }
 
   private func send(_ lines: [String]) throws {
     try OutputStream.standardOutput.write(lines.map { $0 + "\n" }.joined())
   }
+}
 
-  /// Splits a text into texts of the protocol: with tabs for line breaks, without other control characters, and none
-  /// longer than ``longestText``. Empty lines at either end of a text are dropped.
+/// Texts of the protocol, with tabs for line breaks and without other control characters.
+extension LoginDialogue {
+  /// In bytes; PAM_MAX_MSG_SIZE.
+  static let longestText = 512
+
+  /// In bytes, with the line feed.
+  static let longestLine = 8192
+
+  /// In columns: greeters do not wrap.
+  private static let widestLine = 60
+
+  /// Splits a text at line ends into texts of at most ``longestText``. Drops empty lines at the ends.
   static func messages(_ text: String) -> [String] {
     var messages: [String] = []
     var message = ""
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { String($0).printable }
-    for line in lines.flatMap(pieces) {
+    for line in lines(of: text) {
       if !message.isEmpty, message.utf8.count + 1 + line.utf8.count > longestText {
         messages.append(message)
         message = ""
@@ -55,24 +94,34 @@ struct LoginDialogue {
     return (messages + [message]).map(withoutFinalBreaks).filter { !$0.isEmpty }
   }
 
-  /// Breaks a long line at blanks, and long words anywhere.
-  private static func pieces(_ line: String) -> [String] {
-    var pieces: [String] = []
-    var rest = line.unicodeScalars[...]
-    while String(rest).utf8.count > longestText {
-      var end = rest.startIndex
-      var length = 0
-      for index in rest.indices {
-        length += UTF8.width(rest[index])
-        if length > longestText { break }
-        end = rest.index(after: index)
-      }
-      let blank = rest[..<end].lastIndex(of: " ")
-      let piece = rest[..<(blank ?? end)]
-      pieces.append(String(piece))
-      rest = blank.map { rest[rest.index(after: $0)...] } ?? rest[end...]
+  /// A question below the messages, without the first ones if the text were too long.
+  static func question(_ question: String, after messages: [String], limit: Int) -> String {
+    let texts = messages.map { withoutFinalBreaks(lines(of: $0).joined(separator: "\t")) } + [question.printable]
+    var length = -1
+    let kept = texts.reversed().prefix { text in
+      length += 1 + text.utf8.count
+      return length <= limit
     }
-    return pieces + [String(rest)]
+    return kept.reversed().joined(separator: "\t")
+  }
+
+  /// Wraps lines, except a URI, which must stay in one piece.
+  private static func lines(of text: String) -> [String] {
+    text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line in
+      let line = String(line).printable
+      let isTooWide = line.displayWidth > widestLine && !line.hasPrefix("URI: ")
+      return (isTooWide ? PageText.wrapped(line, columns: widestLine) : [line]).flatMap(pieces)
+    }
+  }
+
+  /// Breaks a line of more than ``longestText``.
+  private static func pieces(_ line: String) -> [String] {
+    var pieces = [""]
+    for scalar in line.unicodeScalars {
+      if pieces[pieces.count - 1].utf8.count + UTF8.width(scalar) > longestText { pieces.append("") }
+      pieces[pieces.count - 1].unicodeScalars.append(scalar)
+    }
+    return pieces
   }
 
   private static func withoutFinalBreaks(_ message: String) -> String {
@@ -82,5 +131,5 @@ struct LoginDialogue {
   }
 }
 
-/// The module closed the connection, or the user the session: the command ends without a result.
+/// The module closed the connection: the command ends without a result.
 struct ConversationEnd: Error {}
