@@ -16,7 +16,6 @@ struct ModuleArguments {
   }
 
   /// Parses `twofactor.conf`, then the arguments.
-  @_optimize(speed)
   func policy() throws(PolicyProblem) -> Policy {
     var policy = Policy()
     // SAFETY: both paths and the arguments are NUL-terminated.
