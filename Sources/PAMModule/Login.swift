@@ -17,14 +17,12 @@ struct Login: ~Copyable {
   /// See ``CodeCheck/backupCodeUsedAt``.
   var backupCodeUsedAt: Int64 = 0
 
-  @_optimize(speed)
   init(transaction: PAMTransaction, arguments: ModuleArguments) {
     self.transaction = transaction
     self.arguments = arguments
   }
 
   /// Also logs the outcome and shows the message.
-  @_optimize(speed)
   mutating func run() -> PAMStatus {
     var user = ByteText(capacity: 255)
     let outcome = decide(&user)
@@ -67,7 +65,6 @@ struct Login: ~Copyable {
     return .denied(problem.error == .outOfMemory ? .outOfMemory : .configuration)
   }
 
-  @_optimize(speed)
   private mutating func decide(_ user: inout ByteText, _ policy: borrowing Policy) -> Outcome {
     guard user.hasMemory else { return .denied(.outOfMemory) }
     // Check this before every exemption, and before pam_get_user(3), which may prompt.
