@@ -53,7 +53,7 @@ import Testing
 
   @Test func aQuestionContainsTheMessages() {
     let question = LoginDialogue.question("Code: ", after: ["one\n", "\ntwo\nthree\n"], limit: 512)
-    #expect(question == "one\t\ttwo\tthree\tCode: ")
+    #expect(question == "one\ttwo\tthree\tCode: ")
     #expect(LoginDialogue.question("Code: ", after: [], limit: 512) == "Code: ")
   }
 

@@ -121,8 +121,8 @@ struct BackupCodesHandover {
   let force: Bool
   /// Whether to ask the user to confirm that the codes are stored.
   let asks: Bool
-  /// What to do after giving up.
-  let hint: String
+  /// What to do after giving up, if anything.
+  let hint: String?
 
   /// Asks again until the codes are stored, in a login at most ``LoginDialogue/tries`` times.
   ///
@@ -143,7 +143,9 @@ struct BackupCodesHandover {
           reason: SetupError(.refused, "the backup codes are not stored, so two-factor was not enabled", hint: hint))
       }
       try session.show("Two-factor is not enabled until you have stored the backup codes.\n")
-      if session.terminal.isInteractive { try session.show("To give up, press Ctrl-C, then \(hint).\n") }
+      if session.terminal.isInteractive {
+        try session.show("To give up, press Ctrl-C\(hint.map { ", then \($0)" } ?? "").\n")
+      }
       try show()
     }
   }

@@ -31,7 +31,7 @@ struct Enabling {
     let state = try presentation.handOver(confirming: options.confirms)
     let handover = BackupCodesHandover(
       session: session, codes: codes, file: options.backupCodesFile, force: options.force, asks: options.asks,
-      hint: options.code.askKey ? "start again with: twofactor enable" : "delete the new entry in the app")
+      hint: options.code.askKey ? nil : "delete the new entry in the app")
     try handover.run(&files)
     let draft = CredentialDraft(enabledAt: moment, devices: [device], backupCodeHashes: try codes.hashes())
     try OutputStream.standardOutput.flush()

@@ -39,7 +39,7 @@ struct ImportChange {
     if session.wantsJSON { try session.report(json(devices, codes)) }
     let handover = BackupCodesHandover(
       session: session, codes: codes, file: options.backupCodesFile, force: options.force, asks: !options.yes,
-      hint: "start again with: twofactor import")
+      hint: nil)
     try handover.run(&files)
 
     let draft = try draft(devices, codes, over: standing)

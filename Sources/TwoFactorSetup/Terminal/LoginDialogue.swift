@@ -91,12 +91,12 @@ extension LoginDialogue {
       }
       if message.isEmpty { message = line } else { message += "\t" + line }
     }
-    return (messages + [message]).map(withoutFinalBreaks).filter { !$0.isEmpty }
+    return (messages + [message]).map(withoutOuterBreaks).filter { !$0.isEmpty }
   }
 
   /// A question below the messages, without the first ones if the text were too long.
   static func question(_ question: String, after messages: [String], limit: Int) -> String {
-    let texts = messages.map { withoutFinalBreaks(lines(of: $0).joined(separator: "\t")) } + [question.printable]
+    let texts = messages.map { withoutOuterBreaks(lines(of: $0).joined(separator: "\t")) } + [question.printable]
     var length = -1
     let kept = texts.reversed().prefix { text in
       length += 1 + text.utf8.count
@@ -124,10 +124,10 @@ extension LoginDialogue {
     return pieces
   }
 
-  private static func withoutFinalBreaks(_ message: String) -> String {
-    var message = message
+  private static func withoutOuterBreaks(_ message: String) -> String {
+    var message = message.drop { $0 == "\t" }
     while message.last == "\t" { message.removeLast() }
-    return message
+    return String(message)
   }
 }
 

@@ -300,18 +300,29 @@ def test_a_late_code_is_reported_with_advice_about_the_clock(user):
     assert screen.ends() == 0
 
 
-def test_backup_codes_that_are_not_stored_enable_nothing(user):
-    screen = at_code(Screen(user, "enable"), user)
+def test_backup_codes_that_are_not_stored_are_shown_again(user):
+    screen = at_code(Screen(user, "enable", rows=50), user)
     screen.type(authenticator(screen).code_at(time.time()))
     screen.expect("[y/N] ").type("perhaps")
     screen.expect("Please answer yes or no.").expect("[y/N] ").type("")
+    screen.expect("They are not shown again.").expect("[y/N] ")
+    first, *_, last = re.split(r"Have you stored the backup codes in a safe place\? \[y/N\]", screen.text)[:3]
+    assert "Two-factor is not enabled until you have stored the backup codes.\n" in last
+    assert "To give up, press Ctrl-C, then delete the new entry in the app.\n" in last
+    assert re.findall(BACKUP_CODE, first) == re.findall(BACKUP_CODE, last) != []
+    assert not user.directory.exists()
+    screen.type("y")
+    assert screen.ends() == 0
+    assert user.status()["backup_codes_left"] == 10
+
+
+def test_giving_up_at_the_backup_codes_enables_nothing(user):
+    screen = at_code(Screen(user, "enable"), user)
+    screen.type(authenticator(screen).code_at(time.time()))
+    screen.expect("[y/N] ").terminal.sendeof()
     assert screen.ends() == 1
     assert screen.text.endswith(
-        "\nHave you stored the backup codes in a safe place? [y/N] perhaps\n"
-        "Please answer yes or no.\n"
-        "Have you stored the backup codes in a safe place? [y/N]\n"
-        "twofactor: the backup codes are not stored, so two-factor was not enabled\n"
-        "hint: start again with: twofactor enable"
+        "twofactor: end of input at a question, nothing was changed\nhint: delete the new entry in the app"
     )
     assert not user.directory.exists()
 
