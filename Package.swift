@@ -139,7 +139,7 @@ let package = Package(
     .executableTarget(
       name: "OptionTables", dependencies: ["FixedMemory", "LoginPolicy", "Verification"],
       path: "Tests/OptionTables", swiftSettings: strict),
-    .target(name: "FuzzMachine", path: "Tests/Fuzz/Machine"),
+    .target(name: "FuzzMachine", dependencies: ["CSystem"], path: "Tests/Fuzz/Machine"),
     .target(
       name: "FuzzTargets",
       dependencies: [

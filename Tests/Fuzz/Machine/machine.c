@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include <csystem.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -48,7 +49,22 @@ static struct machine {
   enum machine_answer answer_kind;
   char answer[FILE_SIZE], user[16], log[2048], remote_host[64], password[1024], handed_on[1024];
   bool has_remote_host, has_password, may_hand_on, has_handed_on;
-  const char *service, *methods;
+  const char *service, *methods, *terminal;
+  int flags;
+  struct stat programs[2];
+  const void *remembered; /* pam_set_data(3) */
+  bool has_looked;
+  struct dialogue {
+    const uint8_t *output;
+    size_t output_length, output_read;
+    int ending, lines_before_enrollment, lines;
+    const struct machine_reply *replies;
+    size_t reply_count, replied;
+    bool has_started, has_ended;
+    const char *typed; /* the reply that the program does not have yet */
+    char last_line[16];
+    int errors;
+  } dialogue;
   uid_t user_id;
   gid_t group_id, group; /* group: the only supplementary group, or NO_GROUP */
   uint32_t effective;    /* the first 32 capabilities */
@@ -209,6 +225,45 @@ bool machine_has_proved_unregistered(void) { return machine.proved_unregistered;
 bool machine_has_registered(void) { return machine.nodes[MACHINE_ENTRY].exists; }
 const char *machine_log_line(void) { return machine.log; }
 
+void machine_call(int flags, const char *terminal) {
+  machine.flags = flags;
+  machine.terminal = terminal;
+}
+
+void machine_remember(unsigned user) { machine.remembered = (const void *)(uintptr_t)(user + 1); }
+bool machine_has_remembered(void) { return machine.remembered == (const void *)(uintptr_t)(USER + 1); }
+
+void machine_install(bool is_local, uint8_t how) {
+  struct stat *status = &machine.programs[is_local];
+  status->st_mode = S_IFREG | 0755;
+  status->st_nlink = 1;
+  switch (how % 6) {
+  case 1: status->st_uid = USER; break;
+  case 2: status->st_mode |= S_IWGRP; break;
+  case 3: status->st_mode |= S_IWOTH; break;
+  case 4: status->st_mode = S_IFDIR | 0755; break;
+  case 5: memset(status, 0, sizeof *status); break;
+  }
+}
+
+void machine_run(const uint8_t *output, size_t length, enum machine_ending ending, int lines_before_enrollment) {
+  machine.dialogue.output = output;
+  machine.dialogue.output_length = length;
+  machine.dialogue.ending = ending;
+  machine.dialogue.lines_before_enrollment = lines_before_enrollment;
+}
+
+void machine_reply(const struct machine_reply *replies, size_t count) {
+  machine.dialogue.replies = replies;
+  machine.dialogue.reply_count = count;
+}
+
+bool machine_has_looked(void) { return machine.has_looked; }
+bool machine_has_started(void) { return machine.dialogue.has_started; }
+bool machine_has_declared(void) { return !strcmp(machine.dialogue.last_line, "done enrolled"); }
+bool machine_is_enrolled(void) { return machine.nodes[MACHINE_DIRECTORY].exists; }
+int machine_errors(void) { return machine.dialogue.errors; }
+
 /* ---- One login */
 
 int machine_log_in(int (*module)(void *, int, int, const char **), int count, const char **arguments) {
@@ -222,10 +277,12 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
   machine.dumpable = dumpable_of_host();
   machine.death_signal = death_signal_of_host();
   machine.allocations = 0;
+  machine.has_looked = machine.dialogue.has_started = machine.dialogue.has_ended = false;
+  machine.dialogue.errors = 0;
   strcpy(machine.user, "user");
   strcpy(machine.log, "");
   running = true;
-  int status = module(&machine, 0, count, arguments);
+  int status = module(&machine, machine.flags, count, arguments);
   running = false;
   for (int i = 0; i < DESCRIPTORS; i++)
     if (machine.descriptors[i]) forbid("the login left a file open");
@@ -235,6 +292,7 @@ int machine_log_in(int (*module)(void *, int, int, const char **), int count, co
   if (machine.dumpable != dumpable_of_host() || machine.death_signal != death_signal_of_host())
     forbid("the dumpable attribute or the parent-death signal of the process has changed");
   if (machine.allocations) forbid("the login leaked memory");
+  if (machine.dialogue.has_started && !machine.dialogue.has_ended) forbid("the dialogue was not ended");
   return status;
 }
 
@@ -289,6 +347,7 @@ int __wrap_openat(int directory, const char *path, int flags, ...) {
     va_end(rest);
     return __real_openat(directory, path, flags, mode);
   }
+  machine.has_looked = true;
   if (!strcmp(path, "/proc/self/mountinfo")) {
     machine.mounts_read = 0;
     return fails() ? -1 : new_descriptor(MOUNTS);
@@ -363,9 +422,22 @@ int __wrap_fstat(int descriptor, struct stat *status) {
   return 0;
 }
 
+/* Which program is installed at a path; -1 for none. */
+static int program_at(const char *path) {
+  return !strcmp(path, "/usr/bin/twofactor") ? 0 : !strcmp(path, "/usr/local/bin/twofactor") ? 1 : -1;
+}
+
 int __real_fstatat(int, const char *, struct stat *, int);
 int __wrap_fstatat(int directory, const char *path, struct stat *status, int flags) {
   if (!running) return __real_fstatat(directory, path, status, flags);
+  machine.has_looked = true;
+  int program = program_at(path);
+  if (directory == AT_FDCWD && program >= 0) {
+    if (fails()) return -1;
+    *status = machine.programs[program];
+    errno = ENOENT;
+    return status->st_mode ? 0 : -1;
+  }
   int which = MACHINE_NODES;
   if (directory != AT_FDCWD) which = node_of_register(directory, path);
   else if (!strcmp(path, "/var/lib/twofactor/enrolled")) which = MACHINE_REGISTER;
@@ -690,6 +762,7 @@ void __wrap_free(void *memory) {
 
 int __wrap_getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t size, struct passwd **result) {
   *result = NULL;
+  machine.has_looked = true;
   uint8_t fault = next_fault();
   if (fault) return fault >= 64 ? ERANGE : errors[fault % (sizeof errors / sizeof *errors)];
   if (!machine.has_account || strcmp(name, "user")) return 0;
@@ -730,12 +803,46 @@ static char *copied(const char *text) {
   return memcpy(copy, text, size);
 }
 
+/* A text for a terminal: no control characters of ASCII, or of C1 as UTF-8. */
+static void examine(const char *text) {
+  if (!*text && !machine.fault_count) forbid("an empty text");
+  for (const unsigned char *next = (const unsigned char *)text; *next; next++)
+    if ((*next < 0x20 && *next != '\n') || *next == 0x7f || (*next == 0xc2 && next[1] >= 0x80 && next[1] < 0xa0))
+      forbid("a control character in a text");
+}
+
+/* The next reply to a question of the enrollment program. */
+static int reply(struct pam_response **responses) {
+  struct dialogue *dialogue = &machine.dialogue;
+  if (dialogue->typed) forbid("a question before the last reply was sent");
+  if (dialogue->replied == dialogue->reply_count) return PAM_CONV_ERR;
+  const struct machine_reply *next = &dialogue->replies[dialogue->replied++];
+  if (next->kind == MACHINE_FAILURE) return PAM_CONV_ERR;
+  if (next->kind != MACHINE_TEXT_AND_FAILURE) dialogue->typed = "";
+  if (next->kind == MACHINE_NO_ARRAY) return PAM_SUCCESS;
+  if (next->kind == MACHINE_ANOTHER_USER) strcpy(machine.user, "root");
+  struct pam_response *response = __real_calloc(1, sizeof *response);
+  machine.allocations++;
+  *responses = response;
+  if (next->kind == MACHINE_NO_TEXT) return PAM_SUCCESS;
+  response->resp = copied(next->text);
+  if (dialogue->typed) dialogue->typed = next->text;
+  return next->kind == MACHINE_TEXT_AND_FAILURE ? PAM_CONV_ERR : PAM_SUCCESS;
+}
+
 static int converse(int count, const struct pam_message **messages, struct pam_response **responses, void *context) {
   (void)context;
   if (count != 1) forbid("several messages in one conversation");
   *responses = NULL;
-  if (messages[0]->msg_style != PAM_PROMPT_ECHO_OFF && messages[0]->msg_style != PAM_PROMPT_ECHO_ON)
+  if (machine.user_id) forbid("the application is called with the identity of a user");
+  if (machine.dialogue.has_started) examine(messages[0]->msg);
+  if (messages[0]->msg_style != PAM_PROMPT_ECHO_OFF && messages[0]->msg_style != PAM_PROMPT_ECHO_ON) {
+    if (machine.flags & PAM_SILENT) forbid("a message in spite of PAM_SILENT");
+    machine.dialogue.errors += messages[0]->msg_style == PAM_ERROR_MSG;
     return PAM_SUCCESS;
+  }
+  if (machine.dialogue.has_ended) forbid("a question after the dialogue");
+  if (machine.dialogue.has_started) return reply(responses);
   if (machine.answered) forbid("the user is prompted twice");
   machine.answered = true;
   for (int i = 0; i < DESCRIPTORS; i++)
@@ -764,6 +871,23 @@ int __wrap_pam_set_item(pam_handle_t *handle, int item, const void *value) {
   return PAM_SUCCESS;
 }
 
+int __wrap_pam_set_data(pam_handle_t *handle, const char *name, void *value,
+                        void (*cleanup)(pam_handle_t *, void *, int)) {
+  (void)handle;
+  if (strcmp(name, "pam_twofactor_unenrolled") || cleanup) forbid("unknown data is remembered");
+  if (fails()) return PAM_BUF_ERR;
+  machine.remembered = value;
+  return PAM_SUCCESS;
+}
+
+int __wrap_pam_get_data(const pam_handle_t *handle, const char *name, const void **value) {
+  (void)handle;
+  if (strcmp(name, "pam_twofactor_unenrolled")) forbid("unknown data is looked up");
+  if (!machine.remembered) return PAM_NO_MODULE_DATA;
+  *value = machine.remembered;
+  return PAM_SUCCESS;
+}
+
 const char *__wrap_pam_getenv(pam_handle_t *handle, const char *name) {
   (void)handle;
   return strcmp(name, "SSH_AUTH_INFO_0") ? NULL : machine.methods;
@@ -775,6 +899,7 @@ int __wrap_pam_get_item(const pam_handle_t *handle, int item, const void **value
   *value = item == PAM_CONV                                 ? (const void *)&conversation
            : item == PAM_USER                               ? (const void *)machine.user
            : item == PAM_SERVICE                            ? (const void *)machine.service
+           : item == PAM_TTY                                ? (const void *)machine.terminal
            : item == PAM_RHOST && machine.has_remote_host   ? (const void *)machine.remote_host
            : item == PAM_AUTHTOK && machine.has_password    ? (const void *)machine.password
                                                             : NULL;
@@ -789,4 +914,93 @@ void __wrap_pam_syslog(const pam_handle_t *handle, int priority, const char *for
   va_end(arguments);
   for (const char *next = machine.log; *next; next++)
     if ((unsigned char)*next < 0x20 || (unsigned char)*next > 0x7e) forbid("the log line has a control character");
+}
+
+/* ---- The enrollment program */
+
+int __wrap_csystem_start_dialogue(struct csystem_dialogue *dialogue, const char *path,
+                                  const struct csystem_account *account, const char *form, const char *const *words,
+                                  int count) {
+  int program = program_at(path);
+  if (machine.dialogue.has_started) forbid("two dialogues in one login");
+  if (!machine.remembered) forbid("a program is started without an authentication");
+  if (program < 0) forbid("an unknown program is started");
+  const struct stat *status = &machine.programs[program];
+  if (!S_ISREG(status->st_mode) || status->st_uid || status->st_mode & (S_IWGRP | S_IWOTH))
+    forbid("a program is started that others can write");
+  if (!account->name || strcmp(account->name, "user") || account->user != USER || account->group != USER)
+    forbid("the program is started as another user");
+  if (machine.user_id) forbid("a program is started with the identity of a user");
+  for (int i = 0; i < DESCRIPTORS; i++)
+    if (machine.descriptors[i]) forbid("a program is started while a file is open");
+  bool has_terminal = machine.terminal && *machine.terminal && *machine.terminal != ':';
+  const char *expected = !has_terminal ? "plain" : machine.flags & PAM_SILENT ? "questions" : "messages";
+  if (strcmp(form, expected)) forbid("the program is told another form");
+  if (count && !words[0]) forbid("the program lacks the arguments");
+  if (fails()) return -1;
+  machine.dialogue.has_started = true;
+  machine.dialogue.output_read = 0;
+  machine.dialogue.lines = 0;
+  machine.dialogue.replied = 0;
+  machine.dialogue.typed = NULL;
+  strcpy(machine.dialogue.last_line, "");
+  *dialogue = (struct csystem_dialogue){.supervisor = USER, .socket = USER};
+  return 0;
+}
+
+static void require_open(const struct csystem_dialogue *dialogue) {
+  if (!machine.dialogue.has_started || machine.dialogue.has_ended || dialogue->socket != USER)
+    forbid("a dialogue is used that is not open");
+}
+
+/* This login, or another one, enrolls the user. */
+static void enroll(void) {
+  for (int node = MACHINE_DIRECTORY; node <= MACHINE_STATE; node++) machine_put((enum machine_node)node, NULL, 0);
+}
+
+int64_t __wrap_csystem_read_line(const struct csystem_dialogue *opened, uint8_t *line, size_t capacity, int timeout) {
+  struct dialogue *dialogue = &machine.dialogue;
+  require_open(opened);
+  if (timeout <= 0 || timeout > 30000) forbid("the program has more than 30 seconds");
+  if (capacity > 8192) forbid("a line has more than 8192 bytes");
+  if (fails()) return -1;
+  if (dialogue->lines++ == dialogue->lines_before_enrollment) enroll();
+  for (size_t length = 0;; length++) {
+    if (dialogue->output_read == dialogue->output_length) {
+      errno = dialogue->ending == MACHINE_SILENT ? ETIMEDOUT : ECONNRESET;
+      return -1;
+    }
+    uint8_t byte = dialogue->output[dialogue->output_read++];
+    if (byte == '\n') {
+      snprintf(dialogue->last_line, sizeof dialogue->last_line, "%.*s", (int)length, (const char *)line);
+      return (int64_t)length;
+    }
+    if (length == capacity) {
+      errno = EMSGSIZE;
+      return -1;
+    }
+    line[length] = byte;
+  }
+}
+
+int __wrap_csystem_send_line(const struct csystem_dialogue *opened, const uint8_t *line, size_t length) {
+  struct dialogue *dialogue = &machine.dialogue;
+  require_open(opened);
+  if (!dialogue->typed) forbid("the program gets a line without a question");
+  if (!length || line[length - 1] != '\n') forbid("the program gets an incomplete line");
+  for (size_t i = 0; i + 1 < length; i++)
+    if (line[i] < 0x20 || line[i] == 0x7f) forbid("the program gets a control character");
+  if (length > 514 || strncmp(dialogue->typed, (const char *)line, length - 1))
+    forbid("the program gets another reply");
+  dialogue->typed = NULL;
+  return fails() ? -1 : 0;
+}
+
+int __wrap_csystem_end_dialogue(const struct csystem_dialogue *opened, int patience) {
+  require_open(opened);
+  if (patience <= 0 || patience > 10000) forbid("the program may run for more than ten seconds");
+  machine.dialogue.has_ended = true;
+  if (machine.dialogue.lines == machine.dialogue.lines_before_enrollment) enroll();
+  if (fails()) return errno;
+  return machine.dialogue.ending == MACHINE_STUCK ? ETIMEDOUT : 0;
 }

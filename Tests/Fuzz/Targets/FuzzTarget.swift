@@ -13,6 +13,7 @@ enum FuzzTarget: String, CaseIterable {
   case request
   case services
   case doctor
+  case dialogue
 
   /// Runs the target once.
   func run(_ bytes: [UInt8]) {
@@ -28,6 +29,7 @@ enum FuzzTarget: String, CaseIterable {
     case .services: fuzzServices(bytes)
     case .doctor: fuzzDoctor(bytes)
     case .login: LoginFuzzing(bytes).run()
+    case .dialogue: DialogueFuzzing(bytes).run()
     }
   }
 }

@@ -307,12 +307,9 @@ struct LoginFuzzing {
   }
 
   private func logIn(_ arguments: [String]) -> Int32 {
-    let copies = unsafe arguments.map { unsafe strdup($0) }
-    defer { unsafe copies.forEach { unsafe free($0) } }
-    var pointers = unsafe copies.map { unsafe UnsafePointer($0) }
-    return unsafe machine_log_in(
-      { unsafe authenticate(handle: OpaquePointer($0), flags: $1, argumentCount: $2, arguments: $3) },
-      Int32(arguments.count), &pointers)
+    callModule(arguments) {
+      unsafe authenticate(handle: OpaquePointer($0), flags: $1, argumentCount: $2, arguments: $3)
+    }
   }
 
   private func judge(_ status: Int32, mayExempt: Bool, _ host: Host, _ origin: Origin) {
@@ -375,4 +372,18 @@ struct LoginFuzzing {
       return record + record + Array(repeating: 0, count: 2048)
     }
   }()
+}
+
+/// Calls a function of the module on the simulated machine.
+func callModule(
+  _ arguments: [String],
+  _ function:
+    @convention(c) (
+      UnsafeMutableRawPointer?, Int32, Int32, UnsafeMutablePointer<UnsafePointer<CChar>?>?
+    ) -> Int32
+) -> Int32 {
+  let copies = unsafe arguments.map { unsafe strdup($0) }
+  defer { unsafe copies.forEach { unsafe free($0) } }
+  var pointers = unsafe copies.map { unsafe UnsafePointer($0) }
+  return unsafe machine_log_in(function, Int32(arguments.count), &pointers)
 }

@@ -34,6 +34,20 @@ enum machine_answer {
   MACHINE_ANSWERS
 };
 
+/* What the enrollment program does after its last line. */
+enum machine_ending {
+  MACHINE_ENDS,
+  MACHINE_SILENT,
+  MACHINE_STUCK, /* ends only when it is killed */
+  MACHINE_ENDINGS
+};
+
+/* The reply to a question of the enrollment program. */
+struct machine_reply {
+  enum machine_answer kind;
+  const char *text;
+};
+
 /* Empties the machine: no file exists, no call fails, and the clock is at `now`. */
 void machine_start(int64_t now);
 
@@ -92,6 +106,41 @@ bool machine_has_proved_unregistered(void);
 
 /* Whether the register names the user. */
 bool machine_has_registered(void);
+
+/* Sets the flags of the next calls of the module, and PAM_TTY (NULL for none), a literal. */
+void machine_call(int flags, const char *terminal);
+
+/* Lets the transaction remember that this user is not enrolled, as after an authentication. The account `user` has the
+ * user ID 1000. */
+void machine_remember(unsigned user);
+
+/* Whether the transaction remembers the account `user`. */
+bool machine_has_remembered(void);
+
+/* Installs the enrollment program in /usr/bin or /usr/local/bin. `how` is 0, or selects a reason not to start it. */
+void machine_install(bool is_local, uint8_t how);
+
+/* Sets what the enrollment program writes, and after how many lines it, or another login, enrolls the user; -1 for
+ * never. The memory must outlive the login. */
+void machine_run(const uint8_t *output, size_t length, enum machine_ending ending, int lines_before_enrollment);
+
+/* Sets the replies to its questions. After them, the conversation fails. The memory must outlive the login. */
+void machine_reply(const struct machine_reply *replies, size_t count);
+
+/* Whether the last call of the module opened or examined a file, or looked up an account. */
+bool machine_has_looked(void);
+
+/* Whether it started the enrollment program. */
+bool machine_has_started(void);
+
+/* Whether the last line that it read is `done enrolled`. */
+bool machine_has_declared(void);
+
+/* Whether the directory of the enrollment exists. */
+bool machine_is_enrolled(void);
+
+/* How many messages of the last call are errors. */
+int machine_errors(void);
 
 /* The last line of the log. */
 const char *machine_log_line(void);
