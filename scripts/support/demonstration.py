@@ -25,6 +25,13 @@ auth required pam_twofactor.so{arguments}
 account required pam_unix.so
 session required pam_permit.so
 """
+ENROLLMENT_AT_LOGIN = """\
+auth requisite pam_unix.so nodelay
+auth required pam_twofactor.so enroll=require
+account required pam_twofactor.so enroll=require
+account required pam_unix.so
+session required pam_permit.so
+"""
 CODE_ALONE = """\
 auth required pam_twofactor.so
 account required pam_unix.so
@@ -158,6 +165,35 @@ def log_in(
     assert was_let_in == let_in, "unexpected success" if was_let_in else "unexpected refusal"
 
 
+def log_in_first(server: Server, account: Account) -> Phone:
+    """Shows a login that enrolls the user, and its log lines; returns the user's phone."""
+    log = SystemLog()
+    command = "echo logged in as $(id -un)"
+    print(f"    $ ssh {account.name}@server '{command}'")
+    screen = Screen()
+    client = Client(server.arguments(account, command), log=screen)
+    shown, phone = "", None
+    questions = [Client.PASSWORD, r"Code from the app[^:]*: ", r"\[y/N\] ", Client.IN, Client.REFUSED]
+    while (question := client.expect(*questions)) in questions[:3]:
+        shown += client.said
+        if question == Client.PASSWORD:
+            screen.note("types the password")
+            client.terminal.sendline(account.password)
+        elif question == questions[1]:
+            phone = phone or Phone(re.search(r"secret=([A-Z2-7]+)", shown)[1])
+            code = phone.code()
+            screen.note(f"types {code}")
+            client.terminal.sendline(code)
+        else:
+            client.terminal.sendline("yes")
+    client.terminal.expect(pexpect.EOF)
+    screen.finish()
+    print_log(log, 2)
+    sys.stdout.flush()
+    assert question == Client.IN and phone, "the first login was refused"
+    return phone
+
+
 def service(name: str, stack: str, directory: Path, **options) -> Server:
     Path(f"/etc/pam.d/{name}").write_text(stack)
     heading(f"A server with this in /etc/pam.d/{name}")
@@ -168,7 +204,9 @@ def service(name: str, stack: str, directory: Path, **options) -> Server:
 def main() -> None:
     machine.install()
     directory = Path(tempfile.mkdtemp())
-    alice, bob = (machine.add_account(name, password=secrets.token_urlsafe(9)) for name in ("alice", "bob"))
+    alice, bob, carol = (
+        machine.add_account(name, password=secrets.token_urlsafe(9)) for name in ("alice", "bob", "carol")
+    )
 
     print("Two-factor login, in a throw-away copy of this machine.")
     heading("Alice enrolls")
@@ -198,6 +236,12 @@ def main() -> None:
     with service("twofactor-demo-keys-sshd", CODE_ALONE, directory, methods=methods) as server:
         heading("Alice logs in with her key and a code")
         log_in(server, alice, password=None, code=phone.code(), key=make_key(alice, directory), let_in=True)
+
+    with service("twofactor-demo-first-sshd", ENROLLMENT_AT_LOGIN, directory) as server:
+        heading("Carol logs in for the first time, and this server enrolls her")
+        phone = log_in_first(server, carol)
+        heading("Her second login asks for a code")
+        log_in(server, carol, password=carol.password, code=phone.code(), let_in=True)
 
     print("\nDone. The accounts, keys and secrets above are gone with the copy of the machine.")
 

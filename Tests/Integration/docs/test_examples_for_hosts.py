@@ -11,7 +11,7 @@ from rig.machine import CHECKOUT, PRODUCT
 from rig.process import run
 
 DROP_IN = CHECKOUT / "pam/sshd/twofactor.conf"
-FILTER = CHECKOUT / "pam/fail2ban/twofactor.conf"
+ENROLL = {"etc/security/twofactor.conf": "enroll = require\n"}
 
 
 def assert_accepted(root: Path) -> None:
@@ -43,24 +43,19 @@ def test_doctor_accepts_every_combination_of_the_drop_in(tmp_path, number):
     assert_accepted(root)
 
 
-LOG = "Nov 21 10:00:00 server sshd[4242]: pam_twofactor(sshd:auth): "
-COUNTED = ["wrong-code failures=1", "reused-code", "throttled retry_after=30", "locked", "not-enrolled", "unknown-user",
-           "malformed-reply"]
-LINES = [LOG + f"denied user=alice rhost=192.0.2.7 reason={reason}" for reason in COUNTED]
-OTHERS = [
-    LOG + "denied user=alice rhost=192.0.2.7 reason=no-reply",
-    LOG + "denied user=alice rhost=192.0.2.7 reason=outside-window offset_steps=3",
-    LOG + "accepted user=alice rhost=192.0.2.7 method=totp device=phone",
-    LOG + "denied user=alice rhost=- reason=wrong-code failures=1",
-    # A user name that imitates a log line stays one escaped word.
-    LOG + "accepted user=denied<20>user=x<20>rhost=192.0.2.9<20>reason=wrong-code rhost=192.0.2.7 method=totp",
-]
-
-
 def test_the_profile_is_off_by_default_and_follows_the_password():
     profile = (CHECKOUT / "pam/pam-configs/twofactor").read_text()
     assert "Default: no\n" in profile and "Auth-Type: Additional\n" in profile
     assert profile.endswith("\trequired\tpam_twofactor.so nullok\n")
+
+
+def test_the_profile_for_enrollment_is_off_by_default_and_precedes_pam_unix():
+    """Its options are in twofactor.conf, for the auth rule too. See test_package for its effect."""
+    profile = (CHECKOUT / "pam/pam-configs/twofactor-enroll").read_text()
+    assert "Default: no\n" in profile and "Account-Type: Primary\n" in profile and "Auth" not in profile
+    # The priorities are 256 for pam_unix and 704 for pam_krb5.
+    assert int(re.search(r"(?m)^Priority: (\d+)$", profile)[1]) > 704
+    assert profile.endswith("\trequired\tpam_twofactor.so\n")
 
 
 @pytest.mark.parametrize("page", ["pam_twofactor.8"])
@@ -68,10 +63,12 @@ def test_doctor_accepts_the_examples_of_the_manual(tmp_path, page):
     """Every stack among the examples."""
     examples = (CHECKOUT / "pam/man" / page).read_text().partition(".Sh EXAMPLES")[2].partition(".Sh ")[0]
     blocks = re.findall(r"\.Bd -literal[^\n]*\n(.*?)\.Ed", examples, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for number, block in enumerate(blocks):
         stack = block if "pam_unix" in block or "common-auth" in block else "@include common-auth\n" + block
-        root = host_trees.build(tmp_path / f"host{number}", {**host_trees.good(), "etc/pam.d/sshd": stack})
+        settings = ENROLL if "account" in stack else {}
+        files = {**host_trees.good(), **settings, "etc/pam.d/sshd": stack}
+        root = host_trees.build(tmp_path / f"host{number}", files)
         assert_accepted(root)
 
 
@@ -105,13 +102,62 @@ def test_doctor_accepts_the_stacks_that_authselect_generates(tmp_path, number, h
     assert "no login is asked for a code" in shown.stdout
 
 
+@pytest.mark.parametrize("how", ["include", "substack"])
+def test_the_account_rule_for_authselect_is_reached_before_pam_localuser(tmp_path, how):
+    (rule,) = re.findall(r"(?m)^#\s+(account .*?)\s*\{include if", (CHECKOUT / "pam/authselect/with-twofactor").read_text())
+    block = re.sub(r"\{[^}]*:([a-z]+)\}", r"\1", re.sub(r"\s*\{include if [^}]*\}", "", authselect_blocks()[1]))
+    account = (
+        "account required pam_unix.so\naccount sufficient pam_localuser.so\n"
+        "account [default=bad success=ok user_unknown=ignore] pam_sss.so\naccount required pam_permit.so\n"
+    )
+    files = {
+        **host_trees.FEDORA,
+        **host_trees.SSHD_SETTINGS,
+        **ENROLL,
+        "etc/pam.d/password-auth": f"auth required pam_env.so\n{block}{rule}\n{account}",
+        "etc/pam.d/sshd": f"auth {how} password-auth\nauth include postlogin\naccount include password-auth\n",
+        "etc/pam.d/su": f"auth sufficient pam_rootok.so\nauth {how} password-auth\naccount include password-auth\n",
+    }
+    assert_accepted(host_trees.build(tmp_path / "host", files))
+    # Elsewhere, users who are not enrolled would pass.
+    files["etc/pam.d/password-auth"] = f"auth required pam_env.so\n{block}{account}{rule}\n"
+    root = host_trees.build(tmp_path / "other", files)
+    run(PRODUCT / "twofactor", "doctor", "--root", root, "--strict", status=78)
+
+
 SNIPPET = CHECKOUT / "pam/service/sshd-snippet"
 
 
-def test_doctor_accepts_every_snippet_for_other_hosts(tmp_path):
+def snippets() -> list[str]:
     blocks = re.findall(r"((?:^#\s{6}\S.*\n)+)", SNIPPET.read_text(), re.MULTILINE)
     stacks = [re.sub(r"(?m)^#\s+", "", block) for block in blocks if "pam_twofactor" in block]
-    assert len(stacks) == 4
+    assert len(stacks) == 5
+    return stacks
+
+
+def test_doctor_accepts_the_snippet_for_enrollment_at_login(tmp_path):
+    *stacks, account = snippets()
+    for number, rule in enumerate(("", account)):
+        stack = f"{stacks[0]}account required pam_nologin.so\n{rule}@include common-account\n"
+        files = {**host_trees.DEBIAN_12, **host_trees.SSHD_SETTINGS, **ENROLL, "etc/pam.d/sshd": stack}
+        root = host_trees.build(tmp_path / f"host{number}", files)
+        if rule:
+            assert_accepted(root)
+        else:
+            shown = run(PRODUCT / "twofactor", "doctor", "--root", root, status=None)
+            assert " enrollment_bypass: " in shown.stdout
+
+
+@pytest.mark.parametrize("name", ["sshd", "login", "sudo"])
+def test_the_example_of_a_service_has_the_account_rule_for_enrollment_at_login(name):
+    text = (CHECKOUT / "pam/service" / name).read_text()
+    assert re.findall(r"(?m)^#account +required +pam_twofactor\.so$", text)
+    rules = [line for line in text.splitlines() if re.match(r"#?account|@include common-account", line)]
+    assert "pam_twofactor" in (rules[1] if "pam_nologin" in rules[0] else rules[0])
+
+
+def test_doctor_accepts_every_snippet_for_other_hosts(tmp_path):
+    stacks = snippets()[:4]
     for number, stack in enumerate(stacks):
         base = host_trees.ARCH if "include      " in stack else host_trees.DEBIAN_12
         files = {**base, **host_trees.SSHD_SETTINGS, "etc/pam.d/sshd": stack}
@@ -130,8 +176,15 @@ def test_the_selinux_policy_grants_logins_five_permissions():
     assert rules == [("dir", "search getattr"), ("file", "open read write getattr lock")]
     domains = set(re.findall(r"\(optional \w+ \(typeattributeset twofactor_login_domain \((\w+)\)\)\)", text))
     assert {"sshd_t", "local_login_t", "sudodomain"} <= domains
-    # Only the owner of the files, and userdel, have access too.
-    assert set(re.findall(r"\(allow (\w+)", text)) == {"twofactor_login_domain", "useradd_t", "userdomain"}
+    # Only the owner of the files, the program that enrolls in a login, and userdel, have access too.
+    found = set(re.findall(r"\(allow (\w+) twofactor_home_t", text))
+    assert found == {"twofactor_login_domain", "twofactor_command_domain", "useradd_t"}
+    members = set(re.findall(r"\(typeattributeset twofactor_command_domain \((\w+)\)\)", text))
+    assert members == {"userdomain", "twofactor_enrollment_t"}
+    # A login program starts one program in that domain.
+    assert re.findall(r"\(allow \w+ \w+ \(file \([a-z ]*entrypoint", text) == [
+        "(allow twofactor_enrollment_t twofactor_exec_t (file (read getattr map execute open entrypoint"
+    ]
 
 
 def test_the_stack_for_a_single_password_field_works_for_all_users(harness, new_user):

@@ -211,7 +211,7 @@ def test_a_stack_of_the_page_asks_for_password_and_code(alice, system_service, n
 
 
 def test_the_configuration_of_the_page_takes_effect(alice):
-    text, _ = displays("twofactor.conf.5")
+    text, _, _ = displays("twofactor.conf.5")
     forget(alice)
     path = Path("/etc/security/twofactor.conf")
     path.write_text(text)
@@ -226,7 +226,7 @@ def test_the_configuration_of_the_page_takes_effect(alice):
 
 
 def test_the_rollout_of_the_page_works(harness, new_user, service, host_configuration):
-    _, text = displays("twofactor.conf.5")
+    _, text, _ = displays("twofactor.conf.5")
     host_configuration(*text.splitlines())
     name = service(then="pam_permit.so")
     january, february = (int(datetime.datetime(2027, month, 15, tzinfo=datetime.UTC).timestamp()) for month in (1, 2))
@@ -242,3 +242,15 @@ def test_the_rollout_of_the_page_works(harness, new_user, service, host_configur
         code = enrolled.authenticator.code_at(at)
         login = harness.log_in(name, enrolled.user, code, at=at, rhost="192.0.2.7")
         assert (login.result, bool(login.prompts)) == (Result.SUCCESS, asks)
+
+
+def test_the_rollout_with_enrollment_at_login_is_valid(new_user, service, host_configuration):
+    """See test_first_login_page for the enrollment."""
+    _, _, text = displays("twofactor.conf.5")
+    host_configuration(*text.splitlines())
+    name, stranger = service(then="pam_permit.so"), new_user()
+    # The service has no account rule, so nothing is asked, before the day and after it.
+    for month in (1, 2):
+        at = int(datetime.datetime(2027, month, 15, tzinfo=datetime.UTC).timestamp())
+        login = stranger.log_in(name, at=at)
+        assert (login.result, login.prompts) == (Result.SUCCESS, [])

@@ -23,6 +23,7 @@ INSTALLED = [
     "etc/pam.d/twofactor",
     "etc/fail2ban/filter.d/twofactor.conf",
     "usr/share/pam-configs/twofactor",
+    "usr/share/pam-configs/twofactor-enroll",
     "usr/local/share/man/man8/pam_twofactor.8.gz",
     "usr/local/share/man/man1/twofactor.1.gz",
     "usr/local/share/man/man5/twofactor.conf.5.gz",
@@ -30,6 +31,7 @@ INSTALLED = [
     "usr/local/share/zsh/site-functions/_twofactor",
     "usr/local/share/fish/vendor_completions.d/twofactor.fish",
     "usr/local/share/doc/twofactor/examples/sshd_config.d/twofactor.conf",
+    "usr/local/share/doc/twofactor/first-login.md",
     "usr/local/share/doc/twofactor/helper-protocol.md",
 ]
 
@@ -237,6 +239,15 @@ def test_uninstalling_is_refused_while_a_stack_names_the_module(tmp_path, how):
     stack.write_text("# auth required pam_twofactor.so\nauth required pam_unix.so # pam_twofactor.so\n")
     (tmp_path / "etc/pam.d/sshd.dpkg-old").write_text(STACKS["plain"])
     quietly("uninstall", "--destdir", tmp_path)
+
+
+def test_uninstalling_names_both_profiles_while_one_is_enabled(tmp_path):
+    quietly("install", "--destdir", tmp_path)
+    stack = tmp_path / "etc/pam.d/common-account"
+    stack.write_text("account required pam_twofactor.so\n")
+    refused = run_script("uninstall", "--destdir", tmp_path)
+    assert refused.returncode == 1 and f"{stack}, line 1," in refused.stderr
+    assert "run pam-auth-update --disable twofactor twofactor-enroll, " in refused.stderr
 
 
 def test_the_module_is_never_missing_during_an_install(tmp_path):

@@ -36,12 +36,14 @@ def root(request, tmp_path_factory):
     with CleanRoot(request.param, tmp_path_factory.mktemp("roots"), RELEASES[request.param]) as root:
         root.before = root.files()
         root.stack_before = root.text("etc/pam.d/common-auth")
+        root.accounts_before = root.text("etc/pam.d/common-account")
         yield root
 
 
 def test_installing_changes_no_login(root, package):
     root.install(package)
     assert root.text("etc/pam.d/common-auth") == root.stack_before
+    assert root.text("etc/pam.d/common-account") == root.accounts_before
     found = root.doctor()
     assert found["module"] == {"ok"} and found["password_service"] == {"ok"} and found["pam_stacks"] == {"warning"}
     assert root.run("dpkg", "--verify", "twofactor") == ""
@@ -101,6 +103,42 @@ def test_a_user_enrolls_and_logs_in_with_password_and_code(root, password):
         assert client.is_let_in() is expected
 
 
+# The profiles of their packages in Debian.
+OTHER_PROFILES = {
+    "krb5": "Priority: 704\nAccount-Type: Additional\nAccount:\n\trequired\tpam_krb5.so minimum_uid=1000\n",
+    "winbind": "Priority: 192\nAccount-Type: Primary\nAccount:\n"
+    "\t[success=end new_authtok_reqd=done default=ignore]\tpam_winbind.so\n",
+    "sss": "Priority: 128\nAccount-Type: Additional\nAccount:\n"
+    "\tsufficient\tpam_localuser.so\n\t[default=bad success=ok user_unknown=ignore]\tpam_sss.so\n",
+    "ldap": "Priority: 128\nAccount-Type: Additional\nAccount:\n"
+    "\t[success=ok new_authtok_reqd=done ignore=ignore user_unknown=ignore default=bad]\tpam_ldap.so\n",
+}
+
+
+def account_rules(root) -> list[list[str]]:
+    return [line.split() for line in root.text("etc/pam.d/common-account").splitlines() if line.startswith("account")]
+
+
+def test_the_profile_for_enrollment_comes_first_among_all_others(root):
+    before = account_rules(root)
+    rule = ["account", "required", "pam_twofactor.so"]
+    root.run("pam-auth-update", "--enable", "twofactor-enroll")
+    assert account_rules(root) == [rule, *before]
+    for name, text in OTHER_PROFILES.items():
+        (root.path / "usr/share/pam-configs" / name).write_text(f"Name: {name}\nDefault: yes\n{text}")
+    root.run("pam-auth-update", "--enable", *OTHER_PROFILES)
+    first, *others = account_rules(root)
+    assert first == rule and rule not in others
+    assert {f"pam_{name}.so" for name in OTHER_PROFILES} < {word for each in others for word in each}
+    root.run("pam-auth-update", "--disable", *OTHER_PROFILES)
+    for name in OTHER_PROFILES:
+        (root.path / "usr/share/pam-configs" / name).unlink()
+    root.run("pam-auth-update", "--disable", "twofactor-enroll")
+    assert account_rules(root) == before
+    # The tests below upgrade, remove and purge the package while it is enabled.
+    root.run("pam-auth-update", "--enable", "twofactor-enroll")
+
+
 def upgraded(package: Path, folder: Path) -> Path:
     """The same package with a higher version."""
     run("dpkg-deb", "-R", package, folder / "tree")
@@ -138,6 +176,7 @@ def test_an_upgrade_denies_no_login(root, package, tmp_path, password):
         worker.join()
     assert all(all(each) for each in results.values()), results
     assert "pam_twofactor.so" in root.text("etc/pam.d/common-auth")
+    assert "pam_twofactor.so" in root.text("etc/pam.d/common-account")
     assert root.run("dpkg-query", "-W", "-f", "${Version}", "twofactor").endswith("+later")
     assert_group_and_directories(root)
 
@@ -212,6 +251,7 @@ def test_a_purge_leaves_nothing(root):
     assert "_twofactor" not in root.text("etc/group")
     assert HELPER not in root.run("dpkg-statoverride", "--list", expect=None)
     assert root.text("etc/pam.d/common-auth") == root.stack_before
+    assert root.text("etc/pam.d/common-account") == root.accounts_before
     (root.path / "etc/ssh/sshd_config.d/twofactor.conf").unlink()
     # Written by the host itself: accounts, host keys, mail.
     hosts = r"etc/(passwd|group|shadow|gshadow|subuid|subgid)-|etc/\.pwd\.lock|etc/ssh/ssh_host_.*|var/(spool/)?mail/.*"

@@ -77,6 +77,13 @@ def test_lines_that_are_no_attack_are_not_found(user, service, log, tmp_path):
     assert found([*lines, accepted], tmp_path / "log") == []
 
 
+def test_a_user_who_declines_the_enrollment_at_login_is_not_found(tmp_path):
+    """The password was right."""
+    start = "pam_twofactor(sshd:account): denied user=alice rhost=192.0.2.9 reason="
+    reasons = ["enrollment-declined", 'not-enrolled detail="outside enroll_networks"', "no-reply"]
+    assert found([start + reason for reason in reasons], tmp_path / "log") == []
+
+
 def test_no_user_name_forges_an_address(harness, service, log, tmp_path):
     name = service()
     forged = "x rhost=203.0.113.1 reason=wrong-code failures=1"
