@@ -24,7 +24,7 @@ COMMAND_STACK = re.findall(r"(?m)^      ((?:auth|account) .*)$", SECTION)
 
 # scripts/dependencies puts them there. They change the name services and the PAM stacks of the machine that they are
 # installed on.
-PACKAGES = CHECKOUT / ".build/packages"
+PACKAGES = CHECKOUT / ".build/packages/sssd"
 
 USERS = {name: 70001 + number for number, name in enumerate(("dora", "emil", "fred", "gina", "hugo", "ines"))}
 SECRET = "correct horse"
