@@ -26,8 +26,13 @@ extension Login {
       let policy = try arguments.policy()
       guard policy.enrollment != .no else { return nil }
       user.append(transaction.knownUser)
+      guard user.hasMemory else { return .denied(.outOfMemory) }
       var account = Account()
-      if case .failed(let error) = account.find(named: user) { return Self.accountFailure(error) }
+      switch account.find(named: user) {
+      case .found: break
+      case .unknown: return .denied(.unknownUser)
+      case .failed(let error): return Self.accountFailure(error)
+      }
       guard let outcome = outcomeOfEnrolling(account, remembered, policy) else { return nil }
       return registering(outcome, account)
     } catch {
@@ -38,10 +43,9 @@ extension Login {
   private mutating func outcomeOfEnrolling(
     _ account: borrowing Account, _ remembered: UserID, _ policy: borrowing Policy
   ) -> Outcome? {
-    // The application may have authenticated several users, as login(1) does after a wrong password.
-    let isRemembered = account.isKnown && account.userID == remembered
     guard let before = outcomeBeforeQuestion(account, policy) else {
-      return isRemembered ? .denied(.enrolledMeanwhile) : nil
+      // The application may have authenticated several users, as login(1) does after a wrong password.
+      return account.userID == remembered ? .denied(.enrolledMeanwhile) : nil
     }
     guard case .unenrolled = before else { return before.isDenial ? before : nil }
     let isRequired = policy.requiresEnrollment(now: SystemClock.now)
@@ -57,6 +61,7 @@ extension Login {
       if !isRequired { transaction.tell(ByteText("Set up two-factor login with: twofactor enable"), isError: false) }
     case (.unenrolled?, .impossible(let why)):
       if words.count == 0 { words = ByteText(why) }
+    case (.unenrolled?, .broken): words = ByteText("twofactor cannot be run, ended early or did not answer")
     case (.unenrolled?, .enrolled): words = ByteText("twofactor enabled nothing")
     default: return after
     }
@@ -74,13 +79,18 @@ extension Login {
     /// There was no reply to the first question.
     case noConversation
 
+    /// The program cannot be run, ended early, or did not answer.
+    case broken
+
     /// ``words`` may contain a better reason.
     case impossible(Literal)
   }
 
   private mutating func runProgram(as account: borrowing Account) -> End {
     let isRoot = UserID.effective == .root
-    guard isRoot || account.userID == .effective else { return .impossible("needs a program that runs as root") }
+    guard isRoot || account.userID == .effective && account.userID.rawValue == getuid() else {
+      return .impossible("needs a program that runs as root")
+    }
     var path: Literal = "/usr/bin/twofactor"
     if !Self.isProgram(path) { path = "/usr/local/bin/twofactor" }
     guard Self.isProgram(path) else { return .impossible("twofactor is not installed as a file of root") }
@@ -93,9 +103,10 @@ extension Login {
     }
     guard hasStarted else { return .impossible("twofactor cannot be started") }
     let end = converse(with: dialogue)
+    let isBroken = if case .broken = end { true } else { false }
     // The program ends at once, unless it is writing.
-    let error = unsafe csystem_end_dialogue(&dialogue, 10_000)
-    return error == 0 ? end : .impossible("twofactor cannot be run, or did not end")
+    let error = unsafe csystem_end_dialogue(&dialogue, isBroken ? 1000 : 10_000)
+    return error == 0 || isBroken ? end : .impossible("twofactor did not end")
   }
 
   /// In bytes.
@@ -120,7 +131,7 @@ extension Login {
     var hasAnswer = false
     var lines = Counter(to: Self.mostLines)
     while lines.next() != nil {
-      guard Self.readLine(dialogue, into: &line) else { return .impossible("twofactor ended early, or did not answer") }
+      guard Self.readLine(dialogue, into: &line) else { return .broken }
       if line.bytes.isEqual(to: "done enrolled") { return .enrolled }
       if line.bytes.isEqual(to: "done declined") { return .declined }
       let isVisible = line.bytes.starts(with: "ask-echo ")
@@ -164,8 +175,8 @@ extension Login {
     var indices = Counter(to: text.count)
     while let index = indices.next(), let byte = text.byte(at: index) {
       let isTab = byte == UInt8(ascii: "\t")
-      // U+0080 to U+009F
-      let isControl = byte < 0x20 || byte == 0x7f || before == 0xc2 && byte < 0xa0
+      // U+0080 to U+009F in UTF-8, and in eight bits
+      let isControl = byte < 0x20 || byte == 0x7f || byte & 0xe0 == 0x80 && (before < 0x80 || before == 0xc2)
       guard isTab || !isControl, buffer.append(isTab ? UInt8(ascii: "\n") : byte) else { return false }
       before = byte
     }

@@ -20,6 +20,7 @@ struct LoginEnrollmentCommand: ParsableCommand {
       throw SetupError(
         .usage, "login-enrollment is only for pam_twofactor.so", hint: "to enable two-factor, run: twofactor enable")
     }
+    Interruptions.unblock()
     let dialogue = LoginDialogue(form)
     var session: Session?
     do {

@@ -31,6 +31,14 @@ struct Interruptions: ~Copyable {
     return number == 0 ? nil : number
   }
 
+  /// Unblocks all signals, which the module blocks before it starts this command.
+  static func unblock() {
+    var none = sigset_t()
+    // SAFETY: both calls access one set.
+    unsafe sigemptyset(&none)
+    unsafe sigprocmask(SIG_SETMASK, &none, nil)
+  }
+
   static func deliver(_ signal: Int32) { csetup_deliver(signal) }
 
   /// Discards signals that arrive during `body`, which must be short.
