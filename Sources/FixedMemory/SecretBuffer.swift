@@ -30,8 +30,13 @@ public struct SecretBuffer: ~Copyable {
     room = UInt32(truncatingIfNeeded: size)
   }
 
-  deinit {
-    // SAFETY: this is the last use of the memory.
+  // SAFETY: this is the last use of the memory.
+  deinit { unsafe Self.release(base, capacity) }
+
+  // Not inlined, because every exit of a function that owns a buffer calls it.
+  @inline(never)
+  private static func release(_ base: UnsafeMutablePointer<UInt8>, _ capacity: Int) {
+    // SAFETY: the caller's memory has `capacity` bytes, and comes from calloc(3).
     unsafe explicit_bzero(base, capacity)
     unsafe free(base)
   }
