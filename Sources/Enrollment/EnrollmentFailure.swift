@@ -28,8 +28,7 @@ public struct EnrollmentFailure: Error {
     case configuration
   }
 
-  /// The kind of failure.
-  public var reason: Reason
+  // In an order that fits into the four registers of a returned value.
 
   /// The file or directory.
   public var subject: Literal
@@ -42,6 +41,9 @@ public struct EnrollmentFailure: Error {
 
   /// Of the failed system call, if any.
   public var error: Errno?
+
+  /// The kind of failure.
+  public var reason: Reason
 
   /// The problem of a file on a FUSE file system inside the home, which any access to could block for ever.
   public static var problemOfFUSE: Literal { "is on a FUSE file system that is mounted inside the home directory" }

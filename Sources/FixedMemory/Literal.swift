@@ -1,13 +1,17 @@
-/// The text of a string literal.
+internal import CSystem
+
+/// The text of a string literal without NUL characters.
 ///
-/// `StaticString` can trap at each use of its pointer.
+/// `StaticString` can trap at each use of its pointer. Has no length, because the failures that carry literals would be
+/// too large to be returned in registers.
 @safe
 public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
-  // SAFETY: `byteCount` bytes and a NUL start here, and are immortal.
+  // SAFETY: NUL-terminated bytes start here, and are immortal.
   private let start: UnsafePointer<UInt8>
 
+  // SAFETY: a NUL ends the bytes.
   /// In bytes of UTF-8.
-  public let byteCount: Int
+  public var byteCount: Int { unsafe Int(truncatingIfNeeded: strlen(cString)) }
 
   /// The text of a literal.
   @inline(__always)
@@ -16,7 +20,6 @@ public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
     let empty: StaticString = ""
     // SAFETY: the compiler puts a NUL after every literal.
     unsafe start = value.hasPointerRepresentation ? value.utf8Start : empty.utf8Start
-    byteCount = value.hasPointerRepresentation ? value.utf8CodeUnitCount : 0
   }
 
   /// The bytes, without the NUL.
