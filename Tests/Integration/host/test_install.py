@@ -31,6 +31,7 @@ INSTALLED = [
     "usr/local/share/zsh/site-functions/_twofactor",
     "usr/local/share/fish/vendor_completions.d/twofactor.fish",
     "usr/local/share/doc/twofactor/examples/sshd_config.d/twofactor.conf",
+    "usr/local/share/doc/twofactor/enrollment-protocol.md",
     "usr/local/share/doc/twofactor/first-login.md",
     "usr/local/share/doc/twofactor/helper-protocol.md",
 ]

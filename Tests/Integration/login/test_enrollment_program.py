@@ -43,6 +43,8 @@ class Dialogue:
             [COMMAND, "login-enrollment", form, *arguments],
             stdin=end, stdout=end,
             **{"stderr": subprocess.DEVNULL, "env": {}, "cwd": "/", "start_new_session": True, **ids, **options},
+            # As the module starts it.
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals()),
         )  # fmt: skip
         end.close()
         self.lines = self.socket.makefile("rb")
