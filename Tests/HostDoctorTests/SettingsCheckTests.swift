@@ -14,7 +14,8 @@ import Testing
     let host = try TemporaryHost(["/etc/pam.d/x": rule, "/etc/group": Self.groups])
     if let conf { try host.write(HostSettings.path, conf, mode: mode) }
     if let service { try host.write("/etc/pam.d/twofactor", service) }
-    let rules = try host.stack("x").twoFactorRules
+    let stack = try host.stack("x")
+    let rules = stack.twoFactorRules + stack.accountRules
     return host.read { SettingsCheck(tree: $0, rules: rules).findings.filter { $0.status != .ok } }
   }
 
@@ -60,6 +61,12 @@ import Testing
     let problems = try problems("auth required pam_twofactor.so \(argument) nullok")
     #expect(problems.map(\.summary) == ["module_arguments failed"])
     #expect(problems.first?.remedy?.contains(remedy) == true, "\(problems)")
+  }
+
+  @Test(arguments: ["enroll=yes", "only_groups=none"])
+  func anInvalidAccountRuleRefusesUsersWhoAreNotEnrolled(argument: String) throws {
+    let problems = try problems("account required pam_twofactor.so \(argument)")
+    #expect(problems.first?.detail.hasSuffix(": users who are not enrolled are refused") == true, "\(problems)")
   }
 
   @Test func anInvalidFileIsReportedOnceWithItsLine() throws {

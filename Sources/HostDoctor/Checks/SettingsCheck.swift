@@ -82,8 +82,6 @@ struct SettingsCheck {
         "module_arguments", "\(rule.place): \(words(error, HostSettings.path)): \(Self.effect(on: rule))",
         remedy: change + "arguments: man pam_twofactor")
     }
-    // Account rules evaluate no groups.
-    guard rule.facility == .auth else { return nil }
     return missingGroup(in: policy.onlyGroups, policy.problem("there is no such group", of: .onlyGroups), rule)
       ?? missingGroup(in: policy.exemptGroups, policy.problem("there is no such group", of: .exemptGroups), rule)
   }
@@ -117,7 +115,7 @@ struct SettingsCheck {
       guard Int(group) == nil, !isGroup(group) else { continue }
       return .failed(
         "groups",
-        "\(rule.place): \(self.words(problem, tree.configuration(of: rule))): \(group): every login is refused",
+        "\(rule.place): \(self.words(problem, tree.configuration(of: rule))): \(group): \(Self.effect(on: rule))",
         remedy: "groupadd --system '\(group)', or correct the name")
     }
     return nil

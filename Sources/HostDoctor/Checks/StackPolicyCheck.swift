@@ -222,7 +222,7 @@ extension HostFindings {
     return all
   }
 
-  /// Reports services that differ in `nullok`, `required_from` or `only_groups`.
+  /// Reports services that differ in `nullok`, `enroll`, `required_from` or `only_groups`.
   private func mixedServices(_ options: [String: [EffectiveOptions]]) -> Finding? {
     let isStrict = { (service: String) in (options[service] ?? []).contains { !$0.passesUnenrolled } }
     let (strict, lax) = (services.filter(isStrict), services.filter { !isStrict($0) })

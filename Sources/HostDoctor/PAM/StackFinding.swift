@@ -40,6 +40,9 @@ struct StackFinding {
 
   /// The remedy if no edit is known to help.
   var advice: String {
+    if name == "enrollment_bypass", cause == nil {
+      return "add to the account stack of each of these services: account required pam_twofactor.so"
+    }
     let place = problem.map { "\($0.file), line \($0.line)" } ?? (cause ?? rule)?.place
     let command = "compare the services that `twofactor doctor --json` lists"
     return place.map { "look at \($0); no change of one or two lines is known to be safe" } ?? command

@@ -1,11 +1,13 @@
 """Compares doctor with the real libpam, on random stacks of pam_debug.so."""
 
+import re
 from collections import Counter
 
 import pytest
-from rig.doctor import services_of
-from rig.pam_oracle import ABORT, Oracle, write
-from rig.random_stacks import ACTIONS, RESULTS, SIMPLE, SPECIAL, Generator
+from rig.doctor import doctor, services_of
+from rig.machine import modules_directory
+from rig.pam_oracle import ABORT, Oracle, admits, write
+from rig.random_stacks import ACTIONS, RESULTS, SIMPLE, SPECIAL, AccountGenerator, Generator
 
 SEEDS = (20260114,)
 MODULES = ["pam_debug.so", "pam_permit.so", "pam_deny.so"]
@@ -88,3 +90,42 @@ def test_doctor_agrees_with_libpam_on_random_stacks(seed, oracle, tmp_path, figu
     assert total >= 2500 and counts["nothing"] >= total / 8 and counts["refused"] >= total / 8, counts
     assert counts["given up"] and counts["crashes"] and counts["not evaluated"] < total / 50, counts
     figure(f"doctor against libpam, seed {seed}: {dict(counts)}")
+
+
+# Users who are not enrolled pass, and the account stacks of the services decide whether they get in.
+FINDINGS = ("enrollment_bypass", "pam_syntax", "pam_evaluation")
+ENROLLING = b"auth requisite pam_unix.so\nauth required pam_twofactor.so enroll=require\n"
+ACCOUNT_FEATURES = {
+    **{f"action {action}": 300 for action in (*ACTIONS, "jump")}, **dict.fromkeys(SIMPLE, 200),
+    "include": 100, "substack": 100, "@include": 30, "module missing": 20, "arguments others": 50,
+}
+
+
+@pytest.mark.machinery
+def test_doctor_agrees_with_libpam_on_random_account_stacks(oracle, tmp_path, figure):
+    """Doctor names the services that let in users who should enroll."""
+    generator = AccountGenerator(SEEDS[0])
+    counts: Counter[str] = Counter()
+    for number, tree in enumerate(generator.account_trees()):
+        tree.files["etc/pam.d/common-auth"] = ENROLLING
+        root = write(tmp_path / f"tree{number}", tree.files, MODULES)
+        for module in ("pam_unix.so", "pam_twofactor.so"):
+            (root / modules_directory().relative_to("/") / module).touch()
+        checks = doctor(root)[1]
+        findings = {name: "".join(each["detail"] for each in checks if each["name"] == name) for name in FINDINGS}
+        said = {name: set(re.findall(r"\bxs\d+(?:-\w)?\b", text)) for name, text in findings.items()}
+        for service, result in oracle.accounts(root, sorted(tree.services)).items():
+            if service in said["pam_syntax"] | said["pam_evaluation"]:
+                counts["not evaluated"] += 1
+                continue
+            expected = admits(result)
+            assert (service in said["enrollment_bypass"]) == expected, (
+                f"tree {number}, service {service}: {result}\n{tree.reached(service.removeprefix('x'))}"
+            )
+            counts["admitted" if expected else "refused"] += 1
+    missing = {feature for feature, least in ACCOUNT_FEATURES.items() if generator.used[feature] < least}
+    assert not missing, missing
+    total = counts["admitted"] + counts["refused"]
+    assert total >= 1500 and min(counts["admitted"], counts["refused"]) >= total / 6, counts
+    assert counts["not evaluated"] < total / 50, counts
+    figure(f"doctor against libpam, account stacks: {dict(counts)}")

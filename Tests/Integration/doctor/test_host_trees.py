@@ -90,7 +90,8 @@ CHECKS = {
     "pam_condition", "pam_alternative", "pam_dead_end", "pam_code_alone", "pam_order", "pam_requisite", "pam_twice",
     "pam_nullok", "ssh_use_pam", "ssh_keyboard_interactive", "ssh_password_authentication", "ssh_root_login",
     "ssh_empty_passwords", "ssh_match", "ssh_use_dns", "ssh_required_method", "require_method", "remote_address",
-    "guessing", "policy", "first_login", "protect_home", "single_field", "proftpd_auth_order",
+    "enrollment_bypass", "enrollment_control", "enrollment_options", "pam_account", "ssh_enrollment",
+    "ssh_login_grace_time", "guessing", "policy", "first_login", "protect_home", "single_field", "proftpd_auth_order",
 }
 
 

@@ -1,6 +1,6 @@
 // Runs the PAM services of a tree with the real libpam.
 //
-//   pam_oracle ROOT <SERVICES
+//   pam_oracle [-a] ROOT <SERVICES
 //
 // Changes its root to ROOT, then runs pam_authenticate and pam_setcred for each service, one a line, each in a
 // process of its own. Prints a line for each service, in order:
@@ -10,6 +10,8 @@
 // with the two results as numbers and the messages of the modules (pam_debug names its result), or
 //
 //   SERVICE killed SIGNAL
+//
+// With -a, it runs pam_acct_mgmt alone, and prints its result twice.
 
 #define _GNU_SOURCE
 #include <security/pam_appl.h>
@@ -23,6 +25,7 @@
 enum { SECONDS = 2, OPEN_FILES = 128 };
 
 static char messages[4096];
+static int with_account;
 
 static void add_message(const char *text) {
   size_t length = strlen(messages);
@@ -44,7 +47,9 @@ static void log_in(const char *service) {
   pam_handle_t *handle = NULL;
   // pam_start reads the service, and returns PAM_ABORT if it gives up.
   int authenticated = pam_start(service, "nobody", &conversation, &handle), set = authenticated;
-  if (authenticated == PAM_SUCCESS) {
+  if (authenticated == PAM_SUCCESS && with_account) {
+    authenticated = set = pam_acct_mgmt(handle, 0);
+  } else if (authenticated == PAM_SUCCESS) {
     authenticated = pam_authenticate(handle, 0);
     set = pam_setcred(handle, PAM_ESTABLISH_CRED);
   }
@@ -55,8 +60,9 @@ static void log_in(const char *service) {
 }
 
 int main(int count, char **words) {
-  if (count != 2 || chroot(words[1]) != 0 || chdir("/") != 0) {
-    fprintf(stderr, "usage: pam_oracle ROOT <SERVICES\n");
+  with_account = count > 1 && strcmp(words[1], "-a") == 0;
+  if (count != 2 + with_account || chroot(words[count - 1]) != 0 || chdir("/") != 0) {
+    fprintf(stderr, "usage: pam_oracle [-a] ROOT <SERVICES\n");
     return EXIT_FAILURE;
   }
   // libpam follows a loop of includes until it cannot open another file.

@@ -30,6 +30,18 @@ REQUIRING = "auth required pam_twofactor.so require_method=publickey\n"
 BOTH = "AuthenticationMethods publickey,keyboard-interactive:pam\n"
 UNIX = "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
 
+ACCOUNT = "etc/pam.d/common-account"
+ENROLLING = "account required pam_twofactor.so\n"
+
+
+def enrolling(account: str = ENROLLING + DEBIAN_12[ACCOUNT], policy: str = "enroll = require\n", **more: str):
+    """Debian with the profiles of pam-auth-update, and enrollment at login."""
+    return {
+        **DEBIAN_12, AUTH: COMMON_AUTH + "auth required pam_twofactor.so\n", ACCOUNT: account, CONF: policy,
+        **SSHD_SETTINGS, **more,
+    }
+
+
 GOOD = {
     "Debian 12": good(),
     "Debian 13": good(DEBIAN_13),
@@ -95,6 +107,14 @@ GOOD = {
         **good(), CONF: "store = host\n", "etc/pam.d/common-session": "session optional pam_mkhomedir.so\n",
         "usr/lib/systemd/system/ssh.service": "[Service]\nExecStart=/usr/sbin/sshd -D\nProtectHome=yes\n",
     },
+    "enrollment at login": enrolling(),
+    "an offer until a day, in some networks": enrolling(
+        policy="enroll = offer\nenroll_networks = 192.0.2.0/24\nrequired_from = 2099-01-01\nnullok = yes\n"
+    ),
+    "enrollment after the check of the account": enrolling("account requisite pam_unix.so\n" + ENROLLING),
+    "enrollment beside programs that authenticate nobody": enrolling(
+        **{"etc/pam.d/cron": "@include common-auth\n@include common-account\n"}
+    ),
     "an editor's backup copy": {**good(), "etc/pam.d/sshd~": "auth sufficient pam_twofactor.so\n"},
     "the old name of the setting": {
         **good(), DROP_IN: "ChallengeResponseAuthentication yes\nPasswordAuthentication no\n"
@@ -246,10 +266,82 @@ BROKEN = {
         in_sshd("auth [success=ok default=die] pam_twofactor.so nullok"), ("pam_nullok", "warning"),
         "in /etc/pam.d/sshd, line 2: auth [success=ok default=die] pam_twofactor.so",
     ),
-    "in the account facility": (
-        {**good(), "etc/pam.d/login": DEBIAN_12["etc/pam.d/login"] + "account required pam_twofactor.so\n"},
+    "in the session facility": (
+        {**good(), "etc/pam.d/login": DEBIAN_12["etc/pam.d/login"] + "session required pam_twofactor.so\n"},
         ("pam_facility", "failed"),
-        "in /etc/pam.d/login, remove line 6: account required pam_twofactor.so",
+        "in /etc/pam.d/login, remove line 6: session required pam_twofactor.so",
+    ),
+    "enrollment without an account rule": (
+        enrolling(DEBIAN_12[ACCOUNT]), ("enrollment_bypass", "failed"),
+        "in /etc/pam.d/common-account, before line 1: account required pam_twofactor.so",
+    ),
+    "an offer without an account rule, before the day": (
+        enrolling(DEBIAN_12[ACCOUNT], "enroll = offer\nrequired_from = 2099-01-01\n"),
+        ("enrollment_bypass", "warning"), "in /etc/pam.d/common-account, before line 1: account required pam_twofactor.so",
+    ),
+    "enrollment by an argument, without an account rule": (
+        in_sshd("auth required pam_twofactor.so enroll=require enroll_networks=192.0.2.0/24"),
+        ("enrollment_bypass", "failed"),
+        "before line 1: account required pam_twofactor.so enroll=require enroll_networks=192.0.2.0/24",
+    ),
+    "enrollment that an expired password skips": (
+        enrolling(DEBIAN_12[ACCOUNT] + ENROLLING), ("enrollment_bypass", "failed"),
+        "in /etc/pam.d/common-account, before line 1: account required pam_twofactor.so",
+    ),
+    "enrollment that local users skip": (
+        enrolling("account sufficient pam_localuser.so\n" + ENROLLING + DEBIAN_12[ACCOUNT]),
+        ("enrollment_bypass", "failed"),
+        "in /etc/pam.d/common-account, before line 1: account required pam_twofactor.so",
+    ),
+    "an offer that local users skip": (
+        enrolling("account sufficient pam_localuser.so\n" + ENROLLING + DEBIAN_12[ACCOUNT], "enroll = offer\n"),
+        ("enrollment_bypass", "warning"),
+        "in /etc/pam.d/common-account, before line 1: account required pam_twofactor.so",
+    ),
+    "enrollment that is optional": (
+        enrolling("account optional pam_twofactor.so\n" + DEBIAN_12[ACCOUNT]), ("enrollment_control", "failed"),
+        "in /etc/pam.d/common-account, line 1: account required pam_twofactor.so",
+    ),
+    "enrollment that is sufficient": (
+        enrolling("account sufficient pam_twofactor.so\n" + DEBIAN_12[ACCOUNT], "enroll = offer\n"),
+        ("enrollment_control", "failed"), "in /etc/pam.d/common-account, line 1: account required pam_twofactor.so",
+    ),
+    "an account rule without enrollment": (
+        enrolling("account required pam_twofactor.so enroll=no\n" + DEBIAN_12[ACCOUNT]),
+        ("enrollment_options", "failed"),
+        "in /etc/pam.d/common-account, line 1: account required pam_twofactor.so enroll=require",
+    ),
+    "an account rule that only offers": (
+        enrolling("account required pam_twofactor.so enroll=offer\n" + DEBIAN_12[ACCOUNT]),
+        ("enrollment_options", "failed"),
+        "in /etc/pam.d/common-account, line 1: account required pam_twofactor.so enroll=require",
+    ),
+    "an account rule that requires more": (
+        enrolling("account required pam_twofactor.so enroll=require\n" + DEBIAN_12[ACCOUNT], "enroll = offer\n"),
+        ("enrollment_options", "warning"), "auth required pam_twofactor.so enroll=require",
+    ),
+    "an account rule without effect": (
+        enrolling(policy="# no enrollment at login\n"), ("enrollment_options", "warning"),
+        "in /etc/pam.d/common-account, remove line 1: account required pam_twofactor.so",
+    ),
+    "an account rule in the way of a jump": (
+        enrolling(
+            "account [success=1 default=ignore] pam_unix.so\n" + ENROLLING
+            + "account requisite pam_deny.so\naccount required pam_permit.so\n"
+        ),
+        ("pam_account", "failed"), "in /etc/pam.d/common-account, remove line 2: account required pam_twofactor.so",
+    ),
+    "enrollment at logins without prompts": (
+        {
+            **enrolling(), SSHD: SINGLE_FIELD.replace("nullok", "enroll=require")
+            + ENROLLING.replace("\n", " enroll=require\n") + DEBIAN_12[ACCOUNT],
+            DROP_IN: "KbdInteractiveAuthentication no\n",
+        },
+        ("ssh_enrollment", "warning"), "KbdInteractiveAuthentication yes",
+    ),
+    "too little time to enroll": (
+        enrolling(**{DROP_IN: SSHD_SETTINGS[DROP_IN] + "LoginGraceTime 1m\n"}), ("ssh_login_grace_time", "warning"),
+        "line 3: LoginGraceTime 120",
     ),
     "a missing include": (
         with_sshd("@include common-auth\n@include common-nothing\n" + LINE), ("pam_syntax", "failed"), "remove line 2"

@@ -11,7 +11,7 @@ from .machine import modules_directory
 from .process import run
 
 # Results of libpam, as in <security/_pam_types.h>.
-SUCCESS, ABORT = 0, 26
+SUCCESS, NEW_AUTHTOK_REQD, ABORT = 0, 12, 26
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Answer:
     @property
     def passes(self) -> bool:
         return self.authenticate == SUCCESS
+
+
+def admits(account: int | None) -> bool:
+    """Whether programs let a user in after this result of pam_acct_mgmt, if need be with a new password."""
+    return account in (SUCCESS, NEW_AUTHTOK_REQD)
 
 
 class Oracle:
@@ -48,6 +53,13 @@ class Oracle:
                 answers[service] = Answer(int(authenticate), int(setcred), messages=tuple(messages))
         assert list(answers) == services, set(services) ^ set(answers)
         return answers
+
+    def accounts(self, root: Path, services: list[str]) -> dict[str, int | None]:
+        """The result of pam_acct_mgmt for each service; None if a signal ended libpam."""
+        done = run(self.program, "-a", root, input="".join(service + "\n" for service in services))
+        lines = [line.split() for line in done.stdout.splitlines()]
+        assert [line[0] for line in lines] == services
+        return {service: None if result == "killed" else int(result) for service, result, *_ in lines}
 
 
 def write(root: Path, files: dict[str, bytes], modules: list[str]) -> Path:

@@ -1,6 +1,7 @@
 """Random PAM services of pam_debug.so, which returns what its arguments say: every feature of pam.conf(5)."""
 
 import random
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -384,6 +385,60 @@ class Generator:
         tree = self.folder_tree(5, "deny")
         tree.files["etc/pam.conf"] = b"s0 auth required pam_permit.so\n" + self.stack([])
         return tree
+
+
+class AccountGenerator(Generator):
+    """Writes account stacks, without lines that libpam rejects."""
+
+    FLAWS = {"empty", "word", "unclosed", "bare", "no_control", "no_module", "nameless", "illegal", "zero"}
+    FLAWED = {
+        "NUL byte", "CR LF line", "long line", "include of a missing file", "simple control in brackets", "-@include",
+        "include by climbing path",
+    }
+
+    def pick(self, **weights: float) -> str:
+        return super().pick(**{kind: 0 if kind in self.FLAWS else weight for kind, weight in weights.items()})
+
+    def chance(self, probability: float, feature: str | None = None) -> bool:
+        return feature not in self.FLAWED and super().chance(probability, feature)
+
+    def pair(self, ahead: int, likely: str) -> str:
+        if self.random.random() < 0.3:
+            value = self.random.choice(("success", "new_authtok_reqd", "acct_expired", "user_unknown", "default"))
+            return f"{value}={self.action(ahead)}"
+        return f"{likely if likely in RESULTS else 'default'}={self.action(ahead)}"
+
+    def facility(self) -> str:
+        return super().facility().replace("account", "session").replace("ACCOUNT", "password")
+
+    def include(self, target: str) -> str:
+        return self.renamed(super().include(target))
+
+    def rule(self, ahead: int) -> str:
+        return self.renamed(super().rule(ahead))
+
+    def arguments(self, name: str) -> tuple[str, str]:
+        text, returned = super().arguments(name)
+        # Swaps the results of both facilities.
+        return re.sub(r"\b(auth|acct)=", lambda name: "acct=" if name[1] == "auth" else "auth=", text), returned
+
+    @staticmethod
+    def renamed(line: str) -> str:
+        return re.sub(r"(?i)^(-?)auth\b", r"\1account", line)
+
+    def account_trees(self) -> list[Tree]:
+        """Some two thousand services whose users are authenticated alike."""
+        trees = []
+        for _ in range(5):
+            tree = Tree({"etc/pam.d/other": b"account required pam_deny.so\n"})
+            for number in range(130):
+                self.family(tree, "etc/pam.d", f"s{number}", depth=2)
+            # The files that the services include check no passwords.
+            for service in tree.services:
+                tree.files[f"etc/pam.d/x{service}"] = b"auth include common-auth\n" + tree.files[f"etc/pam.d/{service}"]
+            tree.services = [f"x{service}" for service in tree.services]
+            trees.append(tree)
+        return trees
 
 
 SPECIAL = (

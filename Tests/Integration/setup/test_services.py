@@ -215,6 +215,20 @@ def test_status_names_the_services_that_ask(user, stack):
     assert twofactor_json("disable", "--user", user.name)["services"] == []
 
 
+@pytest.mark.parametrize("mode", ["offer", "require"])
+def test_a_login_that_enrolls_the_user_again_refuses_nobody(user, stack, mode):
+    account = (f"account required pam_twofactor.so enroll={mode}", "account required pam_unix.so")
+    stack("sshd", PASSWORD, f"{CODE} enroll={mode}", *account)
+    # Its program shows no questions.
+    stack("xrdp-sesman", f"{CODE} forward_pass enroll={mode}", f"{PASSWORD} use_first_pass", *account)
+    user.enroll()
+    done = twofactor("disable", "--user", user.name)
+    refusal = f"twofactor: without two-factor, these logins would refuse {user.name}: xrdp-sesman\n"
+    assert done.stderr == (refusal if mode == "require" else "")
+    alone = "From now on the password alone is enough for: sshd, xrdp-sesman\n"
+    assert (alone in done.stdout) == (mode == "offer") == ("password alone" in done.stdout)
+
+
 def test_disable_is_refused_if_a_stack_would_refuse_the_user(user, stack):
     stack("sshd", PASSWORD, CODE)
     stack("sudo", PASSWORD, CODE)
