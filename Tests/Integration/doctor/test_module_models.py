@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rig.doctor import services_of
+from rig.doctor import doctor, services_of
 from rig.machine import modules_directory
 from rig.random_stacks import RESULTS
 
@@ -121,14 +121,19 @@ def real(harness, user):
     return results
 
 
-def needs(root: Path, line: str, control: str) -> str:
-    """What doctor lists for a stack with this line and control value."""
+def write(root: Path, stack: str) -> None:
+    """A host like this one, with a service."""
     for name in FILES:
         if Path("/", name).exists():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(Path("/", name), root / name)
     (root / "etc/pam.d").mkdir(parents=True, exist_ok=True)
-    (root / "etc/pam.d/judged").write_text(f"auth [{control}] {line}\n{END}")
+    (root / "etc/pam.d/judged").write_text(stack)
+
+
+def needs(root: Path, line: str, control: str) -> str:
+    """What doctor lists for a stack with this line and control value."""
+    write(root, f"auth [{control}] {line}\n{END}")
     return services_of(root)["judged"]["enrolled"]
 
 
@@ -144,3 +149,72 @@ def test_doctor_expects_no_other_result_of_a_module_that_always_returns_the_same
     results = real(line)
     assert results["wrong"] == results["right"]
     assert needs(tmp_path, line, f"{results['right']}=bad default=1") == "refused", results
+
+
+# Account rules, as above. pam_rootok and pam_loginuid depend on the process of the test.
+ACCOUNT_CONSTANT = """
+pam_permit.so
+pam_deny.so
+pam_env.so
+pam_warn.so
+pam_nologin.so
+pam_nologin.so successok
+pam_echo.so text
+pam_faillock.so
+pam_securetty.so
+pam_stress.so
+pam_stress.so fail_1
+pam_stress.so expired
+pam_time.so
+pam_usertype.so
+pam_wheel.so root_only
+pam_exec.so
+pam_exec.so type=auth /bin/false
+pam_sepermit.so
+pam_debug.so acct=new_authtok_reqd auth=maxtries
+pam_debug.so acct=nonsense
+pam_limits.so
+pam_mkhomedir.so
+pam_motd.so
+pam_umask.so
+pam_cap.so
+pam_rhosts.so
+pam_timestamp.so
+pam_oath.so
+pam_google_authenticator.so
+pam_succeed_if.so user = root
+pam_succeed_if.so uid > 0
+pam_succeed_if.so user notin root
+pam_succeed_if.so quiet
+""".split("\n")[1:-1]
+
+ACCOUNT_VARIABLE = """
+pam_unix.so
+pam_unix.so broken_shadow
+pam_localuser.so
+pam_access.so
+pam_shells.so
+pam_lastlog.so
+pam_usertype.so isregular
+pam_wheel.so
+pam_listfile.so item=user sense=deny file=/etc/hostname
+pam_exec.so /bin/true
+pam_exec.so type=account /bin/false
+pam_succeed_if.so uid >= 1000
+""".split("\n")[1:-1]
+
+
+def admits(root: Path, line: str, control: str) -> bool:
+    """Whether doctor says that the account stack may let a user in."""
+    auth = "auth requisite pam_unix.so\nauth required pam_twofactor.so enroll=require\n"
+    write(root, auth + f"account [{control}] {line}\n" + END.replace("auth", "account"))
+    return any(check["name"] == "enrollment_bypass" for check in doctor(root)[1])
+
+
+@pytest.mark.parametrize("line", lines_here(ACCOUNT_CONSTANT + ACCOUNT_VARIABLE))
+def test_a_result_of_an_account_rule_is_one_that_doctor_expects(line, harness, user, tmp_path):
+    service = harness.service("judged", f"account [default=ok] {line}")
+    result = RESULTS[user.log_in(service, account=True, authenticate=False).account]
+    assert admits(tmp_path, line, f"{result}=1 default=bad"), result
+    # A result that is `bad` becomes that of the stack, and `new_authtok_reqd` lets in all the same.
+    assert not admits(tmp_path, line, f"{result}=ignore default=1") or line in ACCOUNT_VARIABLE, result
