@@ -70,10 +70,10 @@ def test_three_wrong_codes_show_the_reason_on_the_page(cockpit, user, host_confi
 
 def test_a_user_who_does_not_answer_in_time_leaves_nothing(cockpit, user, host_configuration):
     host_configuration("enroll = require")
-    with Cockpit(22191, answer_within=2) as hasty:
+    with Cockpit(22191, answer_within=3) as hasty:
         page = hasty.start(user)
-        code = Authenticator.from_base32(shown_key(page)).code_at(time_to_type())
         assert any("twofactor" in line for line in remains(user))
+        code = Authenticator.from_base32(shown_key(page)).code_at(time.time())
         for _ in range(100):
             if "timed out" in hasty.log() and not remains(user):
                 break

@@ -113,7 +113,7 @@ def written(path: Path, text: str, mode: int = 0o644) -> None:
 class Greeter:
     """One seat of lightdm. `patience` is in seconds."""
 
-    patience = 20
+    patience = 30
 
     def __enter__(self) -> "Greeter":
         install("greeter")
@@ -129,7 +129,9 @@ class Greeter:
         SYSTEM_BUS.unlink(missing_ok=True)
         self._start("dbus-daemon", "--system", "--nofork", "--nopidfile")
         self._start("dbus-daemon", "--session", "--nofork", f"--address=unix:path={BUS}", **identity)
+        end = time.monotonic() + self.patience
         while not (SYSTEM_BUS.exists() and BUS.exists()):
+            assert time.monotonic() < end, "dbus-daemon does not listen"
             time.sleep(0.05)
         self._start("lightdm", "--debug")
         return self
