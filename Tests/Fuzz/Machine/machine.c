@@ -803,11 +803,13 @@ static char *copied(const char *text) {
   return memcpy(copy, text, size);
 }
 
-/* A text for a terminal: no control characters of ASCII, or of C1 as UTF-8. */
+/* A text for a terminal: no control characters of ASCII, or of C1, as UTF-8 or alone. */
 static void examine(const char *text) {
   if (!*text && !machine.fault_count) forbid("an empty text");
-  for (const unsigned char *next = (const unsigned char *)text; *next; next++)
-    if ((*next < 0x20 && *next != '\n') || *next == 0x7f || (*next == 0xc2 && next[1] >= 0x80 && next[1] < 0xa0))
+  unsigned char before = 0;
+  for (const unsigned char *next = (const unsigned char *)text; *next; before = *next++)
+    if ((*next < 0x20 && *next != '\n') || *next == 0x7f ||
+        (*next >= 0x80 && *next < 0xa0 && (before < 0x80 || before == 0xc2)))
       forbid("a control character in a text");
 }
 

@@ -176,11 +176,11 @@ struct DialogueFuzzing {
     case PAM_IGNORE:
       require(line.isEmpty || line.contains(" method=exempt"), "a login was ignored with the log line \(line)")
       let isExempt = policy.contains(.isExempt)
+      require(!isRemembered || !host.contains(.lacksAccount) || policy.contains(.isOff), "an unknown user passed")
       if policy.isRequired, isRemembered, machine_has_proved_absence(), !isExempt {
         fatalError("a user who must be enrolled passed without an enrollment")
       }
-      let isEnrolled = machine_is_enrolled() && !host.contains(.lacksAccount)
-      if isRemembered, isEnrolled, !policy.contains(.isOff), !isExempt {
+      if isRemembered, machine_is_enrolled(), !policy.contains(.isOff), !isExempt {
         fatalError("an enrolled user passed without a code")
       }
     case PAM_PERM_DENIED, PAM_SERVICE_ERR, PAM_AUTHINFO_UNAVAIL:
@@ -194,6 +194,7 @@ struct DialogueFuzzing {
       }
       let isLoud = !host.contains(.isSilent) && !line.contains("out of memory")
       require(machine_errors() == 1 || hasFaults || !isLoud, "a denial without a message")
+    case PAM_AUTH_ERR: require(line.hasSuffix(" reason=unknown-user"), "a denial with the log line \(line)")
     default: fatalError("unexpected status \(status)")
     }
   }
