@@ -82,7 +82,15 @@ package struct HostExamination {
       let effect = isRequired ? "they refuse users who are not enrolled" : "they offer no enrollment"
       findings.append(.ok(name, "programs with a single password field show no questions: \(effect): \(services)"))
     }
-    return findings
+    let lockers = host.services.filter { service in
+      SingleFieldProgram.skippingAccounts.contains(service)
+        && host.configuration.stacks(of: service).twoFactorRules.contains {
+          tree.options(of: $0).map { $0.enrollment != .no } ?? false
+        }
+    }
+    guard !lockers.isEmpty else { return findings }
+    let words = "screen lockers that skip the account stack accept the password alone of users who are not enrolled"
+    return findings + [.ok(name, "\(words): \(lockers.joined(separator: ", "))")]
   }
 
   /// Services that cannot be read completely, so that it is unknown whether they call the module.

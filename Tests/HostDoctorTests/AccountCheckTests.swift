@@ -176,6 +176,8 @@ import Testing
   @Test func theServicesThatEnrollAreListed() throws {
     let host = try host([
       "/etc/pam.d/login": Self.auth + Self.ours + Self.unix, "/etc/pam.d/sshd": Self.auth + Self.ours + Self.unix,
+      // It does not call pam_acct_mgmt(3).
+      "/etc/pam.d/swaylock": Self.auth.replacing(".so\n", with: ".so forward_pass\n"),
       "/etc/pam.d/dovecot": Self.auth.replacing(".so\n", with: ".so forward_pass\n") + Self.ours + Self.unix,
       Self.file: "enroll = offer\nrequired_from = 9999-01-01\nenroll_networks = 192.0.2.0/24\n",
     ])
@@ -190,6 +192,10 @@ import Testing
         .ok(
           "enrollment_at_login",
           "programs with a single password field show no questions: they offer no enrollment: dovecot"),
+        .ok(
+          "enrollment_at_login",
+          "screen lockers that skip the account stack accept the password alone of users who are not enrolled: swaylock"
+        ),
       ])
   }
 }

@@ -55,8 +55,10 @@ struct AccountCheck {
     get throws(ServiceEvaluation.TooManyCombinations) {
       var report = Report()
       if let finding = try lockout { report.findings.append(finding) }
-      // Other programs do not authenticate users, so that pam_twofactor remembers none.
-      let isLogin = PAMService.isForLogins(stacks.service) || stacks.service == PAMConfiguration.other
+      // Other programs do not authenticate users, so that pam_twofactor remembers none, or skip the account stack.
+      let isLogin =
+        PAMService.isForLogins(stacks.service) && !SingleFieldProgram.skippingAccounts.contains(stacks.service)
+        || stacks.service == PAMConfiguration.other
       let isUsed = !accounts.isEmpty || authentication.contains { $0.options.enrollment != .no }
       guard isLogin, isUsed, let first = authentication.first else { return report }
       let runs = try evaluation.runs(.init(isEnrolled: false, knows: .password, enrollment: .declined))

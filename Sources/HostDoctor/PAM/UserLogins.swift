@@ -53,7 +53,9 @@ package struct UserLogins {
   private static func admitsUnenrolled(
     _ stacks: PAMServiceStacks, configuration: PAMConfiguration, model: PAMModuleModel, _ isMember: ([String]) -> Bool
   ) -> Bool {
-    guard stacks.obstacle == nil, !stacks.accountRules.isEmpty else { return true }
+    guard stacks.obstacle == nil, !stacks.accountRules.isEmpty,
+      !SingleFieldProgram.skippingAccounts.contains(stacks.service)
+    else { return true }
     // pam_twofactor remembers no users outside the groups.
     let groups = stacks.twoFactorRules.compactMap { configuration.tree.options(of: $0)?.onlyGroups }
     guard groups.contains(where: { $0.isEmpty || isMember($0) }) else { return true }
