@@ -1,6 +1,7 @@
 """A virtual machine under QEMU: commands of root over SSH, and logins over SSH and at the console."""
 
 import json
+import re
 import shlex
 import socket
 import subprocess
@@ -159,6 +160,19 @@ class Person:
         client.answer(client.PASSWORD, self.password)
         client.answer(client.CODE, code)
         return client.is_let_in()
+
+    def enroll_in_a_login(self, terminal: pexpect.spawn) -> None:
+        """Answers the questions of an enrollment at login, after the password."""
+        questions = [r"Set it up now\? \[y/N\] ", r"Code from the app[^:]*: ", r"stored.*\? \[y/N\] "]
+        if terminal.expect(questions[:2]) == 0:
+            terminal.sendline("y")
+            terminal.expect(questions[1])
+        self.authenticator = Authenticator.from_uri(terminal.before)
+        terminal.sendline(self.fresh_code())
+        terminal.expect(questions[2])
+        self.backup_codes = re.findall(r"[0-9A-Z]{5}-[0-9A-Z]{5}", terminal.before)
+        assert len(self.backup_codes) == 10, terminal.before
+        terminal.sendline("y")
 
     def is_refused_before_the_code(self) -> bool:
         """Whether an SSH login with the correct password is denied before the prompt for a code."""

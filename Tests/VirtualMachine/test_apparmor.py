@@ -16,7 +16,7 @@ profile confined-sshd /usr/sbin/sshd flags=(attach_disconnected) {{
   capability, network, signal, unix, dbus, ptrace,
   / r,
   /{{bin,dev,etc,lib,lib64,proc,root,run,sbin,sys,tmp,usr,var}}/** mrwlk,
-  /{{usr/,}}bin/** Ux,
+  /{{usr/,}}bin/[^t]* Ux,
   /usr/sbin/sshd mrix,
   /{{usr/,}}sbin/unix_chkpwd Ux,
   {rules}
@@ -63,6 +63,22 @@ def test_with_the_rules_of_the_page_logins_work_without_denials(machine, alice):
     assert not alice.logs_in_by_ssh(code)
     assert alice.logs_in_by_ssh(alice.backup_codes[0])
     assert machine.denials() == before
+
+
+def test_the_rules_suffice_for_enrollment_at_login(machine, person):
+    confine(machine, rules_of_the_page())
+    machine.run("sh", "-ec", "echo 'enroll = require' >>/etc/security/twofactor.conf")
+    machine.run("pam-auth-update", "--enable", "twofactor-enroll")
+    before = machine.denials()
+    dora = person("dora")
+    client = dora.ssh()
+    client.answer(client.PASSWORD, dora.password)
+    dora.enroll_in_a_login(client.terminal)
+    assert client.is_let_in()
+    assert dora.logs_in_by_ssh(dora.fresh_code())
+    assert machine.denials() == before
+    machine.run("sed", "-i", "/^enroll = /d", "/etc/security/twofactor.conf")
+    machine.run("pam-auth-update", "--disable", "twofactor-enroll")
 
 
 @pytest.fixture

@@ -179,6 +179,73 @@ def test_the_files_that_move_back_are_labeled(machine, member):
     assert member.logs_in_by_ssh(member.fresh_code())
 
 
+def forget(machine, person) -> None:
+    machine.run("twofactor", "disable", "--user", person.name, expect=None)
+
+
+class TestEnrollmentAtLogin:
+    """The program that enrolls has a domain of its own: a login program may not create the files."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def offered(self, machine):
+        machine.run("sh", "-ec", "echo 'enroll = offer' >>/etc/security/twofactor.conf")
+        machine.run("pam-auth-update", "--enable", "twofactor-enroll")
+        yield
+        machine.run("sed", "-i", "/^enroll = /d", "/etc/security/twofactor.conf")
+        machine.run("pam-auth-update", "--disable", "twofactor-enroll")
+
+    def test_ssh_enrolls(self, machine, member):
+        forget(machine, member)
+        client = member.ssh("id -Z; echo logged in")
+        client.answer(client.PASSWORD, member.password)
+        member.enroll_in_a_login(client.terminal)
+        # The session has the usual domain.
+        client.expect(f":{DOMAINS[member.name]}:")
+        assert client.is_let_in()
+        assert_labeled(machine, f"/home/{member.name}/.twofactor")
+        assert member.logs_in_by_ssh(member.fresh_code())
+
+    def test_the_console_enrolls(self, machine, people):
+        carol, console = people["carol"], machine.console
+        forget(machine, carol)
+        console.sendline("carol")
+        console.expect("[Pp]assword: ")
+        console.sendline(carol.password)
+        carol.enroll_in_a_login(console)
+        console.expect(r"carol@machine:~\S* ")
+        console.sendline("exit")
+        console.expect("machine ttyS0.*login: ")
+        assert_labeled(machine, "/home/carol/.twofactor")
+        assert carol.logs_in_by_ssh(carol.fresh_code())
+
+    def test_sudo_and_su_enroll(self, machine, people):
+        bob = people["bob"]
+        for command in ("sudo -k id -un", "su -c 'id -un' bob"):
+            forget(machine, bob)
+            client = bob.ssh("PS1='ready> ' exec bash --norc --noprofile")
+            client.answer(client.PASSWORD, bob.password)
+            client.answer("Set it up now\\? .y/N. ", "n")
+            client.expect("ready> ")
+            client.terminal.sendline(command)
+            client.answer("[Pp]assword.*: ", bob.password)
+            bob.enroll_in_a_login(client.terminal)
+            client.expect("ready> ")
+            client.terminal.close()
+            assert_labeled(machine, "/home/bob/.twofactor")
+
+    def test_the_host_store_works_too(self, machine, people):
+        alice = people["alice"]
+        machine.set_store("host")
+        forget(machine, alice)
+        client = alice.ssh()
+        client.answer(client.PASSWORD, alice.password)
+        alice.enroll_in_a_login(client.terminal)
+        assert client.is_let_in()
+        assert_labeled(machine, f"/var/lib/twofactor/users/{alice.uid()}")
+        assert alice.logs_in_by_ssh(alice.fresh_code())
+        machine.set_store("home")
+
+
 def test_the_policy_denied_nothing_of_this(machine):
     assert machine.denials() == []
 

@@ -47,7 +47,9 @@ package struct SELinuxCheck {
 
   private func missingType(_ mode: Mode) -> Finding {
     let module = ["/usr/share/", "/usr/local/share/"].map { $0 + Self.module }.first { tree.exists($0) }
-    let folders = ["/home", "/root", ClosedDirectory.parent].filter(tree.exists).joined(separator: " ")
+    // The command has a type, too.
+    let paths = ["/home", "/root", ClosedDirectory.parent, "/usr/bin/twofactor", "/usr/local/bin/twofactor"]
+    let folders = paths.filter(tree.exists).joined(separator: " ")
     let remedy = "semodule -i \(module ?? "twofactor.cil") && restorecon -RF \(folders)"
     switch mode {
     case .enforcing:
