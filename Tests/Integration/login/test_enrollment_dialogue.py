@@ -442,6 +442,18 @@ def test_the_program_runs_as_the_user_alone(harness, new_user, at_login, host):
     assert report["Arguments"] == "login-enrollment messages enroll=require"
 
 
+def test_a_set_user_id_program_of_the_user_starts_none(harness, new_user, at_login, log, mode):
+    user, other = new_user(), new_user()
+    play(user, "open(user.pw_dir + '/ran', 'w')")
+    harness.running_as(user)
+    under = ("setpriv", f"--ruid={other.uid}", f"--euid={user.uid}", f"--regid={user.gid}", "--clear-groups")
+    login = user.log_in(at_login(mode), states=True, under=under, **ONE_LOGIN)
+    expected = not_made(mode, "needs a program that runs as root")
+    assert [(Result(login.account), line) for line in accounts(log, 1)] == [expected]
+    assert not (user.home / "ran").exists()
+    require_unchanged(login)
+
+
 @pytest.mark.parametrize(
     ("tty", "flags", "form"),
     [("/dev/pts/1", 0, "messages"), ("ssh", 0, "messages"), ("/dev/pts/1", PAM_SILENT, "questions"), (None, 0, "plain"),
