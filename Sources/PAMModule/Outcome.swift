@@ -133,9 +133,7 @@ enum Outcome {
     case .denied(.refused(let refusal)): refusal.consequences.appendMessage(to: &text)
     case .denied(.failure), .denied(.reported), .denied(.configuration), .denied(.outOfMemory):
       text.append(Refusal.cannotCheck)
-    case .denied(.enrollmentDeclined): text.append("Two-factor login is required.")
-    case .denied(.enrollmentImpossible):
-      text.append("Two-factor login is required, but cannot be set up in this login.")
+    case .denied(.enrollmentDeclined), .denied(.enrollmentImpossible): text.append("Two-factor login is required.")
     case .denied(.enrolledMeanwhile): text.append("Two-factor login was set up meanwhile.")
     case .accepted, .exempt, .unenrolled, .enrollmentPostponed, .denied: break
     }
@@ -144,9 +142,9 @@ enum Outcome {
   /// What a user who was refused in the account phase can do.
   var advice: Literal? {
     switch self {
-    case .denied(.enrollmentDeclined): "To set it up, log in again."
-    case .denied(.enrollmentImpossible): "Contact the administrator."
-    case .denied(.enrolledMeanwhile): "Log in again."
+    case .denied(.enrollmentDeclined): "To set up two-factor login, log in again."
+    case .denied(.enrollmentImpossible): "Two-factor login cannot be set up in this login. Contact the administrator."
+    case .denied(.enrolledMeanwhile): "Two-factor login is on now. Log in again, with a code."
     default: nil
     }
   }

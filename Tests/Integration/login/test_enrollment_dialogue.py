@@ -264,7 +264,7 @@ def test_a_user_who_declines(user, at_login, log, mode):
     login = user.log_in(at_login(mode), "n", states=True, **ONE_LOGIN)
     if mode == "require":
         assert login.account == DENIED and accounts(log, 1) == ["denied reason=enrollment-declined"]
-        assert shown(login)[1:] == [b"Two-factor login is required.", b"To set it up, log in again."]
+        assert shown(login)[1:] == [b"Two-factor login is required.", b"To set up two-factor login, log in again."]
         assert [kind for kind, _ in login.texts[1:]] == ["error", "info"]
     else:
         assert login.account == IGNORED and login.texts[1:] == []
@@ -299,7 +299,10 @@ def test_success_needs_an_enrollment_and_the_word_of_the_program(user, new_user,
         other = play(new_user(), enrolls, f"write({last})")
         login = other.log_in(at_login(mode), **ONE_LOGIN)
         assert login.account == DENIED
-        assert login.texts[-2:] == [("error", b"Two-factor login was set up meanwhile."), ("info", b"Log in again.")]
+        assert login.texts[-2:] == [
+            ("error", b"Two-factor login was set up meanwhile."),
+            ("info", b"Two-factor login is on now. Log in again, with a code."),
+        ]
 
 
 def test_no_program_runs_for_others(user, new_user, at_login, log, service):
