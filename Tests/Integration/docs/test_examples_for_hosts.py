@@ -104,7 +104,8 @@ def test_doctor_accepts_the_stacks_that_authselect_generates(tmp_path, number, h
 
 @pytest.mark.parametrize("how", ["include", "substack"])
 def test_the_account_rule_for_authselect_is_reached_before_pam_localuser(tmp_path, how):
-    (rule,) = re.findall(r"(?m)^#\s+(account .*?)\s*\{include if", (CHECKOUT / "pam/authselect/with-twofactor").read_text())
+    text = (CHECKOUT / "pam/authselect/with-twofactor").read_text()
+    (rule,) = re.findall(r"(?m)^#\s+(account .*?)\s*\{include if", text)
     block = re.sub(r"\{[^}]*:([a-z]+)\}", r"\1", re.sub(r"\s*\{include if [^}]*\}", "", authselect_blocks()[1]))
     account = (
         "account required pam_unix.so\naccount sufficient pam_localuser.so\n"

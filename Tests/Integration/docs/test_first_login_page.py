@@ -12,6 +12,7 @@ import time
 import pexpect
 import pytest
 from rig.clean_root import ROOTS, CleanRoot
+from rig.console import read_despite_hangup
 from rig.doctor import findings
 from rig.machine import CHECKOUT, PRODUCT, Account
 from rig.one_time_password import Authenticator
@@ -23,7 +24,7 @@ PORT = 22904
 PAGE = (CHECKOUT / "pam/first-login.md").read_text()
 SSHD = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n"
 DROP_IN, CONFIGURATION = "etc/ssh/sshd_config.d/10-twofactor.conf", "etc/security/twofactor.conf"
-KEY, CODE, STORED, OFFER = r"secret=([A-Z2-7]+)", "Code from the app[^:]*: ", r"safe place\? \[y/N\] ", r"now\? \[y/N\] "
+CODE, STORED, OFFER = "Code from the app[^:]*: ", r"safe place\? \[y/N\] ", r"now\? \[y/N\] "
 
 
 def section(title: str) -> str:
@@ -75,6 +76,8 @@ def root(request, tmp_path_factory):
         root.run("sshd", "-t")
         ((enable,),) = blocks(STEPS[3])
         as_root(root, enable)
+        ((enroll,),) = blocks(STEPS[5])
+        enroll_root(root, enroll)
         root.start_server()
         yield root
 
@@ -95,6 +98,14 @@ def on_the_day(root) -> list[str]:
 
 def as_root(root, line: str, **options) -> str:
     return root.run("sh", "-c", line.removeprefix("# "), **options)
+
+
+def enroll_root(root, line: str) -> None:
+    terminal = pexpect.spawn("chroot", [str(root.path), *line.split()[1:]], encoding="utf-8", timeout=20)
+    terminal.expect(CODE)
+    terminal.sendline(Authenticator.from_uri(re.sub(r"\s", "", terminal.before)).code_at(time.time()))
+    terminal.expect(pexpect.EOF)
+    assert "Two-factor is on." in terminal.before
 
 
 def first_login(root, account, answers: dict[str, str] | None = None) -> tuple[bool, Authenticator | None]:
@@ -175,7 +186,7 @@ def test_before_the_day_users_may_decline(root, password):
     alice = root.add_account("alice", password)
     log = SystemLog()
     assert first_login(root, alice, {OFFER: "n"}) == (True, None)
-    assert not (root.path / "home/alice/.twofactor").exists() and enrolled(root) == set()
+    assert not (root.path / "home/alice/.twofactor").exists() and enrolled(root) == {"root"}
     assert [message.text.partition(": ")[0] for message in log.of_module()] == ["pam_twofactor(sshd:auth)"]
 
 
@@ -183,7 +194,7 @@ def test_before_the_day_users_enroll_and_are_asked_for_a_code_afterwards(root, p
     alice = root.add_account("anna", password)
     log = SystemLog()
     let_in, app = first_login(root, alice)
-    assert let_in and enrolled(root) == {"anna"}
+    assert let_in and enrolled(root) == {"root", "anna"}
     assert "switched on" in root.text("tmp/mails/anna")
     assert log_in(root, alice, app.code_at(time.time(), steps=1))
     journal, file = commands("Watch it", "method=enrolled")
@@ -204,6 +215,24 @@ def test_a_user_with_an_expired_password_enrolls_first(root, password):
     client.terminal.close()
 
 
+def test_an_account_that_has_expired_enrolls_and_is_refused(root, password):
+    expired = root.add_account("ella", password)
+    root.run("usermod", "--expiredate", "1", "ella")
+    assert first_login(root, expired)[0] is False
+    assert "ella" in enrolled(root)
+    root.run("twofactor", "disable", "--user", "ella")
+
+
+def test_a_program_with_a_single_password_field_lets_in_unenrolled_users_until_the_day(root, password):
+    root.add_account("ines", password)
+    words = ("twofactor", "test", "--service", "login", "--user", "ines", "--single-field")
+    for lines, status in ((root.lines, 0), (on_the_day(root), 1)):
+        configure(root, [line for line in lines if "networks" not in line])
+        said = root.run(*words, given=f"{password}\n", expect=status)
+        assert ("reason=enrollment-declined" in said) == (status == 1)
+    configure(root, root.lines)
+
+
 def test_from_the_day_on_users_must_enroll(root, password):
     configure(root, on_the_day(root))
     bob, carol, robot = (root.add_account(name, password) for name in ("bob", "carol", "robot"))
@@ -212,7 +241,7 @@ def test_from_the_day_on_users_must_enroll(root, password):
     assert first_login(root, carol)[0] is True
     root.run("usermod", "--append", "--groups", "no-code", "robot")
     assert log_in(root, robot)
-    assert {"anna", "carol"} == enrolled(root)
+    assert enrolled(root) == {"root", "anna", "carol"}
     journal, file = commands("Watch it", "denied")
     for command in (journal, file):
         assert matches(log, command) == [
@@ -255,13 +284,16 @@ def test_a_user_who_is_reset_enrolls_again(root, password):
 
 
 def test_users_who_cannot_enroll(root, password):
-    configure(root, on_the_day(root))
     homeless, readonly = root.add_account("holm", password), root.add_account("rita", password)
     shutil.rmtree(root.path / "home/holm")
-    os.chown(root.path / "home/rita", 0, 0)
+    (root.path / "home/rita").chmod(0o555)
+    configure(root, root.lines)
+    assert log_in(root, readonly)
+    configure(root, on_the_day(root))
     log = SystemLog()
     assert [first_login(root, user) for user in (homeless, readonly)] == [(False, None)] * 2
     assert log.line_with("denied user=holm").partition("reason=")[2].startswith("io-error")
+    assert log.line_with("denied user=rita").partition("reason=")[2].startswith("not-enrolled detail=")
     # With the host store, a user without a home enrolls like others.
     configure(root, [*on_the_day(root), "store = host"])
     assert first_login(root, homeless)[0] is True
@@ -292,13 +324,13 @@ def test_login_ends_an_enrollment_after_its_timeout(root, password):
     configure(root, [line for line in on_the_day(root) if "networks" not in line])
     definitions = root.text("etc/login.defs")
     assert re.search(r"(?m)^LOGIN_TIMEOUT 600$", definitions)
-    (root.path / "etc/login.defs").write_text(definitions.replace("LOGIN_TIMEOUT 600", "LOGIN_TIMEOUT 3"))
+    (root.path / "etc/login.defs").write_text(definitions.replace("LOGIN_TIMEOUT 600", "LOGIN_TIMEOUT 4"))
     root.add_account("mona", password)
     terminal = pexpect.spawn("chroot", [str(root.path), "login", "mona"], encoding="utf-8", timeout=20)
-    terminal.expect("Password: ")
+    read_despite_hangup(terminal, "Password: ")
     terminal.sendline(password)
     terminal.expect(CODE)
-    terminal.expect("timed out after 3 seconds")
+    terminal.expect("timed out after 4 seconds")
     terminal.expect(pexpect.EOF)
     (root.path / "etc/login.defs").write_text(definitions)
     assert not (root.path / "home/mona/.twofactor").exists() and "mona" not in enrolled(root)

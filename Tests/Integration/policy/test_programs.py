@@ -1,15 +1,14 @@
 """PAM programs of Debian: su, sudo, login, vlock, polkit's helper, and one that is not root."""
 
 import os
-import re
 import shutil
-import time
 from pathlib import Path
 
 import pexpect
 import pytest
 from rig.clean_root import ROOTS, CleanRoot
 from rig.clock import time_to_type
+from rig.console import read_despite_hangup
 from rig.harness import Result
 from rig.machine import modules_directory
 from rig.process import run
@@ -110,17 +109,6 @@ def test_login_trusts_no_name_that_looks_like_an_address(system_service, user, l
         terminal.sendline("id -un; exit")
         assert user.name in rest(terminal)
     assert all(f" rhost={host} method=totp " in message.text for message in log.of_module(2))
-
-
-def read_despite_hangup(terminal: pexpect.spawn, pattern: str) -> None:
-    """Reads up to a pattern; login(1) of util-linux hangs up the terminal and opens it again."""
-    said, end = "", time.monotonic() + 20
-    while not re.search(pattern, said):
-        assert time.monotonic() < end and terminal.isalive(), said
-        try:
-            said += os.read(terminal.child_fd, 1000).decode()
-        except OSError:
-            time.sleep(0.05)
 
 
 def test_login_of_util_linux_trusts_no_name_either(request, products, tmp_path):
