@@ -89,7 +89,7 @@ struct program {
   const struct csystem_account *account;
   gid_t *groups; /* of the account */
   int group_count;
-  int may_gain_groups; /* whether set-group-ID programs have an effect */
+  int may_gain_groups; /* by executing set-group-ID programs */
 };
 
 /* Irrevocably becomes the account. Until execve(2), the process shares the host's memory. Without the capabilities that
@@ -149,7 +149,7 @@ static int open_sockets(int sockets[2]) {
   return 0;
 }
 
-/* Starts the supervisor. Returns its ID, and the host's socket. */
+/* Starts the supervisor. Returns its process ID, and the host's end of the socket pair. */
 static pid_t start(struct program *program, int *socket) {
   const struct csystem_account *account = program->account;
   if (account->name) {
@@ -227,7 +227,7 @@ static int64_t converse(int socket, struct request request, uint8_t *answer, siz
   }
 }
 
-/* Waits for the supervisor, and terminates it after so many milliseconds. Returns 0, or an error number. */
+/* Waits for the supervisor, and terminates it after `patience` milliseconds. Returns 0, or an error number. */
 static int wait_for_supervisor(pid_t child, int64_t patience) {
   int64_t deadline = milliseconds() + patience;
   int signal = SIGTERM, status, options = WNOHANG;
@@ -309,7 +309,7 @@ int64_t csystem_read_line(const struct csystem_dialogue *dialogue, uint8_t *line
 }
 
 int csystem_send_line(const struct csystem_dialogue *dialogue, const uint8_t *line, size_t length) {
-  /* The program has read every earlier line, so this one fits in the buffer of the socket. */
+  /* The socket buffer has room: the program has read every earlier line. */
   return send(dialogue->socket, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length ? 0 : -1;
 }
 

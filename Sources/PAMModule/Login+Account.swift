@@ -15,12 +15,12 @@ extension Login {
     guard let outcome = outcomeOfEnrolling(&user, remembered) else { return .ignore }
     log(outcome, user)
     tell(outcome)
-    // Some greeters replace an error by a text of their own, others show only the error.
+    // Some greeters replace errors by a text of their own; others show only errors.
     if let advice = outcome.advice { transaction.tell(ByteText(advice), isError: false) }
     return outcome.status
   }
 
-  /// Returns nil if there is nothing to do or to log.
+  /// Returns nil for PAM_IGNORE without a log line.
   private mutating func outcomeOfEnrolling(_ user: inout ByteText, _ remembered: UserID) -> Outcome? {
     do throws(PolicyProblem) {
       let policy = try arguments.policy()
@@ -50,7 +50,7 @@ extension Login {
     guard case .unenrolled = before else { return before.isDenial ? before : nil }
     let isRequired = policy.requiresEnrollment(now: SystemClock.now)
     let end = isInEnrollmentNetwork(policy) ? runProgram(as: account) : .impossible("outside enroll_networks")
-    // Decide by the files, whatever the program said.
+    // The files decide, whatever the program said.
     let after = outcomeBeforeQuestion(account, policy)
     switch (after, end) {
     case (nil, .enrolled): return .accepted(.enrolled)
@@ -61,7 +61,7 @@ extension Login {
       if !isRequired { transaction.tell(ByteText("Set up two-factor login with: twofactor enable"), isError: false) }
     case (.unenrolled?, .impossible(let why)):
       if words.count == 0 { words = ByteText(why) }
-    case (.unenrolled?, .broken): words = ByteText("twofactor cannot be run, ended early or did not answer")
+    case (.unenrolled?, .broken): words = ByteText("twofactor did not start, ended early or timed out")
     case (.unenrolled?, .enrolled): words = ByteText("twofactor enabled nothing")
     default: return after
     }
@@ -76,24 +76,24 @@ extension Login {
     case enrolled
     case declined
 
-    /// There was no reply to the first question.
+    /// The conversation failed at the first question.
     case noConversation
 
-    /// The program cannot be run, ended early, or did not answer.
+    /// The program did not start, ended early, or timed out.
     case broken
 
-    /// ``words`` may contain a better reason.
+    /// With the reason, which ``words`` overrides unless empty.
     case impossible(Literal)
   }
 
   private mutating func runProgram(as account: borrowing Account) -> End {
     let isRoot = UserID.effective == .root
     guard isRoot || account.userID == .effective && account.userID.rawValue == getuid() else {
-      return .impossible("needs a program that runs as root")
+      return .impossible("the application does not run as root")
     }
     var path: Literal = "/usr/bin/twofactor"
     if !Self.isProgram(path) { path = "/usr/local/bin/twofactor" }
-    guard Self.isProgram(path) else { return .impossible("twofactor is not installed as a file of root") }
+    guard Self.isProgram(path) else { return .impossible("twofactor is missing, or others can change it") }
     var dialogue = csystem_dialogue()
     let (user, group) = (account.userID.rawValue, account.groupID.rawValue)
     // SAFETY: the name is NUL-terminated and outlives the call.
@@ -104,7 +104,7 @@ extension Login {
     guard hasStarted else { return .impossible("twofactor cannot be started") }
     let end = converse(with: dialogue)
     let isBroken = if case .broken = end { true } else { false }
-    // The program ends at once, unless it is writing.
+    // Without its connection, the program ends at once, unless it is writing.
     let error = unsafe csystem_end_dialogue(&dialogue, isBroken ? 1000 : 10_000)
     return error == 0 || isBroken ? end : .impossible("twofactor did not end")
   }
@@ -112,11 +112,11 @@ extension Login {
   /// In bytes.
   private static var longestLine: Int { 8192 }
 
-  /// An enrollment needs about 30.
+  /// An enrollment takes about 30.
   private static var mostLines: Int { 1000 }
 
-  /// How the program may address the user; see `pam/enrollment-protocol.md`. Programs without a terminal may write
-  /// messages to the system log, as Cockpit does.
+  /// How the program may address the user (`pam/enrollment-protocol.md`). Applications without a terminal may log
+  /// messages, as Cockpit does.
   private var form: Literal {
     let terminal = transaction.terminal
     guard terminal.count > 0, !terminal.starts(with: ":") else { return "plain" }
@@ -156,7 +156,7 @@ extension Login {
     return .impossible("twofactor sent too many lines")
   }
 
-  /// Reads a line in less than 30 seconds.
+  /// Returns false if the program ends, or no line arrives in 30 seconds.
   private static func readLine(_ dialogue: csystem_dialogue, into line: inout SecretBuffer) -> Bool {
     var dialogue = dialogue
     line.removeAll()
@@ -167,7 +167,7 @@ extension Login {
     } >= 0
   }
 
-  /// Copies the text of a line. A tab means a line break. Returns false if the text is empty, or contains other control
+  /// Copies the text of a line, with line feeds for tabs. Returns false if the text is empty, or contains other control
   /// characters, which could control a terminal.
   private static func copy(_ text: Span<UInt8>, to buffer: inout SecretBuffer) -> Bool {
     buffer.removeAll()
@@ -175,7 +175,7 @@ extension Login {
     var indices = Counter(to: text.count)
     while let index = indices.next(), let byte = text.byte(at: index) {
       let isTab = byte == UInt8(ascii: "\t")
-      // U+0080 to U+009F in UTF-8, and in eight bits
+      // C1 is U+0080 to U+009F, in UTF-8 or as single bytes.
       let isControl = byte < 0x20 || byte == 0x7f || byte & 0xe0 == 0x80 && (before < 0x80 || before == 0xc2)
       guard isTab || !isControl, buffer.append(isTab ? UInt8(ascii: "\n") : byte) else { return false }
       before = byte
@@ -184,7 +184,7 @@ extension Login {
     return buffer.count > 0
   }
 
-  /// Asks a question, and sends the reply up to its first control character. Returns false if there is none.
+  /// Prompts the user, and sends the reply up to its first control character. Returns false on failure.
   private func answer(_ question: borrowing SecretBuffer, echoes: Bool, _ dialogue: csystem_dialogue) -> Bool {
     // SAFETY: a NUL follows the question.
     unsafe question.withMemory { question in

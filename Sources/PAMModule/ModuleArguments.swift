@@ -39,7 +39,7 @@ struct ModuleArguments {
     }
   }
 
-  /// Starts the enrollment program with these arguments. Returns false with errno set on failure.
+  /// Starts the enrollment program with these arguments. Returns false on failure, with errno set.
   func start(
     _ dialogue: inout csystem_dialogue, _ path: Literal, _ account: inout csystem_account, form: Literal
   ) -> Bool {

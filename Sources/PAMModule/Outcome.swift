@@ -12,10 +12,10 @@ enum Outcome {
   /// The first day on which the user must be enrolled.
   case exemptUntil(CalendarDay)
 
-  /// The user is not enrolled, and need not be so far.
+  /// The user is not enrolled, and passes authentication without a code.
   case unenrolled
 
-  /// Enrollment at login was offered, but could not be made. ``Words`` contains the reason.
+  /// Enrollment at login was offered, but failed. ``Words`` contains the reason.
   case enrollmentPostponed
 
   case denied(Denial)
@@ -44,10 +44,10 @@ enum Outcome {
 
     case enrollmentDeclined
 
-    /// The user must be enrolled, but not through this login. ``Words`` contains the reason.
+    /// Enrollment is required, but failed. ``Words`` contains the reason.
     case enrollmentImpossible
 
-    /// Another login enrolled the user meanwhile, so this one would need a code.
+    /// Something else enrolled the user during this login, which now needs a code.
     case enrolledMeanwhile
 
     case failure(EnrollmentFailure)
@@ -139,7 +139,7 @@ enum Outcome {
     }
   }
 
-  /// What a user who was refused in the account phase can do.
+  /// Tells a user who was refused in the account phase what to do.
   var advice: Literal? {
     switch self {
     case .denied(.enrollmentDeclined): "To set up two-factor login, log in again."

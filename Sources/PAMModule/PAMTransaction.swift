@@ -15,7 +15,7 @@ struct PAMTransaction {
   /// PAM_SILENT: the application wants no messages.
   let isSilent: Bool
 
-  /// With the flags of the call to the module.
+  /// `flags`: of the call to the module.
   init(handle: OpaquePointer, flags: Int32) {
     // SAFETY: the handle is valid for the call to the module.
     unsafe self.handle = handle
@@ -49,7 +49,7 @@ struct PAMTransaction {
     get { text(of: PAM_SERVICE) }
   }
 
-  /// PAM_TTY; empty if unset. A display begins with a colon.
+  /// PAM_TTY: a terminal, or a display, which begins with a colon; empty if unset.
   var terminal: Span<UInt8> {
     @_lifetime(borrow self)
     get { text(of: PAM_TTY) }
@@ -84,15 +84,15 @@ struct PAMTransaction {
     return unsafe copy.withMemory { unsafe pam_set_item(handle, PAM_AUTHTOK, $0) } == PAM_SUCCESS
   }
 
-  /// Remembers, until the transaction ends, that it authenticated a user who is not enrolled. Returns false if memory is
-  /// short.
+  /// Remembers, until the transaction ends, that it authenticated a user who is not enrolled. Returns false if out of
+  /// memory.
   func remember(unenrolled user: UserID) -> Bool {
     // SAFETY: the name is NUL-terminated and copied; the address is a number, which nothing accesses or frees.
     let number = unsafe UnsafeMutableRawPointer(bitPattern: UInt(user.rawValue) &+ 1)
     return unsafe pam_set_data(handle, Self.unenrolled.cString, number, nil) == PAM_SUCCESS
   }
 
-  /// Nil if nothing was remembered.
+  /// The remembered user; nil if there is none.
   var unenrolledUser: UserID? {
     var number: UnsafeRawPointer?
     // SAFETY: libpam sets the pointer to the remembered number, or leaves it.

@@ -121,8 +121,8 @@ struct csystem_account {
   gid_t group;
 };
 
-/* Provided because only async-signal-safe C may run between fork(2) and execve(2). Starts the program at `path` without
- * further arguments and environment, in `/`, with the request on standard input, the answer on standard output, /dev/null as
+/* Provided because only async-signal-safe C may run between fork(2) and execve(2). Starts the program at `path` in `/`,
+ * without arguments and environment, with the request on standard input, the answer on standard output, /dev/null as
  * standard error, and no other descriptor. If `account` has a name, the program has the account's user ID and groups
  * alone, no capabilities, and no_new_privs. Sends no SIGCHLD, and changes nothing that other threads notice. Returns
  * the length of the answer. Fails with ETIMEDOUT after `timeout` milliseconds, EMSGSIZE if the answer is longer than
@@ -130,26 +130,27 @@ struct csystem_account {
 int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
                            size_t length, uint8_t *answer, size_t capacity, int timeout);
 
-/* A program that exchanges lines with this process. */
+/* A running program that exchanges lines with this process. */
 struct csystem_dialogue {
   pid_t supervisor;
   int socket;
 };
 
-/* As csystem_run_helper(), but with the arguments `login-enrollment`, `form` and `words`, and set-group-ID programs keep
- * their effect. Returns 0, or -1. After 0, call csystem_end_dialogue(). */
+/* Starts a program as csystem_run_helper() does, but with the arguments `login-enrollment`, `form` and `words`, and
+ * without no_new_privs, because the program executes a set-group-ID helper. Returns 0, or -1. After success, call
+ * csystem_end_dialogue(). */
 int csystem_start_dialogue(struct csystem_dialogue *dialogue, const char *path, const struct csystem_account *account,
                            const char *form, const char *const *words, int count);
 
-/* Reads a line without its end. Returns its length. Fails with ETIMEDOUT after `timeout` milliseconds, EMSGSIZE if the
- * line is longer than `capacity`, ECONNRESET if the program has ended. */
+/* Receives a line. Returns its length without the line feed. Fails with ETIMEDOUT after `timeout` milliseconds, EMSGSIZE
+ * if the line is longer than `capacity`, ECONNRESET if the program has ended. */
 int64_t csystem_read_line(const struct csystem_dialogue *dialogue, uint8_t *line, size_t capacity, int timeout);
 
-/* Sends a line, with its end. Returns 0, or -1. */
+/* Sends a line, which includes its line feed. Returns 0, or -1. */
 int csystem_send_line(const struct csystem_dialogue *dialogue, const uint8_t *line, size_t length);
 
-/* Closes the connection, waits for the program, and kills it after `patience` milliseconds. Returns 0, or an error
- * number, such as that of execve(2). */
+/* Closes the connection, waits for the program, and kills it after `patience` milliseconds. Returns 0, ETIMEDOUT if it
+ * was killed, or another error number, such as that of execve(2). */
 int csystem_end_dialogue(const struct csystem_dialogue *dialogue, int patience);
 
 #endif

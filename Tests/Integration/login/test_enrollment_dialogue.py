@@ -125,7 +125,7 @@ def require_unchanged(*logins) -> None:
         assert login.states["after"] == login.states["before"]
 
 
-BROKEN = "twofactor cannot be run, ended early or did not answer"
+BROKEN = "twofactor did not start, ended early or timed out"
 INVALID = "twofactor sent an invalid line"
 CONTROLS = [bytes([code]) for code in range(0x20) if code not in b"\t\n"] + [b"\x7f"]
 # C1 as UTF-8, and as a terminal with eight-bit characters reads them.
@@ -352,7 +352,7 @@ def linked_to_a_copy(owner: str) -> None:
     PROGRAM.symlink_to(target)
 
 
-MISSING = "twofactor is not installed as a file of root"
+MISSING = "twofactor is missing, or others can change it"
 PROGRAMS = {
     "missing": (PROGRAM.unlink, MISSING),
     "of a user": (lambda: shutil.chown(PROGRAM, "games"), MISSING),
@@ -451,7 +451,7 @@ def test_a_set_user_id_program_of_the_user_starts_none(harness, new_user, at_log
     harness.running_as(user)
     under = ("setpriv", f"--ruid={other.uid}", f"--euid={user.uid}", f"--regid={user.gid}", "--clear-groups")
     login = user.log_in(at_login(mode), states=True, under=under, **ONE_LOGIN)
-    expected = not_made(mode, "needs a program that runs as root")
+    expected = not_made(mode, "the application does not run as root")
     assert [(Result(login.account), line) for line in accounts(log, 1)] == [expected]
     assert not (user.home / "ran").exists()
     require_unchanged(login)
