@@ -251,7 +251,7 @@ static int wait_for_supervisor(pid_t child, int64_t patience) {
 
 int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
                            size_t length, uint8_t *answer, size_t capacity, int timeout) {
-  char *arguments[] = {(char *)path, NULL};
+  char name[] = "twofactor-helper", *arguments[] = {name, NULL};
   struct program program = {.path = path, .arguments = arguments, .account = account};
   int64_t deadline = milliseconds() + timeout;
   int socket;
@@ -273,7 +273,7 @@ int csystem_start_dialogue(struct csystem_dialogue *dialogue, const char *path, 
                            const char *form, const char *const *words, int count) {
   const char **arguments = calloc((size_t)count + 4, sizeof *arguments);
   if (!arguments) return -1;
-  arguments[0] = path;
+  arguments[0] = "twofactor";
   arguments[1] = "login-enrollment";
   arguments[2] = form;
   for (int i = 0; i < count; i++) arguments[i + 3] = words[i];
