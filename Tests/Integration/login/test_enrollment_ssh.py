@@ -138,6 +138,15 @@ def test_the_password_method_has_no_conversation(server, member, policy, log):
     ]
 
 
+def test_a_wrong_password_shows_no_key(server, user, log):
+    terminal = connect(server, user)
+    terminal.answer(PASSWORD, "wrong")
+    assert not is_let_in(terminal)
+    assert "otpauth:" not in terminal.received and "Two-factor" not in terminal.received
+    leaves_nothing(user)
+    assert not any(line.startswith("account") for line in outcomes(log, 1))
+
+
 ASKPASS = """\
 #!/usr/bin/python3
 import sys, time

@@ -11,6 +11,7 @@ from rig.enrollment_at_login import CODE, OFFER, ON, STORED, Applications, leave
 from rig.harness import PAM_SILENT, Result
 from rig.machine import Account
 from rig.process import run
+from rig.reachable import open_to_all
 from rig.tracing import calls, tracing
 
 SUCCESS, DENIED = Result.SUCCESS, Result.PERM_DENIED
@@ -186,13 +187,18 @@ def test_required_from_turns_the_offer_into_a_requirement(applications, user, ho
     leaves_nothing(user)
 
 
-def test_the_configuration_of_the_host_leads_both_phases(applications, user, host_configuration):
-    host_configuration("enroll = require", "issuer = Example")
+def test_the_configuration_of_the_host_holds_in_both_phases(applications, user, host_configuration, tmp_path):
+    notify, mail = tmp_path / "sendmail", user.home / "mail"
+    open_to_all(tmp_path)
+    notify.write_text(f"#!/bin/sh\ncat >{mail}\n")
+    notify.chmod(0o755)
+    host_configuration("enroll = require", "issuer = Example", f"notify = {notify}")
     name = applications.service("configured", *stack(""))
     with applications.start(name, user) as running:
         shown = running.enroll(user.password)
         assert running.account == SUCCESS and "issuer=Example" in shown.uri
     assert user.status()["enabled"]
+    assert "Change: switched on" in mail.read_text() and shown.authenticator.base32 not in mail.read_text()
 
 
 def test_a_broken_configuration_refuses(applications, user, host_configuration, log):

@@ -46,6 +46,10 @@ def shown_key(text: str) -> Shown:
     return Shown(uri, found)
 
 
+def pattern(text: str) -> str:
+    return text if text == PASSWORD else re.escape(text)
+
+
 class Terminal(Screen):
     """A program at a terminal, up to the end of a first login."""
 
@@ -70,7 +74,7 @@ class Terminal(Screen):
 
     def expect(self, *texts: str) -> str:
         """Waits for one of the texts, and returns it."""
-        return texts[self.terminal.expect([text if text == PASSWORD else re.escape(text) for text in texts])]
+        return texts[self.terminal.expect([pattern(text) for text in texts])]
 
     def answer(self, question: str, text: str) -> None:
         self.expect(question)
