@@ -5,14 +5,14 @@ import HostAccess
 import LoginPolicy
 import SystemFiles
 
-/// Enrolls the calling user in a login. `pam_twofactor.so` starts it, and speaks the protocol of
-/// `pam/enrollment-protocol.md` with it on standard input and standard output.
+/// Enrolls the calling user during a login. `pam_twofactor.so` starts it; they exchange lines on standard input and
+/// standard output (`pam/enrollment-protocol.md`).
 struct LoginEnrollmentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "login-enrollment", abstract: "Enroll the user in a login.",
-    discussion: "Only pam_twofactor.so uses it; see enrollment-protocol.md.", shouldDisplay: false)
+    commandName: "login-enrollment", abstract: "Enroll the user during a login.",
+    discussion: "For pam_twofactor.so alone; see enrollment-protocol.md.", shouldDisplay: false)
 
-  @Argument(parsing: .captureForPassthrough, help: "The form of the dialogue, and the module arguments of the rule.")
+  @Argument(parsing: .captureForPassthrough, help: "The form of the dialogue, and the arguments of the account rule.")
   var words: [String] = []
 
   func run() throws {
@@ -51,15 +51,15 @@ struct LoginEnrollmentCommand: ParsableCommand {
     try session.warnOfLateHome()
     if !isRequired, try !session.terminal.confirm("Set it up now?") {
       throw GivenUp(
-        reason: SetupError(.refused, "two-factor login stays off", hint: "set it up later with: twofactor enable"))
+        reason: SetupError(.refused, "two-factor login stays off", hint: "to enable it: twofactor enable"))
     }
     try KeptFiles.keeping(for: session.account) { files in try enabling.run(over: standing, &files) }
-    // Two-factor is on, even if the user is gone.
+    // Two-factor is enabled, even if the user has disconnected.
     try? session.show(session.announcement)
     session.tell(.switchedOn)
   }
 
-  /// `twofactor-helper` reads only the usual file, never the arguments.
+  /// `twofactor-helper` reads only the default configuration file, and no arguments.
   private func requireHelperSettings(_ session: Session) throws {
     guard session.store.helper != nil, try !HostSettings.load().isHostStore else { return }
     throw SetupError(.configuration, "users can enroll in the host store only if \(HostSettings.path) selects it")
@@ -74,7 +74,7 @@ struct LoginEnrollmentCommand: ParsableCommand {
     guard !isRequired, let day = session.settings.requiredFrom else { return text }
     var date = ByteText(capacity: 10)
     day.append(to: &date)
-    return text + "From \(String(decoding: date.bytes)) on it is required.\n"
+    return text + "It is required from \(String(decoding: date.bytes)) on.\n"
   }
 
   private func report(_ error: SetupError, _ session: Session?, through dialogue: LoginDialogue) throws {

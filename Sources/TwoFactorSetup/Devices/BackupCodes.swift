@@ -85,7 +85,7 @@ struct BackupCodes {
     """
   }
 
-  /// Is readable even if line breaks are shown as blanks.
+  /// Readable even if the application shows line breaks as blanks.
   var plainPage: String {
     """
     Backup codes, each good for one login when the phone is not at hand:
@@ -121,10 +121,10 @@ struct BackupCodesHandover {
   let force: Bool
   /// Whether to ask the user to confirm that the codes are stored.
   let asks: Bool
-  /// What to do after giving up, if anything.
+  /// For a user who gives up.
   let hint: String?
 
-  /// Asks again until the codes are stored, in a login at most ``LoginDialogue/tries`` times.
+  /// Asks until the user has stored the codes, in a login at most ``LoginDialogue/tries`` times.
   ///
   /// - Throws: ``SetupError`` if the codes cannot be written, or the input ends; ``GivenUp`` in a login.
   func run(_ files: inout KeptFiles) throws {

@@ -2,7 +2,7 @@ import HostAccess
 import KeyFormats
 import SystemFiles
 
-/// The steps from a new key to an enabled enrollment: hand over the key, check a code, hand over backup codes, enable.
+/// Enables two-factor: hands over a key, checks a code from the device, hands over backup codes, writes the enrollment.
 struct Enabling {
   let session: Session
   let options: EnablingOptions
@@ -23,7 +23,7 @@ struct Enabling {
       force: options.force, isKnown: options.code.askKey)
   }
 
-  /// - Throws: ``SetupError``, ``GivenUp``, ``Interruption`` or ``ConversationEnd``, having changed nothing.
+  /// - Throws: ``SetupError``, ``GivenUp``, ``Interruption`` or ``ConversationEnd`` before any change.
   func run(over standing: EnrollmentStore.Standing, _ files: inout KeptFiles) throws {
     try presentation.writeFile(&files)
     // Report before asking for a code, so that a program can compute it.

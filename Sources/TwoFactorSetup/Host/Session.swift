@@ -67,7 +67,7 @@ struct Session {
     if dropsPrivileges { try Identity.become(account) }
   }
 
-  /// No codes if logins do not accept them. Fails if they could not be hashed later.
+  /// No codes if logins do not accept them. Fails now if libcrypt could not hash them later.
   func newBackupCodes(count: Int) throws -> BackupCodes {
     let codes = try BackupCodes(count: settings.limits.acceptsBackupCodes ? count : 0)
     if !codes.codes.isEmpty { try BackupCodes.requireHashing() }

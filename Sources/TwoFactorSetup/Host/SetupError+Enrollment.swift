@@ -37,7 +37,7 @@ extension String {
   fileprivate var loweredFirst: String { prefix(1).lowercased() + dropFirst() }
 }
 
-/// The user gave up or was refused at a question of an enrollment, which is not a failure of the login.
+/// The user declined, did not store the backup codes, or typed only wrong codes: no error of the host.
 struct GivenUp: Error {
   let reason: SetupError
 }

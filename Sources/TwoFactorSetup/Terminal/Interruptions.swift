@@ -31,10 +31,10 @@ struct Interruptions: ~Copyable {
     return number == 0 ? nil : number
   }
 
-  /// Unblocks all signals, which the module blocks before it starts this command.
+  /// Unblocks all signals. The module starts the command with blocked signals.
   static func unblock() {
     var none = sigset_t()
-    // SAFETY: both calls access one set.
+    // SAFETY: the set is valid during both calls.
     unsafe sigemptyset(&none)
     unsafe sigprocmask(SIG_SETMASK, &none, nil)
   }

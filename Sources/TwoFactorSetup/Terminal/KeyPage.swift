@@ -29,8 +29,8 @@ struct KeyPage {
     return (text + (drawing?.lines ?? [])).joined(separator: "\n") + "\n"
   }
 
-  /// The messages of a login. The QR code is not the first one, because a prompt may be on its line. The key is last,
-  /// because a program may show only the last message.
+  /// The messages of a login. The QR code is not first, because sshd may send a prompt before it. The key is last,
+  /// because a greeter may show only the last message.
   func messages(_ drawing: QRDrawing?, form: LoginDialogue.Form) -> [String] {
     let isTooWide = form != .plain && drawing == nil && QRCode.isAvailable
     let instruction = drawing != nil ? Self.scan : isTooWide ? Self.tooWide : Self.type
@@ -39,7 +39,7 @@ struct KeyPage {
     return [instruction + "\n" + Self.apps] + code + uri + [key]
   }
 
-  /// The messages with a QR code whose colors are swapped.
+  /// The messages after the user swapped light and dark.
   func swapped(_ drawing: QRDrawing) -> [String] {
     ["The QR code with light and dark swapped:", drawing.lines.joined(separator: "\n"), key]
   }

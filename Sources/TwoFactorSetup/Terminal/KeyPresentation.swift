@@ -88,7 +88,8 @@ struct KeyPresentation {
   }
 }
 
-/// The key and the question of a login. Its terminal may be dark or light: the user can swap the colors of the QR code.
+/// Shows the key in a login, and asks for a code. The user can swap light and dark in the QR code, because the colors
+/// of the terminal are unknown.
 private struct LoginCodeQuestion {
   let dialogue: LoginDialogue
   let page: KeyPage
@@ -110,7 +111,7 @@ private struct LoginCodeQuestion {
   }
 
   mutating func ask() throws -> SecretBuffer {
-    // Such a program shows only the current question.
+    // A greeter shows only the current question.
     if isRepeated, dialogue.form == .plain { try session.show(page.key) }
     isRepeated = true
     let question = "Code from the app\(canSwap ? " (or i to swap light and dark in the QR code)" : ""): "

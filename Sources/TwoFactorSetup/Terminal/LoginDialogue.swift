@@ -1,14 +1,14 @@
 import KeyFormats
 
-/// Messages and questions of a login, as lines on standard output that `pam_twofactor.so` reads
+/// Writes messages and questions of a login to standard output, as lines for `pam_twofactor.so`
 /// (`pam/enrollment-protocol.md`).
 final class LoginDialogue {
   enum Form: String {
     /// At a terminal.
     case messages
-    /// At a terminal that shows no messages: questions contain them.
+    /// At a terminal whose application shows no messages: questions contain them.
     case questions
-    /// In a program that may log messages, or show one at a time: questions contain them. There is no QR code.
+    /// Without a terminal. The application may log messages, or show one at a time: questions contain them. No QR code.
     case plain
 
     /// In bytes.
@@ -28,10 +28,10 @@ final class LoginDialogue {
   /// Whether the user sees a code as it is typed.
   var echoesCode = false
 
-  /// The messages for the next question.
+  /// Messages that are not sent yet.
   private var waiting: [String] = []
 
-  /// The number of answers to a yes/no question.
+  /// How often a yes/no question is asked.
   static let tries = 3
 
   init(_ form: Form) { self.form = form }
@@ -47,8 +47,7 @@ final class LoginDialogue {
     try send([(echo ? "ask-echo " : "ask ") + text])
   }
 
-  /// Sends the last line. Before it come the messages since the last question, or only the reason of a failure, because
-  /// they may contain secrets.
+  /// Sends the waiting messages and the last line. A reason replaces the messages, which may contain secrets.
   func finish(_ result: Result, because reason: String? = nil) throws {
     if let reason { waiting = [reason] }
     try sendMessages()
@@ -69,7 +68,7 @@ final class LoginDialogue {
   }
 }
 
-/// Texts of the protocol, with tabs for line breaks and without other control characters.
+/// Texts of the protocol: tabs mean line breaks, and other control characters are escaped.
 extension LoginDialogue {
   /// In bytes; PAM_MAX_MSG_SIZE.
   static let longestText = 512
@@ -77,10 +76,10 @@ extension LoginDialogue {
   /// In bytes, with the line feed.
   static let longestLine = 8192
 
-  /// In columns: greeters do not wrap.
+  /// In columns. Greeters do not wrap lines.
   private static let widestLine = 60
 
-  /// Splits a text at line ends into texts of at most ``longestText``. Drops empty lines at the ends.
+  /// Splits a text at line ends into texts of at most ``longestText``. Drops leading and trailing empty lines.
   static func messages(_ text: String) -> [String] {
     var messages: [String] = []
     var message = ""
@@ -94,7 +93,7 @@ extension LoginDialogue {
     return (messages + [message]).map(withoutOuterBreaks).filter { !$0.isEmpty }
   }
 
-  /// A question below the messages, without the first ones if the text were too long.
+  /// A question below the messages. Drops the first messages if the text is longer than `limit`.
   static func question(_ question: String, after messages: [String], limit: Int) -> String {
     let texts = messages.map { withoutOuterBreaks(lines(of: $0).joined(separator: "\t")) } + [question.printable]
     var length = -1
@@ -105,7 +104,7 @@ extension LoginDialogue {
     return kept.reversed().joined(separator: "\t")
   }
 
-  /// Wraps lines, except a URI, which must stay in one piece.
+  /// Wraps lines, except URIs, which users copy whole.
   private static func lines(of text: String) -> [String] {
     text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line in
       let line = String(line).printable
@@ -114,7 +113,7 @@ extension LoginDialogue {
     }
   }
 
-  /// Breaks a line of more than ``longestText``.
+  /// Splits a line that is longer than ``longestText``.
   private static func pieces(_ line: String) -> [String] {
     var pieces = [""]
     for scalar in line.unicodeScalars {
@@ -131,5 +130,5 @@ extension LoginDialogue {
   }
 }
 
-/// The module closed the connection: the command ends without a result.
+/// The module closed the connection, so the command ends without a result.
 struct ConversationEnd: Error {}

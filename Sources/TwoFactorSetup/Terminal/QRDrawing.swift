@@ -66,8 +66,8 @@ struct QRDrawing {
     }
   }
 
-  /// Half blocks without colors for a login, whose terminal is unknown; nil if the code is too wide. Blocks are the
-  /// light modules, which suits a dark terminal, or with `isSwapped` the dark ones.
+  /// Draws half blocks without colors for a login, whose terminal is unknown. Blocks are the light modules, for a dark
+  /// terminal, or with `isSwapped` the dark ones. Returns nil if the code is too wide.
   init?(forLogin code: QRCode, isSwapped: Bool) {
     guard let margin = [4, 2].first(where: { code.size + 2 * $0 <= Self.widestInLogin }) else { return nil }
     self.init(code, as: .utf8, margin: margin, on: QRScreen(), ink: Ink(drawsDark: isSwapped))

@@ -12,7 +12,7 @@ import SystemFiles
 /// - Passwords are typed without echo. An answer, Ctrl-C, Ctrl-Z and a hang-up restore the echo.
 /// - Cursor control requires a terminal that supports it; colors require that `NO_COLOR` is unset.
 /// - Errors are `twofactor: …`, lower case, no full stop; then a `hint: …` line if the user can do something.
-/// - In a login, all text and all questions go to the user through ``LoginDialogue``.
+/// - In a login, ``LoginDialogue`` sends all text and all questions to the module.
 struct Terminal {
   let page: OutputStream
   let questions: OutputStream
@@ -49,12 +49,12 @@ struct Terminal {
     if let dialogue { try dialogue.say(text) } else { try page.write(text) }
   }
 
-  /// Shows a text that is no result.
+  /// Shows a text that is no output of the command.
   func remark(_ text: String) throws {
     if let dialogue { try dialogue.say(text) } else { try OutputStream.standardError.write(text) }
   }
 
-  /// Throws if the user of a login is gone. Call it immediately before the change.
+  /// Throws ``ConversationEnd`` if the module closed the connection. Call it immediately before the change.
   func requireUser() throws {
     if dialogue != nil, csetup_has_peer(input) == 0 { throw ConversationEnd() }
   }
@@ -122,7 +122,8 @@ struct Terminal {
     unsafe tcsetattr(input, TCSADRAIN, &mode)
   }
 
-  /// An empty answer is no. So is one that is neither yes nor no, without a terminal or as the last one of a login.
+  /// An empty answer means no. After an unclear answer, asks again: at a terminal always, in a login up to
+  /// ``LoginDialogue/tries`` times in all, otherwise never. The last unclear answer means no.
   func confirm(_ question: String) throws -> Bool {
     var tries = dialogue != nil ? LoginDialogue.tries : isInteractive ? Int.max : 1
     while true {
@@ -147,8 +148,7 @@ struct Terminal {
     case interrupted(Int32)
   }
 
-  /// Reads byte by byte: the rest of the input belongs to the next question. A login sends whole lines, of which the
-  /// start is enough.
+  /// Reads byte by byte: the rest of the input belongs to the next question. Truncates a long reply of a login.
   private func readLine(_ interruptions: borrowing Interruptions) -> Reading {
     guard var line = SecretBuffer(capacity: Self.longestAnswer) else {
       return .failed(Errno(rawValue: ENOMEM))

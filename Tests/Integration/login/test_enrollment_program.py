@@ -43,7 +43,7 @@ class Dialogue:
             [COMMAND, "login-enrollment", form, *arguments],
             stdin=end, stdout=end,
             **{"stderr": subprocess.DEVNULL, "env": {}, "cwd": "/", "start_new_session": True, **ids, **options},
-            # As the module starts it.
+            # The module starts it with blocked signals.
             preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals()),
         )  # fmt: skip
         end.close()
@@ -155,7 +155,7 @@ def nothing_left(user, place, register):
 def test_an_enrollment_is_enabled_and_registered(user, place, register, service, form):
     with Dialogue(user, "enroll=offer", "required_from=2099-12-01", form=form) as dialogue:
         dialogue.reach(OFFER)
-        assert dialogue.echoes and "From 2099-12-01 on it is required." in dialogue.text
+        assert dialogue.echoes and "It is required from 2099-12-01 on." in dialogue.text
         code = PLAIN_CODE if form == "plain" else CODE
         assert dialogue.answer("y") == code and not dialogue.echoes
         used = dialogue.right_answer(code)
@@ -260,7 +260,7 @@ def test_no_at_the_offer_declines(user, place, nothing_left):
                 assert dialogue.question == OFFER
                 dialogue.answer(answer)
             assert dialogue.result == "declined"
-            assert dialogue.new == ["Two-factor login stays off. Set it up later with: twofactor\nenable."]
+            assert dialogue.new == ["Two-factor login stays off. To enable it: twofactor enable."]
             nothing_left(dialogue)
 
 
