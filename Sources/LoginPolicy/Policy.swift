@@ -87,7 +87,8 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: enrollmentNetworksPlace) }
   }
 
-  /// Whether, at `now` (Unix time), a user must be enrolled to log in: `required_from`, or else `enroll=require`.
+  /// Whether, at `now` (Unix time), a user must be enrolled to log in: from the day of `required_from` on, or if that is
+  /// unset, with `enroll=require`.
   public borrowing func requiresEnrollment(now: Int64) -> Bool {
     enrollment.isRequired(from: requiredFrom, now: now)
   }
@@ -149,7 +150,7 @@ public enum LoginEnrollment: Equatable, Sendable {
   /// A login without an enrollment is refused.
   case require
 
-  /// Whether, at `now` (Unix time), a user must be enrolled to log in. `day` is that of `required_from`, if any.
+  /// Whether, at `now` (Unix time), a user must be enrolled to log in. `day`, of `required_from`, overrides `require`.
   public func isRequired(from day: CalendarDay?, now: Int64) -> Bool {
     day.map { CalendarDay(of: now) >= $0 } ?? (self == .require)
   }
