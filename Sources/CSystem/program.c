@@ -68,18 +68,27 @@ static int set_descriptors(int socket) {
   return openat(AT_FDCWD, "/dev/null", O_WRONLY | O_NOCTTY) == 2 ? 0 : -1;
 }
 
-/* Waits for the program; kills it after SIGTERM. Returns 0, or an error number. */
+/* Waits for the program. Kills it after SIGTERM, or some time after the host's death (SIGHUP): the program ends at the
+ * end of its input, but the account could have stopped it. Returns 0, or an error number. */
 static int await(pid_t program) {
-  const uint64_t awaited = UINT64_C(1) << (SIGCHLD - 1) | UINT64_C(1) << (SIGTERM - 1);
+  const uint64_t awaited =
+      UINT64_C(1) << (SIGCHLD - 1) | UINT64_C(1) << (SIGTERM - 1) | UINT64_C(1) << (SIGHUP - 1);
+  /* The kernel's struct timespec. */
+  static const long long_patience[2] = {5, 0}, short_patience[2] = {1, 0};
+  const long *patience = NULL;
   int error = 0, status;
   for (;;) {
-    pid_t found = waitpid(program, &status, error ? 0 : WNOHANG);
+    pid_t found = waitpid(program, &status, WNOHANG);
     if (found == program) return error;
     if (found < 0 && errno != EINTR) return errno;
-    if (syscall(SYS_rt_sigtimedwait, &awaited, NULL, NULL, sizeof awaited) == SIGTERM) {
-      kill(program, SIGKILL);
-      error = ETIMEDOUT;
-    }
+    long received = syscall(SYS_rt_sigtimedwait, &awaited, NULL, patience, sizeof awaited);
+    if (received == SIGHUP) patience = long_patience;
+    if (received != SIGTERM && (received >= 0 || errno != EAGAIN)) continue;
+    /* If a process of the account traces the program, only that process finds its end. */
+    if (error) return error;
+    kill(program, SIGKILL);
+    error = ETIMEDOUT;
+    patience = short_patience;
   }
 }
 
@@ -112,6 +121,7 @@ _Noreturn static void supervise(const struct program *program, int socket) {
   char *environment[] = {NULL};
   volatile int error = 0; /* vfork(2) shares the memory */
   reset_signals();
+  prctl(PR_SET_PDEATHSIG, SIGHUP, 0, 0, 0);
   /* Ctrl-C at the terminal of the host must not reach the program. */
   syscall(SYS_setsid);
   if (set_descriptors(socket) != 0 || syscall(SYS_chdir, "/") != 0) _exit(errno);

@@ -198,14 +198,20 @@ def test_signals_of_the_terminal_do_not_reach_the_program(waiting):
     assert "error=ETIMEDOUT" in said
 
 
-def test_the_program_ends_if_the_host_is_killed(waiting):
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["running", "stopped"])
+def test_the_program_ends_if_the_host_is_killed(waiting, is_stopped):
+    """Even if the account stopped it: processes that stay could fill the service's control group."""
     host, supervisor = waiting
+    (program,) = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    if is_stopped:
+        os.kill(int(program), signal.SIGSTOP)
     host.kill()
     host.wait()
-    end = time.monotonic() + 6
+    end = time.monotonic() + 12
     while Path(f"/proc/{supervisor}/stat").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+    assert not Path(f"/proc/{program}").exists()
 
 
 ATTACH = """\
