@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import json
-import os
 import re
 import secrets
 import shutil
@@ -205,24 +204,6 @@ def test_before_the_day_users_enroll_and_are_asked_for_a_code_afterwards(root, p
         ]
 
 
-def test_a_user_with_an_expired_password_enrolls_first(root, password):
-    expired = root.add_account("emil", password)
-    root.run("chage", "--lastday", "0", "emil")
-    client = root.connect(expired)
-    client.answer(client.PASSWORD, password)
-    client.answer(OFFER, "n")
-    client.expect("[Pp]assword.*expired|[Cc]urrent password|change your password")
-    client.terminal.close()
-
-
-def test_an_account_that_has_expired_enrolls_and_is_refused(root, password):
-    expired = root.add_account("ella", password)
-    root.run("usermod", "--expiredate", "1", "ella")
-    assert first_login(root, expired)[0] is False
-    assert "ella" in enrolled(root)
-    root.run("twofactor", "disable", "--user", "ella")
-
-
 def test_a_program_with_a_single_password_field_lets_in_unenrolled_users_until_the_day(root, password):
     root.add_account("ines", password)
     words = ("twofactor", "test", "--service", "login", "--user", "ines", "--single-field")
@@ -247,33 +228,6 @@ def test_from_the_day_on_users_must_enroll(root, password):
         assert matches(log, command) == [
             "pam_twofactor(sshd:account): denied user=bob rhost=127.0.0.1 reason=enrollment-declined"
         ]
-
-
-def test_other_networks_are_refused(root, password):
-    dora = root.add_account("dora", password)
-    configure(root, [re.sub(r"(enroll_networks = ).*", r"\g<1>192.0.2.0/24", line) for line in on_the_day(root)])
-    log = SystemLog()
-    assert first_login(root, dora) == (False, None)
-    line = 'denied user=dora rhost=127.0.0.1 reason=not-enrolled detail="outside enroll_networks"'
-    assert log.line_with(line).startswith("pam_twofactor(sshd:account): ")
-    configure(root, [re.sub(r"(enroll_networks = ).*", r"\g<1>192.0.2.0/24", line) for line in root.lines])
-    assert log_in(root, dora)
-
-
-def test_a_public_key_alone_is_not_asked(root, password, tmp_path):
-    configure(root, on_the_day(root))
-    dora = root.add_account("dina", password)
-    key = tmp_path / "key"
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
-    folder = root.path / "home/dina/.ssh"
-    folder.mkdir()
-    shutil.copy(key.with_suffix(".pub"), folder / "authorized_keys")
-    for path in (folder, folder / "authorized_keys"):
-        os.chown(path, root.uid_of(dora), root.uid_of(dora))
-    options = ["-F", "none", "-p", str(PORT), "-i", key, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
-    options += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    assert run("ssh", *options, "dina@127.0.0.1", "echo logged in").stdout == "logged in\n"
-    assert "dina" not in enrolled(root)
 
 
 def test_a_user_who_is_reset_enrolls_again(root, password):
