@@ -90,7 +90,7 @@ enum OptionPages {
     default: break
     }
     if option.defaultValue == nil {
-      if option == .issuer { text += " Default: \(option.defaultText)." }
+      if option.defaultText != "none" { text += " Default: \(option.defaultText)." }
       text += " Example:"
     }
     let value = option.defaultValue ?? option.example ?? ""

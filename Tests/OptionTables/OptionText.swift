@@ -42,15 +42,15 @@ extension PolicyOption {
     case .requiredFrom:
       "The day (UTC) from which users must be enrolled. Before it, users who are proved not to be enrolled pass with a reminder. From that day on, `nullok` has no effect."
     case .enroll:
-      "Enrollment at login, for users who are proved not to be enrolled and whose authentication succeeded: with `offer` the user may decline, with `require` the login is refused without an enrollment. Needs a rule with `account required pam_twofactor.so` in the PAM stack. With `required_from`, enrollment is offered before that day and required from that day on."
+      "Enroll users at login, in the account phase, if they are proved not to be enrolled and their authentication succeeded. With `offer` the user may decline, with `require` the login is refused without an enrollment. Needs the rule `account required pam_twofactor.so` in the PAM stack. If `required_from` is set, both values mean `offer` before that day, and `require` from that day on."
     case .enrollNetworks:
-      "Enroll users at login only if the remote address is numeric (IPv4 or IPv6) and in one of these networks. Under `require`, other logins of users who are not enrolled are refused."
+      "Enroll users at login only if the remote address is numeric (IPv4 or IPv6) and in one of these networks. If enrollment is required, other logins of users who are not enrolled are refused."
     case .debug:
       "Log an additional line, with priority debug, with the main options and the account of each login, and one with the reason if a user is not asked. Secrets, codes and passwords are never logged."
     case .issuer: "The name of the organization or host that the app shows beside the code."
     case .requirePassword: "Ask for the password of the account before an enrollment is shown or changed."
     case .allowDisable:
-      "Let users disable two-factor themselves. From the day of `required_from` on, or with `enroll = require`, they cannot."
+      "Let users disable two-factor themselves. They cannot from the day of `required_from` on, or if that is not set, with `enroll = require`."
     case .notify:
       "A program such as `/usr/sbin/sendmail` that sends a mail to the user when two-factor is enabled or disabled, a device is added or removed, or backup codes are replaced."
     }
@@ -87,9 +87,9 @@ extension PolicyOption {
     case .requireMethod:
       "It is checked first: no other option lets a login pass that has none of these methods. Set it for the one service that needs it, not in `twofactor.conf`. Do not name a method that sshd checks with PAM, such as `password`: sshd reports it only after PAM has accepted the login."
     case .enroll:
-      "Such users pass the authentication without a code, as with `nullok`, and are enrolled in the account phase. So a service without the account rule, or a program that skips the account phase, lets them in with the password alone; `twofactor doctor` names such services. A login without a conversation, as with a public key alone, is not led through enrollment."
+      "Such users pass the authentication without a code, as with `nullok`. A service without the account rule, or a program that skips the account phase, therefore lets them in with the password alone; `twofactor doctor` names services without the rule. A login that skips the authentication of PAM, as with a public key alone, is not asked to enroll."
     case .enrollNetworks:
-      "The default is all networks. A login without a remote address, as at the console or with sudo(8), is in no network."
+      "A login without a remote address, as at the console or with sudo(8), is in no network."
     case .notify:
       "It runs as the user, without a terminal, with the arguments `-i` and the user name, and reads the mail from standard input."
     case .echoCode, .useFirstPass, .window, .lookAhead, .backupCodes, .requiredFrom, .debug, .issuer,

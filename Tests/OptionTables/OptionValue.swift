@@ -63,7 +63,9 @@ extension PolicyOption {
 
   /// The default in Markdown.
   var defaultText: String {
-    guard let value = defaultValue else { return self == .issuer ? "the host name" : "none" }
+    guard let value = defaultValue else {
+      return self == .issuer ? "the host name" : self == .enrollNetworks ? "all networks" : "none"
+    }
     switch kind {
     case .flag, .number: return value
     default: return "`\(value)`"
