@@ -61,7 +61,7 @@ static struct machine {
     const struct machine_reply *replies;
     size_t reply_count, replied;
     bool has_started, has_ended;
-    const char *typed; /* the reply that the program does not have yet */
+    const char *typed; /* the reply that is not sent to the program yet */
     char last_line[16];
     int errors;
   } dialogue;
@@ -803,7 +803,7 @@ static char *copied(const char *text) {
   return memcpy(copy, text, size);
 }
 
-/* A text for a terminal: no control characters of ASCII, or of C1, as UTF-8 or alone. */
+/* Forbids control characters: C0 except line feeds, DEL, and C1 in UTF-8 or as single bytes. */
 static void examine(const char *text) {
   if (!*text && !machine.fault_count) forbid("an empty text");
   unsigned char before = 0;
@@ -929,7 +929,7 @@ int __wrap_csystem_start_dialogue(struct csystem_dialogue *dialogue, const char 
   if (program < 0) forbid("an unknown program is started");
   const struct stat *status = &machine.programs[program];
   if (!S_ISREG(status->st_mode) || status->st_uid || status->st_mode & (S_IWGRP | S_IWOTH))
-    forbid("a program is started that others can write");
+    forbid("a program that others can write is started");
   if (!account->name || strcmp(account->name, "user") || account->user != USER || account->group != USER)
     forbid("the program is started as another user");
   if (machine.user_id) forbid("a program is started with the identity of a user");
@@ -937,7 +937,7 @@ int __wrap_csystem_start_dialogue(struct csystem_dialogue *dialogue, const char 
     if (machine.descriptors[i]) forbid("a program is started while a file is open");
   bool has_terminal = machine.terminal && *machine.terminal && *machine.terminal != ':';
   const char *expected = !has_terminal ? "plain" : machine.flags & PAM_SILENT ? "questions" : "messages";
-  if (strcmp(form, expected)) forbid("the program is told another form");
+  if (strcmp(form, expected)) forbid("the program gets another form");
   if (count && !words[0]) forbid("the program lacks the arguments");
   if (fails()) return -1;
   machine.dialogue.has_started = true;
@@ -952,7 +952,7 @@ int __wrap_csystem_start_dialogue(struct csystem_dialogue *dialogue, const char 
 
 static void require_open(const struct csystem_dialogue *dialogue) {
   if (!machine.dialogue.has_started || machine.dialogue.has_ended || dialogue->socket != USER)
-    forbid("a dialogue is used that is not open");
+    forbid("a dialogue that is not open is used");
 }
 
 /* This login, or another one, enrolls the user. */

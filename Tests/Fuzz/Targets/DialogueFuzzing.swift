@@ -4,11 +4,11 @@ import FuzzMachine
 import Glibc
 import PAMModule
 
-/// The account phase on the simulated machine, with an enrollment program and replies that the input chooses, and system
-/// calls that fail as it says. The machine itself judges what reaches the application and the program.
+/// Runs the account phase on the simulated machine. The input chooses the output of the enrollment program, the replies,
+/// and the system calls that fail. The machine checks all texts that reach the application and the program.
 ///
-/// Requirements: success only if the program said so and the user is enrolled then; a user who is proved not to be
-/// enrolled never passes if the policy requires an enrollment; without an authentication of the user, nothing happens.
+/// Requirements: success only if the program reports an enrollment and the user is then enrolled; if the policy requires
+/// an enrollment, a user who is proved not to be enrolled is refused; without authentication, nothing happens.
 struct DialogueFuzzing {
   private static let now: Int64 = 1_700_000_000
 
@@ -74,7 +74,7 @@ struct DialogueFuzzing {
     static let lacksMemory = Host(rawValue: 4)
     static let remembersAnother = Host(rawValue: 8)
     static let isSilent = Host(rawValue: 16)
-    /// The memory is that of pam_sm_authenticate.
+    /// pam_sm_authenticate sets the memory.
     static let authenticates = Host(rawValue: 32)
     /// The policy is in the configuration instead of the arguments.
     static let isConfigured = Host(rawValue: 64)
@@ -170,7 +170,7 @@ struct DialogueFuzzing {
     }
     switch status {
     case PAM_SUCCESS:
-      require(hasStarted && machine_has_declared(), "success without the word of the program")
+      require(hasStarted && machine_has_declared(), "success without a report of the program")
       require(machine_is_enrolled(), "success without an enrollment")
       require(line.hasPrefix("accepted ") && line.hasSuffix(" method=enrolled"), "success with the log line \(line)")
     case PAM_IGNORE:
@@ -187,8 +187,8 @@ struct DialogueFuzzing {
       require(line.hasPrefix("denied ") && line.contains(" reason="), "a denial with the log line \(line)")
       if status == PAM_PERM_DENIED {
         // The application may have authenticated several users; those who are not enrolled must enroll.
-        require(isRemembered || !host.contains(.isEnrolled), "a user was denied who was not authenticated")
-        require(policy.isRequired || machine_is_enrolled(), "a user was denied who need not enroll")
+        require(isRemembered || !host.contains(.isEnrolled), "a user who was not authenticated was denied")
+        require(policy.isRequired || machine_is_enrolled(), "a user who need not enroll was denied")
       } else {
         require(hasFaults || policy.contains(.isExempt), "status \(status) without a fault")
       }

@@ -1,4 +1,4 @@
-"""What doctor says about account stacks, against logins of users who must enroll and do not."""
+"""Doctor's findings about account stacks, against logins of users who must enroll but decline."""
 
 import itertools
 from pathlib import Path
@@ -17,7 +17,7 @@ UNIX = (
 )
 LOCAL = "account sufficient pam_localuser.so"
 
-# Account stacks, and whether they let in such a user whose password is valid, and has expired.
+# Account stacks, and whether they let such a user in if the password is valid, and if it has expired.
 STACKS = {
     "first": ((OURS, *UNIX), False, False),
     "absent": (UNIX, True, True),
@@ -54,7 +54,7 @@ def said(root: Path, lines: tuple[str, ...]) -> list[dict]:
 def test_doctor_names_the_stacks_that_let_in_users_who_should_enroll(what, harness, user, expired, tmp_path):
     accounts, *expected = STACKS[what]
     service = harness.service("enrolling", *AUTH, *accounts)
-    # They leave the first question of the enrollment unanswered.
+    # The conversation fails at the first question of the enrollment.
     logins = [each.log_in(service, each.password, account=True) for each in (user, expired)]
     assert {login.result for login in logins} == {Result.SUCCESS}
     assert [admits(login.account) for login in logins] == expected

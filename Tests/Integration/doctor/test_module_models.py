@@ -216,5 +216,5 @@ def test_a_result_of_an_account_rule_is_one_that_doctor_expects(line, harness, u
     service = harness.service("judged", f"account [default=ok] {line}")
     result = RESULTS[user.log_in(service, account=True, authenticate=False).account]
     assert admits(tmp_path, line, f"{result}=1 default=bad"), result
-    # A result that is `bad` becomes that of the stack, and `new_authtok_reqd` lets in all the same.
+    # Not `bad`: the stack would return the result, and programs let users in after `new_authtok_reqd`.
     assert not admits(tmp_path, line, f"{result}=ignore default=1") or line in ACCOUNT_VARIABLE, result

@@ -103,7 +103,7 @@ def test_a_user_enrolls_and_logs_in_with_password_and_code(root, password):
         assert client.is_let_in() is expected
 
 
-# The profiles of their packages in Debian.
+# As in the packages of Debian.
 OTHER_PROFILES = {
     "krb5": "Priority: 704\nAccount-Type: Additional\nAccount:\n\trequired\tpam_krb5.so minimum_uid=1000\n",
     "winbind": "Priority: 192\nAccount-Type: Primary\nAccount:\n"

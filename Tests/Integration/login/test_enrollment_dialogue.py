@@ -1,4 +1,4 @@
-"""Enrollment at login with broken and hostile programs in the place of `twofactor`.
+"""Enrollment at login with broken and hostile programs in place of `twofactor`.
 
 The module must survive every program: it passes no control character to the conversation, returns in time with the
 right status, writes one log line, and leaves no process and no change of the host program.
@@ -84,7 +84,7 @@ ONE_LOGIN = dict(account=True, tty="/dev/pts/1")
 
 
 def not_made(mode: str, detail: str) -> tuple[Result, str]:
-    """The result of the account phase, and the log, of an enrollment that cannot be made."""
+    """The result and the log line of an account phase whose enrollment fails."""
     if mode == "require":
         return DENIED, f'denied reason=not-enrolled detail="{detail}"'
     return IGNORED, f'accepted method=exempt detail="{detail}"'
@@ -96,7 +96,7 @@ def fields(message) -> str:
 
 
 def accounts(log, count: int) -> list[str]:
-    """The log lines of so many account phases, each after the line of its authentication."""
+    """Waits for the log lines of `count` logins, and returns those of the account phase."""
     found = log.of_module(2 * count)
     assert len(found) == 2 * count, found
     return sorted(fields(message) for message in found if ":account)" in message.text)
@@ -128,10 +128,10 @@ def require_unchanged(*logins) -> None:
 BROKEN = "twofactor did not start, ended early or timed out"
 INVALID = "twofactor sent an invalid line"
 CONTROLS = [bytes([code]) for code in range(0x20) if code not in b"\t\n"] + [b"\x7f"]
-# C1 as UTF-8, and as a terminal with eight-bit characters reads them.
+# C1 in UTF-8, and as single bytes.
 CONTROLS += [form for code in range(0x80, 0xA0) for form in (chr(code).encode(), bytes([code]))]
 
-# What the program writes before it exits, and why the enrollment was not made.
+# Output of a program that then exits, and the reason in the log.
 OUTPUTS = {
     "nothing": (b"", BROKEN),
     "no line end": (b"say text", BROKEN),
@@ -160,7 +160,7 @@ OUTPUTS = {
 
 
 def test_what_the_program_writes(harness, user, at_login, log, mode):
-    # One process, in which each login gets the next output. The mode makes no difference to the characters.
+    # One process, in which each login gets the next output. The rules for characters do not depend on the mode.
     cases = {name: case for name, case in OUTPUTS.items() if mode == "require" or not name.startswith("control ")}
     play(
         user,
@@ -243,7 +243,7 @@ def test_the_program_ends_after_a_question(user, at_login, log, mode, statement)
 
 
 def test_a_program_that_reads_no_reply(user, at_login, log, mode):
-    # The questions that come at once are asked, until the replies fill the buffer of the socket.
+    # The module asks until the replies fill the socket buffer.
     play(user, r"write(999 * b'ask Code: \n' + b'done declined\n'); time.sleep(1)")
     login = user.log_in(at_login(mode), *(1000 * [500 * "x"]), states=True, **ONE_LOGIN)
     assert login.account == (DENIED if mode == "require" else IGNORED)
@@ -294,7 +294,7 @@ def test_success_needs_an_enrollment_and_the_word_of_the_program(user, new_user,
     play(user, enrolls, r"write(b'done enrolled\n')")
     assert user.log_in(at_login(mode), **ONE_LOGIN).account == ENROLLED
     assert accounts(log, 1) == ["accepted method=enrolled"]
-    # Another login enrolled these users meanwhile: this one proved no code.
+    # Another login enrolled these users meanwhile. This login verified no code.
     for last in (r"b'done declined\n'", r"b'done failed text\n'", r"b'say text\n'", r"b'\n'"):
         other = play(new_user(), enrolls, f"write({last})")
         login = other.log_in(at_login(mode), **ONE_LOGIN)
@@ -482,7 +482,7 @@ def test_descriptors_at_the_question(user, at_login):
 
 UNENDED = "twofactor did not end"
 
-# Statements, why nothing was made, the seconds that the login lasts, and how many processes of the user stay.
+# Statements, the reason in the log, the seconds that the login lasts, and the number of processes that stay.
 SLOW = {
     "is silent": ("time.sleep(300)", BROKEN, 31, 0),
     "stops itself": ("os.kill(os.getpid(), signal.SIGSTOP)", BROKEN, 31, 0),

@@ -1,6 +1,6 @@
 """First logins in lightdm's GTK greeter, with Debian's services; its texts come from the accessibility tree.
 
-The greeter shows one text: that of the question, or instead of it the last message since the last answer.
+The greeter shows one text: the question, or the last message since the last answer instead.
 """
 
 import re
@@ -41,7 +41,7 @@ def shown_key(text: str) -> str:
 
 
 def sessions(user, count: int) -> list[str]:
-    """The users of the sessions that started in the user's home; waits for so many."""
+    """Waits for `count` sessions that started in the user's home, and returns their users."""
     trace = user.home / "session"
     for _ in range(100):
         found = trace.read_text().split() if trace.exists() else []

@@ -77,7 +77,7 @@ def test_a_process_of_the_session_ends(server, user, question, kind, number):
     terminal = reach(server, user, question)
     os.kill(process_of_session(user, kind), number)
     leaves_nothing(user)
-    # Only then does the client notice.
+    # The client notices the end when it sends the reply.
     terminal.type("y")
     assert IN not in terminal.ends()
 
@@ -86,7 +86,7 @@ def test_a_process_of_the_session_ends(server, user, question, kind, number):
 def test_the_program_ends(server, user, question, number, log):
     terminal = reach(server, user, question)
     os.kill(process_of_program(user), number)
-    # The offer could not be kept: the user gets in.
+    # The offered enrollment failed, so the user gets in.
     terminal.type("y")
     assert terminal.ends_with(IN) == IN
     leaves_nothing(user)

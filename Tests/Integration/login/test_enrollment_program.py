@@ -32,7 +32,7 @@ LIMITS = {"messages": (512, 512), "questions": (512, 8181), "plain": (512, 512)}
 
 
 class Dialogue:
-    """The module's side of the protocol. Every line must be valid."""
+    """The module's side of the protocol. Asserts that every line is valid."""
 
     def __init__(self, user: Account, *arguments: str, form: str = "messages", **options) -> None:
         self.form = form
@@ -98,7 +98,7 @@ class Dialogue:
         return self.listen()
 
     def reach(self, *questions: str) -> "Dialogue":
-        """Gives the correct answers up to the last one of the questions."""
+        """Answers the questions correctly, up to the last one, which it leaves open."""
         assert self.listen() == questions[0], (self.said, self.result)
         for question, next in zip(questions, questions[1:]):
             assert self.answer(self.right_answer(question)) == next, (self.said, self.result)
@@ -108,7 +108,7 @@ class Dialogue:
         return "y" if question in (OFFER, STORED) else self.authenticator.code_at(time.time())
 
     def finish(self) -> str:
-        """The result of the last answer that was given."""
+        """Answers the remaining questions correctly, and returns the result."""
         while self.question:
             self.answer(self.right_answer(self.question))
         assert self.process.wait(30) == 0
@@ -202,7 +202,7 @@ def test_the_qr_code_is_behind_a_text_and_the_key_is_last(user):
         assert dialogue.new[0].startswith("Scan the QR code") and set(dialogue.new[1]) <= {*BLOCKS, " ", "\n"}
         assert dialogue.new[-2] == f"URI: otpauth://totp/sandbox:{user.name}?secret={dialogue.key}&issuer=sandbox"
         assert dialogue.new[-1].startswith("Key: ")
-        # No try is counted, and light is dark.
+        # Swapping light and dark is no try.
         for _ in range(4):
             assert dialogue.answer("i") == CODE
             again = [line for text in dialogue.new[1:-1] for line in text.split("\n")]
@@ -220,7 +220,7 @@ def test_a_plain_program_gets_secrets_only_in_questions(user):
         dialogue.reach(OFFER, PLAIN_CODE)
         for text in dialogue.said:
             assert "otpauth:" not in text and not any(block in text for block in BLOCKS)
-        # Such a program shows only the question.
+        # A greeter shows only the question.
         assert dialogue.answer("000 00") == PLAIN_CODE and dialogue.key in dialogue.new[0].replace(" ", "")
         assert dialogue.answer("i") == PLAIN_CODE and "This is not a code." in dialogue.new[0]
         assert dialogue.finish() == "enrolled"
@@ -288,7 +288,7 @@ def test_garbage_is_no_answer(user, place, nothing_left):
             assert dialogue.answer(dialogue.right_answer(CODE)) == STORED
             assert dialogue.answer(garbage) == STORED and dialogue.new == ["Please answer yes or no."]
             assert dialogue.answer(garbage) == STORED
-            # The third one is a no.
+            # The third one means no.
             assert dialogue.answer(garbage) == STORED and dialogue.backup_codes
         nothing_left(dialogue)
 

@@ -67,7 +67,7 @@ class Cockpit:
         self._process.wait(timeout=20)
 
     def log(self) -> str:
-        """What goes to the journal of the host."""
+        """The lines that systemd would write to the journal."""
         return self._log.read_text()
 
     def start(self, account: Account) -> Page:
@@ -86,7 +86,7 @@ class Cockpit:
             asks = response.status == 401 and len(challenge) == 3
             said = json.loads(body) if asks else {}
             question = base64.b64decode(challenge[2]).decode() if asks else ""
-            # The page shows an error instead of messages.
+            # If there is an error, the page shows no messages.
             message = said.get("error") or said.get("message", "")
             conversation = challenge[1] if asks else ""
             return Page(response.status, response.reason, conversation, question, message, bool(said.get("echo")))

@@ -89,7 +89,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Element:
-    """What the greeter shows: `text` has one bullet for each character of a password."""
+    """A part of the screen. `text` has one bullet for each character of a password."""
 
     role: str
     text: str | None

@@ -59,7 +59,7 @@ class Login:
     """One login: its prompts, messages and results, in order."""
 
     number: int
-    # Of the authentication, and of the account phase.
+    # Of pam_authenticate, and of pam_acct_mgmt.
     result: int | None = None
     account: int | None = None
     setcred: int | None = None

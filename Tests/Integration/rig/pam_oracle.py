@@ -31,7 +31,7 @@ class Answer:
 
 
 def admits(account: int | None) -> bool:
-    """Whether programs let a user in after this result of pam_acct_mgmt, if need be with a new password."""
+    """Whether programs let a user in after this result of pam_acct_mgmt, perhaps after a change of the password."""
     return account in (SUCCESS, NEW_AUTHTOK_REQD)
 
 

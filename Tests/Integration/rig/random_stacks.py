@@ -427,7 +427,7 @@ class AccountGenerator(Generator):
         return re.sub(r"(?i)^(-?)auth\b", r"\1account", line)
 
     def account_trees(self) -> list[Tree]:
-        """Some two thousand services whose users are authenticated alike."""
+        """About two thousand services with the same auth stack."""
         trees = []
         for _ in range(5):
             tree = Tree({"etc/pam.d/other": b"account required pam_deny.so\n"})

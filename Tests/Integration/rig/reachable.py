@@ -1,4 +1,4 @@
-"""Folders of pytest's, which are root's alone, and programs of other users."""
+"""Access of other users to the folders of pytest, which only root can read."""
 
 from pathlib import Path
 

@@ -38,7 +38,7 @@ enum machine_answer {
 enum machine_ending {
   MACHINE_ENDS,
   MACHINE_SILENT,
-  MACHINE_STUCK, /* ends only when it is killed */
+  MACHINE_STUCK, /* ends only if it is killed */
   MACHINE_ENDINGS
 };
 
@@ -120,26 +120,27 @@ bool machine_has_remembered(void);
 /* Installs the enrollment program in /usr/bin or /usr/local/bin. `how` is 0, or selects a reason not to start it. */
 void machine_install(bool is_local, uint8_t how);
 
-/* Sets what the enrollment program writes, and after how many lines it, or another login, enrolls the user; -1 for
- * never. The memory must outlive the login. */
+/* Sets the output of the enrollment program, and the number of lines after which it, or another login, enrolls the
+ * user; -1 for never. The memory must outlive the login. */
 void machine_run(const uint8_t *output, size_t length, enum machine_ending ending, int lines_before_enrollment);
 
-/* Sets the replies to its questions. After them, the conversation fails. The memory must outlive the login. */
+/* Sets the replies to the program's questions. After the last one, the conversation fails. The memory must outlive the
+ * login. */
 void machine_reply(const struct machine_reply *replies, size_t count);
 
 /* Whether the last call of the module opened or examined a file, or looked up an account. */
 bool machine_has_looked(void);
 
-/* Whether it started the enrollment program. */
+/* Whether the last call of the module started the enrollment program. */
 bool machine_has_started(void);
 
-/* Whether the last line that it read is `done enrolled`. */
+/* Whether the last line that the module read is `done enrolled`. */
 bool machine_has_declared(void);
 
 /* Whether the directory of the enrollment exists. */
 bool machine_is_enrolled(void);
 
-/* How many messages of the last call are errors. */
+/* The number of error messages of the last call. */
 int machine_errors(void);
 
 /* The last line of the log. */
