@@ -125,7 +125,7 @@ def test_only_root_may_try_a_service(service, user):
 
 
 # Services that Debian ships for programs of this machine.
-SHIPPED = ["dovecot", "i3lock", "proftpd", "radiusd", "vsftpd", "xrdp-sesman"]
+SHIPPED = ["dovecot", "i3lock", "proftpd", "radiusd", "swaylock", "vsftpd", "xrdp-sesman"]
 
 
 @pytest.fixture
@@ -153,8 +153,8 @@ def test_the_remedy_of_each_shipped_service_lets_users_in(enabled, request, user
     assert not [check for check in doctor(None, "--user", user.name)[1] if check["name"] == "single_field"]
     steps = iter(range(-1, 2))
     for path in paths[:3]:
-        code = authenticator.code_at(time.time() + 30 * next(steps))
         assert not tried(path.name, user, password, "")["authenticated"]
+        code = authenticator.code_at(time.time() + 30 * next(steps))
         assert tried(path.name, user, password, code)["authenticated"], path
     for path in paths:
         assert tried(path.name, other, other.password, "")["authenticated"], path
