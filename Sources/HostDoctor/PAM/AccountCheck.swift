@@ -2,9 +2,9 @@ import HostAccess
 import LoginPolicy
 
 /// How a service enrolls users at login.
-package struct EnrollmentGuidance: Equatable {
-  package let service: String
-  package let isRequired: Bool
+struct EnrollmentGuidance: Equatable {
+  let service: String
+  let isRequired: Bool
   /// The day from which enrollment is required, if it is still to come.
   let day: String?
   /// Empty for all networks.
