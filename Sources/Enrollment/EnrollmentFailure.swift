@@ -28,7 +28,7 @@ public struct EnrollmentFailure: Error {
     case configuration
   }
 
-  // In an order that fits into the four registers of a returned value.
+  // In this order, the properties fit into the four registers of a returned value.
 
   /// The file or directory.
   public var subject: Literal

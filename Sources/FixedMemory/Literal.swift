@@ -2,8 +2,8 @@ internal import CSystem
 
 /// The text of a string literal without NUL characters.
 ///
-/// `StaticString` can trap at each use of its pointer. Has no length, because the failures that carry literals would be
-/// too large to be returned in registers.
+/// `StaticString` can trap at each use of its pointer. No length is stored, so that failures, which contain literals, are
+/// returned in registers.
 @safe
 public struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
   // SAFETY: NUL-terminated bytes start here, and are immortal.

@@ -79,8 +79,8 @@ package struct HostExamination {
     for isRequired in [true, false] {
       let services = silent.filter { $0.isRequired == isRequired }.map(\.service).joined(separator: ", ")
       guard !services.isEmpty else { continue }
-      let effect = isRequired ? "they refuse users who are not enrolled" : "they offer no enrollment"
-      findings.append(.ok(name, "programs with a single password field show no questions: \(effect): \(services)"))
+      let effect = isRequired ? "refuse users who are not enrolled" : "offer no enrollment"
+      findings.append(.ok(name, "programs with a single password field show no questions, and \(effect): \(services)"))
     }
     let lockers = host.services.filter { service in
       SingleFieldProgram.skippingAccounts.contains(service)

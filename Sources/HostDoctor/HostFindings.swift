@@ -39,7 +39,7 @@ final class HostFindings {
 
   // MARK: Services
 
-  /// Services without the files that only other files include.
+  /// All services. Excludes files that only other files include.
   private lazy var ownServices: [String] = {
     let names = configuration.services.filter { !Self.isBackup($0) && $0 != PAMService.password }
     let included = names.reduce(into: Set<String>()) { set, name in
@@ -48,7 +48,7 @@ final class HostFindings {
     return names.filter { !(included.contains($0) && Self.isShared($0)) }
   }()
 
-  /// Services whose stacks call the module, except for account rules.
+  /// Services that call the module in a rule that is no account rule.
   private(set) lazy var services: [String] = ownServices.filter { callsTwoFactor(configuration.stacks(of: $0)) }
 
   /// Services that call the module only in an account rule, such as cron with a shared file.
@@ -56,7 +56,7 @@ final class HostFindings {
     !services.contains(service) && !configuration.stacks(of: service).accountRules.isEmpty
   }
 
-  /// The account rules of pam_twofactor, each once.
+  /// The account rules of pam_twofactor, without duplicates.
   private(set) lazy var accountRules: [PAMRule] = {
     var seen: Set<String> = []
     return (services + accountServices).flatMap { configuration.stacks(of: $0).accountRules }

@@ -66,7 +66,7 @@ struct RemedySearch {
       guard !found.contains(where: { finding.isSame(as: $0) || $0.name == "pam_dead_end" }) else {
         return false
       }
-      // Remedies of an account stack leave authentication alone.
+      // Remedies of account stacks do not change authentication.
       if finding.isOfAccounts { return true }
       let state = after.state(of: service)
       return state.admission.refusals.isEmpty

@@ -35,7 +35,7 @@ import Testing
   @Test(arguments: [
     auth + ours + unix, auth + ours + "account required pam_unix.so\n", auth + "account required pam_unix.so\n" + ours,
     auth + "account required pam_nologin.so\n" + ours + unix,
-    // The users whom the account rule skips were not remembered.
+    // Authentication does not remember the users who skip the account rule.
     password + skip.replacing("TYPE", with: "auth") + "auth required pam_twofactor.so\n"
       + skip.replacing("TYPE", with: "account") + ours + unix,
   ])
@@ -101,7 +101,7 @@ import Testing
       ),
       (
         auth + "account sufficient pam_twofactor.so\n" + unix, "enroll = offer", "enrollment_control failed",
-        "such as those of an expired account", "in /etc/pam.d/login, line 3: account required pam_twofactor.so"
+        "such as users with expired accounts", "in /etc/pam.d/login, line 3: account required pam_twofactor.so"
       ),
       (
         auth + "account required pam_twofactor.so enroll=no\n" + unix, "enroll = require", "enrollment_options failed",
@@ -124,10 +124,10 @@ import Testing
       ),
       (
         auth + "account required pam_twofactor.so enroll=offer\n" + unix, "", "enrollment_options warning",
-        "users who are not enrolled are refused before",
+        "which refuses users who are not enrolled",
         "in /etc/pam.d/login, remove line 3: account required pam_twofactor.so enroll=offer"
       ),
-      // The rule alone ignores every user, so that nobody gets in.
+      // The jump of pam_unix skips the rule instead of pam_deny.
       (
         auth + "account [success=1 default=ignore] pam_unix.so\n" + ours + "account requisite pam_deny.so\n"
           + "account required pam_permit.so\n", "enroll = require", "pam_account failed",
@@ -152,7 +152,7 @@ import Testing
       "/etc/pam.d/common-auth": Self.auth, "/etc/pam.d/common-account": Self.unix,
       "/etc/pam.d/sshd": "@include common-auth\naccount required pam_nologin.so\n@include common-account\n",
       "/etc/pam.d/login": "@include common-auth\n@include common-account\n",
-      // They authenticate nobody.
+      // cron authenticates no users.
       "/etc/pam.d/cron": "@include common-auth\n@include common-account\n",
       Self.file: "enroll = require\n",
     ])
@@ -176,7 +176,7 @@ import Testing
   @Test func theServicesThatEnrollAreListed() throws {
     let host = try host([
       "/etc/pam.d/login": Self.auth + Self.ours + Self.unix, "/etc/pam.d/sshd": Self.auth + Self.ours + Self.unix,
-      // It does not call pam_acct_mgmt(3).
+      // swaylock does not call pam_acct_mgmt(3).
       "/etc/pam.d/swaylock": Self.auth.replacing(".so\n", with: ".so forward_pass\n"),
       "/etc/pam.d/dovecot": Self.auth.replacing(".so\n", with: ".so forward_pass\n") + Self.ours + Self.unix,
       Self.file: "enroll = offer\nrequired_from = 9999-01-01\nenroll_networks = 192.0.2.0/24\n",
@@ -191,7 +191,7 @@ import Testing
             + "from 192.0.2.0/24 alone"),
         .ok(
           "enrollment_at_login",
-          "programs with a single password field show no questions: they offer no enrollment: dovecot"),
+          "programs with a single password field show no questions, and offer no enrollment: dovecot"),
         .ok(
           "enrollment_at_login",
           "screen lockers that skip the account stack accept the password alone of users who are not enrolled: swaylock"

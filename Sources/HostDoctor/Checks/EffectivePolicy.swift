@@ -18,9 +18,9 @@ struct EffectiveOptions {
   let onlyGroups: [String]
   let exemptGroups: [String]
   let nullok: Bool
-  /// Enrollment at login today: with `enroll`, `required_from` decides between offer and require.
+  /// `enroll` as of today: `required_from`, if set, decides between offer and require.
   let enrollment: LoginEnrollment
-  /// The day of `required_from` if it is still to come.
+  /// The day of `required_from` if it is in the future.
   let enrollmentDay: String?
   /// `enroll_networks`; empty for all.
   let enrollmentNetworks: [String]

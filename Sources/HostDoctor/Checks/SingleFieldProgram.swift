@@ -42,7 +42,7 @@ package struct SingleFieldProgram: Equatable {
     Self("xrdp", "xrdp-sesman", source: "sesman/libsesman/verify_user_pam.c, verify_pam_conv"),
   ]
 
-  /// Services of screen lockers that do not call pam_acct_mgmt(3), so that nobody enrolls there.
+  /// Services of screen lockers that do not call pam_acct_mgmt(3), so users cannot enroll there.
   static let skippingAccounts: Set<String> = ["gtklock", "i3lock", "swaylock"]
 
   package static func using(_ service: String) -> SingleFieldProgram? { all.first { $0.services.contains(service) } }

@@ -11,7 +11,7 @@ struct EnrollmentGuidance: Equatable {
   let networks: [String]
 }
 
-/// Checks that the account stack enrolls the users whom the auth stack lets pass for that, and lets the others in.
+/// Checks that the account stack enrolls the users who pass the auth stack because of `enroll`, and refuses no others.
 struct AccountCheck {
   struct Report {
     var findings: [StackFinding] = []
@@ -23,7 +23,7 @@ struct AccountCheck {
 
   private let stacks: PAMServiceStacks
   private let evaluation: ServiceEvaluation
-  /// The valid rules of pam_twofactor. Another check reports the others.
+  /// The valid rules of pam_twofactor. Another check reports invalid rules.
   private let authentication: [Rule]
   private let accounts: [Rule]
 
@@ -55,7 +55,7 @@ struct AccountCheck {
     get throws(ServiceEvaluation.TooManyCombinations) {
       var report = Report()
       if let finding = try lockout { report.findings.append(finding) }
-      // Other programs do not authenticate users, so that pam_twofactor remembers none, or skip the account stack.
+      // Other programs authenticate no users, or skip the account stack.
       let isLogin =
         PAMService.isForLogins(stacks.service) && !SingleFieldProgram.skippingAccounts.contains(stacks.service)
         || stacks.service == PAMConfiguration.other
@@ -197,7 +197,7 @@ struct AccountCheck {
       return StackFinding(
         name: "enrollment_control", status: .failed,
         words: "\(rule.place): with \"\(rule.control.text)\" an enrollment lets in users whom the rest of the account "
-          + "stack refuses, such as those of an expired account",
+          + "stack refuses, such as users with expired accounts",
         rule: rule)
     }
   }
@@ -215,11 +215,11 @@ struct AccountCheck {
       return finding(.warning, "\(ours.rule.place): the rule has no effect, because enroll is not set", ours.rule)
     }
     if auth == .no, !runs.contains(where: { calls(ours.rule, $0) }) {
-      // Nobody passes whom the rule could enroll.
+      // Authentication refuses all users whom the rule could enroll.
       return finding(
         .warning,
-        "\(ours.rule.place): the rule has no effect, because enroll is not set for \(place): users who are not enrolled "
-          + "are refused before", ours.rule)
+        "\(ours.rule.place): the rule has no effect, because enroll is not set for \(place), which refuses users who are "
+          + "not enrolled", ours.rule)
     }
     let words = "\(ours.rule.place): enroll is \(account.word), but it is \(auth.word) for \(place)"
     let isOpen = runs.contains { $0.account?.isAdmitted == true && (auth == .require || isByEnrollment($0)) }
@@ -318,7 +318,7 @@ struct AccountState {
       })
   }
 
-  /// Whether a change to `new` lets in nobody else, and refuses nobody.
+  /// Whether a change to `new` lets in no other users, and refuses none.
   func isKept(by new: AccountState) -> Bool {
     guard new.bare == bare else { return false }
     let wasRight = others == bare

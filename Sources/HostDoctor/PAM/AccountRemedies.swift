@@ -69,7 +69,7 @@ struct AccountRemedies {
 
   // MARK: Changes
 
-  /// To the beginning of its file, and of those that include it.
+  /// Moves the rule to the beginning of its file, or of a file that includes it.
   private func moves(of rule: PAMRule, as text: String) -> [[Edit]] {
     guard let stacks = stacks.first else { return [] }
     var edits: [[Edit]] = []
@@ -88,7 +88,7 @@ struct AccountRemedies {
     return edits
   }
 
-  /// Gives both rules the stricter value, or removes a rule without effect.
+  /// Sets the stricter value in one of the rules, or removes a rule without effect.
   private func options(_ rule: PAMRule) -> [[Edit]] {
     let rules = [rule] + stacks.flatMap(\.twoFactorRules)
     let values = rules.compactMap { tree.options(of: $0)?.enrollment }

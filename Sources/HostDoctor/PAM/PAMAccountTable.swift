@@ -1,5 +1,5 @@
-/// What pam_sm_acct_mgmt(3) of modules returns, according to their sources or manual pages. Source, unless noted:
-/// Linux-PAM modules/NAME/NAME.c.
+/// The results of pam_sm_acct_mgmt(3) by module, according to sources or manual pages. Source, unless noted: Linux-PAM
+/// modules/NAME/NAME.c.
 enum PAMAccountTable {
   /// Modules with the same result for every user who is not root.
   static let constants: [String: PAMResult] = [
@@ -57,7 +57,7 @@ enum PAMAccountTable {
     .success, .userUnknown, .newTokenRequired, .accountExpired, .permissionDenied, .informationUnavailable, .ignore,
   ]
 
-  /// Modules that do the same as for authentication.
+  /// Modules that return the same result as for authentication.
   static let likeAuthentication: Set<String> = [
     "pam_access", "pam_echo", "pam_lastlog", "pam_listfile", "pam_localuser", "pam_nologin", "pam_script",
     "pam_selinux_permit", "pam_sepermit", "pam_shells", "pam_succeed_if", "pam_usertype", "pam_wheel",

@@ -164,7 +164,7 @@ extension PAMRule {
     arguments.first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.utf8.count + 1)) }
   }
 
-  /// The results of a directory's module with its options `ignore_…`.
+  /// Applies the options `ignore_…` of modules that look users up.
   func withoutIgnored(_ results: [PAMResult]) -> [PAMResult] {
     results.map { result in
       let isIgnored =

@@ -25,9 +25,9 @@ struct PAMModuleCall {
     case other
   }
 
-  /// What the account rule of pam_twofactor does.
+  /// The effect of the account rule of pam_twofactor.
   enum Enrollment: Int {
-    /// Nothing, because authentication remembered no user who is not enrolled.
+    /// No effect, because authentication remembered no user who is not enrolled.
     case none
     /// The user enrolls if asked.
     case made

@@ -12,7 +12,7 @@ struct LoginRun {
   let passesWithoutTwoFactor: Bool?
   /// Whether pam_twofactor remembers that the user is not enrolled.
   let isRemembered: Bool
-  /// Nil if the login did not come so far, or if the scenario does not include it.
+  /// Nil if authentication failed, or the scenario contains no account phase.
   let account: AccountRun?
 }
 
@@ -25,7 +25,7 @@ struct AccountRun {
   /// The status of the chain without pam_twofactor.
   let statusWithoutTwoFactor: PAMResult
 
-  /// Whether programs let the user in, if need be after the password was changed.
+  /// Whether programs let the user in, perhaps after a change of the password.
   var isAdmitted: Bool { status.admits }
 }
 
@@ -159,7 +159,7 @@ struct ServiceEvaluation {
       account: account)
   }
 
-  /// All courses of the account phase alone.
+  /// All runs of the account phase alone.
   ///
   /// - Throws: ``TooManyCombinations``.
   func accountRuns(

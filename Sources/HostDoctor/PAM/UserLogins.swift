@@ -8,8 +8,8 @@ package struct UserLogins {
   package private(set) var isKnown: Bool
   /// Whether it asks the user for a code after enrollment, whatever else it asks for.
   package let asksForCode: Bool
-  /// Whether it would let the enrolled user in, and refuse the user without the enrollment. Leading the user through a
-  /// new enrollment is no refusal.
+  /// Whether it would let the enrolled user in, and refuse the user without the enrollment. A service that enrolls users
+  /// at login does not refuse.
   package let requiresEnrollment: Bool
   /// Whether it would refuse the enrolled user, and let the user in without the enrollment.
   package private(set) var refusesEnrolled: Bool
