@@ -2,7 +2,7 @@ import CSystem
 import Foundation
 import Testing
 
-/// The dialogue of `csystem_start_dialogue()` with shell scripts. `test_enrollment_dialogue.py` has a whole login.
+/// Dialogues with shell scripts (`csystem_start_dialogue()`). `test_enrollment_dialogue.py` tests whole logins.
 @Suite struct DialogueTests {
   @Test func theProgramGetsItsArgumentsInOrder() throws {
     let dialogue = try Dialogue("echo $#; for each; do echo \"$each\"; done", words: ["enroll=offer", "", "two words"])
@@ -26,7 +26,7 @@ import Testing
     #expect(dialogue.end() == 0 && endless.end() == 0)
   }
 
-  @Test func aLineMayContainAnyByteButALineEnd() throws {
+  @Test func aLineMayContainAnyByteExceptALineFeed() throws {
     let dialogue = try Dialogue("printf 'a\\0\\r\\033\\377\\n'")
     #expect(dialogue.bytes() == [0x61, 0, 0x0d, 0x1b, 0xff])
     #expect(dialogue.end() == 0)
@@ -39,7 +39,7 @@ import Testing
     #expect(dialogue.end() == 0)
   }
 
-  @Test func bytesDoNotExtendTheTime() throws {
+  @Test func bytesDoNotExtendTheTimeout() throws {
     let dialogue = try Dialogue("while printf x; do sleep 0.02; done")
     let start = ContinuousClock.now
     #expect(dialogue.line(timeout: 300) == nil && csystem_errno() == ETIMEDOUT)
@@ -56,7 +56,7 @@ import Testing
     #expect(dialogue.end() == 0)
   }
 
-  @Test func aProgramThatDoesNotReadHoldsNobodyUp() throws {
+  @Test func aProgramThatDoesNotReadBlocksNothing() throws {
     let dialogue = try Dialogue("read line; echo read; exec sleep 60")
     #expect(dialogue.send("once") && dialogue.line() == "read")
     let text = String(repeating: "x", count: 1000)
