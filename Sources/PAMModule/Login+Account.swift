@@ -191,7 +191,9 @@ extension Login {
       do throws(PAMTransaction.ConversationFailure) {
         let prompt = unsafe question.assumingMemoryBound(to: CChar.self)
         let reply = try unsafe transaction.ask(prompt, echoes: echoes, limit: PAMTransaction.maximumAnswer)
-        return Self.send(reply, dialogue)
+        // If the program has ended, the next line tells.
+        _ = Self.send(reply, dialogue)
+        return true
       } catch {
         return false
       }
