@@ -184,14 +184,14 @@ extension Login {
     return buffer.count > 0
   }
 
-  /// Prompts the user, and sends the reply up to its first control character. Returns false on failure.
+  /// Prompts the user, and sends the reply up to its first control character. Returns false if the conversation fails.
   private func answer(_ question: borrowing SecretBuffer, echoes: Bool, _ dialogue: csystem_dialogue) -> Bool {
     // SAFETY: a NUL follows the question.
     unsafe question.withMemory { question in
       do throws(PAMTransaction.ConversationFailure) {
         let prompt = unsafe question.assumingMemoryBound(to: CChar.self)
         let reply = try unsafe transaction.ask(prompt, echoes: echoes, limit: PAMTransaction.maximumAnswer)
-        // If the program has ended, the next line tells.
+        // If this fails, so does reading the next line.
         _ = Self.send(reply, dialogue)
         return true
       } catch {
