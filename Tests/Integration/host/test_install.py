@@ -72,6 +72,7 @@ def test_the_module_is_installed_beside_the_modules_of_the_tree(tmp_path, folder
     assert set(INSTALLED) <= files(root)
     # The tree's group may have another number: its own tools set it, and with it the set-group-ID bit.
     assert (root / "usr/local/libexec/twofactor/twofactor-helper").stat().st_mode & 0o7777 == 0o755
+    assert (root / "usr/local/bin/twofactor").stat().st_mode & 0o7777 == 0o711
     directories = ("var/lib/twofactor", REGISTER, STORE)
     assert [(root / name).stat().st_mode & 0o7777 for name in directories] == [0o755, 0o1730, 0o1730]
     # The tree's owner of these two is named in the next step.

@@ -477,3 +477,28 @@ def test_without_the_module_it_is_a_usage_error(user):
     os.close(secondary)
     assert done.stdout == "" and "hint: to enable two-factor, run: twofactor enable" in done.stderr
     assert user.files() == {}
+
+
+# Opens the memory of a program that has executed no instruction yet.
+LOOK_AT_THE_START = """\
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+child = os.fork()
+if child == 0:
+    libc.ptrace(0, 0, None, None)  # PTRACE_TRACEME: stop after execve(2)
+    os.execv(sys.argv[1], sys.argv[1:])
+os.waitpid(child, 0)
+try:
+    open(f"/proc/{child}/mem", "rb").close()
+    print("readable")
+except PermissionError:
+    print("not readable")
+os.kill(child, 9)
+"""
+
+
+def test_other_programs_of_the_user_can_never_read_its_memory(user):
+    """Nor can they take its connection to the module, which needs the same permission (pidfd_getfd(2))."""
+    look = ("python3", "-c", LOOK_AT_THE_START)
+    assert run(*look, "/bin/true", user=user).stdout == "readable\n"
+    assert run(*look, COMMAND, "login-enrollment", "messages", user=user).stdout == "not readable\n"

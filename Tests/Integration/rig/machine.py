@@ -36,7 +36,7 @@ def install() -> None:
     assert is_sandbox(), "run this inside scripts/sandbox"
     shutil.copy(PRODUCT / "pam_twofactor.so", modules_directory() / "pam_twofactor.so")
     shutil.copy(PRODUCT / "twofactor", COMMAND)
-    COMMAND.chmod(0o755)
+    COMMAND.chmod(0o711)
     run("groupadd", "--force", "--system", "_twofactor")
     HELPER.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     shutil.copy(PRODUCT / "twofactor-helper", HELPER)
