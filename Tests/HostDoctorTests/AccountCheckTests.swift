@@ -56,6 +56,11 @@ import Testing
         "in /etc/pam.d/login, before line 3: account required pam_twofactor.so"
       ),
       (
+        auth + unix, "enroll = require\nnullok = yes", "enrollment_bypass failed",
+        "they get in with the password alone",
+        "in /etc/pam.d/login, before line 3: account required pam_twofactor.so"
+      ),
+      (
         auth + unix, "enroll = offer\nnullok = yes", "enrollment_bypass warning", "never led through enrollment",
         "in /etc/pam.d/login, before line 3: account required pam_twofactor.so"
       ),

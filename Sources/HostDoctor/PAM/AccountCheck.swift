@@ -114,8 +114,9 @@ struct AccountCheck {
     guard let first = authentication.first(where: { $0.options.enrollment != .no }), !admitted.isEmpty else {
       return nil
     }
-    let open = authentication.first { $0.options.enrollment != .no && !$0.options.admitsUnenrolled }
-    if let rule = open?.rule, admitted.contains(where: isByEnrollment) {
+    let requiring = authentication.first { $0.options.enrollment == .require }
+    let open = requiring ?? authentication.first { $0.options.enrollment != .no && !$0.options.admitsUnenrolled }
+    if let rule = open?.rule, requiring != nil || admitted.contains(where: isByEnrollment) {
       return StackFinding(
         name: "enrollment_bypass", status: .failed,
         words: "\(rule.place): with enroll, users who are not enrolled pass without a code, but the account stack does "
