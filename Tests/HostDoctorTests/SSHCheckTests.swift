@@ -244,6 +244,59 @@ import Testing
     #expect(!(try findings(settings)).contains { $0.name == "ssh_enrollment" })
   }
 
+  @Test(
+    arguments: [
+      ("keyboard-interactive:pam,publickey", "publickey,keyboard-interactive:pam"),
+      (
+        "publickey,keyboard-interactive keyboard-interactive,hostbased",
+        "publickey,keyboard-interactive hostbased,keyboard-interactive"
+      ),
+      ("publickey,keyboard-interactive:pam,password", "publickey,password,keyboard-interactive:pam"),
+      ("publickey,keyboard-interactive keyboard-interactive:pam,publickey", nil),
+      ("keyboard-interactive,publickey,keyboard-interactive", nil),
+    ] as [(String, String?)])
+  func keyboardInteractiveIsTheLastMethodIfItEnrolls(methods: String, remedy: String?) throws {
+    let settings =
+      "AuthenticationMethods \(methods)\nUsePAM yes\nPasswordAuthentication yes\nHostbasedAuthentication yes\n"
+    let stack = Self.enrolling.replacing("MODE", with: "offer")
+    let found = try #require(try findings(settings, stack: stack).first { $0.name == "ssh_enrollment" })
+    #expect(
+      found.status == .warning && found.detail.contains("AuthenticationMethods is \(methods) (\(Self.main), line 1)"))
+    #expect(
+      found.remedy
+        == (remedy.map { "in \(Self.main), line 1: AuthenticationMethods \($0)" }
+          ?? "keep only lists that end with their only keyboard-interactive"))
+    #expect(!(try findings(settings)).contains { $0.name == "ssh_enrollment" })
+  }
+
+  @Test(
+    arguments: [
+      "publickey,keyboard-interactive", "keyboard-interactive,publickey keyboard-interactive", "password,publickey",
+      "keyboard-interactive,hostbased publickey",
+    ])
+  func anEnrollmentAfterAllOtherMethodsIsNotReported(methods: String) throws {
+    let settings = "AuthenticationMethods \(methods)\nUsePAM yes\n"
+    let stack = Self.enrolling.replacing("MODE", with: "offer")
+    #expect(try findings(settings, stack: stack).allSatisfy { $0.name != "ssh_enrollment" || $0.status == .ok })
+  }
+
+  @Test func aBlockThatEnrollsBeforeTheKeyIsFoundAndFixed() throws {
+    let settings = Self.good + "Match User alice\n  AuthenticationMethods keyboard-interactive:pam,publickey\n"
+    let host = try TemporaryHost([
+      Self.main: settings, "/etc/pam.d/sshd": Self.enrolling.replacing("MODE", with: "require"),
+      "/etc/passwd": "root:x:0:0::/root:/bin/sh\nalice:x:1:1::/home/alice:/bin/sh\n",
+    ])
+    let problems = host.read { tree in
+      let found = HostFindings(tree: tree, account: nil)
+      return found.ofSSH.filter { $0.status != .ok }
+        .map { RemedySearch(before: found).verified($0, in: { $0.ofSSH }) }
+    }
+    #expect(problems.map(\.summary) == ["ssh_match warning"])
+    #expect(problems.first?.detail.contains("line 5, under Match User alice (\(Self.main), line 4)") == true)
+    #expect(
+      problems.first?.remedy == "in \(Self.main), line 5: AuthenticationMethods publickey,keyboard-interactive:pam")
+  }
+
   @Test(arguments: [("119", 119), ("1m", 60), ("2m", nil), ("0", nil), ("1h30m", nil), ("45S", 45)])
   func anEnrollmentNeedsTime(value: String, seconds: Int?) throws {
     let settings = "UsePAM yes\nPasswordAuthentication no\nLoginGraceTime \(value)\n"

@@ -201,6 +201,7 @@ struct SSHCheck {
   private var enrollment: Finding? {
     let name = "ssh_enrollment"
     guard let guidance, settings.isOn(.usePAM) else { return nil }
+    if let finding = earlyEnrollment { return finding }
     let lists = settings.methods
     let keys = lists.filter { !SSHLogins.usesPAM($0) }.map { $0.joined(separator: ",") }
     let passwords = lists.filter { $0.contains("password") && !$0.contains("keyboard-interactive") }
@@ -219,6 +220,35 @@ struct SSHCheck {
       remedy: settings.isOn(.keyboardInteractive)
         ? remedy(settings.edit(.authenticationMethods, listsWithPrompts))
         : switching(.keyboardInteractive, "yes", isIntentional: true))
+  }
+
+  private static let prompts = "keyboard-interactive"
+
+  /// sshd runs the account phase at the end of keyboard-interactive, even if the list has other methods after it.
+  private var earlyEnrollment: Finding? {
+    let lists = settings.methods
+    for list in lists {
+      // A shorter list completes the login there.
+      guard let end = list.firstIndex(of: Self.prompts), !lists.contains(Array(list[...end])) else { continue }
+      let missing = list[(end + 1)...].joined(separator: ", ")
+      return .warning(
+        "ssh_enrollment",
+        "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods))): "
+          + "keyboard-interactive enrolls users before sshd checks \(missing), so a client can enroll without \(missing)",
+        remedy: listsWithPromptsLast.map { remedy(settings.edit(.authenticationMethods, $0)) }
+          ?? "keep only lists that end with their only keyboard-interactive")
+    }
+    return nil
+  }
+
+  /// The lists of methods with keyboard-interactive last; nil if a list has it twice, or equals another then.
+  private var listsWithPromptsLast: String? {
+    let lists = settings[.authenticationMethods].split(separator: " ").map { $0.split(separator: ",").map(String.init) }
+    func isPrompts(_ method: String) -> Bool { method == Self.prompts || method.hasPrefix(Self.prompts + ":") }
+    let sorted = lists.map { list in list.filter { !isPrompts($0) } + list.filter(isPrompts) }
+    guard sorted.allSatisfy({ $0.count(where: isPrompts) < 2 }) else { return nil }
+    let distinct = Set(sorted.map { list in list.map { isPrompts($0) ? Self.prompts : $0 } })
+    return distinct.count == sorted.count ? sorted.map { $0.joined(separator: ",") }.joined(separator: " ") : nil
   }
 
   /// Installing an app and scanning a QR code takes time.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rig.clock import time_to_type
 from rig.doctor import doctor, findings
+from rig.enrollment_at_login import CODE, Terminal, leaves_nothing
 from rig.ssh import Client, Server, make_key
 
 NUMBERS = itertools.count(1)
@@ -117,3 +118,26 @@ def test_a_block_without_the_required_method_refuses_right_codes(server, user):
     assert check["remedy"] == f"in {line}: AuthenticationMethods {BOTH}"
     with here:
         assert not here.connect(user).is_let_in()
+
+
+def test_a_block_that_enrolls_before_the_key_is_named_and_fixed_by_the_remedy(server, user, tmp_path):
+    stack = PASSWORD.replace("nullok", "enroll=require") + "account required pam_twofactor.so enroll=require\n"
+    early = "AuthenticationMethods keyboard-interactive:pam,publickey"
+    here = server(stack, f"Match User {user.name}\n{early}", BOTH)
+    check = found("ssh_match")
+    assert check["status"] == "warning" and "without publickey" in check["detail"]
+    assert check["remedy"] == f"in {place(early)}: AuthenticationMethods {BOTH}"
+    with here:
+        terminal = Terminal(*here.arguments(user, "true"))
+        terminal.reach(CODE, user.password)
+        terminal.terminal.close()
+    leaves_nothing(user)
+    closed = server(stack, f"Match User {user.name}\nAuthenticationMethods {BOTH}", BOTH)
+    assert of_sshd() == []
+    with closed:
+        refused = Terminal(*closed.arguments(user, "true")).ends()
+        assert "Permission denied" in refused and "assword:" not in refused
+        terminal = Terminal(*closed.arguments(user, "true", make_key(user, tmp_path)))
+        terminal.enroll(user.password)
+        terminal.ends()
+    assert user.status()["enabled"]

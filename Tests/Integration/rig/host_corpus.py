@@ -339,6 +339,10 @@ BROKEN = {
         },
         ("ssh_enrollment", "warning"), "KbdInteractiveAuthentication yes",
     ),
+    "enrollment before the key": (
+        enrolling(**{DROP_IN: SSHD_SETTINGS[DROP_IN] + "AuthenticationMethods keyboard-interactive:pam,publickey\n"}),
+        ("ssh_enrollment", "warning"), "line 3: AuthenticationMethods publickey,keyboard-interactive:pam",
+    ),
     "too little time to enroll": (
         enrolling(**{DROP_IN: SSHD_SETTINGS[DROP_IN] + "LoginGraceTime 1m\n"}), ("ssh_login_grace_time", "warning"),
         "line 3: LoginGraceTime 120",
