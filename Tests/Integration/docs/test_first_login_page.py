@@ -41,7 +41,7 @@ def commands(title: str, word: str) -> list[str]:
     return [line for block in blocks(section(title)) for line in block if line.startswith("# ") and word in line]
 
 
-STEPS = re.split(r"(?m)^\d\. ", section("From nothing to everyone enrolled by the 1st"))
+STEPS = re.split(r"(?m)^\d\. ", section("Enroll all users by a day"))
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_doctor_proposes_no_change_of_the_stacks(root):
 
 
 def test_the_account_rule_comes_first(root):
-    ((line,),) = blocks(section("Why the account rule stands first"))
+    ((line,),) = blocks(section("Why the account rule is first"))
     rules = [rule.split() for rule in root.text("etc/pam.d/common-account").splitlines() if rule.startswith("account")]
     assert rules[0] == line.split() and "new_authtok_reqd=done" in " ".join(rules[1])
 
