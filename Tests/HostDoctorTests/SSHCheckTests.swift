@@ -269,6 +269,20 @@ import Testing
     #expect(!(try findings(settings)).contains { $0.name == "ssh_enrollment" })
   }
 
+  @Test func anEnrollmentWithoutAnyProofFails() throws {
+    let stack =
+      "auth required pam_twofactor.so enroll=offer\nauth required pam_permit.so\n"
+      + "account required pam_twofactor.so enroll=offer\naccount required pam_unix.so\n"
+    for (methods, status) in [
+      ("keyboard-interactive,publickey", Finding.Status.failed),
+      ("hostbased,keyboard-interactive,publickey", .warning),
+    ] {
+      let settings = "AuthenticationMethods \(methods)\nUsePAM yes\nHostbasedAuthentication yes\n"
+      let found = try #require(try findings(settings, stack: stack).first { $0.name == "ssh_enrollment" })
+      #expect(found.status == status && found.detail.hasSuffix(" with nothing") == (status == .failed), "\(found)")
+    }
+  }
+
   @Test(
     arguments: [
       "publickey,keyboard-interactive", "keyboard-interactive,publickey keyboard-interactive", "password,publickey",

@@ -231,10 +231,14 @@ struct SSHCheck {
       // A shorter list completes the login there.
       guard let end = list.firstIndex(of: Self.prompts), !lists.contains(Array(list[...end])) else { continue }
       let missing = list[(end + 1)...].joined(separator: ", ")
-      return .warning(
-        "ssh_enrollment",
-        "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods))): "
-          + "keyboard-interactive enrolls users before sshd checks \(missing), so a client can enroll without \(missing)",
+      let asksNothing = service.unenrolled?.alternatives.contains([]) ?? false
+      let isOpen = asksNothing && !SSHLogins.haveProof(Array(list[..<end]))
+      return Finding(
+        name: "ssh_enrollment", status: isOpen ? .failed : .warning,
+        detail:
+          "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods))): "
+          + "keyboard-interactive enrolls users before sshd checks \(missing), so a client can enroll "
+          + (isOpen ? "with nothing" : "without \(missing)"),
         remedy: listsWithPromptsLast.map { remedy(settings.edit(.authenticationMethods, $0)) }
           ?? "keep only lists that end with their only keyboard-interactive")
     }

@@ -12,11 +12,13 @@ struct SSHLogins {
     let enrolled: LoginNeeds
     let unenrolled: LoginNeeds
 
-    var hasProof: Bool { !SSHLogins.proofs.isDisjoint(with: methods) }
+    var hasProof: Bool { SSHLogins.haveProof(methods) }
   }
 
   /// Methods that do not use PAM.
   private static let proofs: Set<String> = ["publickey", "hostbased", "gssapi-with-mic", "gssapi-keyex"]
+
+  static func haveProof(_ methods: [String]) -> Bool { !proofs.isDisjoint(with: methods) }
 
   static func usesPAM(_ methods: [String]) -> Bool { !proofs.isSuperset(of: methods) }
 
