@@ -265,7 +265,7 @@ import Testing
     #expect(
       found.remedy
         == (remedy.map { "in \(Self.main), line 1: AuthenticationMethods \($0)" }
-          ?? "keep only lists that end with their only keyboard-interactive"))
+          ?? "name keyboard-interactive once in each list, as the last method"))
     #expect(!(try findings(settings)).contains { $0.name == "ssh_enrollment" })
   }
 

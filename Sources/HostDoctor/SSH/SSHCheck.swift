@@ -228,7 +228,7 @@ struct SSHCheck {
   private var earlyEnrollment: Finding? {
     let lists = settings.methods
     for list in lists {
-      // A shorter list completes the login there.
+      // With a shorter list, the login ends there.
       guard let end = list.firstIndex(of: Self.prompts), !lists.contains(Array(list[...end])) else { continue }
       let missing = list[(end + 1)...].joined(separator: ", ")
       let asksNothing = service.unenrolled?.alternatives.contains([]) ?? false
@@ -240,12 +240,12 @@ struct SSHCheck {
           + "keyboard-interactive enrolls users before sshd checks \(missing), so a client can enroll "
           + (isOpen ? "with nothing" : "without \(missing)"),
         remedy: listsWithPromptsLast.map { remedy(settings.edit(.authenticationMethods, $0)) }
-          ?? "keep only lists that end with their only keyboard-interactive")
+          ?? "name keyboard-interactive once in each list, as the last method")
     }
     return nil
   }
 
-  /// The lists of methods with keyboard-interactive last; nil if a list has it twice, or equals another then.
+  /// The lists of methods with keyboard-interactive last; nil if a list contains it twice, or would equal another list.
   private var listsWithPromptsLast: String? {
     let lists = settings[.authenticationMethods].split(separator: " ").map { $0.split(separator: ",").map(String.init) }
     func isPrompts(_ method: String) -> Bool { method == Self.prompts || method.hasPrefix(Self.prompts + ":") }
