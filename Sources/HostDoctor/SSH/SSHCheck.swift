@@ -238,7 +238,7 @@ struct SSHCheck {
         detail:
           "AuthenticationMethods is \(settings[.authenticationMethods]) (\(settings.origin(.authenticationMethods))): "
           + "keyboard-interactive enrolls users before sshd checks \(missing), so a client can enroll "
-          + (isOpen ? "with nothing" : "without \(missing)"),
+          + (isOpen ? "without authentication" : "without \(missing)"),
         remedy: listsWithPromptsLast.map { remedy(settings.edit(.authenticationMethods, $0)) }
           ?? "name keyboard-interactive once in each list, as the last method")
     }
