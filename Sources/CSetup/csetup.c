@@ -88,7 +88,10 @@ const char *csetup_argument(int index) {
   return index >= 0 && index < argument_count ? arguments[index] : NULL;
 }
 
-void csetup_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
+void csetup_ignore_write_signals(void) {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+}
 
 int csetup_new_salt(const unsigned char *random, int count, char *setting) {
   return crypt_gensalt_rn("$y$", 0, (const char *)random, count, setting, CRYPT_GENSALT_OUTPUT_SIZE) ? 0 : -1;

@@ -27,8 +27,9 @@ int csetup_next_interruption(int descriptor);
 /// action and mask if the process continues.
 void csetup_deliver(int number);
 
-/// Provided because strict concurrency rejects SIG_IGN. Ignores SIGPIPE, so that write(2) fails with EPIPE.
-void csetup_ignore_broken_pipes(void);
+/// Provided because strict concurrency rejects SIG_IGN. Ignores SIGPIPE and SIGXFSZ, so that write(2) fails with EPIPE
+/// or EFBIG, and the command undoes its changes.
+void csetup_ignore_write_signals(void);
 
 /// Provided because CommandLine.arguments is empty without /proc. Returns argument `index` (0 is the program name), or
 /// NULL after the last.

@@ -26,7 +26,7 @@ public enum SetupProgram {
   /// Runs the subcommand that the arguments name, and exits.
   public static func main() -> Never {
     OutputStream.reserveStandardDescriptors()
-    csetup_ignore_broken_pipes()
+    csetup_ignore_write_signals()
     // Disable core dumps: of child processes by the limit; of this one by PR_SET_DUMPABLE, because a core_pattern
     // handler ignores the limit (core(5)).
     csetup_close_memory()

@@ -32,6 +32,20 @@ def test_a_result_that_cannot_be_written_changes_nothing(user, command, json_opt
     assert user.files() == before
 
 
+@pytest.mark.parametrize("size", [0, 100])
+@pytest.mark.parametrize("enrolled", [True, False], ids=["enrolled", "new"])
+def test_a_limit_of_the_file_size_changes_nothing(user, enrolled, size):
+    if enrolled:
+        user.enroll()
+    before = user.files()
+    line = ["prlimit", f"--fsize={size}", COMMAND, *PROVISION, "--force", "--user", user.name]
+    done = run(*line, status=IO_ERROR)
+    reason = "RLIMIT_FSIZE" if enrolled else "File too large"
+    assert reason in json.loads(done.stderr)["error"]
+    assert user.files() == before and list(user.home.glob(".twofactor.*")) == []
+    assert user.directory.exists() == enrolled
+
+
 SYSTEM_CALLS = {
     "mkdirat": "ENOSPC",
     "openat": "EMFILE",
