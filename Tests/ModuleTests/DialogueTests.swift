@@ -2,7 +2,7 @@ import CSystem
 import Foundation
 import Testing
 
-/// Dialogues with shell scripts (`csystem_start_dialogue()`). `test_enrollment_dialogue.py` tests whole logins.
+/// Dialogues with shell scripts (`csystem_start_dialogue()`). `first_login/test_dialogue.py` tests whole logins.
 @Suite struct DialogueTests {
   @Test func theProgramGetsItsArgumentsInOrder() throws {
     let dialogue = try Dialogue("echo $#; for each; do echo \"$each\"; done", words: ["enroll=offer", "", "two words"])
