@@ -146,7 +146,10 @@ extension Login {
         return .impossible("")
       }
       if isQuestion {
-        guard answer(text, echoes: isVisible, dialogue) else { return hasAnswer ? .declined : .noConversation }
+        if let end = answer(text, echoes: isVisible, dialogue) {
+          if case .noConversation = end, hasAnswer { return .declined }
+          return end
+        }
         hasAnswer = true
       } else {
         // SAFETY: a NUL follows the text.
@@ -184,22 +187,21 @@ extension Login {
     return buffer.count > 0
   }
 
-  /// Prompts the user, and sends the reply up to its first control character. Returns false if the conversation fails.
-  private func answer(_ question: borrowing SecretBuffer, echoes: Bool, _ dialogue: csystem_dialogue) -> Bool {
+  /// Prompts the user, and sends the reply up to its first control character. Returns nil, or why the dialogue ends.
+  private func answer(_ question: borrowing SecretBuffer, echoes: Bool, _ dialogue: csystem_dialogue) -> End? {
     // SAFETY: a NUL follows the question.
     unsafe question.withMemory { question in
       do throws(PAMTransaction.ConversationFailure) {
         let prompt = unsafe question.assumingMemoryBound(to: CChar.self)
         let reply = try unsafe transaction.ask(prompt, echoes: echoes, limit: PAMTransaction.maximumAnswer)
-        // If this fails, so does reading the next line.
-        _ = Self.send(reply, dialogue)
-        return true
+        return Self.send(reply, dialogue) ? nil : .impossible("out of memory")
       } catch {
-        return false
+        return .noConversation
       }
     }
   }
 
+  /// Returns false if memory is short.
   private static func send(_ reply: borrowing SecretBuffer, _ dialogue: csystem_dialogue) -> Bool {
     var dialogue = dialogue
     var length = 0
@@ -207,9 +209,11 @@ extension Login {
     guard var line = SecretBuffer(capacity: length &+ 1) else { return false }
     _ = line.append(reply.bytes.slice(from: 0, to: length))
     _ = line.append(UInt8(ascii: "\n"))
+    // If this fails, the program has ended or reads nothing, and reading its next line tells.
     // SAFETY: the memory has as many bytes.
-    return unsafe line.withMemory { memory in
+    _ = unsafe line.withMemory { memory in
       unsafe csystem_send_line(&dialogue, memory.assumingMemoryBound(to: UInt8.self), length &+ 1)
-    } == 0
+    }
+    return true
   }
 }
