@@ -270,7 +270,10 @@ def i3lock(service: str, place: Path):
         with server(*user, "i3lock", "--nofork", environment=environment) as locker:
             run("xdotool", "search", "--sync", "--name", "^i3lock$", environment={**os.environ, **environment})
             time.sleep(0.2)
-            run("xdotool", "type", "--delay", "15", text, environment={**os.environ, **environment})
+            run(
+                "xdotool", "type", "--delay", "15", "--file", "-", input=text,
+                environment={**os.environ, **environment},
+            )
             run("xdotool", "key", "Return", environment={**os.environ, **environment})
             # After a wrong password, i3lock keeps running.
             for _ in range(100):

@@ -172,7 +172,7 @@ class Greeter:
     def answer(self, text: str) -> None:
         """Types into the entry that has the focus, and presses Return if all has arrived."""
         environment = {**os.environ, "DISPLAY": DISPLAY, "XAUTHORITY": str(AUTHORITY)}
-        run("xdotool", "type", "--delay", "15", text, environment=environment)
+        run("xdotool", "type", "--delay", "15", "--file", "-", input=text, environment=environment)
         for found in self._looks():
             if any(element.is_ready and len(element.text or "") == len(text) for element in found):
                 break
