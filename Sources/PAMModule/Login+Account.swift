@@ -16,7 +16,7 @@ extension Login {
     log(outcome, user)
     tell(outcome)
     // Some greeters replace errors by a text of their own; others show only errors.
-    if let advice = outcome.advice { transaction.tell(ByteText(advice), isError: false) }
+    if let advice = outcome.advice { tell(advice) }
     return outcome.status
   }
 
@@ -58,7 +58,7 @@ extension Login {
     case (.unenrolled?, .declined): return isRequired ? .denied(.enrollmentDeclined) : nil
     case (.unenrolled?, .noConversation):
       words = ByteText("no conversation")
-      if !isRequired { transaction.tell(ByteText("Set up two-factor login with: twofactor enable"), isError: false) }
+      if !isRequired { tell("Set up two-factor login with: twofactor enable") }
     case (.unenrolled?, .impossible(let why)):
       if words.count == 0 { words = ByteText(why) }
     case (.unenrolled?, .broken): words = ByteText("twofactor did not start, ended early or timed out")
@@ -66,6 +66,11 @@ extension Login {
     default: return after
     }
     return isRequired ? .denied(.enrollmentImpossible) : .enrollmentPostponed
+  }
+
+  private func tell(_ text: Literal) {
+    // SAFETY: a literal is NUL-terminated.
+    unsafe transaction.tell(text.cString, isError: false)
   }
 
   private func isInEnrollmentNetwork(_ policy: borrowing Policy) -> Bool {

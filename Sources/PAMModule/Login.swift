@@ -88,11 +88,14 @@ struct Login: ~Copyable {
     return registering(outcomeOfQuestion(account, user, policy, exemption: early), account)
   }
 
-  /// Registers the user after an accepted login; remembers a user who is not enrolled, for the account phase. Returns
-  /// the outcome.
+  /// Registers the user after an accepted login, or after enrollment; remembers a user who is not enrolled, for the
+  /// account phase. Returns the outcome.
   func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
     switch outcome {
-    case .accepted: EnrollmentRegister.noteLogin(of: account.userID)
+    case .accepted:
+      EnrollmentRegister.noteLogin(of: account.userID)
+      // From an earlier attempt, or before the enrollment. Otherwise, a further account rule would refuse the user.
+      if transaction.unenrolledUser != nil { _ = transaction.remember(unenrolled: nil) }
     case .unenrolled, .exemptUntil:
       if !transaction.remember(unenrolled: account.userID) { return .denied(.outOfMemory) }
     default: break

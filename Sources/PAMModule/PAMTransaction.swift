@@ -84,11 +84,11 @@ struct PAMTransaction {
     return unsafe copy.withMemory { unsafe pam_set_item(handle, PAM_AUTHTOK, $0) } == PAM_SUCCESS
   }
 
-  /// Remembers, until the transaction ends, that it authenticated a user who is not enrolled. Returns false if out of
-  /// memory.
-  func remember(unenrolled user: UserID) -> Bool {
+  /// Remembers, until the transaction ends, that it authenticated a user who is not enrolled; nil to forget it. Returns
+  /// false if out of memory, which forgetting needs none of.
+  func remember(unenrolled user: UserID?) -> Bool {
     // SAFETY: the name is NUL-terminated and copied; the address is a number, which nothing accesses or frees.
-    let number = unsafe UnsafeMutableRawPointer(bitPattern: UInt(user.rawValue) &+ 1)
+    let number = unsafe user.flatMap { unsafe UnsafeMutableRawPointer(bitPattern: UInt($0.rawValue) &+ 1) }
     return unsafe pam_set_data(handle, Self.unenrolled.cString, number, nil) == PAM_SUCCESS
   }
 

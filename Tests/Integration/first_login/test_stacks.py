@@ -102,6 +102,24 @@ def test_an_enrolled_user_is_not_asked_in_the_account_phase(applications, user, 
     assert len(log.of_module(1)) == 1
 
 
+def test_a_second_account_rule_lets_in_the_user_whom_the_first_one_enrolled(applications, user):
+    """As with the profile of pam-auth-update, and the line in the service too."""
+    rules = stack("enroll=require")
+    name = applications.service("twice", *rules[:3], *rules[2:])
+    with applications.start(name, user) as running:
+        running.enroll(user.password)
+        assert running.account == SUCCESS
+        assert [prompt.rpartition("\n")[2] for prompt in running.prompts] == ["Password: ", CODE, STORED]
+
+
+def test_a_user_who_enrolls_between_two_attempts_needs_only_the_code(applications, user, required):
+    with applications.start(required, user, "-n", "2") as running:
+        running.reply("wrong")
+        enrolled = user.enroll()
+        running.reply(user.password, enrolled.authenticator.code_at(time_to_type()))
+        assert running.account == SUCCESS and len(running.prompts) == 3 and not running.messages
+
+
 @pytest.mark.usefixtures("each_store")
 def test_the_conversation_of_an_enrollment(applications, user, required, log):
     with applications.start(required, user, *REMOTE) as running:

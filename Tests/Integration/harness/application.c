@@ -6,6 +6,7 @@
 //   -t TTY    the terminal (PAM_TTY)
 //   -f FLAGS  flags of both calls, as a number
 //   -a        the account phase alone, as in cron
+//   -n TRIES  authenticate up to so many times, as login(1) after a wrong password
 //   -m        mark in the system calls where pam_acct_mgmt begins and returns
 //
 // Prints events in order, as words and hexadecimal text. Each prompt waits for a line on standard input:
@@ -78,13 +79,14 @@ static void no_delay(int status, unsigned microseconds, void *context) {
 }
 
 int main(int argc, char **argv) {
-  int flags = 0, option;
+  int flags = 0, tries = 1, option;
   bool only_account = false;
-  while ((option = getopt(argc, argv, "r:t:f:am")) != -1) switch (option) {
+  while ((option = getopt(argc, argv, "r:t:f:n:am")) != -1) switch (option) {
     case 'r': remote_host = optarg; break;
     case 't': terminal = optarg; break;
     case 'f': flags = (int)strtol(optarg, NULL, 0); break;
     case 'a': only_account = true; break;
+    case 'n': tries = atoi(optarg); break;
     case 'm': marks = true; break;
     default: return 2;
     }
@@ -101,7 +103,8 @@ int main(int argc, char **argv) {
   if (terminal) pam_set_item(handle, PAM_TTY, terminal);
   int status = PAM_SUCCESS;
   if (!only_account) {
-    status = pam_authenticate(handle, flags);
+    do status = pam_authenticate(handle, flags);
+    while (status != PAM_SUCCESS && --tries > 0);
     printf("authenticated %d\n", status);
   }
   if (status == PAM_SUCCESS) {
