@@ -86,6 +86,7 @@ private struct CredentialParser: ~Copyable {
     let algorithm = try parseAlgorithm(text)
     let digits = try parseDigits(text)
     let kind = isTOTP ? try parsePeriod(text) : try parseCounter(text)
+    let clockOffset = isTOTP ? try parseClockOffset(text) : 0
 
     guard reader.skip("enabled=", in: text) else { throw failure("the enrollment time is missing", text) }
     let enabledAt = try time(reader.word(in: text), text)
@@ -103,7 +104,8 @@ private struct CredentialParser: ~Copyable {
     guard DeviceName.isValid(text.slice(name)) else { throw failure("invalid device name", text) }
     try requireUnique(name: name, secret: secret, text)
     let device = Device(
-      kind: kind, algorithm: algorithm, digits: digits, enabledAt: enabledAt, secret: secret, name: name)
+      kind: kind, algorithm: algorithm, digits: digits, clockOffset: clockOffset, enabledAt: enabledAt, secret: secret,
+      name: name)
     guard devices.append(device) else { throw failure("too many devices", text) }
   }
 
@@ -126,6 +128,17 @@ private struct CredentialParser: ~Copyable {
       TimeStep.periods.contains(Int64(truncatingIfNeeded: period))
     else { throw failure("the period is not 15 to 300 seconds", text) }
     return .totp(period: Int64(truncatingIfNeeded: period))
+  }
+
+  /// Zero has no field.
+  private mutating func parseClockOffset(_ text: Span<UInt8>) throws(EnrollmentFailure) -> Int64 {
+    guard reader.skip("offset=", in: text) else { return 0 }
+    let isBehind = reader.skip("-", in: text)
+    guard let steps = reader.word(in: text).decimal(upTo: UInt64(Device.clockOffsets.upperBound)), steps > 0 else {
+      throw failure("the clock offset is not -3000 to 3000 time steps", text)
+    }
+    let offset = Int64(truncatingIfNeeded: steps)
+    return isBehind ? 0 &- offset : offset
   }
 
   private mutating func parseCounter(_ text: Span<UInt8>) throws(EnrollmentFailure) -> Device.Kind {

@@ -26,8 +26,8 @@ public struct CredentialEncoder: ~Copyable {
 
   /// See ``Device`` for the parameters. The secret is not in Base32.
   public mutating func addDevice(
-    kind: Device.Kind, algorithm: HashAlgorithm, digits: CodeDigits, enabledAt: Int64, secret: Span<UInt8>,
-    name: Span<UInt8>
+    kind: Device.Kind, algorithm: HashAlgorithm, digits: CodeDigits, clockOffset: Int64 = 0, enabledAt: Int64,
+    secret: Span<UInt8>, name: Span<UInt8>
   ) {
     switch kind {
     case .totp: add("device type=totp algorithm=")
@@ -40,6 +40,7 @@ public struct CredentialEncoder: ~Copyable {
     case .totp(let period):
       add(" period=")
       add(decimal: UInt64(bitPattern: period))
+      add(clockOffset: clockOffset)
     case .hotp(let counter):
       add(" counter=")
       add(decimal: counter)
@@ -53,6 +54,13 @@ public struct CredentialEncoder: ~Copyable {
     add("\n")
   }
 
+  private mutating func add(clockOffset steps: Int64) {
+    isComplete = Device.clockOffsets.contains(steps) && isComplete
+    guard steps != 0 else { return }
+    add(steps < 0 ? " offset=-" : " offset=")
+    add(decimal: UInt64(steps.magnitude))
+  }
+
   /// Copies the device at `index` of another credential.
   public mutating func addDevice(at index: Int, of credential: borrowing Credential) {
     guard let device = credential.device(at: index) else {
@@ -60,8 +68,9 @@ public struct CredentialEncoder: ~Copyable {
       return
     }
     addDevice(
-      kind: device.kind, algorithm: device.algorithm, digits: device.digits, enabledAt: device.enabledAt,
-      secret: credential.secret(ofDeviceAt: index), name: credential.name(ofDeviceAt: index))
+      kind: device.kind, algorithm: device.algorithm, digits: device.digits, clockOffset: device.clockOffset,
+      enabledAt: device.enabledAt, secret: credential.secret(ofDeviceAt: index),
+      name: credential.name(ofDeviceAt: index))
   }
 
   /// All hashes must have the same setting.

@@ -21,6 +21,13 @@ public struct Device: BitwiseCopyable, Sendable {
   /// Digits of a code.
   public let digits: CodeDigits
 
+  /// How many time steps the device's clock is ahead of the host's (RFC 6238 section 6); negative if behind, 0 for
+  /// HOTP.
+  public let clockOffset: Int64
+
+  /// Of ``clockOffset``.
+  public static var clockOffsets: ClosedRange<Int64> { -3000...3000 }
+
   /// Unix time.
   public let enabledAt: Int64
 
@@ -30,11 +37,19 @@ public struct Device: BitwiseCopyable, Sendable {
   /// In the text of the credential.
   let name: ByteRange
 
+  /// The time step of the device's clock at `now`, Unix time: not below 0. Nil for HOTP, and before the epoch.
+  public func timeStep(at now: Int64) -> UInt64? {
+    guard case .totp(let period) = kind, let step = TimeStep(at: now, period: period) else { return nil }
+    // No overflow: a time step is at most 2⁶³ / 15.
+    let shown = Int64(truncatingIfNeeded: step.rawValue) &+ clockOffset
+    return shown < 0 ? 0 : UInt64(truncatingIfNeeded: shown)
+  }
+
   /// The first moving factor that cannot have been used: the time step after the window, or a counter that does not
   /// exist.
   func factorAfterWindow(now: Int64, window: UInt64) -> UInt64 {
-    guard case .totp(let period) = kind, let step = TimeStep(at: now, period: period) else { return UInt64.max }
-    let (last, overflow) = step.rawValue.addingReportingOverflow(window &+ 1)
+    guard let step = timeStep(at: now) else { return UInt64.max }
+    let (last, overflow) = step.addingReportingOverflow(window &+ 1)
     return overflow ? UInt64.max : last
   }
 }

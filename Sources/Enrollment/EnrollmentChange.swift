@@ -141,7 +141,7 @@ public struct RenewedEnrollment: ~Copyable {
   }
 }
 
-/// Used steps stay used up to this many steps ahead of now. Later ones came from a wrong clock.
+/// Used steps stay used up to this many steps ahead of the device's clock. Later ones came from a wrong clock.
 private var furthestStep: UInt64 { 11 }
 
 /// The lowest unused factor of a new device from the old devices with the same key; 0 if there is none.
@@ -159,8 +159,8 @@ private func usedFactor(
     guard isSame else { continue }
     switch (oldDevice.kind, device.kind) {
     case (.totp(let period), .totp(let newPeriod)):
-      guard period == newPeriod, let step = TimeStep(at: now, period: period) else { continue }
-      lowest = Swift.max(lowest, Swift.min(next, step.rawValue &+ furthestStep))
+      guard period == newPeriod, let step = oldDevice.timeStep(at: now) else { continue }
+      lowest = Swift.max(lowest, Swift.min(next, step &+ furthestStep))
     case (.hotp, .hotp): if next <= LoginState.highestCounter { lowest = Swift.max(lowest, next) }
     default: break
     }

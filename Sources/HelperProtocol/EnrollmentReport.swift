@@ -39,6 +39,7 @@ public enum EnrollmentReport {
       }
       writer.add(device.algorithm.code)
       writer.add(device.digits.rawValue)
+      writer.add(number: UInt64(bitPattern: device.clockOffset))
       writer.add(number: UInt64(bitPattern: device.enabledAt))
       writer.add(number: UInt64(bitPattern: state[device: index].lastUsedAt))
       writer.add(field: credential.name(ofDeviceAt: index))

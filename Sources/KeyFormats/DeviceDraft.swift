@@ -13,6 +13,8 @@ package struct DeviceDraft {
   package let digits: CodeDigits
   /// Unix time.
   package var enabledAt: Int64 = 0
+  /// How many time steps the device's clock is ahead of the host's; not for HOTP.
+  package var clockOffset: Int64 = 0
   /// As the app shows it; nil if unknown.
   package var issuer: String?
   /// The account label in the app; nil if unknown.
@@ -38,8 +40,8 @@ extension CredentialEncoder {
   package mutating func add(_ device: DeviceDraft) {
     device.key.withBytes { secret in
       addDevice(
-        kind: device.kind, algorithm: device.algorithm, digits: device.digits, enabledAt: device.enabledAt,
-        secret: secret, name: device.name.utf8.span)
+        kind: device.kind, algorithm: device.algorithm, digits: device.digits, clockOffset: device.clockOffset,
+        enabledAt: device.enabledAt, secret: secret, name: device.name.utf8.span)
     }
   }
 }

@@ -139,9 +139,7 @@ extension Device {
   /// From the current time step, or the expected counter; `next` is the lowest unused factor.
   fileprivate func distance(to factor: UInt64, next: UInt64, now: Int64) -> Int64 {
     switch kind {
-    case .totp(let period):
-      let step = TimeStep(at: now, period: period)?.rawValue ?? factor
-      return Int64(truncatingIfNeeded: factor &- step)
+    case .totp: return Int64(truncatingIfNeeded: factor &- (timeStep(at: now) ?? factor))
     case .hotp(let counter): return Int64(truncatingIfNeeded: factor &- Swift.max(counter, next))
     }
   }

@@ -122,13 +122,13 @@ struct FactorRange {
   /// Nil if the device has no code: the clock is before the epoch, or the counter was lost.
   init?(of device: Device, state: LoginState.DeviceState, limits: VerificationLimits, now: Int64) {
     switch device.kind {
-    case .totp(let period):
-      guard let step = TimeStep(at: now, period: period) else { return nil }
-      current = step.rawValue
+    case .totp:
+      guard let step = device.timeStep(at: now) else { return nil }
+      current = step
       next = state.nextFactor
       let (early, isBeforeZero) = current.subtractingReportingOverflow(limits.window)
       first = isBeforeZero ? 0 : early
-      // No overflow: a time step is at most 2⁶³ / 15.
+      // No overflow: a time step is at most 2⁶³ / 15 + 3000.
       last = current &+ limits.window
     case .hotp(let counter):
       current = Swift.max(state.nextFactor, counter)

@@ -16,6 +16,7 @@ import Testing
     credentialText(devices: (1...16).map { totpDevice(name: "phone \($0)", secret: secret($0)) }),
     credentialText(backupCodes: (0..<32).map { _ in "backup-code \(hash("z"))" }),
     credentialText(devices: [totpDevice(secret: "GEZDGNBVGY3TQOJQ")]),
+    credentialText(devices: [totpDevice(offset: 3000), totpDevice(offset: -1, name: "tablet", secret: secret(2))]),
   ]
 
   /// The text of a parsed credential.
@@ -78,7 +79,7 @@ import Testing
   @Test func everyFieldIsParsed() throws {
     let text = credentialText(
       devices: [
-        totpDevice(algorithm: "sha256", digits: 8, period: 60, name: "old phone", secret: secret(2)),
+        totpDevice(algorithm: "sha256", digits: 8, period: 60, offset: -21, name: "old phone", secret: secret(2)),
         hotpDevice(counter: 42),
       ],
       backupCodes: ["backup-code \(hash("a"))", "scratch-code \(hash("b"))"])
@@ -90,7 +91,9 @@ import Testing
     #expect(first?.kind == .totp(period: 60))
     #expect(first?.algorithm == .sha256)
     #expect(first?.digits == .eight)
+    #expect(first?.clockOffset == -21)
     #expect(second?.kind == .hotp(counter: 42))
+    #expect(second?.clockOffset == 0)
     #expect(third == nil)
     let (name, secret) = (ModuleTests.text(credential.name(ofDeviceAt: 0)), array(credential.secret(ofDeviceAt: 1)))
     #expect(name == "old phone")
@@ -123,6 +126,16 @@ import Testing
       credentialText(devices: [hotpDevice(counter: UInt64.max)]),
       credentialText(devices: [totpDevice().replacing(" digits=6", with: "")]),
       credentialText(devices: [totpDevice().replacing("period=30", with: "period=030")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=30 offset=0")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=30 offset=-0")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=30 offset=+1")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=30 offset=01")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=30 offset=--1")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=30 offset=-")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "period=30 offset=1 offset=1")]),
+      credentialText(devices: [totpDevice().replacing("period=30", with: "offset=1 period=30")]),
+      credentialText(devices: [totpDevice(offset: 3001)]), credentialText(devices: [totpDevice(offset: -3001)]),
+      credentialText(devices: [hotpDevice().replacing("counter=0", with: "counter=0 offset=1")]),
       credentialText(devices: [totpDevice().replacing(" ", with: "  ")]),
       credentialText(devices: [totpDevice() + "\r"]), credentialText(devices: [totpDevice() + "\u{0}"]),
       credentialText(backupCodes: ["backup-code \(hash("a").replacing("$j9T$", with: "$jFT$"))"]),
@@ -185,6 +198,32 @@ import Testing
     var text = ByteText(capacity: 199)
     failure?.describe(into: &text)
     #expect(text.string == "credential, line 5: the digits are neither 6 nor 8")
+  }
+
+  @Test(
+    arguments: [
+      (0, 1_700_000_000, 56_666_666), (3000, 1_700_000_000, 56_669_666), (-3000, 1_700_000_000, 56_663_666),
+      (-20, 620, 0), (-20, 599, 0), (-20, 0, 0), (-20, 630, 1), (3, 0, 3),
+      (3000, Int64.max, UInt64(Int64.max / 30) + 3000),
+    ] as [(Int64, Int64, UInt64)])
+  func theClockOfADeviceIsThatOfTheHostWithItsOffset(offset: Int64, now: Int64, step: UInt64) throws {
+    let credential = try Credential(parsing: buffer(credentialText(devices: [totpDevice(offset: offset)])))
+    let (shown, beforeTheEpoch) = (
+      credential.device(at: 0)?.timeStep(at: now), credential.device(at: 0)?.timeStep(at: -1)
+    )
+    #expect(shown == step)
+    #expect(beforeTheEpoch == nil)
+  }
+
+  @Test(arguments: [3001, -3001] as [Int64]) func theEncoderWritesNoOffsetThatCannotBeRead(offset: Int64) throws {
+    guard var encoder = CredentialEncoder(generation: sampleGeneration, enabledAt: 0) else {
+      throw Missing(what: "memory")
+    }
+    encoder.addDevice(
+      kind: .totp(period: 30), algorithm: .sha1, digits: .six, clockOffset: offset, enabledAt: 0,
+      secret: Array("12345678901234567890".utf8).span, name: Array("phone".utf8).span)
+    let isNothing = encoder.finish() == nil
+    #expect(isNothing)
   }
 
   @Test func theEncoderWritesNothingThatCannotBeRead() throws {

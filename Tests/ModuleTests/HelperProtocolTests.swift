@@ -179,8 +179,9 @@ import Verification
     func field(_ text: String) -> [UInt8] { [UInt8(text.utf8.count), 0] + Array(text.utf8) }
     let expected =
       number(1_700_000_000) + number(1_700_000_001) + number(5) + [1] + number(1_700_000_030) + [2, 1]
-      + field("$y$j9T$salt/salt.salt$") + [1] + number(30) + [1, 6] + number(1_700_000_000) + number(0)
-      + field("phone") + [2] + number(12) + [1, 6] + number(1_700_000_000) + number(1_700_000_002) + field("token")
+      + field("$y$j9T$salt/salt.salt$") + [1] + number(30) + [1, 6]
+      + number(0) + number(1_700_000_000) + number(0) + field("phone") + [2] + number(12) + [1, 6]
+      + number(0) + number(1_700_000_000) + number(1_700_000_002) + field("token")
     #expect(Array(report.dropFirst(6)) == expected)
   }
 

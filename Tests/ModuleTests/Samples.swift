@@ -66,10 +66,11 @@ func credentialText(devices: [String] = [totpDevice()], backupCodes: [String] = 
 
 /// The line of a TOTP device with the secret of RFC 4226's test vectors.
 func totpDevice(
-  algorithm: String = "sha1", digits: Int = 6, period: Int = 30, name: String = "phone",
+  algorithm: String = "sha1", digits: Int = 6, period: Int = 30, offset: Int64 = 0, name: String = "phone",
   secret: String = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 ) -> String {
-  "type=totp algorithm=\(algorithm) digits=\(digits) period=\(period) enabled=1700000000 secret=\(secret) name=\(name)"
+  "type=totp algorithm=\(algorithm) digits=\(digits) period=\(period)\(offset == 0 ? "" : " offset=\(offset)") "
+    + "enabled=1700000000 secret=\(secret) name=\(name)"
 }
 
 /// The line of an HOTP device with the secret of RFC 4226's test vectors.

@@ -104,8 +104,7 @@ struct CodeVerification {
       device = String(decoding: credential.name(ofDeviceAt: index))
       let used = after[device: index].nextFactor &- 1
       switch accepted.kind {
-      case .totp(let period):
-        offset = TimeStep(at: now, period: period).map { Int64(truncatingIfNeeded: used &- $0.rawValue) }
+      case .totp: offset = accepted.timeStep(at: now).map { Int64(truncatingIfNeeded: used &- $0) }
       case .hotp(let counter):
         offset = Int64(truncatingIfNeeded: used &- max(counter, before[device: index].nextFactor))
       }

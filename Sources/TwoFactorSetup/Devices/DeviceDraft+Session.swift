@@ -14,6 +14,7 @@ extension DeviceDraft {
     self.init(
       name: status.name, key: try SharedKey(bytes), kind: status.kind, algorithm: status.algorithm,
       digits: status.digits)
+    clockOffset = status.clockOffset
     enabledAt = status.enabledAt
     lastUsedAt = status.lastUsedAt
   }

@@ -10,12 +10,15 @@ struct DeviceStatus {
   let kind: Device.Kind
   let algorithm: HashAlgorithm
   let digits: CodeDigits
+  /// In time steps; negative if the device's clock is behind, 0 for HOTP.
+  let clockOffset: Int64
   /// Unix time.
   let enabledAt: Int64
   /// Unix time of the last accepted code; nil if none.
   let lastUsedAt: Int64?
 
-  /// The type, and everything that differs from the defaults: `time-based, 60 seconds, sha256, 8 digits`.
+  /// The type, and everything that differs from the defaults: `time-based, 60 seconds, sha256, 8 digits, clock 2
+  /// minutes behind`.
   var description: String {
     var parts: [String]
     switch kind {
@@ -25,7 +28,16 @@ struct DeviceStatus {
     }
     if algorithm != .sha1 { parts.append(algorithm.text) }
     if digits != .six { parts.append("\(digits.rawValue) digits") }
+    if let period = kind.period, clockOffset != 0 {
+      parts.append("clock \(Self.span(clockOffset, period: period)) \(clockOffset < 0 ? "behind" : "ahead")")
+    }
     return parts.joined(separator: ", ")
+  }
+
+  /// The length of time steps: `90 seconds`, `2 minutes`.
+  static func span(_ steps: Int64, period: Int64) -> String {
+    let seconds = Int64(clamping: steps.magnitude) * period
+    return seconds < 120 ? "\(seconds) seconds" : "\((seconds + 30) / 60) minutes"
   }
 
   var json: JSONValue {
@@ -33,6 +45,7 @@ struct DeviceStatus {
       ("name", .string(name)), ("type", .string(kind.name)), ("algorithm", .string(algorithm.text)),
       ("digits", .number(Int64(digits.rawValue))), ("period", kind.period.map(JSONValue.number) ?? .null),
       ("enabled_at", .time(enabledAt)), ("last_used_at", .time(lastUsedAt)),
+      ("offset_steps", kind.period == nil ? .null : .number(clockOffset)),
     ])
   }
 }
@@ -46,12 +59,13 @@ extension DeviceStatus {
     if case .hotp(let counter) = kind { kind = .hotp(counter: max(counter, used)) }
     self.init(
       name: String(decoding: credential.name(ofDeviceAt: index)), kind: kind, algorithm: device.algorithm,
-      digits: device.digits, enabledAt: device.enabledAt, lastUsedAt: last > 0 ? last : nil)
+      digits: device.digits, clockOffset: device.clockOffset, enabledAt: device.enabledAt,
+      lastUsedAt: last > 0 ? last : nil)
   }
 
   init(_ draft: DeviceDraft) {
     self.init(
       name: draft.name, kind: draft.kind, algorithm: draft.algorithm, digits: draft.digits,
-      enabledAt: draft.enabledAt, lastUsedAt: draft.lastUsedAt)
+      clockOffset: draft.clockOffset, enabledAt: draft.enabledAt, lastUsedAt: draft.lastUsedAt)
   }
 }

@@ -156,12 +156,13 @@ extension EnrollmentStatus {
       let code = reader.byte(of: message)
       let algorithm = [HashAlgorithm.sha1, .sha256, .sha512].first { $0.code == code }
       guard let algorithm, let digits = CodeDigits(rawValue: reader.byte(of: message)) else { return nil }
+      let clockOffset = Int64(bitPattern: reader.number(of: message))
       let (enabledAt, lastUsedAt) = (reader.time(of: message), reader.use(of: message))
       devices.append(
         DeviceStatus(
           name: String(decoding: reader.field(of: message)),
           kind: kind == 1 ? .totp(period: Int64(bitPattern: number)) : .hotp(counter: number), algorithm: algorithm,
-          digits: digits, enabledAt: enabledAt, lastUsedAt: lastUsedAt))
+          digits: digits, clockOffset: clockOffset, enabledAt: enabledAt, lastUsedAt: lastUsedAt))
       guard devices.count <= Credential.maximumDevices else { return nil }
     } while !reader.isComplete(message)
   }

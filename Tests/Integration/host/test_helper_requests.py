@@ -74,7 +74,7 @@ def test_status_tells_no_secret(enrolled):
     assert report["enabled"] == 1700000000 and report["throttling"] == (0, 0) and report["failures"] == 0
     assert (report["backup_codes"], report["backup_codes_left"]) == (2, 2)
     assert report["setting"].startswith("$y$j9T$") and report["setting"].endswith("$")
-    assert report["devices"] == [(1, 30, 1, 6, 1700000000, 0, "phone")]
+    assert report["devices"] == [(1, 30, 1, 6, 0, 1700000000, 0, "phone")]
     text = (enrolled.directory / "credential").read_text()
     assert enrolled.authenticator.secret not in answer.body
     hashes = [line.rpartition("$")[2] for line in text.splitlines() if "$" in line]
@@ -294,7 +294,7 @@ def test_sixteen_devices_with_states_pass(user, host_store):
     text = credential(*(device_line(key, f"{number:x}" * 64) for number, key in enumerate(keys)))
     states = tuple((number, 1600000000 + number) for number in range(16))
     assert ask(user, change(text, states=states)).status == "done"
-    assert [device[5] for device in ask(user, STATUS).report["devices"]] == [when for _, when in states]
+    assert [device[6] for device in ask(user, STATUS).report["devices"]] == [when for _, when in states]
     assert ask(user, change(text, states=(*states, (0, 0)))).status == "malformed"
 
 

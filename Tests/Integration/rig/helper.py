@@ -142,8 +142,8 @@ class Answer:
         found["devices"] = []
         while fields.rest:
             kind, factor, algorithm, digits = fields.byte(), fields.number(), fields.byte(), fields.byte()
-            enabled, used, name = fields.number(), fields.number(), fields.field().decode()
-            found["devices"].append((kind, factor, algorithm, digits, enabled, used, name))
+            offset, enabled, used, name = fields.number(), fields.number(), fields.number(), fields.field().decode()
+            found["devices"].append((kind, factor, algorithm, digits, offset, enabled, used, name))
         return found
 
 

@@ -51,6 +51,7 @@ def test_the_json_of_enable_is_complete(user):
         "digits": 6,
         "period": 30,
         "last_used_at": None,
+        "offset_steps": 0,
     }
     assert len(set(answer["backup_codes"])) == 10
     assert answer["uri"] == f"otpauth://totp/Big%20Corp:{user.name}?secret={answer['secret']}&issuer=Big%20Corp"
