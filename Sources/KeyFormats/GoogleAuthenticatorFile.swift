@@ -3,11 +3,18 @@ import FixedMemory
 import OneTimePassword
 
 /// A `.google_authenticator` file: the key in the first line, then scratch codes, and options after `" `. Source:
-/// `FILEFORMAT` of google-authenticator-libpam, and tests with the module.
+/// `FILEFORMAT` of google-authenticator-libpam and of its fork google-authenticator-libpam-hardened, which adds `DIGITS`
+/// and `ALGORITHM`, and tests with the module.
 package struct GoogleAuthenticatorFile {
   package let key: SharedKey
   /// HOTP if the file contains a counter.
   package private(set) var kind = Device.Kind.totp(period: 30)
+  /// From `DIGITS`.
+  package private(set) var digits = CodeDigits.six
+  /// From `ALGORITHM`. The hardened fork reads it for time-based codes only.
+  package private(set) var algorithm = HashAlgorithm.sha1
+  /// Whether `ALGORITHM` stands beside a counter.
+  package private(set) var ignoresAlgorithm = false
   /// From `DISALLOW_REUSE`.
   package private(set) var usedSteps: [UInt64] = []
   /// Eight digits each.
@@ -16,7 +23,7 @@ package struct GoogleAuthenticatorFile {
   package private(set) var windowSize: Int?
   /// From `RATE_LIMIT`: the logins allowed in so many seconds.
   package private(set) var rateLimit: (logins: Int, seconds: Int)?
-  /// From `TIME_SKEW`: by how many steps the phone's clock is ahead.
+  /// From `TIME_SKEW`: how many time steps the phone's clock is ahead; 0 for HOTP.
   package private(set) var timeSkew: Int64 = 0
   /// The other options, without repetition; nil stands for a malformed one.
   package private(set) var otherOptions: [String?] = []
@@ -25,6 +32,8 @@ package struct GoogleAuthenticatorFile {
     var hasClock = false
     var step: Int64 = 30
     var counter: UInt64 = 0
+    var algorithm = HashAlgorithm.sha1
+    var skew: Int64 = 0
     var seen: Set<String> = []
   }
 
@@ -53,11 +62,14 @@ package struct GoogleAuthenticatorFile {
   private mutating func decideKind(_ options: Options) throws(FormatProblem) {
     if options.counter > 0 {
       kind = .hotp(counter: options.counter)
+      ignoresAlgorithm = options.algorithm != .sha1
     } else if options.hasClock {
       guard TimeStep.periods.contains(options.step) else {
         throw FormatProblem("a period of \(options.step) seconds is not supported; the minimum is 15")
       }
       kind = .totp(period: options.step)
+      algorithm = options.algorithm
+      timeSkew = options.skew
     } else {
       throw FormatProblem(
         "it contains neither TOTP_AUTH nor HOTP_COUNTER, so app codes are off",
@@ -69,8 +81,11 @@ package struct GoogleAuthenticatorFile {
     _ words: [Range<Int>], _ line: TextLine, of text: Span<UInt8>, _ options: inout Options
   ) throws(FormatProblem) {
     guard let first = words.first else { return }
+    // Before an option, google-authenticator's modules accept one blank only.
     guard text[line.range.lowerBound] == UInt8(ascii: "\"") else { return try readScratchCode(words, of: text) }
-    guard first.count == 1, words.count > 1, let name = text.text(words[1]), Self.isName(name) else {
+    guard first.count == 1, words.count > 1, words[1].lowerBound == first.lowerBound + 2,
+      let name = text.text(words[1]), Self.isName(name)
+    else {
       if !otherOptions.contains(nil) { otherOptions.append(nil) }
       return
     }
@@ -91,8 +106,14 @@ package struct GoogleAuthenticatorFile {
       for index in values.indices {
         usedSteps.append(try Self.number(values, index, 0...UInt64(UInt32.max), of: text, name))
       }
-    case "TIME_SKEW": timeSkew = try Self.skew(values, of: text)
-    default: otherOptions.append(name)
+    case "TIME_SKEW": options.skew = try Self.skew(values, of: text)
+    case "DIGITS": digits = try Self.digits(values, of: text)
+    case "ALGORITHM": options.algorithm = try Self.algorithm(values, of: text)
+    default:
+      guard !Self.changesCodes(name) else {
+        throw FormatProblem("the option \(name) may change the codes, and is unknown")
+      }
+      otherOptions.append(name)
     }
   }
 
@@ -124,20 +145,56 @@ package struct GoogleAuthenticatorFile {
   }
 
   private static func skew(_ values: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) -> Int64 {
-    guard let number = values.first.flatMap({ text.text($0) }).flatMap(Int64.init),
-      (-1_000_000...1_000_000).contains(number)
-    else {
-      throw FormatProblem("TIME_SKEW needs a number from -1000000 to 1000000")
+    let range = Device.clockOffsets
+    guard let number = values.first.flatMap({ text.text($0) }).flatMap(Int64.init), range.contains(number) else {
+      throw FormatProblem(
+        "TIME_SKEW needs a number from \(range.lowerBound) to \(range.upperBound)",
+        hint: "set the phone's clock, and delete this line in a copy of the file")
     }
     return number
   }
 
+  private static func digits(_ values: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) -> CodeDigits {
+    let number = try number(values, 0, 6...8, of: text, "DIGITS")
+    guard let digits = CodeDigits(rawValue: UInt8(number)) else { throw .sevenDigits }
+    return digits
+  }
+
+  private static func algorithm(
+    _ values: [Range<Int>], of text: Span<UInt8>
+  ) throws(FormatProblem) -> HashAlgorithm {
+    let name = values.count == 1 ? text.text(values[0])?.lowercased() : nil
+    switch name {
+    case "sha1": return .sha1
+    case "sha256": return .sha256
+    case "sha512": return .sha512
+    default: throw FormatProblem("ALGORITHM must be sha1, sha256 or sha512")
+    }
+  }
+
+  /// Whether an unknown option may change the codes, by its name.
+  private static func changesCodes(_ name: String) -> Bool {
+    let parts = [
+      "ALGO", "COUNTER", "DIGIT", "ENCOD", "EPOCH", "HASH", "HMAC", "KEY", "LENGTH", "MD5", "OFFSET", "PERIOD", "PIN",
+      "SALT", "SECRET", "SHA", "STEP", "TOTP", "HOTP",
+    ]
+    return parts.contains { part in name.utf8.indices.contains { name.utf8[$0...].starts(with: part.utf8) } }
+  }
+
+  /// `now` is Unix time.
+  func entry(now: Int64) -> KeyEntry {
+    var entry = KeyEntry(.success(device(now: now)))
+    entry.scratchCodes = scratchCodes
+    return entry
+  }
+
   /// `now` is Unix time.
   package func device(now: Int64) -> DeviceDraft {
-    var device = DeviceDraft(key: key, kind: kind)
+    var device = DeviceDraft(key: key, kind: kind, algorithm: algorithm, digits: digits)
+    device.clockOffset = timeSkew
     if case .totp(let period) = kind, let last = usedSteps.max() {
       device.nextStep = last + 1
-      device.lastUsedAt = min(now, Int64(last) * period)
+      device.lastUsedAt = min(now, max(0, Int64(last) - timeSkew) * period)
     }
     return device
   }

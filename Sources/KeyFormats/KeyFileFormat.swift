@@ -1,11 +1,21 @@
 import FixedMemory
 
 package enum KeyFileFormat: String, CaseIterable {
+  /// otpauth URIs, one a line, also inside other text.
+  case uri
+  /// otpauth-migration URIs, which Google Authenticator exports.
+  case migration
   /// `.google_authenticator` of google-authenticator's PAM module.
   case googleAuthenticator = "google-authenticator"
   case oath
-  /// One otpauth URI a line.
-  case uri
+  case pskc
+  /// Seed files of token vendors.
+  case csv
+  case aegis
+  case twoFAS = "2fas"
+  case andOTP = "andotp"
+  case freeOTP = "freeotp"
+  case bitwarden
 
   /// Detects the format; nil if unknown.
   package init?(of text: Span<UInt8>) {
@@ -32,6 +42,36 @@ package enum KeyFileFormat: String, CaseIterable {
       self = .googleAuthenticator
     } else {
       return nil
+    }
+  }
+
+  /// As people call it, for messages.
+  package var title: String {
+    switch self {
+    case .uri: "otpauth URIs"
+    case .migration: "an export of Google Authenticator"
+    case .googleAuthenticator: "a google-authenticator file"
+    case .oath: "a users file of pam_oath"
+    case .pskc: "a PSKC file"
+    case .csv: "a seed file in CSV"
+    case .aegis: "an export of Aegis"
+    case .twoFAS: "an export of 2FAS"
+    case .andOTP: "an export of andOTP"
+    case .freeOTP: "an export of FreeOTP"
+    case .bitwarden: "an export of Bitwarden"
+    }
+  }
+
+  /// The accounts in the text, in its order. An unusable account does not affect the others.
+  ///
+  /// - Throws: ``FormatProblem`` if the text is unusable as a whole; errors of ``KeyFileReading/unlock``.
+  package func entries(of text: Span<UInt8>, _ reading: KeyFileReading) throws -> [KeyEntry] {
+    switch self {
+    case .uri: try OTPAuthURI.entries(of: text)
+    case .googleAuthenticator: [try GoogleAuthenticatorFile(parsing: text).entry(now: reading.now)]
+    case .oath: try OATHUsersFile(parsing: text).entries(reading)
+    case .migration, .pskc, .csv, .aegis, .twoFAS, .andOTP, .freeOTP, .bitwarden:
+      throw FormatProblem("this format cannot be read yet")
     }
   }
 }

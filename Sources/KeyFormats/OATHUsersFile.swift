@@ -15,12 +15,6 @@ package struct OATHUsersFile {
 
   package let entries: [Entry]
 
-  /// In file order, without repetition.
-  package let users: [String]
-
-  /// Keyed by bytes, because Strings compare two Unicode spellings as equal, and these are two accounts.
-  private let entriesOfUsers: [[UInt8]: [Entry]]
-
   /// An invalid line becomes an entry with a problem, and does not affect other users.
   package init(parsing text: Span<UInt8>) {
     var lines = TextLines()
@@ -39,24 +33,22 @@ package struct OATHUsersFile {
       }
     }
     self.entries = entries
-    var seen: Set<[UInt8]> = []
-    users = entries.map(\.user).filter { seen.insert(Array($0.utf8)).inserted }
-    entriesOfUsers = Dictionary(grouping: entries) { Array($0.user.utf8) }
   }
 
-  /// In file order.
-  ///
-  /// - Throws: The first problem in the user's lines.
-  package func tokens(of user: String) throws(FormatProblem) -> [OATHToken] {
-    var tokens: [OATHToken] = []
-    for entry in entriesOfUsers[Array(user.utf8)] ?? [] {
-      let token = try entry.token.get()
-      guard !tokens.contains(where: { $0.key.isEqual(to: token.key) }) else {
-        throw FormatProblem(line: entry.line, "another line of this user has the same key")
+  /// An entry for each line with a token, with the user as account.
+  func entries(_ reading: KeyFileReading) throws(FormatProblem) -> [KeyEntry] {
+    guard !entries.isEmpty else { throw FormatProblem("it contains no token") }
+    return entries.map { line in
+      let device = line.token.flatMap { token in
+        Result { () throws(FormatProblem) in try token.device(reading) }.mapError { $0.at(line.line) }
       }
-      tokens.append(token)
+      var entry = KeyEntry(device, line: line.line)
+      entry.account = line.user
+      if case .success(let token) = line.token, case .success = device, let remark = token.remark(reading) {
+        entry.remarks.append(remark)
+      }
+      return entry
     }
-    return tokens
   }
 
   /// Whether the word is a known or unknown token type.
@@ -65,7 +57,8 @@ package struct OATHUsersFile {
 
 package struct OATHToken {
   package let kind: Device.Kind
-  package let digits: CodeDigits
+  /// 6 to 8; nil if the type does not say.
+  package let typeDigits: UInt8?
   package let key: SharedKey
   /// Nil if the line has none.
   package let lastCode: (value: UInt32, digits: CodeDigits)?
@@ -73,7 +66,7 @@ package struct OATHToken {
   package let lastUsedAt: Int64?
 
   init(_ words: [Range<Int>], of text: Span<UInt8>) throws(FormatProblem) {
-    let (period, typeDigits) = try Self.type(text.text(words[0]) ?? "")
+    let (period, digits) = try Self.type(text.text(words[0]) ?? "")
     guard words.count > 3 else { throw FormatProblem("the line is truncated; expected TYPE USER PASSWORD KEY") }
     // - means no password; + means one that another module checks.
     guard ["-", "+"].contains(text.text(words[2])) else {
@@ -85,13 +78,12 @@ package struct OATHToken {
     let counter = try words.count > 4 ? Self.counter(text.text(words[4])) : 0
     lastCode = try words.count > 5 ? Self.code(text.text(words[5])) : nil
     lastUsedAt = try words.count > 6 ? Self.time(text.text(words[6])) : nil
-    // pam_oath's module argument overrides the digits of the type, so the last code decides.
-    digits = lastCode?.digits ?? typeDigits
+    typeDigits = digits
     kind = period.map { .totp(period: $0) } ?? .hotp(counter: counter)
   }
 
   /// Returns the period in seconds (nil for HOTP) and the digits.
-  private static func type(_ name: String) throws(FormatProblem) -> (Int64?, CodeDigits) {
+  private static func type(_ name: String) throws(FormatProblem) -> (Int64?, UInt8?) {
     var parts = name.split(separator: "/", omittingEmptySubsequences: false)[...]
     parts = parts.dropFirst()
     let period: Int64?
@@ -102,11 +94,12 @@ package struct OATHToken {
     default:
       throw FormatProblem("unknown token type", hint: "known types: HOTP, HOTP/E, HOTP/T30, HOTP/T60")
     }
-    let digits: CodeDigits
+    let digits: UInt8?
     switch parts.popFirst() {
-    case nil, "6": digits = .six
-    case "8": digits = .eight
-    case "7": throw .sevenDigits
+    case nil: digits = nil
+    case "6": digits = 6
+    case "7": digits = 7
+    case "8": digits = 8
     default: throw FormatProblem("the number of digits in the token type must be 6 or 8")
     }
     guard parts.isEmpty else { throw FormatProblem("unexpected text after the number of digits in the token type") }
@@ -160,8 +153,32 @@ extension OATHToken {
   /// The largest window (10 steps), plus one until the next login.
   private static var furthestStep: UInt64 { 11 }
 
-  /// The last code counts as used. `now` is Unix time.
-  package func device(now: Int64) throws(FormatProblem) -> DeviceDraft {
+  /// The length of the codes. pam_oath takes it from the reply or its option `digits=`, never from the type, so the last
+  /// code counts most, then ``KeyFileReading/digits``.
+  package func digits(_ chosen: CodeDigits?) throws(FormatProblem) -> CodeDigits {
+    if let digits = lastCode?.digits ?? chosen { return digits }
+    guard let digits = CodeDigits(rawValue: typeDigits ?? 6) else { throw .sevenDigits }
+    return digits
+  }
+
+  /// How the length of the codes was decided; nil if that needs no remark.
+  func remark(_ reading: KeyFileReading) -> String? {
+    guard let chosen = reading.digits?.rawValue else {
+      return lastCode == nil && typeDigits == nil
+        ? "The file does not say how long the codes are: 6 digits are assumed; if pam_oath had digits=8, use --digits 8"
+        : nil
+    }
+    if let last = lastCode?.digits.rawValue {
+      return last == chosen ? nil : "The last used code has \(last) digits, so --digits \(chosen) is ignored"
+    }
+    return typeDigits ?? chosen == chosen
+      ? nil : "--digits \(chosen) overrides the type, as digits=\(chosen) of pam_oath does"
+  }
+
+  /// The last code counts as used.
+  package func device(_ reading: KeyFileReading) throws(FormatProblem) -> DeviceDraft {
+    let now = reading.now
+    let digits = try digits(reading.digits)
     guard let secret = key.sharedSecret(.sha1) else { throw .outOfMemory }
     var kind = kind
     var nextStep: UInt64 = 0

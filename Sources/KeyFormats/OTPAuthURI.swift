@@ -23,10 +23,10 @@ package struct OTPAuthURI {
     self.lacksCounter = lacksCounter
   }
 
-  /// Skips empty lines and comments.
-  package static func parse(lines text: Span<UInt8>) throws(FormatProblem) -> [OTPAuthURI] {
+  /// The URIs of the text, one a line. Skips empty lines and comments.
+  package static func entries(of text: Span<UInt8>) throws(FormatProblem) -> [KeyEntry] {
     var lines = TextLines()
-    var uris: [OTPAuthURI] = []
+    var entries: [KeyEntry] = []
     while let line = lines.next(in: text) {
       let words = line.words(in: text)
       // The URI extends to the last word, because some programs do not encode blanks.
@@ -34,13 +34,20 @@ package struct OTPAuthURI {
         continue
       }
       do throws(FormatProblem) {
-        uris.append(try OTPAuthURI(parsing: text.slice(from: first.lowerBound, to: last.upperBound)))
+        let uri = try OTPAuthURI(parsing: text.slice(from: first.lowerBound, to: last.upperBound))
+        var entry = KeyEntry(.success(uri.device), line: line.number)
+        if uri.lacksCounter { entry.remarks.append("The URI has no counter; the counter starts at 0") }
+        if !uri.otherParameters.isEmpty {
+          entry.remarks.append("\(uri.otherParameters.joined(separator: ", ")): unknown, ignored")
+        }
+        entries.append(entry)
       } catch {
-        throw FormatProblem(line: line.number, error.message, hint: error.hint)
+        entries.append(
+          KeyEntry(.failure(FormatProblem(line: line.number, error.message, hint: error.hint)), line: line.number))
       }
     }
-    guard !uris.isEmpty else { throw FormatProblem("it contains no URI") }
-    return uris
+    guard !entries.isEmpty else { throw FormatProblem("it contains no URI") }
+    return entries
   }
 
   /// Whether the text is valid as issuer or account label. A colon would separate the two.

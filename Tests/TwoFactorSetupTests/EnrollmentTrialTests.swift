@@ -11,11 +11,11 @@ import Verification
 
   private func trial(_ kind: Device.Kind) throws -> EnrollmentTrial {
     let device = try DeviceDraft(name: "phone", key: SharedKey(base32: key.utf8.span), kind: kind)
-    return try EnrollmentTrial(device, limits: VerificationLimits())
+    return try EnrollmentTrial([device], limits: VerificationLimits())
   }
 
   @Test func aRightCodeIsUsedUpInTheNewState() throws {
-    guard case .right(let state) = try trial(.totp(period: 30)).check(typed("287 082"), now: 59) else {
+    guard case .right(_, let state) = try trial(.totp(period: 30)).check(typed("287 082"), now: 59) else {
       throw Missing(what: "the expected case")
     }
     #expect(state.nextFactor == 2)
@@ -30,7 +30,7 @@ import Verification
   }
 
   @Test func theCounterContinuesAfterTheTypedCode() throws {
-    guard case .right(let state) = try trial(.hotp(counter: 0)).check(typed("969429"), now: 0) else {
+    guard case .right(_, let state) = try trial(.hotp(counter: 0)).check(typed("969429"), now: 0) else {
       throw Missing(what: "the expected case")
     }
     #expect(state.nextFactor == 4)

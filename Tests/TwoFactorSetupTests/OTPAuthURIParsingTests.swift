@@ -105,14 +105,17 @@ import Testing
       otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ
         otpauth://hotp/Big Corp: b ?secret=GEZDGNBVGY3TQOJQAAAA&counter=3\r
       """
-    #expect(try OTPAuthURI.parse(lines: text.utf8.span).map(\.device.account) == ["a", "b"])
-    for (text, words) in [
-      ("", "it contains no URI"), ("#\n\n", "it contains no URI"),
-      ("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ\nx", "line 2: it is not an otpauth URI"),
-    ] {
-      let error = #expect(throws: FormatProblem.self) { try OTPAuthURI.parse(lines: text.utf8.span) }
-      #expect(error?.text == words)
+    #expect(try OTPAuthURI.entries(of: text.utf8.span).map(\.account) == ["a", "b"])
+    for text in ["", "#\n\n"] {
+      let error = #expect(throws: FormatProblem.self) { try OTPAuthURI.entries(of: text.utf8.span) }
+      #expect(error?.text == "it contains no URI")
     }
+  }
+
+  @Test func anUnusableLineDoesNotAffectTheOthers() throws {
+    let entries = try OTPAuthURI.entries(of: "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ\notpauth://totp/b".utf8.span)
+    #expect(entries.map { (try? $0.device.get()) != nil } == [true, false])
+    #expect(throws: FormatProblem(line: 2, "the URI has no secret")) { try entries[1].device.get() }
   }
 }
 

@@ -20,6 +20,14 @@ struct CodeOptions: ParsableArguments {
 
   enum Algorithm: String, CaseIterable, ExpressibleByArgument {
     case sha1, sha256, sha512
+
+    var hashAlgorithm: HashAlgorithm {
+      switch self {
+      case .sha1: .sha1
+      case .sha256: .sha256
+      case .sha512: .sha512
+      }
+    }
   }
 
   @Option(help: ArgumentHelp("Time-based (totp) or counter-based (hotp) codes.", valueName: "type"))
@@ -60,13 +68,7 @@ struct CodeOptions: ParsableArguments {
     }
   }
 
-  var hashAlgorithm: HashAlgorithm {
-    switch algorithm {
-    case .sha1: .sha1
-    case .sha256: .sha256
-    case .sha512: .sha512
-    }
-  }
+  var hashAlgorithm: HashAlgorithm { algorithm.hashAlgorithm }
 
   private var codeDigits: CodeDigits? { UInt8(exactly: digits).flatMap(CodeDigits.init) }
 

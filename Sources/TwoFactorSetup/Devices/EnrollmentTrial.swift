@@ -4,26 +4,31 @@ import HostAccess
 import KeyFormats
 import Verification
 
-/// Verifies a code of a device before its enrollment, as a login would.
+/// Verifies a code of devices before their enrollment, as a login would.
 struct EnrollmentTrial: ~Copyable {
   private let credential: Credential
   private let limits: VerificationLimits
   private let period: Int64?
+  private var unused: LoginState
 
   enum Result {
-    /// The state of the device, in which the code counts as used.
-    case right(LoginState.DeviceState)
+    /// The index of the device, and its state, in which the code counts as used.
+    case right(device: Int, LoginState.DeviceState)
     case wrong(CodeRefusal)
   }
 
-  init(_ device: DeviceDraft, limits: VerificationLimits) throws {
+  init(_ devices: [DeviceDraft], limits: VerificationLimits) throws {
     self.limits = limits
-    period = device.kind.period
-    let text = try CredentialDraft(devices: [device]).encoded()
+    let text = try CredentialDraft(devices: devices).encoded()
     do throws(EnrollmentFailure) {
       credential = try Credential(parsing: text)
     } catch {
       throw CredentialDraft.failure
+    }
+    period = credential.onlyPeriod
+    unused = LoginState(generation: credential.generation)
+    for (index, device) in devices.enumerated() {
+      unused[device: index] = LoginState.DeviceState(nextFactor: device.nextStep)
     }
   }
 
@@ -36,21 +41,24 @@ struct EnrollmentTrial: ~Copyable {
       return .wrong(CodeRefusal(error))
     }
     let none: [UInt8] = []
-    var state = LoginState(generation: credential.generation)
+    var state = unused
+    let verdict: Verdict
     do throws(EnrollmentFailure) {
-      let verdict = try verify(
-        reply, hash: none.span, credential: credential, state: &state, limits: limits, now: now)
-      if let refused = verdict.refusal {
-        let refusal = CodeRefusal(refused, period: period)
-        // A clock that is far off makes every code wrong.
-        guard case .wrongCode = refused, period != nil else { return .wrong(refusal) }
-        let clock = Timestamp(seconds: now).clock
-        return .wrong(refusal.withHint("this host's clock says \(clock); the phone's clock must agree"))
-      }
-      // A trial does not count as a login.
-      return .right(LoginState.DeviceState(nextFactor: state[device: 0].nextFactor))
+      verdict = try verify(reply, hash: none.span, credential: credential, state: &state, limits: limits, now: now)
     } catch {
       throw CredentialDraft.failure
+    }
+    switch verdict {
+    case .acceptedCode(let index):
+      // A trial does not count as a login.
+      return .right(device: index, LoginState.DeviceState(nextFactor: state[device: index].nextFactor))
+    case .acceptedBackupCode: throw CredentialDraft.failure
+    case .refused(let refused):
+      let refusal = CodeRefusal(refused, period: period)
+      // A clock that is far off makes every code wrong.
+      guard case .wrongCode = refused, period != nil else { return .wrong(refusal) }
+      let clock = Timestamp(seconds: now).clock
+      return .wrong(refusal.withHint("this host's clock says \(clock); the phone's clock must agree"))
     }
   }
 }

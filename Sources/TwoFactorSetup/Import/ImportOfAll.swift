@@ -16,10 +16,12 @@ struct ImportOfAll {
         .notPermitted, "only root may import every account", hint: "for your own account: twofactor import FILE")
     }
     let settings = try HostSettings.load()
-    let file = try parse(readText())
-    let entries = try file.users.map { user in
+    let keys = try parse(readText(), settings)
+    var seen: Set<[UInt8]> = []
+    let users = keys.entries.compactMap(\.account).filter { seen.insert(Array($0.utf8)).inserted }
+    let entries = try users.map { user in
       let entry = ImportReport(
-        user: user, outcome: importAccount(user, of: file, settings), settings: settings)
+        user: user, outcome: importAccount(user, of: keys, settings), settings: settings)
       if !options.common.json { try OutputStream.standardOutput.write(entry.line + "\n") }
       return entry
     }
@@ -48,24 +50,21 @@ struct ImportOfAll {
       hint: "they could choose every user's key; if you trust them: twofactor import --all < FILE")
   }
 
-  private func parse(_ text: borrowing SecretBuffer) throws -> OATHUsersFile {
-    guard options.from != nil || KeyFileFormat(of: text.bytes) == .oath else {
-      throw options.unusable(FormatProblem("not a users file of pam_oath"))
-    }
-    let file = OATHUsersFile(parsing: text.bytes)
-    guard !file.entries.isEmpty else { throw options.unusable(FormatProblem("it contains no token")) }
-    return file
+  private func parse(_ text: borrowing SecretBuffer, _ settings: HostSettings) throws -> ImportedKeys {
+    try options.keys(
+      in: text, for: UserAccount.ofCaller(), at: Terminal(json: true), settings: settings, now: SystemClock.now)
   }
 
   private func importAccount(
-    _ user: String, of file: OATHUsersFile, _ settings: HostSettings
+    _ user: String, of keys: ImportedKeys, _ settings: HostSettings
   ) -> Result<ImportedEnrollment, SetupError> {
     let imported: ImportedEnrollment
     do throws(FormatProblem) {
       imported = try ImportedEnrollment(
-        tokens: file.tokens(of: user), name: options.name, limits: settings.limits, now: SystemClock.now)
+        keys.entries.filter { $0.account.map { Array($0.utf8) } == Array(user.utf8) }, name: options.name,
+        limits: settings.limits, now: SystemClock.now)
     } catch {
-      return .failure(options.unusable(error))
+      return .failure(keys.unusable(error))
     }
     let failure = ChildProcess.failure {
       let session = try Session(user: user, json: true, subcommand: "import", changesRegister: true)

@@ -43,14 +43,8 @@ extension GoogleAuthenticatorFile {
           "RATE_LIMIT \(rateLimit.logins) \(rateLimit.seconds)", "max_failures", rateLimit.logins, 1...100,
           UInt64(limits.maximumFailures), of: ", which limits wrong codes instead of logins"))
     }
-    if timeSkew != 0, case .totp(let period) = kind {
-      let seconds = timeSkew.magnitude * UInt64(period)
-      let isRefused = timeSkew.magnitude > limits.window
-      remarks.append(
-        ImportRemark(
-          text: "TIME_SKEW \(timeSkew): the phone's clock is \(seconds) seconds \(timeSkew > 0 ? "ahead" : "behind"), "
-            + "and clock offsets are not imported: set the phone's clock to automatic"
-            + (isRefused ? ", or its codes are refused; to check: twofactor verify" : "")))
+    if ignoresAlgorithm {
+      remarks.append(ImportRemark(text: "ALGORITHM applies to time-based codes only, so the counter uses SHA-1"))
     }
     return remarks + otherRemarks
   }

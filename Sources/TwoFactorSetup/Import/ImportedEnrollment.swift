@@ -7,59 +7,31 @@ import Verification
 
 /// The imported devices and scratch codes of one account.
 struct ImportedEnrollment {
-  private(set) var devices: [DeviceDraft]
+  private(set) var devices: [DeviceDraft] = []
   private(set) var scratchCodes: [String] = []
   /// Unix time.
   let moment: Int64
-  private(set) var remarks: [ImportRemark] = []
+  private(set) var remarks: [ImportRemark]
 
-  /// Nil detects the format. `name` is for the first device; the others are numbered. `user` selects tokens of a users
-  /// file. `now` is Unix time.
+  /// `name` is for the first device; the others are numbered. `now` is Unix time.
   ///
-  /// - Throws: ``FormatProblem`` if the text is invalid, or a credential cannot contain it.
+  /// - Throws: ``FormatProblem`` if a device is unusable, or a credential cannot contain it.
   init(
-    parsing text: Span<UInt8>, format: KeyFileFormat?, name: String, user: String, limits: VerificationLimits,
-    now: Int64
+    _ entries: [KeyEntry], remarks: [ImportRemark] = [], name: String, limits: VerificationLimits, now: Int64
   ) throws(FormatProblem) {
-    guard let format = format ?? KeyFileFormat(of: text) else {
-      throw FormatProblem(
-        "unknown format: neither a google-authenticator file nor a users file nor otpauth URIs",
-        hint: "to see why, name the format: --from google-authenticator, --from oath or --from uri")
-    }
-    switch format {
-    case .googleAuthenticator:
-      let file = try GoogleAuthenticatorFile(parsing: text)
-      devices = [file.device(now: now)]
-      scratchCodes = file.scratchCodes
-      remarks = file.remarks(limits: limits)
-    case .oath:
-      devices = try Self.devices(OATHUsersFile(parsing: text).tokens(of: user), now: now)
-      guard !devices.isEmpty else { throw FormatProblem("it contains no token of \(user)") }
-    case .uri:
-      let uris = try OTPAuthURI.parse(lines: text)
-      devices = uris.map(\.device)
-      let others = uris.flatMap(\.otherParameters).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
-      if uris.contains(where: \.lacksCounter) {
-        remarks.append(ImportRemark(text: "An otpauth://hotp/ URI has no counter; the counter starts at 0"))
-      }
-      if !others.isEmpty {
-        remarks.append(ImportRemark(text: "\(others.joined(separator: ", ")): unknown, ignored"))
-      }
-    }
     moment = now
+    self.remarks = remarks
+    for entry in entries {
+      devices.append(try entry.labeledDevice())
+      scratchCodes += entry.scratchCodes
+      self.remarks += entry.remarks.map { ImportRemark(text: $0) }
+    }
     try check(name: name, limits: limits)
   }
 
-  init(tokens: [OATHToken], name: String, limits: VerificationLimits, now: Int64) throws(FormatProblem) {
-    devices = try Self.devices(tokens, now: now)
-    moment = now
-    try check(name: name, limits: limits)
-  }
-
-  private static func devices(_ tokens: [OATHToken], now: Int64) throws(FormatProblem) -> [DeviceDraft] {
-    var devices: [DeviceDraft] = []
-    for token in tokens { devices.append(try token.device(now: now)) }
-    return devices
+  /// Counts a code as used.
+  mutating func use(_ state: LoginState.DeviceState, ofDeviceAt index: Int) {
+    devices[index].nextStep = max(devices[index].nextStep, state.nextFactor)
   }
 
   /// Names the devices. Rejects those that a credential cannot contain.
@@ -90,5 +62,15 @@ struct ImportedEnrollment {
         ImportRemark(text: "\(tooMany) scratch codes are left out; the maximum is \(Credential.maximumBackupCodes)"))
       scratchCodes.removeLast(tooMany)
     }
+  }
+}
+
+extension KeyEntry {
+  /// The device with the labels of the entry, if they are valid in a URI.
+  fileprivate func labeledDevice() throws(FormatProblem) -> DeviceDraft {
+    var device = try device.get()
+    device.issuer = device.issuer ?? issuer.flatMap { OTPAuthURI.isValidLabelPart($0) ? $0 : nil }
+    device.account = device.account ?? account.flatMap { OTPAuthURI.isValidLabelPart($0) ? $0 : nil }
+    return device
   }
 }

@@ -57,7 +57,7 @@ struct KeyPresentation {
   }
 
   private func confirm() throws -> LoginState.DeviceState {
-    let trial = try EnrollmentTrial(device, limits: session.settings.limits)
+    let trial = try EnrollmentTrial([device], limits: session.settings.limits)
     let cover = isKnown ? nil : CoveringPage(on: session.terminal, draw: page.lines)
     defer { cover?.hide() }
     var question = try session.terminal.dialogue.map { try LoginCodeQuestion($0, device, page, session) }
@@ -69,7 +69,7 @@ struct KeyPresentation {
         if let cover { cover.notice = refusal.line } else { try session.show(refusal.line + "\n") }
       }
       switch try trial.check(ask(below: cover, &question), now: SystemClock.now) {
-      case .right(let state): return state
+      case .right(_, let state): return state
       case .wrong(let why): refusal = why
       }
     }

@@ -1,0 +1,118 @@
+import FixedMemory
+import HostAccess
+import KeyFormats
+import Verification
+
+/// The accounts of an imported text.
+struct ImportedKeys {
+  let format: KeyFileFormat
+  /// The name of the file, printable.
+  let source: String
+  let entries: [KeyEntry]
+  /// On settings of the whole text.
+  let remarks: [ImportRemark]
+
+  /// A nil `format` is detected.
+  ///
+  /// - Throws: ``SetupError`` if the text is unusable; errors of ``KeyFileReading/unlock``.
+  init(
+    parsing text: Span<UInt8>, from source: String, format chosen: KeyFileFormat?, _ reading: KeyFileReading,
+    limits: VerificationLimits
+  ) throws {
+    self.source = source
+    guard let format = chosen ?? KeyFileFormat(of: text) else {
+      throw SetupError(
+        .unusableData, "\(source): unknown format",
+        hint: "to see why, name the format with --from: "
+          + KeyFileFormat.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    self.format = format
+    do {
+      entries = try format.entries(of: text, reading)
+      remarks =
+        format == .googleAuthenticator ? try GoogleAuthenticatorFile(parsing: text).remarks(limits: limits) : []
+    } catch let problem as FormatProblem {
+      throw Self.unusable(problem, source, format)
+    }
+  }
+
+  static func unusable(_ problem: FormatProblem, _ source: String, _ format: KeyFileFormat) -> SetupError {
+    SetupError(.unusableData, "\(source): \(format.title): \(problem.text)", hint: problem.hint)
+  }
+
+  func unusable(_ problem: FormatProblem) -> SetupError { Self.unusable(problem, source, format) }
+}
+
+extension ImportedKeys {
+  /// The devices of one account of this host: from a users file all of the user, else the one that the user chooses.
+  ///
+  /// - Parameters:
+  ///   - user: The account of this host.
+  ///   - text: `--select`; nil to ask at a terminal.
+  ///   - name: The name of the device.
+  func chosen(for user: String, matching text: String?, name: String, at terminal: Terminal) throws -> [KeyEntry] {
+    if format == .oath {
+      guard text == nil else {
+        throw SetupError(.usage, "--select is not for users files", hint: "to name the account, as root: --user NAME")
+      }
+      let ofUser = entries.filter { $0.account.map { Array($0.utf8) } == Array(user.utf8) }
+      guard !ofUser.isEmpty else { throw unusable(FormatProblem("it contains no token of \(user.printable)")) }
+      return ofUser
+    }
+    if let text {
+      let matching = entries.filter { $0.matches(text) }
+      guard matching.count == 1 else {
+        throw refusal(
+          matching.isEmpty
+            ? "no account matches --select: \(list(entries))"
+            : "\(matching.count) accounts match --select: \(list(matching))")
+      }
+      return matching
+    }
+    if entries.count == 1 { return entries }
+    guard terminal.isInteractive else { throw refusal("it contains \(entries.count) accounts: \(list(entries))") }
+    return try [ask(name: name, at: terminal)]
+  }
+
+  private func refusal(_ message: String) -> SetupError {
+    SetupError(
+      .unusableData, "\(source): \(format.title): \(message)",
+      hint: "choose one with --select TEXT, where TEXT is a part of its issuer, name or serial number")
+  }
+
+  private func list(_ entries: [KeyEntry]) -> String { entries.map(\.label).joined(separator: "; ") }
+
+  /// Asks for a number of the list, or a part of a name.
+  private func ask(name: String, at terminal: Terminal) throws -> KeyEntry {
+    let width = String(entries.count).count
+    var text = "\(source): \(format.title) with \(entries.count) accounts:\n"
+    for (index, entry) in entries.enumerated() {
+      let number = String(index + 1)
+      text += "  " + String(repeating: " ", count: width - number.count) + "\(number)  \(entry.label)"
+      if case .failure(let problem) = entry.device { text += ": cannot be used: \(problem.text)" }
+      text += "\n"
+    }
+    try terminal.show(
+      text + "The account that you choose becomes the device \(name.printable) of your login (--name changes it).\n")
+    while true {
+      let answer = try terminal.ask("Number, or a part of the name: ").text
+      let matching = entries.filter { $0.matches(answer) }
+      if let number = Int(answer), entries.indices.contains(number - 1) { return entries[number - 1] }
+      if !answer.isEmpty, matching.count == 1 { return matching[0] }
+      try terminal.show(
+        answer.isEmpty || matching.isEmpty
+          ? "Please answer with a number from 1 to \(entries.count), or a part of a name. To give up, press Ctrl-C.\n"
+          : "\(matching.count) accounts match: \(list(matching))\n")
+    }
+  }
+}
+
+extension KeyEntry {
+  /// Issuer, account and serial number as far as known, printable.
+  var label: String {
+    let names = [issuer, account].compactMap(\.self).filter { !$0.isEmpty }.map(\.printable).joined(separator: ": ")
+    let parts = [names, serial.map { "serial number \($0.printable)" } ?? ""].filter { !$0.isEmpty }
+    if !parts.isEmpty { return parts.joined(separator: ", ") }
+    return line.map { "line \($0)" } ?? "an account without a name"
+  }
+}
