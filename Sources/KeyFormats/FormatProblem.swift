@@ -12,6 +12,8 @@ package struct FormatProblem: Error, Equatable {
     self.hint = hint
   }
 
+  func at(_ line: Int) -> FormatProblem { FormatProblem(line: self.line ?? line, message, hint: hint) }
+
   package var text: String { line.map { "line \($0): \(message)" } ?? message }
 
   static let sevenDigits = FormatProblem("seven-digit codes are not supported, only six and eight digits")
