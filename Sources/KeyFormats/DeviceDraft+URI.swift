@@ -1,10 +1,24 @@
 import OneTimePassword
 
 extension DeviceDraft {
+  /// In bytes: the text in a QR code of 41 modules, the largest that fits beside the key on a terminal of 80 columns and
+  /// 24 rows (ISO/IEC 18004, version 6-L).
+  private static let longestPrefixed = 134
+
   /// The otpauth URI (Key URI Format of Google Authenticator).
   ///
-  /// Omits defaults, which apps assume: a shorter URI makes a smaller QR code.
+  /// Contains the issuer as a parameter, and also before the account, as that page recommends, unless that makes the URI
+  /// long: ``shortURI``. Omits defaults, which apps assume: a shorter URI makes a smaller QR code.
   package var uri: String {
+    let whole = uri(prefix: issuer.map { Self.percentEncoded($0) + ":" } ?? "")
+    return whole.utf8.count <= Self.longestPrefixed ? whole : shortURI
+  }
+
+  /// The URI with the issuer as a parameter only. Apps read it there if the label has no prefix: Aegis, FreeOTP+,
+  /// FreeOTP 2, Google Authenticator, Proton. Some apps read only the parameter, so it is not the one to omit.
+  package var shortURI: String { uri(prefix: "") }
+
+  private func uri(prefix: String) -> String {
     var parameters = ["secret=\(key.base32)"]
     if let issuer { parameters.append("issuer=\(Self.percentEncoded(issuer))") }
     if algorithm != .sha1 { parameters.append("algorithm=\(algorithm.text.uppercased())") }
@@ -14,7 +28,7 @@ extension DeviceDraft {
     case .totp(let period): parameters.append("period=\(period)")
     case .hotp(let counter): parameters.append("counter=\(counter)")
     }
-    let label = (issuer.map { Self.percentEncoded($0) + ":" } ?? "") + Self.percentEncoded(account ?? "")
+    let label = prefix + Self.percentEncoded(account ?? "")
     return "otpauth://\(kind.name)/\(label)?\(parameters.joined(separator: "&"))"
   }
 

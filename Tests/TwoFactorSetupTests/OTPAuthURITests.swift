@@ -26,6 +26,16 @@ import Testing
         == "otpauth://totp/host:alice?secret=JBSWY3DPEHPK3PXP&issuer=host&algorithm=SHA512&digits=8&period=60")
   }
 
+  @Test func aLongIssuerIsIncludedOnce() throws {
+    let host = "ip-10-123-123-123.ap-southeast-2.compute.internal"
+    #expect(try uri(issuer: host) == "otpauth://totp/alice?secret=JBSWY3DPEHPK3PXP&issuer=\(host)")
+    // Twice up to 134 bytes, the text of a QR code of 41 modules.
+    let longest = String(repeating: "h", count: 40)
+    #expect(try uri(issuer: longest).utf8.count == 133)
+    #expect(try uri(issuer: longest).hasPrefix("otpauth://totp/\(longest):alice?"))
+    #expect(try uri(issuer: longest, account: "alice.a").hasPrefix("otpauth://totp/alice.a?"))
+  }
+
   @Test func theCounterIsAlwaysIncluded() throws {
     #expect(
       try uri(kind: .hotp(counter: 0)) == "otpauth://hotp/host:alice?secret=JBSWY3DPEHPK3PXP&issuer=host&counter=0")

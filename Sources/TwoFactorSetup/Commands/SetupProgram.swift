@@ -34,16 +34,7 @@ public enum SetupProgram {
     // SAFETY: the structure outlives the call.
     unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     umask(0o077)
-    exit(run(arguments).rawValue)
-  }
-
-  private static var arguments: [String] {
-    var arguments: [String] = []
-    // SAFETY: the arguments are NUL-terminated and immortal.
-    while let argument = unsafe csetup_argument(Int32(arguments.count) + 1) {
-      unsafe arguments.append(String(cString: argument))
-    }
-    return arguments
+    exit(run(Invocation.arguments).rawValue)
   }
 
   private static func run(_ arguments: [String]) -> ExitStatus {

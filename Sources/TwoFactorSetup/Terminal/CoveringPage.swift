@@ -1,39 +1,57 @@
 import FixedMemory
+import HostAccess
 
 /// A page on the terminal's alternate screen, which keeps a secret out of the scrollback. Redrawn after a resize and
 /// after Ctrl-Z.
 final class CoveringPage {
   private let terminal: Terminal
-  private let draw: (QRScreen, String?) -> [String]?
+  private let content: KeyPage
   private var isUp = false
+  /// The side that the user turned to.
+  private var side: KeyPage.View.Side?
+  private var view: KeyPage.View?
 
   /// Comments on the last answer; shown with the next question.
   var notice: String?
 
-  /// Nil if the terminal has no alternate screen or the page does not fit. `draw` returns the lines, or nil if they do
-  /// not fit.
-  init?(on terminal: Terminal, draw: @escaping (QRScreen, String?) -> [String]?) {
-    guard terminal.canBeCovered, draw(terminal.qrScreen, nil) != nil else { return nil }
+  /// Nil if the terminal has no alternate screen or the page does not fit.
+  init?(_ content: KeyPage, on terminal: Terminal) {
+    guard terminal.canBeCovered, content.view(on: terminal.qrScreen, notice: nil, side: nil) != nil else { return nil }
     self.terminal = terminal
-    self.draw = draw
+    self.content = content
   }
 
-  func ask(_ question: String) throws -> SecretBuffer { try terminal.ask(question, below: self) }
+  /// Asks until the answer does not turn the page.
+  func ask(_ question: String) throws -> SecretBuffer {
+    while true {
+      let reply = try terminal.ask(question, below: self)
+      guard reply.count == 0, let shown = view?.side else { return reply }
+      side = shown == .code ? .text : .code
+      notice = nil
+    }
+  }
+
+  /// False if the page leaves no row for a question.
+  var hasQuestion: Bool { view?.hasQuestion ?? true }
 
   func show() throws {
     terminal.waitForForeground()
     let screen = terminal.qrScreen
-    let lines = draw(screen, notice) ?? end(of: screen)
+    let shown = content.view(on: screen, notice: notice, side: side) ?? end(on: screen)
+    view = shown
     let start = isUp ? Self.erasure(rows: screen.size?.rows) : Self.enter
     isUp = true
-    try terminal.page.write(start + lines.map { $0 + "\n" }.joined())
+    let text = shown.lines.joined(separator: "\n")
+    // A line feed in the last row would scroll.
+    try terminal.page.write(start + text + (shown.hasQuestion ? "\n" : ""))
   }
 
   /// The end of a page that does not fit, with the notice.
-  private func end(of screen: QRScreen) -> [String] {
-    guard let size = screen.size else { return [] }
+  private func end(on screen: QRScreen) -> KeyPage.View {
+    guard let size = screen.size else { return KeyPage.View(lines: []) }
     let comment = notice.map { PageText.wrapped($0, columns: size.columns) } ?? []
-    return ((draw(screen, nil) ?? []) + comment).suffix(max(0, size.rows - 1))
+    let shown = content.view(on: screen, notice: nil, side: notice == nil ? side : .text)
+    return KeyPage.View(lines: ((shown?.lines ?? []) + comment).suffix(max(0, size.rows - 1)), side: shown?.side)
   }
 
   func hide() {

@@ -27,7 +27,18 @@ struct KeyPresentation {
     self.isKnown = isKnown
     page = KeyPage(
       heading: heading, groupedKey: device.groupedKey, kind: DeviceStatus(device).description, uriText: device.uri,
-      form: options.qr, file: options.qrFile)
+      shortURI: device.shortURI, shorterIssuers: Self.shorterIssuers(device), form: options.qr, file: options.qrFile)
+  }
+
+  /// The host name without its domain, and beginnings of it.
+  private static func shorterIssuers(_ device: DeviceDraft) -> [(name: String, uri: String)] {
+    let name = String((device.issuer ?? "").prefix { $0 != "." })
+    let names = [name] + [24, 16, 8].map { String(name.prefix($0)) }
+    return names.filter { OTPAuthURI.isValidLabelPart($0) && $0 != device.issuer }.map { name in
+      var shorter = device
+      shorter.issuer = name
+      return (name, shorter.shortURI)
+    }
   }
 
   func writeFile(_ files: inout KeptFiles) throws {
@@ -58,7 +69,7 @@ struct KeyPresentation {
 
   private func confirm() throws -> LoginState.DeviceState {
     let trial = try EnrollmentTrial([device], limits: session.settings.limits)
-    let cover = isKnown ? nil : CoveringPage(on: session.terminal, draw: page.lines)
+    let cover = isKnown ? nil : CoveringPage(page, on: session.terminal)
     defer { cover?.hide() }
     var question = try session.terminal.dialogue.map { try LoginCodeQuestion($0, device, page, session) }
     if question == nil, cover == nil { try show() }

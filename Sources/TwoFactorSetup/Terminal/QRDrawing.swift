@@ -49,6 +49,12 @@ struct QRDrawing {
     return nil
   }
 
+  /// The narrowest drawing, whether or not it fits; nil for ``QRForm/none``.
+  static func smallest(of code: QRCode, form: QRForm, on screen: QRScreen) -> QRDrawing? {
+    forms(form, on: screen).map { QRDrawing(code, as: $0, margin: margins[margins.count - 1], on: screen) }
+      .min { $0.columns < $1.columns }
+  }
+
   /// Quiet zones in modules. The standard requires four; one suffices for cameras.
   private static let margins = [4, 2, 1]
 

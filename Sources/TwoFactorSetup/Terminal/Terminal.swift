@@ -68,16 +68,17 @@ struct Terminal {
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
       try page?.show()
+      let isShown = page?.hasQuestion ?? true
       let reading: Reading
       do {
-        let silence = echo || !isInteractive ? nil : try EchoOff(input)
+        let silence = echo && isShown || !isInteractive ? nil : try EchoOff(input)
         defer { silence?.restore() }
-        try questions.write(question)
+        if isShown { try questions.write(question) }
         reading = readLine(interruptions)
       }
       switch consume reading {
       case .line(let line):
-        if !isInteractive || !echo { try questions.write("\n") }
+        if isShown, !isInteractive || !echo { try questions.write("\n") }
         return line
       case .tooLong:
         throw SetupError(.refused, "answer too long")
