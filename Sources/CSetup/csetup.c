@@ -5,12 +5,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,6 +29,16 @@ int csetup_set_identity(uid_t user, gid_t group) {
   if (setresuid((uid_t)-1, user, (uid_t)-1) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0) return -1;
   return setresuid(user, user, user);
 }
+
+int csetup_become_nobody(void) {
+  static const unsigned nobody = 65534, unused = 65533;
+  if (setgroups(0, NULL) != 0 || setresgid(unused, nobody, nobody) != 0) return -1;
+  /* In two steps, as above. */
+  if (setresuid((uid_t)-1, nobody, (uid_t)-1) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0) return -1;
+  return setresuid(nobody, nobody, nobody) != 0 ? -1 : prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+int csetup_memory_file(void) { return memfd_create("twofactor", MFD_CLOEXEC); }
 
 int csetup_has_identity(uid_t user, gid_t group) {
   uid_t ru, eu, su;

@@ -28,18 +28,22 @@ package struct ProgramRun {
   ///   - path: An absolute path.
   ///   - arguments: Without the program name.
   ///   - input: Standard input, at most 4,096 bytes.
+  ///   - inputDescriptor: The file to read instead of `input`.
+  ///   - environment: `NAME=value`, beside the fixed ones.
   ///   - outputLimit: The bytes to keep; 0 discards the output.
+  ///   - keepsErrors: False discards standard error.
   ///   - timeout: In seconds.
   /// - Throws: The error of starting the program or waiting for it.
   package init(
-    _ path: String, _ arguments: [String], input: String = "", outputLimit: Int = 0, timeout: Int
+    _ path: String, _ arguments: [String], input: String = "", inputDescriptor: Int32? = nil,
+    environment: [String] = [], outputLimit: Int = 0, keepsErrors: Bool = true, timeout: Int
   ) throws(Errno) {
     let standardInput = try Pipe()
     try standardInput.fill(with: Array(input.utf8))
     let standardOutput = try Pipe()
     let process = try Self.start(
-      path, arguments, input: standardInput.readEnd.descriptor,
-      output: outputLimit > 0 ? standardOutput.writeEnd.descriptor : nil)
+      path, arguments, Self.environment + environment, input: inputDescriptor ?? standardInput.readEnd.descriptor,
+      output: outputLimit > 0 ? standardOutput.writeEnd.descriptor : nil, keepsErrors: keepsErrors)
     // The reader sees the end when the last write end is closed.
     _ = consume standardInput
     _ = consume standardOutput.writeEnd
@@ -51,7 +55,7 @@ package struct ProgramRun {
   }
 
   private static func start(
-    _ path: String, _ arguments: [String], input: Int32, output: Int32?
+    _ path: String, _ arguments: [String], _ environment: [String], input: Int32, output: Int32?, keepsErrors: Bool
   ) throws(Errno) -> pid_t {
     guard csetup_close_on_exec() == 0 else { throw .current }
     // SAFETY: actions and attributes are initialized; null pointers terminate the arrays.
@@ -61,7 +65,7 @@ package struct ProgramRun {
     guard unsafe csetup_start_at_the_root(&actions) == 0 else { throw .outOfMemory }
     unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
     for stream in [STDOUT_FILENO, STDERR_FILENO] {
-      if let output {
+      if let output, stream == STDOUT_FILENO || keepsErrors {
         unsafe posix_spawn_file_actions_adddup2(&actions, output, stream)
       } else {
         unsafe posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_WRONLY, 0)

@@ -15,6 +15,14 @@ int csetup_set_identity(uid_t user, gid_t group);
 /// Provided because getresuid(2) needs _GNU_SOURCE. Returns 1 if the real, effective and saved IDs are these, else 0.
 int csetup_has_identity(uid_t user, gid_t group);
 
+/// Provided because setresuid(2) needs _GNU_SOURCE. Turns root into the user and group IDs 65534 (nobody) for good, and
+/// forbids new privileges (PR_SET_NO_NEW_PRIVS). The real group ID is another one: other processes of nobody can then not
+/// trace the programs that this process executes (execve(2) clears the dumpable attribute).
+int csetup_become_nobody(void);
+
+/// Provided because the Glibc module lacks memfd_create(2). Returns a descriptor that closes on exec.
+int csetup_memory_file(void);
+
 /// Provided because the Glibc module lacks signalfd(2). Blocks SIGINT, SIGQUIT, SIGTERM, SIGHUP and SIGTSTP, except
 /// those that the process ignores, and SIGWINCH if `and_resizing`. Stores the previous mask. Returns a signalfd(2)
 /// descriptor.

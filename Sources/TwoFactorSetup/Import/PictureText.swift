@@ -77,7 +77,8 @@ enum PictureText {
       throw SetupError(.inputOutput, "cannot copy \(source): \(error.text)")
     }
     let problem = ChildProcess.failure {
-      try OpenFile(owning: output).write(decode(input, with: decoder, source).span, at: 0)
+      let decoded = try decode(input, with: decoder, source)
+      try OpenFile(owning: output).write(decoded.span, at: 0)
     }
     if let problem { throw problem }
     guard var codes = SecretBuffer(capacity: longestText) else { throw SetupError.outOfMemory }
@@ -103,7 +104,8 @@ enum PictureText {
       // SAFETY: the structure outlives the call.
       unsafe setrlimit(__rlimit_resource_t(resource.rawValue), &limit)
     }
-    let folder = try TemporaryFolder()
+    let folder = try makeTemporaryFolder()
+    defer { removeTemporaryFolder(folder) }
     let run: ProgramRun
     do throws(Errno) {
       run = try ProgramRun(
@@ -112,7 +114,7 @@ enum PictureText {
         ["--quiet", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable", "-Sqrcode.binary", "\(decoder):-"],
         inputDescriptor: picture,
         environment: [
-          "MAGICK_TMPDIR=\(folder.path)", "MAGICK_DISK_LIMIT=0", "MAGICK_THREAD_LIMIT=1", "OMP_NUM_THREADS=1",
+          "MAGICK_TMPDIR=\(folder)", "MAGICK_DISK_LIMIT=0", "MAGICK_THREAD_LIMIT=1", "OMP_NUM_THREADS=1",
         ], outputLimit: longestText, keepsErrors: false, timeout: timeout)
     } catch {
       throw SetupError(.inputOutput, "cannot run \(program): \(error.text)")
@@ -135,25 +137,19 @@ enum PictureText {
     }
     return run.outputBytes
   }
-}
 
-/// A directory for the copies of the picture that ImageMagick makes, in memory if possible. Removed with its content,
-/// also if the program was killed.
-private struct TemporaryFolder: ~Copyable {
-  let path: String
-
-  init() throws {
+  /// A directory for the copies of the picture that ImageMagick makes: in memory, if possible.
+  private static func makeTemporaryFolder() throws -> String {
     for parent in ["/dev/shm", "/tmp"] {
-      var template = "\(parent)/twofactor-XXXXXX".utf8CString.map(\.self)
+      var template = Array("\(parent)/twofactor-XXXXXX".utf8CString)
       // SAFETY: the template is NUL-terminated.
-      guard unsafe mkdtemp(&template) != nil else { continue }
-      path = String(terminated: template)
-      return
+      if unsafe mkdtemp(&template) != nil { return String(terminated: template) }
     }
     throw SetupError(.inputOutput, "cannot create a temporary directory: \(Errno.current.text)")
   }
 
-  deinit {
+  /// A program that was killed leaves its files.
+  private static func removeTemporaryFolder(_ path: String) {
     // SAFETY: the path is NUL-terminated.
     if let folder = try? unsafe OpenFile.following(path, for: .directory), var names = try? folder.names() {
       while let name = names.next() { try? folder.remove(name) }
