@@ -59,6 +59,8 @@ let package = Package(
     // Loads libcrypt, libpam and libqrencode on demand.
     .target(name: "CSetup", dependencies: ["CPAM", "CQREncode"]),
     .systemLibrary(name: "CQREncode", providers: [.apt(["libqrencode-dev"])]),
+    // Loads libjansson on demand.
+    .target(name: "CJansson"),
 
     // The module, lowest layer first.
     .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
@@ -101,7 +103,9 @@ let package = Package(
       path: "Sources/Helper", swiftSettings: small),
 
     // The setup command.
-    .target(name: "KeyFormats", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword"], swiftSettings: strict),
+    .target(
+      name: "KeyFormats", dependencies: ["CJansson", "Enrollment", "FixedMemory", "OneTimePassword"],
+      swiftSettings: strict),
     .target(
       name: "HostAccess",
       dependencies: ["CSetup", "Enrollment", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],

@@ -19,6 +19,10 @@ package enum KeyFileFormat: String, CaseIterable {
 
   /// Detects the format; nil if unknown.
   package init?(of text: Span<UInt8>) {
+    if let app = KeyFileFormat(ofApp: text) {
+      self = app
+      return
+    }
     var lines = TextLines()
     var first: TextLine?
     var hasOptions = false
@@ -49,7 +53,12 @@ package enum KeyFileFormat: String, CaseIterable {
   package var title: String {
     switch self {
     case .uri: "otpauth URIs"
-    case .migration: "an export of Google Authenticator"
+    case .aegis: try AegisExport.entries(of: text)
+    case .twoFAS: try TwoFASExport.entries(of: text)
+    case .andOTP: try AndOTPExport.entries(of: text)
+    case .freeOTP: try FreeOTPExport.entries(of: text)
+    case .bitwarden: try BitwardenExport.entries(of: text)
+    case .migration:
     case .googleAuthenticator: "a google-authenticator file"
     case .oath: "a users file of pam_oath"
     case .pskc: "a PSKC file"

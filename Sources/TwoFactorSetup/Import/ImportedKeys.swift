@@ -33,6 +33,10 @@ struct ImportedKeys {
         format == .googleAuthenticator ? try GoogleAuthenticatorFile(parsing: text).remarks(limits: limits) : []
     } catch let problem as FormatProblem {
       throw Self.unusable(problem, source, format)
+    } catch let library as MissingLibrary {
+      throw SetupError(
+        .configuration, "\(library.file), which \(library.use), is not installed",
+        hint: "install \(library.name) (\(library.debianPackage))")
     }
   }
 

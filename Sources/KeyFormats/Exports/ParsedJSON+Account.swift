@@ -1,0 +1,101 @@
+import Enrollment
+import FixedMemory
+import OneTimePassword
+
+/// An account in an app's export.
+extension ParsedJSON {
+  /// A text as a name for people: without blanks around it, and at most 128 characters long. Nil if nothing remains.
+  var name: String? {
+    guard let text else { return nil }
+    var scalars = text.unicodeScalars.prefix(128)[...]
+    while scalars.first?.properties.isWhitespace == true { scalars.removeFirst() }
+    while scalars.last?.properties.isWhitespace == true { scalars.removeLast() }
+    return scalars.isEmpty ? nil : String(String.UnicodeScalarView(scalars))
+  }
+
+  /// The key in the member `secret`, in Base32.
+  func base32Key() throws(FormatProblem) -> SharedKey {
+    guard let secret = self["secret"], secret.isText else { throw FormatProblem("it has no key") }
+    return try secret.withText { text throws(FormatProblem) in try SharedKey(base32: text) }
+  }
+
+  /// A device with the properties in this object: `digits`, `period`, `counter`, and the member named `algorithm`. The
+  /// `type` is the app's, in any case. If the export `isComplete`, an absent member is an error and has no default.
+  func device(
+    type: String, algorithm: String, isComplete: Bool, key: () throws(FormatProblem) -> SharedKey
+  ) throws(FormatProblem) -> DeviceDraft {
+    let kind: Device.Kind
+    switch type.uppercased() {
+    case "TOTP":
+      let period = try integer("period", orElse: isComplete ? nil : DeviceDraft.defaultPeriod)
+      guard TimeStep.periods.contains(period) else { throw FormatProblem("the period must be 15 to 300 seconds") }
+      kind = .totp(period: period)
+    case "HOTP":
+      let counter = try integer("counter", orElse: isComplete ? nil : 0)
+      guard let counter = UInt64(exactly: counter) else { throw .counterOutOfRange }
+      kind = .hotp(counter: counter)
+    case "STEAM": throw .steam
+    case "MOTP": throw FormatProblem("mOTP codes are not supported")
+    case "YANDEX": throw FormatProblem("Yandex codes are not supported")
+    default: throw FormatProblem("the type of the codes must be TOTP or HOTP")
+    }
+    guard self["pin"] == nil else { throw FormatProblem("codes with a PIN are not supported") }
+    let digits = try integer("digits", orElse: isComplete ? nil : 6)
+    guard let digits = UInt8(exactly: digits).flatMap(CodeDigits.init) else {
+      throw digits == 7 ? .sevenDigits : FormatProblem("the number of digits must be 6 or 8")
+    }
+    let hash = try hashAlgorithm(algorithm, orElse: isComplete ? nil : .sha1)
+    return DeviceDraft(key: try key(), kind: kind, algorithm: hash, digits: digits)
+  }
+
+  private func integer(_ name: String, orElse standard: Int64?) throws(FormatProblem) -> Int64 {
+    guard let member = self[name] else {
+      guard let standard else { throw FormatProblem("the field \(name) is missing") }
+      return standard
+    }
+    guard let number = member.integer else { throw FormatProblem("the field \(name) is not a whole number") }
+    return number
+  }
+
+  private func hashAlgorithm(_ name: String, orElse standard: HashAlgorithm?) throws(FormatProblem) -> HashAlgorithm {
+    guard let member = self[name] else {
+      guard let standard else { throw FormatProblem("the field \(name) is missing") }
+      return standard
+    }
+    var word = member.text?.uppercased() ?? ""
+    if word.hasPrefix("HMAC") { word.removeFirst(4) }
+    switch word {
+    case "SHA1": return .sha1
+    case "SHA256": return .sha256
+    case "SHA512": return .sha512
+    case "MD5", "SHA224", "SHA384":
+      throw FormatProblem("the algorithm \(word) is not supported, only SHA1, SHA256 and SHA512")
+    default: throw FormatProblem("the algorithm must be SHA1, SHA256 or SHA512")
+    }
+  }
+}
+
+extension KeyEntry {
+  /// An account of an app. Labels that no URI can contain are shown, but do not become the device's.
+  init(
+    issuer: String?, account: String?, device read: () throws(FormatProblem) -> DeviceDraft
+  ) {
+    let device = Result { () throws(FormatProblem) in
+      var device = try read()
+      device.issuer = issuer.flatMap { OTPAuthURI.isValidLabelPart($0) ? $0 : nil }
+      device.account = account.flatMap { OTPAuthURI.isValidLabelPart($0) ? $0 : nil }
+      return device
+    }
+    self.init(device)
+    (self.issuer, self.account) = (issuer, account)
+  }
+}
+
+extension FormatProblem {
+  static let steam = FormatProblem("Steam codes are not supported")
+
+  /// `way` is how the app exports without encryption.
+  static func encryptedExport(_ way: String) -> FormatProblem {
+    FormatProblem("it is encrypted", hint: "export it again without encryption: \(way)")
+  }
+}
