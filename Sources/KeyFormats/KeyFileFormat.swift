@@ -53,12 +53,7 @@ package enum KeyFileFormat: String, CaseIterable {
   package var title: String {
     switch self {
     case .uri: "otpauth URIs"
-    case .aegis: try AegisExport.entries(of: text)
-    case .twoFAS: try TwoFASExport.entries(of: text)
-    case .andOTP: try AndOTPExport.entries(of: text)
-    case .freeOTP: try FreeOTPExport.entries(of: text)
-    case .bitwarden: try BitwardenExport.entries(of: text)
-    case .migration:
+    case .migration: "an export of Google Authenticator"
     case .googleAuthenticator: "a google-authenticator file"
     case .oath: "a users file of pam_oath"
     case .pskc: "a PSKC file"
@@ -79,7 +74,12 @@ package enum KeyFileFormat: String, CaseIterable {
     case .uri: try OTPAuthURI.entries(of: text)
     case .googleAuthenticator: [try GoogleAuthenticatorFile(parsing: text).entry(now: reading.now)]
     case .oath: try OATHUsersFile(parsing: text).entries(reading)
-    case .migration, .pskc, .csv, .aegis, .twoFAS, .andOTP, .freeOTP, .bitwarden:
+    case .aegis: try AegisExport.entries(of: text)
+    case .twoFAS: try TwoFASExport.entries(of: text)
+    case .andOTP: try AndOTPExport.entries(of: text)
+    case .freeOTP: try FreeOTPExport.entries(of: text)
+    case .bitwarden: try BitwardenExport.entries(of: text)
+    case .migration, .pskc, .csv:
       throw FormatProblem("this format cannot be read yet")
     }
   }
