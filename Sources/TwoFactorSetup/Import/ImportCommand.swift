@@ -97,6 +97,10 @@ struct ImportCommand: ParsableCommand {
     }
     guard common.user == nil else { throw ValidationError("--all and --user exclude each other.") }
     guard select == nil else { throw ValidationError("--all and --select exclude each other.") }
+    guard from.map(ImportOfAll.formats.contains) ?? true else {
+      throw ValidationError(
+        "--all is for --from \(ImportOfAll.formats.map(\.rawValue).joined(separator: ", ")).")
+    }
     guard backupCodes == 0, key.qrFile == nil, key.chosenQR == nil else {
       throw ValidationError("--all shows no keys and makes no backup codes; import single accounts for that.")
     }
@@ -142,7 +146,7 @@ struct ImportCommand: ParsableCommand {
 
   private func parse(_ text: borrowing SecretBuffer, _ session: Session) throws -> ImportedEnrollment {
     let now = SystemClock.now
-    let keys = try keys(in: text, for: session.account, at: session.terminal, settings: session.settings, now: now)
+    let keys = try keys(in: text, at: session.terminal, settings: session.settings, now: now)
     let entries = try keys.chosen(
       for: session.account.nameText, matching: select, name: name, at: session.terminal)
     do throws(FormatProblem) {
@@ -153,14 +157,17 @@ struct ImportCommand: ParsableCommand {
     }
   }
 
-  /// The accounts of a file, or of a picture of QR codes. `account` runs the program that reads pictures. `now` is Unix
-  /// time.
+  /// The accounts of a file, or of a picture of QR codes. `now` is Unix time.
   func keys(
-    in text: borrowing SecretBuffer, for account: UserAccount, at terminal: Terminal, settings: HostSettings, now: Int64
+    in text: borrowing SecretBuffer, at terminal: Terminal, settings: HostSettings, now: Int64
   ) throws -> ImportedKeys {
     var reading = KeyFileReading(now: now)
     defaults.set(&reading)
     reading.unlock = { lock in try unlock(lock, at: terminal) }
+    if PictureText.isPicture(text.bytes) {
+      let codes = try PictureText.read(text.bytes, source: source)
+      return try ImportedKeys(parsing: codes.bytes, from: source, format: nil, reading, limits: settings.limits)
+    }
     let keys = try ImportedKeys(
       parsing: text.bytes, from: source, format: from, reading, limits: settings.limits)
     try defaults.requireUse(by: keys.format)

@@ -10,6 +10,9 @@ import SystemFiles
 struct ImportOfAll {
   let options: ImportCommand
 
+  /// They contain the accounts of a host, or tokens with serial numbers.
+  static let formats: [KeyFileFormat] = [.googleAuthenticator, .oath, .pskc, .csv]
+
   func run() throws {
     guard getuid() == 0, geteuid() == 0 else {
       throw SetupError(
@@ -52,7 +55,7 @@ struct ImportOfAll {
 
   private func parse(_ text: borrowing SecretBuffer, _ settings: HostSettings) throws -> ImportedKeys {
     try options.keys(
-      in: text, for: UserAccount.ofCaller(), at: Terminal(json: true), settings: settings, now: SystemClock.now)
+      in: text, at: Terminal(json: true), settings: settings, now: SystemClock.now)
   }
 
   private func importAccount(

@@ -147,7 +147,7 @@ def test_importing_killed_at_any_call_does_all_or_nothing(user, service, tmp_pat
     text = file.read_text()
     logins = Logins(service, user)
     used, code = (APP.code_at(START, steps=steps) for steps in (0, 1))
-    arguments = ("import", "--yes", str(file))
+    arguments = ("import", "--no-confirm", "--yes", str(file))
     enabled = 0
     for call, _ in killed_at_each_call(arguments, user, tmp_path):
         if logins.is_enrolled():

@@ -226,7 +226,7 @@ class Changes:
 
 SUBCOMMANDS = [
     ("enable", "--no-confirm", "--yes", "--backup-codes", "1", "--force"),
-    ("import", "--yes", "--force", IMPORTED),
+    ("import", "--no-confirm", "--yes", "--force", IMPORTED),
     ("backup-codes", "--backup-codes", "1"),
     ("device", "add", "third", "--no-confirm"),
     ("device", "remove", "other"),

@@ -130,7 +130,7 @@ def test_with_any_call_failing_it_never_lets_in(replacing, exchanges):
 
 def test_an_import_killed_at_the_exchange_never_lets_in(user, replacing):
     file = google_file(user, '" TOTP_AUTH')
-    change = replacing(("import", "--yes", "--force", str(file)))
+    change = replacing(("import", "--no-confirm", "--yes", "--force", str(file)))
     at = [call for call in change.calls() if call.name in ("renameat", "renameat2", "unlinkat", "mkdirat", "fsync")]
     assert "renameat2" in {call.name for call in at}
     for call in at:

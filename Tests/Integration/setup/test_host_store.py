@@ -154,10 +154,10 @@ def test_a_key_that_another_device_has_is_refused_as_in_the_home(user, enrolled)
 
 def test_imported_codes_that_were_used_stay_used(user, service):
     path = google_file(user, '" TOTP_AUTH', "12345678", "87654321")
-    user.twofactor("import", str(path), answers=f"{user.password}\n")
+    user.twofactor("import", "--no-confirm", str(path), answers=f"{user.password}\n")
     now = time_to_type()
     for typed in ("12345678", APP.code_at(now)):
-        user.twofactor("import", "--force", str(path), answers=f"{user.password}\n{typed}\n")
+        user.twofactor("import", "--no-confirm", "--force", str(path), answers=f"{user.password}\n{typed}\n")
     assert user.status()["backup_codes_left"] == 1 and is_private(user)
     assert user.results(service("store=host"), "12345678", APP.code_at(now)) == [Result.AUTH_ERR] * 2
     # Again as root.

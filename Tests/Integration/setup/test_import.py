@@ -250,21 +250,12 @@ def test_a_uri_of_pyotp_is_imported(user, service, digits, digest):
     key = pyotp.random_base32(32)
     clock = pyotp.TOTP(key, digits, digest, name="al ice@x", issuer="Söhne & Co", interval=45)
     counter = pyotp.HOTP(pyotp.random_base32(64), digits, digest, initial_count=7)
-    uris = [clock.provisioning_uri(), counter.provisioning_uri(initial_count=7)]
-    answer = bring_in(user, answers="\n".join(uris))
-    assert answer["uri"].startswith("otpauth://totp/S%C3%B6hne%20%26%20Co:al%20ice%40x?")
+    answer = bring_in(user, answers=counter.provisioning_uri(initial_count=7))
     name = service()
-    for code in (clock.at(START), counter.at(0)):
-        assert user.log_in(name, code, at=START).result == ACCEPTED
-
-
-def test_several_uris_become_several_devices(user):
-    text = f"# two\notpauth://totp/x?secret={BASE32}\n\notpauth://hotp/y?secret={BASE32}AAAA&counter=9\n"
-    answer = bring_in(user, "--from", "uri", "--name", "key", "--issuer", "I", "--account", "a", answers=text)
-    assert answer["uri"] == f"otpauth://totp/I:a?secret={BASE32}&issuer=I"
-    assert [entry["device"]["name"] for entry in answer["devices"]] == ["key", "key 2"]
-    assert [entry["secret"] for entry in answer["devices"]] == [BASE32, BASE32 + "AAAA"]
-    assert [device["type"] for device in user.status()["devices"]] == ["totp", "hotp"]
+    assert user.log_in(name, counter.at(0), at=START).result == ACCEPTED
+    answer = bring_in(user, *FORCED, answers=clock.provisioning_uri())
+    assert (answer["device"]["type"], answer["device"]["period"]) == ("totp", 45)
+    assert user.log_in(name, clock.at(START), at=START).result == ACCEPTED
 
 
 def test_a_uri_of_enable_is_imported(user, new_user):
@@ -274,18 +265,26 @@ def test_a_uri_of_enable_is_imported(user, new_user):
 
 
 def test_a_user_imports_with_the_password(user, service):
-    path = google_file(user, '" TOTP_AUTH', "12345678")
+    path = google_file(user, '" TOTP_AUTH', "12345678", "87654321")
     user.twofactor("import", str(path), answers="wrong\n", status=REFUSED)
     assert not user.status()["enabled"]
     user.twofactor("import", str(path), answers="", status=REFUSED)
-    done = user.twofactor("import", str(path), answers=f"{user.password}\n")
+    user.twofactor("import", str(path), answers=f"{user.password}\n", status=REFUSED)
+    assert not user.status()["enabled"]
+    code = APP.code_at(time_to_type())
+    done = user.twofactor("import", str(path), answers=f"{user.password}\n{code}\n")
     assert "Two-factor is on." in done.stdout and BASE32 not in done.stdout + done.stderr
     assert user.log_in(service(), "12345678", at=START).result == ACCEPTED
 
     again = user.twofactor("import", str(path), answers=f"{user.password}\n", status=REFUSED)
     assert "already on" in again.stderr
-    answers = f"{user.password}\n{APP.code_at(time_to_type())}\notpauth://totp/x?secret={BASE32}"
-    user.twofactor("import", "--force", answers=answers)
+    assert user.log_in(service(), code).result == DENIED
+    # The code for the old enrollment, the one of the device, then the text.
+    other = Authenticator(KEY[::-1])
+    now = time_to_type()
+    answers = f"{user.password}\n{APP.code_at(now, 1)}\n{other.code_at(now)}\notpauth://totp/x?secret={other.base32}"
+    user.twofactor("import", "--force", answers=answers.replace(other.code_at(now), other.wrong_code(now)), status=REFUSED)
+    user.twofactor("import", "--force", answers=answers.replace(APP.code_at(now, 1), "87654321"))
     assert user.status()["backup_codes_left"] == 0
 
 
@@ -298,14 +297,14 @@ def test_backup_codes_are_created_beside_scratch_codes_on_request(user, service)
     for code in ("12345678", answer["backup_codes"][1]):
         assert user.log_in(name, code, at=START).result == ACCEPTED
     assert user.status()["backup_codes_left"] == 1
-    user.twofactor("import", "--force", "--yes", "--backup-codes", "3", "--backup-codes-file", str(kept), str(path),
+    user.twofactor("import", "--no-confirm", "--force", "--yes", "--backup-codes", "3", "--backup-codes-file", str(kept), str(path),
         answers=f"{user.password}\n{answer['backup_codes'][0]}\n",
     )
     assert len(re.findall(r"^\w{5}-\w{5}$", kept.read_text(), re.MULTILINE)) == 3
     # The scratch code stays used.
     assert user.status()["backup_codes_left"] == 3
     answers = f"{user.password}\n{APP.code_at(time_to_type())}\nno\n"
-    user.twofactor("import", "--force", "--backup-codes", "3", str(path), answers=answers, status=REFUSED)
+    user.twofactor("import", "--no-confirm", "--force", "--backup-codes", "3", str(path), answers=answers, status=REFUSED)
     assert user.status()["backup_codes_left"] == 3
 
 

@@ -16,6 +16,7 @@ from rig.process import run
 from rig.screen import Screen
 
 PASSWORD, CODE, NEW_CODE, STORED = "Password: ", "Current code, or a backup code: ", "Code from the app: ", "[y/N] "
+DEVICE_CODE = "Code from the device: "
 
 pytestmark = pytest.mark.usefixtures("each_store")
 
@@ -47,8 +48,8 @@ COMMANDS = {
     "device remove spare": (CODE,),
     "show --name spare --qr-file qr.png": (PASSWORD, CODE),
     "verify": ("Code: ",),
-    "import key --backup-codes 2 --backup-codes-file codes": (PASSWORD, STORED),
-    "import key --force": (PASSWORD, CODE),
+    "import key --backup-codes 2 --backup-codes-file codes": (PASSWORD, DEVICE_CODE, STORED),
+    "import key --force": (PASSWORD, CODE, DEVICE_CODE),
 }
 KEY = "otpauth://totp/elsewhere:me?secret=ABCDEFGHIJKLMNOPQRSTUVWXYZ234567\n"
 QUESTIONS = [
@@ -95,6 +96,8 @@ class Sitting:
             self.screen.type(self.user.password)
         elif text == STORED:
             self.screen.type("y")
+        elif text == DEVICE_CODE:
+            self.screen.type(Authenticator.from_uri(KEY.strip()).code_at(time.time()))
         elif text == NEW_CODE:
             self.screen.type(Authenticator.from_uri(self.screen.uri).code_at(time.time()))
         else:

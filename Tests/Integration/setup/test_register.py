@@ -63,7 +63,7 @@ def test_a_user_who_enrolls_is_registered_at_once(user, register, nullok, log):
 
 
 def test_an_import_registers(user, register):
-    user.twofactor("import", google_file(user, '" TOTP_AUTH'), "--json", answers=f"{user.password}\n")
+    user.twofactor("import", "--no-confirm", google_file(user, '" TOTP_AUTH'), "--json", answers=f"{user.password}\n")
     assert registered() == [user.uid]
 
 

@@ -18,8 +18,8 @@ URI = f"otpauth://totp/other?secret={BASE32}\n"
 # The words, and the text to import after the answers.
 REPLACING = {
     "enable": (("enable", "--force", "--no-confirm", "--yes", "--backup-codes", "0"), ""),
-    "import of standard input": (("import", "--force", "--yes"), URI),
-    "import of a file": (("import", "--force", "--yes", "uri"), ""),
+    "import of standard input": (("import", "--no-confirm", "--force", "--yes"), URI),
+    "import of a file": (("import", "--no-confirm", "--force", "--yes", "uri"), ""),
 }
 QUESTIONS = r"Password: |Current code, or a backup code: |Code from the app: |\[y/N\] "
 
@@ -140,7 +140,7 @@ def test_codes_used_for_an_import_of_the_same_keys_stay_used(user, service):
     twofactor("import", "--user", user.name, str(path))
     now = time_to_type()
     for code in ("12345678", APP.code_at(now)):
-        user.twofactor("import", "--force", str(path), answers=f"{user.password}\n{code}\n")
+        user.twofactor("import", "--no-confirm", "--force", str(path), answers=f"{user.password}\n{code}\n")
     assert user.status()["backup_codes_left"] == 1
     assert user.results(service(), "12345678", APP.code_at(now)) == [Result.AUTH_ERR] * 2
 

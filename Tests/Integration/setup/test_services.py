@@ -124,7 +124,7 @@ def test_a_service_that_the_user_cannot_read_is_not_checked(user, stack):
     assert "Logins that will ask for a code: sshd, vsftpd\n" in said and unknown not in said
     twofactor("disable", "--user", user.name)
     path = google_file(user, '" TOTP_AUTH')
-    said = user.twofactor("import", str(path), answers=user.password + "\n").stdout
+    said = user.twofactor("import", "--no-confirm", str(path), answers=user.password + "\n").stdout
     assert "Logins that will ask for a code: sshd\n" + unknown in said
     assert "The administrator can check them with: twofactor doctor\n" in said
 
@@ -141,11 +141,11 @@ def test_without_a_readable_folder_no_service_is_checked(user, stack):
 
 def test_import_names_the_services_that_will_ask(user, stack):
     path = google_file(user, '" TOTP_AUTH')
-    said = user.twofactor("import", str(path), answers=user.password + "\n").stdout
+    said = user.twofactor("import", "--no-confirm", str(path), answers=user.password + "\n").stdout
     assert "\nTwo-factor is on.\n" + none_asks(user) + "To try a code without using it up: twofactor verify\n" in said
     stack("sshd", PASSWORD, CODE + " nullok")
     answers = f"{user.password}\n{APP.code_at(time.time())}\n"
-    said = user.twofactor("import", "--force", str(path), answers=answers).stdout
+    said = user.twofactor("import", "--no-confirm", "--force", str(path), answers=answers).stdout
     assert "\nTwo-factor is on.\nLogins that will ask for a code: sshd\n" in said
     assert twofactor_json("import", "--force", "--user", user.name, str(path))["services"] == ["sshd"]
 
