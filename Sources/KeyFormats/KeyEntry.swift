@@ -65,6 +65,10 @@ package enum KeyFileLock: Sendable {
 /// A field of a seed file.
 package enum CSVColumn: String, CaseIterable, Sendable {
   case serial, key, type, period, digits, counter, algorithm, issuer, account
+  /// Keys of one encoding.
+  case hexKey = "hexkey"
+  case base32Key = "base32key"
+  case base64Key = "base64key"
   /// Ignored.
   case other = "-"
 }

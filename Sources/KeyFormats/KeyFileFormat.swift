@@ -44,6 +44,8 @@ package enum KeyFileFormat: String, CaseIterable {
       (try? SharedKey(base32: text.slice(first.range), readsDigitsAsLetters: true)) != nil
     {
       self = .googleAuthenticator
+    } else if SeedFile.isRecognized(text) {
+      self = .csv
     } else {
       return nil
     }
@@ -79,7 +81,8 @@ package enum KeyFileFormat: String, CaseIterable {
     case .andOTP: try AndOTPExport.entries(of: text)
     case .freeOTP: try FreeOTPExport.entries(of: text)
     case .bitwarden: try BitwardenExport.entries(of: text)
-    case .migration, .pskc, .csv:
+    case .csv: try SeedFile.entries(of: text, reading)
+    case .migration, .pskc:
       throw FormatProblem("this format cannot be read yet")
     }
   }

@@ -35,7 +35,8 @@ import Verification
     #expect(file.rateLimit?.logins == 3 && file.rateLimit?.seconds == 30)
     #expect(file.otherOptions == ["RESETTING_TIME_SKEW", "LAST0"])
     let device = file.device(now: 4_000_000_000)
-    #expect(device.nextStep == 56_666_671 && device.lastUsedAt == 56_666_670 * 60)
+    // The used codes are of the phone's clock, which is two steps behind.
+    #expect(device.nextStep == 56_666_671 && device.lastUsedAt == 56_666_672 * 60 && device.clockOffset == -2)
   }
 
   @Test func aCounterOverridesTheClock() throws {
@@ -72,7 +73,15 @@ import Verification
       "line 2: DISALLOW_REUSE needs numbers from 0 to 4294967295"
     ),
     ("KEY\n\" HOTP_COUNTER many", "line 2: HOTP_COUNTER needs numbers from 0 to 9223372036854775807"),
-    ("KEY\n\" TIME_SKEW -9223372036854775808", "line 2: TIME_SKEW needs a number from -1000000 to 1000000"),
+    ("KEY\n\" TIME_SKEW -9223372036854775808", "line 2: TIME_SKEW needs a number from -3000 to 3000"),
+    ("KEY\n\" TOTP_AUTH\n\" TIME_SKEW 3001", "line 3: TIME_SKEW needs a number from -3000 to 3000"),
+    ("KEY\n\" DIGITS 7", "line 2: seven-digit codes are not supported, only six and eight digits"),
+    ("KEY\n\" DIGITS 9", "line 2: DIGITS needs numbers from 6 to 8"),
+    ("KEY\n\" DIGITS", "line 2: DIGITS needs numbers from 6 to 8"),
+    ("KEY\n\" ALGORITHM sha-256", "line 2: ALGORITHM must be sha1, sha256 or sha512"),
+    ("KEY\n\" ALGORITHM", "line 2: ALGORITHM must be sha1, sha256 or sha512"),
+    ("KEY\n\" TOTP_DIGITS 8", "line 2: the option TOTP_DIGITS may change the codes, and is unknown"),
+    ("KEY\n\" HASH_FUNCTION sha256", "line 2: the option HASH_FUNCTION may change the codes, and is unknown"),
     ("KEY\n\" TOTP_AUTH\n1234567", "line 3: it is neither an option nor a scratch code of eight digits"),
     ("KEY\n\" TOTP_AUTH\n02345678", "line 3: it is neither an option nor a scratch code of eight digits"),
     ("KEY\n\" TOTP_AUTH\n12345678 x", "line 3: it is neither an option nor a scratch code of eight digits"),
@@ -106,11 +115,22 @@ import Verification
     #expect(same[0].lines.last == "    window = 1  (already in effect)")
   }
 
-  @Test(arguments: [(1, "30 seconds ahead", false), (-4, "120 seconds behind", true)])
-  func aClockOffsetIsReported(steps: Int, words: String, isRefused: Bool) throws {
-    let remarks = try file("\" TOTP_AUTH", "\" TIME_SKEW \(steps)").remarks(limits: VerificationLimits())
-    #expect(remarks.count == 1 && remarks[0].text.contains(words))
-    #expect(remarks[0].text.contains("codes are refused") == isRefused)
+  @Test func digitsAndAlgorithmOfTheHardenedForkAreParsed() throws {
+    let device = try file("\" TOTP_AUTH", "\" DIGITS 8", "\" ALGORITHM SHA256", "\" STEP_SIZE 60").device(now: 1)
+    #expect(device.digits == .eight && device.algorithm == .sha256 && device.kind == .totp(period: 60))
+    let plain = try file("\" TOTP_AUTH", "\" DIGITS 6", "\" ALGORITHM sha1").device(now: 1)
+    #expect(plain.digits == .six && plain.algorithm == .sha1)
+    // The modules accept one blank before the name, and ignore the line otherwise.
+    let ignored = try file("\" TOTP_AUTH", "\"  DIGITS 8", "\"DIGITS 8", "\" digits 8")
+    #expect(ignored.digits == .six && ignored.otherOptions == [nil])
+  }
+
+  @Test func aCounterHasNeitherAlgorithmNorClock() throws {
+    let file = try file("\" HOTP_COUNTER 3", "\" DIGITS 8", "\" ALGORITHM sha512", "\" TIME_SKEW 5")
+    let device = file.device(now: 1)
+    #expect(device.digits == .eight && device.algorithm == .sha1 && device.clockOffset == 0)
+    let remarks = file.remarks(limits: VerificationLimits())
+    #expect(remarks.map(\.text) == ["ALGORITHM applies to time-based codes only, so the counter uses SHA-1"])
   }
 
   @Test func aPlainFileHasNoRemarks() throws {

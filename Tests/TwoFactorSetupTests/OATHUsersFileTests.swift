@@ -8,18 +8,29 @@ import Testing
   private static let hexadecimal = "3132333435363738393031323334353637383930"
 
   private func token(_ line: String) throws -> OATHToken {
-    let tokens = try OATHUsersFile(parsing: line.utf8.span).tokens(of: "alice")
-    #expect(tokens.count == 1)
-    return try #require(tokens.first)
+    let entries = OATHUsersFile(parsing: line.utf8.span).entries
+    #expect(entries.count == 1)
+    return try #require(entries.first).token.get()
   }
 
-  private func problem(_ text: String) -> String? {
-    do {
-      _ = try OATHUsersFile(parsing: text.utf8.span).tokens(of: "alice")
-      return nil
-    } catch {
-      return error.text
-    }
+  private func device(_ line: String, now: Int64, digits: CodeDigits? = nil) throws -> DeviceDraft {
+    try token(line).device(reading(now: now, digits))
+  }
+
+  private func reading(now: Int64 = 1_700_000_000, _ digits: CodeDigits?) -> KeyFileReading {
+    var reading = KeyFileReading(now: now)
+    reading.digits = digits
+    return reading
+  }
+
+  private func entry(_ line: String, digits: CodeDigits?) throws -> KeyEntry {
+    try #require(KeyFileFormat.oath.entries(of: line.utf8.span, reading(digits)).first)
+  }
+
+  private func problem(_ text: String) throws -> String? {
+    let entry = try entry(text, digits: nil)
+    if case .failure(let problem) = entry.device { return problem.text }
+    return nil
   }
 
   /// The code of the key of RFC 4226 at a moving factor.
@@ -50,7 +61,7 @@ import Testing
   ])
   func everyTypeIsParsed(type: String, kind: Device.Kind, digits: CodeDigits) throws {
     let token = try token("\(type) alice - \(Self.hexadecimal)\n")
-    #expect(token.kind == kind && token.digits == digits && token.lastCode == nil && token.lastUsedAt == nil)
+    #expect(try token.kind == kind && token.digits(nil) == digits && token.lastCode == nil && token.lastUsedAt == nil)
     #expect(token.key.base32 == "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
   }
 
@@ -64,11 +75,10 @@ import Testing
       HOTP alice - 3132333435363738393031323334353637383931 9
       """
     let file = OATHUsersFile(parsing: text.utf8.span)
-    #expect(file.users == ["bob", "alice"])
+    #expect(file.entries.map(\.user) == ["bob", "alice", "alice"])
     #expect(file.entries.map(\.line) == [4, 5, 6])
-    #expect(try file.tokens(of: "alice").map(\.kind) == [.totp(period: 30), .hotp(counter: 9)])
-    #expect(try file.tokens(of: "carol").isEmpty)
-    #expect(throws: FormatProblem.self) { try file.tokens(of: "bob") }
+    #expect(try file.entries[1...].map { try $0.token.get().kind } == [.totp(period: 30), .hotp(counter: 9)])
+    #expect(throws: FormatProblem.self) { try file.entries[0].token.get() }
   }
 
   @Test(arguments: [
@@ -92,11 +102,10 @@ import Testing
       "HOTP alice - KEY 0 123456 2026-01-31T12:00:00Z",
       "the time of the last code must have the form 2026-01-31T12:00:00L"
     ),
-    ("HOTP alice - KEY\nHOTP/T30 alice - KEY", "line 2: another line of this user has the same key"),
   ])
-  func invalidLinesAreRejectedWithTheirLine(text: String, words: String) {
+  func invalidLinesAreRejectedWithTheirLine(text: String, words: String) throws {
     let text = text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: Self.hexadecimal)
-    #expect(problem(text) == (words.hasPrefix("line ") ? words : "line 1: " + words))
+    #expect(try problem(text) == "line 1: " + words)
   }
 
   /// "é" as one code point and as two: two accounts in the user database.
@@ -104,8 +113,7 @@ import Testing
     let names = ["jos\u{E9}", "jose\u{301}"]
     let keys = [Self.hexadecimal, String(Self.hexadecimal.reversed())]
     let file = OATHUsersFile(parsing: zip(names, keys).map { "HOTP \($0) - \($1)\n" }.joined().utf8.span)
-    #expect(file.users.map { Array($0.utf8) } == names.map { Array($0.utf8) })
-    for name in names { #expect(try file.tokens(of: name).count == 1) }
+    #expect(file.entries.map { Array($0.user.utf8) } == names.map { Array($0.utf8) })
   }
 
   @Test func theLastCodeOfACounterCountsAsUsed() throws {
@@ -113,11 +121,11 @@ import Testing
     // pam_oath notes the counter of the code itself; look-ahead may have moved it.
     for (noted, used, next) in [(7, 7, 8), (0, 0, 1), (7, 12, 13)] as [(UInt64, UInt64, UInt64)] {
       let line = "HOTP alice - \(Self.hexadecimal) \(noted) \(try code(used)) \(local(now - 100))"
-      let device = try token(line).device(now: now)
+      let device = try device(line, now: now)
       #expect(device.kind == .hotp(counter: next) && device.lastUsedAt == now - 100)
     }
-    #expect(try token("HOTP alice - \(Self.hexadecimal) 7").device(now: now).kind == .hotp(counter: 7))
-    #expect(try token("HOTP alice - \(Self.hexadecimal) 7 -").device(now: now).kind == .hotp(counter: 7))
+    #expect(try device("HOTP alice - \(Self.hexadecimal) 7", now: now).kind == .hotp(counter: 7))
+    #expect(try device("HOTP alice - \(Self.hexadecimal) 7 -", now: now).kind == .hotp(counter: 7))
   }
 
   @Test(arguments: [-3, -1, 0, 1, 4] as [Int64])
@@ -127,21 +135,35 @@ import Testing
     // The time is when it was typed, and the code was early or late then.
     for zone in [0, 3600, -7200] as [Int64] {
       let line = "HOTP/T30 alice - \(Self.hexadecimal) 0 \(try code(used)) \(local(now + zone))"
-      #expect(try token(line).device(now: now).nextStep == used + 1)
+      #expect(try device(line, now: now).nextStep == used + 1)
     }
-    #expect(try token("HOTP/T30 alice - \(Self.hexadecimal) 0 \(code(used))").device(now: now).nextStep == used + 1)
+    #expect(try device("HOTP/T30 alice - \(Self.hexadecimal) 0 \(code(used))", now: now).nextStep == used + 1)
   }
 
   @Test func anOldLastCodeDoesNotDelayTheNext() throws {
     let now: Int64 = 1_700_000_000
     let used = UInt64(now / 60 - 5000)
     let line = "HOTP/T60/8 alice - \(Self.hexadecimal) 0 \(try code(used, .eight)) \(local(now - 300_000))"
-    let device = try token(line).device(now: now)
+    let device = try device(line, now: now)
     #expect(device.nextStep == used + 1 && device.lastUsedAt == now - 300_000)
   }
 
-  @Test func theLastCodeDecidesTheNumberOfDigits() throws {
-    let token = try token("HOTP/T30 alice - \(Self.hexadecimal) 0 \(code(1, .eight)) 2026-01-31T12:00:00L")
-    #expect(token.digits == .eight)
+  /// pam_oath takes the length from the reply, or its option digits=, and ignores the number in the type.
+  @Test(
+    arguments: [
+      ("HOTP/T30", nil, nil, CodeDigits.six, "assumed"), ("HOTP/T30", .eight, nil, .eight, nil),
+      ("HOTP/T30", .six, nil, .six, nil), ("HOTP/T30/8", nil, nil, .eight, nil),
+      ("HOTP/T30/6", .eight, nil, .eight, "--digits 8 overrides the type, as digits=8 of pam_oath does"),
+      ("HOTP/T30/7", .eight, nil, .eight, "overrides the type"), ("HOTP/T30", nil, .eight, .eight, nil),
+      ("HOTP/T30/6", nil, .eight, .eight, nil), ("HOTP", .eight, .eight, .eight, nil),
+      ("HOTP/E/8", .eight, .six, .six, "The last used code has 6 digits, so --digits 8 is ignored"),
+    ] as [(String, CodeDigits?, CodeDigits?, CodeDigits, String?)])
+  func theLastCodeDecidesTheLengthThenTheOptionThenTheType(
+    type: String, chosen: CodeDigits?, last: CodeDigits?, digits: CodeDigits, remark: String?
+  ) throws {
+    let code = try last.map { " 0 \(try self.code(1, $0)) 2026-01-31T12:00:00L" } ?? ""
+    let entry = try entry("\(type) alice - \(Self.hexadecimal)\(code)", digits: chosen)
+    #expect(try entry.device.get().digits == digits && entry.account == "alice")
+    #expect(entry.remarks.count == (remark == nil ? 0 : 1) && entry.remarks.allSatisfy { $0.contains(remark ?? "") })
   }
 }

@@ -10,6 +10,8 @@ enum FuzzTarget: String, CaseIterable {
   case login
   case imported
   case uri
+  case exports
+  case seeds
   case request
   case services
   case doctor
@@ -25,6 +27,8 @@ enum FuzzTarget: String, CaseIterable {
     case .reply: fuzzReply(bytes)
     case .imported: fuzzImported(bytes)
     case .uri: fuzzURI(bytes)
+    case .exports: fuzzExports(bytes)
+    case .seeds: fuzzSeeds(bytes)
     case .request: fuzzRequest(bytes)
     case .services: fuzzServices(bytes)
     case .doctor: fuzzDoctor(bytes)
