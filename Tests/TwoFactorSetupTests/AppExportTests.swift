@@ -156,6 +156,13 @@ import Testing
       try problem("<map><string name=\"a\">{&quot;issuerExt&quot;:1}</string></map>").message == "it is not an export")
   }
 
+  @Test func aBitwardenExportInCSVIsRefusedWithTheWayToJSON() throws {
+    let text = "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n,,,"
+    let problem = try problem(text)
+    #expect(problem.message == "it is not in JSON")
+    #expect(problem.hint?.contains("in Bitwarden, ") == true)
+  }
+
   private static func aegis(_ members: String) -> String {
     #"{"version": 1, "header": {}, "db": {"version": 2, "entries": [{\#(members)}]}}"#
   }

@@ -5,11 +5,11 @@ import FixedMemory
 enum BitwardenExport {
   static func entries(of text: Span<UInt8>) throws -> [KeyEntry] {
     guard text.firstSign == UInt8(ascii: "{") else {
-      throw FormatProblem("it is not an export in JSON", hint: way)
+      throw FormatProblem("it is not in JSON", hint: "export it again: \(way)")
     }
     let root = try ParsedJSON(parsing: text)
     guard root["encrypted"]?.isTrue != true, root["passwordProtected"]?.isTrue != true else {
-      throw FormatProblem("it is encrypted", hint: way)
+      throw FormatProblem.encryptedExport(way)
     }
     guard let items = root["items"]?.elements else { throw FormatProblem("it contains no items") }
     let entries = try items.compactMap { item throws(FormatProblem) in try entry(item) }

@@ -26,7 +26,12 @@ extension KeyFileFormat {
         }
       // Files of FreeOTP's own storage.
       case UInt8(ascii: "<") where text.has("issuerExt&quot;"): self = .freeOTP
-      default: return nil
+      // Bitwarden's CSV.
+      default:
+        guard text.slice(from: 0, to: text.firstIndex(of: UInt8(ascii: "\n")) ?? text.count).has("login_totp") else {
+          return nil
+        }
+        self = .bitwarden
       }
     }
   }
