@@ -25,11 +25,13 @@ package struct KeyEntry {
     if case .success(let draft) = device { (issuer, account) = (draft.issuer, draft.account) }
   }
 
-  /// Whether issuer, account or serial number contains the text, in any case.
+  /// Whether `issuer: account` or the serial number contains the text, in any case.
   package func matches(_ text: String) -> Bool {
     let wanted = Array(text.lowercased().utf8)
-    return [issuer, account, serial].contains { part in
-      guard let bytes = part.map({ Array($0.lowercased().utf8) }), bytes.count >= wanted.count else { return false }
+    let names = [issuer, account].compactMap(\.self).joined(separator: ": ")
+    return [names, serial ?? ""].contains { part in
+      let bytes = Array(part.lowercased().utf8)
+      guard bytes.count >= wanted.count else { return false }
       return (0...bytes.count - wanted.count).contains { bytes[$0...].starts(with: wanted) }
     }
   }

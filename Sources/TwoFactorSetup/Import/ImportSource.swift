@@ -48,12 +48,12 @@ enum ImportSource {
   static func readStandardInput(_ terminal: Terminal) throws -> SecretBuffer {
     guard terminal.isInteractive else { return try read(STDIN_FILENO, "standard input") }
     guard var text = SecretBuffer(capacity: 1 << 16) else { throw SetupError.outOfMemory }
-    var question = "otpauth URI, or the first line of the file: "
+    var question = "otpauth URI, or the first line of the text (an empty line ends it): "
     while true {
-      let line = try terminal.ask(question, echo: false)
+      let line = try terminal.ask(question, echo: false, longest: Terminal.longestLine)
       guard line.count > 0 else { return text }
       guard text.append(line.bytes), text.append(UInt8(ascii: "\n")) else { throw tooLong("the input") }
-      question = "Next line, or none: "
+      question = "Next line; an empty line ends the text: "
     }
   }
 

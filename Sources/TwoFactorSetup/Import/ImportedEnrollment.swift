@@ -47,9 +47,10 @@ struct ImportedEnrollment {
         throw FormatProblem("two devices have the same key")
       }
       guard case .totp(let period) = device.kind, let step = TimeStep(at: moment, period: period),
-        device.nextStep > step.rawValue + limits.window + 1
+        let next = Int64(exactly: device.nextStep).map({ $0 - device.clockOffset }),
+        next > Int64(step.rawValue + limits.window + 1)
       else { continue }
-      let (moment, overflow) = Int64(device.nextStep).multipliedReportingOverflow(by: period)
+      let (moment, overflow) = next.multipliedReportingOverflow(by: period)
       let again = overflow ? "never" : Timestamp(seconds: moment).readable
       remarks.append(
         ImportRemark(

@@ -20,7 +20,15 @@ struct ImportedKeys {
     limits: VerificationLimits
   ) throws {
     self.source = source
+    guard (0..<text.count).contains(where: { !text[$0].isBlank && text[$0] != UInt8(ascii: "\n") }) else {
+      throw SetupError(.unusableData, "\(source): it is empty")
+    }
     guard let format = chosen ?? KeyFileFormat(of: text) else {
+      if Self.isKey(text) {
+        throw SetupError(
+          .unusableData, "\(source): it is a key without the properties of its codes",
+          hint: "to type it: twofactor enable --ask-key")
+      }
       throw SetupError(
         .unusableData, "\(source): unknown format",
         hint: "to see why, name the format with --from: "
@@ -28,7 +36,7 @@ struct ImportedKeys {
     }
     self.format = format
     do {
-      entries = try format.entries(of: text, reading)
+      entries = try format.entries(of: text, reading).withoutRepetitions
       remarks =
         format == .googleAuthenticator ? try GoogleAuthenticatorFile(parsing: text).remarks(limits: limits) : []
     } catch let problem as FormatProblem {
@@ -38,6 +46,11 @@ struct ImportedKeys {
         .configuration, "\(library.file), which \(library.use), is not installed",
         hint: "install \(library.name) (\(library.debianPackage))")
     }
+  }
+
+  private static func isKey(_ text: Span<UInt8>) -> Bool {
+    let end = (0..<text.count).first { text[$0] == UInt8(ascii: "\n") || text[$0] == UInt8(ascii: "\r") } ?? text.count
+    return text.count - end <= 2 && (try? SharedKey.typed(text.slice(from: 0, to: end))) != nil
   }
 
   static func unusable(_ problem: FormatProblem, _ source: String, _ format: KeyFileFormat) -> SetupError {
@@ -118,5 +131,22 @@ extension KeyEntry {
     let parts = [names, serial.map { "serial number \($0.printable)" } ?? ""].filter { !$0.isEmpty }
     if !parts.isEmpty { return parts.joined(separator: ", ") }
     return line.map { "line \($0)" } ?? "an account without a name"
+  }
+}
+
+extension [KeyEntry] {
+  /// A text can contain a URI twice, for example as text and as QR code.
+  fileprivate var withoutRepetitions: [KeyEntry] {
+    var entries: [KeyEntry] = []
+    for entry in self where !entries.contains(where: { $0.isRepeated(by: entry) }) { entries.append(entry) }
+    return entries
+  }
+}
+
+extension KeyEntry {
+  fileprivate func isRepeated(by other: KeyEntry) -> Bool {
+    guard case .success(let device) = device, case .success(let otherDevice) = other.device else { return false }
+    return (issuer, account, serial) == (other.issuer, other.account, other.serial)
+      && device.uri == otherDevice.uri
   }
 }

@@ -31,6 +31,9 @@ struct Terminal {
   /// In bytes; PAM_MAX_RESP_SIZE.
   static let longestAnswer = 512
 
+  /// In bytes: the longest line of a terminal (termios(3), canonical mode). An export of several accounts is one line.
+  static let longestLine = 4095
+
   init(json: Bool) {
     isInteractive = isatty(STDIN_FILENO) == 1
     page = json ? .standardError : .standardOutput
@@ -59,10 +62,11 @@ struct Terminal {
     if dialogue != nil, csetup_has_peer(input) == 0 { throw ConversationEnd() }
   }
 
-  /// Asks for one line, and returns it without its line ending. `endIsEmpty` allows the end of input that is no
-  /// terminal.
+  /// Asks for one line of up to `longest` bytes, and returns it without its line ending. `endIsEmpty` allows the end of
+  /// input that is no terminal.
   func ask(
-    _ question: String, echo: Bool = true, below page: CoveringPage? = nil, endIsEmpty: Bool = false
+    _ question: String, echo: Bool = true, longest: Int = Self.longestAnswer, below page: CoveringPage? = nil,
+    endIsEmpty: Bool = false
   ) throws -> SecretBuffer {
     if let dialogue { return try ask(question, echo: echo, through: dialogue) }
     let interruptions = try Interruptions(andResizing: page != nil)
@@ -74,7 +78,7 @@ struct Terminal {
         let silence = echo && isShown || !isInteractive ? nil : try EchoOff(input)
         defer { silence?.restore() }
         if isShown { try questions.write(question) }
-        reading = readLine(interruptions)
+        reading = readLine(interruptions, longest: longest)
       }
       switch consume reading {
       case .line(let line):
@@ -150,8 +154,8 @@ struct Terminal {
   }
 
   /// Reads byte by byte: the rest of the input belongs to the next question. Truncates a long reply of a login.
-  private func readLine(_ interruptions: borrowing Interruptions) -> Reading {
-    guard var line = SecretBuffer(capacity: Self.longestAnswer) else {
+  private func readLine(_ interruptions: borrowing Interruptions, longest: Int = Self.longestAnswer) -> Reading {
+    guard var line = SecretBuffer(capacity: longest) else {
       return .failed(Errno(rawValue: ENOMEM))
     }
     var fits = true

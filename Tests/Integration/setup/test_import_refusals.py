@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from rig.clock import time_to_type
 from rig.enrollment import twofactor
 from rig.exit_status import DONE, IO_ERROR, NOT_PERMITTED, NO_ACCOUNT, NO_FILE, REFUSED, UNUSABLE, USAGE
 from rig.harness import Result
@@ -21,15 +22,16 @@ ACCEPTED = Result.SUCCESS
 @pytest.mark.parametrize(
     ("text", "options", "ended", "words"),
     [
-        ("", (), UNUSABLE, "neither a google-authenticator file nor"),
+        ("", (), UNUSABLE, "it is empty"),
+        ("x", (), UNUSABLE, "unknown format"),
         (f"{BASE32}\n", ("--from", "google-authenticator"), UNUSABLE, "neither TOTP_AUTH nor HOTP_COUNTER"),
         (f'{BASE32}\n" TOTP_AUTH\nx\n', (), UNUSABLE, "line 3: "),
         (f"HOTP/T30 another-user - {KEY.hex()}\n", (), UNUSABLE, "no token of "),
         ("otpauth://totp/x?secret=1\n", (), UNUSABLE, "line 1: the key is not Base32"),
         ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "exports of several accounts"),
-        (f"otpauth://totp/x?secret={BASE32}\n" * 2, (), UNUSABLE, "the same key"),
+        ("".join(f"HOTP USER - {KEY.hex()} {counter}\n" for counter in (1, 2)), (), UNUSABLE, "the same key"),
         (
-            "".join(f"otpauth://totp/x?secret={BASE32}AAA{one}\n" for one in "ABCDEFGHIJKLMNOPQ"),
+            "".join(f"HOTP USER - {KEY.hex()}{number:02}\n" for number in range(17)),
             (),
             UNUSABLE,
             "17 devices",
@@ -42,6 +44,8 @@ ACCEPTED = Result.SUCCESS
     ],
 )
 def test_an_unusable_text_changes_nothing(user, text, options, ended, words):
+    if isinstance(text, str):
+        text = text.replace("USER", user.name)
     done = twofactor("import", "--user", user.name, *options, answers=text, status=ended)
     assert words in done.stderr, done.stderr
     asked = twofactor("import", "--user", user.name, "--json", *options, answers=text, status=ended)
@@ -122,15 +126,16 @@ def test_a_pipe_of_a_user_does_not_block_root(user):
 
 
 def test_a_user_imports_from_a_pipe(user):
-    line = f"printf '%s\\n' '{user.password}' | {COMMAND} import <(printf 'otpauth://totp/x?secret={BASE32}')"
+    line = f"printf '%s\\n' '{user.password}' | {COMMAND} import --no-confirm <(printf 'otpauth://totp/x?secret={BASE32}')"
     run("runuser", "-u", user.name, "--", "bash", "-c", line)
 
 
 def test_input_at_a_terminal_is_not_echoed(user):
     screen = Screen(user, "import", rows=40)
     screen.expect("Password: ").type(user.password)
-    screen.expect("otpauth URI, or the first line of the file: ").type(f"otpauth://totp/x?secret={BASE32}")
-    screen.expect("Next line, or none: ").type("")
+    screen.expect("an empty line ends it): ").type(f"otpauth://totp/x?secret={BASE32}")
+    screen.expect("an empty line ends the text: ").type("")
+    screen.expect("Code from the device: ").type(APP.code_at(time_to_type()))
     assert screen.ends() == DONE
     assert "Two-factor is on." in screen.text and BASE32 not in screen.scrollback
     assert [device["type"] for device in user.status()["devices"]] == ["totp"]
@@ -139,7 +144,7 @@ def test_input_at_a_terminal_is_not_echoed(user):
 @pytest.mark.parametrize(("key", "ended"), [("\x03", 130), ("\x04", REFUSED)])
 def test_canceling_changes_nothing(user, key, ended):
     path = google_file(user, '" TOTP_AUTH')
-    questions = [("Password: ", user.password), ("[y/N] ", None)]
+    questions = [("Password: ", user.password), ("Code from the device: ", APP.code_at(time_to_type())), ("[y/N] ", None)]
     for asked in range(len(questions)):
         screen = Screen(user, "import", "--backup-codes", "1", "--backup-codes-file", "kept", str(path))
         for question, answer in questions[:asked]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rig.clock import time_to_type
 from rig.enrollment import twofactor_json
 from rig.machine import COMMAND, Account
 from rig.one_time_password import Authenticator
@@ -97,7 +98,7 @@ class Sitting:
         elif text == STORED:
             self.screen.type("y")
         elif text == DEVICE_CODE:
-            self.screen.type(Authenticator.from_uri(KEY.strip()).code_at(time.time()))
+            self.screen.type(Authenticator.from_uri(KEY).code_at(time_to_type()))
         elif text == NEW_CODE:
             self.screen.type(Authenticator.from_uri(self.screen.uri).code_at(time.time()))
         else:
@@ -221,6 +222,7 @@ def test_a_stopped_command_restores_the_terminal_and_asks_again_when_it_continue
 def test_the_end_of_scripted_input_changes_nothing(user, question):
     sitting = Sitting(user, question)
     answers = {PASSWORD: user.password, CODE: sitting.codes[0] if sitting.codes else ""}
+    answers[DEVICE_CODE] = Authenticator.from_uri(KEY).code_at(time_to_type())
     done = run(
         "runuser", "-u", user.name, "--", COMMAND, *question.command.split(),
         input="".join(answers[text] + "\n" for text in question.before), cwd=user.home, status=1,
