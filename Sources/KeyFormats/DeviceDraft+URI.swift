@@ -22,7 +22,8 @@ extension DeviceDraft {
     var parameters = ["secret=\(key.base32)"]
     if let issuer { parameters.append("issuer=\(Self.percentEncoded(issuer))") }
     if algorithm != .sha1 { parameters.append("algorithm=\(algorithm.text.uppercased())") }
-    if digits != .six { parameters.append("digits=\(digits.rawValue)") }
+    // Apps take this issuer for Steam Guard otherwise.
+    if digits != .six || issuer == "Steam" { parameters.append("digits=\(digits.rawValue)") }
     switch kind {
     case .totp(Self.defaultPeriod): break
     case .totp(let period): parameters.append("period=\(period)")

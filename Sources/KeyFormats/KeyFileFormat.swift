@@ -38,12 +38,12 @@ package enum KeyFileFormat: String, CaseIterable {
       if first == nil, text[word.lowerBound] != UInt8(ascii: "#") { first = line }
     }
     guard let first else { return nil }
-    if first.words(in: text).first.map({ text.slice($0).begins(with: "otpauth") }) == true {
-      self = .uri
-    } else if first.number == 1, hasOptions,
+    if first.number == 1, hasOptions,
       (try? SharedKey(base32: text.slice(first.range), readsDigitsAsLetters: true)) != nil
     {
       self = .googleAuthenticator
+    } else if let scheme = OTPAuthURI.firstScheme(in: text) {
+      self = scheme == .migration ? .migration : .uri
     } else if SeedFile.isRecognized(text) {
       self = .csv
     } else {
@@ -73,7 +73,7 @@ package enum KeyFileFormat: String, CaseIterable {
   /// - Throws: ``FormatProblem`` if the text is unusable as a whole; errors of ``KeyFileReading/unlock``.
   package func entries(of text: Span<UInt8>, _ reading: KeyFileReading) throws -> [KeyEntry] {
     switch self {
-    case .uri: try OTPAuthURI.entries(of: text)
+    case .uri, .migration: try OTPAuthURI.entries(of: text, reading)
     case .googleAuthenticator: [try GoogleAuthenticatorFile(parsing: text).entry(now: reading.now)]
     case .oath: try OATHUsersFile(parsing: text).entries(reading)
     case .aegis: try AegisExport.entries(of: text)
@@ -82,7 +82,7 @@ package enum KeyFileFormat: String, CaseIterable {
     case .freeOTP: try FreeOTPExport.entries(of: text)
     case .bitwarden: try BitwardenExport.entries(of: text)
     case .csv: try SeedFile.entries(of: text, reading)
-    case .migration, .pskc:
+    case .pskc:
       throw FormatProblem("this format cannot be read yet")
     }
   }

@@ -61,29 +61,63 @@ package final class SharedKey {
     try self.init(buffer)
   }
 
-  /// Parses Base32 or hexadecimal. A prefix `base32:`, `hex:` or `0x` names the encoding.
+  /// Parses Base64, with blanks and with or without padding. Ignores leftover bits.
+  package convenience init(base64 text: Span<UInt8>) throws(FormatProblem) {
+    guard Base64.isValid(text) else { throw FormatProblem("the key is not Base64") }
+    var buffer = try Self.room()
+    guard Base64.decode(text, into: &buffer) else { throw .keyIsTooLong }
+    try self.init(buffer)
+  }
+
+  /// Parses Base32, hexadecimal or Base64. A prefix `base32:`, `hex:`, `0x` or `base64:` names the encoding; without it,
+  /// a key that could be in two of them is rejected.
   package static func typed(_ text: Span<UInt8>) throws(FormatProblem) -> SharedKey {
     for prefix in ["hex:", "0x"] where text.begins(with: prefix) {
       return try SharedKey(hexadecimal: text.slice(from: prefix.utf8.count))
     }
-    let prefix = "base32:"
-    if text.begins(with: prefix) { return try SharedKey(base32: text.slice(from: prefix.utf8.count)) }
+    if text.begins(with: "base32:") { return try SharedKey(base32: text.slice(from: 7)) }
+    if text.begins(with: "base64:") { return try SharedKey(base64: text.slice(from: 7)) }
 
-    var isBase32 = true
-    var isHexadecimal = true
-    for index in text.indices {
-      let byte = text[index]
-      if byte.isBlank || byte == UInt8(ascii: "-") { continue }
-      isBase32 = isBase32 && (byte == UInt8(ascii: "=") || base32Value(byte, false) != nil)
-      isHexadecimal = isHexadecimal && (byte == UInt8(ascii: ":") || byte.lowercased.hexDigit != nil)
-    }
-    switch (isBase32, isHexadecimal) {
-    case (true, true) where text.count > 0:
+    let shape = TypedShape(text)
+    switch (shape.isBase32, shape.isHexadecimal, shape.mayBeBase64) {
+    case (true, true, _) where text.count > 0:
       throw FormatProblem(
         "the key is valid both as Base32 and as hexadecimal", hint: "type base32: or hex: before the key")
-    case (false, false): throw FormatProblem("the key is neither Base32 nor hexadecimal")
-    case (false, true): return try SharedKey(hexadecimal: text)
+    case (true, false, true):
+      throw FormatProblem(
+        "the key is valid both as Base32 and as Base64", hint: "type base32: or base64: before the key")
+    case (false, true, _): return try SharedKey(hexadecimal: text)
+    case (false, false, true) where shape.isBase64: return try SharedKey(base64: text)
+    case (false, false, _):
+      throw FormatProblem(
+        "the key is neither Base32 nor hexadecimal nor Base64",
+        hint: Base64.isValid(text) ? "if it is Base64, type base64: before the key" : nil)
     default: return try SharedKey(base32: text)
+    }
+  }
+
+  /// The encodings that a typed key can have.
+  private struct TypedShape {
+    var isBase32 = true
+    var isHexadecimal = true
+    /// Whether it has letters of both cases, as all but one in ten thousand keys in Base64 have. Base32 and
+    /// hexadecimal are Base64 too, but people type them in one case.
+    let mayBeBase64: Bool
+    /// Whether it cannot be Base32 with a digit for a letter.
+    let isBase64: Bool
+
+    init(_ text: Span<UInt8>) {
+      var (upper, lower) = (0, 0)
+      for index in text.indices {
+        let byte = text[index]
+        if byte.lowercased != byte { upper += 1 }
+        if byte >= UInt8(ascii: "a"), byte <= UInt8(ascii: "z") { lower += 1 }
+        if byte.isBlank || byte == UInt8(ascii: "-") { continue }
+        isBase32 = isBase32 && (byte == UInt8(ascii: "=") || base32Value(byte, false) != nil)
+        isHexadecimal = isHexadecimal && (byte == UInt8(ascii: ":") || byte.lowercased.hexDigit != nil)
+      }
+      mayBeBase64 = upper > 0 && lower > 0 && Base64.isValid(text)
+      isBase64 = mayBeBase64 && upper > 1 && lower > 1
     }
   }
 
@@ -117,7 +151,7 @@ package final class SharedKey {
 
   private static func add(_ byte: UInt8, to buffer: inout SecretBuffer) throws(FormatProblem) {
     guard buffer.append(byte) else {
-      throw FormatProblem("the key is longer than \(SharedSecret.lengths.upperBound) bytes")
+      throw .keyIsTooLong
     }
   }
 
@@ -133,6 +167,11 @@ package final class SharedKey {
     default: nil
     }
   }
+}
+
+extension FormatProblem {
+  static let keyIsTooLong = FormatProblem(
+    "the key is longer than \(SharedSecret.lengths.upperBound) bytes")
 }
 
 extension SecretBuffer {

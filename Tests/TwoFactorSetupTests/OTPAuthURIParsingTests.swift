@@ -52,32 +52,55 @@ import Testing
   @Test(arguments: [
     "secret=gezd%20gnbv%20gy3t%20qojq", "secret=GEZD-GNBV-GY3T-QOJQ", "secret=gezd+gnbv+gy3t+qojq%3D%3D%3D",
     "&&secret=GEZDGNBVGY3TQOJQ===&", "algorithm=HmacSHA1&digits=6&period=30&counter=x&secret=GEZDGNBVGY3TQOJQ",
-    "secret=%47EZDGNBVGY3TQOJQ#fragment?secret=x",
+    "secret=%47EZDGNBVGY3TQOJQ#fragment?x",
   ])
   func theKeyIsParsedAsAppsWriteIt(query: String) throws {
     #expect(try parse("otpauth://totp/x?\(query)").device.key.base32 == "GEZDGNBVGY3TQOJQ")
   }
 
   @Test func ignoredParametersAreListed() throws {
-    let parsed = try parse("otpauth://totp/x?image=http%3A%2F%2Fx&secret=GEZDGNBVGY3TQOJQ&lock=1&lock=2&a%0A=1&=&x")
-    #expect(parsed.otherParameters == ["image", "lock", "x"])
+    let uri = "otpauth://totp/x?image=http%3A%2F%2Fx&secret=GEZDGNBVGY3TQOJQ&LOCK=1&lock=2&a%0A=1&=&x&yy=1&x=2"
+    let parsed = try parse(uri)
+    #expect(parsed.harmlessParameters == ["image", "lock"] && parsed.otherParameters == ["x", "yy"])
+    let entry = try OTPAuthURI.entries(of: uri.utf8.span, KeyFileReading(now: 0))[0]
+    #expect(
+      entry.remarks == [
+        "image, lock: only for the app, left out", "x, yy: unknown, ignored",
+        "A parameter with an unusual name is ignored",
+      ])
+    // A name as long as a key is not shown.
+    #expect(try parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&GEZDGNBVGY3TQOJQ").otherParameters == [])
   }
 
   @Test(arguments: [
     ("", "it is not an otpauth URI"), ("otpauth://", "it is not an otpauth URI"),
     ("http://x", "it is not an otpauth URI"),
-    ("otpauth-migration://offline?data=x", "exports of several accounts are not supported"),
-    ("otpauth://steam/x?secret=KEY", "the URI must begin with otpauth://totp/ or otpauth://hotp/"),
+    ("otpauth-migration://offline?data=x", "it is not an otpauth URI"),
+    ("otpauth://other/x?secret=KEY", "the URI must begin with otpauth://totp/ or otpauth://hotp/"),
     ("otpauth://totp/x", "the URI has no secret"), ("otpauth://totp/x?secret=", "the key is empty"),
     ("otpauth://totp/x?secret=KEY&secret=KEY", "the parameter secret is repeated"),
     ("otpauth://totp/x?secret=KEY0", "the key is not Base32"),
-    ("otpauth://totp/x?secret=KEY%4", "invalid percent-encoding"),
-    ("otpauth://totp/%zz?secret=KEY", "invalid percent-encoding"),
-    ("otpauth://totp/%ff?secret=KEY", "the label is not UTF-8"),
-    ("otpauth://totp/x?secret=KEY&issuer=%ff", "the parameter issuer is not UTF-8"),
+    ("otpauth://totp/x?secret=KEY%4", "invalid percent-encoding of the parameter secret"),
+    ("otpauth://totp/x?secret=KEY&digits=%zz", "invalid percent-encoding of the parameter digits"),
+    ("otpauth://totp/x?secret=KEY&digits=%ff", "the parameter digits is not UTF-8"),
     ("otpauth://totp/x?secret=KEY&digits=7", "seven-digit codes are not supported, only six and eight digits"),
     ("otpauth://totp/x?secret=KEY&digits=-6", "the number of digits must be 6 or 8"),
-    ("otpauth://totp/x?secret=KEY&algorithm=MD5", "the algorithm must be SHA1, SHA256 or SHA512"),
+    ("otpauth://totp/x?secret=KEY&digits=+6", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&digits=", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&digits=null", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&digits=5", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&digits=6.5", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&digits=10", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&digits=262", "the number of digits must be 6 or 8"),
+    ("otpauth://totp/x?secret=KEY&algorithm=MD5", "the algorithm MD5 is not supported, only SHA1, SHA256 and SHA512"),
+    (
+      "otpauth://totp/x?secret=KEY&algorithm=hmac-sha-224",
+      "the algorithm SHA224 is not supported, only SHA1, SHA256 and SHA512"
+    ),
+    ("otpauth://totp/x?secret=KEY&algorithm=", "the algorithm must be SHA1, SHA256 or SHA512"),
+    ("otpauth://totp/x?secret=KEY&algorithm=SHA512/256", "the algorithm must be SHA1, SHA256 or SHA512"),
+    ("otpauth://totp/x?secret=KEY&period=0", "the period must be 15 to 300 seconds"),
+    ("otpauth://totp/x?secret=KEY&period=30.5", "the period must be 15 to 300 seconds"),
     ("otpauth://totp/x?secret=KEY&period=10", "the period must be 15 to 300 seconds"),
     ("otpauth://totp/x?secret=KEY&period=99999999999999999999", "the period must be 15 to 300 seconds"),
     ("otpauth://hotp/x?secret=KEY&counter=-1", "the counter is out of range"),
@@ -91,37 +114,75 @@ import Testing
     #expect(problem(text) == words)
   }
 
+  @Test(arguments: [
+    "digits=8", "digits=08", "digits=%38", "digits=8.0", "DIGITS=8&period=30.0&algorithm=HMAC-SHA-1",
+    "digits=8&period=030",
+  ])
+  func numbersAreReadAsPeopleExpect(query: String) throws {
+    let device = try parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&\(query)").device
+    #expect(device.digits == .eight && device.kind == .totp(period: 30) && device.algorithm == .sha1)
+  }
+
+  @Test(arguments: [
+    ("totp/x?secret=KEY&2step_salt=8", "the parameter 2step_salt of privacyIDEA makes the app change the key"),
+    (
+      "hotp/x?secret=KEY&counter=1&2step_output=20",
+      "the parameter 2step_output of privacyIDEA makes the app change the key"
+    ),
+    (
+      "totp/x?secret=KEY&2STEP_DIFFICULTY=1",
+      "the parameter 2step_difficulty of privacyIDEA makes the app change the key"
+    ),
+    ("totp/x?secret=KEY&encoder=steam", "Steam codes are not supported"),
+    ("totp/x?secret=KEY&steam", "Steam codes are not supported"),
+    ("totp/Steam:alice?secret=KEY", "Steam codes are not supported"),
+    ("totp/alice?secret=KEY&issuer=Steam", "Steam codes are not supported"),
+    ("steam/x?secret=KEY", "Steam codes are not supported"),
+    ("yaotp/x?secret=KEY&pin_length=4", "codes of Yandex Key, which depend on its PIN, are not supported"),
+    ("motp/x?secret=KEY&pin=1234", "codes of Mobile-OTP (mOTP), which depend on a PIN, are not supported"),
+    ("totp/x?secret=KEY&pin=1234", "codes that depend on a PIN (parameter pin) are not supported"),
+    ("ocra/x?secret=KEY", "OCRA, which answers challenges, is not supported"),
+    ("totp/x?secret=KEY&ocrasuite=OCRA-1:HOTP-SHA1-6:QN08", "OCRA, which answers challenges, is not supported"),
+    (
+      "daypassword/x?secret=KEY&period=86400",
+      "day passwords of privacyIDEA are not supported, because each is valid more than once"
+    ),
+    ("blizzard/x?secret=KEY", "the type of Battle.net is not supported"),
+    ("hotp/x?secret=KEY&count=5", "the parameter count may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&encoder=hex", "the parameter encoder may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&timestep=60", "the parameter timestep may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&t0=100", "the parameter t0 may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&type=hotp", "the parameter type may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&x=SHA256", "the parameter x may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&ampdigits=8", "the parameter ampdigits may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&ampperiod=60", "the parameter ampperiod may change the codes, and is unknown"),
+    ("totp/x?secret=KEY&KEY_digits=8", "a parameter that may change the codes is unknown"),
+  ])
+  func whatChangesCodesIsRejectedByName(text: String, words: String) {
+    let text = text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: "GEZDGNBVGY3TQOJQ")
+    #expect(problem("otpauth://" + text) == words)
+  }
+
+  @Test func whatDoesNotChangeCodesIsLeftOut() throws {
+    for query in ["count=1", "type=TOTP", "counter=5", "digits=6&issuer=Steam", "serial=A1&creator=privacyidea"] {
+      #expect(try parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&\(query)").device.digits == .six)
+    }
+    #expect(try parse("otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQ&period=30&counter=7").device.kind == .hotp(counter: 7))
+  }
+
   @Test func aMissingCounterIsZero() throws {
     let parsed = try parse("otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQ")
     #expect(parsed.lacksCounter && parsed.device.kind == .hotp(counter: 0))
     #expect(try !parse("otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQ&counter=0").lacksCounter)
     #expect(try !parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ").lacksCounter)
   }
-
-  @Test func severalURIsAreParsedLineByLine() throws {
-    let text = """
-      # my accounts
-
-      otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ
-        otpauth://hotp/Big Corp: b ?secret=GEZDGNBVGY3TQOJQAAAA&counter=3\r
-      """
-    #expect(try OTPAuthURI.entries(of: text.utf8.span).map(\.account) == ["a", "b"])
-    for text in ["", "#\n\n"] {
-      let error = #expect(throws: FormatProblem.self) { try OTPAuthURI.entries(of: text.utf8.span) }
-      #expect(error?.text == "it contains no URI")
-    }
-  }
-
-  @Test func anUnusableLineDoesNotAffectTheOthers() throws {
-    let entries = try OTPAuthURI.entries(of: "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ\notpauth://totp/b".utf8.span)
-    #expect(entries.map { (try? $0.device.get()) != nil } == [true, false])
-    #expect(throws: FormatProblem(line: 2, "the URI has no secret")) { try entries[1].device.get() }
-  }
 }
 
 @Suite struct KeyFileFormatTests {
   @Test(arguments: [
-    ("otpauth://totp/x", KeyFileFormat.uri), ("\n# mine\n  OTPAUTH://totp/x", .uri), ("otpauth-migration://x", .uri),
+    ("otpauth://totp/x", KeyFileFormat.uri), ("\n# mine\n  OTPAUTH://totp/x", .uri),
+    ("otpauth-migration://x", .migration),
+    ("hunter2\nuser: x\notpauth://hotp/x", .uri), ("QR-Code:otpauth-migration://offline?data=", .migration),
     ("HOTP/T30 alice - 3132", .oath), ("# HOTP\nusers of this host\nHOTP alice - 31 0", .oath),
     ("GEZDGNBVGY3TQOJQ\n\" TOTP_AUTH", .googleAuthenticator),
     ("gezd gnbv-gy3t qojq\r\n12345678\r\n\" x", .googleAuthenticator),

@@ -65,6 +65,10 @@ import Testing
     ("0x3132333435363738393031323334353637383930", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
     ("gezd gnbv gy3t qojq gezd gnbv gy3t qojq", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
     ("HEX:2222222222222222222222", "EIRCEIRCEIRCEIRCEI"), ("base32:2222222222222222", "2222222222222222"),
+    ("MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
+    ("base64:MTIzNDU2Nzg5MDEyMzQ1Njc4OTA", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"),
+    ("base64:gezdgnbvgy3tqojq", "QHWN3ATW56BS33NKRDVA"), ("-_-_-_-_-_-_-_-_aA+/bB", "7P737677X7577P73767WQD57NQ"),
+    ("0a1B3c3D3a3B3c3D3a3B3c3D", "BINTYPJ2HM6D2OR3HQ6Q"),
   ])
   func theEncodingOfATypedKeyIsDetected(text: String, key: String) throws {
     #expect(try SharedKey.typed(text.utf8.span).base32 == key)
@@ -72,7 +76,15 @@ import Testing
 
   @Test(arguments: [
     ("2222222222222222", "the key is valid both as Base32 and as hexadecimal"),
-    ("0G", "the key is neither Base32 nor hexadecimal"), ("", "the key is empty"),
+    ("0G", "the key is neither Base32 nor hexadecimal nor Base64"), ("", "the key is empty"),
+    // Base32 with a zero for the letter O is Base64 too.
+    ("GEZDGNBVGY3TQ0JQ", "the key is neither Base32 nor hexadecimal nor Base64"),
+    ("Gezdgnbvgy3tq0jq", "the key is neither Base32 nor hexadecimal nor Base64"),
+    ("MTIzNDU2Nzg5MDEyMzQ1Njc4OTA-=", "the key is neither Base32 nor hexadecimal nor Base64"),
+    ("Gezdgnbvgy3tqojq", "the key is valid both as Base32 and as Base64"),
+    ("abcdEFGHijklMNOPqrst", "the key is valid both as Base32 and as Base64"),
+    ("base64:", "the key is empty"), ("base64:A", "the key is not Base64"), ("base64:AAA=A", "the key is not Base64"),
+    ("base64:MTIzNDU2", "the key has 6 bytes, which is too short to be safe; the minimum is 10"),
     ("hex:", "the key is empty"), ("base32:0x", "the key is not Base32"),
   ])
   func anAmbiguousOrInvalidTypedKeyIsRejected(text: String, words: String) {

@@ -33,7 +33,7 @@ struct SeedKeyEncoding {
     switch isNamed ? common : names.count == 1 ? names[0] : names.contains(where: { $0 == common }) ? common : nil {
     case .hexadecimal: return try SharedKey(hexadecimal: text)
     case .base32: return try SharedKey(base32: text)
-    case .base64: return try SharedKey.typed(text)
+    case .base64: return try SharedKey(base64: text)
     case nil where names.isEmpty: throw FormatProblem("the key is neither Base32 nor hexadecimal nor Base64")
     case nil:
       throw FormatProblem(

@@ -151,7 +151,7 @@ func fuzzURI(_ bytes: [UInt8]) {
   } catch {
     require(!error.message.isEmpty && error.message.utf8.count < 128, "a problem without words")
   }
-  _ = try? OTPAuthURI.entries(of: bytes.span)
+  _ = try? OTPAuthURI.entries(of: bytes.span, KeyFileReading(now: 1_700_000_000))
   if let key = try? SharedKey.typed(bytes.span) {
     let again = try? SharedKey.typed("base32:\(key.base32)".utf8.span)
     require(again.map { $0.isEqual(to: key) } == true, "a key is another one when it is written and read")
