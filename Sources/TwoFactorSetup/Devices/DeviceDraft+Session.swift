@@ -36,7 +36,7 @@ extension Session {
     let secret: SharedKey
     do {
       if code.askKey {
-        let line = try terminal.ask("Key of the device, in Base32 or hexadecimal: ", echo: false)
+        let line = try terminal.ask("Key of the device, in Base32, hexadecimal or Base64: ", echo: false)
         secret = try SharedKey.typed(line.bytes)
       } else {
         // RFC 4226 section 4, RFC 6238 section 5.1: as long as the hash.

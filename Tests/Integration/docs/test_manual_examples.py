@@ -108,7 +108,7 @@ def adds_a_token(line: str, account) -> None:
     token = Authenticator(b"12345678901234567890")
     answers = [
         ("backup code: ", phone.code_at(time.time())),
-        ("hexadecimal: ", token.secret.hex()),
+        ("Base64: ", token.secret.hex()),
         ("Code.*: ", token.code_for_counter(0)),
     ]
     type_line(line, account, answers)

@@ -58,7 +58,7 @@ def test_enabling_with_an_own_key_leads_to_a_login(user, service):
 def test_a_key_is_not_echoed_at_a_terminal(user):
     screen = Screen(user, "enable", "--ask-key", "--type", "hotp", "--backup-codes", "0", rows=40)
     screen.expect("Password: ").type(user.password)
-    screen.expect("Key of the device, in Base32 or hexadecimal: ").type(BASE32)
+    screen.expect("Key of the device, in Base32, hexadecimal or Base64: ").type(BASE32)
     screen.expect("Code from the device: ").type(TOKEN.code_for_counter(2))
     assert screen.ends() == DONE
     assert "GEZD" not in screen.scrollback and "otpauth" not in screen.scrollback
@@ -69,10 +69,11 @@ def test_a_key_is_not_echoed_at_a_terminal(user):
     ("key", "ended", "words"),
     [
         ("", UNUSABLE, "the key is empty"),
-        ("not a key!", UNUSABLE, "neither Base32 nor hexadecimal"),
+        ("not a key!", UNUSABLE, "neither Base32 nor hexadecimal nor Base64"),
         ("3132", UNUSABLE, "too short"),
         ("313", UNUSABLE, ""),
         ("2222222222222222", UNUSABLE, "hint: type base32: or hex:"),
+        ("Gezdgnbvgy3tqojq", UNUSABLE, "hint: type base32: or base64:"),
         ("Q" * 300, UNUSABLE, "longer than 128 bytes"),
         ("A" * 600, REFUSED, "too long"),
     ],
