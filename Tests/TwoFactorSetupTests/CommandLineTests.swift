@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostAccess
 import Testing
 
 @testable import TwoFactorSetup
@@ -55,7 +56,7 @@ import Testing
   @Test(arguments: [
     ["--from", "pgp"], ["--all", "--user", "alice"], ["--all", "--from", "uri"], ["--all", "--qr", "auto"],
     ["--all", "--qr-file", "x.png"], ["--all", "--backup-codes", "1"], ["--backup-codes", "33"],
-    ["--backup-codes-file", "x"], ["--name", ""], ["a", "b"], ["--digits", "8"],
+    ["--backup-codes-file", "x"], ["--name", ""], ["a", "b"], ["--digits", "7"],
   ])
   func invalidImportOptionsAreUsageErrors(words: [String]) {
     let error = #expect(throws: (any Error).self) { try ImportCommand.parse(words) }
@@ -95,5 +96,82 @@ import Testing
       let help = SetupCommand.helpMessage(for: subcommand)
       #expect(help.contains("--user <name>") && help.contains("--json"))
     }
+  }
+
+  /// The message and hint of arguments that cannot be used; nil if they can.
+  private func failure(of arguments: [String]) -> SetupError? {
+    do {
+      try KeyArgument.reject(arguments)
+      _ = try SetupCommand.parseAsRoot(arguments)
+      return nil
+    } catch let error as SetupError {
+      return KeyArgument.masking(error, arguments)
+    } catch {
+      return SetupProgram.usageError(error, arguments)
+    }
+  }
+
+  @Test(arguments: [
+    ("enabel", "enable"), ("stauts", "status"), ("devices add phone", "device add"), ("list", "device list"),
+    ("resync phone", "device resync NAME"), ("on", "enable"), ("setup --user alice", "enable"),
+    ("reset", "unlock --user NAME, or twofactor disable"), ("device ad phone", "device add"),
+    ("device delete phone", "device remove NAME"), ("device enable", "enable"), ("backup", "backup-codes"),
+    ("verfiy", "verify"), ("tset", "test"), ("Enable", "enable"), ("off", "disable"),
+  ])
+  func aMistypedSubcommandIsRecognized(line: String, meant: String) throws {
+    let problem = try #require(failure(of: line.split(separator: " ").map(String.init)))
+    #expect(problem.status == .usage && problem.message.hasPrefix("no such subcommand: "))
+    #expect(problem.hint == "did you mean: twofactor \(meant)")
+  }
+
+  @Test func anUnknownSubcommandHasTheGeneralHint() {
+    #expect(failure(of: ["frobnicate"])?.hint == "see: twofactor --help")
+    #expect(failure(of: ["enable", "phone"])?.message == "unexpected argument 'phone'")
+    #expect(failure(of: ["--user", "alice", "status"])?.message == "unknown option '--user'")
+  }
+
+  private static let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+  private static let uri = "otpauth://totp/x?secret=\(key)"
+
+  @Test(arguments: [
+    ["import", uri], ["enable", uri], ["device", "add", uri.uppercased()], ["import", "--from=\(uri)"], [uri],
+    ["import", "--from", uri], ["enable", "--issuer", "see \(uri)"], ["device", "remove", uri],
+    ["status", uri, "--json"],
+    ["import", "otpauth-migration://offline?data=AAAA\(key)"], ["import", "totp/x?secret=\(key)"],
+    ["enable", "--ask-key", key], ["enable", "--ask-key=\(key)"], ["enable", "--secret=\(key.lowercased())"],
+    ["enable", "--secret", key], ["device", "add", key], ["device", "add", "gezd gnbv gy3t qojq gezd gnbv gy3t qojq"],
+    ["enable", "-k\(key)"], ["enable", "--digits", key], ["import", "file", key], ["import", "--from", key],
+    ["enable", "--name", key], ["enable", "--qr", "3132333435363738393031323334353637383930"], [key],
+  ])
+  func noMessageRepeatsAKey(arguments: [String]) throws {
+    let problem = try #require(failure(of: arguments))
+    #expect(problem.status == .usage)
+    for text in [problem.message, problem.hint ?? "", problem.text, problem.json.text] {
+      for part in arguments where part.count > 16 { #expect(!text.contains(part), "\(text)") }
+      #expect(!text.lowercased().contains("gezdg") && !text.contains("gezd gnbv") && !text.contains("31323334"))
+    }
+  }
+
+  @Test(arguments: [["verify", "123456"], ["disable", "ABCDE-FGH23"], ["enable", "--ask-key=12345678"]])
+  func noMessageRepeatsACode(arguments: [String]) throws {
+    let problem = try #require(failure(of: arguments))
+    #expect(!problem.text.contains("12345") && !problem.text.contains("ABCDE"))
+    #expect(problem.hint?.hasPrefix("keys and codes are typed when asked") == true)
+  }
+
+  @Test func aFileThatDoesNotExistIsNamedUnlessItLooksLikeAKey() {
+    func masked(_ name: String) -> String {
+      KeyArgument.masking(SetupError(.noSuchFile, "\(name): no such file"), ["import", name]).message
+    }
+    #expect(masked(Self.key) == "…: no such file")
+    for name in ["keys.txt", "/home/alice/.google_authenticator", "backup20241127keys", "key"] {
+      #expect(masked(name) == "\(name): no such file")
+    }
+  }
+
+  @Test(arguments: ["phone", "YubiKey 5C NFC", "thinkpad-x230-2024", "Alices iPhone 15 Pro Max", "WORKSTATIONS"])
+  func deviceNamesAreNoKeys(name: String) throws {
+    _ = try SetupCommand.parseAsRoot(["device", "add", name])
+    #expect(failure(of: ["device", "add", name]) == nil)
   }
 }

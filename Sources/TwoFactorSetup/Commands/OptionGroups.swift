@@ -44,7 +44,7 @@ struct CodeOptions: ParsableArguments {
       "The length of a time step, 15 to 300 seconds. Some apps support only 30. (default: 30)", valueName: "seconds"))
   var period: Int64?
 
-  @Flag(help: "Ask for the key of an existing device, in Base32 or hexadecimal, instead of creating a new one.")
+  @Flag(help: "Ask for the key of an existing device, in Base32, hexadecimal or Base64, instead of creating a new one.")
   var askKey = false
 
   @Option(
@@ -119,6 +119,9 @@ extension DeviceName {
   static func validate(_ name: String) throws {
     guard isValid(name.utf8.span) else {
       throw ValidationError("A device name must have 1 to 64 bytes, without control characters and surrounding blanks.")
+    }
+    guard !KeyArgument.isKey(name) else {
+      throw ValidationError("The name of a device must not look like a key.")
     }
   }
 }

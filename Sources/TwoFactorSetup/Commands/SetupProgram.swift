@@ -40,6 +40,7 @@ public enum SetupProgram {
   private static func run(_ arguments: [String]) -> ExitStatus {
     let wantsJSON = arguments.prefix { $0 != "--" }.contains("--json")
     do {
+      try KeyArgument.reject(arguments)
       var command = try SetupCommand.parseAsRoot(arguments)
       try command.run()
       return .done
@@ -47,15 +48,15 @@ public enum SetupProgram {
       Interruptions.deliver(interruption.signal)
       return .refused
     } catch let error as SetupError {
-      return report(error, json: wantsJSON)
+      return report(KeyArgument.masking(error, arguments), json: wantsJSON)
     } catch let end as GivenUp {
       return report(end.reason, json: wantsJSON)
     } catch {
-      return reportParsing(error, json: wantsJSON)
+      return reportParsing(error, arguments, json: wantsJSON)
     }
   }
 
-  private static func reportParsing(_ error: any Error, json: Bool) -> ExitStatus {
+  private static func reportParsing(_ error: any Error, _ arguments: [String], json: Bool) -> ExitStatus {
     if let code = error as? ExitCode { return ExitStatus(rawValue: code.rawValue) }
     guard SetupCommand.exitCode(for: error) != .success else {
       do {
@@ -65,13 +66,22 @@ public enum SetupProgram {
         return report(error as? SetupError ?? SetupError(.inputOutput, "cannot write"), json: json)
       }
     }
+    return report(usageError(error, arguments), json: json)
+  }
+
+  /// The error of arguments that cannot be parsed.
+  static func usageError(_ error: any Error, _ arguments: [String]) -> SetupError {
+    if let unknown = SubcommandHint.unknown(in: arguments) {
+      let hint = unknown.meant.map { "did you mean: \($0)" } ?? "see: twofactor --help"
+      let error = SetupError(.usage, "no such subcommand: \(unknown.word.printable)", hint: hint)
+      return KeyArgument.masking(error, arguments, hidesCodes: true)
+    }
     let usage = SetupCommand.fullMessage(for: error).split(separator: "\n")
       .first { $0.hasPrefix("Usage: ") }?.dropFirst("Usage: ".count)
     let name = usage?.split(separator: " ").prefix { $0.first != "[" && $0.first != "<" && $0.first != "-" }
-    let message = SetupCommand.message(for: error)
-    return report(
-      SetupError(.usage, message.asErrorMessage, hint: "see: \(name?.joined(separator: " ") ?? "twofactor") --help"),
-      json: json)
+    let hint = "see: \(name?.joined(separator: " ") ?? "twofactor") --help"
+    let error = SetupError(.usage, SetupCommand.message(for: error).asErrorMessage, hint: hint)
+    return KeyArgument.masking(error, arguments, hidesCodes: true)
   }
 
   private static func report(_ error: SetupError, json: Bool) -> ExitStatus {
