@@ -73,7 +73,7 @@ package enum KeyFileFormat: String, CaseIterable {
   /// - Throws: ``FormatProblem`` if the text is unusable as a whole; errors of ``KeyFileReading/unlock``.
   package func entries(of text: Span<UInt8>, _ reading: KeyFileReading) throws -> [KeyEntry] {
     switch self {
-    case .uri, .migration: try OTPAuthURI.entries(of: text, reading)
+    case .uri, .migration: try OTPAuthURI.entries(of: text)
     case .googleAuthenticator: [try GoogleAuthenticatorFile(parsing: text).entry(now: reading.now)]
     case .oath: try OATHUsersFile(parsing: text).entries(reading)
     case .aegis: try AegisExport.entries(of: text)

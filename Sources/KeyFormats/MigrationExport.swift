@@ -20,7 +20,7 @@ struct MigrationExport {
   private static let mostQRCodes: UInt64 = 1000
 
   /// Parses `otpauth-migration://offline?data=`, with Base64 that may be percent-encoded.
-  init(parsing uri: Span<UInt8>, _ reading: KeyFileReading) throws(FormatProblem) {
+  init(parsing uri: Span<UInt8>) throws(FormatProblem) {
     let malformed = FormatProblem("the URI must begin with otpauth-migration://offline?data=")
     guard uri.begins(with: "otpauth-migration://offline"), let query = uri.firstIndex(of: UInt8(ascii: "?")) else {
       throw malformed
@@ -30,7 +30,7 @@ struct MigrationExport {
       let end = uri.firstIndex(of: UInt8(ascii: "&"), from: start) ?? uri.count
       let parameter = uri.slice(from: start, to: end)
       if parameter.begins(with: "data=") {
-        try parse(parameter.slice(from: 5), reading)
+        try parse(parameter.slice(from: 5))
         return
       }
       start = end + 1
@@ -38,7 +38,7 @@ struct MigrationExport {
     throw malformed
   }
 
-  private mutating func parse(_ encoded: Span<UInt8>, _ reading: KeyFileReading) throws(FormatProblem) {
+  private mutating func parse(_ encoded: Span<UInt8>) throws(FormatProblem) {
     guard var text = SecretBuffer(capacity: encoded.count), var message = SecretBuffer(capacity: encoded.count) else {
       throw .outOfMemory
     }
@@ -49,7 +49,7 @@ struct MigrationExport {
     var reader = ProtobufReader(0..<bytes.count)
     while let field = try reader.next(in: bytes) {
       switch field.number {
-      case 1: entries.append(try MigrationParameters(field.range(), of: bytes).entry(reading))
+      case 1: entries.append(try MigrationParameters(field.range(), of: bytes).entry)
       case 3: batch.size = try field.integer()
       case 4: batch.index = try field.integer()
       case 5: batch.identifier = try field.integer()
@@ -112,12 +112,12 @@ private struct MigrationParameters {
     }
   }
 
-  func entry(_ reading: KeyFileReading) -> KeyEntry {
+  var entry: KeyEntry {
     let (prefix, account) = OTPAuthURI.labels(of: name)
     let issuer = issuer.isEmpty ? prefix : issuer.trimmedLabelPart
     var entry: KeyEntry
     do throws(FormatProblem) {
-      var device = try device(reading)
+      var device = try device()
       (device.issuer, device.account) = (issuer, account)
       entry = KeyEntry(.success(device))
     } catch {
@@ -131,11 +131,10 @@ private struct MigrationParameters {
     return entry
   }
 
-  private func device(_ reading: KeyFileReading) throws(FormatProblem) -> DeviceDraft {
+  private func device() throws(FormatProblem) -> DeviceDraft {
     let algorithm: HashAlgorithm
     switch self.algorithm {
-    case 0: algorithm = reading.algorithm ?? .sha1
-    case 1: algorithm = .sha1
+    case 0, 1: algorithm = .sha1
     case 2: algorithm = .sha256
     case 3: algorithm = .sha512
     case 4: throw FormatProblem("the algorithm MD5 is not supported, only SHA1, SHA256 and SHA512")
@@ -143,8 +142,7 @@ private struct MigrationParameters {
     }
     let digits: CodeDigits
     switch self.digits {
-    case 0: digits = reading.digits ?? .six
-    case 1: digits = .six
+    case 0, 1: digits = .six
     case 2: digits = .eight
     default: throw FormatProblem("the number for the digits in the export is unknown")
     }
@@ -153,7 +151,7 @@ private struct MigrationParameters {
     case 1:
       guard counter <= LoginState.highestCounter else { throw .counterOutOfRange }
       kind = .hotp(counter: counter)
-    case 2: kind = .totp(period: reading.period ?? DeviceDraft.defaultPeriod)
+    case 2: kind = .totp(period: DeviceDraft.defaultPeriod)
     case 0: throw FormatProblem("the export does not contain the type of the codes")
     default: throw FormatProblem("the number of the type in the export is unknown")
     }

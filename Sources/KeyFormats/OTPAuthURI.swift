@@ -51,7 +51,7 @@ extension OTPAuthURI {
   }
 
   /// The accounts of the URIs in the text, of exports too. Identical ones count once.
-  package static func entries(of text: Span<UInt8>, _ reading: KeyFileReading) throws(FormatProblem) -> [KeyEntry] {
+  package static func entries(of text: Span<UInt8>) throws(FormatProblem) -> [KeyEntry] {
     var uris = URIsInText()
     var entries: [KeyEntry] = []
     var batches: [UInt64: [MigrationExport.Batch]] = [:]
@@ -63,10 +63,10 @@ extension OTPAuthURI {
         if let problem = uri.scheme.problem { throw problem }
         let plain = try uri.text(in: text)
         guard uri.scheme == .migration else {
-          append(entry(plain.bytes, reading, isMail: { text.containsQuotedPrintable }), uri.line, to: &entries, &known)
+          append(entry(plain.bytes, isMail: { text.containsQuotedPrintable }), uri.line, to: &entries, &known)
           continue
         }
-        let export = try MigrationExport(parsing: plain.bytes, reading)
+        let export = try MigrationExport(parsing: plain.bytes)
         batches[export.batch.identifier, default: []].append(export.batch)
         for entry in export.entries {
           if append(entry, uri.line, to: &entries, &known) {
@@ -91,9 +91,8 @@ extension OTPAuthURI {
     return entries
   }
 
-  private static func entry(_ text: Span<UInt8>, _ reading: KeyFileReading, isMail: () -> Bool) -> KeyEntry {
+  private static func entry(_ text: Span<UInt8>, isMail: () -> Bool) -> KeyEntry {
     var parser = OTPAuthURIParser()
-    (parser.algorithm, parser.digits, parser.period) = (reading.algorithm, reading.digits, reading.period)
     do throws(FormatProblem) {
       try parser.parse(text, isMail: isMail)
       let uri = try parser.result()
@@ -154,9 +153,9 @@ private struct OTPAuthURIParser {
   var labels: (issuer: String?, account: String?) = (nil, nil)
   var key: SharedKey?
   var issuer: String?
-  var algorithm: HashAlgorithm?
-  var digits: CodeDigits?
-  var period: Int64?
+  var algorithm = HashAlgorithm.sha1
+  var digits = CodeDigits.six
+  var period = DeviceDraft.defaultPeriod
   var counter: UInt64?
   var seen: Set<String> = []
   var harmlessParameters: [String] = []
@@ -313,9 +312,9 @@ private struct OTPAuthURIParser {
 
   func result() throws(FormatProblem) -> OTPAuthURI {
     guard let key else { throw FormatProblem("the URI has no secret") }
-    let kind =
-      isCounter ? Device.Kind.hotp(counter: counter ?? 0) : .totp(period: period ?? DeviceDraft.defaultPeriod)
-    var device = DeviceDraft(key: key, kind: kind, algorithm: algorithm ?? .sha1, digits: digits ?? .six)
+    var device = DeviceDraft(
+      key: key, kind: isCounter ? .hotp(counter: counter ?? 0) : .totp(period: period), algorithm: algorithm,
+      digits: digits)
     device.account = labels.account
     device.issuer = issuer ?? labels.issuer
     // Apps take this issuer for Steam Guard if the URI does not say otherwise.

@@ -41,7 +41,7 @@ private let key = Array("12345678901234567890".utf8)
   }
 
   private func entries(_ text: String) throws -> [KeyEntry] {
-    try OTPAuthURI.entries(of: text.utf8.span, KeyFileReading(now: 1_700_000_000))
+    try OTPAuthURI.entries(of: text.utf8.span)
   }
 
   private func entries(_ message: Message) throws -> [KeyEntry] {

@@ -62,7 +62,7 @@ import Testing
     let uri = "otpauth://totp/x?image=http%3A%2F%2Fx&secret=GEZDGNBVGY3TQOJQ&LOCK=1&lock=2&a%0A=1&=&x&yy=1&x=2"
     let parsed = try parse(uri)
     #expect(parsed.harmlessParameters == ["image", "lock"] && parsed.otherParameters == ["x", "yy"])
-    let entry = try OTPAuthURI.entries(of: uri.utf8.span, KeyFileReading(now: 0))[0]
+    let entry = try OTPAuthURI.entries(of: uri.utf8.span)[0]
     #expect(
       entry.remarks == [
         "image, lock: only for the app, left out", "x, yy: unknown, ignored",

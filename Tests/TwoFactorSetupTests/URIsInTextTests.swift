@@ -9,7 +9,7 @@ private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 @Suite struct URIsInTextTests {
   private func entries(_ text: String) throws -> [KeyEntry] {
-    try OTPAuthURI.entries(of: text.utf8.span, KeyFileReading(now: 1_700_000_000))
+    try OTPAuthURI.entries(of: text.utf8.span)
   }
 
   private func withKey(_ text: String) -> String {
@@ -120,7 +120,7 @@ private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
   @Test func aLabelInLatin1IsRead() throws {
     let bytes = Array("otpauth://totp/S".utf8) + [0xF6] + Array("hne:al?secret=\(key)".utf8)
-    #expect(try OTPAuthURI.entries(of: bytes.span, KeyFileReading(now: 0)).map(\.issuer) == ["Söhne"])
+    #expect(try OTPAuthURI.entries(of: bytes.span).map(\.issuer) == ["Söhne"])
   }
 
   @Test(arguments: [
@@ -168,14 +168,5 @@ private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     ) {
       try entries(text)
     }
-  }
-
-  @Test func optionsCompleteTheURI() throws {
-    var reading = KeyFileReading(now: 0)
-    (reading.digits, reading.period, reading.algorithm) = (.eight, 60, .sha256)
-    let text = withKey("otpauth://totp/a?secret=KEY\notpauth://totp/b?secret=KEY&digits=6&period=30&algorithm=SHA1\n")
-    let devices = try OTPAuthURI.entries(of: text.utf8.span, reading).map { try $0.device.get() }
-    #expect(devices.map(\.digits) == [.eight, .six] && devices.map(\.algorithm) == [.sha256, .sha1])
-    #expect(devices.map(\.kind) == [.totp(period: 60), .totp(period: 30)])
   }
 }

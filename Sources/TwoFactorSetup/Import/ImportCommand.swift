@@ -168,10 +168,21 @@ struct ImportCommand: ParsableCommand {
       let codes = try PictureText.read(text.bytes, source: source)
       return try ImportedKeys(parsing: codes.bytes, from: source, format: nil, reading, limits: settings.limits)
     }
-    let keys = try ImportedKeys(
-      parsing: text.bytes, from: source, format: from, reading, limits: settings.limits)
-    try defaults.requireUse(by: keys.format)
-    return keys
+    func parsed(_ text: Span<UInt8>) throws -> ImportedKeys {
+      let keys = try ImportedKeys(parsing: text, from: source, format: from, reading, limits: settings.limits)
+      try defaults.requireUse(by: keys.format)
+      return keys
+    }
+    guard let decoded = try decoded(text.bytes) else { return try parsed(text.bytes) }
+    return try parsed(decoded.bytes)
+  }
+
+  private func decoded(_ text: Span<UInt8>) throws -> SecretBuffer? {
+    do throws(FormatProblem) {
+      return try ImportedText.decoded(text)
+    } catch {
+      throw SetupError(.unusableData, "\(source): \(error.text)", hint: error.hint)
+    }
   }
 
   private func unlock(_ lock: KeyFileLock, at terminal: Terminal) throws -> SecretBuffer {

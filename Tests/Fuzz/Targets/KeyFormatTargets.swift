@@ -135,27 +135,3 @@ private func plainLine(of token: OATHToken) -> String? {
   }
   return line + "\n"
 }
-
-/// A URI is refused, or is written as one that says the same and is written again as the same bytes. A key that was
-/// typed has one plain form.
-func fuzzURI(_ bytes: [UInt8]) {
-  do throws(FormatProblem) {
-    let text = plainURI(try OTPAuthURI(parsing: bytes.span))
-    do throws(FormatProblem) {
-      let again = try OTPAuthURI(parsing: text.utf8.span)
-      require(again.otherParameters.isEmpty, "a URI with parameters that nobody wrote")
-      require(plainURI(again) == text, "a URI changes when it is read and written")
-    } catch {
-      fatalError("a URI that was written cannot be read")
-    }
-  } catch {
-    require(!error.message.isEmpty && error.message.utf8.count < 128, "a problem without words")
-  }
-  _ = try? OTPAuthURI.entries(of: bytes.span, KeyFileReading(now: 1_700_000_000))
-  if let key = try? SharedKey.typed(bytes.span) {
-    let again = try? SharedKey.typed("base32:\(key.base32)".utf8.span)
-    require(again.map { $0.isEqual(to: key) } == true, "a key is another one when it is written and read")
-  }
-}
-
-private func plainURI(_ parsed: OTPAuthURI) -> String { parsed.device.uri }
