@@ -61,6 +61,8 @@ let package = Package(
     .systemLibrary(name: "CQREncode", providers: [.apt(["libqrencode-dev"])]),
     // Loads libjansson on demand.
     .target(name: "CJansson"),
+    // Loads libxml2 and libcrypto on demand.
+    .target(name: "CPSKC", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])]),
 
     // The module, lowest layer first.
     .target(name: "FixedMemory", dependencies: ["CSystem"], swiftSettings: fast),
@@ -104,7 +106,8 @@ let package = Package(
 
     // The setup command.
     .target(
-      name: "KeyFormats", dependencies: ["CJansson", "Enrollment", "FixedMemory", "OneTimePassword"],
+      name: "KeyFormats",
+      dependencies: ["CJansson", "CPSKC", "Enrollment", "FixedMemory", "LoginPolicy", "OneTimePassword"],
       swiftSettings: strict),
     .target(
       name: "HostAccess",

@@ -23,6 +23,10 @@ package enum KeyFileFormat: String, CaseIterable {
       self = app
       return
     }
+    if PSKCContainer.isContainer(text) {
+      self = .pskc
+      return
+    }
     var lines = TextLines()
     var first: TextLine?
     var hasOptions = false
@@ -82,8 +86,7 @@ package enum KeyFileFormat: String, CaseIterable {
     case .freeOTP: try FreeOTPExport.entries(of: text)
     case .bitwarden: try BitwardenExport.entries(of: text)
     case .csv: try SeedFile.entries(of: text, reading)
-    case .pskc:
-      throw FormatProblem("this format cannot be read yet")
+    case .pskc: try PSKCContainer(parsing: text, unlock: reading.unlock).entries(reading)
     }
   }
 }
