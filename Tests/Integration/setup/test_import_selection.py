@@ -56,7 +56,7 @@ def test_a_number_of_the_list_chooses_an_account(user, export):
     rows = [re.search(rf"^ +{number}  (.*)$", screen.text, re.MULTILINE)[1] for number in (1, 2, 3, 4)]
     assert rows[:2] == ["Shop: alice", "Shop: bob@example.org"] and rows[3] == "Bank: carol"
     assert rows[2].startswith("Mail: alice: cannot be used: ") and "seven-digit" in rows[2]
-    assert "becomes the device phone of your login" in screen.text
+    assert "will be called phone" in screen.text
     for answer in ("0", "5", "-1", "shop", "nobody", ""):
         screen.type(answer).expect("or a part of the name: ")
     screen.type("4").expect("Password: ").type(user.password).expect("Code from the device: ")
@@ -70,7 +70,7 @@ def test_a_number_of_the_list_chooses_an_account(user, export):
 
 def test_a_part_of_a_name_chooses_an_account(user, export):
     screen = at_list(user, export, "--no-confirm", "--name", "bob's phone")
-    assert "becomes the device bob's phone of your login" in screen.text
+    assert "will be called bob's phone" in screen.text
     screen.type("BOB@").expect("Password: ").type(user.password)
     assert screen.ends() == DONE and enrolled_key(user) == OTHER.base32
     assert user.devices() == ["bob's phone"]
