@@ -156,11 +156,23 @@ import Testing
       try problem("<map><string name=\"a\">{&quot;issuerExt&quot;:1}</string></map>").message == "it is not an export")
   }
 
-  @Test func aBitwardenExportInCSVIsRefusedWithTheWayToJSON() throws {
-    let text = "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n,,,"
-    let problem = try problem(text)
-    #expect(problem.message == "it is not in JSON")
-    #expect(problem.hint?.contains("in Bitwarden, ") == true)
+  @Test func aBitwardenExportInCSVIsRead() throws {
+    let quoted = #""second ""login"" item""#
+    let text = """
+      folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp
+      ,,note,a note,"two
+      lines",,0,,,,
+      ,1,login,server,,,0,"https://a,https://b",alice,"pass,word",otpauth://totp/x?secret=\(Self.sha1Key)&digits=8
+      ,,login,\(quoted),,,0,,bob,,\(Self.sha1Key.lowercased())
+      ,,login,third,,,0,,,,steam://\(Self.sha1Key)
+      """
+    #expect(KeyFileFormat(of: text.utf8.span) == .bitwarden)
+    let entries = try entries(text)
+    #expect(entries.map(\.issuer) == ["server", #"second "login" item"#, "third"])
+    #expect(try entries.dropLast().map(code) == ["07081804", "081804"])
+    guard case .failure(let problem) = entries[2].device else { throw Missing(what: "problem") }
+    #expect(problem == .steam)
+    #expect(try self.problem("name,login_totp_\n", .bitwarden).message == "it has no column login_totp")
   }
 
   private static func aegis(_ members: String) -> String {
@@ -174,9 +186,12 @@ import Testing
     ),
     (
       #""type": "motp", "info": {"secret": "KEY", "algo": "MD5", "digits": 6, "pin": "1234"}"#,
-      "mOTP codes are not supported"
+      "codes of Mobile-OTP (mOTP), which depend on a PIN, are not supported"
     ),
-    (#""type": "yandex", "info": {"secret": "KEY", "pin": "1234"}"#, "Yandex codes are not supported"),
+    (
+      #""type": "yandex", "info": {"secret": "KEY", "pin": "1234"}"#,
+      "codes of Yandex Key, which depend on its PIN, are not supported"
+    ),
     (#""type": "other", "info": {}"#, "the type of the codes must be TOTP or HOTP"),
     (#""info": {}"#, "the type of the codes must be TOTP or HOTP"),
     (#""type": "totp""#, "the field info is missing"),
@@ -245,13 +260,20 @@ import Testing
     (#"{"version": 2, "header": {}, "db": {"version": 3, "entries": []}}"#, "this version of the vault is unknown"),
     (#"{"version": 1, "header": {}, "db": {"version": 4, "entries": []}}"#, "this version of the vault is unknown"),
     (#"{"version": 1, "header": {}, "db": {"version": 3}}"#, "it contains no accounts"),
+    (#"{"version": 1, "header": {}, "db": {"version": 3, "entries": []}}"#, "it contains no accounts"),
+    (#"{"services": [], "schemaVersion": 4}"#, "it contains no accounts"),
+    (#"{"tokens": [null], "issuerExt": ""}"#, "it contains no accounts"),
+    (#"{"encrypted": false, "items": {}}"#, "it contains no items"),
     (#"{"services": [{}], "schemaVersion": 5}"#, "this version of the backup is unknown"),
     (#"{"services": [{"secret": "KEY"}], "schemaVersion": 4}"#, "the field otp is missing"),
     (
       #"{"services": [{"secret": "KEY", "otp": {"tokenType": "STEAM"}}], "schemaVersion": 4}"#,
       "Steam codes are not supported"
     ),
-    (#"[{"secret": "KEY", "label": "a", "type": "MOTP"}]"#, "mOTP codes are not supported"),
+    (
+      #"[{"secret": "KEY", "label": "a", "type": "MOTP"}]"#,
+      "codes of Mobile-OTP (mOTP), which depend on a PIN, are not supported"
+    ),
     (#"[{"secret": "KEY", "label": "a", "type": "HOTP"}]"#, "the field counter is missing"),
     (#"{"tokens": [{"issuerExt": "Steam", "secret": [1], "type": "TOTP"}]}"#, "Steam codes are not supported"),
     (

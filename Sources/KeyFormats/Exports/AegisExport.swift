@@ -12,8 +12,7 @@ enum AegisExport {
     guard root["version"]?.integer == 1, let version = vault["version"]?.integer, (1...3).contains(version) else {
       throw FormatProblem("this version of the vault is unknown")
     }
-    guard let entries = vault["entries"]?.elements else { throw FormatProblem("it contains no accounts") }
-    return entries.map { entry in
+    return try ParsedJSON.accounts(in: vault["entries"]).map { entry in
       KeyEntry(issuer: entry["issuer"]?.name, account: entry["name"]?.name) { () throws(FormatProblem) in
         guard let info = entry["info"] else { throw FormatProblem("the field info is missing") }
         return try info.device(

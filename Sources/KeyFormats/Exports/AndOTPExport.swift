@@ -8,7 +8,7 @@ enum AndOTPExport {
       if text.firstSign == UInt8(ascii: "{") { throw FormatProblem("it is not a list of accounts") }
       throw FormatProblem.encryptedExport(#"in andOTP, Backup, "Backup type: Plain-text", "Create backup""#)
     }
-    return try (ParsedJSON(parsing: text).elements ?? []).map { entry in
+    return try ParsedJSON.accounts(in: ParsedJSON(parsing: text)).map { entry in
       KeyEntry(issuer: entry["issuer"]?.name, account: entry["label"]?.name) { () throws(FormatProblem) in
         let type = entry["type"]?.text ?? "TOTP"
         guard type.uppercased() != "HOTP" || entry["counter"] != nil else {

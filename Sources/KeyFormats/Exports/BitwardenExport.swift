@@ -1,52 +1,74 @@
 import FixedMemory
 
-/// The vault of Bitwarden in JSON, and the export of Bitwarden Authenticator, which has the same form. Source:
-/// `bitwarden-exporters/src/json.rs` and `bitwarden-vault/src/totp.rs` of Bitwarden's SDK.
+/// The vault of Bitwarden in JSON or CSV, and the export of Bitwarden Authenticator, which has the same form. Source:
+/// `json.rs` and `csv.rs` of `bitwarden-exporters`, and `totp.rs` of `bitwarden-vault`, in Bitwarden's SDK.
 enum BitwardenExport {
+  private static let way =
+    #"in Bitwarden, Tools, "Export vault", file format ".json"; in Bitwarden Authenticator, Settings, Export, JSON"#
+
   static func entries(of text: Span<UInt8>) throws -> [KeyEntry] {
-    guard text.firstSign == UInt8(ascii: "{") else {
-      throw FormatProblem("it is not in JSON", hint: "export it again: \(way)")
-    }
+    let entries = text.firstSign == UInt8(ascii: "{") ? try items(of: text) : try rows(of: text)
+    guard !entries.isEmpty else { throw FormatProblem("none of its items has an authenticator key") }
+    return entries
+  }
+
+  private static func items(of text: Span<UInt8>) throws -> [KeyEntry] {
     let root = try ParsedJSON(parsing: text)
     guard root["encrypted"]?.isTrue != true, root["passwordProtected"]?.isTrue != true else {
       throw FormatProblem.encryptedExport(way)
     }
     guard let items = root["items"]?.elements else { throw FormatProblem("it contains no items") }
-    let entries = try items.compactMap { item throws(FormatProblem) in try entry(item) }
-    guard !entries.isEmpty else { throw FormatProblem("none of its items has an authenticator key") }
+    return items.compactMap { item in
+      guard let login = item["login"], let key = login["totp"] else { return nil }
+      let (name, user) = (item["name"]?.name, login["username"]?.name)
+      guard key.isText else {
+        return KeyEntry(issuer: name, account: user) { () throws(FormatProblem) in
+          throw FormatProblem("the field totp is not a text")
+        }
+      }
+      return key.withText { entry($0, name: name, user: user) }
+    }
+  }
+
+  private static func rows(of text: Span<UInt8>) throws(FormatProblem) -> [KeyEntry] {
+    var rows = CSVText(text)
+    let header = rows.next(in: text)?.fields.map { $0.text(in: text) } ?? []
+    guard let column = header.firstIndex(of: "login_totp") else {
+      throw FormatProblem("it has no column login_totp", hint: "export it again: \(way)")
+    }
+    var entries: [KeyEntry] = []
+    while let row = rows.next(in: text) {
+      if let problem = row.problem { throw problem }
+      func name(_ title: String) -> String? {
+        guard let index = header.firstIndex(of: title), index < row.fields.count else { return nil }
+        return row.fields[index].text(in: text).trimmedName
+      }
+      guard column < row.fields.count else { continue }
+      let key = text.slice(row.fields[column].range)
+      if let entry = entry(key, name: name("name"), user: name("login_username")) { entries.append(entry) }
+    }
     return entries
   }
 
-  private static let way =
-    #"in Bitwarden, Tools, "Export vault", file format ".json"; in Bitwarden Authenticator, Settings, Export, JSON"#
-
-  /// Nil if the item has no authenticator key.
-  private static func entry(_ item: ParsedJSON) throws(FormatProblem) -> KeyEntry? {
-    guard let login = item["login"], let key = login["totp"] else { return nil }
-    var uri: OTPAuthURI?
-    let device = try key.withText { text throws(FormatProblem) -> Result<DeviceDraft, FormatProblem>? in
-      guard text.firstSign != nil || !key.isText else { return nil }
-      return Result { () throws(FormatProblem) in
-        guard key.isText else { throw FormatProblem("the field totp is not a text") }
-        if text.begins(with: "steam://") { throw .steam }
-        guard text.begins(with: "otpauth") else {
-          return DeviceDraft(key: try SharedKey(base32: text), kind: .totp(period: DeviceDraft.defaultPeriod))
-        }
-        let parsed = try OTPAuthURI(parsing: text)
-        guard case .totp = parsed.device.kind else {
-          throw FormatProblem("the codes are counter-based, but Bitwarden shows time-based ones")
-        }
-        uri = parsed
-        return parsed.device
+  /// Nil if the item has no authenticator key, which is a URI or a key in Base32.
+  private static func entry(_ key: Span<UInt8>, name: String?, user: String?) -> KeyEntry? {
+    guard key.firstSign != nil else { return nil }
+    guard key.begins(with: "otpauth") else {
+      return KeyEntry(issuer: name, account: user) { () throws(FormatProblem) in
+        if key.begins(with: "steam://") { throw .steam }
+        return DeviceDraft(key: try SharedKey(base32: key), kind: .totp(period: DeviceDraft.defaultPeriod))
       }
     }
-    guard let device else { return nil }
-    let (issuer, account) = (item["name"]?.name, login["username"]?.name)
-    var entry = KeyEntry(
-      issuer: issuer ?? uri?.device.issuer, account: account ?? uri?.device.account, device: device.get)
-    if let others = uri?.otherParameters, !others.isEmpty {
-      entry.remarks.append("\(others.joined(separator: ", ")): unknown, ignored")
+    let uri = Result { () throws(FormatProblem) in try OTPAuthURI(parsing: key) }
+    let labels = try? uri.get().device
+    var entry = KeyEntry(issuer: name ?? labels?.issuer, account: user ?? labels?.account) { () throws(FormatProblem) in
+      let device = try uri.get().device
+      guard case .totp = device.kind else {
+        throw FormatProblem("the codes are counter-based, but Bitwarden shows time-based ones")
+      }
+      return device
     }
+    if case .success = entry.device, let remarks = try? uri.get().remarks { entry.remarks = remarks }
     return entry
   }
 }

@@ -11,10 +11,7 @@ enum FreeOTPExport {
     guard text.firstSign == UInt8(ascii: "{") else {
       throw FormatProblem("it is not an export", hint: #"in FreeOTP+, Export, "Export JSON format""#)
     }
-    guard let tokens = try ParsedJSON(parsing: text)["tokens"]?.elements else {
-      throw FormatProblem("it contains no accounts")
-    }
-    return tokens.map { token in
+    return try ParsedJSON.accounts(in: ParsedJSON(parsing: text)["tokens"]).map { token in
       let issuer = token["issuerAlt"]?.name ?? token["issuerExt"]?.name ?? token["issuerInt"]?.name
       return KeyEntry(issuer: issuer, account: token["labelAlt"]?.name ?? token["label"]?.name) {
         () throws(FormatProblem) in

@@ -4,13 +4,13 @@ import OneTimePassword
 
 /// An account in an app's export.
 extension ParsedJSON {
-  /// A text as a name for people: without blanks around it, and at most 128 characters long. Nil if nothing remains.
-  var name: String? {
-    guard let text else { return nil }
-    var scalars = text.unicodeScalars.prefix(128)[...]
-    while scalars.first?.properties.isWhitespace == true { scalars.removeFirst() }
-    while scalars.last?.properties.isWhitespace == true { scalars.removeLast() }
-    return scalars.isEmpty ? nil : String(String.UnicodeScalarView(scalars))
+  /// A text as a name for people; nil if it is empty.
+  var name: String? { text?.trimmedName }
+
+  /// The elements of an array of accounts, which must not be empty.
+  static func accounts(in array: ParsedJSON?) throws(FormatProblem) -> [ParsedJSON] {
+    guard let accounts = array?.elements, !accounts.isEmpty else { throw FormatProblem("it contains no accounts") }
+    return accounts
   }
 
   /// The key in the member `secret`, in Base32.
@@ -35,8 +35,8 @@ extension ParsedJSON {
       guard let counter = UInt64(exactly: counter) else { throw .counterOutOfRange }
       kind = .hotp(counter: counter)
     case "STEAM": throw .steam
-    case "MOTP": throw FormatProblem("mOTP codes are not supported")
-    case "YANDEX": throw FormatProblem("Yandex codes are not supported")
+    case "MOTP": throw .mobileOTP
+    case "YANDEX": throw .yandex
     default: throw FormatProblem("the type of the codes must be TOTP or HOTP")
     }
     guard self["pin"] == nil else { throw FormatProblem("codes with a PIN are not supported") }
@@ -88,6 +88,16 @@ extension KeyEntry {
     }
     self.init(device)
     (self.issuer, self.account) = (issuer, account)
+  }
+}
+
+extension String {
+  /// Without white space around it, and at most 128 characters long; nil if nothing remains.
+  var trimmedName: String? {
+    var scalars = unicodeScalars.prefix(128)[...]
+    while scalars.first?.properties.isWhitespace == true { scalars.removeFirst() }
+    while scalars.last?.properties.isWhitespace == true { scalars.removeLast() }
+    return scalars.isEmpty ? nil : String(String.UnicodeScalarView(scalars))
   }
 }
 

@@ -9,11 +9,10 @@ enum TwoFASExport {
       throw FormatProblem.encryptedExport(
         #"in 2FAS, Settings, "2FAS Backup", Export, with "Export file without password""#)
     }
-    guard let services = root["services"]?.elements else { throw FormatProblem("it contains no accounts") }
     guard let schema = root["schemaVersion"]?.integer, (1...4).contains(schema) else {
       throw FormatProblem("this version of the backup is unknown")
     }
-    return services.map { service in
+    return try ParsedJSON.accounts(in: root["services"]).map { service in
       let properties = service["otp"]
       let account = properties?["account"]?.name ?? properties?["label"]?.name
       return KeyEntry(issuer: service["name"]?.name ?? properties?["issuer"]?.name, account: account) {
