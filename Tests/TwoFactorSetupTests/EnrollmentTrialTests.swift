@@ -1,5 +1,6 @@
 import Enrollment
 import KeyFormats
+import OneTimePassword
 import Testing
 import Verification
 
@@ -41,5 +42,40 @@ import Verification
     guard case .wrong = try trial(.totp(period: 30)).check(typed(text), now: 59) else {
       throw Missing(what: "the expected case")
     }
+  }
+
+  /// The hint after a code at 1700000000, computed independently.
+  private func hint(
+    _ code: String, kind: Device.Kind = .totp(period: 30), algorithm: HashAlgorithm = .sha1, digits: CodeDigits = .six
+  ) throws -> String {
+    let device = try DeviceDraft(
+      name: "phone", key: SharedKey(base32: key.utf8.span), kind: kind, algorithm: algorithm, digits: digits)
+    let trial = try EnrollmentTrial([device], limits: VerificationLimits()) { $0.hint(repeating: ["enable", "--yes"]) }
+    guard case .wrong(let refusal) = try trial.check(typed(code), now: 1_700_000_000) else {
+      throw Missing(what: "the expected case")
+    }
+    #expect(refusal.message == "wrong code")
+    return refusal.hint ?? ""
+  }
+
+  @Test(arguments: [
+    ("895298", "--period 60"), ("81921300", "--digits 8"), ("869966", "--algorithm sha256"),
+    ("855935", "--algorithm sha256 --period 60"), ("84550644", "--algorithm sha512 --digits 8"),
+    ("338314", "--type hotp"),
+  ])
+  func aCodeThatFitsOtherSettingsIsToldSo(code: String, options: String) throws {
+    #expect(try hint(code) == "this code fits \(options); to use that: twofactor enable --yes \(options)")
+  }
+
+  @Test func theSettingsOfTheDeviceAreNoDefaults() throws {
+    #expect(try hint("921300", digits: .eight).hasPrefix("this code fits --digits 6;"))
+    #expect(try hint("895298", algorithm: .sha256).hasPrefix("this code fits --algorithm sha1 --period 60;"))
+    #expect(try hint("921300", kind: .hotp(counter: 9)).hasPrefix("this code fits --type totp --period 30;"))
+    #expect(try hint("921300", kind: .totp(period: 25)).hasPrefix("this code fits --period 30;"))
+  }
+
+  /// Three settings differ.
+  @Test func otherCodesBlameTheClock() throws {
+    #expect(try hint("34855935").contains("clock"))
   }
 }

@@ -9,6 +9,7 @@ struct EnrollmentTrial: ~Copyable {
   private let credential: Credential
   private let limits: VerificationLimits
   private let period: Int64?
+  private let hint: (CodeFit) -> String
   private var unused: LoginState
 
   enum Result {
@@ -17,8 +18,12 @@ struct EnrollmentTrial: ~Copyable {
     case wrong(CodeRefusal)
   }
 
-  init(_ devices: [DeviceDraft], limits: VerificationLimits) throws {
+  /// `hint` says what to do if a code fits other settings.
+  init(
+    _ devices: [DeviceDraft], limits: VerificationLimits, hint: @escaping (CodeFit) -> String = { $0.hint() }
+  ) throws {
     self.limits = limits
+    self.hint = hint
     let text = try CredentialDraft(devices: devices).encoded()
     do throws(EnrollmentFailure) {
       credential = try Credential(parsing: text)
@@ -55,6 +60,9 @@ struct EnrollmentTrial: ~Copyable {
     case .acceptedBackupCode: throw CredentialDraft.failure
     case .refused(let refused):
       let refusal = CodeRefusal(refused, period: period)
+      if case .wrongCode = refused, let fit = CodeFit.search(for: reply, credential, unused, now: now) {
+        return .wrong(refusal.withHint(hint(fit)))
+      }
       // A clock that is far off makes every code wrong.
       guard case .wrongCode = refused, period != nil else { return .wrong(refusal) }
       let clock = Timestamp(seconds: now).clock

@@ -23,7 +23,7 @@ struct ImportConfirmation: ~Copyable {
   ///
   /// - Throws: ``SetupError`` if no code was right, or the input ends.
   consuming func run(_ imported: inout ImportedEnrollment) throws {
-    let trial = try EnrollmentTrial(imported.devices, limits: session.settings.limits)
+    let trial = try EnrollmentTrial(imported.devices, limits: session.settings.limits, hint: \.hintOfImport)
     var refusal: CodeRefusal?
     var isEarly = false
     var reply = early

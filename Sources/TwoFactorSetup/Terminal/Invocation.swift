@@ -11,17 +11,26 @@ enum Invocation {
     return arguments
   }
 
-  /// The command line with an option and its value added or replaced.
-  static func text(with option: [String] = [], of arguments: [String] = arguments) -> String {
+  /// The command line with options and their values added or replaced.
+  static func text(with options: [String]..., of arguments: [String] = arguments) -> String {
+    text(with: options, of: arguments)
+  }
+
+  static func text(with options: [[String]], of arguments: [String] = arguments) -> String {
+    let names = options.compactMap(\.first)
     var kept: [String] = []
     var isValue = false
     for argument in arguments {
-      defer { isValue = argument == option.first }
-      if isValue || argument == option.first { continue }
-      if let name = option.first, argument.hasPrefix(name + "=") { continue }
+      defer { isValue = names.contains(argument) }
+      if isValue || names.contains(argument) || names.contains(where: { argument.hasPrefix($0 + "=") }) { continue }
       kept.append(quoted(argument))
     }
-    return (["twofactor"] + kept + option.map(quoted)).joined(separator: " ")
+    return (["twofactor"] + kept + options.joined().map(quoted)).joined(separator: " ")
+  }
+
+  /// A subcommand of `device` for a device. `userOption` is that of the session.
+  static func text(ofDeviceCommand subcommand: String, _ name: String, _ userOption: String) -> String {
+    "twofactor device \(subcommand)\(userOption) \(name.hasPrefix("-") ? "-- " : "")\(quoted(name))"
   }
 
   private static func quoted(_ argument: String) -> String {

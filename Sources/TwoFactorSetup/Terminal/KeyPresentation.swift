@@ -68,7 +68,10 @@ struct KeyPresentation {
   }
 
   private func confirm() throws -> LoginState.DeviceState {
-    let trial = try EnrollmentTrial([device], limits: session.settings.limits)
+    let isInLogin = session.terminal.dialogue != nil
+    let trial = try EnrollmentTrial([device], limits: session.settings.limits) { fit in
+      isInLogin ? fit.hintInLogin : fit.hint()
+    }
     let cover = isKnown ? nil : CoveringPage(page, on: session.terminal)
     defer { cover?.hide() }
     var question = try session.terminal.dialogue.map { try LoginCodeQuestion($0, device, page, session) }
