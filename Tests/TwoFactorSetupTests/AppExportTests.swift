@@ -274,6 +274,7 @@ import Testing
       #"[{"secret": "KEY", "label": "a", "type": "MOTP"}]"#,
       "codes of Mobile-OTP (mOTP), which depend on a PIN, are not supported"
     ),
+    (#"[{"secret": "KEY", "label": "a", "type": 1}]"#, "the type of the codes must be TOTP or HOTP"),
     (#"[{"secret": "KEY", "label": "a", "type": "HOTP"}]"#, "the field counter is missing"),
     (#"{"tokens": [{"issuerExt": "Steam", "secret": [1], "type": "TOTP"}]}"#, "Steam codes are not supported"),
     (

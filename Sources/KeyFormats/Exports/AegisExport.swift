@@ -15,8 +15,7 @@ enum AegisExport {
     return try ParsedJSON.accounts(in: vault["entries"]).map { entry in
       KeyEntry(issuer: entry["issuer"]?.name, account: entry["name"]?.name) { () throws(FormatProblem) in
         guard let info = entry["info"] else { throw FormatProblem("the field info is missing") }
-        return try info.device(
-          type: entry["type"]?.text ?? "", algorithm: "algo", isComplete: true, key: info.base32Key)
+        return try info.device(type: entry["type"], algorithm: "algo", isComplete: true, key: info.base32Key)
       }
     }
   }

@@ -10,11 +10,10 @@ enum AndOTPExport {
     }
     return try ParsedJSON.accounts(in: ParsedJSON(parsing: text)).map { entry in
       KeyEntry(issuer: entry["issuer"]?.name, account: entry["label"]?.name) { () throws(FormatProblem) in
-        let type = entry["type"]?.text ?? "TOTP"
-        guard type.uppercased() != "HOTP" || entry["counter"] != nil else {
+        guard entry["type"]?.text?.uppercased() != "HOTP" || entry["counter"] != nil else {
           throw FormatProblem("the field counter is missing")
         }
-        return try entry.device(type: type, algorithm: "algorithm", isComplete: false, key: entry.base32Key)
+        return try entry.device(type: entry["type"], algorithm: "algorithm", isComplete: false, key: entry.base32Key)
       }
     }
   }

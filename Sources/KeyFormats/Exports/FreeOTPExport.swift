@@ -22,18 +22,21 @@ enum FreeOTPExport {
           throw FormatProblem(
             "the counter is below 0 until the first code", hint: "show one code in FreeOTP+, and export again")
         }
-        return try token.device(
-          type: token["type"]?.text ?? "", algorithm: "algo", isComplete: false
-        ) { () throws(FormatProblem) in
-          try key(of: token)
-        }
+        return try token.device(type: token["type"], algorithm: "algo", isComplete: false, key: token.keyInBytes)
       }
     }
   }
 
-  /// Java bytes, which are signed.
-  private static func key(of token: ParsedJSON) throws(FormatProblem) -> SharedKey {
-    guard let numbers = token["secret"]?.elements else { throw FormatProblem("it has no key") }
+  /// Whether this is a backup of FreeOTP 2: a serialized Java object.
+  static func isEncrypted(_ text: Span<UInt8>) -> Bool {
+    text.count > 4 && text[0] == 0xac && text[1] == 0xed && text[2] == 0 && text[3] == 5
+  }
+}
+
+extension ParsedJSON {
+  /// The key in the member `secret`, in Java's bytes, which are signed.
+  fileprivate func keyInBytes() throws(FormatProblem) -> SharedKey {
+    guard let numbers = self["secret"]?.elements else { throw FormatProblem("it has no key") }
     guard var bytes = SecretBuffer(capacity: numbers.count) else { throw .outOfMemory }
     for number in numbers {
       guard let byte = number.integer.flatMap(Int8.init(exactly:)) else {
@@ -42,10 +45,5 @@ enum FreeOTPExport {
       _ = bytes.append(UInt8(bitPattern: byte))
     }
     return try SharedKey(bytes)
-  }
-
-  /// Whether this is a backup of FreeOTP 2: a serialized Java object.
-  static func isEncrypted(_ text: Span<UInt8>) -> Bool {
-    text.count > 4 && text[0] == 0xac && text[1] == 0xed && text[2] == 0 && text[3] == 5
   }
 }

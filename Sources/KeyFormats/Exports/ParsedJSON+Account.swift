@@ -19,13 +19,13 @@ extension ParsedJSON {
     return try secret.withText { text throws(FormatProblem) in try SharedKey(base32: text) }
   }
 
-  /// A device with the properties in this object: `digits`, `period`, `counter`, and the member named `algorithm`. The
-  /// `type` is the app's, in any case. If the export `isComplete`, an absent member is an error and has no default.
+  /// A device with the properties in this object: `digits`, `period`, `counter`, and the member named `algorithm`. If the
+  /// app writes them all, as `isComplete` says, an absent one is an error; otherwise it has the usual default.
   func device(
-    type: String, algorithm: String, isComplete: Bool, key: () throws(FormatProblem) -> SharedKey
+    type: ParsedJSON?, algorithm: String, isComplete: Bool, key: () throws(FormatProblem) -> SharedKey
   ) throws(FormatProblem) -> DeviceDraft {
     let kind: Device.Kind
-    switch type.uppercased() {
+    switch type.map({ $0.text?.uppercased() ?? "" }) ?? (isComplete ? "" : "TOTP") {
     case "TOTP":
       let period = try integer("period", orElse: isComplete ? nil : DeviceDraft.defaultPeriod)
       guard TimeStep.periods.contains(period) else { throw FormatProblem("the period must be 15 to 300 seconds") }

@@ -3,7 +3,7 @@ import FixedMemory
 
 /// A value of a JSON text (RFC 8259), parsed by libjansson.
 @safe final class ParsedJSON {
-  /// In bytes. libjansson needs up to 60 times as much memory.
+  /// In bytes. libjansson needs up to 80 times as much memory.
   private static let longest = 1 << 24
 
   // SAFETY: this is a reference of libjansson's; the value lives at least until `deinit`.

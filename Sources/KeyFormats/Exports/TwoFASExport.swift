@@ -19,8 +19,7 @@ enum TwoFASExport {
         () throws(FormatProblem) in
         guard let properties else { throw FormatProblem("the field otp is missing") }
         return try properties.device(
-          type: properties["tokenType"]?.text ?? "TOTP", algorithm: "algorithm", isComplete: false,
-          key: service.base32Key)
+          type: properties["tokenType"], algorithm: "algorithm", isComplete: false, key: service.base32Key)
       }
     }
   }
