@@ -8,9 +8,9 @@ struct ImportedKeys {
   let format: KeyFileFormat
   /// The name of the file, printable.
   let source: String
-  let entries: [KeyEntry]
+  private(set) var entries: [KeyEntry]
   /// On settings of the whole text.
-  let remarks: [ImportRemark]
+  private(set) var remarks: [ImportRemark]
 
   /// A nil `format` is detected.
   ///
@@ -55,6 +55,14 @@ struct ImportedKeys {
 
   static func unusable(_ problem: FormatProblem, _ source: String, _ format: KeyFileFormat) -> SetupError {
     SetupError(.unusableData, "\(source): \(format.title): \(problem.text)", hint: problem.hint)
+  }
+
+  /// Some of the entries, with more remarks.
+  func with(_ entries: [KeyEntry], _ remarks: [ImportRemark] = []) -> ImportedKeys {
+    var part = self
+    part.entries = entries
+    part.remarks += remarks
+    return part
   }
 
   func unusable(_ problem: FormatProblem) -> SetupError { Self.unusable(problem, source, format) }
@@ -137,16 +145,12 @@ extension KeyEntry {
 extension [KeyEntry] {
   /// A text can contain a URI twice, for example as text and as QR code.
   fileprivate var withoutRepetitions: [KeyEntry] {
-    var entries: [KeyEntry] = []
-    for entry in self where !entries.contains(where: { $0.isRepeated(by: entry) }) { entries.append(entry) }
-    return entries
-  }
-}
-
-extension KeyEntry {
-  fileprivate func isRepeated(by other: KeyEntry) -> Bool {
-    guard case .success(let device) = device, case .success(let otherDevice) = other.device else { return false }
-    return (issuer, account, serial) == (other.issuer, other.account, other.serial)
-      && device.uri == otherDevice.uri
+    // Bytes: as Strings, two spellings in Unicode are equal, and these are two accounts.
+    var seen: [[[UInt8]?]: Set<String>] = [:]
+    return filter { entry in
+      guard case .success(let device) = entry.device else { return true }
+      let labels = [entry.issuer, entry.account, entry.serial].map { $0.map { Array<UInt8>($0.utf8) } }
+      return seen[labels, default: []].insert(device.uri).inserted
+    }
   }
 }
