@@ -22,10 +22,11 @@ struct MoveCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The old place: home (~/.twofactor), host (the host store), or the old value of directory.", valueName: "place"))
+      "The old place: home (~/.twofactor), host (the host store), or the old value of directory.", valueName: "place"),
+    completion: .list(["home", "host"]))
   var from: String
 
-  @Option(help: ArgumentHelp("Move the enrollment of this account.", valueName: "name"))
+  @Option(help: ArgumentHelp("Move the enrollment of this account.", valueName: "name"), completion: .accounts)
   var user: String?
 
   @Flag(help: "Move every enrollment in the old place.")

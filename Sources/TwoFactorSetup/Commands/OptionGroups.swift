@@ -5,7 +5,8 @@ import OneTimePassword
 
 struct CommonOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Act for another account, with the permissions of that account. Root only.", valueName: "name"))
+    help: ArgumentHelp("Act for another account, with the permissions of that account. Root only.", valueName: "name"),
+    completion: .accounts)
   var user: String?
 
   @Flag(help: "Write one JSON object to standard output, and questions to standard error.")

@@ -12,7 +12,7 @@ struct ShowCommand: ParsableCommand {
       a second phone or a password manager. They stay on the screen.
       """)
 
-  @Option(help: ArgumentHelp("The device, if there are several.", valueName: "name"))
+  @Option(help: ArgumentHelp("The device, if there are several.", valueName: "name"), completion: .devices)
   var name: String?
 
   @OptionGroup(title: "Key options")

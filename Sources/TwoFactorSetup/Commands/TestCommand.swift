@@ -12,7 +12,7 @@ struct TestCommand: ParsableCommand {
       return value and the log messages of each module too. No session is opened. The exit status is 0 if the login would succeed, else 1.
       """)
 
-  @Option(help: ArgumentHelp("The PAM service, such as sshd.", valueName: "name"))
+  @Option(help: ArgumentHelp("The PAM service, such as sshd.", valueName: "name"), completion: .services)
   var service: String
 
   @Flag(

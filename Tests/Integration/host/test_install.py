@@ -29,7 +29,7 @@ INSTALLED = [
     "usr/local/share/man/man5/twofactor.conf.5.gz",
     "usr/local/share/bash-completion/completions/twofactor",
     "usr/local/share/zsh/site-functions/_twofactor",
-    "usr/local/share/fish/vendor_completions.d/twofactor.fish",
+    "etc/fish/completions/twofactor.fish",
     "usr/local/share/doc/twofactor/examples/sshd_config.d/twofactor.conf",
     "usr/local/share/doc/twofactor/enrollment-protocol.md",
     "usr/local/share/doc/twofactor/first-login.md",
