@@ -49,6 +49,17 @@ def test_without_libqrencode_a_qr_code_in_a_file_is_an_error(user, enable):
     assert not is_enrolled(user)
 
 
+def test_without_libjansson_an_export_of_an_app_is_an_error(user, tmp_path):
+    export = tmp_path / "aegis.json"
+    export.write_text('{"version": 1, "header": {}, "db": {"version": 3, "entries": []}}')
+    done = without("libjansson.so.4", str(COMMAND), "import", "--user", user.name, str(export))
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == (
+        "twofactor: libjansson.so.4, which reads JSON, is not installed\n"
+        "hint: install libjansson (libjansson4)\n"
+    )
+
+
 def test_without_libcrypt_nothing_is_enabled(user, enable):
     done = without("libcrypt.so.1", *map(str, enable))
     assert done.returncode == 78
