@@ -37,8 +37,8 @@ struct PSKCContainer {
         guard !key.isPIN else { continue }
         do {
           entries.append(try key.entry())
-        } catch is PSKCEncryption.WrongKey {
-          throw encryption.wrongKey
+        } catch let error as PSKCEncryption.KeyProblem {
+          throw error.problem
         }
       }
     }

@@ -19,7 +19,7 @@ struct PSKCKey {
   var isPIN: Bool { profile == "pin" }
 
   /// - Throws: Errors that concern every key: of the library, the question for the key, and
-  ///   ``PSKCEncryption/WrongKey``.
+  ///   ``PSKCEncryption/KeyProblem``.
   func entry() throws -> KeyEntry {
     var remarks: [String] = []
     var entry: KeyEntry
