@@ -1,8 +1,8 @@
 import OneTimePassword
 
 extension DeviceDraft {
-  /// In bytes: the text in a QR code of 41 modules, the largest that fits beside the key on a terminal of 80 columns and
-  /// 24 rows (ISO/IEC 18004, version 6-L).
+  /// In bytes: every text of this length fits into a QR code of 41 modules (ISO/IEC 18004, version 6-L), the largest that
+  /// fits beside the key on a terminal of 80 columns and 24 rows.
   private static let longestPrefixed = 134
 
   /// The otpauth URI (Key URI Format of Google Authenticator).

@@ -29,7 +29,7 @@ import Testing
   @Test func aLongIssuerIsIncludedOnce() throws {
     let host = "ip-10-123-123-123.ap-southeast-2.compute.internal"
     #expect(try uri(issuer: host) == "otpauth://totp/alice?secret=JBSWY3DPEHPK3PXP&issuer=\(host)")
-    // Twice up to 134 bytes, the text of a QR code of 41 modules.
+    // Twice up to 134 bytes.
     let longest = String(repeating: "h", count: 40)
     #expect(try uri(issuer: longest).utf8.count == 133)
     #expect(try uri(issuer: longest).hasPrefix("otpauth://totp/\(longest):alice?"))

@@ -12,7 +12,9 @@ final class CoveringPage {
   private var view: KeyPage.View?
 
   /// Comments on the last answer; shown with the next question.
-  var notice: String?
+  var notice: String? {
+    didSet { if notice != nil { side = nil } }
+  }
 
   /// Nil if the terminal has no alternate screen or the page does not fit.
   init?(_ content: KeyPage, on terminal: Terminal) {

@@ -79,9 +79,7 @@ struct KeyPage {
       for code in codes {
         if let lines = lines(with: code, on: screen, layout, notice) { return View(lines: lines) }
       }
-      for code in codes {
-        if let view = turningView(code, on: screen, layout, notice, side) { return view }
-      }
+      if let view = turningView(codes, on: screen, layout, notice, side) { return view }
       guard form == .auto else { return nil }
     }
     return layout.stacked(
@@ -108,23 +106,24 @@ struct KeyPage {
 
   /// The QR code and the text on two sides: with the question below the QR code, or else the QR code alone.
   private func turningView(
-    _ code: QRCode, on screen: QRScreen, _ layout: Layout, _ notice: String?, _ side: View.Side?
+    _ codes: [QRCode], on screen: QRScreen, _ layout: Layout, _ notice: String?, _ side: View.Side?
   ) -> View? {
     func text(_ turn: String) -> View? {
       layout.stacked(intro(isDrawn: true) + [turn, "", key] + rest, notice: notice).map { View(lines: $0, side: .text) }
     }
-    let withQuestion = QRDrawing.largest(of: code, form: form, on: screen) { drawing in
-      layout.above([Self.turnToText], drawing, notice: nil) != nil
+    func largest(where fits: (QRDrawing) -> Bool) -> QRDrawing? {
+      for code in codes {
+        if let drawing = QRDrawing.largest(of: code, form: form, on: screen, where: fits) { return drawing }
+      }
+      return nil
     }
-    if let withQuestion {
-      guard side != .text, let lines = layout.above([Self.turnToText], withQuestion, notice: notice) else {
+    if let drawing = largest(where: { layout.above([Self.turnToText], $0, notice: nil) != nil }) {
+      guard side != .text, let lines = layout.above([Self.turnToText], drawing, notice: notice) else {
         return text(Self.turnToCode)
       }
       return View(lines: lines, side: .code)
     }
-    let alone = QRDrawing.largest(of: code, form: form, on: screen) { drawing in
-      drawing.lines.count <= layout.rows + 1 && drawing.columns <= layout.columns
-    }
+    let alone = largest { $0.lines.count <= layout.rows + 1 && $0.columns <= layout.columns }
     guard let alone else { return nil }
     return side == .code ? View(lines: alone.lines, side: .code, hasQuestion: false) : text(Self.turnToCodeAlone)
   }
@@ -138,12 +137,10 @@ struct KeyPage {
 
   /// Why there is no QR code, and the shortest way to one.
   private func missing(on screen: QRScreen) -> [String] {
-    var text = "The QR code does not fit on this terminal: type the key into an app"
+    var text = "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
     if let needed = QRCode(shortURI).flatMap({ QRDrawing.smallest(of: $0, form: form, on: screen) }) {
       // With the row to turn the page and the row of the question.
-      text += ", or make the window larger: \(needed.columns) columns, \(needed.lines.count + 2) rows."
-    } else {
-      text += "."
+      text += " It needs \(needed.columns) columns and \(needed.lines.count + 2) rows."
     }
     let shorter = shorterIssuers.first { issuer in
       guard let code = QRCode(issuer.uri) else { return false }
@@ -168,7 +165,7 @@ struct KeyPage {
     /// Puts the text above the QR code; nil if it does not fit.
     func stacked(_ text: [String], drawing: QRDrawing? = nil, notice: String?) -> [String]? {
       guard drawing.map({ $0.columns <= columns }) ?? true else { return nil }
-      let lines = broken(text) + [""] + (drawing?.lines ?? []) + (notice.map { broken([$0]) } ?? [])
+      let lines = broken(text) + (drawing.map { [""] + $0.lines } ?? []) + (notice.map { broken([$0]) } ?? [])
       return height(lines) <= rows ? lines : nil
     }
 

@@ -42,9 +42,100 @@ def test_the_qr_code_at_80_by_24_is_readable_beside_the_question(user, ground, i
     prove(screen, read)
 
 
-def prove(screen: Screen, read: str) -> None:
+CLOUD = "ip-10-123-123-123.ap-southeast-2.compute.internal"
+LONGEST = "ip-10-123-123-123.a-region-with-a-long-name-20.compute.internal"
+
+
+@pytest.fixture
+def host_name():
+    """Renames the sandbox."""
+    name = socket.gethostname()
+    yield socket.sethostname
+    socket.sethostname(name)
+
+
+SMALL = {
+    # On one page, with the key.
+    "80x24": (24, 80, "sandbox", "sha1"),
+    "80x24, 49 characters": (24, 80, CLOUD, "sha1"),
+    "80x24, 63 characters": (24, 80, LONGEST, "sha1"),
+    "80x24, SHA-256": (24, 80, "sandbox", "sha256"),
+    # Alone, with the question below it.
+    "60x24": (24, 60, "sandbox", "sha1"),
+    "60x24, 63 characters": (24, 60, LONGEST, "sha1"),
+    "60x24, SHA-256": (24, 60, "sandbox", "sha256"),
+    "40x20": (20, 40, "sandbox", "sha1"),
+    # Alone in the whole window.
+    "80x24, SHA-512": (24, 80, "sandbox", "sha512"),
+    "40x20, 17 characters": (20, 40, CLOUD[:17], "sha1"),
+}
+
+
+@pytest.mark.parametrize(("rows", "columns", "host", "algorithm"), SMALL.values(), ids=SMALL)
+def test_the_qr_code_is_readable_on_a_small_terminal(user, rows, columns, host, algorithm, host_name, scratch):
+    host_name(host)
+    screen = at_code(Screen(user, "enable", "--algorithm", algorithm, rows=rows, columns=columns), user)
+    fills = "and Enter again to come back." in screen.text.replace("\n", " ")
+    if fills:
+        screen.type("")
+        wait_for_picture(screen)
+    read = screen.qr_code(DARK, scratch)
+    assert read == screen.qr_code(LIGHT, scratch), screen.text
+    assert read.endswith(f"&issuer={host}" + ("" if algorithm == "sha1" else f"&algorithm={algorithm.upper()}"))
+    assert len(host) < 40 or read.count(host) == 1
+    app = Authenticator.from_uri(read)
+    if screen.text.endswith("Press Enter to see the key.\nCode from the app:"):
+        # Enter turns the page, and is no attempt.
+        for _ in range(4):
+            screen.type("").expect("Press Enter to see the QR code").expect("Code from the app: ")
+            assert screen.uri.startswith("otpauth://totp/") and app.base32 in screen.uri
+            screen.type("").expect("Press Enter to see the key").expect("Code from the app: ")
+    elif fills:
+        screen.type("").expect("Code from the app: ")
+    prove(screen, read, algorithm)
+
+
+def wait_for_picture(screen: Screen) -> None:
+    """Reads until the QR code fills the window."""
+    while "▒" not in "".join(screen.picture.splitlines()[screen.rows - 1 :]):
+        screen.terminal.expect(r"[\s\S]+")
+
+
+NO_ROOM = {
+    "80x24, SHA-256, 63 characters": (24, 80, LONGEST, "sha256", "enable --algorithm sha256 --issuer "),
+    "60x20, SHA-512": (20, 60, "sandbox", "sha512", "enable --algorithm sha512 --qr-file code.png"),
+    "40x20, 63 characters": (20, 40, LONGEST, "sha1", "enable --algorithm sha1 --issuer "),
+}
+
+
+@pytest.mark.parametrize(("rows", "columns", "host", "algorithm", "hint"), NO_ROOM.values(), ids=NO_ROOM)
+def test_the_hint_gives_a_readable_qr_code(user, rows, columns, host, algorithm, hint, host_name, scratch):
+    host_name(host)
+    screen = at_code(Screen(user, "enable", "--algorithm", algorithm, rows=rows, columns=columns), user)
+    text = screen.text.replace("\n", " ")
+    command = re.search(r"For a QR code, start again with: twofactor (.+?) Apps: ", text)[1]
+    width, height = map(int, re.search(r"It needs (\d+) columns and (\d+) rows\.", text).groups())
+    assert command.startswith(hint)
+    screen.resize(height, width)
+    screen.expect("Press Enter to see the key.").expect("Code from the app: ")
+    assert screen.qr_code(DARK, scratch).startswith("otpauth://")
+    screen.terminal.close(force=True)
+
+    screen = at_code(Screen(user, *command.split(), rows=rows, columns=columns), user)
+    if "--qr-file" in command:
+        assert read_picture(user.home / "code.png") == screen.uri
+    else:
+        if "and Enter again" in screen.text.replace("\n", " "):
+            screen.type("")
+            wait_for_picture(screen)
+        assert f"&issuer={command.split()[-1]}&" in screen.qr_code(DARK, scratch) + "&"
+    screen.terminal.close(force=True)
+
+
+def prove(screen: Screen, read: str, algorithm: str = "sha1") -> None:
     """Finishes the enrollment with a code of the QR code."""
-    screen.type(Authenticator.from_uri(read).code_at(time.time())).expect("[y/N] ").type("y")
+    app = Authenticator.from_base32(Authenticator.from_uri(read).base32, algorithm=algorithm)
+    screen.type(app.code_at(time.time())).expect("[y/N] ").type("y")
     assert screen.ends() == 0
 
 
