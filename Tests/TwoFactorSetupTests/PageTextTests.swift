@@ -75,4 +75,11 @@ import Testing
     table.add(["a-long-long-name", "yes", "2026-01-31"])
     #expect(table.text(columns: columns) == "\(heading)\n\(row)\n")
   }
+
+  @Test func recordsHaveOneCellALine() {
+    var table = TextTable(["NAME", "CODES"])
+    table.add(["phone", "time-based"])
+    table.add(["token"])
+    #expect(table.records == "NAME: phone\nCODES: time-based\n\nNAME: token\n")
+  }
 }

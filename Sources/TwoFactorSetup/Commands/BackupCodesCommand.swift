@@ -63,7 +63,7 @@ struct BackupCodesCommand: ParsableCommand {
     } else if let backupCodesFile {
       try session.show("The backup codes are in \(backupCodesFile.printable)\n")
     } else if !codes.codes.isEmpty {
-      try session.show("\n" + codes.page)
+      try session.show("\n" + codes.page(inOneColumn: session.terminal.hasOneColumn))
       try session.terminal.page.flush()
     }
   }

@@ -63,9 +63,12 @@ struct DeviceAddCommand: ParsableCommand {
     try KeptFiles.keeping(for: session.account) { files in
       try presentation.writeFile(&files)
       if session.wantsJSON { try session.report(session.json(of: device)) }
-      let state = try presentation.handOver(confirming: !noConfirm)
-      try OutputStream.standardOutput.flush()
-      try files.checkForInterruption()
+      let state = try presentation.untilTheChange {
+        let state = try presentation.handOver(confirming: !noConfirm)
+        try OutputStream.standardOutput.flush()
+        try files.checkForInterruption()
+        return state
+      }
       try session.store.addDevice(device, state: state)
     }
     defer { session.tell(.deviceAdded(name)) }
@@ -112,7 +115,7 @@ struct DeviceListCommand: ParsableCommand {
         device.lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never",
       ])
     }
-    try session.show(table.text(columns: session.terminal.pageSize?.columns))
+    try session.show(session.terminal.text(of: table))
   }
 }
 

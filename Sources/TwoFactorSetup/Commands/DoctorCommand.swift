@@ -40,7 +40,7 @@ struct DoctorCommand: ParsableCommand {
       ])
       try output.write(object.text + "\n")
     } else {
-      let table = ServiceTable(services: services).text(columns: Terminal(json: false).pageSize?.columns)
+      let table = ServiceTable(services: services).text(on: Terminal(json: false))
       try output.write([findings.map(\.text).joined(), table, summary(findings) + "\n"].joined(separator: "\n"))
     }
     try output.flush()

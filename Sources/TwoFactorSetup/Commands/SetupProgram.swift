@@ -45,6 +45,9 @@ public enum SetupProgram {
       try command.run()
       return .done
     } catch let interruption as Interruption {
+      if let hint = interruption.hint {
+        _ = report(SetupError(.refused, "interrupted, so nothing was changed", hint: hint), json: wantsJSON)
+      }
       Interruptions.deliver(interruption.signal)
       return .refused
     } catch let error as SetupError {

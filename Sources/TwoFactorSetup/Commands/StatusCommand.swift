@@ -77,7 +77,7 @@ struct UsersCommand: ParsableCommand {
     } else {
       var table = TextTable(["USER", "TWO-FACTOR", "SINCE", "BACKUP CODES", "LAST USED"])
       entries.forEach { table.add($0.row) }
-      try output.write(table.text(columns: Terminal(json: false).pageSize?.columns))
+      try output.write(Terminal(json: false).text(of: table))
       if entries.contains(where: \.isMissing) {
         try output.write(
           """

@@ -62,6 +62,7 @@ struct BackupCodes {
     return String(terminated: setting)
   }
 
+  /// In two columns, numbered.
   var columns: String {
     let rows = (codes.count + 1) / 2
     var text = ""
@@ -74,11 +75,11 @@ struct BackupCodes {
     return text
   }
 
-  var page: String {
+  func page(inOneColumn: Bool) -> String {
     """
     Backup codes, each good for one login when the phone is not at hand:
 
-    \(columns)
+    \(inOneColumn ? codes.map { $0 + "\n" }.joined() : columns)
     Keep them somewhere you can reach without this computer.
     They are not shown again.
 
@@ -121,8 +122,12 @@ struct BackupCodesHandover {
   let force: Bool
   /// Whether to ask the user to confirm that the codes are stored.
   let asks: Bool
+  /// Whether the codes are shown in one column on any terminal.
+  var hasOneColumn = false
   /// For a user who gives up.
   let hint: String?
+
+  private static let question = "Have you stored the backup codes in a safe place?"
 
   /// Asks until the user has stored the codes, in a login at most ``LoginDialogue/tries`` times.
   ///
@@ -136,7 +141,7 @@ struct BackupCodesHandover {
     try show()
     guard asks, !session.subject.isManagedByRoot else { return }
     var tries = session.terminal.dialogue == nil ? Int.max : LoginDialogue.tries
-    while try !areStored() {
+    while try !session.terminal.confirm(Self.question) {
       tries -= 1
       guard tries > 0 else {
         throw GivenUp(
@@ -154,15 +159,8 @@ struct BackupCodesHandover {
     if let file {
       try session.show("\nThe backup codes are in \(file.printable)\n")
     } else if !session.wantsJSON {
-      try session.show(session.terminal.dialogue?.form == .plain ? codes.plainPage : "\n" + codes.page)
-    }
-  }
-
-  private func areStored() throws -> Bool {
-    do {
-      return try session.terminal.confirm("Have you stored the backup codes in a safe place?")
-    } catch let error as SetupError where error == Terminal.endOfInput {
-      throw SetupError(error.status, error.message, hint: hint)
+      let page = codes.page(inOneColumn: hasOneColumn || session.terminal.hasOneColumn)
+      try session.show(session.terminal.dialogue?.form == .plain ? codes.plainPage : "\n" + page)
     }
   }
 }

@@ -28,14 +28,17 @@ struct Enabling {
     try presentation.writeFile(&files)
     // Report before asking for a code, so that a program can compute it.
     if session.wantsJSON { try session.report(session.json(of: device, backupCodes: codes)) }
-    let state = try presentation.handOver(confirming: options.confirms)
     let handover = BackupCodesHandover(
       session: session, codes: codes, file: options.backupCodesFile, force: options.force, asks: options.asks,
-      hint: options.code.askKey ? nil : "delete the new entry in the app")
-    try handover.run(&files)
-    let draft = CredentialDraft(enabledAt: moment, devices: [device], backupCodeHashes: try codes.hashes())
-    try OutputStream.standardOutput.flush()
-    try files.checkForInterruption()
+      hasOneColumn: options.key.qr == .none, hint: options.code.askKey ? nil : KeyPresentation.deletion)
+    let (state, draft) = try presentation.untilTheChange {
+      let state = try presentation.handOver(confirming: options.confirms)
+      try handover.run(&files)
+      let draft = CredentialDraft(enabledAt: moment, devices: [device], backupCodeHashes: try codes.hashes())
+      try OutputStream.standardOutput.flush()
+      try files.checkForInterruption()
+      return (state, draft)
+    }
     try session.terminal.requireUser()
     try session.store.switchOn(draft, states: [state], over: standing)
     session.register.add()

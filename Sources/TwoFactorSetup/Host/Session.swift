@@ -11,6 +11,8 @@ struct Session {
   let store: EnrollmentStore
   let register: RegisterEntry
   let wantsJSON: Bool
+  /// For hints.
+  let subcommand: String
   /// Evaluates the services of the host for the account.
   let services: () -> UserServices
 
@@ -34,6 +36,7 @@ struct Session {
   /// The enrollment of the calling user during a login.
   init(login dialogue: LoginDialogue, settings: HostSettings) throws {
     wantsJSON = false
+    subcommand = "enable"
     terminal = Terminal(login: dialogue)
     subject = try Subject(user: nil)
     self.settings = settings
@@ -45,6 +48,7 @@ struct Session {
 
   init(user: String?, json: Bool, subcommand: String, changesRegister: Bool, reportsServices: Bool = false) throws {
     wantsJSON = json
+    self.subcommand = subcommand
     terminal = Terminal(json: json)
     subject = try Subject(user: user)
     settings = try HostSettings.load()
@@ -77,7 +81,7 @@ struct Session {
   /// Asks for the password if the host requires it, but not if root gave `--user`.
   func checkPassword() throws {
     guard settings.requiresPassword, !subject.isManagedByRoot else { return }
-    try PasswordCheck.run(for: account, at: terminal)
+    try PasswordCheck.run(for: account, at: terminal, subcommand: subcommand)
   }
 
   /// Asks for a code of the enrollment, and checks it as a login does.

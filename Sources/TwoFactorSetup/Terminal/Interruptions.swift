@@ -52,4 +52,6 @@ struct Interruptions: ~Copyable {
 /// A signal to stop. The command undoes its changes, then dies of the signal.
 struct Interruption: Error {
   let signal: Int32
+  /// For a user who already acted on the output.
+  var hint: String?
 }

@@ -67,6 +67,24 @@ struct KeyPresentation {
     return LoginState.DeviceState()
   }
 
+  /// Runs the steps between showing the key and the change. If the user gives up, the error says that the app has an
+  /// entry to be deleted.
+  func untilTheChange<Result>(_ steps: () throws -> Result) throws -> Result {
+    if isKnown || session.terminal.dialogue != nil { return try steps() }
+    do {
+      return try steps()
+    } catch var interruption as Interruption {
+      interruption.hint = Self.deletion
+      throw interruption
+    } catch let error as SetupError
+      where error.hint == nil && (session.terminal.isInteractive || error == Terminal.endOfInput)
+    {
+      throw SetupError(error.status, error.message, hint: Self.deletion)
+    }
+  }
+
+  static let deletion = "delete the new entry in the app"
+
   private func confirm() throws -> LoginState.DeviceState {
     let isInLogin = session.terminal.dialogue != nil
     let trial = try EnrollmentTrial([device], limits: session.settings.limits) { fit in
@@ -74,6 +92,7 @@ struct KeyPresentation {
     }
     let cover = isKnown ? nil : CoveringPage(page, on: session.terminal)
     defer { cover?.hide() }
+    try session.terminal.requireAnswers()
     var question = try session.terminal.dialogue.map { try LoginCodeQuestion($0, device, page, session) }
     if question == nil, cover == nil { try show() }
 
@@ -92,7 +111,7 @@ struct KeyPresentation {
         .refused, "no code was right, so nothing was changed; the last one: \(refusal?.message ?? "wrong code")",
         hint: (isKnown
           ? "check the key, the type, the digits and the counter of the device"
-          : "delete the new entry in the app before you start again") + (refusal?.hint.map { "; \($0)" } ?? "")))
+          : Self.deletion + " before you start again") + (refusal?.hint.map { "; \($0)" } ?? "")))
   }
 
   private func ask(below cover: CoveringPage?, _ inLogin: inout LoginCodeQuestion?) throws -> SecretBuffer {

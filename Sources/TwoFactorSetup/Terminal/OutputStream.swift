@@ -13,6 +13,7 @@ struct OutputStream {
 
   /// - Throws: ``SetupError`` with ``ExitStatus/inputOutput``.
   func write(_ text: String) throws {
+    if descriptor == STDERR_FILENO, isTerminal { Self.standardOutput.waitForReader() }
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
       // SAFETY: the pointer is used within the closure, with its count.
@@ -23,6 +24,21 @@ struct OutputStream {
         throw failure
       }
     }
+  }
+
+  /// Waits until a program that reads this pipe has shown its text, so that text on standard error follows it.
+  private func waitForReader() {
+    var status = stat()
+    // SAFETY: fstat(2) writes one structure.
+    guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return }
+    var unread: Int32 = 0
+    for _ in 0..<200 {
+      // SAFETY: the kernel writes one number (pipe(7)).
+      guard unsafe ioctl(descriptor, UInt(FIONREAD), &unread) == 0, unread > 0 else { break }
+      usleep(5_000)
+    }
+    // The reader has read the text, but may not have written it yet.
+    usleep(30_000)
   }
 
   /// Detects a full disk.

@@ -46,6 +46,13 @@ struct TextTable {
     return rows.map { line($0, widths, columns) }.joined()
   }
 
+  /// Each cell in a line of its own, after its heading; an empty line between the rows.
+  var records: String {
+    rows.dropFirst().map { row in
+      zip(rows[0], row).map { $0 + ": " + $1 + "\n" }.joined()
+    }.joined(separator: "\n")
+  }
+
   private static let shortestName = 8
 
   private var widths: [Int] {

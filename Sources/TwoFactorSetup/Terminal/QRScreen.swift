@@ -54,7 +54,7 @@ extension Terminal {
     return name == "c" || name == "posix" ? nil : false
   }
 
-  private static func environment(_ name: String) -> String? {
+  static func environment(_ name: String) -> String? {
     // SAFETY: the C string is copied at once.
     unsafe getenv(name).map { unsafe String(cString: $0) }
   }

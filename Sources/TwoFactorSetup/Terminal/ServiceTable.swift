@@ -5,8 +5,13 @@ import HostDoctor
 struct ServiceTable {
   let services: [ServiceLogins]
 
-  /// Without `columns`, no row is wrapped. Empty if there are no services.
-  func text(columns: Int?) -> String {
+  /// Empty if there are no services.
+  func text(on terminal: Terminal) -> String {
+    terminal.hasOneColumn ? text(columns: nil, inOneColumn: true) : text(columns: terminal.pageSize?.columns)
+  }
+
+  /// Without `columns`, no row is wrapped.
+  func text(columns: Int?, inOneColumn: Bool = false) -> String {
     var rows: [Row] = []
     for service in services.filter({ $0.asksForCode || $0.problem != nil }) {
       let isSingleField = service.problem == nil ? (service.isSingleField ? "yes" : "no") : Self.unknown
@@ -17,7 +22,7 @@ struct ServiceTable {
         rows.append(Row(cells: cells, services: [service.service]))
       }
     }
-    var text = rows.isEmpty ? "" : table(rows, columns)
+    var text = rows.isEmpty ? "" : inOneColumn ? records(rows) : table(rows, columns)
     let others = services.count { !$0.asksForCode && $0.problem == nil }
     if others > 0 { text += "\(others) \(rows.isEmpty ? "" : "other ")services never ask for a code.\n" }
     return text
@@ -32,8 +37,15 @@ struct ServiceTable {
 
   private func needs(_ needs: LoginNeeds?) -> String { needs?.text ?? Self.unknown }
 
+  private var headings: [String] { ["ENROLLED", "NOT ENROLLED", "ONE REPLY"] }
+
+  private func records(_ rows: [Row]) -> String {
+    var table = TextTable(["SERVICES"] + headings)
+    for row in rows { table.add([row.services.map(\.printable).joined(separator: ", ")] + row.cells) }
+    return table.records
+  }
+
   private func table(_ rows: [Row], _ columns: Int?) -> String {
-    let headings = ["ENROLLED", "NOT ENROLLED", "ONE REPLY"]
     let widths = headings.indices.map { column in
       (rows.map { $0.cells[column] } + [headings[column]]).map(\.displayWidth).max() ?? 0
     }

@@ -13,6 +13,8 @@ import SystemFiles
 /// - Cursor control requires a terminal that supports it; colors require that `NO_COLOR` is unset.
 /// - Errors are `twofactor: …`, lower case, no full stop; then a `hint: …` line if the user can do something.
 /// - In a login, ``LoginDialogue`` sends all text and all questions to the module.
+/// - Nothing secret is asked if ssh(1) would show it as it is typed: ``requireAnswers()``.
+/// - With `TERM=dumb` there are no control sequences, and lists have one column: ``hasOneColumn``.
 struct Terminal {
   let page: OutputStream
   let questions: OutputStream
@@ -27,6 +29,8 @@ struct Terminal {
   }
 
   private let input = STDIN_FILENO
+  private let wantsJSON: Bool
+  private let answers = AwaitedAnswers()
 
   /// In bytes; PAM_MAX_RESP_SIZE.
   static let longestAnswer = 512
@@ -39,6 +43,7 @@ struct Terminal {
     page = json ? .standardError : .standardOutput
     questions = isInteractive && !page.isTerminal ? .standardError : page
     dialogue = nil
+    wantsJSON = json
   }
 
   init(login dialogue: LoginDialogue) {
@@ -46,10 +51,19 @@ struct Terminal {
     page = .standardOutput
     questions = .standardOutput
     self.dialogue = dialogue
+    wantsJSON = false
   }
 
   func show(_ text: String) throws {
     if let dialogue { try dialogue.say(text) } else { try page.write(text) }
+  }
+
+  /// Whether lists have one column: a screen reader or a simple terminal reads one line at a time.
+  var hasOneColumn: Bool { page.isTerminal && !qrScreen.hasCursorControl }
+
+  /// A table for this terminal.
+  func text(of table: TextTable) -> String {
+    hasOneColumn ? table.records : table.text(columns: pageSize?.columns)
   }
 
   /// Shows a text that is no output of the command.
@@ -69,6 +83,7 @@ struct Terminal {
     endIsEmpty: Bool = false
   ) throws -> SecretBuffer {
     if let dialogue { return try ask(question, echo: echo, through: dialogue) }
+    try requireAnswers()
     let interruptions = try Interruptions(andResizing: page != nil)
     while true {
       try page?.show()
@@ -104,6 +119,28 @@ struct Terminal {
   }
 
   static let endOfInput = SetupError(.refused, "end of input at a question, nothing was changed")
+
+  /// Throws in a session of sshd(8) without a terminal, unless answers arrive on standard input: the user's own terminal
+  /// would show a password. Call it before the first question, and before showing a secret. Afterwards, it does nothing:
+  /// a program may compute the second answer. With `--json`, a program answers.
+  func requireAnswers() throws {
+    guard !isInteractive, dialogue == nil, !wantsJSON, !answers.areExpected else { return }
+    answers.areExpected = true
+    guard Self.isRemoteWithoutTerminal, !input.isReadable(within: AwaitedAnswers.longestWait) else { return }
+    let command = Invocation.text()
+    throw SetupError(
+      .refused, "there is no terminal, so a password or code would be visible as you type it",
+      hint: "ssh -t HOST " + (command.contains("'") ? "\"\(command)\"" : command))
+  }
+
+  private static var isRemoteWithoutTerminal: Bool {
+    // The variables decide only about this refusal.
+    guard environment("SSH_CONNECTION") != nil, environment("SSH_TTY") == nil else { return false }
+    // SAFETY: the path is NUL-terminated.
+    let terminal = unsafe open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
+    if terminal >= 0 { close(terminal) }
+    return terminal < 0
+  }
 
   private func ask(_ question: String, echo: Bool, through dialogue: LoginDialogue) throws -> SecretBuffer {
     let interruptions = try Interruptions()
@@ -184,6 +221,22 @@ struct Terminal {
       }
       fits = line.append(byte) && fits
     }
+  }
+}
+
+private final class AwaitedAnswers {
+  /// In milliseconds. ssh(1) sends input together with the command.
+  static let longestWait: Int32 = 3000
+
+  var areExpected = false
+}
+
+extension Int32 {
+  /// Whether data, or the end, can be read from the descriptor before so many milliseconds passed.
+  fileprivate func isReadable(within timeout: Int32) -> Bool {
+    var entry = pollfd(fd: self, events: Int16(POLLIN), revents: 0)
+    // SAFETY: poll(2) gets one entry.
+    return unsafe poll(&entry, 1, timeout) != 0
   }
 }
 

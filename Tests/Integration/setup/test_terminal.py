@@ -1,8 +1,10 @@
 """`twofactor` at a terminal: complete screens, and what remains of them."""
 
 import re
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from rig.machine import COMMAND, Account
@@ -83,6 +85,10 @@ CODES = (
     "",
     *ENABLED,
 )
+CODES_IN_ONE_COLUMN = (*CODES[:3], *["BBBBB-BBBBB"] * 10, *CODES[8:])
+# Of the shell that started the command.
+INTERRUPTED = 128 + signal.SIGINT
+DELETION = "twofactor: interrupted, so nothing was changed\nhint: delete the new entry in the app"
 
 
 def page_at_80_by_24(name: str, heading: str, *notice: str) -> str:
@@ -148,8 +154,24 @@ def test_without_cursor_control_the_output_is_a_transcript(user):
         *transcript_of_key(user, f"Two-factor login for {user.name}"),
         "",
         "Code from the app: DIGITS",
-        *CODES,
+        *CODES_IN_ONE_COLUMN,
     )
+    # For a screen reader: one column of plain text, and nothing is erased.
+    assert screen.received.isascii() and not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", screen.received)
+
+
+def test_lists_have_one_column_on_a_simple_terminal(user):
+    user.enroll()
+    wide = Screen(user, "device", "list")
+    assert wide.ends() == 0 and re.match(r"NAME +CODES +SINCE +LAST USED\n", wide.text)
+    for arguments in (["device", "list"], ["users"], ["doctor"]):
+        account = user if arguments[0] == "device" else ROOT
+        screen = Screen(account, *arguments, environment=DUMB, rows=200, columns=200)
+        screen.ends()
+        assert "\x1b" not in screen.received and not re.search(r"[A-Z] {2,}[A-Z]", screen.text), screen.text
+    screen = Screen(user, "device", "list", environment=DUMB)
+    assert screen.ends() == 0
+    assert re.fullmatch(r"NAME: phone\nCODES: .+\nSINCE: [0-9-]+\nLAST USED: .+", screen.text), screen.text
 
 
 @pytest.mark.parametrize("terminal", ["", "dumb", "emacs", "unknown", "vt52"])
@@ -327,7 +349,63 @@ def test_giving_up_at_the_backup_codes_enables_nothing(user):
     assert not user.directory.exists()
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(17, 80), (24, 36), (12, 80)])
+def said(screen: Screen) -> str:
+    """The screen without the word of the shell that the command was interrupted."""
+    return screen.text.removesuffix("Interrupt").rstrip("\n")
+
+
+def test_giving_up_says_that_the_new_entry_is_to_be_deleted(user):
+    screen = at_code(Screen(user, "enable"), user)
+    screen.terminal.sendintr()
+    assert screen.ends() == INTERRUPTED
+    assert said(screen) == f"Password:\n{DELETION}"
+
+    screen = at_code(Screen(user, "enable"), user)
+    screen.terminal.sendeof()
+    assert screen.ends() == 1
+    assert screen.text.endswith(f"question, nothing was changed\n{DELETION.splitlines()[1]}")
+
+    screen = at_code(Screen(user, "enable"), user)
+    screen.type(authenticator(screen).code_at(time.time())).expect("[y/N] ").terminal.sendintr()
+    assert screen.ends() == INTERRUPTED
+    assert said(screen).endswith(f"[y/N] ^C\n{DELETION}")
+
+    # Before the key is shown, the app has no entry.
+    screen = Screen(user, "enable").expect("Password: ")
+    screen.terminal.sendintr()
+    assert screen.ends() == INTERRUPTED and said(screen) == "Password:"
+    screen = Screen(user, "enable", "--ask-key").expect("Password: ").type(user.password).expect("hexadecimal")
+    screen.type("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").expect("Code from the device: ").terminal.sendintr()
+    assert screen.ends() == INTERRUPTED and "entry" not in screen.text
+    assert not user.directory.exists()
+
+
+def test_giving_up_a_further_device_or_a_replacement_says_so_too(user):
+    old = user.enroll(backup_codes=2)
+    for arguments, code in ((("device", "add", "tablet"), old.backup_codes[0]), (("enable", "--force"), None)):
+        screen = Screen(user, *arguments)
+        if not code:
+            screen.expect("Password: ").type(user.password)
+        screen.expect("backup code: ").type(code or old.backup_codes[1]).expect("Code from the app: ")
+        screen.terminal.sendintr()
+        assert screen.ends() == INTERRUPTED
+        assert said(screen).endswith(DELETION)
+    assert [device["name"] for device in user.status()["devices"]] == ["phone"]
+
+
+def test_a_hang_up_says_so_where_standard_error_still_is(user):
+    screen = in_a_shell(user, "exec twofactor enable 2>errors")
+    at_code(screen, user)
+    process = screen.process("twofactor")
+    screen.hang_up()
+    while Path(f"/proc/{process}").exists():
+        time.sleep(0.05)
+    # Reading or writing may fail before the signal arrives.
+    assert (user.home / "errors").read_text().endswith(f"\n{DELETION.splitlines()[1]}\n")
+    assert not user.directory.exists()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(17, 80), (24, 34), (12, 80)])
 def test_if_no_qr_code_fits_the_key_is_shown_in_groups_of_four(user, rows, columns):
     screen = at_code(Screen(user, "enable", "--issuer", "Example", rows=rows, columns=columns), user)
     key = secret(screen)
@@ -337,6 +415,15 @@ def test_if_no_qr_code_fits_the_key_is_shown_in_groups_of_four(user, rows, colum
     assert masked(screen.text, key).replace("\n", " ").partition("URI: ")[0].count("KKKK") == 8
     screen.type(authenticator(screen).code_at(time.time())).expect("[y/N] ").type("y")
     assert screen.ends() == 0
+
+
+def test_without_a_qr_code_the_hint_is_a_command_that_works(user):
+    screen = at_code(Screen(user, "enable", rows=12, columns=70), user)
+    text = screen.text.replace("\n", " ")
+    assert "It needs 35 columns and 20 rows." in text
+    command = re.search(r"For a QR code, start again with: twofactor (.+?) Apps: ", text)[1]
+    screen.terminal.close(force=True)
+    assert command == "enable --qr-file code.png"
 
 
 def test_a_window_too_small_for_the_page_gets_a_transcript(user):
@@ -366,6 +453,24 @@ def test_questions_are_visible_if_standard_output_is_redirected(user):
     screen.type(app.code_at(time.time())).expect("[y/N] ").type("y")
     screen.expect("status 0")
     assert app.base32 not in screen.received and "\x1b" not in (user.home / "transcript").read_text()
+
+
+def test_piped_pages_and_questions_are_in_order(user):
+    # Slower than cat, which is often fast enough by chance.
+    cat = "while IFS= read -r line; do sleep 0.005; echo \"$line\"; done"
+    line = f"twofactor enable --issuer Example | {cat}; echo status ${{PIPESTATUS[0]}}"
+    screen = Screen(user, "-c", line, program="bash", rows=60, columns=100)
+    screen.expect("Password: ").type(user.password).expect("Code from the app: ")
+    key = secret(screen)
+    wrong = authenticator(screen).wrong_code(time.time())
+    screen.type(wrong).expect("Code from the app: ")
+    code = authenticator(screen).code_at(time.time())
+    screen.type(code).expect("[y/N] ").type("n").expect("[y/N] ").type("y").expect("status 0")
+    text = masked(screen.text.replace(wrong, "WRONG").replace(code, "DIGITS"), key)
+    key_page = lines("Password:", *transcript_of_key(user, f"Two-factor login for {user.name}"))
+    assert text.startswith(key_page + "\n\nCode from the app: WRONG\nWrong code. "), text
+    assert re.search(r"\nCode from the app: DIGITS\n\nBackup codes, (.*\n)+Have you stored .* n\nTwo-factor is not", text)
+    assert text.endswith(lines(*CODES, "status 0"))
 
 
 def test_the_json_is_not_on_the_page(user):
