@@ -122,7 +122,7 @@ package struct HostTree {
   func directory(_ path: String) -> OpenFile? { open(path, csystem_o_path | O_DIRECTORY) }
 
   /// Nil if the path is not a readable regular file.
-  func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
+  package func bytes(of path: String, upTo limit: Int) -> [UInt8]? {
     if let bytes = replacements[path] { return Array(bytes.prefix(limit)) }
     guard let file = open(path, O_RDONLY | O_NONBLOCK), (try? file.status())?.isRegularFile == true else { return nil }
     var bytes: [UInt8] = []

@@ -11,16 +11,25 @@ enum PasswordCheck {
 
   /// - Throws: ``SetupError`` with ``ExitStatus/refused`` for a wrong password, ``ExitStatus/configuration`` if the
   ///   service is not installed.
-  static func run(for account: UserAccount, at terminal: Terminal) throws {
-    try requireService()
+  static func run(for account: UserAccount, at terminal: Terminal, subcommand: String) throws {
+    let command = "sudo twofactor \(subcommand) --user \(account.nameText.printable)"
+    let known = LocalPassword(of: account, service: try serviceFile())
+    if let problem = known.problem {
+      throw SetupError(
+        .refused, "\(account.nameText.printable) \(problem), so there is no password to check",
+        hint: "\(command), or the administrator sets require_password = no in \(HostSettings.path)")
+    }
+    // An error in the conversation would be logged as a failed authentication.
+    try terminal.requireAnswers()
     let result = try PAMTransaction.run(service: service, for: account, at: terminal, answering: .password)
-    guard result.status == PAM_SUCCESS else { throw error(result.status, account: account) }
+    guard result.status != PAM_SUCCESS else { return }
+    throw error(result.status, account, hint: known == .unknown ? "without a password: \(command)" : nil)
   }
 
-  /// libpam would fall back to `other`.
-  private static func requireService() throws {
+  /// The file of the service. libpam would fall back to `other`.
+  private static func serviceFile() throws -> String {
     let files = PAMService.folders.map { "\($0)/\(service)" }
-    if files.contains(where: { $0.isAccessible(R_OK) }) { return }
+    if let file = files.first(where: { $0.isAccessible(R_OK) }) { return file }
     if let closed = files.first(where: { $0.isAccessible(F_OK) }) {
       throw SetupError(
         .configuration, "\(closed) cannot be read, so the password cannot be checked: \(Errno.accessDenied.text)",
@@ -32,12 +41,12 @@ enum PasswordCheck {
         + "/etc/security/twofactor.conf")
   }
 
-  private static func error(_ status: Int32, account: UserAccount) -> SetupError {
+  private static func error(_ status: Int32, _ account: UserAccount, hint: String?) -> SetupError {
     switch status {
     case PAM_AUTH_ERR, PAM_USER_UNKNOWN, PAM_MAXTRIES, PAM_PERM_DENIED, PAM_CRED_INSUFFICIENT:
       SetupError(
         .refused, "wrong password",
-        hint: account.userID == 0 ? "root needs no password with: --user root" : nil)
+        hint: account.userID == 0 ? "root needs no password with: --user root" : hint)
     case PAM_NEW_AUTHTOK_REQD, PAM_AUTHTOK_EXPIRED:
       SetupError(.refused, "the password has expired", hint: "set a new one with: passwd")
     case PAM_ACCT_EXPIRED: SetupError(.refused, "the account has expired")
