@@ -118,7 +118,7 @@ extension ImportedKeys {
       text += "\n"
     }
     try terminal.show(
-      text + "The account that you choose becomes the device \(name.printable) of your login (--name changes it).\n")
+      text + "The device of your login will be called \(name.printable) (--name changes it).\n")
     while true {
       let answer = try terminal.ask("Number, or a part of the name: ").text
       let matching = entries.filter { $0.matches(answer) }
