@@ -122,7 +122,7 @@ private func fuzzWrittenDevice(_ device: WrittenDevice, _ form: UInt8) {
     text = "otpauth-migration://offline?data=" + (form == 6 ? data.with(["+": "%2B", "/": "%2F", "=": "%3D"]) : data)
   }
   do throws(FormatProblem) {
-    let entries = try OTPAuthURI.entries(of: encoded(text, device.style).span)
+    let entries = try entries(in: encoded(text, device.style))
     require(entries.count == 1, "another number of accounts was read")
     device.requireEqual(try entries[0].device.get(), isExport: form > 5)
   } catch {
@@ -130,21 +130,24 @@ private func fuzzWrittenDevice(_ device: WrittenDevice, _ form: UInt8) {
   }
 }
 
-/// The text in an encoding that the bytes choose, decoded by ``ImportedText``.
-private func encoded(_ text: String, _ style: UInt8) throws(FormatProblem) -> [UInt8] {
+/// The text in an encoding that the bytes choose.
+private func encoded(_ text: String, _ style: UInt8) -> [UInt8] {
   let little = text.utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
   let big = text.utf16.flatMap { [UInt8($0 >> 8), UInt8($0 & 0xFF)] }
-  let bytes: [UInt8]
   switch style % 6 {
   case 0: return Array(text.utf8)
-  case 1: bytes = [0xEF, 0xBB, 0xBF] + Array(text.utf8)
-  case 2: bytes = [0xFF, 0xFE] + little
-  case 3: bytes = [0xFE, 0xFF] + big
-  case 4: bytes = little
-  default: bytes = big
+  case 1: return [0xEF, 0xBB, 0xBF] + Array(text.utf8)
+  case 2: return [0xFF, 0xFE] + little
+  case 3: return [0xFE, 0xFF] + big
+  case 4: return little
+  default: return big
   }
-  guard let decoded = try ImportedText.decoded(bytes.span) else { fatalError("an encoding was not recognized") }
-  return array(decoded.bytes)
+}
+
+/// The accounts in bytes of any encoding.
+private func entries(in bytes: [UInt8]) throws(FormatProblem) -> [KeyEntry] {
+  guard let decoded = try ImportedText.decoded(bytes.span) else { return try OTPAuthURI.entries(of: bytes.span) }
+  return try OTPAuthURI.entries(of: decoded.bytes)
 }
 
 /// Without padding.
