@@ -216,6 +216,7 @@ import Testing
     #expect(map.lines.map(\.number) == [3, 5] && map.problems.map(\.text) == ["line 6: it must be SERIAL,ACCOUNT"])
     let swapped = try AccountMap(parsing: "account,serial,room\nalice,1,R2\n".utf8.span)
     #expect(swapped.lines.map(\.serial) == ["1"] && swapped.lines.map(\.account) == ["alice"])
+    #expect(try AccountMap(parsing: "\u{FEFF}serial,account\n1,alice".utf8.span).lines.count == 1)
     #expect(try AccountMap(parsing: "1,alice,2".utf8.span).problems.count == 1)
     #expect(throws: FormatProblem.self) { try AccountMap(parsing: "\n# none\n".utf8.span) }
     #expect(AccountMap.comparable("Ab 01\t") == AccountMap.comparable("aB01"))

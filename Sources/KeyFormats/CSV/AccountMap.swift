@@ -16,6 +16,14 @@ package struct AccountMap {
 
   /// - Throws: ``FormatProblem`` if the text contains no line.
   package init(parsing text: Span<UInt8>) throws(FormatProblem) {
+    guard let decoded = try ImportedText.decoded(text) else {
+      try parse(text)
+      return
+    }
+    try parse(decoded.bytes)
+  }
+
+  private mutating func parse(_ text: Span<UInt8>) throws(FormatProblem) {
     var records = CSVText(text)
     var (serial, account) = (0, 1)
     var isFirst = true

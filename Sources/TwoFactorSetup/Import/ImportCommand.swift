@@ -169,7 +169,8 @@ struct ImportCommand: ParsableCommand {
       return try ImportedKeys(parsing: codes.bytes, from: source, format: nil, reading, limits: settings.limits)
     }
     func parsed(_ text: Span<UInt8>) throws -> ImportedKeys {
-      let keys = try ImportedKeys(parsing: text, from: source, format: from, reading, limits: settings.limits)
+      let format = from ?? (defaults.columns == nil ? nil : .csv)
+      let keys = try ImportedKeys(parsing: text, from: source, format: format, reading, limits: settings.limits)
       try defaults.requireUse(by: keys.format)
       return keys
     }
@@ -270,7 +271,7 @@ struct CSVColumns: ExpressibleByArgument {
     }
     let named = columns.filter { $0 != .other }
     guard columns.count == argument.split(separator: ",", omittingEmptySubsequences: false).count,
-      named.contains(.key), Set(named).count == named.count
+      named.count(where: \.isKey) == 1, Set(named).count == named.count
     else { return nil }
   }
 }

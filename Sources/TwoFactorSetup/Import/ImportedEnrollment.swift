@@ -24,7 +24,9 @@ struct ImportedEnrollment {
     for entry in entries {
       devices.append(try entry.labeledDevice())
       scratchCodes += entry.scratchCodes
-      self.remarks += entry.remarks.map { ImportRemark(text: $0) }
+      for remark in entry.remarks.map({ ImportRemark(text: $0) }) where !self.remarks.contains(remark) {
+        self.remarks.append(remark)
+      }
     }
     try check(name: name, limits: limits)
   }

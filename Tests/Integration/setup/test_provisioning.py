@@ -181,7 +181,8 @@ def test_a_tree_of_homes_is_imported(new_user, service, write, tmp_path):
     os.close(writer)
     assert done.returncode == REFUSED and done.stderr == ""
     said = lines_of(done)
-    assert said[one.name] == "imported (time-based)" and said[big.name].endswith("(time-based, 60 seconds, sha256, 8 digits)")
+    assert said[one.name] == "imported (time-based)"
+    assert said[big.name] == "imported (time-based, 60 seconds, sha256, 8 digits)"
     assert empty.name not in said and "cannot open" in said[link.name] and "not a regular file" in said[pipe.name]
     assert "writable by others" in said[loose.name] and "owned by another user" in said[theirs.name]
     assert [user.directory.exists() for user in users] == [True, False, False, False, False, False, True]
