@@ -28,7 +28,7 @@ ACCEPTED = Result.SUCCESS
         (f'{BASE32}\n" TOTP_AUTH\nx\n', (), UNUSABLE, "line 3: "),
         (f"HOTP/T30 another-user - {KEY.hex()}\n", (), UNUSABLE, "no token of "),
         ("otpauth://totp/x?secret=1\n", (), UNUSABLE, "line 1: the key is not Base32"),
-        ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "exports of several accounts"),
+        ("otpauth-migration://offline?data=x\n", (), UNUSABLE, "line 1: the data of the export is not Base64"),
         ("".join(f"HOTP USER - {KEY.hex()} {counter}\n" for counter in (1, 2)), (), UNUSABLE, "the same key"),
         (
             "".join(f"HOTP USER - {KEY.hex()}{number:02}\n" for number in range(17)),
