@@ -10,6 +10,7 @@ import FixedMemory
   private let value: UnsafeMutablePointer<json_t>
 
   /// Takes over a reference.
+  // SAFETY: the caller owns it.
   private init(owning value: UnsafeMutablePointer<json_t>) { unsafe self.value = value }
 
   // SAFETY: releases the reference.
@@ -51,38 +52,44 @@ import FixedMemory
   /// A member of an object; nil if it is absent or null, or this is no object.
   subscript(_ name: String) -> ParsedJSON? {
     // SAFETY: the name is NUL-terminated; the object owns the member.
-    unsafe Self.retained(json_object_get(value, name))
+    withExtendedLifetime(self) { unsafe Self.retained(json_object_get(value, name)) }
   }
 
   /// The elements of an array, without nulls; nil if this is no array.
   var elements: [ParsedJSON]? {
-    guard unsafe value.pointee.type == JSON_ARRAY else { return nil }
-    // SAFETY: the indices are below the size; the array owns the elements.
-    return unsafe (0..<json_array_size(value)).compactMap { unsafe Self.retained(json_array_get(value, $0)) }
+    guard has(JSON_ARRAY) else { return nil }
+    return withExtendedLifetime(self) {
+      // SAFETY: the indices are below the size; the array owns the elements.
+      unsafe (0..<json_array_size(value)).compactMap { unsafe Self.retained(json_array_get(value, $0)) }
+    }
   }
 
   /// The value of an integer without fraction and exponent; nil otherwise.
   var integer: Int64? {
-    // SAFETY: the type was checked.
-    unsafe value.pointee.type == JSON_INTEGER ? json_integer_value(value) : nil
+    guard has(JSON_INTEGER) else { return nil }
+    // SAFETY: the value lives.
+    return withExtendedLifetime(self) { unsafe json_integer_value(value) }
   }
 
-  // SAFETY: the value lives.
-  var isTrue: Bool { unsafe value.pointee.type == JSON_TRUE }
+  var isTrue: Bool { has(JSON_TRUE) }
 
-  // SAFETY: the value lives.
-  var isText: Bool { unsafe value.pointee.type == JSON_STRING }
+  var isText: Bool { has(JSON_STRING) }
+
+  private func has(_ type: json_type) -> Bool {
+    // SAFETY: the value lives.
+    withExtendedLifetime(self) { unsafe value.pointee.type == type }
+  }
 
   /// Nil if this is no text.
   var text: String? { isText ? withText { $0.text(0..<$0.count) } : nil }
 
   /// Lends the bytes of a text; none if this is no text.
   func withText<Result, Failure>(_ body: (Span<UInt8>) throws(Failure) -> Result) throws(Failure) -> Result {
-    // SAFETY: the text has this length, and lives as long as the value.
-    let bytes = unsafe UnsafeRawBufferPointer(start: json_string_value(value), count: json_string_length(value))
-    let result = try unsafe body(bytes.bindMemory(to: UInt8.self).span)
-    withExtendedLifetime(self) {}
-    return result
+    try withExtendedLifetime(self) { () throws(Failure) in
+      // SAFETY: the text has this length, and lives as long as the value.
+      let bytes = unsafe UnsafeRawBufferPointer(start: json_string_value(value), count: json_string_length(value))
+      return try unsafe body(bytes.bindMemory(to: UInt8.self).span)
+    }
   }
 
   private static func retained(_ value: UnsafeMutablePointer<json_t>?) -> ParsedJSON? {
