@@ -108,8 +108,10 @@ struct FoundURI {
     _ = plain.append("://")
     let isWhole = unescape(text.slice(from: rest, to: range.upperBound), into: &plain)
     let piece = plain.bytes
-    if isWhole, endsLine, text.slice(from: range.upperBound).isContinued {
-      throw FormatProblem("the URI continues in the next line", hint: "join the two lines in a copy of the text")
+    if isWhole, endsLine, text.slice(from: range.upperBound).continues(piece) {
+      throw FormatProblem(
+        "the URI continues in the next line",
+        hint: "join the two lines in a copy of the text, or separate them by an empty line")
     }
     let isEncoded = isEncoded || piece.firstIndex(of: UInt8(ascii: "?")) == nil && piece.encodedQuery != nil
     let end = isEncoded ? piece.firstIndex { $0 == UInt8(ascii: "&") || $0.isBlank } ?? piece.count : try end(of: piece)
@@ -234,16 +236,21 @@ extension Span where Element == UInt8 {
   /// The index of an encoded `?`.
   fileprivate var encodedQuery: Int? { indices.first { slice(from: $0).begins(with: "%3f") } }
 
-  /// Whether the rest of the text, from the end of a line, begins with a parameter.
-  fileprivate var isContinued: Bool {
-    guard let start = firstIndex(of: UInt8(ascii: "\n")) else { return false }
-    let line = firstIndex(of: UInt8(ascii: "\n"), from: start + 1) ?? count
-    guard let first = (start + 1..<line).first(where: { !self[$0].isBlank && self[$0] != UInt8(ascii: ">") }) else {
-      return false
-    }
-    let rest = slice(from: first + 1)
-    return self[first] == UInt8(ascii: "&") && rest.name.utf8.count + 1 < rest.count
-      && (URIParameter.understood.contains(rest.name) || rest.begins(with: "amp;"))
+  /// Whether the rest of the text, from the end of a line, begins with a parameter, or with the rest of a URI's key.
+  fileprivate func continues(_ uri: Span<UInt8>) -> Bool {
+    guard let end = firstIndex(of: UInt8(ascii: "\n")) else { return false }
+    let text = slice(from: end + 1, to: firstIndex(of: UInt8(ascii: "\n"), from: end + 1) ?? count)
+    guard
+      let first = text.firstIndex(where: { !$0.isBlank && $0 != UInt8(ascii: ">") && $0 != UInt8(ascii: "\r") }),
+      text.firstIndex(of: UInt8(ascii: ":")) == nil
+    else { return false }
+    let line = text.slice(from: first, to: text.trimmed(to: text.count))
+    let ampersand = line.firstIndex(of: UInt8(ascii: "&"))
+    if let ampersand, ampersand == 0 || line.slice(from: ampersand).containsCodeParameter { return true }
+    let start = uri.indices.last { uri[$0] == UInt8(ascii: "?") || uri[$0] == UInt8(ascii: "&") } ?? 0
+    let key = uri.slice(from: start + 1)
+    return ampersand == nil && key.begins(with: "secret=") && line.firstIndex(where: \.isBlank) == nil
+      && line.continuesKey(key.slice(from: 7))
   }
 
   /// The name of a parameter that begins here, in lower case; empty if it is too long to be known.
@@ -283,7 +290,8 @@ extension Span where Element == UInt8 {
   fileprivate func trimmed(to end: Int, keepsPunctuation: Bool = false) -> Int {
     var end = end
     while end > 0,
-      self[end - 1].isBlank || !keepsPunctuation && ".,;:!?)]}'*|\\".utf8.contains(self[end - 1])
+      self[end - 1].isBlank || self[end - 1] == UInt8(ascii: "\r")
+        || !keepsPunctuation && ".,;:!?)]}'*|\\".utf8.contains(self[end - 1])
     {
       end -= 1
     }

@@ -59,7 +59,8 @@ private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
   @Test(arguments: [
     "QR-Code:URI", "hunter2\nlogin: alice\nURI\nurl: https://x/?a=b", "otp: URI", #""URI""#, "'URI'", "<URI>", "(URI).",
-    "[app](URI)", "> > URI", "see URI, and scan it.", "URI\n", "  URI  ", "\u{FEFF}URI", #"x,"URI",y"#, "URI,x,y",
+    "[app](URI)", "> > URI", "see URI, and scan it.", "URI\nurl: https://x/?a=1&digits=8", "URI\n\nGEZDGNBV", "URI\n",
+    "  URI  ", "\u{FEFF}URI", #"x,"URI",y"#, "URI,x,y",
     "| URI |",
     "&quot;URI&quot;", "&lt;URI&gt;", "`URI`", "**URI**", "scanned 1 barcode symbols\nQR-Code:URI\r", "a\tURI\tb",
     "apple-URI", "name,URI", #"<a href="URI">URI</a>"#, #"["URI", "x"]"#, "URI;", #"{\"u\":\"URI\"}"#, "URI.", "URI!",
@@ -134,6 +135,9 @@ private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     ("otpauth://totp/x?secret=KEY;digits=8", "the URI has parameters inside the parameter secret"),
     ("otpauth://totp/x?secret=KEY&issuer=C#&digits=8", "the URI has parameters after a #"),
     ("otpauth://totp/x?secret=KEY\n&digits=8", "the URI continues in the next line"),
+    ("otpauth://totp/x?secret=KEY\r\n  GEZDGNBV\r\n", "the URI continues in the next line"),
+    ("> otpauth://totp/x?issuer=y&secret=KEY\n> GEZDGNBV&digits=8\n", "the URI continues in the next line"),
+    ("otpauth://totp/x?secret=KEY&alg\norithm=SHA1&digits=8\n", "the URI continues in the next line"),
     ("> otpauth://totp/x?secret=KEY\n> &amp;digits=8", "the URI continues in the next line"),
     ("otpauth://totp/x?secret=3DKEY&digits=3D8", "the URI is from a mail in the encoding quoted-printable"),
     (
