@@ -60,6 +60,16 @@ def test_without_libjansson_an_export_of_an_app_is_an_error(user, tmp_path):
     )
 
 
+def test_without_libxml2_a_pskc_file_is_an_error(user, tmp_path):
+    container = tmp_path / "tokens.xml"
+    container.write_text('<KeyContainer xmlns="urn:ietf:params:xml:ns:keyprov:pskc"/>')
+    done = without("libxml2.so.2", str(COMMAND), "import", "--user", user.name, str(container))
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == (
+        "twofactor: libxml2.so.2, which reads PSKC files, is not installed\nhint: install libxml2 (libxml2)\n"
+    )
+
+
 def test_without_libcrypt_nothing_is_enabled(user, enable):
     done = without("libcrypt.so.1", *map(str, enable))
     assert done.returncode == 78
