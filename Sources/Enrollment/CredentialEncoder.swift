@@ -61,16 +61,16 @@ public struct CredentialEncoder: ~Copyable {
     add(decimal: UInt64(steps.magnitude))
   }
 
-  /// Copies the device at `index` of another credential.
-  public mutating func addDevice(at index: Int, of credential: borrowing Credential) {
+  /// Copies the device at `index` of another credential, with another clock offset if one is given.
+  public mutating func addDevice(at index: Int, of credential: borrowing Credential, clockOffset: Int64? = nil) {
     guard let device = credential.device(at: index) else {
       isComplete = false
       return
     }
     addDevice(
-      kind: device.kind, algorithm: device.algorithm, digits: device.digits, clockOffset: device.clockOffset,
-      enabledAt: device.enabledAt, secret: credential.secret(ofDeviceAt: index),
-      name: credential.name(ofDeviceAt: index))
+      kind: device.kind, algorithm: device.algorithm, digits: device.digits,
+      clockOffset: clockOffset ?? device.clockOffset, enabledAt: device.enabledAt,
+      secret: credential.secret(ofDeviceAt: index), name: credential.name(ofDeviceAt: index))
   }
 
   /// All hashes must have the same setting.

@@ -125,6 +125,25 @@ public struct RenewedEnrollment: ~Copyable {
     self = try RenewedEnrollment(encoder, state)
   }
 
+  /// Sets the clock offset of the device at `index`, in time steps. `state` is the next one of `old`.
+  public init(
+    clockOffset: Int64, ofDeviceAt index: Int, generation: Generation, over old: borrowing LockedEnrollment,
+    state: LoginState
+  ) throws(EnrollmentFailure) {
+    guard var encoder = CredentialEncoder(generation: generation, enabledAt: old.credential.enabledAt) else {
+      throw .outOfMemory
+    }
+    var other = 0
+    while other < old.credential.deviceCount {
+      encoder.addDevice(at: other, of: old.credential, clockOffset: other == index ? clockOffset : nil)
+      other &+= 1
+    }
+    encoder.addBackupCodes(of: old.credential)
+    var next = state
+    next.generation = generation
+    self = try RenewedEnrollment(encoder, next)
+  }
+
   /// Parses the credential as a login will, so that no invalid one is written.
   private init(_ encoder: consuming CredentialEncoder, _ state: LoginState) throws(EnrollmentFailure) {
     guard let text = encoder.finish() else {

@@ -6,7 +6,8 @@ import LoginPolicy
 import SystemFiles
 import Verification
 
-/// Requests that create, replace or remove the credential. All but the first enrollment need a ticket.
+/// Requests that create, replace or remove the credential. All but the first enrollment and ``resync(_:_:)`` need a
+/// ticket.
 extension UserRequest {
   borrowing func replace(
     _ enrollment: borrowing UserEnrollment, _ policy: borrowing Policy
@@ -19,9 +20,7 @@ extension UserRequest {
     } catch {
       return HelperAnswer.encoded(error)
     }
-    guard let generation = Generation.new() else {
-      throw EnrollmentFailure(.io, "generation", "no random numbers", error: .current)
-    }
+    guard let generation = Generation.new() else { throw .noGeneration }
     do throws(EnrollmentFailure) {
       return try replace(enrollment.open(), by: change, generation, ticket, policy.limits)
     } catch {
@@ -97,5 +96,33 @@ extension UserRequest {
     // A login that was accepted in between has added the entry again.
     do throws(EnrollmentFailure) { try EnrollmentRegister.remove(user) } catch {}
     return HelperAnswer.encoded(.done)
+  }
+
+  /// Needs no ticket: the codes are checked and counted as those of ``check(_:_:)``.
+  borrowing func resync(
+    _ enrollment: borrowing UserEnrollment, _ limits: VerificationLimits
+  ) throws(EnrollmentFailure) -> SecretBuffer? {
+    var reader = MessageReader()
+    let name = reader.field(of: message.bytes)
+    let first = reader.field(of: message.bytes)
+    let second = reader.field(of: message.bytes)
+    guard reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
+    guard let generation = Generation.new() else { throw .noGeneration }
+    let verdict = try DeviceResync(
+      ofDeviceNamed: name, first, second, in: enrollment.open(), limits: limits, generation: generation
+    ).verdict
+    if let refusal = verdict.loggedRefusal { log(refusal) }
+    if verdict == .found {
+      log("resynchronized")
+      // As after an accepted code.
+      do throws(EnrollmentFailure) { try EnrollmentRegister.add(user) } catch {}
+    }
+    return ResyncAnswer.encoded(verdict)
+  }
+}
+
+extension EnrollmentFailure {
+  fileprivate static var noGeneration: EnrollmentFailure {
+    EnrollmentFailure(.io, "generation", "no random numbers", error: .current)
   }
 }

@@ -98,7 +98,13 @@ extension UserRequest {
       answer.method = .backupCode
       answer.codeLength = UInt8(truncatingIfNeeded: reply.backupCodeTyped)
       answer.backupCodesLeft = UInt8(truncatingIfNeeded: check.backupCodesLeft)
-    case .refused(let refusal): answer.refusal = refusal
+    case .refused(let refusal):
+      answer.refusal = refusal
+      answer.deviceName = ByteText(capacity: check.deviceName.count)
+      answer.deviceName.append(check.deviceName)
+      if case .outsideWindow(_, let index) = refusal, case .totp(let period)? = credential.device(at: index)?.kind {
+        answer.period = period
+      }
     }
     guard check.verdict.refusal == nil, !flags.keepsCode else { return answer }
     // Register the user, as a login does. A failure is not an error: the next login adds the user, too.
@@ -110,13 +116,13 @@ extension UserRequest {
   }
 
   private borrowing func log(_ check: borrowing CodeCheck, isKept: Bool) {
-    if let refusal = check.verdict.refusal {
-      logLine("denied", user) { line in
-        line.append(" reason=")
-        refusal.consequences.appendLogFields(to: &line)
-      }
-    } else {
-      log(isKept ? "verified" : "accepted")
+    if let refusal = check.verdict.refusal { log(refusal) } else { log(isKept ? "verified" : "accepted") }
+  }
+
+  borrowing func log(_ refusal: Refusal) {
+    logLine("denied", user) { line in
+      line.append(" reason=")
+      refusal.consequences.appendLogFields(to: &line)
     }
   }
 

@@ -37,7 +37,7 @@ struct UserRequest: ~Copyable {
       switch request {
       case .register: return register()
       case .unregister: return try unregister(policy)
-      case .status, .check, .replace, .remove, .show: break
+      case .status, .check, .replace, .remove, .show, .resync: break
       }
       let account = try account(policy)
       let path = try EnrollmentPath(template: policy.directory, account: account)
@@ -56,6 +56,7 @@ struct UserRequest: ~Copyable {
       case .replace: return try replace(enrollment, policy)
       case .remove: return try remove(enrollment, policy)
       case .show: return try show(enrollment)
+      case .resync: return try resync(enrollment, policy.limits)
       case .register, .unregister: return nil
       }
     } catch {

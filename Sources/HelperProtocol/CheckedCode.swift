@@ -31,7 +31,7 @@ public struct CheckedCode: ~Copyable {
   /// The time step of all devices in seconds; 0 if they differ, or for HOTP.
   public var period: Int64 = 0
 
-  /// The device of the accepted code; empty for a backup code.
+  /// The device of the accepted code, or of one outside the window; else empty.
   public var deviceName = ByteText()
 
   /// Allows a change; empty if the code was kept or refused, or checked for a login.
@@ -91,7 +91,7 @@ extension ByteText {
 }
 
 extension Refusal {
-  fileprivate var code: UInt8 {
+  var code: UInt8 {
     switch self {
     case .noReply: 1
     case .malformedReply: 2
@@ -105,16 +105,16 @@ extension Refusal {
     }
   }
 
-  fileprivate var encodedNumber: UInt64 {
+  var encodedNumber: UInt64 {
     switch self {
     case .wrongCode(let failures), .wrongBackupCode(let failures): UInt64(failures)
-    case .outsideWindow(let steps): UInt64(bitPattern: steps)
+    case .outsideWindow(let steps, _): UInt64(bitPattern: steps)
     case .throttled(let seconds): UInt64(bitPattern: seconds)
     case .noReply, .malformedReply, .reusedCode, .reusedBackupCode, .locked: 0
     }
   }
 
-  fileprivate init?(code: UInt8, number: UInt64) {
+  init?(code: UInt8, number: UInt64) {
     switch code {
     case 1: self = .noReply
     case 2: self = .malformedReply

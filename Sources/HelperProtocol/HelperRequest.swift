@@ -24,6 +24,9 @@ public enum HelperRequest: UInt8, Sendable {
   /// Returns the credential with its secrets.
   case show = 7
 
+  /// Brings a device into step again by two consecutive codes.
+  case resync = 8
+
   /// Parses the number of a message without its length.
   ///
   /// - Throws: The status of the answer.
@@ -52,6 +55,17 @@ public enum HelperRequest: UInt8, Sendable {
       message.append(UInt8(truncatingIfNeeded: text.count &>> 8)), message.append(text)
     else { return nil }
     return message
+  }
+
+  /// ``resync`` of the device with this name, by the codes as the user typed them.
+  public static func resync(_ name: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>) -> SecretBuffer? {
+    guard var writer = MessageWriter(resync.rawValue, capacity: 6 &+ name.count &+ first.count &+ second.count) else {
+      return nil
+    }
+    writer.add(field: name)
+    writer.add(field: first)
+    writer.add(field: second)
+    return writer.finish()
   }
 
   /// ``replace`` by a change; the ticket is empty if the user is not enrolled.

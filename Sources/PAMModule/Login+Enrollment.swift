@@ -205,7 +205,9 @@ extension Login {
       words = check.takeDeviceName()
       return .accepted(isCounterBased ? .hotp : .totp)
     case .acceptedBackupCode: return .accepted(.backupCode(left: check.backupCodesLeft))
-    case .refused(let refusal): return .denied(.refused(refusal))
+    case .refused(let refusal):
+      words = check.takeDeviceName()
+      return .denied(.refused(refusal))
     }
   }
 

@@ -88,11 +88,11 @@ extension Login {
   }
 
   private mutating func outcome(of code: borrowing CheckedCode) -> Outcome {
+    words = ByteText(capacity: code.deviceName.count)
+    words.append(code.deviceName)
     if let refusal = code.refusal { return .denied(.refused(refusal)) }
     if code.method == .backupCode { return .accepted(.backupCode(left: Int(code.backupCodesLeft))) }
     backupCodeUsedAt = code.backupCodeUsedAt
-    words = ByteText(capacity: code.deviceName.count)
-    words.append(code.deviceName)
     return .accepted(code.method == .hotp ? .hotp : .totp)
   }
 

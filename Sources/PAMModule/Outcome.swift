@@ -33,6 +33,7 @@ enum Outcome {
   }
 
   enum Denial {
+    /// ``Words`` contains the name of the device of a code outside the window.
     case refused(Refusal)
     case notEnrolled
     case unknownUser
@@ -174,6 +175,7 @@ enum Outcome {
     case .denied(let denial):
       line.append(" reason=")
       denial.append(to: &line, words)
+      if case .refused(.outsideWindow) = denial, words.count > 0 { line.append(resyncOf: words, user) }
     }
   }
 }
@@ -192,6 +194,26 @@ extension Outcome.Method {
       line.append(decimal: Int64(left))
     case .grace: line.append(" method=grace")
     case .enrolled: line.append(" method=enrolled")
+    }
+  }
+}
+
+extension ByteText {
+  /// Appends the device of a code outside the window, and the command that helps.
+  fileprivate mutating func append(resyncOf device: borrowing ByteText, _ user: Span<UInt8>) {
+    append(" device=")
+    append(escaped: device.bytes)
+    // SAFETY: `detail` stays in the closure.
+    unsafe ByteText.onStack(capacity: 511) { detail in
+      detail.append("twofactor device resync --user ")
+      detail.append(user)
+      detail.append(" ")
+      // Root may paste the command into a shell, but the user chose the name.
+      let quote: Literal = device.bytes.firstIndex(of: UInt8(ascii: "'")) == nil ? "'" : ""
+      detail.append(quote)
+      if quote.byteCount > 0 { detail.append(device.bytes) } else { detail.append("NAME") }
+      detail.append(quote)
+      append(detail: detail)
     }
   }
 }

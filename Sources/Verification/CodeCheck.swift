@@ -17,7 +17,7 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// The digits of the accepted code; 0 for a backup code or none.
   public private(set) var digits = 0
 
-  /// The device of the accepted code; empty if none.
+  /// The device of the accepted code, or of one outside the window; empty if none.
   public private(set) var deviceName: ByteText
 
   /// If a failure was counted first, the distance from the expected time step or counter; negative if late.
@@ -73,6 +73,9 @@ public struct CodeCheck: ~Copyable, Sendable {
       self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
       if case .hotp = device.kind { isCounterBased = true }
     }
+    if case .refused(.outsideWindow(_, let index)) = verdict {
+      self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
+    }
   }
 }
 
@@ -110,7 +113,7 @@ extension CodeCheck {
       reply, hash: hash.bytes, credential: enrollment.credential, state: &enrollment.state.value, limits: limits,
       now: now)
     // A different answer would tell a guesser to wait until this code is valid.
-    if case .refused(.outsideWindow(let steps)) = verdict, steps > 0 {
+    if case .refused(.outsideWindow(let steps, _)) = verdict, steps > 0 {
       verdict = .refused(.wrongCode(failures: enrollment.state.value.failures))
     }
     let after = enrollment.state.value
@@ -130,6 +133,8 @@ extension CodeCheck {
         let next = before[device: index].nextFactor
         offset = device.distance(to: after[device: index].nextFactor &- 1, next: next, now: now)
       }
+    case .refused(.outsideWindow(_, let index)):
+      self.deviceName.append(enrollment.credential.name(ofDeviceAt: index))
     case .refused: break
     }
   }

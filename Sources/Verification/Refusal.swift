@@ -14,8 +14,8 @@ public enum Refusal: Equatable, Sendable {
   /// be guessed.
   case wrongBackupCode(failures: UInt32)
 
-  /// A device has this code, but `steps` time steps or counters from now; negative for the past.
-  case outsideWindow(steps: Int64)
+  /// The device at this index has this code, but `steps` time steps or counters from now; negative for the past.
+  case outsideWindow(steps: Int64, device: Int = 0)
 
   case reusedCode
 
@@ -33,7 +33,9 @@ public enum Refusal: Equatable, Sendable {
     case .malformedReply: Consequences("malformed-reply")
     case .wrongCode(let failures): Consequences("wrong-code", ("failures", Int64(failures)), counts: true)
     case .wrongBackupCode(let failures): Consequences("wrong-code", ("failures", Int64(failures)))
-    case .outsideWindow(let steps): Consequences("outside-window", ("offset_steps", steps), counts: true)
+    case .outsideWindow(let steps, _):
+      // Only a late code: a message about an early one would tell a guesser when to type it again.
+      Consequences("outside-window", ("offset_steps", steps), message: steps < 0 ? Self.late : nil, counts: true)
     case .reusedCode: Consequences("reused-code", message: "This code was already used. Wait for the next one.")
     case .reusedBackupCode:
       Consequences("reused-code", message: "This backup code was already used. Use another one.")
@@ -43,6 +45,10 @@ public enum Refusal: Equatable, Sendable {
         message: "Too many failed codes. Try again in # seconds.")
     case .locked: Consequences("locked", status: .tooManyFailures, message: Self.cannotCheck)
     }
+  }
+
+  private static var late: Literal {
+    "This code is late. Type a code as soon as it is shown, or ask the administrator for: twofactor device resync"
   }
 
   /// For errors that only the administrator can fix.
@@ -93,7 +99,7 @@ public enum Refusal: Equatable, Sendable {
       guard let message else { return }
       let place = message.bytes.firstIndex(of: UInt8(ascii: "#")) ?? message.byteCount
       text.append(message.bytes.slice(from: 0, to: place))
-      if let number { text.append(decimal: number.value) }
+      if let number, place < message.byteCount { text.append(decimal: number.value) }
       text.append(message.bytes.slice(from: place &+ 1))
     }
   }

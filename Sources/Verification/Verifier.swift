@@ -84,7 +84,7 @@ public func verify(
 
   guard reply.isCountedGuess else { return .refused(.wrongBackupCode(failures: state.failures)) }
   Throttle.countFailure(in: &state, now: now, allowed: limits.maximumFailures)
-  if let steps = finding.stepsOutside { return .refused(.outsideWindow(steps: steps)) }
+  if let outside = finding.outside { return .refused(.outsideWindow(steps: outside.steps, device: outside.device)) }
   return .refused(.wrongCode(failures: state.failures))
 }
 
@@ -151,7 +151,7 @@ private struct Finding {
   var isReused = false
 
   /// The distance of a code outside the window.
-  var stepsOutside: Int64?
+  var outside: (device: Int, steps: Int64)?
 }
 
 private struct Candidate: ~Copyable {
@@ -211,7 +211,7 @@ private func search(
   indices = Counter(to: credential.deviceCount)
   while let index = indices.next() {
     guard let candidate = try Candidate(index, for: reply, credential, state, limits, now: now) else { continue }
-    try diagnose(candidate, &finding)
+    try diagnose(candidate, index, &finding)
   }
   return finding
 }
@@ -219,7 +219,7 @@ private func search(
 private var diagnosedSteps: UInt64 { 20 }
 
 private func diagnose(
-  _ candidate: borrowing Candidate, _ finding: inout Finding
+  _ candidate: borrowing Candidate, _ index: Int, _ finding: inout Finding
 ) throws(EnrollmentFailure) {
   let range = candidate.range
   // Searches time steps from the current one, but counters from the end of the look-ahead.
@@ -231,13 +231,13 @@ private func diagnose(
     let (earlier, isBeforeZero) = range.first.subtractingReportingOverflow(distance)
     if !isBeforeZero, try candidate.code(at: earlier) == candidate.typed {
       switch candidate.device.kind {
-      case .totp: finding.stepsOutside = finding.stepsOutside ?? range.steps(to: earlier)
+      case .totp: finding.outside = finding.outside ?? (index, range.steps(to: earlier))
       case .hotp: finding.isReused = true
       }
     }
     let (later, isBeyondLast) = range.last.addingReportingOverflow(distance)
     if !isBeyondLast, try candidate.code(at: later) == candidate.typed {
-      finding.stepsOutside = finding.stepsOutside ?? range.steps(to: later)
+      finding.outside = finding.outside ?? (index, range.steps(to: later))
     }
   }
 }

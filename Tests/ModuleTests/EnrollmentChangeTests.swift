@@ -104,6 +104,47 @@ import Verification
     #expect(state[device: 1].nextFactor == 0 && state.failures == 0 && state.spentBackupCodes == 0)
   }
 
+  @Test func keptDevicesKeepTheirClockOffsets() throws {
+    let old = credentialText(devices: [totpDevice(offset: -7), hotpDevice(secret: secret(1))])
+    let added = credentialText(devices: [totpDevice(offset: 3, name: "new", secret: secret(2))])
+    let (credential, _) = try renew(old, change(adding: added, devices: true, backupCodes: true))
+    #expect(credential.contains(" offset=-7 ") && credential.contains(" offset=3 "))
+  }
+
+  /// Also those of a clock that is ahead.
+  @Test(arguments: [(0, 0), (15, 0), (15, 15), (-15, 0)] as [(Int64, Int64)])
+  func usedCodesOfTheSameKeyStayUsed(oldOffset: Int64, newOffset: Int64) throws {
+    let used = UInt64(Int64(step) + oldOffset + 2)
+    let (_, state) = try renew(
+      credentialText(devices: [totpDevice(offset: oldOffset)]),
+      change(adding: credentialText(devices: [totpDevice(offset: newOffset, name: "new")]))
+    ) { $0[device: 0].nextFactor = used }
+    #expect(state[device: 0].nextFactor == used)
+  }
+
+  @Test(arguments: [-12, 0, 12] as [Int64]) func anotherClockOffsetChangesNothingElse(offset: Int64) throws {
+    let text = credentialText(
+      devices: [totpDevice(offset: 4), hotpDevice(secret: secret(1)), totpDevice(name: "tablet", secret: secret(2))],
+      backupCodes: ["backup-code " + hash("a"), "scratch-code " + hash("b")])
+    let home = try TemporaryHome()
+    let account = try home.account()
+    var state = LoginState(generation: sampleGeneration)
+    state[device: 2].nextFactor = 7
+    state.spend(backupCodeAt: 1)
+    try create(buffer(text), state, account)
+    let locked = try lock(account)
+    state.failures = 3
+    let renewed = try RenewedEnrollment(
+      clockOffset: offset, ofDeviceAt: 0, generation: next, over: locked, state: state)
+    let (credential, after) = (renewed.credential.bytes.string, renewed.state)
+    #expect(
+      credential
+        == text.replacing(" offset=4", with: offset == 0 ? "" : " offset=\(offset)")
+        .replacing("generation 000102030405060708090a0b0c0d0e0f", with: generationOfNext))
+    #expect(after.generation == next && after[device: 2].nextFactor == 7 && after.failures == 3)
+    #expect(after.isSpent(backupCodeAt: 1) && !after.isSpent(backupCodeAt: 0))
+  }
+
   @Test func keptDevicesKeepTheirStatesAndFailures() throws {
     let old = credentialText(
       devices: [totpDevice(), hotpDevice(secret: secret(1))], backupCodes: ["backup-code " + hash("a")])

@@ -30,6 +30,26 @@ import Testing
     #expect((0.000_27...0.000_29).contains(year))
   }
 
+  /// The figures of SECURITY.md. A correct pair in the wrong order is told, too.
+  @Test func theChanceToResynchronizeIsFarBelowThatOfACode() throws {
+    let (counter, clock) = (
+      GuessingChance.ofResync(isCounterBased: true), GuessingChance.ofResync(isCounterBased: false)
+    )
+    #expect((1.9e-7...2.1e-7).contains(counter))
+    #expect((8.3e-9...8.5e-9).contains(clock))
+    #expect(GuessingChance.ofResync(isCounterBased: true, digits: 8) < 1e-10)
+    for (line, isCounterBased, state) in [(totpDevice(), false, UInt64(0)), (hotpDevice(counter: 100), true, 150)] {
+      let credential = try Credential(parsing: buffer(credentialText(devices: [line])))
+      guard let device = credential.device(at: 0) else { throw Missing(what: "a device") }
+      let range = try #require(
+        ResyncRange(of: device, LoginState.DeviceState(nextFactor: state), now: 1_700_000_000))
+      // The first code of a pair is at most the last factor but one.
+      let pairs = range.last - max(range.first, range.next)
+      let chance = Double(2 * GuessingChance.guesses) * Double(pairs) / 1e12
+      #expect(abs(GuessingChance.ofResync(isCounterBased: isCounterBased) - chance) < 1e-15)
+    }
+  }
+
   @Test func theKindThatIsEasierToGuessCounts() {
     #expect(percent(GuessingChance(limits(window: 10)).ofCodes(devices: 8)) == 1.68)
     #expect(percent(GuessingChance(limits(lookAhead: 100)).ofCodes(devices: 8)) == 8.08)

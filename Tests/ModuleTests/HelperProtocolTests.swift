@@ -61,7 +61,8 @@ import Verification
     #expect(status(of: [1]) == .malformed)
     #expect(status(of: [2, 5]) == .unknownVersion)
     #expect(status(of: [1, 0]) == .unknownRequest)
-    #expect(status(of: [1, 8, 0]) == .unknownRequest)
+    #expect(status(of: [1, 8]) == .done)
+    #expect(status(of: [1, 9, 0]) == .unknownRequest)
   }
 
   @Test(
@@ -149,6 +150,43 @@ import Verification
       throw Missing(what: "a valid answer")
     }
     return checked
+  }
+
+  @Test func aRequestToResyncHasTheBytesOfThePage() {
+    let request = bytes(
+      HelperRequest.resync(Array("ab".utf8).span, Array("123456".utf8).span, Array("7".utf8).span))
+    #expect(request == [17, 0, 0, 0, 1, 8, 2, 0, 97, 98, 6, 0, 49, 50, 51, 52, 53, 54, 1, 0, 55])
+  }
+
+  @Test(
+    arguments: [
+      (.found, [2, 0, 0, 0, 1, 0]),
+      (.refused(.wrongCode(failures: 258)), [11, 0, 0, 0, 1, 6, 3, 2, 1, 0, 0, 0, 0, 0, 0]),
+      (.refused(.throttled(seconds: 900)), [11, 0, 0, 0, 1, 6, 8, 132, 3, 0, 0, 0, 0, 0, 0]),
+      (.refused(.locked), [11, 0, 0, 0, 1, 6, 9, 0, 0, 0, 0, 0, 0, 0, 0]),
+      (.refused(.malformedReply), [11, 0, 0, 0, 1, 6, 2, 0, 0, 0, 0, 0, 0, 0, 0]),
+      (.noDevice, [11, 0, 0, 0, 1, 6, 10, 0, 0, 0, 0, 0, 0, 0, 0]),
+      (.sameCode, [11, 0, 0, 0, 1, 6, 11, 0, 0, 0, 0, 0, 0, 0, 0]),
+      (.wrongOrder(failures: 3), [11, 0, 0, 0, 1, 6, 12, 3, 0, 0, 0, 0, 0, 0, 0]),
+      (.used(until: 1_700_000_000), [11, 0, 0, 0, 1, 6, 13, 0, 241, 83, 101, 0, 0, 0, 0]),
+      (.counterLost, [11, 0, 0, 0, 1, 6, 14, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ] as [(ResyncVerdict, [UInt8])])
+  func aVerdictAboutADeviceIsParsedAsItWasEncoded(verdict: ResyncVerdict, expected: [UInt8]) {
+    let whole = bytes(ResyncAnswer.encoded(verdict))
+    #expect(whole == expected)
+    func parsed(_ message: [UInt8]) -> ResyncVerdict? {
+      guard let answer = HelperAnswer(parsing: message.span) else { return nil }
+      return ResyncAnswer.verdict(of: answer)
+    }
+    #expect(parsed(whole) == verdict)
+    #expect(parsed([whole[0] + 1] + whole.dropFirst() + [0]) == nil)
+    guard verdict != .found else { return }
+    #expect(parsed([whole[0] - 1] + whole.dropFirst().dropLast()) == nil)
+    var other = whole
+    other[6] = 15
+    #expect(parsed(other) == nil)
+    other[5] = 7
+    #expect(parsed(other) == nil)
   }
 
   @Test func everyReasonOfAFailureIsParsedAsItWasEncoded() {

@@ -38,7 +38,17 @@ import Testing
       "This backup code was already used. Use another one."
     ),
     (.denied(.methodRequired), PAM_AUTH_ERR, .notice, "reason=method-required", ""),
-    (.denied(.refused(.outsideWindow(steps: -7))), PAM_AUTH_ERR, .notice, "reason=outside-window offset_steps=-7", ""),
+    (
+      .denied(.refused(.outsideWindow(steps: -7))), PAM_AUTH_ERR, .notice,
+      "reason=outside-window offset_steps=-7 device=my\\x20\\x22phone\\x22\\x0a "
+        + "detail=\"twofactor device resync --user alice 'my \\x22phone\\x22\\x0a'\"",
+      "This code is late. Type a code as soon as it is shown, or ask the administrator for: twofactor device resync"
+    ),
+    (
+      .denied(.refused(.outsideWindow(steps: 7))), PAM_AUTH_ERR, .notice,
+      "reason=outside-window offset_steps=7 device=my\\x20\\x22phone\\x22\\x0a "
+        + "detail=\"twofactor device resync --user alice 'my \\x22phone\\x22\\x0a'\"", ""
+    ),
     (
       .denied(.refused(.throttled(seconds: 29))), PAM_MAXTRIES, .notice, "reason=throttled retry_after=29",
       "Too many failed codes. Try again in 29 seconds."

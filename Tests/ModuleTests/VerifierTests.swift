@@ -356,6 +356,27 @@ private func wrongCode(at time: Int64 = now) -> String {
     #expect(untilThen == until)
   }
 
+  @Test func aCodeOutsideTheWindowNamesItsDevice() throws {
+    var trial = try Trial(devices: [totpDevice(name: "tablet", secret: secret(2)), totpDevice()])
+    #expect(try trial.check(code(steps: -5)) == .refused(.outsideWindow(steps: -5, device: 1)))
+  }
+
+  @Test(arguments: [-3000, -5, -1, 1, 5, 3000] as [Int64])
+  func theWindowLiesAroundTheClockOfTheDevice(offset: Int64) throws {
+    for steps in Int64(-25)...25 {
+      var trial = try Trial(devices: [totpDevice(offset: offset)])
+      let verdict = try trial.check(code(steps: offset + steps))
+      switch steps {
+      case -1...1:
+        #expect(verdict == .acceptedCode(device: 0))
+        let next = trial.state[device: 0].nextFactor
+        #expect(next == UInt64(now / 30 + offset + steps + 1))
+      case -20...20: #expect(verdict == .refused(.outsideWindow(steps: steps)))
+      default: #expect(verdict == .refused(.wrongCode(failures: 1)))
+      }
+    }
+  }
+
   @Test func aCodeOutsideTheWindowCounts() throws {
     var trial = try Trial()
     for _ in 0..<5 { #expect(try trial.check(code(steps: 5)) == .refused(.outsideWindow(steps: 5))) }

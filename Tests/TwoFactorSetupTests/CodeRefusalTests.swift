@@ -24,6 +24,30 @@ import Verification
   @Test func aCounterIsAheadInCodesAndNotInTime() {
     let refusal = CodeRefusal(.outsideWindow(steps: 12), period: nil)
     #expect(refusal.message == "this code is 12 counters ahead of the expected one")
+    let known = CodeRefusal(.outsideWindow(steps: 12), period: nil, resync: "twofactor device resync token")
+    #expect(known.hint == "bring the counters into step: twofactor device resync token")
+  }
+
+  @Test func theHintNamesTheCommandThatHelps() {
+    let command = "twofactor device resync phone"
+    #expect(CodeRefusal(.outsideWindow(steps: -3), period: 30, resync: command).hint?.hasSuffix(": " + command) == true)
+    #expect(CodeRefusal(.outsideWindow(steps: -3), period: 30).hint?.contains("resync") == false)
+    #expect(CodeRefusal(.wrongCode(failures: 1), period: nil).hint == nil)
+    #expect(
+      CodeRefusal(.wrongCode(failures: 1), period: nil, resync: command).hint
+        == "if the device is out of step: twofactor device resync phone")
+  }
+
+  @Test(
+    arguments: [
+      ("phone", "twofactor device resync phone"), ("my phone", "twofactor device resync 'my phone'"),
+      ("it's", "twofactor device resync 'it'\\''s'"), ("-x", "twofactor device resync -- -x"),
+      ("$(id)", "twofactor device resync '$(id)'"),
+    ]) func theCommandWorksWhenItIsPasted(name: String, command: String)
+  {
+    #expect(Invocation.text(ofDeviceCommand: "resync", name, "") == command)
+    #expect(
+      Invocation.text(ofDeviceCommand: "remove", "x", " --user alice") == "twofactor device remove --user alice x")
   }
 
   @Test func aLineOfTheTranscriptConsistsOfSentences() {

@@ -31,7 +31,9 @@ struct VerifyCommand: ParsableCommand {
       if result.refusal != nil { throw ExitCode(ExitStatus.refused.rawValue) }
       return
     }
-    if let refusal = result.refusal { throw refusal.error }
+    if let refusal = result.refusal {
+      throw (result.fits.map { refusal.withHint($0.hint(ofEnrolled: session.userOption)) } ?? refusal).error
+    }
     try session.show(result.text + "\n")
   }
 }
@@ -47,11 +49,13 @@ struct CodeVerification {
   /// From the expected time step or counter; negative for a late code, nil if unknown.
   var offset: Int64?
   var refusal: CodeRefusal?
+  /// The settings with which a wrong code would be right; nil if there are none, or if the helper refused it.
+  var fits: CodeFit?
 
   var json: JSONValue {
     .object([
       ("valid", .bool(refusal == nil)), ("method", .optional(method)), ("reason", .optional(reason)),
-      ("offset_steps", offset.map(JSONValue.number) ?? .null),
+      ("offset_steps", offset.map(JSONValue.number) ?? .null), ("fits", fits?.json ?? .null),
     ])
   }
 
@@ -72,11 +76,14 @@ struct CodeVerification {
     reason = (problem.refusal ?? .malformedReply).consequences.reason.description
   }
 
+  init(_ refused: Refusal, _ refusal: CodeRefusal) {
+    self.refusal = refusal
+    reason = refused.consequences.reason.description
+    if case .outsideWindow(let steps, _) = refused { offset = steps }
+  }
+
+  /// Of an accepted code.
   init(_ checked: borrowing CheckedCode) {
-    if let refused = checked.refusal {
-      refuse(refused, period: checked.onlyPeriod)
-      return
-    }
     switch checked.method {
     case .totp: method = "totp"
     case .hotp: method = "hotp"
@@ -88,12 +95,7 @@ struct CodeVerification {
     offset = checked.offset
   }
 
-  private mutating func refuse(_ refused: Refusal, period: Int64?) {
-    refusal = CodeRefusal(refused, period: period)
-    reason = refused.consequences.reason.description
-    if case .outsideWindow(let steps) = refused { offset = steps }
-  }
-
+  /// Of an accepted code.
   init(
     _ verdict: Verdict, credential: borrowing Credential, before: LoginState, after: LoginState, now: Int64
   ) {
@@ -109,8 +111,7 @@ struct CodeVerification {
         offset = Int64(truncatingIfNeeded: used &- max(counter, before[device: index].nextFactor))
       }
     case .acceptedBackupCode: method = "backup-code"
-    case .refused(let refused):
-      refuse(refused, period: credential.onlyPeriod)
+    case .refused: break
     }
   }
 }
@@ -124,7 +125,11 @@ extension EnrollmentStore {
     } catch {
       return CodeVerification(error)
     }
-    if let helper { return try CodeVerification(helper.check(line.bytes, .keep)) }
+    if let helper {
+      let checked = try helper.check(line.bytes, .keep)
+      guard let refused = checked.refusal else { return CodeVerification(checked) }
+      return try CodeVerification(refused, refusal(refused, checked))
+    }
     // Hash before reading the state, as a login does, because yescrypt is slow.
     let setting = try read { credential, _ in String(decoding: credential.backupCodeSetting()) }
     guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1) else {
@@ -145,6 +150,11 @@ extension EnrollmentStore {
       var after = state
       let verdict = try verify(
         reply, hash: hash.bytes, credential: credential, state: &after, limits: settings.limits, now: now)
+      if let refused = verdict.refusal {
+        var result = CodeVerification(refused, refusal(refused, by: credential, state))
+        if case .wrongCode = refused { result.fits = CodeFit.search(for: reply, credential, state, now: now) }
+        return result
+      }
       return CodeVerification(verdict, credential: credential, before: state, after: after, now: now)
     }
   }

@@ -1,3 +1,5 @@
+import Enrollment
+import HelperProtocol
 import HostAccess
 import Verification
 
@@ -6,14 +8,16 @@ struct CodeRefusal {
   let message: String
   private(set) var hint: String?
 
-  /// `period` is in seconds; nil for HOTP, or if unknown.
-  init(_ refusal: Refusal, period: Int64?) {
+  /// `period` is in seconds; nil for HOTP, or if unknown. `resync` is the command that brings the device into step; nil
+  /// if it does not help.
+  init(_ refusal: Refusal, period: Int64?, resync: String? = nil) {
     switch refusal {
     case .noReply: message = "no code was typed"
     case .malformedReply:
       (message, hint) = ("this is not a code", "a code has 6 or 8 digits, a backup code 10 characters")
-    case .wrongCode, .wrongBackupCode: message = "wrong code"
-    case .outsideWindow(let steps): (message, hint) = Self.outsideWindow(steps, period: period)
+    case .wrongCode: (message, hint) = ("wrong code", resync.map { "if the device is out of step: \($0)" })
+    case .wrongBackupCode: message = "wrong code"
+    case .outsideWindow(let steps, _): (message, hint) = Self.outsideWindow(steps, period: period, resync: resync)
     case .reusedCode: (message, hint) = ("this code was already used", "wait for the next one")
     case .reusedBackupCode: (message, hint) = ("this backup code was already used", "use another one")
     case .throttled(let seconds):
@@ -40,20 +44,18 @@ struct CodeRefusal {
     return refusal
   }
 
-  private static func outsideWindow(_ steps: Int64, period: Int64?) -> (String, String?) {
+  private static func outsideWindow(_ steps: Int64, period: Int64?, resync: String?) -> (String, String?) {
     guard let period else {
       let direction = steps < 0 ? "behind" : "ahead of"
       return (
         "this code is \(steps.magnitude) counters \(direction) the expected one",
-        "type the next code that the device shows"
+        resync.map { "bring the counters into step: \($0)" } ?? "type the next code that the device shows"
       )
     }
-    let seconds = Int64(steps.magnitude) * period
-    let span = seconds < 120 ? "\(seconds) seconds" : "\((seconds + 30) / 60) minutes"
     return (
-      "this code is right, but \(span) \(steps < 0 ? "late" : "early")",
+      "this code is right, but \(DeviceStatus.span(steps, period: period)) \(steps < 0 ? "late" : "early")",
       "type a code as soon as it is shown; if that does not help, set the phone's clock to automatic and check this "
-        + "host's clock with: timedatectl"
+        + "host's clock with: timedatectl" + (resync.map { "; or store the difference: \($0)" } ?? "")
     )
   }
 
@@ -61,4 +63,43 @@ struct CodeRefusal {
   var line: String { error.sentences }
 
   var error: SetupError { SetupError(.refused, message, hint: hint) }
+}
+
+/// Refusals by the codes of an enrollment, with the command that helps.
+extension EnrollmentStore {
+  func refusal(_ refused: Refusal, by credential: borrowing Credential, _ state: LoginState) -> CodeRefusal {
+    let devices = (0..<credential.deviceCount).compactMap { DeviceStatus(of: credential, at: $0, state: state) }
+    guard case .outsideWindow(let steps, let index) = refused, devices.indices.contains(index) else {
+      // A clock that is further off was searched as far as `device resync` searches.
+      return CodeRefusal(refused, period: nil, resync: resync(ofOneOf: devices.filter { $0.kind.period == nil }))
+    }
+    return refusal(refused, steps, of: devices[index])
+  }
+
+  /// Refused by the helper, which says only of late codes that they are outside the window.
+  func refusal(_ refused: Refusal, _ checked: borrowing CheckedCode) throws -> CodeRefusal {
+    switch refused {
+    case .outsideWindow(let steps, _):
+      let name = String(decoding: checked.deviceName.bytes)
+      guard let device = try devices().first(where: { $0.name == name }) else {
+        return CodeRefusal(refused, period: checked.onlyPeriod)
+      }
+      return refusal(refused, steps, of: device)
+    case .wrongCode: return try CodeRefusal(refused, period: nil, resync: resync(ofOneOf: devices()))
+    default: return CodeRefusal(refused, period: nil)
+    }
+  }
+
+  private func devices() throws -> [DeviceStatus] { try helper?.report()?.devices ?? [] }
+
+  private func refusal(_ refused: Refusal, _ steps: Int64, of device: DeviceStatus) -> CodeRefusal {
+    let isInReach = device.kind.period == nil || (steps + device.clockOffset).magnitude <= ResyncReach.timeSteps
+    return CodeRefusal(
+      refused, period: device.kind.period, resync: isInReach ? resync(ofOneOf: [device]) : nil)
+  }
+
+  private func resync(ofOneOf devices: [DeviceStatus]) -> String? {
+    guard let device = devices.first else { return nil }
+    return Invocation.text(ofDeviceCommand: "resync", devices.count > 1 ? "NAME" : device.name, userOption)
+  }
 }

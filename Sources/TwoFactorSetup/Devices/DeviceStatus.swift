@@ -28,10 +28,14 @@ struct DeviceStatus {
     }
     if algorithm != .sha1 { parts.append(algorithm.text) }
     if digits != .six { parts.append("\(digits.rawValue) digits") }
-    if let period = kind.period, clockOffset != 0 {
-      parts.append("clock \(Self.span(clockOffset, period: period)) \(clockOffset < 0 ? "behind" : "ahead")")
-    }
+    if let (span, isBehind) = clockDifference { parts.append("clock \(span) \(isBehind ? "behind" : "ahead")") }
     return parts.joined(separator: ", ")
+  }
+
+  /// From the host's clock; nil if the clocks agree.
+  var clockDifference: (span: String, isBehind: Bool)? {
+    guard let period = kind.period, clockOffset != 0 else { return nil }
+    return (Self.span(clockOffset, period: period), clockOffset < 0)
   }
 
   /// The length of time steps: `90 seconds`, `2 minutes`.

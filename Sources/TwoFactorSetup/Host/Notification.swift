@@ -8,6 +8,7 @@ struct Notification {
     case switchedOff
     case deviceAdded(String)
     case deviceRemoved(String)
+    case deviceResynced(String)
     case newBackupCodes
   }
 
@@ -43,6 +44,7 @@ struct Notification {
     case .switchedOff: "switched off"
     case .deviceAdded(let name): "device added: \(name.printable)"
     case .deviceRemoved(let name): "device removed: \(name.printable)"
+    case .deviceResynced(let name): "device brought into step: \(name.printable)"
     case .newBackupCodes: "new backup codes"
     }
   }

@@ -19,7 +19,7 @@ struct Session {
   var account: UserAccount { subject.account }
 
   /// For hints; empty unless root gave `--user`.
-  var userOption: String { subject.isManagedByRoot ? " --user \(accountName)" : "" }
+  var userOption: String { store.userOption }
 
   var accountName: String { account.nameText.printable }
 
@@ -52,7 +52,9 @@ struct Session {
     terminal = Terminal(json: json)
     subject = try Subject(user: user)
     settings = try HostSettings.load()
-    store = try EnrollmentStore(account: subject.account, settings: settings)
+    var store = try EnrollmentStore(account: subject.account, settings: settings)
+    if subject.isManagedByRoot { store.userOption = " --user \(subject.account.nameText.printable)" }
+    self.store = store
     if !wantsJSON, let reminder = subject.reminder(subcommand: subcommand) {
       try OutputStream.standardError.write(reminder)
     }

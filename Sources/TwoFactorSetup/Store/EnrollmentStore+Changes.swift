@@ -1,7 +1,9 @@
 import Enrollment
+import FixedMemory
 import HostAccess
 import KeyFormats
 import SystemFiles
+import Verification
 
 /// Changes of an enrollment. Used codes stay used.
 extension EnrollmentStore {
@@ -33,6 +35,21 @@ extension EnrollmentStore {
     try make(change) { credential in
       guard credential.index(ofDeviceNamed: name) != nil else { throw SetupError.noDevice(name) }
       guard credential.deviceCount > 1 else { throw SetupError.lastDevice(name) }
+    }
+  }
+
+  /// Finds two consecutive codes of a device, and stores its counter or clock offset.
+  func resync(
+    deviceNamed name: String, _ first: borrowing SecretBuffer, _ second: borrowing SecretBuffer
+  ) throws -> ResyncVerdict {
+    if let helper { return try helper.resync(name, first.bytes, second.bytes) }
+    guard let generation = Generation.new() else { throw CredentialDraft.failure }
+    return try changing { identity in
+      let opened = try open(&identity)
+      return try DeviceResync(
+        ofDeviceNamed: name.utf8.span, first.bytes, second.bytes, in: opened, limits: settings.limits,
+        generation: generation
+      ).verdict
     }
   }
 

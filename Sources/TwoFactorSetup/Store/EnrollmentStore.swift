@@ -23,6 +23,8 @@ struct EnrollmentStore {
   let keeper: UserAccount
   /// Whether the host store has an enrollment of the account, which overrides this one. Only root can know.
   let isOverridden: Bool
+  /// For hints: that of the session.
+  var userOption = ""
   /// Nil if this process accesses the files itself.
   let helper: HelperRoute?
   private let place: Place
@@ -223,7 +225,7 @@ struct EnrollmentStore {
     let reply = try Self.reply(line)
     if let helper {
       let checked = try helper.check(line.bytes, .login)
-      if let refusal = checked.refusal { throw CodeRefusal(refusal, period: checked.onlyPeriod).error }
+      if let refused = checked.refusal { throw try refusal(refused, checked).error }
       return checked.method == .backupCode ? Int(checked.backupCodesLeft) : nil
     }
     let (verdict, codesLeft) = try changing { identity in
@@ -231,10 +233,8 @@ struct EnrollmentStore {
       let check = try CodeCheck(reply, in: opened, limits: settings.limits)
       return (check.verdict, check.backupCodesLeft)
     }
-    if let refusal = verdict.refusal {
-      var period: Int64?
-      if case .outsideWindow = refusal { period = try read { credential, _ in credential.onlyPeriod } }
-      throw CodeRefusal(refusal, period: period).error
+    if let refused = verdict.refusal {
+      throw try read { credential, state in refusal(refused, by: credential, state) }.error
     }
     if case .acceptedBackupCode = verdict { return codesLeft }
     return nil

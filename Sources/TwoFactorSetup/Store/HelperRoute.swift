@@ -58,6 +58,13 @@ final class HelperRoute {
     try make(HelperRequest.replace(change, ticket: ticket.bytes))
   }
 
+  func resync(_ name: String, _ first: Span<UInt8>, _ second: Span<UInt8>) throws -> ResyncVerdict {
+    let answer = try askHoldingSignals(HelperRequest.resync(name.utf8.span, first, second))
+    guard answer.status != .absent else { throw Self.gone }
+    guard let verdict = ResyncAnswer.verdict(of: answer) else { throw Self.invalid }
+    return verdict
+  }
+
   func remove() throws { try make(HelperRequest.remove.encoded(ticket: ticket.bytes)) }
 
   func credential() throws -> Credential {
@@ -74,10 +81,14 @@ final class HelperRoute {
   }
 
   private func make(_ request: consuming SecretBuffer?) throws {
-    // Hold signals: if one ended this command, the helper would still complete the change.
+    guard try askHoldingSignals(request).status == .done else { throw Self.gone }
+  }
+
+  /// If a signal ended this command, the helper would still complete the change.
+  private func askHoldingSignals(_ request: consuming SecretBuffer?) throws -> HelperAnswer {
     let interruptions = try Interruptions()
     defer { while interruptions.next() != nil {} }
-    guard try ask(request, isChange: true).status == .done else { throw Self.gone }
+    return try ask(request, isChange: true)
   }
 
   /// Returns the answers `done`, `refused` and `absent`; throws for all others.

@@ -45,6 +45,12 @@ private func encoded(_ request: HelperRequest, _ bytes: [UInt8]) -> [UInt8]? {
     guard let change = try? EnrollmentChange(&reader, of: message.bytes) else { return nil }
     fuzzEnrollment(change)
     return withoutLength(HelperRequest.replace(change, ticket: ticket))
+  case .resync:
+    let name = reader.field(of: message.bytes)
+    let first = reader.field(of: message.bytes)
+    let second = reader.field(of: message.bytes)
+    guard reader.isComplete(message.bytes) else { return nil }
+    return withoutLength(HelperRequest.resync(name, first, second))
   }
 }
 
@@ -67,6 +73,12 @@ private func fuzzEnrollment(_ change: borrowing EnrollmentChange) {
 private func fuzzAnswer(_ bytes: [UInt8], isWhole: Bool) {
   guard let answer = HelperAnswer(parsing: secret(bytes).bytes) else { return }
   require(isWhole, "an answer of another length")
+  if let verdict = ResyncAnswer.verdict(of: answer) {
+    guard let encoded = ResyncAnswer.encoded(verdict), let second = HelperAnswer(parsing: encoded.bytes) else {
+      fatalError("an encoded verdict about a device is rejected")
+    }
+    require(ResyncAnswer.verdict(of: second) == verdict, "a parsed verdict about a device is encoded differently")
+  }
   // Numbers that a verdict does not need are ignored.
   guard let checked = CheckedCode(answer), let encoded = checked.encoded else { return }
   guard let second = HelperAnswer(parsing: encoded.bytes), let again = CheckedCode(second)?.encoded else {

@@ -139,7 +139,7 @@ CASES = {
     ),
     "a code of another time": Case(
         AUTH_ERR,
-        "reason=outside-window offset_steps=3",
+        'reason=outside-window offset_steps=3 device=phone detail="{detail}"',
         reply=lambda enrolled: enrolled.authenticator.code_at(START, steps=3),
     ),
     "throttling": Case(

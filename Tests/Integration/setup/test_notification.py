@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from rig.enrollment import twofactor, twofactor_json
+from rig.clock import time_to_type
+from rig.enrollment import Enrollment, twofactor, twofactor_json
 from rig.machine import COMMAND
 from rig.process import run
 from rig.reachable import open_to_all
@@ -37,6 +38,11 @@ def test_the_user_is_notified_of_every_change(user, host_configuration, program)
     host_configuration(f"notify = {sendmail}", "require_password = no")
     made = json.loads(user.twofactor(*PROVISION).stdout)
     added = twofactor_json("device", "add", "tablet", "--no-confirm", "--user", user.name)
+    code = Enrollment.of(added).authenticator.code_at
+    now = time_to_type()
+    twofactor(
+        "device", "resync", "tablet", "--user", user.name, answers=f"{code(now)}\n{code(now, 1)}\n"
+    )
     twofactor("device", "remove", "tablet", "--user", user.name)
     new = twofactor_json("backup-codes", "--user", user.name)
     twofactor("disable", "--user", user.name)
@@ -44,11 +50,12 @@ def test_the_user_is_notified_of_every_change(user, host_configuration, program)
     assert [re.search("^Change: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [
         "switched on",
         "device added: tablet",
+        "device brought into step: tablet",
         "device removed: tablet",
         "new backup codes",
         "switched off",
     ]
-    assert [re.search("^Made by: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [user.name, *["root"] * 4]
+    assert [re.search("^Made by: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [user.name, *["root"] * 5]
     assert all(mail.startswith(f"{user.name}\n-i {user.name}\n") for mail in told)
     assert all(f"\nTo: {user.name}\nSubject: Two-factor login at sandbox: " in mail for mail in told)
     secrets = (made["secret"], added["secret"], *made["backup_codes"], *new["backup_codes"], "of-the-environment")
