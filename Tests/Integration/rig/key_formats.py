@@ -448,12 +448,10 @@ CONTAINERS = {
         "</EncryptionKey>\n",
         namespaces=ENCRYPTION,
     ),
-    "PSKC, OCRA and PIN": [
-        pskc(algorithm=f"{PSKC}:ocra"),
-        pskc(algorithm=f"{PSKC}:pin"),
-    ],
+    "PSKC, OCRA": pskc(algorithm=f"{PSKC}:ocra"),
+    "PSKC, PIN": pskc(algorithm=f"{PSKC}:pin"),
     "PSKC, hexadecimal response": pskc(format='<ResponseFormat Length="6" Encoding="HEXADECIMAL"/>'),
 }
 
 # By the name of the row. Several forms of one row are alike.
-FORMS = {**URIS, **AROUND, **APPS, **SERVERS, **SEEDS}
+FORMS = {**URIS, **AROUND, **APPS, **SERVERS, **SEEDS, **CONTAINERS}
