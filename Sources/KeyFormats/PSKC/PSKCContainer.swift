@@ -19,7 +19,7 @@ struct PSKCContainer {
         "it is encrypted as in a draft older than RFC 6030, which is not supported",
         hint: "export the file again as RFC 6030 defines it, or without encryption")
     }
-    // Whoever changes a signed file can remove the signature; but a signature is there to be checked.
+    // Ignoring the signature would hide that the file was changed.
     guard try root.child("Signature") == nil else {
       throw FormatProblem(
         "it has an XML signature, which twofactor cannot check",

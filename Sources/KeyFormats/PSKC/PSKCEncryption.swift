@@ -39,8 +39,8 @@ final class PSKCEncryption {
     let cipher = try PSKCCipher(of: encrypted)
     let ciphertext = try Self.ciphertext(of: encrypted)
     let mac = try value.child("ValueMAC")
-    // RFC 6030 section 6.1.1 demands a MAC where the cipher does not protect integrity: else a wrong key, or a changed
-    // file, would give another secret.
+    // RFC 6030 section 6.1.1 requires a MAC unless the cipher protects integrity: a wrong key, or a changed file, would
+    // give another secret.
     guard mac != nil || cipher.isAuthenticated else {
       throw FormatProblem(
         "\(value.name) is encrypted without a ValueMAC, so a wrong key or a changed file would go unnoticed",
