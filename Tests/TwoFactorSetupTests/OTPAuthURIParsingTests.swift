@@ -163,6 +163,13 @@ import Testing
     #expect(problem("otpauth://" + text) == words)
   }
 
+  @Test func aHostNamedSteamIsNotTakenForSteamGuard() throws {
+    var device = DeviceDraft(key: try SharedKey(base32: "GEZDGNBVGY3TQOJQ".utf8.span), kind: .totp(period: 30))
+    device.issuer = "Steam"
+    #expect(device.uri == "otpauth://totp/Steam:?secret=GEZDGNBVGY3TQOJQ&issuer=Steam&digits=6")
+    #expect(try parse(device.uri).device.issuer == "Steam")
+  }
+
   @Test func whatDoesNotChangeCodesIsLeftOut() throws {
     for query in ["count=1", "type=TOTP", "counter=5", "digits=6&issuer=Steam", "serial=A1&creator=privacyidea"] {
       #expect(try parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&\(query)").device.digits == .six)
