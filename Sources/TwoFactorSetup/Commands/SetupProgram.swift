@@ -69,6 +69,8 @@ public enum SetupProgram {
         return report(error as? SetupError ?? SetupError(.inputOutput, "cannot write"), json: json)
       }
     }
+    // A shell that completes a line shows standard error in the middle of it.
+    if arguments.first == "---completion" { return .usage }
     return report(usageError(error, arguments), json: json)
   }
 
