@@ -6,13 +6,15 @@ import SystemFiles
 struct DeviceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "device",
-    abstract: "Add, list and remove devices.",
+    abstract: "Add, list and remove devices, or bring one into step.",
     discussion: """
       An account can have up to 16 devices: a phone, a tablet, a password manager. A login accepts a code from \
       any of them. To move to a new phone, add the new one, then remove the old one; two-factor stays on \
       throughout.
       """,
-    subcommands: [DeviceAddCommand.self, DeviceListCommand.self, DeviceRemoveCommand.self])
+    subcommands: [
+      DeviceAddCommand.self, DeviceListCommand.self, DeviceRemoveCommand.self, DeviceResyncCommand.self,
+    ])
 }
 
 struct DeviceAddCommand: ParsableCommand {

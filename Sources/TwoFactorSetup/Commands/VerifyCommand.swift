@@ -76,11 +76,14 @@ struct CodeVerification {
     reason = (problem.refusal ?? .malformedReply).consequences.reason.description
   }
 
+  init(_ refused: Refusal, _ refusal: CodeRefusal) {
+    self.refusal = refusal
+    reason = refused.consequences.reason.description
+    if case .outsideWindow(let steps, _) = refused { offset = steps }
+  }
+
+  /// Of an accepted code.
   init(_ checked: borrowing CheckedCode) {
-    if let refused = checked.refusal {
-      refuse(refused, period: checked.onlyPeriod)
-      return
-    }
     switch checked.method {
     case .totp: method = "totp"
     case .hotp: method = "hotp"
@@ -92,12 +95,7 @@ struct CodeVerification {
     offset = checked.offset
   }
 
-  private mutating func refuse(_ refused: Refusal, period: Int64?) {
-    refusal = CodeRefusal(refused, period: period)
-    reason = refused.consequences.reason.description
-    if case .outsideWindow(let steps) = refused { offset = steps }
-  }
-
+  /// Of an accepted code.
   init(
     _ verdict: Verdict, credential: borrowing Credential, before: LoginState, after: LoginState, now: Int64
   ) {
@@ -113,8 +111,7 @@ struct CodeVerification {
         offset = Int64(truncatingIfNeeded: used &- max(counter, before[device: index].nextFactor))
       }
     case .acceptedBackupCode: method = "backup-code"
-    case .refused(let refused):
-      refuse(refused, period: credential.onlyPeriod)
+    case .refused: break
     }
   }
 }
@@ -128,7 +125,11 @@ extension EnrollmentStore {
     } catch {
       return CodeVerification(error)
     }
-    if let helper { return try CodeVerification(helper.check(line.bytes, .keep)) }
+    if let helper {
+      let checked = try helper.check(line.bytes, .keep)
+      guard let refused = checked.refusal else { return CodeVerification(checked) }
+      return try CodeVerification(refused, refusal(refused, checked))
+    }
     // Hash before reading the state, as a login does, because yescrypt is slow.
     let setting = try read { credential, _ in String(decoding: credential.backupCodeSetting()) }
     guard var hash = SecretBuffer(capacity: BackupCodeHash.lengths.upperBound + 1) else {
@@ -149,11 +150,12 @@ extension EnrollmentStore {
       var after = state
       let verdict = try verify(
         reply, hash: hash.bytes, credential: credential, state: &after, limits: settings.limits, now: now)
-      var result = CodeVerification(verdict, credential: credential, before: state, after: after, now: now)
-      if case .refused(.wrongCode) = verdict {
-        result.fits = CodeFit.search(for: reply, credential, state, now: now)
+      if let refused = verdict.refusal {
+        var result = CodeVerification(refused, refusal(refused, by: credential, state))
+        if case .wrongCode = refused { result.fits = CodeFit.search(for: reply, credential, state, now: now) }
+        return result
       }
-      return result
+      return CodeVerification(verdict, credential: credential, before: state, after: after, now: now)
     }
   }
 }
