@@ -52,7 +52,7 @@ struct TestCommand: ParsableCommand {
       ])
       try OutputStream.standardOutput.write(object.text + "\n")
     } else {
-      try terminal.page.write(result.text)
+      try terminal.page.write(result.text(on: terminal))
     }
     if !result.isPermitted { throw ExitCode(ExitStatus.refused.rawValue) }
   }

@@ -127,8 +127,6 @@ struct BackupCodesHandover {
   /// For a user who gives up.
   let hint: String?
 
-  private static let question = "Have you stored the backup codes in a safe place?"
-
   /// Asks until the user has stored the codes, in a login at most ``LoginDialogue/tries`` times.
   ///
   /// - Throws: ``SetupError`` if the codes cannot be written, or the input ends; ``GivenUp`` in a login.
@@ -141,7 +139,7 @@ struct BackupCodesHandover {
     try show()
     guard asks, !session.subject.isManagedByRoot else { return }
     var tries = session.terminal.dialogue == nil ? Int.max : LoginDialogue.tries
-    while try !session.terminal.confirm(Self.question) {
+    while try !areStored() {
       tries -= 1
       guard tries > 0 else {
         throw GivenUp(
@@ -161,6 +159,14 @@ struct BackupCodesHandover {
     } else if !session.wantsJSON {
       let page = codes.page(inOneColumn: hasOneColumn || session.terminal.hasOneColumn)
       try session.show(session.terminal.dialogue?.form == .plain ? codes.plainPage : "\n" + page)
+    }
+  }
+
+  private func areStored() throws -> Bool {
+    do {
+      return try session.terminal.confirm("Have you stored the backup codes in a safe place?")
+    } catch let error as SetupError where error == Terminal.endOfInput {
+      throw SetupError(error.status, error.message, hint: hint)
     }
   }
 }

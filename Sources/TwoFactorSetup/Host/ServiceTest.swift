@@ -14,11 +14,11 @@ struct ServiceTest {
     let words: String
     let answers: [ModuleAnswer]
 
-    var text: String {
+    func text(on terminal: Terminal) -> String {
       guard !answers.isEmpty else { return outcome }
       var table = TextTable(["MODULE", "FOR", "ANSWER"])
       for answer in answers { table.add([answer.module.printable, answer.facility, answer.words]) }
-      return "\n\(table.text)\n\(outcome)"
+      return "\n\(terminal.hasOneColumn ? table.records : table.text)\n\(outcome)"
     }
 
     private var outcome: String {

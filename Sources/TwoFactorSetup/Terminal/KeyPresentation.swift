@@ -76,9 +76,7 @@ struct KeyPresentation {
     } catch var interruption as Interruption {
       interruption.hint = Self.deletion
       throw interruption
-    } catch let error as SetupError
-      where error.hint == nil && (session.terminal.isInteractive || error == Terminal.endOfInput)
-    {
+    } catch let error as SetupError where error.hint == nil && session.terminal.isInteractive {
       throw SetupError(error.status, error.message, hint: Self.deletion)
     }
   }
