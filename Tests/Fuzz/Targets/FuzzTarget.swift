@@ -11,6 +11,7 @@ enum FuzzTarget: String, CaseIterable {
   case imported
   case uri
   case exports
+  case pskc
   case seeds
   case request
   case services
@@ -28,6 +29,7 @@ enum FuzzTarget: String, CaseIterable {
     case .imported: fuzzImported(bytes)
     case .uri: fuzzURI(bytes)
     case .exports: fuzzExports(bytes)
+    case .pskc: fuzzPSKC(bytes)
     case .seeds: fuzzSeeds(bytes)
     case .request: fuzzRequest(bytes)
     case .services: fuzzServices(bytes)
