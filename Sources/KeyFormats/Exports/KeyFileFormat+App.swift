@@ -47,7 +47,7 @@ extension Span where Element == UInt8 {
     return nil
   }
 
-  fileprivate func has(_ literal: Literal) -> Bool {
+  func has(_ literal: Literal) -> Bool {
     guard let first = literal.byte(at: 0) else { return true }
     var start = 0
     while let index = firstIndex(of: first, from: start) {

@@ -29,6 +29,9 @@ struct ImportedKeys {
           .unusableData, "\(source): it is a key without the properties of its codes",
           hint: "to type it: twofactor enable --ask-key")
       }
+      if let unread = UnreadFormat(of: text) {
+        throw SetupError(.unusableData, "\(source): it is \(unread.name), which cannot be read", hint: unread.hint)
+      }
       throw SetupError(
         .unusableData, "\(source): unknown format",
         hint: "to see why, name the format with --from: "
@@ -70,11 +73,7 @@ struct ImportedKeys {
 
 extension ImportedKeys {
   /// The devices of one account of this host: from a users file all of the user, else the one that the user chooses.
-  ///
-  /// - Parameters:
-  ///   - user: The account of this host.
-  ///   - text: `--select`; nil to ask at a terminal.
-  ///   - name: The name of the device.
+  /// `text` is `--select`, or nil to ask at a terminal. `name` is for the device.
   func chosen(for user: String, matching text: String?, name: String, at terminal: Terminal) throws -> [KeyEntry] {
     if format == .oath {
       guard text == nil else {

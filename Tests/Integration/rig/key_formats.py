@@ -238,11 +238,8 @@ APPS = {
     "FreeOTP+": '{"tokenOrder":["Shop:alice"],"tokens":[' + freeotp() + "]}\n",
     "FreeOTP+, counter": '{"tokenOrder":["Shop:alice"],"tokens":[' + freeotp(counter=4, type='"HOTP"') + "]}\n",
     "FreeOTP 2": lambda key: b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap\x05\x07\xda\xc1" + key.secret,
-    "Microsoft Authenticator, Stratum with a password, ZIP archives": [
-        lambda key: b"SQLite format 3\x00\x10\x00\x01\x01\x00" + key.base32.encode(),
-        lambda key: b"AUTHENTICATORPRO" + hashlib.sha512(key.secret).digest() * 3,
-        lambda key: b"PK\x03\x04\x14\x00\x01\x00\x63\x00" + hashlib.sha512(key.secret).digest(),
-    ],
+    "Microsoft Authenticator": lambda key: b"SQLite format 3\x00\x10\x00\x01\x01\x00" + key.base32.encode(),
+    "1Password, Authenticator Plus, Raivo, archives": lambda key: b"PK\x03\x04\x14\x00" + key.secret * 3,
     "Bitwarden": bitwarden("otpauth://totp/Shop:alice?secret=$base32&issuer=Shop&algorithm=SHA1&digits=6&period=30"),
     "Bitwarden, key alone": bitwarden("$base32"),
     "Bitwarden, Steam": bitwarden("steam://$base32"),
@@ -250,29 +247,22 @@ APPS = {
     "login_totp\n,,login,Shop,,,0,https://shop.example,alice,pw,otpauth://totp/Shop:alice?secret=$base32&issuer=Shop\n",
     "Bitwarden, encrypted": '{"encrypted":true,"passwordProtected":true,"salt":"$base64","kdfType":0,'
     '"kdfIterations":600000,"encKeyValidation_DO_NOT_EDIT":"2.$base64","data":"2.$base64|$base64|$base64"}\n',
-    "2FAuth, Duo, LastPass Authenticator, Raivo, Stratum": [
+    "2FAuth": '{"app":"2fauth_v5.0.0","schema":1,"datetime":"2025-01-01T00:00:00.000000Z","data":[{"otp_type":"totp",'
+    '"account":"alice","service":"Shop","icon":null,"secret":"$base32","digits":8,"algorithm":"sha256",'
+    '"period":60,"counter":null,"legacy_uri":null}]}\n',
+    "Duo, backup": '[{"version":1.0,"accountType":"OtpAccount","name":"alice","otpGenerator":{"otpSecret":"$base32",'
+    '"counter":3},"logoUri":"file:///1.png","pkey":"1"}]\n',
+    "LastPass Authenticator": '{"deviceId":"1","version":3,"accounts":[{"accountID":"1","issuerName":"Shop",'
+    '"originalIssuerName":"Shop","userName":"alice","originalUserName":"alice","pushNotification":false,'
+    '"secret":"$base32","timeStep":60,"digits":8,"creationTimestamp":1700000000000,"algorithm":"SHA256"}]}\n',
+    "Raivo": '[{"kind":"TOTP","algorithm":"SHA1","timer":"60","digits":"8","counter":"0","issuer":"Shop",'
+    '"account":"alice","secret":"$base32","iconType":"","iconValue":"","pinned":"false"}]\n',
+    "Stratum": [
         (
-            '{"app":"2fauth_v5.0.0","schema":1,"datetime":"2025-01-01T00:00:00.000000Z","data":[{"otp_type":"totp",'
-            '"account":"alice","service":"Shop","icon":null,"secret":"$base32","digits":8,"algorithm":"sha256",'
-            '"period":60,"counter":null,"legacy_uri":null}]}\n'
+            '{"Authenticators":[{"Type":2,"Icon":null,"Issuer":"Shop","Username":"alice","Secret":"$base32","Pin":null,'
+            '"Algorithm":0,"Digits":6,"Period":30,"Counter":0,"Ranking":0}],"Categories":[]}\n'
         ),
-        (
-            '[{"version":1.0,"accountType":"OtpAccount","name":"alice","otpGenerator":{"otpSecret":"$base32",'
-            '"counter":3},"logoUri":"file:///1.png","pkey":"1"}]\n'
-        ),
-        (
-            '{"deviceId":"1","version":3,"accounts":[{"accountID":"1","issuerName":"Shop",'
-            '"originalIssuerName":"Shop","userName":"alice","originalUserName":"alice","pushNotification":false,'
-            '"secret":"$base32","timeStep":60,"digits":8,"creationTimestamp":1700000000000,"algorithm":"SHA256"}]}\n'
-        ),
-        (
-            '[{"kind":"TOTP","algorithm":"SHA1","timer":"60","digits":"8","counter":"0","issuer":"Shop",'
-            '"account":"alice","secret":"$base32","iconType":"","iconValue":"","pinned":"false"}]\n'
-        ),
-        (
-            '{"Authenticators":[{"Type":2,"Icon":null,"Issuer":"Shop","Username":"alice","Secret":"$base32",'
-            '"Pin":null,"Algorithm":0,"Digits":6,"Period":30,"Counter":0,"Ranking":0}],"Categories":[]}\n'
-        ),
+        lambda key: b"AUTHENTICATORPRO" + hashlib.sha512(key.secret).digest() * 3,
     ],
     "Ente Auth, encrypted": '{"version":1,"kdfParams":{"memLimit":67108864,"opsLimit":2,"salt":"$base64"},'
     '"encryptedData":"$base64","encryptionNonce":"$base64"}\n',
@@ -312,16 +302,13 @@ SERVERS = {
         "HOTP/T30/6 $user - $hex 0 0 123456 2025-01-31T12:00:00L 192.0.2.1\n",
         "HOTP/T45/6 $user - $hex\n",
     ],
-    "dynalogin, FreeRADIUS otpd, mod_authn_otp with mOTP, multiOTP, OpenVPN otp-secrets, ppp-otp": [
-        "$user:$hex:0:0:0:0:0:0\nother:$hex:7:0:0:0:0:0\n",
-        "# username:card:key:pin\n$user:hotp-d6:$hex:\n",
-        "# users\nMOTP/E $user 1234 $hex\n",
-        (
-            "multiotp-database-format-v3\nencryption_hash=$hex\nalgorithm=totp\nnumber_of_digits=6\n"
-            "time_interval=30\ntoken_seed:=$base64\n"
-        ),
-        "# user server type:hash:encoding:key:pin:udid client\n$user otp totp:sha1:base32:$base32:1234:xxx *\n",
-    ],
+    "mod_authn_otp, mOTP": "# users\nMOTP/E $user 1234 $hex\n",
+    "OpenVPN otp-secrets, ppp-otp": "# user server type:hash:encoding:key:pin:udid client\n"
+    "$user otp totp:sha1:base32:$base32:1234:xxx *\n",
+    "multiOTP": "multiotp-database-format-v3\nencryption_hash=$hex\nalgorithm=totp\nnumber_of_digits=6\n"
+    "time_interval=30\ntoken_seed:=$base64\n",
+    "FreeRADIUS otpd": "# username:card:key:pin\n$user:hotp-d6:$hex:\n",
+    "dynalogin": "$user:$hex:0:0:0:0:0:0\nother:$hex:7:0:0:0:0:0\n",
     "2fa, gauth, .otpkeys": [
         "github 6 $lower\nshop 8 $lower 0000000000000000\n",
         "GitHub: $base32\nShop: $base32\n",
@@ -345,19 +332,17 @@ SEEDS = {
     "YubiKey Personalization Tool": "OATH-HOTP,11.12.13 18:55,1,,,$hex,,,0,0,0,6,0,0,0,0,0,0\n",
     "YubiKey Personalization Tool, Yubico format": "508327,,0,$hex,,2013-12-12T08:41:07,\n",
     "OCRA, CSV": "serial,key,type,suite\nT1,$hex,ocra,OCRA-1:HOTP-SHA1-8:QN08\n",
-    "RSA SecurID, SafeNet, SafeWord Alpine, Vasco DPX": [
-        (
-            '<?xml version="1.0"?>\n<TKNBatch><TKNHeader><Version>0</Version></TKNHeader><TKN>'
-            "<SN>000123456789</SN><Seed>=$base64</Seed></TKN></TKNBatch>\n"
-        ),
+    "RSA SecurID": '<?xml version="1.0"?>\n<TKNBatch><TKNHeader><Version>0</Version></TKNHeader><TKN>'
+    "<SN>000123456789</SN><Seed>=$base64</Seed></TKN></TKNBatch>\n",
+    "SafeNet, SafeWord Alpine": [
         (
             '<Tokens>\n<Token serial="00040008CFA5">\n<ProductName>Safeword Alpine</ProductName>\n'
             "<Applications><Application><Seed>$hex</Seed><MovingFactor>1</MovingFactor></Application></Applications>\n"
             "</Token>\n</Tokens>\n"
         ),
         "objectclass: sccCustomAuthenticator\nsccAuthenticatorId: AP0001\nsccKey: $hex\nsccMode: E\n",
-        lambda key: b"DC" + hashlib.sha512(key.secret).digest() * 2,
     ],
+    "Vasco DPX": lambda key: b"DC" + hashlib.sha512(key.secret).digest() * 2,
 }
 
 PSKC = "urn:ietf:params:xml:ns:keyprov:pskc"
