@@ -97,7 +97,7 @@ WRONG = {
     "another version": (message(6, version=2), "unknown version"),
     "version 0": (message(6, version=0), "unknown version"),
     "number 0": (message(0), "unknown request"),
-    "the next number": (message(8), "unknown request"),
+    "the next number": (message(9), "unknown request"),
     "the greatest number": (message(255), "unknown request"),
 }
 
