@@ -122,7 +122,8 @@ extension DeviceName {
       throw ValidationError("A device name must have 1 to 64 bytes, without control characters and surrounding blanks.")
     }
     guard !KeyArgument.isKey(name) else {
-      throw ValidationError("The name of a device must not look like a key.")
+      throw ValidationError(
+        "The name of a device must not look like a key. If it is one, delete the line from the shell's history.")
     }
   }
 }

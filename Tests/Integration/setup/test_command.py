@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from rig.enrollment import twofactor
-from rig.exit_status import DONE, NOT_PERMITTED, NO_ACCOUNT, REFUSED, USAGE
+from rig.exit_status import DONE, NOT_PERMITTED, NO_ACCOUNT, NO_FILE, REFUSED, USAGE
 from rig.machine import COMMAND
 from rig.one_time_password import Authenticator
 from rig.process import run
@@ -169,6 +169,33 @@ def test_errors_have_their_exit_status_and_are_json_on_request(products, argumen
     assert list(json.loads(done.stderr)) == ["error", "hint"]
 
 
+KEY = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+URI = f"otpauth://totp/x?secret={KEY}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("import", URI), USAGE),
+        (("enable", f"--issuer={URI.upper()}"), USAGE),
+        (("device", "add", KEY), USAGE),
+        (("enable", "--ask-key", KEY), USAGE),
+        (("import", KEY), NO_FILE),
+        (("device", "remove", KEY), REFUSED),
+        (("---completion", "import", "--", "--user", "1", "0", "twofactor", URI), DONE),
+    ],
+)
+def test_an_argument_that_is_a_key_is_repeated_nowhere(user, log, arguments, status):
+    user.enroll()
+    for options in ((), ("--json",)):
+        force = ("--force",) if arguments[0] == "import" else ()
+        done = user.twofactor(*arguments, *force, *options, answers="\n", status=status)
+        said = done.stdout + done.stderr + "".join(log.lines())
+        assert KEY not in said.upper() and "otpauth:" not in said
+        if status in (USAGE, NO_FILE):
+            assert "history" in done.stderr
+
+
 SUBCOMMANDS = [
     "enable", "disable", "status", "backup-codes", "device add tablet", "device list", "device remove phone", "show",
     "verify", "import", "users", "unlock", "move --from host", "test --service sshd",
@@ -182,7 +209,7 @@ def test_every_error_is_valid_json(user, host_configuration, subcommand):
         assert done.returncode != DONE, done.stdout
         if '"valid"' in done.stdout:
             # The result of `verify` is no error.
-            assert list(json.loads(done.stdout)) == ["valid", "method", "reason", "offset_steps"]
+            assert list(json.loads(done.stdout)) == ["valid", "method", "reason", "offset_steps", "fits"]
             return
         said = done.stderr.splitlines()[-1]
         assert list(json.loads(said)) == ["error", "hint"] and json.loads(said)["error"], said

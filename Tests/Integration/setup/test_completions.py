@@ -105,7 +105,7 @@ def test_devices_are_completed_for_their_user_alone(user, new_user):
         assert candidates(terminal, "twofactor device remove ") == []
         user.enroll()
         user.add_device("work laptop")
-        for line in ("twofactor device remove ", "twofactor show --name "):
+        for line in ("twofactor device remove ", "twofactor show --name ", "twofactor device resync "):
             assert candidates(terminal, line) == ["phone", "work laptop"], line
     other = new_user()
     with login_shell("fish", other.home, other) as terminal:
