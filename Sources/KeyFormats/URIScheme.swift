@@ -106,7 +106,7 @@ enum URIParameter {
     let parts =
       codeParameters + [
         "step", "digit", "hash", "hmac", "crypto", "encod", "offset", "skew", "epoch", "t0", "pin", "algo", "clock",
-        "length", "interval",
+        "length", "interval", "drift", "format", "key", "refresh", "start", "trunc", "valid",
       ]
     let values = ["steam", "sha", "hmac", "md5"]
     let value = value.lowercased()
