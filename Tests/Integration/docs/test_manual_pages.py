@@ -23,7 +23,7 @@ def test_a_page_has_no_mandoc_warnings(name):
     words = [line for line in lint.stdout.splitlines() if "referenced manual not found" not in line]
     unknown = [line for line in lint.stdout.splitlines() if "manual not found" in line and not re.search(OWN, line)]
     assert words == [], lint.stdout
-    others = r"Xr (less 1|cron 8|sshd 8|sudo 8|sshd_config 5|pam\.conf 5|pam 7)\b"
+    others = r"Xr (less 1|cron 8|sshd 8|sudo 8|pass 1|zbarimg 1|sshd_config 5|pam\.conf 5|pam 7)\b"
     assert [line for line in unknown if not re.search(others, line)] == []
 
 
