@@ -30,6 +30,23 @@ import Verification
     #expect(refusal.message == "this code is right, but 90 seconds late")
   }
 
+  /// The eighth code, with a look-ahead of one.
+  @Test func theHintOfACodeOutsideTheWindowIsTheCommandThatHelps() throws {
+    var limits = VerificationLimits()
+    limits.lookAhead = 1
+    for (kind, words) in [
+      (Device.Kind.hotp(counter: 0), "bring the counters into step: use --no-confirm, and then: resync phone"),
+      (.totp(period: 30), "; or store the difference: use --no-confirm, and then: resync phone"),
+    ] {
+      let device = try DeviceDraft(name: "phone", key: SharedKey(base32: key.utf8.span), kind: kind)
+      let trial = try EnrollmentTrial([device], limits: limits, resync: { "resync \($0)" })
+      guard case .wrong(let refusal) = try trial.check(typed("162583"), now: 10) else {
+        throw Missing(what: "the expected case")
+      }
+      #expect(refusal.hint?.hasSuffix(words) == true)
+    }
+  }
+
   @Test func theCounterContinuesAfterTheTypedCode() throws {
     guard case .right(_, let state) = try trial(.hotp(counter: 0)).check(typed("969429"), now: 0) else {
       throw Missing(what: "the expected case")

@@ -93,9 +93,9 @@ extension EnrollmentStore {
   private func devices() throws -> [DeviceStatus] { try helper?.report()?.devices ?? [] }
 
   private func refusal(_ refused: Refusal, _ steps: Int64, of device: DeviceStatus) -> CodeRefusal {
-    let isInReach = device.kind.period == nil || (steps + device.clockOffset).magnitude <= ResyncReach.timeSteps
-    return CodeRefusal(
-      refused, period: device.kind.period, resync: isInReach ? resync(ofOneOf: [device]) : nil)
+    CodeRefusal(
+      refused, period: device.kind.period,
+      resync: device.isInReach(ofResync: steps) ? resync(ofOneOf: [device]) : nil)
   }
 
   private func resync(ofOneOf devices: [DeviceStatus]) -> String? {

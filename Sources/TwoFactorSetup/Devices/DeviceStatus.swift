@@ -2,6 +2,7 @@ import Enrollment
 import HostAccess
 import KeyFormats
 import OneTimePassword
+import Verification
 
 /// A device without its secret, for `status` and `--json`.
 struct DeviceStatus {
@@ -42,6 +43,11 @@ struct DeviceStatus {
   static func span(_ steps: Int64, period: Int64) -> String {
     let seconds = Int64(clamping: steps.magnitude) * period
     return seconds < 120 ? "\(seconds) seconds" : "\((seconds + 30) / 60) minutes"
+  }
+
+  /// Whether `device resync` would find codes this many steps from the expected one.
+  func isInReach(ofResync steps: Int64) -> Bool {
+    kind.period == nil || (steps + clockOffset).magnitude <= ResyncReach.timeSteps
   }
 
   var json: JSONValue {

@@ -10,6 +10,7 @@ struct EnrollmentTrial: ~Copyable {
   private let limits: VerificationLimits
   private let period: Int64?
   private let hint: (CodeFit) -> String
+  private let resync: ((_ name: String) -> String)?
   private var unused: LoginState
 
   enum Result {
@@ -18,12 +19,15 @@ struct EnrollmentTrial: ~Copyable {
     case wrong(CodeRefusal)
   }
 
-  /// `hint` says what to do if a code fits other settings.
+  /// `hint` says what to do if a code fits other settings. `resync` is the command that brings the device with this
+  /// name into step once it is enrolled; nil if it cannot be enrolled without a code.
   init(
-    _ devices: [DeviceDraft], limits: VerificationLimits, hint: @escaping (CodeFit) -> String = { $0.hint() }
+    _ devices: [DeviceDraft], limits: VerificationLimits, hint: @escaping (CodeFit) -> String = { $0.hint() },
+    resync: ((_ name: String) -> String)? = nil
   ) throws {
     self.limits = limits
     self.hint = hint
+    self.resync = resync
     let text = try CredentialDraft(devices: devices).encoded()
     do throws(EnrollmentFailure) {
       credential = try Credential(parsing: text)
@@ -59,7 +63,7 @@ struct EnrollmentTrial: ~Copyable {
       return .right(device: index, LoginState.DeviceState(nextFactor: state[device: index].nextFactor))
     case .acceptedBackupCode: throw CredentialDraft.failure
     case .refused(let refused):
-      let refusal = CodeRefusal(refused, period: period)
+      let refusal = refusal(refused)
       if case .wrongCode = refused, let fit = CodeFit.search(for: reply, credential, unused, now: now) {
         return .wrong(refusal.withHint(hint(fit)))
       }
@@ -68,5 +72,14 @@ struct EnrollmentTrial: ~Copyable {
       let clock = Timestamp(seconds: now).clock
       return .wrong(refusal.withHint("this host's clock says \(clock); the phone's clock must agree"))
     }
+  }
+
+  private func refusal(_ refused: Refusal) -> CodeRefusal {
+    guard case .outsideWindow(let steps, let index) = refused,
+      let device = DeviceStatus(of: credential, at: index, state: unused)
+    else { return CodeRefusal(refused, period: period) }
+    let command = device.isInReach(ofResync: steps) ? resync?(device.name) : nil
+    return CodeRefusal(
+      refused, period: device.kind.period, resync: command.map { "use --no-confirm, and then: \($0)" })
   }
 }

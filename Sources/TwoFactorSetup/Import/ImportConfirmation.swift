@@ -23,7 +23,10 @@ struct ImportConfirmation: ~Copyable {
   ///
   /// - Throws: ``SetupError`` if no code was right, or the input ends.
   consuming func run(_ imported: inout ImportedEnrollment) throws {
-    let trial = try EnrollmentTrial(imported.devices, limits: session.settings.limits, hint: \.hintOfImport)
+    let userOption = session.userOption
+    let trial = try EnrollmentTrial(
+      imported.devices, limits: session.settings.limits, hint: \.hintOfImport,
+      resync: { Invocation.text(ofDeviceCommand: "resync", $0, userOption) })
     var refusal: CodeRefusal?
     var isEarly = false
     var reply = early
