@@ -33,6 +33,8 @@ struct CSVField {
 struct CSVText {
   static var quote: UInt8 { UInt8(ascii: "\"") }
   private static var newline: UInt8 { UInt8(ascii: "\n") }
+  /// Of a line; other texts than CSV are examined too.
+  private static var mostFields: Int { 256 }
   private static var blank: UInt8 { UInt8(ascii: " ") }
 
   /// A blank stands for one or more blanks or tabs.
@@ -83,6 +85,7 @@ struct CSVText {
 
   /// Returns false at the end of the record.
   private mutating func takeField(of text: Span<UInt8>, into fields: inout [CSVField]) throws(FormatProblem) -> Bool {
+    guard fields.count < Self.mostFields else { throw FormatProblem("it has more than \(Self.mostFields) fields") }
     skipBlanks(of: text)
     if position < text.count, text[position] == Self.quote {
       let start = position + 1

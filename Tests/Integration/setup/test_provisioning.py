@@ -1,5 +1,6 @@
 """`twofactor import --all`: fleets of tokens, maps of serial numbers, and trees of homes."""
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -216,3 +217,26 @@ def test_a_tree_of_copies_is_imported(new_user, service, tmp_path):
     (tmp_path / "link").symlink_to(tree)
     twofactor("import", "--all", str(tmp_path / "link"), status=NOT_PERMITTED)
     twofactor("import", "--all", "--from", "google-authenticator", str(tmp_path / "none"), status=NO_FILE)
+
+
+def test_the_tokens_of_a_pskc_file_go_to_the_accounts_of_a_map(new_user, service, write):
+    one, two = new_user(), new_user()
+    packages = "".join(
+        f"<KeyPackage><DeviceInfo><SerialNo>{serial}</SerialNo></DeviceInfo>"
+        f'<Key Id="{serial}" Algorithm="urn:ietf:params:xml:ns:keyprov:pskc:hotp">'
+        '<AlgorithmParameters><ResponseFormat Length="6" Encoding="DECIMAL"/></AlgorithmParameters>'
+        f"<Data><Secret><PlainValue>{base64.b64encode(token.secret).decode()}</PlainValue></Secret>"
+        f"<Counter><PlainValue>{serial}</PlainValue></Counter></Data><UserId>{name}</UserId></Key></KeyPackage>"
+        for serial, token, name in ((11, TOKENS[0], "UID=alice"), (12, TOKENS[2], two.name), (13, TOKENS[3], ""))
+    )
+    namespace = "urn:ietf:params:xml:ns:keyprov:pskc"
+    path = write("tokens.xml", f'<KeyContainer Version="1.0" xmlns="{namespace}">{packages}</KeyContainer>')
+    said = twofactor("import", "--all", "--map", write("map.csv", f"11,{one.name}"), path).stdout
+    assert said.startswith(f"{one.name}: imported serial number 11 (counter-based)")
+    assert said.endswith("2 tokens are not assigned to an account.\n1 of 1 accounts imported.\n")
+    # Without a map, UserId must be the name of an account.
+    said = lines_of(twofactor("import", "--all", path, status=REFUSED))
+    assert "no such account" in said["alice"] and said[two.name].startswith("imported serial number 12")
+    name = service()
+    for user, token, counter in ((one, TOKENS[0], 11), (two, TOKENS[2], 12)):
+        assert user.log_in(name, token.code_for_counter(counter)).result == ACCEPTED
