@@ -30,10 +30,13 @@ struct KeyPresentation {
       shortURI: device.shortURI, shorterIssuers: Self.shorterIssuers(device), form: options.qr, file: options.qrFile)
   }
 
-  /// The host name without its domain, and beginnings of it.
+  /// The host name without its domain, then without its last words.
   private static func shorterIssuers(_ device: DeviceDraft) -> [(name: String, uri: String)] {
-    let name = String((device.issuer ?? "").prefix { $0 != "." })
-    let names = [name] + [24, 16, 8].map { String(name.prefix($0)) }
+    var names = [String((device.issuer ?? "").prefix { $0 != "." })]
+    while let last = names.last, let end = last.lastIndex(of: "-"), end > last.startIndex {
+      names.append(String(last[..<end]))
+    }
+    names.append(String(names[0].prefix(8)))
     return names.filter { OTPAuthURI.isValidLabelPart($0) && $0 != device.issuer }.map { name in
       var shorter = device
       shorter.issuer = name
