@@ -82,6 +82,13 @@ import Testing
     #expect(state.failures == 4)
   }
 
+  @Test(arguments: [-20, 20] as [Int64]) func aLossUsesUpTheCodesOfAClockThatIsOff(offset: Int64) throws {
+    let credential = try Credential(parsing: buffer(credentialText(devices: [totpDevice(offset: offset)])))
+    var state = LoginState(generation: sampleGeneration)
+    state.assumeLoss(of: credential, now: 1_700_000_000, window: 1, failures: 4)
+    #expect(Int64(state[device: 0].nextFactor) == 1_700_000_000 / 30 + offset + 2)
+  }
+
   @Test func aLossKeepsUsedCodesAndFailures() throws {
     let credential = try Credential(parsing: buffer(credentialText()))
     var state = LoginState(generation: sampleGeneration)

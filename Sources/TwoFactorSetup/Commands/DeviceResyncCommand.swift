@@ -109,12 +109,14 @@ private struct ResyncDialogue {
 
   private func used(until moment: Int64) -> SetupError {
     let message = "both codes are right, but count as used"
-    guard moment > SystemClock.now else {
+    let wait = moment - SystemClock.now
+    guard let period = device.kind.period, wait > period else {
       return SetupError(.refused, message, hint: "run the command again, with the next two codes")
     }
+    let time = Timestamp(seconds: moment)
     return SetupError(
       .refused, "\(message): the clock of \(name) was ahead before",
-      hint: "codes work again from \(Timestamp(seconds: moment).clock); then run: \(command("resync"))")
+      hint: "codes work again from \(wait < 43_200 ? time.clock : time.readable); then run: \(command("resync"))")
   }
 
   /// What was searched.

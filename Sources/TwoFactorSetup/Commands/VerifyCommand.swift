@@ -128,7 +128,7 @@ extension EnrollmentStore {
     if let helper {
       let checked = try helper.check(line.bytes, .keep)
       guard let refused = checked.refusal else { return CodeVerification(checked) }
-      return try CodeVerification(refused, refusal(refused, checked))
+      return CodeVerification(refused, refusal(refused, checked))
     }
     // Hash before reading the state, as a login does, because yescrypt is slow.
     let setting = try read { credential, _ in String(decoding: credential.backupCodeSetting()) }

@@ -77,20 +77,21 @@ extension EnrollmentStore {
   }
 
   /// Refused by the helper, which says only of late codes that they are outside the window.
-  func refusal(_ refused: Refusal, _ checked: borrowing CheckedCode) throws -> CodeRefusal {
+  func refusal(_ refused: Refusal, _ checked: borrowing CheckedCode) -> CodeRefusal {
     switch refused {
     case .outsideWindow(let steps, _):
       let name = String(decoding: checked.deviceName.bytes)
-      guard let device = try devices().first(where: { $0.name == name }) else {
+      guard let device = devices.first(where: { $0.name == name }) else {
         return CodeRefusal(refused, period: checked.onlyPeriod)
       }
       return refusal(refused, steps, of: device)
-    case .wrongCode: return try CodeRefusal(refused, period: nil, resync: resync(ofOneOf: devices()))
+    case .wrongCode: return CodeRefusal(refused, period: nil, resync: resync(ofOneOf: devices))
     default: return CodeRefusal(refused, period: nil)
     }
   }
 
-  private func devices() throws -> [DeviceStatus] { try helper?.report()?.devices ?? [] }
+  /// Empty if the helper does not tell: the refusal matters more.
+  private var devices: [DeviceStatus] { (try? helper?.report())?.devices ?? [] }
 
   private func refusal(_ refused: Refusal, _ steps: Int64, of device: DeviceStatus) -> CodeRefusal {
     CodeRefusal(

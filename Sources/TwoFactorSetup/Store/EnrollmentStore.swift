@@ -225,7 +225,7 @@ struct EnrollmentStore {
     let reply = try Self.reply(line)
     if let helper {
       let checked = try helper.check(line.bytes, .login)
-      if let refused = checked.refusal { throw try refusal(refused, checked).error }
+      if let refused = checked.refusal { throw refusal(refused, checked).error }
       return checked.method == .backupCode ? Int(checked.backupCodesLeft) : nil
     }
     let (verdict, codesLeft) = try changing { identity in
