@@ -53,10 +53,12 @@ struct CodeVerification {
   var fits: CodeFit?
 
   var json: JSONValue {
-    .object([
+    var members: [(String, JSONValue)] = [
       ("valid", .bool(refusal == nil)), ("method", .optional(method)), ("reason", .optional(reason)),
-      ("offset_steps", offset.map(JSONValue.number) ?? .null), ("fits", fits?.json ?? .null),
-    ])
+      ("offset_steps", offset.map(JSONValue.number) ?? .null),
+    ]
+    if let fits { members.append(("fits", fits.json)) }
+    return .object(members)
   }
 
   /// For an accepted code.

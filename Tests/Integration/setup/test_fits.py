@@ -32,7 +32,7 @@ def test_verify_names_the_settings_that_fit(enrolled):
     settings = {"device": "phone", "type": "totp", "algorithm": "sha1", "digits": 6, "period": 60}
     code = MINUTE.code_at(START)
     assert json.loads(verify(code, None, "--json", *as_root).stdout)["fits"] == settings
-    assert json.loads(verify(APP.code_at(START), None, "--json", *as_root, status=DONE).stdout)["fits"] is None
+    assert "fits" not in json.loads(verify(APP.code_at(START), None, "--json", *as_root, status=DONE).stdout)
     device = f"--user {enrolled.name}"
     hint = (
         f"hint: this code fits --period 60; to use that, add a device: twofactor device add {device} NAME --period 60; "
@@ -41,8 +41,8 @@ def test_verify_names_the_settings_that_fit(enrolled):
     assert verify(code, None, *as_root).stderr == "twofactor: wrong code\n" + hint
     # The helper, which alone reads the key in the host store, does not tell.
     answer = json.loads(verify(code, enrolled, "--json").stdout)
-    fits = None if is_host_store() else settings
-    assert answer == {"valid": False, "method": None, "reason": "wrong-code", "offset_steps": None, "fits": fits}
+    refused = {"valid": False, "method": None, "reason": "wrong-code", "offset_steps": None}
+    assert answer == (refused if is_host_store() else refused | {"fits": settings})
     assert ("--period" in verify(code, enrolled).stderr) != is_host_store()
 
 
