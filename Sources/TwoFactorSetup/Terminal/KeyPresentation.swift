@@ -90,7 +90,7 @@ struct KeyPresentation {
     let isInLogin = session.terminal.dialogue != nil
     let trial = try EnrollmentTrial(
       [device], limits: session.settings.limits, hint: { isInLogin ? $0.hintInLogin : $0.hint() },
-      resync: isInLogin ? nil : { Invocation.text(ofDeviceCommand: "resync", $0, session.userOption) })
+      resync: isInLogin || !isKnown ? nil : { Invocation.text(ofDeviceCommand: "resync", $0, session.userOption) })
     let cover = isKnown ? nil : CoveringPage(page, on: session.terminal)
     defer { cover?.hide() }
     try session.terminal.requireAnswers()
