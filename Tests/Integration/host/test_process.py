@@ -155,7 +155,7 @@ def test_threads_that_log_in_one_after_the_other_keep_the_process_dumpable(user,
 @pytest.mark.parametrize("lives", [True, False], ids=["living", "dead"])
 def test_a_parent_that_dies_during_a_login_ends_the_process(compared, lives, tmp_path):
     # The parent exits while the state is flushed, with the identity of the user and without a parent-death signal.
-    delayed = injecting("fdatasync", "delay_enter=2000000")
+    delayed = (*injecting("fdatasync", "delay_enter=2000000"), "-f")
     assert compared("-asignal", *([] if lives else ["-o"]), under=delayed) == (["same", "alive"] if lives else [])
 
 
