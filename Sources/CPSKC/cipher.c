@@ -27,8 +27,8 @@ long cpskc_decrypt(const char *name, const unsigned char *key, const unsigned ch
   __typeof__(EVP_DecryptInit_ex) *start = FIND(EVP_DecryptInit_ex);
   __typeof__(EVP_DecryptUpdate) *update = FIND(EVP_DecryptUpdate);
   __typeof__(EVP_DecryptFinal_ex) *finish = FIND(EVP_DecryptFinal_ex);
-  if (!fetch || !release || !create || !destroy || !set_flags || !set_padding || !start || !update || !finish) return -1;
-  if (size > INT_MAX) return -1;
+  if (!fetch || !release || !create || !destroy || !set_flags || !set_padding) return -1;
+  if (!start || !update || !finish || size > INT_MAX) return -1;
 
   EVP_CIPHER *cipher = fetch(NULL, name, NULL);
   EVP_CIPHER_CTX *state = create();
@@ -66,7 +66,8 @@ int cpskc_derive(const char *name, const char *passphrase, size_t size, const un
   __typeof__(PKCS5_PBKDF2_HMAC) *derive = FIND(PKCS5_PBKDF2_HMAC);
   if (!fetch || !release || !derive || size > INT_MAX || salt_size > INT_MAX || output_size > INT_MAX) return 0;
   EVP_MD *digest = fetch(NULL, name, NULL);
-  int done = digest && derive(passphrase, (int)size, salt, (int)salt_size, iterations, digest, (int)output_size, output);
+  int done = digest &&
+             derive(passphrase, (int)size, salt, (int)salt_size, iterations, digest, (int)output_size, output);
   release(digest);
   return done;
 }

@@ -25,7 +25,7 @@ public struct Device: BitwiseCopyable, Sendable {
   /// HOTP.
   public let clockOffset: Int64
 
-  /// Of ``clockOffset``.
+  /// The range of ``clockOffset``.
   public static var clockOffsets: ClosedRange<Int64> { -3000...3000 }
 
   /// Unix time.

@@ -25,7 +25,7 @@ public enum ResyncAnswer {
 }
 
 extension ResyncVerdict {
-  /// As in ``Refusal``, and more.
+  /// The codes of ``Refusal``, and further ones.
   fileprivate var code: UInt8 {
     switch self {
     case .found: 0

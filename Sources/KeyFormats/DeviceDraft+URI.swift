@@ -1,14 +1,14 @@
 import OneTimePassword
 
 extension DeviceDraft {
-  /// In bytes: every text of this length fits into a QR code of 41 modules (ISO/IEC 18004, version 6-L), the largest that
-  /// fits beside the key on a terminal of 80 columns and 24 rows.
+  /// In bytes: every text of this length fits into a QR code of 41 modules (ISO/IEC 18004, version 6-L), the largest
+  /// one that fits beside the key on a terminal of 80 columns and 24 rows.
   private static let longestPrefixed = 134
 
   /// The otpauth URI (Key URI Format of Google Authenticator).
   ///
-  /// Contains the issuer as a parameter, and also before the account, as that page recommends, unless that makes the URI
-  /// long: ``shortURI``. Omits defaults, which apps assume: a shorter URI makes a smaller QR code.
+  /// Contains the issuer as a parameter, and also before the account, as that page recommends; a long URI contains it
+  /// once (``shortURI``). Omits defaults, which apps assume: a shorter URI makes a smaller QR code.
   package var uri: String {
     let whole = uri(prefix: issuer.map { Self.percentEncoded($0) + ":" } ?? "")
     return whole.utf8.count <= Self.longestPrefixed ? whole : shortURI

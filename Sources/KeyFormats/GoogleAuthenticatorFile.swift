@@ -3,8 +3,8 @@ import FixedMemory
 import OneTimePassword
 
 /// A `.google_authenticator` file: the key in the first line, then scratch codes, and options after `" `. Source:
-/// `FILEFORMAT` of google-authenticator-libpam and of its fork google-authenticator-libpam-hardened, which adds `DIGITS`
-/// and `ALGORITHM`, and tests with the module.
+/// `FILEFORMAT` of google-authenticator-libpam, and of its fork google-authenticator-libpam-hardened, which adds
+/// `DIGITS` and `ALGORITHM`; tests with the module.
 package struct GoogleAuthenticatorFile {
   package let key: SharedKey
   /// HOTP if the file contains a counter.
@@ -13,7 +13,7 @@ package struct GoogleAuthenticatorFile {
   package private(set) var digits = CodeDigits.six
   /// From `ALGORITHM`. The hardened fork reads it for time-based codes only.
   package private(set) var algorithm = HashAlgorithm.sha1
-  /// Whether `ALGORITHM` stands beside a counter.
+  /// Whether the file contains `ALGORITHM` and a counter.
   package private(set) var ignoresAlgorithm = false
   /// From `DISALLOW_REUSE`.
   package private(set) var usedSteps: [UInt64] = []

@@ -29,7 +29,7 @@ package enum ImportedText {
     return text
   }
 
-  /// Whether the text begins with two ASCII characters in UTF-16, contains no NUL character, and is ASCII in most parts.
+  /// Whether the text begins with two ASCII characters in UTF-16, contains no NUL character, and is mostly ASCII.
   private static func looksLikeUTF16(_ bytes: Span<UInt8>, isBigEndian: Bool) -> Bool {
     guard bytes.count >= 4, bytes.count % 2 == 0 else { return false }
     var zeros = 0

@@ -37,7 +37,7 @@ package struct KeyEntry {
   }
 }
 
-/// What `import` knows beside the text.
+/// The properties and callbacks that a parser gets beside the text.
 package struct KeyFileReading {
   /// If the text does not say.
   package var digits: CodeDigits?

@@ -55,7 +55,7 @@ package enum KeyFileFormat: String, CaseIterable {
     }
   }
 
-  /// As people call it, for messages.
+  /// For messages, as in `a PSKC file`.
   package var title: String {
     switch self {
     case .uri: "otpauth URIs"

@@ -106,7 +106,7 @@ extension OTPAuthURI {
     }
   }
 
-  /// Returns false if the same device is there already: a page can contain a URI as text and as link.
+  /// Returns false if the entries already contain the device: a page can contain a URI as text and as link.
   @discardableResult
   private static func append(
     _ entry: KeyEntry, _ line: Int, to entries: inout [KeyEntry], _ known: inout [Int: [Int]]
@@ -162,7 +162,7 @@ private struct OTPAuthURIParser {
   /// Nil stands for those whose names are not safe to show.
   var otherParameters: [String?] = []
 
-  /// `isMail` tells whether the text around the URI is a mail in the encoding quoted-printable.
+  /// `isMail` returns whether the text around the URI is a mail in the encoding quoted-printable.
   mutating func parse(_ text: Span<UInt8>, isMail: () -> Bool = { false }) throws(FormatProblem) {
     let scheme = "otpauth://"
     guard text.begins(with: scheme), text.count > scheme.utf8.count else {

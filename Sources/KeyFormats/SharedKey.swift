@@ -69,8 +69,8 @@ package final class SharedKey {
     try self.init(buffer)
   }
 
-  /// Parses Base32, hexadecimal or Base64. A prefix `base32:`, `hex:`, `0x` or `base64:` names the encoding; without it,
-  /// a key that could be in two of them is rejected.
+  /// Parses Base32, hexadecimal or Base64. A prefix `base32:`, `hex:`, `0x` or `base64:` names the encoding. Without
+  /// it, a key that is valid in two encodings is rejected.
   package static func typed(_ text: Span<UInt8>) throws(FormatProblem) -> SharedKey {
     for prefix in ["hex:", "0x"] where text.begins(with: prefix) {
       return try SharedKey(hexadecimal: text.slice(from: prefix.utf8.count))
@@ -100,10 +100,10 @@ package final class SharedKey {
   private struct TypedShape {
     var isBase32 = true
     var isHexadecimal = true
-    /// Whether it has letters of both cases, as all but one in ten thousand keys in Base64 have. Base32 and
-    /// hexadecimal are Base64 too, but people type them in one case.
+    /// Whether it is valid Base64 with letters of both cases: only one in ten thousand keys in Base64 lacks them. Keys
+    /// in Base32 and hexadecimal are valid Base64 too, but people type them in one case.
     let mayBeBase64: Bool
-    /// Whether it cannot be Base32 with a digit for a letter.
+    /// Whether it cannot be Base32 with a mistyped digit.
     let isBase64: Bool
 
     init(_ text: Span<UInt8>) {

@@ -1,7 +1,7 @@
 import FixedMemory
 
-/// Finds the URIs of apps for one-time codes, also inside other text: lines of zbarimg, entries of password stores, HTML,
-/// JSON, CSV, quoted mail, and other URLs.
+/// Finds the URIs of apps for one-time codes, also inside other text: output of zbarimg, entries of password stores,
+/// HTML, JSON, CSV, quoted mail, and other URLs.
 struct URIsInText {
   private var lines = TextLines()
   private var line: TextLine?
@@ -85,7 +85,7 @@ extension URIScheme {
   }
 }
 
-/// A URI with what follows it in its line.
+/// A URI with the rest of its line, or up to the next URI.
 struct FoundURI {
   let scheme: URIScheme
   /// Counted from 1.
@@ -124,7 +124,7 @@ struct FoundURI {
     return uri
   }
 
-  /// Stops at characters that are in no URI, and returns false then.
+  /// Returns false if it stopped at a character that no URI contains.
   private func unescape(_ piece: Span<UInt8>, into output: inout SecretBuffer) -> Bool {
     var index = 0
     while index < piece.count {
@@ -144,7 +144,8 @@ struct FoundURI {
     return true
   }
 
-  /// Where text after the URI begins: some programs do not encode blanks in names.
+  /// The index at which text after the URI begins. Blanks can belong to the URI: some programs do not encode them in
+  /// names.
   private func end(of piece: Span<UInt8>) throws(FormatProblem) -> Int {
     guard let query = piece.firstIndex(of: UInt8(ascii: "?")) else {
       return piece.trimmed(to: beginsLine ? piece.count : piece.firstIndex(where: \.isBlank) ?? piece.count)
@@ -286,7 +287,7 @@ extension Span where Element == UInt8 {
     }
   }
 
-  /// The end without blanks and the punctuation of a sentence.
+  /// The end without trailing blanks and the punctuation of a sentence.
   fileprivate func trimmed(to end: Int, keepsPunctuation: Bool = false) -> Int {
     var end = end
     while end > 0,
@@ -325,7 +326,7 @@ extension Span where Element == UInt8 {
     }
   }
 
-  /// What a backslash of JSON or of a shell escapes; nil if it is nothing. Its byte is nil if it ends a URI.
+  /// The character that a backslash of JSON or of a shell escapes; nil if none. Its byte is nil if it ends a URI.
   fileprivate func backslash(at start: Int) -> (byte: UInt8?, length: Int)? {
     // JSON inside JSON doubles backslashes.
     guard let next = (start..<count).first(where: { self[$0] != UInt8(ascii: "\\") }) else { return (nil, 1) }
@@ -339,7 +340,7 @@ extension Span where Element == UInt8 {
     return (self[next], next + 1 - start)
   }
 
-  /// Names may contain other characters than ASCII, which are replaced.
+  /// Replaces characters other than ASCII, which names may contain.
   private static func escaped(_ value: UInt32) -> UInt8? {
     guard value < 0x80 else { return UInt8(ascii: "_") }
     let byte = UInt8(value)

@@ -1,6 +1,6 @@
 import FixedMemory
 
-/// A format that is recognized to name it in the refusal, but not read.
+/// A format that is not read, but recognized, so that the refusal can name it.
 package struct UnreadFormat {
   /// As in "it is a ZIP archive".
   package let name: String
@@ -9,7 +9,7 @@ package struct UnreadFormat {
   private static let typeKey = "show the key in that program, and type it at: twofactor enable --ask-key"
   private static let askVendor = "ask the vendor for the keys as a PSKC or CSV file"
 
-  /// What a text begins with.
+  /// Marks at the beginning of a text.
   private static let beginnings: [(mark: Literal, name: String, hint: String)] = [
     ("PK\u{3}\u{4}", "a ZIP archive", "unpack it, and import the file that it contains"),
     ("SQLite format 3", "the database of an app", typeKey),
@@ -18,7 +18,7 @@ package struct UnreadFormat {
     ("multiotp-database-format", "a file of multiOTP", typeKey),
   ]
 
-  /// What a text contains near its beginning.
+  /// Marks near the beginning of a text.
   private static let contents: [(mark: Literal, name: String, hint: String)] = [
     (#""Authenticators":"#, "a backup of Stratum", typeKey),
     (#""2fauth_"#, "an export of 2FAuth", typeKey),

@@ -26,7 +26,7 @@ public enum ResyncVerdict: Equatable, Sendable {
   /// The counter was lost with the state (``LoginState/highestCounter``), so it is unknown which codes were used.
   case counterLost
 
-  /// As which it is logged; nil for no line of a refusal.
+  /// The refusal to log; nil if the verdict is not logged as a refusal.
   public var loggedRefusal: Refusal? {
     switch self {
     case .refused(let refusal): refusal
@@ -40,13 +40,13 @@ public enum ResyncVerdict: Equatable, Sendable {
 
 /// How far to search for two consecutive codes (RFC 4226 section 7.4, RFC 6238 section 6).
 public enum ResyncReach {
-  /// Counters that the first code may be ahead of the expected one.
+  /// How many counters the first code may be ahead of the expected one.
   public static var counters: UInt64 { 1000 }
 
-  /// Time steps that one of the codes may be earlier or later than the host's clock.
+  /// How many time steps one of the codes may be before or after the host's clock.
   public static var timeSteps: UInt64 { 20 }
 
-  /// Used counters that are recognized.
+  /// How many used counters are recognized.
   static var usedCounters: UInt64 { 20 }
 }
 
@@ -158,8 +158,8 @@ public struct DeviceResync: ~Copyable, Sendable {
   /// The verdict.
   public let verdict: ResyncVerdict
 
-  /// Reads, decides and flushes under one lock. The codes are as typed. `generation` is that of a new credential, which a changed clock offset
-  /// needs.
+  /// Reads, decides and flushes under one lock. The codes are as typed. A changed clock offset needs a new credential
+  /// with this `generation`.
   public init(
     ofDeviceNamed name: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>,
     in directory: borrowing EnrollmentDirectory,

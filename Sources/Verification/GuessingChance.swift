@@ -27,8 +27,8 @@ public struct GuessingChance: Equatable, Sendable {
     return Double(Self.guesses * valid) / Self.power(10, digits)
   }
 
-  /// The chance for ``DeviceResync`` of a device of this kind. Each guess is a pair of codes, and also found in the
-  /// wrong order.
+  /// The chance for ``DeviceResync`` of a device of this kind. A guess is a pair of codes; a correct pair is
+  /// recognized in the wrong order too.
   public static func ofResync(isCounterBased: Bool, digits: Int = 6) -> Double {
     let pairs = isCounterBased ? ResyncReach.counters + 1 : 2 * ResyncReach.timeSteps + 2
     return Double(UInt64(2 * guesses) * pairs) / power(10, 2 * digits)

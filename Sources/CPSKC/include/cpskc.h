@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/// What cpskc_parse() calls while it parses. Names are NUL-terminated; the other texts have a length.
+/// Callbacks of cpskc_parse(). Names are NUL-terminated; the other texts have a length.
 struct cpskc_handler {
   void *context;
   void (*open)(void *context, const char *name, const char *name_space);
@@ -23,9 +23,9 @@ enum cpskc_result {
   CPSKC_TOO_DEEP,
 };
 
-/// Provided because deferred libxml2 needs its structures. Parses a document without loading anything else: a DOCTYPE
-/// ends the parsing, so entities are never defined. Ignores the encoding that the document declares if `is_utf8`.
-/// Stores the line of an error, or 0.
+/// Provided because xml.c loads libxml2 on first use. Parses a document without loading other files: a DOCTYPE ends the
+/// parsing, so no entities are defined. Ignores the encoding that the document declares if `is_utf8`. Stores the line
+/// of an error, or 0.
 enum cpskc_result cpskc_parse(const char *text, size_t size, int is_utf8, const struct cpskc_handler *handler,
                               int *line);
 
@@ -33,16 +33,17 @@ enum cpskc_result cpskc_parse(const char *text, size_t size, int is_utf8, const 
 /// below fail.
 int cpskc_can_decrypt(void);
 
-/// Provided because deferred libcrypto needs its types. Decrypts with the cipher of this OpenSSL name; padding stays.
-/// `output` has `size` bytes. Returns the length, or -1.
+/// Provided because cipher.c loads libcrypto on first use. Decrypts with a cipher, named as in OpenSSL, and keeps the
+/// padding. `output` has `size` bytes. Returns the length, or -1.
 long cpskc_decrypt(const char *cipher, const unsigned char *key, const unsigned char *vector,
                    const unsigned char *input, size_t size, unsigned char *output);
 
-/// Provided because deferred libcrypto needs its types. Computes an HMAC of at most 64 bytes. Returns its length, or -1.
+/// Provided because cipher.c loads libcrypto on first use. Computes an HMAC of at most 64 bytes. Returns its length, or
+/// -1.
 long cpskc_authenticate(const char *digest, const unsigned char *key, size_t key_size, const unsigned char *input,
                         size_t size, unsigned char *output);
 
-/// Provided because deferred libcrypto needs its types. Derives a key with PBKDF2. Returns 1, or 0.
+/// Provided because cipher.c loads libcrypto on first use. Derives a key with PBKDF2. Returns 1, or 0 on failure.
 int cpskc_derive(const char *digest, const char *passphrase, size_t size, const unsigned char *salt, size_t salt_size,
                  int iterations, unsigned char *output, size_t output_size);
 

@@ -1,7 +1,7 @@
 import FixedMemory
 
-/// Which account gets which token: a CSV text of `serial,account` lines. A header is allowed, and can name the columns
-/// in another order.
+/// Assigns tokens to accounts: a CSV text of `serial,account` lines. A header is allowed, and can name the columns in
+/// another order.
 package struct AccountMap {
   package struct Line {
     /// Counted from 1.
@@ -50,6 +50,6 @@ package struct AccountMap {
     guard !lines.isEmpty || !problems.isEmpty else { throw FormatProblem("it contains no line") }
   }
 
-  /// The same for serial numbers that differ in case and surrounding blanks only.
+  /// Equal for serial numbers that differ only in case and blanks.
   package static func comparable(_ serial: String) -> String { serial.lowercased().filter { $0 != " " && $0 != "\t" } }
 }

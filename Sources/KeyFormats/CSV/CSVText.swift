@@ -2,7 +2,7 @@ import FixedMemory
 
 /// A line of a CSV text, or several lines if a quoted field contains line breaks.
 struct CSVRecord {
-  /// Of its first line, counted from 1.
+  /// The number of its first line, counted from 1.
   let line: Int
   let fields: [CSVField]
   /// Why the line cannot be parsed; it then has no fields.
@@ -28,12 +28,12 @@ struct CSVField {
   }
 }
 
-/// Splits comma-separated values (RFC 4180) into records; also with semicolons, tabs or blanks between the fields, as in
-/// the first line. Skips empty lines and comments, which begin with `#`.
+/// Splits comma-separated values (RFC 4180) into records. Semicolons, tabs or blanks separate the fields if they do so
+/// in the first line. Skips empty lines and comments, which begin with `#`.
 struct CSVText {
   static var quote: UInt8 { UInt8(ascii: "\"") }
   private static var newline: UInt8 { UInt8(ascii: "\n") }
-  /// Of a line; other texts than CSV are examined too.
+  /// The limit for a line, because the detection of formats also parses texts that are not CSV.
   private static var mostFields: Int { 256 }
   private static var blank: UInt8 { UInt8(ascii: " ") }
 

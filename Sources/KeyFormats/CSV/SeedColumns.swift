@@ -63,8 +63,8 @@ struct SeedColumns {
     let lists: [(CSVColumn, String)] = [
       (
         .serial,
-        "serial serialnumber serialno serialnr serialid sn tokenserial tokenserialnumber tokensn tokenid tokennumber token "
-          + "deviceserial deviceserialnumber deviceid hardwareserial id"
+        "serial serialnumber serialno serialnr serialid sn tokenserial tokenserialnumber tokensn tokenid tokennumber "
+          + "token deviceserial deviceserialnumber deviceid hardwareserial id"
       ),
       (
         .key,
@@ -75,12 +75,13 @@ struct SeedColumns {
       (
         .period,
         "period timestep timesteps timestepsec timestepseconds timeinterval timeintervalseconds timeintervalsec "
-          + "timeintervalinseconds timeintervals interval intervalseconds step stepsize timeperiod otpinterval otpperiod totpperiod "
-          + "tokeninterval refreshinterval timestepinseconds periodseconds"
+          + "timeintervalinseconds timeintervals interval intervalseconds step stepsize timeperiod otpinterval "
+          + "otpperiod totpperiod tokeninterval refreshinterval timestepinseconds periodseconds"
       ),
       (
         .digits,
-        "digits digit length otplength otplen otpdigits codelength codedigits numberofdigits responselength outputlength"
+        "digits digit length otplength otplen otpdigits codelength codedigits numberofdigits responselength "
+          + "outputlength"
       ),
       (
         .counter,
@@ -89,13 +90,14 @@ struct SeedColumns {
       ),
       (
         .algorithm,
-        "algorithm algo hash hashalgorithm hashfunction hashlib hmac hmacalgorithm hashtype hashalgo otpalgorithm digest"
+        "algorithm algo hash hashalgorithm hashfunction hashlib hmac hmacalgorithm hashtype hashalgo otpalgorithm "
+          + "digest"
       ),
       (.issuer, "issuer"),
       (
         .account,
-        "account accountname user username userid userlogin upn userprincipalname login loginname loginid assignedto owner "
-          + "samaccountname uid"
+        "account accountname user username userid userlogin upn userprincipalname login loginname loginid assignedto "
+          + "owner samaccountname uid"
       ),
     ]
     var names: [String: CSVColumn] = [:]
@@ -108,7 +110,7 @@ struct SeedColumns {
       words(of: name).joined())
   }
 
-  /// Whether the name has a word of code parameters, or of what a user types beside the code.
+  /// Whether the name has a word for a parameter of the codes, or for a text that the user types beside the code.
   private static func mayChangeCodes(_ name: String) -> Bool {
     let changing: Set<String> = [
       "algo", "algorithm", "alphabet", "challenge", "checksum", "cipher", "counter", "delta", "difficulty", "digest",

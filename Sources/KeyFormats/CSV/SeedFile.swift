@@ -10,7 +10,7 @@ package enum SeedFile {
     var lines = CSVText(text)
     guard let first = lines.next(in: text) else { return false }
     let names = names(in: first, of: text)
-    // Separated by blanks, any sentence could be a header.
+    // Any sentence that contains a word for a key could be a header separated by blanks.
     return YubiKeyLog(first, of: text) != nil
       || isHeader(names) && (!lines.isSeparatedByBlanks || names.allSatisfy { SeedColumns.column(named: $0) != nil })
   }
@@ -25,7 +25,7 @@ package enum SeedFile {
 
   /// An entry for each line.
   ///
-  /// - Throws: ``FormatProblem`` if the columns are unknown, or the file does not say what kind of codes the tokens have.
+  /// - Throws: ``FormatProblem`` if the columns or the type of the codes are unknown.
   package static func entries(of text: Span<UInt8>, _ reading: KeyFileReading) throws(FormatProblem) -> [KeyEntry] {
     var lines = CSVText(text)
     guard let first = lines.next(in: text) else { throw FormatProblem("it contains no token") }
@@ -116,8 +116,8 @@ private struct SeedRow: ~Escapable {
     let length = key.withBytes { $0.count }
     if algorithm == nil, length == 32 || length == 64 {
       remarks.append(
-        "The key has \(length) bytes, which is usual for \(length == 32 ? "SHA-256" : "SHA-512"), but the file does not "
-          + "name it: SHA-1 is assumed (--algorithm)")
+        "The key has \(length) bytes, which is usual for \(length == 32 ? "SHA-256" : "SHA-512"), but the file does "
+          + "not name it: SHA-1 is assumed (--algorithm)")
     }
     if !assumed.isEmpty {
       remarks.append("Not in the file, so assumed: \(assumed.joined(separator: ", "))")
@@ -199,7 +199,7 @@ private struct SeedRow: ~Escapable {
   }
 }
 
-/// What the columns of type and algorithm say: some vendors write TOTP or SHA-1 in either, or both in one.
+/// The values of the columns type and algorithm: some vendors write TOTP or SHA-1 in either, or both in one.
 private struct CodeWords {
   private(set) var isCounterBased: Bool?
   private(set) var algorithm: HashAlgorithm?

@@ -3,7 +3,7 @@ import FixedMemory
 /// The backup of andOTP. Source: `Database/Entry.java` and `Utilities/Constants.java` of andOTP 0.9.
 enum AndOTPExport {
   static func entries(of text: Span<UInt8>) throws -> [KeyEntry] {
-    // The app marks encrypted backups only by the extension of their name.
+    // The app marks encrypted backups only by the file name extension.
     guard text.firstSign == UInt8(ascii: "[") else {
       if text.firstSign == UInt8(ascii: "{") { throw FormatProblem("it is not a list of accounts") }
       throw FormatProblem.encryptedExport(#"in andOTP, Backup, "Backup type: Plain-text", "Create backup""#)
@@ -18,8 +18,8 @@ enum AndOTPExport {
     }
   }
 
-  /// Whether this is a backup with a password: the number of PBKDF2 iterations, 140,000 to 160,000, before random bytes;
-  /// or one with OpenPGP.
+  /// Whether this is a backup encrypted with a password, which begins with the number of PBKDF2 iterations (140,000 to
+  /// 160,000), or with OpenPGP.
   static func isEncrypted(_ text: Span<UInt8>) -> Bool {
     if text.begins(with: "-----begin pgp message-----") { return true }
     guard text.count > 44, text[0] == 0 else { return false }

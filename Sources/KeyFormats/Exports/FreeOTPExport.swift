@@ -34,7 +34,7 @@ enum FreeOTPExport {
 }
 
 extension ParsedJSON {
-  /// The key in the member `secret`, in Java's bytes, which are signed.
+  /// The key in the member `secret`, a list of signed bytes, as in Java.
   fileprivate func keyInBytes() throws(FormatProblem) -> SharedKey {
     guard let numbers = self["secret"]?.elements else { throw FormatProblem("it has no key") }
     guard var bytes = SecretBuffer(capacity: numbers.count) else { throw .outOfMemory }

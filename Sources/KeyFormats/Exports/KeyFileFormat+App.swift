@@ -1,7 +1,7 @@
 import FixedMemory
 
 extension KeyFileFormat {
-  /// Detects an app's export, also an encrypted or truncated one, by the names of its members: without libjansson.
+  /// Detects an app's export by the names of its members, even if it is encrypted or truncated. Needs no libjansson.
   init?(ofApp text: Span<UInt8>) {
     if AndOTPExport.isEncrypted(text) {
       self = .andOTP
@@ -38,7 +38,7 @@ extension KeyFileFormat {
 }
 
 extension Span where Element == UInt8 {
-  /// The first byte that is no white space.
+  /// The first byte that is not white space.
   var firstSign: UInt8? {
     for index in indices {
       let byte = self[index]

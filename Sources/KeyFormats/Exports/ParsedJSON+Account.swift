@@ -19,8 +19,8 @@ extension ParsedJSON {
     return try secret.withText { text throws(FormatProblem) in try SharedKey(base32: text) }
   }
 
-  /// A device with the properties in this object: `digits`, `period`, `counter`, and the member named `algorithm`. If the
-  /// app writes them all, as `isComplete` says, an absent one is an error; otherwise it has the usual default.
+  /// A device with the properties in this object: `digits`, `period`, `counter`, and the member named `algorithm`. An
+  /// absent one is an error if `isComplete`, because the app writes them all; otherwise it has the usual default.
   func device(
     type: ParsedJSON?, algorithm: String, isComplete: Bool, key: () throws(FormatProblem) -> SharedKey
   ) throws(FormatProblem) -> DeviceDraft {

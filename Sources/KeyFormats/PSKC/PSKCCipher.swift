@@ -114,7 +114,7 @@ struct PSKCDigest {
 
 /// PBKDF2 (RFC 8018 section 5.2) with the parameters of a DerivedKey.
 struct PSKCKeyDerivation {
-  /// A few seconds.
+  /// These take a few seconds.
   private static let mostIterations = 10_000_000
 
   private let digest: PSKCDigest

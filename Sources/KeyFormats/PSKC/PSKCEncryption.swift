@@ -32,7 +32,7 @@ final class PSKCEncryption {
 
   private var isDerived: Bool { encryptionKey?.children.contains { $0.name == "DerivedKey" } ?? false }
 
-  /// Decrypts the child EncryptedValue of a value, after it checked the ValueMAC.
+  /// Checks the ValueMAC of a value, then decrypts its child EncryptedValue.
   func decrypt(_ value: XMLElement) throws -> SharedBytes {
     guard let encrypted = try value.child("EncryptedValue") else { throw FormatProblem("EncryptedValue is missing") }
     try requireSymmetry()

@@ -2,7 +2,7 @@ import Enrollment
 import FixedMemory
 import OneTimePassword
 
-/// A key of a container (RFC 6030 section 4.1). What changes codes and is unknown is a problem.
+/// A key of a container (RFC 6030 section 4.1). Unknown elements that may change the codes are a problem.
 struct PSKCKey {
   private let element: XMLElement
   private let package: XMLElement

@@ -1,7 +1,7 @@
 import FixedMemory
 import LoginPolicy
 
-/// The policy of a key (RFC 6030 section 5), and the dates of its device. A key with an unknown policy must not be used.
+/// The policy of a key (RFC 6030 section 5), and the dates of its device. A key with an unknown policy is rejected.
 struct PSKCPolicy {
   private let policy: XMLElement?
   /// Drafts have the usages as attributes.
@@ -15,7 +15,7 @@ struct PSKCPolicy {
     dated = [policy, key, try package.child("DeviceInfo", "DeviceId")].compactMap { $0 }
   }
 
-  /// Appends what the host does not enforce to `remarks`. `now` is Unix time.
+  /// Appends the limits that the host does not enforce to `remarks`. `now` is Unix time.
   ///
   /// - Throws: A problem if the policy forbids one-time passwords, or is unknown.
   func check(now: Int64, _ remarks: inout [String]) throws(FormatProblem) {

@@ -58,7 +58,7 @@ extension XMLElement {
   static func root(parsing text: Span<UInt8>) throws -> XMLElement {
     // libxml2 would take the text for UTF-16.
     guard text.firstIndex(of: 0) == nil else { throw FormatProblem("it contains a NUL byte") }
-    // Else libxml2 decodes it as the document declares, for example from Latin-1.
+    // Otherwise libxml2 decodes the text as the document declares, for example from Latin-1.
     let isUTF8 = (try? UTF8Span(validating: text)) != nil
     let builder = Builder()
     var line: Int32 = 0

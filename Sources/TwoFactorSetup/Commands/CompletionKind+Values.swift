@@ -36,13 +36,13 @@ extension CompletionKind {
     return words.dropFirst(option + 1).first { $0 != "=" }
   }
 
-  /// Only printable candidates, as words of the shell. Users choose the names of their devices, and root completes them.
+  /// Only printable candidates, quoted for the shell: users choose the names of their devices, and root completes them.
   private static func quoted(_ names: [String]) -> [String] {
     names.filter { !$0.isEmpty && $0.printable == $0 }.compactMap { name in
       switch CompletionShell.requesting {
       case .bash:
-        // compgen expands the candidates: `$(…)` in one would run. readline does not quote these two characters in the
-        // line, where they would run on Enter.
+        // compgen expands the candidates: `$(…)` in one would run. readline inserts these two characters without
+        // quotes, so a command in them would run on Enter.
         name.contains { $0 == "$" || $0 == "`" } ? nil : "'" + name.replacing("'", with: "'\\''") + "'"
       // What follows a colon would be a description.
       case .zsh: name.replacing("\\", with: "\\\\").replacing(":", with: "\\:")

@@ -70,7 +70,7 @@ private struct ResyncDialogue {
     if verdict != .found { throw failure(verdict) }
   }
 
-  /// Checks the form alone.
+  /// Checks only the number of digits.
   private func requireCode(_ line: Span<UInt8>) throws {
     do throws(Reply.Problem) {
       guard try Reply(line).code(device.digits) == nil else { return }
@@ -119,7 +119,7 @@ private struct ResyncDialogue {
       hint: "codes work again from \(wait < 43_200 ? time.clock : time.readable); then run: \(command("resync"))")
   }
 
-  /// What was searched.
+  /// The hint after wrong codes: the range that was searched.
   private var reach: String {
     guard let period = device.kind.period else {
       return "type two codes that \(name) shows one after the other, at most \(ResyncReach.counters) counters ahead"

@@ -1,13 +1,13 @@
 import HostAccess
 
-/// Keys and codes among the arguments, although they never come from the command line: ps(1) and the shell's history
-/// show them. No message repeats them.
+/// Rejects keys among the arguments, and removes keys and codes from messages about arguments: ps(1) and the shell's
+/// history show arguments, so the command never takes secrets from them.
 enum KeyArgument {
   private static let hint =
     "delete the line from the shell's history; then type the key when asked, or name a file that contains it: "
     + "twofactor import FILE"
 
-  /// Subcommands whose arguments no user types.
+  /// Subcommands that only other programs call.
   private static let internalSubcommands = ["login-enrollment", "---completion"]
 
   private static let marks = ["otpauth:", "otpauth-migration:", "otpauth%3a", "steam://", "motp://", "secret="]
@@ -34,7 +34,7 @@ enum KeyArgument {
     return argument.hasPrefix("--") ? [] : [String(argument.dropFirst(2))]
   }
 
-  /// Whether a word that names nothing may be a key: at least 80 bits in Base32 or hexadecimal, with a digit.
+  /// Whether a word may be a key: at least 80 bits in Base32 or hexadecimal, with a digit.
   private static func resemblesKey(_ word: String) -> Bool {
     let compact = word.filter { $0 != " " && $0 != "-" && $0 != "=" }
     guard compact.contains(where: \.isNumber) else { return false }
@@ -49,7 +49,7 @@ enum KeyArgument {
     return (6...8).contains(compact.count) && digits == compact.count || compact.count == 10 && digits > 0
   }
 
-  /// Whether the name of a device is rather its key: in Base32, in capitals or in groups of four as apps show it.
+  /// Whether the name of a device resembles a key: Base32 in capitals, or in groups of four, as apps show it.
   static func isKey(_ name: String) -> Bool {
     let groups = name.split { $0 == " " || $0 == "-" }
     return resemblesKey(name) && name.allSatisfy { $0.isBase32 || !$0.isLetter }

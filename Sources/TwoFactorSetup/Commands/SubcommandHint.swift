@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// The subcommand that was probably meant by a word that names none.
 enum SubcommandHint {
-  /// Words of other programs, and of other places of this one.
+  /// Words of other programs, and words of this one without the subcommand that precedes them.
   private static let synonyms: [(words: [String], subcommand: String)] = [
     (["on", "setup", "init", "create", "enroll", "enrol", "register", "start", "activate"], "enable"),
     (["off", "deactivate", "unenroll", "erase"], "disable"),
@@ -20,8 +20,8 @@ enum SubcommandHint {
     (["login"], "test --service NAME"),
   ]
 
-  /// The first word that should name a subcommand but does not, and the command line that was probably meant; nil if all
-  /// words name one.
+  /// The first word that should name a subcommand but does not, and the command line that was probably meant. Nil if
+  /// all words name one.
   static func unknown(in arguments: [String]) -> (word: String, meant: String?)? {
     var parent: any ParsableCommand.Type = SetupCommand.self
     var path = "twofactor"

@@ -49,7 +49,7 @@ struct CodeVerification {
   /// From the expected time step or counter; negative for a late code, nil if unknown.
   var offset: Int64?
   var refusal: CodeRefusal?
-  /// The settings with which a wrong code would be right; nil if there are none, or if the helper refused it.
+  /// The settings with which a wrong code would be right; nil if there are none, or if the helper checked the code.
   var fits: CodeFit?
 
   var json: JSONValue {

@@ -5,12 +5,12 @@ import KeyFormats
 import OneTimePassword
 import Verification
 
-/// Settings with which the key of a device has the refused code now: the app ignored a parameter of the URI, or the user
-/// typed the key into the app without it.
+/// Settings with which the key of a device generates the refused code now: the app ignored a parameter of the URI, or
+/// the user typed the key into the app without it.
 ///
-/// One or two settings differ. By chance, a wrong code fits a device with a probability of at most 108 in a million: 26
-/// combinations of algorithm and period with three time steps each, and three algorithms with ten counters each, of six
-/// digits.
+/// One or two settings differ. A wrong code fits a device by chance with a probability of at most 108 in a million: 26
+/// combinations of algorithm and period with three time steps each, and three algorithms with ten counters each, with
+/// codes of six digits.
 struct CodeFit {
   /// The name of the device.
   let device: String
@@ -32,7 +32,7 @@ struct CodeFit {
   /// In seconds.
   private static let periods: [Int64] = [15, 20, 30, 45, 60, 90, 120, 300]
 
-  /// The counters from the next one on, for a new entry in an app from 0 on.
+  /// Added to the next counter, or to 0 if the device is time-based: a new entry in an app counts from 0.
   private static let counters: [UInt64] = Array(0...9)
 
   /// The options that differ from the settings of the device, with their values.

@@ -70,13 +70,13 @@ extension EnrollmentStore {
   func refusal(_ refused: Refusal, by credential: borrowing Credential, _ state: LoginState) -> CodeRefusal {
     let devices = (0..<credential.deviceCount).compactMap { DeviceStatus(of: credential, at: $0, state: state) }
     guard case .outsideWindow(let steps, let index) = refused, devices.indices.contains(index) else {
-      // A clock that is further off was searched as far as `device resync` searches.
+      // No time-based devices: the login check already searched their codes as far as `device resync` does.
       return CodeRefusal(refused, period: nil, resync: resync(ofOneOf: devices.filter { $0.kind.period == nil }))
     }
     return refusal(refused, steps, of: devices[index])
   }
 
-  /// Refused by the helper, which says only of late codes that they are outside the window.
+  /// A refusal by the helper, which reports only late codes as outside the window.
   func refusal(_ refused: Refusal, _ checked: borrowing CheckedCode) -> CodeRefusal {
     switch refused {
     case .outsideWindow(let steps, _):
@@ -90,7 +90,7 @@ extension EnrollmentStore {
     }
   }
 
-  /// Empty if the helper does not tell: the refusal matters more.
+  /// Empty if the helper fails, because the refusal of the code matters more.
   private var devices: [DeviceStatus] { (try? helper?.report())?.devices ?? [] }
 
   private func refusal(_ refused: Refusal, _ steps: Int64, of device: DeviceStatus) -> CodeRefusal {

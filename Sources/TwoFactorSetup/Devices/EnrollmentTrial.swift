@@ -19,7 +19,7 @@ struct EnrollmentTrial: ~Copyable {
     case wrong(CodeRefusal)
   }
 
-  /// `hint` says what to do if a code fits other settings. `resync` is the command that brings the device with this
+  /// `hint` is the hint for a code that fits other settings. `resync` is the command that brings the device with this
   /// name into step once it is enrolled; nil if it cannot be enrolled without a code.
   init(
     _ devices: [DeviceDraft], limits: VerificationLimits, hint: @escaping (CodeFit) -> String = { $0.hint() },

@@ -91,8 +91,8 @@ final class HomeFiles {
       KeyFileReading(now: SystemClock.now), limits: limits)
   }
 
-  /// The status of the user's directory; nil if it contains no file, or is no directory. Opens no file: it may be a FIFO
-  /// or a symlink of the user's.
+  /// The status of the user's directory; nil if it contains no file, or is no directory. Opens no file, because it may
+  /// be a FIFO or a symlink of the user's.
   private func status(of user: String) -> FileStatus? {
     do throws(Errno) {
       // Only root can make a symlink here.

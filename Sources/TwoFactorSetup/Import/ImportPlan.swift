@@ -2,7 +2,7 @@ import HostAccess
 import KeyFormats
 import Verification
 
-/// Which account gets which keys.
+/// The assignment of keys to accounts.
 struct ImportPlan {
   struct Account {
     let user: String
@@ -12,7 +12,7 @@ struct ImportPlan {
     let keys: () throws -> ImportedKeys?
   }
 
-  /// What no account gets.
+  /// Tokens and lines that belong to no account.
   struct Leftovers {
     /// Tokens that are not assigned to an account.
     var unassigned = 0
@@ -111,8 +111,8 @@ struct ImportPlan {
     self.leftovers = leftovers
   }
 
-  /// Why a line of a map is unusable; nil if it is usable. `found` are the tokens with its serial number, `owners` is how
-  /// many accounts get it.
+  /// Why a line of a map is unusable; nil if it is usable. `found` are the tokens with its serial number, `owners` is
+  /// the number of accounts that get it.
   private static func problem(
     _ line: AccountMap.Line, _ found: [KeyEntry], _ owners: Int, _ keys: ImportedKeys
   ) -> String? {

@@ -23,7 +23,7 @@ final class CoveringPage {
     self.content = content
   }
 
-  /// Asks until the answer does not turn the page.
+  /// Asks until the answer is not empty: an empty one turns a page of two sides.
   func ask(_ question: String) throws -> SecretBuffer {
     while true {
       let reply = try terminal.ask(question, below: self)
@@ -33,7 +33,7 @@ final class CoveringPage {
     }
   }
 
-  /// False if the page leaves no row for a question.
+  /// Whether the page leaves a row for a question.
   var hasQuestion: Bool { view?.hasQuestion ?? true }
 
   func show() throws {

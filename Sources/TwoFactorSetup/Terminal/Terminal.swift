@@ -120,9 +120,9 @@ struct Terminal {
 
   static let endOfInput = SetupError(.refused, "end of input at a question, nothing was changed")
 
-  /// Throws in a session of sshd(8) without a terminal, unless answers arrive on standard input: the user's own terminal
-  /// would show a password. Call it before the first question, and before showing a secret. Afterwards, it does nothing:
-  /// a program may compute the second answer. With `--json`, a program answers.
+  /// Throws in a session of sshd(8) without a terminal, unless answers arrive on standard input or a program uses
+  /// `--json`: the user's own terminal would show a password. Call it before the first question, and before showing a
+  /// secret. Later calls do nothing, because a program may compute the second answer.
   func requireAnswers() throws {
     guard !isInteractive, dialogue == nil, !wantsJSON, !answers.areExpected else { return }
     answers.areExpected = true
@@ -232,7 +232,7 @@ private final class AwaitedAnswers {
 }
 
 extension Int32 {
-  /// Whether data, or the end, can be read from the descriptor before so many milliseconds passed.
+  /// Whether data, or the end, can be read from the descriptor within this many milliseconds.
   fileprivate func isReadable(within timeout: Int32) -> Bool {
     var entry = pollfd(fd: self, events: Int16(POLLIN), revents: 0)
     // SAFETY: poll(2) gets one entry.

@@ -4,8 +4,8 @@ import OneTimePassword
 
 private let formats: [KeyFileFormat] = [.aegis, .twoFAS, .andOTP, .freeOTP, .bitwarden]
 
-/// An app's export is refused, or each account makes codes or has a problem with a description. Parsing it again returns
-/// the same.
+/// An app's export is refused, or each account makes codes or has a problem with a description. Parsing it again
+/// returns the same.
 func fuzzExports(_ bytes: [UInt8]) {
   let detected = KeyFileFormat(of: bytes.span)
   for format in formats {
