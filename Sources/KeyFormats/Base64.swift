@@ -33,6 +33,7 @@ enum Base64 {
     return count % 4 != 1 && (padding == 0 || (padding <= 2 && (count + padding) % 4 == 0))
   }
 
+  /// Nil if the byte is in neither alphabet.
   static func value(of byte: UInt8) -> UInt32? {
     switch byte {
     case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(byte - UInt8(ascii: "A"))

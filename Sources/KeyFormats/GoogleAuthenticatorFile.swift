@@ -178,7 +178,7 @@ package struct GoogleAuthenticatorFile {
       "ALGO", "COUNTER", "DIGIT", "ENCOD", "EPOCH", "HASH", "HMAC", "KEY", "LENGTH", "MD5", "OFFSET", "PERIOD", "PIN",
       "SALT", "SECRET", "SHA", "STEP", "TOTP", "HOTP",
     ]
-    return parts.contains { part in name.utf8.indices.contains { name.utf8[$0...].starts(with: part.utf8) } }
+    return parts.contains { name.containsBytes(of: $0) }
   }
 
   /// `now` is Unix time.

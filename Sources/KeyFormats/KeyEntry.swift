@@ -27,13 +27,15 @@ package struct KeyEntry {
 
   /// Whether `issuer: account` or the serial number contains the text, in any case.
   package func matches(_ text: String) -> Bool {
-    let wanted = Array(text.lowercased().utf8)
     let names = [issuer, account].compactMap(\.self).joined(separator: ": ")
-    return [names, serial ?? ""].contains { part in
-      let bytes = Array(part.lowercased().utf8)
-      guard bytes.count >= wanted.count else { return false }
-      return (0...bytes.count - wanted.count).contains { bytes[$0...].starts(with: wanted) }
-    }
+    return [names, serial ?? ""].contains { $0.lowercased().containsBytes(of: text.lowercased()) }
+  }
+}
+
+extension String {
+  /// Compares bytes: as Characters, a letter with a combining accent is another one.
+  func containsBytes(of part: String) -> Bool {
+    part.isEmpty || utf8.indices.contains { utf8[$0...].starts(with: part.utf8) }
   }
 }
 

@@ -175,7 +175,8 @@ extension FormatProblem {
 }
 
 extension SecretBuffer {
-  fileprivate borrowing func withBytes<Result: ~Copyable>(
+  /// Lends the bytes of a buffer that an object stores.
+  borrowing func withBytes<Result: ~Copyable>(
     _ body: (Span<UInt8>) throws -> Result
   ) rethrows -> Result { try body(bytes) }
 }

@@ -110,11 +110,7 @@ enum URIParameter {
       ]
     let values = ["steam", "sha", "hmac", "md5"]
     let value = value.lowercased()
-    return parts.contains { contains(name, $0) } || values.contains { value.utf8.starts(with: $0.utf8) }
-  }
-
-  private static func contains(_ text: String, _ part: String) -> Bool {
-    text.utf8.indices.contains { text.utf8[$0...].starts(with: part.utf8) }
+    return parts.contains { name.containsBytes(of: $0) } || values.contains { value.utf8.starts(with: $0.utf8) }
   }
 
   /// Whether the name can be shown: printable, and too short for a key.

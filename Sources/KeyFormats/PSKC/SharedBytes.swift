@@ -35,7 +35,9 @@ final class SharedBytes {
         padding += 1
         continue
       }
-      guard padding == 0, let value = base64Value(byte) else { return nil }
+      // Section 4 has no - and _, unlike section 5.
+      guard padding == 0, byte != UInt8(ascii: "-"), byte != UInt8(ascii: "_"), let value = Base64.value(of: byte)
+      else { return nil }
       bits = bits << 6 | value
       letters += 1
       if letters % 4 != 1 { _ = buffer.append(UInt8(truncatingIfNeeded: bits >> [0, 0, 4, 2][letters % 4])) }
@@ -63,27 +65,10 @@ final class SharedBytes {
   var count: Int { buffer.count }
 
   func withBytes<Result: ~Copyable>(_ body: (Span<UInt8>) throws -> Result) rethrows -> Result {
-    try buffer.lend(body)
+    try buffer.withBytes(body)
   }
 
   func isEqual(to other: SharedBytes) -> Bool {
     withBytes { bytes in other.withBytes { bytes.isEqualInConstantTime(to: $0) } }
   }
-
-  private static func base64Value(_ byte: UInt8) -> UInt32? {
-    switch byte {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(byte - UInt8(ascii: "A"))
-    case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(byte - UInt8(ascii: "a")) + 26
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0")) + 52
-    case UInt8(ascii: "+"): 62
-    case UInt8(ascii: "/"): 63
-    default: nil
-    }
-  }
-}
-
-extension SecretBuffer {
-  fileprivate borrowing func lend<Result: ~Copyable>(
-    _ body: (Span<UInt8>) throws -> Result
-  ) rethrows -> Result { try body(bytes) }
 }

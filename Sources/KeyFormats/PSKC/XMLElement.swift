@@ -135,12 +135,6 @@ extension XMLElement {
   }
 }
 
-extension SecretBuffer {
-  fileprivate borrowing func withBytes<Result: ~Copyable>(
-    _ body: (Span<UInt8>) throws -> Result
-  ) rethrows -> Result { try body(bytes) }
-}
-
 extension Span where Element == UInt8 {
   /// Without blanks and line ends at both ends.
   var trimmed: Span<UInt8> {
