@@ -39,7 +39,7 @@ struct DeviceResyncCommand: ParsableCommand {
     let now = try session.store.status(now: SystemClock.now).devices.first { $0.name == name }
     var text = "\(name.printable) is in step again."
     if let (span, isBehind) = now?.clockDifference {
-      text += " Its clock is \(span) \(isBehind ? "behind" : "ahead of") this host's, which logins allow for."
+      text += " Logins now allow for its clock, which is \(span) \(isBehind ? "behind" : "ahead of") this host's."
     }
     try session.show(text + "\nBoth codes are used up; the next login needs a new one.\n")
   }

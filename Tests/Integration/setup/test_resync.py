@@ -48,8 +48,8 @@ def test_a_clock_that_is_off_is_stored_and_its_codes_are_used_up(user, service, 
     assert user.log_in(name, device[0]).result == Result.AUTH_ERR
     done = user.twofactor(*RESYNC, answers=device.pair())
     assert done.stdout.endswith(
-        f"phone is in step again. Its clock is 6 minutes {'behind' if ahead < 0 else 'ahead of'} this host's, "
-        "which logins allow for.\n"
+        "phone is in step again. Logins now allow for its clock, which is 6 minutes "
+        f"{'behind' if ahead < 0 else 'ahead of'} this host's.\n"
         "Both codes are used up; the next login needs a new one.\n"
     )
     assert offset(user) in (ahead, ahead - 1)
