@@ -210,7 +210,7 @@ import Testing
     #expect((try? tokens[1].device.get()) == nil)
   }
 
-  @Test func aMapGivesTokensToAccounts() throws {
+  @Test func aMapAssignsTokensToAccounts() throws {
     let map = try AccountMap(parsing: "# desks\nSerial number;User\n00 1 ; alice\n\n\"b\"\"2\";bob\n7;\n".utf8.span)
     #expect(map.lines.map(\.serial) == ["00 1", "b\"2"] && map.lines.map(\.account) == ["alice", "bob"])
     #expect(map.lines.map(\.number) == [3, 5] && map.problems.map(\.text) == ["line 6: it must be SERIAL,ACCOUNT"])

@@ -5,7 +5,7 @@ enum FreeOTPExport {
   static func entries(of text: Span<UInt8>) throws -> [KeyEntry] {
     guard !isEncrypted(text) else {
       throw FormatProblem(
-        "it is an encrypted backup of FreeOTP, which exports no other",
+        "it is an encrypted backup of FreeOTP, which cannot export without encryption",
         hint: "import it into Aegis, which can export without encryption, or enroll again with: twofactor enable")
     }
     guard text.firstSign == UInt8(ascii: "{") else {

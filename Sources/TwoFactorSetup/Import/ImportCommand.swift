@@ -54,7 +54,7 @@ struct ImportCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "With --all: a file that gives the serial numbers of tokens to accounts, in lines serial,account.",
+      "With --all: a file that assigns tokens to accounts by serial number, in lines SERIAL,ACCOUNT.",
       valueName: "file"), completion: .file())
   var map: String?
 

@@ -116,7 +116,7 @@ struct ImportPlan {
   private static func problem(
     _ line: AccountMap.Line, _ found: [KeyEntry], _ owners: Int, _ keys: ImportedKeys
   ) -> String? {
-    if owners > 1 { return "the serial number \(line.serial) is given to several accounts" }
+    if owners > 1 { return "the serial number \(line.serial) is assigned to several accounts" }
     switch found.count {
     case 1: return nil
     case 0:

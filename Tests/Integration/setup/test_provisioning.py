@@ -60,7 +60,7 @@ def test_tokens_go_to_the_accounts_of_a_map(new_user, harness, service, seeds, w
     assert "lines 4 and 5 are the same" in said[two.name]
     assert said[lost.name] == f"not imported: {accounts}: line 6: {seeds} has no token with the serial number 9"
     for user in (shared, near):
-        assert "line 7" in said[shared.name] and "given to several accounts" in said[user.name]
+        assert "line 7" in said[shared.name] and "assigned to several accounts" in said[user.name]
         assert not user.directory.exists()
     assert "no such account" in said["no-such-user"]
     assert said[accounts] == "line 10: it must be SERIAL,ACCOUNT"
