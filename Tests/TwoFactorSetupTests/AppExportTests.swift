@@ -251,7 +251,7 @@ import Testing
       "it contains a number that is out of range"
     ),
   ])
-  func whatChangesCodesIsRefusedByName(members: String, message: String) throws {
+  func membersThatChangeCodesAreRefusedByName(members: String, message: String) throws {
     let text = Self.aegis(members.replacing("KEY", with: Self.sha1Key))
     #expect(try problem(text).message == message)
   }

@@ -80,7 +80,7 @@ import Verification
     ("855935", "--algorithm sha256 --period 60"), ("84550644", "--algorithm sha512 --digits 8"),
     ("338314", "--type hotp"),
   ])
-  func aCodeThatFitsOtherSettingsIsToldSo(code: String, options: String) throws {
+  func aCodeThatFitsOtherSettingsNamesThem(code: String, options: String) throws {
     #expect(try hint(code) == "this code fits \(options); to use that: twofactor enable --yes \(options)")
   }
 

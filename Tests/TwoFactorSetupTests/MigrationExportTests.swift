@@ -119,7 +119,7 @@ private let key = Array("12345678901234567890".utf8)
     ("300138ffffffffffffffffff01", "the counter is out of range"), ("0a00", "the key is empty"),
     ("0a03313233", "the key has 3 bytes, which is too short to be safe; the minimum is 10"),
   ])
-  func whatChangesCodesAndIsUnknownIsRejected(fields: String, words: String) throws {
+  func unusableFieldsAreRejected(fields: String, words: String) throws {
     var bytes = account().bytes
     for pair in stride(from: 0, to: fields.utf8.count, by: 2) {
       let digits = Array(fields)[pair...pair + 1]

@@ -161,7 +161,7 @@ import Testing
     ("totp/x?secret=KEY&ampperiod=60", "the parameter ampperiod may change the codes, and is unknown"),
     ("totp/x?secret=KEY&KEY_digits=8", "a parameter that may change the codes is unknown"),
   ])
-  func whatChangesCodesIsRejectedByName(text: String, words: String) {
+  func parametersThatChangeCodesAreRejectedByName(text: String, words: String) {
     let text = text.split(separator: "KEY", omittingEmptySubsequences: false).joined(separator: "GEZDGNBVGY3TQOJQ")
     #expect(problem("otpauth://" + text) == words)
   }
@@ -173,7 +173,7 @@ import Testing
     #expect(try parse(device.uri).device.issuer == "Steam")
   }
 
-  @Test func whatDoesNotChangeCodesIsLeftOut() throws {
+  @Test func parametersThatDoNotChangeCodesAreLeftOut() throws {
     for query in ["count=1", "type=TOTP", "counter=5", "digits=6&issuer=Steam", "serial=A1&creator=privacyidea"] {
       #expect(try parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&\(query)").device.digits == .six)
     }

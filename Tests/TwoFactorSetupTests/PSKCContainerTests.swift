@@ -130,7 +130,7 @@ import Testing
     ("<Suite>HMAC-MD5</Suite>", "the Suite must be HMAC-SHA1, HMAC-SHA256 or HMAC-SHA512"),
     ("<Suite/>", "the Suite must be HMAC-SHA1, HMAC-SHA256 or HMAC-SHA512"),
   ])
-  func whatChangesCodesIsRejectedByName(format: String, problem: String) throws {
+  func propertiesThatChangeCodesAreRejectedByName(format: String, problem: String) throws {
     #expect(try PSKCSample.problem(package(format: format)) == problem)
   }
 

@@ -97,7 +97,7 @@ import Testing
     #expect(named.map(\.line) == [2] && named[0].account == "1")
   }
 
-  @Test func whatTheFileDoesNotSayComesFromTheOptionsOrIsRemarkedOn() throws {
+  @Test func missingPropertiesComeFromTheOptionsOrAreRemarkedOn() throws {
     let text = text("serial,key,type,digits,period,algorithm\n1,HEX,,,,\n2,HEX,totp,6,30,sha1")
     let entries = try entries(text) {
       ($0.isCounterBased, $0.digits, $0.period, $0.algorithm) = (false, .eight, 60, .sha512)
@@ -150,7 +150,7 @@ import Testing
     ("", "it contains no token"),
     ("# none", "it contains no token"),
   ])
-  func whatCannotBeUsedIsNamedWithItsLine(file: String, words: String) throws {
+  func unusableLinesAreNamed(file: String, words: String) throws {
     #expect(try problem(file) == words)
   }
 

@@ -157,7 +157,7 @@ private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     ),
     ("duo://KEY-x", "the URI is for the app of Duo alone, and contains no key for codes"),
   ])
-  func whatIsNotUnderstoodIsRejected(text: String, words: String) throws {
+  func ambiguousAndUnusableURIsAreRejected(text: String, words: String) throws {
     let found = try entries(withKey(text))
     #expect(found.count == 1)
     let problem = #expect(throws: FormatProblem.self) { try found[0].device.get() }

@@ -28,7 +28,7 @@ class Key:
 
     @property
     def words(self) -> dict[str, str]:
-        """What a template can contain."""
+        """The placeholders of a template."""
         return {
             "user": self.user,
             "base32": self.base32,

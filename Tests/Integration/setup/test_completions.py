@@ -74,7 +74,7 @@ def test_tab_completes_values_and_runs_no_name(user, tmp_path, shell):
 
 
 def candidates(terminal, line: str) -> list[str]:
-    """What fish offers, and all that the command writes."""
+    """The candidates of fish, and the whole output of the command."""
     terminal.sendline(f"complete -C '{line}'; echo end'!'")
     terminal.expect_exact("end!\r\n")
     said = terminal.before.split("\x1b[?2004l")[-1]

@@ -1,4 +1,4 @@
-"""Codes of an app with other settings than the device: the refusal says with which they would be right."""
+"""Codes of an app with other settings than the device: the refusal names the settings that fit."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ def test_verify_names_the_settings_that_fit(enrolled):
         f"and remove this one: twofactor device remove {device} phone\n"
     )
     assert verify(code, None, *as_root).stderr == "twofactor: wrong code\n" + hint
-    # The helper, which alone reads the key in the host store, does not tell.
+    # In the host store, only the helper reads the key, and it does not search for settings.
     answer = json.loads(verify(code, enrolled, "--json").stdout)
     refused = {"valid": False, "method": None, "reason": "wrong-code", "offset_steps": None}
     assert answer == (refused if is_host_store() else refused | {"fits": settings})

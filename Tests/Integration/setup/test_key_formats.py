@@ -44,7 +44,7 @@ class Row:
 
     @property
     def remarks(self) -> list[str]:
-        """What the remarks name, or the questions."""
+        """The words that remarks or questions contain."""
         return re.findall(r"`([^`]+)`", self.result.partition("; ")[2])
 
     @functools.cached_property
@@ -79,7 +79,7 @@ ROWS = rows()
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What `twofactor import` did with a text."""
+    """The result of `twofactor import` for a text."""
 
     status: int
     stdout: str
@@ -87,7 +87,7 @@ class Outcome:
     key: Key
 
     def differences(self, row: Row) -> list[str]:
-        """What is not as the row says."""
+        """The differences from the row."""
         if not row.is_read:
             return [
                 *([f"exit status {self.status}"] if self.status != UNUSABLE else []),

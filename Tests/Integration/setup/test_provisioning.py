@@ -207,7 +207,7 @@ def test_a_tree_of_copies_is_imported(new_user, service, tmp_path):
     said = lines_of(twofactor("import", "--all", str(tree), status=REFUSED))
     assert said[one.name] == "imported (time-based)" and "no such account" in said["no-such-user"] and len(said) == 2
     assert one.log_in(service(), app.code_at(START), at=START).result == ACCEPTED
-    # Who can write to the tree could choose the key of another account.
+    # A user who can write to the tree could choose the key of another account.
     (tree / other.name).mkdir()
     (tree / other.name / ".google_authenticator").write_text(f'{app.base32}\n" TOTP_AUTH\n')
     tree.chmod(0o1777)

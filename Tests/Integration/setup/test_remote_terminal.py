@@ -81,7 +81,7 @@ def test_subcommands_without_questions_need_no_terminal(user, remote):
     assert process.stdout.read().startswith("Two-factor is off") and process.wait(timeout=20) == 0
 
 
-def test_elsewhere_an_answer_may_be_late(user):
+def test_without_sshd_an_answer_may_be_late(user):
     # A pipe without sshd: a program answers.
     command = ["runuser", "-u", user.name, "--", "sh", "-c", f"(sleep 4; echo {user.password}x) | twofactor enable"]
     process = subprocess.run(command, capture_output=True, text=True)
@@ -95,7 +95,7 @@ LOCKED = (
 )
 
 
-def test_an_account_without_a_password_is_told_before_any_question(user):
+def test_an_account_without_a_password_is_reported_before_any_question(user):
     account = add_account(f"{user.name}key")
     for subcommand in ("enable", "disable"):
         done = twofactor(subcommand, user=account, answers="guess\n", status=1)
@@ -104,7 +104,7 @@ def test_an_account_without_a_password_is_told_before_any_question(user):
         twofactor(subcommand, "--user", account.name, *(["--no-confirm"] if subcommand == "enable" else []))
 
 
-def test_a_refused_password_may_be_absent_if_that_is_unknown(user):
+def test_a_refused_password_has_a_hint_if_the_account_may_have_none(user):
     account = add_account(f"{user.name}key")
     service = Path("/etc/pam.d/twofactor")
     before = service.read_text()

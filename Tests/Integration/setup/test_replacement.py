@@ -58,7 +58,7 @@ def test_a_wrong_code_changes_nothing_and_is_counted(user, replace):
     enrolled = user.enroll()
     before = key(user)
     refused = replace(enrolled.authenticator.wrong_code(time_to_type()), status=REFUSED)
-    # Only the helper does not tell whether the clock of the device is ahead.
+    # The helper does not report whether the clock of the device is ahead.
     hint = "hint: if the device is out of step: twofactor device resync phone\n" if is_host_store() else ""
     assert refused.stderr == "twofactor: wrong code\n" + hint and "otpauth" not in refused.stdout
     assert key(user) == before and user.status()["failures"] == 1

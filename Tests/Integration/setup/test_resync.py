@@ -129,7 +129,7 @@ def test_failures_count_and_throttle_as_at_a_login(user, service):
 
 
 @EACH_STORE
-def test_replies_that_are_no_two_codes_are_refused_without_being_counted(user):
+def test_replies_that_are_not_two_codes_are_refused_and_not_counted(user):
     made = user.enroll()
     code = Clock(made, 15)[0]
     for answers, words in [

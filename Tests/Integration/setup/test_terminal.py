@@ -350,7 +350,7 @@ def test_giving_up_at_the_backup_codes_enables_nothing(user):
 
 
 def said(screen: Screen) -> str:
-    """The screen without the word of the shell that the command was interrupted."""
+    """The screen without the message of the shell about the interruption."""
     return screen.text.removesuffix("Interrupt").rstrip("\n")
 
 
@@ -380,7 +380,7 @@ def test_giving_up_says_that_the_new_entry_is_to_be_deleted(user):
     assert not user.directory.exists()
 
 
-def test_giving_up_a_further_device_or_a_replacement_says_so_too(user):
+def test_giving_up_at_a_further_device_or_a_replacement_names_the_new_entry(user):
     old = user.enroll(backup_codes=2)
     for arguments, code in ((("device", "add", "tablet"), old.backup_codes[0]), (("enable", "--force"), None)):
         screen = Screen(user, *arguments)
@@ -393,7 +393,7 @@ def test_giving_up_a_further_device_or_a_replacement_says_so_too(user):
     assert [device["name"] for device in user.status()["devices"]] == ["phone"]
 
 
-def test_a_hang_up_says_so_where_standard_error_still_is(user):
+def test_a_hang_up_names_the_new_entry_on_standard_error_outside_the_terminal(user):
     screen = in_a_shell(user, "exec twofactor enable 2>errors")
     at_code(screen, user)
     process = screen.process("twofactor")
