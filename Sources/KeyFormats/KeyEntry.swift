@@ -39,7 +39,7 @@ extension String {
   }
 }
 
-/// The properties and callbacks that a parser gets beside the text.
+/// The options of `import` for a parser.
 package struct KeyFileReading {
   /// If the text does not say.
   package var digits: CodeDigits?

@@ -144,8 +144,7 @@ struct FoundURI {
     return true
   }
 
-  /// The index at which text after the URI begins. Blanks can belong to the URI: some programs do not encode them in
-  /// names.
+  /// The index at which text after the URI begins. Some programs do not encode blanks in names.
   private func end(of piece: Span<UInt8>) throws(FormatProblem) -> Int {
     guard let query = piece.firstIndex(of: UInt8(ascii: "?")) else {
       return piece.trimmed(to: beginsLine ? piece.count : piece.firstIndex(where: \.isBlank) ?? piece.count)

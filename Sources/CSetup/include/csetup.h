@@ -16,8 +16,8 @@ int csetup_set_identity(uid_t user, gid_t group);
 int csetup_has_identity(uid_t user, gid_t group);
 
 /// Provided because setresuid(2) needs _GNU_SOURCE. Turns root into the user and group IDs 65534 (nobody) for good, and
-/// forbids new privileges (PR_SET_NO_NEW_PRIVS). The real group ID differs from the effective one: execve(2)
-/// then clears the dumpable attribute, so that other processes of nobody cannot trace the programs that it executes.
+/// forbids new privileges (PR_SET_NO_NEW_PRIVS). The real group ID differs from the effective one, so that execve(2)
+/// clears the dumpable attribute, and other processes of nobody cannot trace the program.
 int csetup_become_nobody(void);
 
 /// Provided because the Glibc module lacks memfd_create(2). Returns a descriptor that closes on exec.

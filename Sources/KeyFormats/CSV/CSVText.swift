@@ -33,7 +33,7 @@ struct CSVField {
 struct CSVText {
   static var quote: UInt8 { UInt8(ascii: "\"") }
   private static var newline: UInt8 { UInt8(ascii: "\n") }
-  /// The limit for a line, because the detection of formats also parses texts that are not CSV.
+  /// In a line. The detection of formats also parses other texts than CSV.
   private static var mostFields: Int { 256 }
   private static var blank: UInt8 { UInt8(ascii: " ") }
 
@@ -64,7 +64,6 @@ struct CSVText {
     separator = counts.firstIndex(of: most).flatMap { most > 0 ? candidates[$0] : nil } ?? Self.blank
   }
 
-  /// Whether blanks separate the fields.
   var isSeparatedByBlanks: Bool { separator == Self.blank }
 
   mutating func next(in text: Span<UInt8>) -> CSVRecord? {

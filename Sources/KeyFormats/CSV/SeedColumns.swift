@@ -153,6 +153,5 @@ struct SeedColumns {
 extension CSVColumn {
   static var example: String { "serial,key" }
 
-  /// Whether the column contains keys.
   package var isKey: Bool { [.key, .hexKey, .base32Key, .base64Key].contains(self) }
 }

@@ -59,7 +59,6 @@ package enum SeedFile {
   }
 }
 
-/// A line of a seed file.
 private struct SeedRow: ~Escapable {
   private let record: CSVRecord
   private let text: Span<UInt8>

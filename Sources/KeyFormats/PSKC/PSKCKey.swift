@@ -232,7 +232,6 @@ struct PSKCData {
 }
 
 extension XMLElement {
-  /// The first child with the name.
   func first(_ name: String) -> XMLElement? { children.first { $0.name == name } }
 
   /// The name for messages.

@@ -11,13 +11,12 @@ final class SharedBytes {
     self.init(buffer)
   }
 
-  /// Decodes Base64 (RFC 4648 section 4) with blanks and line ends.
+  /// Decodes Base64 (RFC 4648 section 4, not 5) with blanks and line ends.
   convenience init(base64 text: Span<UInt8>) throws(FormatProblem) {
     guard let decoded = try Self.decoded(text) else { throw FormatProblem("it is not Base64") }
     self.init(decoded)
   }
 
-  /// Decodes the text of an element.
   convenience init(base64 element: XMLElement) throws(FormatProblem) {
     guard let decoded = (try? element.withText { try Self.decoded($0) }) ?? nil else {
       throw FormatProblem("\(element.name) is not Base64")
@@ -35,7 +34,6 @@ final class SharedBytes {
         padding += 1
         continue
       }
-      // Section 4 has no - and _, unlike section 5.
       guard padding == 0, byte != UInt8(ascii: "-"), byte != UInt8(ascii: "_"), let value = Base64.value(of: byte)
       else { return nil }
       bits = bits << 6 | value

@@ -1,7 +1,7 @@
 import HostAccess
 
-/// Rejects keys among the arguments, and removes keys and codes from messages about arguments: ps(1) and the shell's
-/// history show arguments, so the command never takes secrets from them.
+/// Rejects arguments that contain keys, which ps(1) and the shell's history show, and removes keys and codes from
+/// messages about arguments.
 enum KeyArgument {
   private static let hint =
     "delete the line from the shell's history; then type the key when asked, or name a file that contains it: "

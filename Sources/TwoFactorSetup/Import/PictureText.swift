@@ -7,8 +7,8 @@ import SystemFiles
 /// The texts of the QR codes in a picture, read by zbarimg(1).
 ///
 /// ImageMagick, which zbarimg uses, decodes a picture that an attacker may have made. The program therefore runs
-/// without root's privileges, without a terminal and within limits. The command names one of five decoders, so that
-/// ImageMagick does not choose one by the content or a file name.
+/// without root's privileges, without a terminal and within limits. The command names the decoder, so that ImageMagick
+/// does not choose one by the content or a file name.
 enum PictureText {
   private static let program = "/usr/bin/zbarimg"
 
