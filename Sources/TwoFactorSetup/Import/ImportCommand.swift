@@ -21,8 +21,8 @@ struct ImportCommand: ParsableCommand {
       twofactor sets for the whole host, such as WINDOW_SIZE, it prints the line for twofactor.conf. The file is not \
       changed. The key is shown only with --qr or --json.
 
-      Of several accounts, it lists issuers and names, and asks which one to import; without a terminal, --select \
-      names it. Before two-factor is enabled, it asks for one code of the device.
+      If the text contains several accounts, it lists their issuers and names, and asks which one to import; \
+      without a terminal, --select names it. Before two-factor is enabled, it asks for one code of the device.
 
       With --force, it also asks for a current code or a backup code of the enrollment that it replaces.
 
