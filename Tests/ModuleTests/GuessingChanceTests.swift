@@ -30,7 +30,7 @@ import Testing
     #expect((0.000_27...0.000_29).contains(year))
   }
 
-  /// The figures of SECURITY.md. A correct pair in the wrong order is told, too.
+  /// The figures of SECURITY.md. A correct pair in the wrong order is recognized too.
   @Test func theChanceToResynchronizeIsFarBelowThatOfACode() throws {
     let (counter, clock) = (
       GuessingChance.ofResync(isCounterBased: true), GuessingChance.ofResync(isCounterBased: false)

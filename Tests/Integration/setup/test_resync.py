@@ -22,7 +22,7 @@ EACH_STORE = pytest.mark.usefixtures("each_store")
 
 
 class Clock:
-    """The codes of a device whose clock is so many time steps ahead of this host's."""
+    """The codes of a device whose clock is this many time steps ahead of this host's."""
 
     def __init__(self, enrolled: Enrollment, ahead: int, at: float | None = None) -> None:
         self.code = enrolled.authenticator.code_for_counter
@@ -32,7 +32,7 @@ class Clock:
         return self.code(self.step + later)
 
     def pair(self, later: int = 0) -> str:
-        """Two consecutive codes, of which the second is so many steps later than the one that is shown."""
+        """Two consecutive codes, the second of them this many steps later than the code that is shown."""
         return f"{self[later - 1]}\n{self[later]}\n"
 
 
