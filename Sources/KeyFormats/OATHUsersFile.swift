@@ -153,8 +153,8 @@ extension OATHToken {
   /// The largest window (10 steps), plus one until the next login.
   private static var furthestStep: UInt64 { 11 }
 
-  /// The length of the codes. pam_oath takes it from the reply or its option `digits=`, never from the type, so the last
-  /// code counts most, then ``KeyFileReading/digits``.
+  /// pam_oath takes the length from the reply or its option `digits=`, never from the type. So the last code decides,
+  /// then ``KeyFileReading/digits``.
   package func digits(_ chosen: CodeDigits?) throws(FormatProblem) -> CodeDigits {
     if let digits = lastCode?.digits ?? chosen { return digits }
     guard let digits = CodeDigits(rawValue: typeDigits ?? 6) else { throw .sevenDigits }

@@ -11,7 +11,7 @@ package struct AccountMap {
   }
 
   package private(set) var lines: [Line] = []
-  /// Lines that name no serial number or no account.
+  /// Of lines without serial number or account.
   package private(set) var problems: [FormatProblem] = []
 
   /// - Throws: ``FormatProblem`` if the text contains no line.

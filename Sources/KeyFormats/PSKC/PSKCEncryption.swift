@@ -23,7 +23,6 @@ final class PSKCEncryption {
     self.unlock = unlock
   }
 
-  /// The message if no value of the container could be authenticated.
   var wrongKey: FormatProblem {
     FormatProblem(
       "the \(isDerived ? "passphrase" : "key") does not fit: no MAC of the file is right",

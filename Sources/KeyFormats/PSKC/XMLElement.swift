@@ -51,9 +51,8 @@ final class XMLElement {
 }
 
 extension XMLElement {
-  /// Parses a document.
+  /// Returns the root element of a document.
   ///
-  /// - Returns: The root element.
   /// - Throws: ``MissingLibrary``, or a ``FormatProblem``.
   static func root(parsing text: Span<UInt8>) throws -> XMLElement {
     // libxml2 would take the text for UTF-16.
