@@ -67,8 +67,11 @@ struct CodeVerification {
     let distance =
       switch offset ?? 0 {
       case 0: ""
-      case let steps where steps < 0: " It is \(-steps) late, which is allowed; check the clocks."
-      case let steps: " It is \(steps) early, which is allowed."
+      case let steps where method == "hotp":
+        " It is \(steps) \(steps == 1 ? "counter" : "counters") ahead, which is allowed."
+      case let steps:
+        " It is \(steps.magnitude) time \(steps.magnitude == 1 ? "step" : "steps") \(steps < 0 ? "late" : "early"), "
+          + "which is allowed; check the clocks."
       }
     return "The code is right: \(device.printable).\(distance) It was not used up."
   }

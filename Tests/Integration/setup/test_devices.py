@@ -149,6 +149,20 @@ def test_verify_uses_up_no_code(user):
     assert user.status()["failures"] == 0 and user.status()["backup_codes_left"] == 1
 
 
+@pytest.mark.parametrize(
+    ("counter", "words"),
+    [
+        (0, ""),
+        (1, " It is 1 counter ahead, which is allowed."),
+        (5, " It is 5 counters ahead, which is allowed."),
+    ],
+)
+def test_verify_tells_how_far_off_an_accepted_code_is(user, counter, words):
+    made = user.enroll("--type", "hotp")
+    done = user.twofactor("verify", answers=made.authenticator.code_for_counter(counter) + "\n")
+    assert f"The code is right: phone.{words} It was not used up.\n" in done.stdout
+
+
 @pytest.mark.parametrize("steps", [-20, -5, 5, 20])
 def test_verify_tells_how_far_off_a_code_is(user, steps):
     made = user.enroll()
