@@ -81,7 +81,7 @@ struct BackupCodes {
 
     \(inOneColumn ? codes.map { $0 + "\n" }.joined() : columns)
     Keep them somewhere you can reach without this computer.
-    They are not shown again.
+    They cannot be shown again later.
 
     """
   }
@@ -91,7 +91,7 @@ struct BackupCodes {
     """
     Backup codes, each good for one login when the phone is not at hand:
     \(codes.joined(separator: " "))
-    They are not shown again.
+    They cannot be shown again later.
 
     """
   }

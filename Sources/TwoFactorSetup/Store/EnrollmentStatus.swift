@@ -56,7 +56,7 @@ struct EnrollmentStatus {
     }
     text += "Backup codes:  \(backupCodesLeft) of \(backupCodes) left\n"
     let last = lastUsedAt.map { Timestamp(seconds: $0).readable } ?? "never"
-    text += "Last login:    \(last)\n"
+    text += "Last used:     \(last)\n"
     text += "Failed codes:  \(failures)\(consequence(now: now))\n"
     text += services().statusLines(columns: columns)
     text += "Files:         \(directory.printable)\n"

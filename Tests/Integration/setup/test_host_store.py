@@ -53,7 +53,7 @@ def test_a_user_enrolls_at_a_terminal_and_logs_in(user, service):
     status = user.twofactor("status")
     assert f"Two-factor is on for {user.name} since" in status.stdout
     assert f"\nFiles:         {STORE}/{user.uid}\n" in status.stdout
-    assert "Backup codes:  10 of 10 left\nLast login:    never\n" in status.stdout
+    assert "Backup codes:  10 of 10 left\nLast used:     never\n" in status.stdout
     name = service("store=host")
     assert user.results(name, used, app.code_at(time.time(), 1)) == [Result.AUTH_ERR, Result.SUCCESS]
     assert "last used" in user.twofactor("status").stdout

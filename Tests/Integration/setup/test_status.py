@@ -114,7 +114,7 @@ def test_the_status_at_a_terminal(user):
         "\n"
         "Device:        phone (time-based, sha256), not used yet\n"
         "Backup codes:  2 of 2 left\n"
-        "Last login:    never\n"
+        "Last used:     never\n"
         "Failed codes:  7, try again in N seconds\n"
         "Services:      none asks for a code\n"
         f"Files:         {user.home}/.twofactor"

@@ -80,7 +80,7 @@ CODES = (
     *(f"  {row:2}  BBBBB-BBBBB      {row + 5:2}  BBBBB-BBBBB" for row in range(1, 6)),
     "",
     "Keep them somewhere you can reach without this computer.",
-    "They are not shown again.",
+    "They cannot be shown again later.",
     "Have you stored the backup codes in a safe place? [y/N] y",
     "",
     *ENABLED,
@@ -327,7 +327,7 @@ def test_backup_codes_that_are_not_stored_are_shown_again(user):
     screen.type(authenticator(screen).code_at(time.time()))
     screen.expect("[y/N] ").type("perhaps")
     screen.expect("Please answer yes or no.").expect("[y/N] ").type("")
-    screen.expect("They are not shown again.").expect("[y/N] ")
+    screen.expect("They cannot be shown again later.").expect("[y/N] ")
     first, *_, last = re.split(r"Have you stored the backup codes in a safe place\? \[y/N\]", screen.text)[:3]
     assert "Two-factor is not enabled until you have stored the backup codes.\n" in last
     assert "To give up, press Ctrl-C, then delete the new entry in the app.\n" in last
