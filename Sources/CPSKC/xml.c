@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <libxml/parser.h>
-#include <limits.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +34,9 @@ static int load(void) {
   __typeof__(xmlMemSetup) *set = FIND(xmlMemSetup);
   return set && set(wipe_and_free, malloc, wipe_and_reallocate, strdup) == 0;
 }
+
+/* In bytes. */
+#define PART (1 << 20)
 
 /* PSKC needs 11 levels. */
 #define DEEPEST 32
@@ -94,7 +96,6 @@ enum cpskc_result cpskc_parse(const char *text, size_t size, int is_utf8, const 
   __typeof__(xmlCtxtGetLastError) *last_error = FIND(xmlCtxtGetLastError);
   __typeof__(xmlFreeParserCtxt) *destroy = FIND(xmlFreeParserCtxt);
   if (!create || !use || !parse || !last_error || !destroy) return CPSKC_NO_LIBRARY;
-  if (size > INT_MAX) return CPSKC_NO_MEMORY;
 
   xmlSAXHandler events = {
       .initialized = XML_SAX2_MAGIC,
@@ -111,7 +112,13 @@ enum cpskc_result cpskc_parse(const char *text, size_t size, int is_utf8, const 
   /* Without XML_PARSE_NOENT, XML_PARSE_DTDLOAD, XML_PARSE_XINCLUDE and XML_PARSE_HUGE. */
   use(parsing.parser,
       XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | (is_utf8 ? XML_PARSE_IGNORE_ENC : 0));
-  int problem = parse(parsing.parser, text, (int)size, 1);
+  /* In parts: libxml2 refuses more than 10 MB at once. */
+  int problem = 0;
+  for (size_t start = 0; problem == 0 && parsing.result == CPSKC_PARSED; start += PART) {
+    int is_last = size - start <= PART;
+    problem = parse(parsing.parser, text + start, is_last ? (int)(size - start) : PART, is_last);
+    if (is_last) break;
+  }
   if (parsing.result == CPSKC_PARSED && problem != 0) {
     parsing.result = problem == XML_ERR_NO_MEMORY ? CPSKC_NO_MEMORY : CPSKC_NOT_WELL_FORMED;
     const xmlError *error = last_error(parsing.parser);

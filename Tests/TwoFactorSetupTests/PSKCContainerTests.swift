@@ -202,6 +202,19 @@ import Testing
     #expect(try PSKCSample.device(text).key.base32 == PSKCSample.key)
   }
 
+  @Test func aTagWithThousandsOfAttributesIsRejected() throws {
+    let attributes = (0..<2000).map { " a\($0)='1'" }.joined()
+    #expect(try PSKCSample.problem("<KeyContainer x='>'\(attributes)/>") == "one of its elements is too long")
+    let comment = "<!-- \(attributes) -->"
+    #expect(try PSKCSample.device("<KeyContainer>\(comment)\(PSKCSample.package())</KeyContainer>").digits == .six)
+  }
+
+  /// libxml2 parses at most 10 MB at once.
+  @Test func aLargeFileIsRead() throws {
+    let comments = String(repeating: "<!-- \(String(repeating: "-x", count: 5000)) -->\n", count: 1200)
+    #expect(try PSKCSample.device("<KeyContainer>\(comments)\(PSKCSample.package())</KeyContainer>").digits == .six)
+  }
+
   @Test func deepNestingIsRejected() throws {
     let text = String(repeating: "<a>", count: 40) + String(repeating: "</a>", count: 40)
     #expect(try PSKCSample.problem(text) == "its elements are nested too deeply")

@@ -57,6 +57,7 @@ extension XMLElement {
   static func root(parsing text: Span<UInt8>) throws -> XMLElement {
     // libxml2 would take the text for UTF-16.
     guard text.firstIndex(of: 0) == nil else { throw FormatProblem("it contains a NUL byte") }
+    guard !text.hasLongElement else { throw FormatProblem("one of its elements is too long") }
     // Otherwise libxml2 decodes the text as the document declares, for example from Latin-1.
     let isUTF8 = (try? UTF8Span(validating: text)) != nil
     let builder = Builder()
@@ -70,6 +71,7 @@ extension XMLElement {
     }
     withExtendedLifetime(builder) {}
     switch result {
+    case CPSKC_PARSED where builder.elements > Builder.mostElements: throw FormatProblem("it has too many elements")
     case CPSKC_PARSED where builder.hasMemory: break
     case CPSKC_NO_LIBRARY: throw MissingLibrary.xml
     case CPSKC_NOT_WELL_FORMED: throw FormatProblem(line: line > 0 ? Int(line) : nil, "it is not well-formed XML")
@@ -85,10 +87,16 @@ extension XMLElement {
   private final class Builder {
     private(set) var root: XMLElement?
     private(set) var hasMemory = true
+    private(set) var elements = 0
+    /// Of 100,000 keys. An element needs 300 bytes of memory, but only four in the file.
+    static let mostElements = 2_000_000
     private var open: [XMLElement] = []
 
     func open(_ name: String, _ namespace: String) {
-      guard hasMemory, let content = SecretBuffer(capacity: 24) else { return hasMemory = false }
+      elements += 1
+      guard hasMemory, elements <= Self.mostElements, let content = SecretBuffer(capacity: 24) else {
+        return hasMemory = false
+      }
       let element = XMLElement(name: name, namespace: namespace, content: content)
       open.last?.children.append(element)
       if root == nil { root = element }
@@ -135,6 +143,19 @@ extension XMLElement {
 }
 
 extension Span where Element == UInt8 {
+  /// Whether a tag and the text after it are longer than 16 KB. In libxml2 before 2.12, the time for a tag grows with the
+  /// square of its attributes. Attributes cannot contain `<`.
+  fileprivate var hasLongElement: Bool {
+    var start = firstIndex(of: UInt8(ascii: "<"))
+    while let tag = start {
+      start = firstIndex(of: UInt8(ascii: "<"), from: tag + 1)
+      let end = start ?? count
+      let isTag = tag + 1 < end && self[tag + 1] != UInt8(ascii: "!") && self[tag + 1] != UInt8(ascii: "?")
+      if isTag, end - tag > 1 << 14 { return true }
+    }
+    return false
+  }
+
   /// Without blanks and line ends at both ends.
   var trimmed: Span<UInt8> {
     @_lifetime(copy self)
