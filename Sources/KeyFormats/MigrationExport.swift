@@ -49,7 +49,9 @@ struct MigrationExport {
     var reader = ProtobufReader(0..<bytes.count)
     while let field = try reader.next(in: bytes) {
       switch field.number {
-      case 1: entries.append(try MigrationParameters(field.range(), of: bytes).entry)
+      case 1:
+        guard entries.count < OTPAuthURI.mostAccounts else { throw OTPAuthURI.tooMany }
+        entries.append(try MigrationParameters(field.range(), of: bytes).entry)
       case 3: batch.size = try field.integer()
       case 4: batch.index = try field.integer()
       case 5: batch.identifier = try field.integer()

@@ -42,7 +42,11 @@ package struct OTPAuthURI {
 }
 
 extension OTPAuthURI {
-  private static let mostURIs = 10_000
+  static let mostAccounts = 10_000
+  static let tooMany = FormatProblem("it contains more than \(mostAccounts) accounts")
+
+  /// On missing QR codes.
+  private static let mostRemarks = 10
 
   /// Nil if the text contains no URI of an app for one-time codes.
   static func firstScheme(in text: Span<UInt8>) -> URIScheme? {
@@ -55,10 +59,10 @@ extension OTPAuthURI {
     var uris = URIsInText()
     var entries: [KeyEntry] = []
     var batches: [UInt64: [MigrationExport.Batch]] = [:]
-    var batchOfEntry: [Int: UInt64] = [:]
+    var entriesOfBatch: [UInt64: [Int]] = [:]
     var known: [Int: [Int]] = [:]
     while let uri = uris.next(in: text) {
-      guard entries.count < mostURIs else { throw FormatProblem("it contains more than \(mostURIs) accounts") }
+      guard entries.count < mostAccounts else { throw tooMany }
       do throws(FormatProblem) {
         if let problem = uri.scheme.problem { throw problem }
         let plain = try uri.text(in: text)
@@ -70,7 +74,7 @@ extension OTPAuthURI {
         batches[export.batch.identifier, default: []].append(export.batch)
         for entry in export.entries {
           if append(entry, uri.line, to: &entries, &known) {
-            batchOfEntry[entries.count - 1] = export.batch.identifier
+            entriesOfBatch[export.batch.identifier, default: []].append(entries.count - 1)
           }
         }
       } catch {
@@ -78,9 +82,9 @@ extension OTPAuthURI {
       }
     }
     for (identifier, batch) in batches {
-      for number in MigrationExport.missing(batch) {
+      for number in MigrationExport.missing(batch).prefix(mostRemarks) {
         let remark = "QR code \(number) of \(batch.map(\.size).max() ?? 0) of the export is missing"
-        for (entry, _) in batchOfEntry.filter({ $0.value == identifier }) { entries[entry].remarks.append(remark) }
+        for entry in entriesOfBatch[identifier] ?? [] { entries[entry].remarks.append(remark) }
       }
     }
     guard !entries.isEmpty else {
@@ -161,6 +165,8 @@ private struct OTPAuthURIParser {
   var harmlessParameters: [String] = []
   /// Nil stands for those whose names are not safe to show.
   var otherParameters: [String?] = []
+  /// Further ones have no remark.
+  private static let mostOthers = 32
 
   /// `isMail` returns whether the text around the URI is a mail in the encoding quoted-printable.
   mutating func parse(_ text: Span<UInt8>, isMail: () -> Bool = { false }) throws(FormatProblem) {
@@ -204,9 +210,10 @@ private struct OTPAuthURIParser {
       if start < end { parameters.append(start..<end) }
       start = end + 1
     }
-    let encoded = parameters.filter { parameter in
-      let equals = query.firstIndex(of: UInt8(ascii: "="), from: parameter.lowerBound) ?? query.count
-      return query.slice(from: equals + 1, to: parameter.upperBound).begins(with: "3d")
+    let encoded = parameters.filter { range in
+      let parameter = query.slice(range)
+      let equals = parameter.firstIndex(of: UInt8(ascii: "=")) ?? parameter.count
+      return parameter.slice(from: equals + 1).begins(with: "3d")
     }
     guard encoded.isEmpty || encoded.count < parameters.count || parameters.count == 1 && !isMail() else {
       throw FormatProblem(
@@ -261,7 +268,7 @@ private struct OTPAuthURIParser {
     if let problem = URIParameter.problem(name, value: value, isCounter: isCounter) { throw problem }
     guard !name.isEmpty else { return }
     let shown = URIParameter.isShowable(name) ? name : nil
-    if !otherParameters.contains(shown) { otherParameters.append(shown) }
+    if otherParameters.count < Self.mostOthers, !otherParameters.contains(shown) { otherParameters.append(shown) }
   }
 
   /// Rejects a value that contains another parameter, which would be lost.

@@ -87,7 +87,7 @@ enum URIParameter {
     case "type" where value.lowercased() == (isCounter ? "hotp" : "totp"): nil
     case "count" where !isCounter: nil
     case "algo", "alg", "prf", "mode", "type", "key", "salt", "seed", "size", "length", "len", "count", "interval",
-      "movingfactor":
+      "sha", "enc", "time", "ttl", "duration", "t", "base":
       changesCodes(name)
     default:
       looksLikeCodeParameter(name, value) ? changesCodes(name) : nil
@@ -106,10 +106,13 @@ enum URIParameter {
     let parts =
       codeParameters + [
         "step", "digit", "hash", "hmac", "crypto", "encod", "offset", "skew", "epoch", "t0", "pin", "algo", "clock",
-        "length", "interval", "drift", "format", "key", "refresh", "start", "trunc", "valid",
+        "length", "interval", "drift", "format", "key", "refresh", "start", "trunc", "valid", "codelen", "otplen",
+        "codesize", "otpsize", "factor", "seconds", "alphabet", "charset",
       ]
     let values = ["steam", "sha", "hmac", "md5"]
     let value = value.lowercased()
+    // An invisible character must not hide a name.
+    let name = String(String.UnicodeScalarView(name.unicodeScalars.filter { $0.isASCII && $0.value > 0x20 }))
     return parts.contains { name.containsBytes(of: $0) } || values.contains { value.utf8.starts(with: $0.utf8) }
   }
 

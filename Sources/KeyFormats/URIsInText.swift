@@ -152,7 +152,7 @@ struct FoundURI {
     var start = query + 1
     while true {
       let end = piece.firstIndex(of: UInt8(ascii: "&"), from: start) ?? piece.count
-      let equals = Swift.min(piece.firstIndex(of: UInt8(ascii: "="), from: start) ?? end, end)
+      let equals = piece.slice(from: start, to: end).firstIndex(of: UInt8(ascii: "=")).map { start + $0 } ?? end
       let name = piece.slice(from: start, to: equals).name
       let value = Swift.min(equals + 1, end)
       let blank = (value..<end).first { piece[$0].isBlank }
@@ -298,9 +298,14 @@ extension Span where Element == UInt8 {
     return end
   }
 
+  /// Before one character: JSON in four levels.
+  private static var mostBackslashes: Int { 15 }
+
   /// The character reference of HTML at an ampersand; nil if it is none. Its byte is nil if it ends a URI.
   fileprivate func entity(at start: Int) -> (byte: UInt8?, length: Int)? {
-    guard let end = firstIndex(of: UInt8(ascii: ";"), from: start), (3...8).contains(end - start) else { return nil }
+    // A hostile line can have millions of ampersands and no semicolon.
+    let near = slice(from: start, to: start + 9)
+    guard let end = near.firstIndex(of: UInt8(ascii: ";")).map({ start + $0 }), end > start + 2 else { return nil }
     let name = String(decoding: (start + 1..<end).map { self[$0].lowercased }, as: UTF8.self)
     let length = end + 1 - start
     switch name {
@@ -328,7 +333,8 @@ extension Span where Element == UInt8 {
   /// The character that a backslash of JSON or of a shell escapes; nil if none. Its byte is nil if it ends a URI.
   fileprivate func backslash(at start: Int) -> (byte: UInt8?, length: Int)? {
     // JSON inside JSON doubles backslashes.
-    guard let next = (start..<count).first(where: { self[$0] != UInt8(ascii: "\\") }) else { return (nil, 1) }
+    let near = start..<Swift.min(start + Self.mostBackslashes + 1, count)
+    guard let next = near.first(where: { self[$0] != UInt8(ascii: "\\") }) else { return (nil, 1) }
     if self[next].lowercased == UInt8(ascii: "u"), next + 4 < count {
       let digits = (next + 1..<next + 5).compactMap { self[$0].lowercased.hexDigit }
       guard digits.count == 4 else { return nil }

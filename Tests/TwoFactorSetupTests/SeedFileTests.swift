@@ -125,6 +125,9 @@ import Testing
     ("serial,key,type,algorithm\n1,HEX,totp,hotp", "line 2: type and algorithm contradict each other"),
     ("serial,key,type,digits\n1,HEX,totp,7", "line 2: seven-digit codes are not supported, only six and eight digits"),
     ("serial,key,type,digits\n1,HEX,totp-8,6", "line 2: type and number of digits contradict each other"),
+    ("serial,key,type,period\n1,HEX,totp30,60", "line 2: type and time step contradict each other"),
+    ("serial,key,type,mode\n1,HEX,totp,challenge", "line 2: the column mode may change the codes, and is unknown"),
+    ("serial,key,type,code size\n1,HEX,totp,8", "line 2: the column code size may change the codes, and is unknown"),
     ("serial,key,interval\n1,HEX,10", "line 2: the period must be 15 to 300 seconds"),
     ("serial,key,interval\n1,HEX,1 minute", "line 2: the field period is not a number"),
     ("serial,key,counter\n1,HEX,18446744073709551615", "line 2: the counter is out of range"),
@@ -208,6 +211,16 @@ import Testing
     #expect(tokens.map(\.serial) == ["508326", "1382042"] && tokens[0].remarks.count == 1)
     #expect(try tokens[0].device.get().kind == .hotp(counter: 0))
     #expect((try? tokens[1].device.get()) == nil)
+  }
+
+  @Test func tooManyLinesAreRejected() throws {
+    let words = "it contains more than 250000 tokens"
+    #expect(try problem("serial,key,type\n" + String(repeating: "a\n", count: 250_001)) == words)
+  }
+
+  @Test func aKeyInTheHeaderIsNotShown() throws {
+    let remarks = try entries(text("serial,key,B32,type\n1,HEX,x,totp"))[0].remarks
+    #expect(remarks.contains("column 3: unknown, ignored"))
   }
 
   @Test func aMapAssignsTokensToAccounts() throws {

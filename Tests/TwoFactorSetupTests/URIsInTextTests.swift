@@ -164,6 +164,12 @@ private let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     #expect(problem?.message == words && problem?.line != nil)
   }
 
+  /// Hostile lines, for which the time must not grow with the square of their length.
+  @Test(.timeLimit(.minutes(1)), arguments: [("&a", 100_000), ("\\", 100_000)])
+  func aLongLineIsParsedInTime(part: String, count: Int) throws {
+    _ = try entries(withKey("otpauth://totp/x?secret=KEY" + String(repeating: part, count: count)))
+  }
+
   @Test(arguments: ["", "#\n\n", "secret \(key)", "steam://rungameid/440", "xduo://a", "https://x/", "otpauth:totp/x"])
   func aTextWithoutAURIIsRejected(text: String) {
     #expect(

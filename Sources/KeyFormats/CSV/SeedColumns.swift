@@ -31,11 +31,13 @@ struct SeedColumns {
           hint: "name the columns, with - for one to ignore: --columns \(CSVColumn.example)")
       }
       columns.append(column)
-      guard found[index] == nil, !name.isEmpty else { continue }
-      if Self.mayChangeCodes(name) {
-        doubtful[index] = String(name.printable.prefix(32))
+      let isMode = column == .other && found[index] == .type
+      guard found[index] == nil || isMode, !name.isEmpty else { continue }
+      let shown = Self.mayBeKey(name) ? "column \(index + 1)" : String(name.printable.prefix(32))
+      if isMode || Self.mayChangeCodes(name) {
+        doubtful[index] = shown
       } else if !Self.isHarmless(name) {
-        ignored.append(String(name.printable.prefix(32)))
+        ignored.append(shown)
       }
     }
   }
@@ -110,13 +112,19 @@ struct SeedColumns {
       words(of: name).joined())
   }
 
+  /// Whether the name is rather a key, which must not be shown.
+  private static func mayBeKey(_ name: String) -> Bool {
+    name.utf8.count >= 16 && !name.utf8.contains(where: \.isBlank) && name.utf8.contains { $0.decimalDigit != nil }
+  }
+
   /// Whether the name has a word for a parameter of the codes, or for a text that the user types beside the code.
   private static func mayChangeCodes(_ name: String) -> Bool {
     let changing: Set<String> = [
       "algo", "algorithm", "alphabet", "challenge", "checksum", "cipher", "counter", "delta", "difficulty", "digest",
       "digit", "digits", "drift", "encoder", "encoding", "encrypted", "encryption", "epoch", "factor", "format", "hash",
-      "hmac", "interval", "iterations", "key", "length", "mode", "ocra", "ocrasuite", "offset", "period", "pin",
-      "prefix", "salt", "secret", "seed", "skew", "step", "suffix", "suite", "t0", "truncation",
+      "hmac", "interval", "iterations", "key", "len", "length", "mode", "ocra", "ocrasuite", "offset", "period", "pin",
+      "prefix", "refresh", "salt", "seconds", "secret", "seed", "size", "skew", "step", "suffix", "suite", "t0",
+      "truncation",
     ]
     return words(of: name).contains { changing.contains($0) }
   }

@@ -23,6 +23,10 @@ package enum SeedFile {
     names.contains { SeedColumns.column(named: $0)?.isKey == true }
   }
 
+  /// A line needs a kilobyte of memory.
+  private static let mostTokens = 250_000
+  static let tooMany = FormatProblem("it contains more than \(mostTokens) tokens")
+
   /// An entry for each line.
   ///
   /// - Throws: ``FormatProblem`` if the columns or the type of the codes are unknown.
@@ -32,7 +36,9 @@ package enum SeedFile {
     let names = names(in: first, of: text)
     let hasHeader = isHeader(names)
     if reading.columns == nil, !hasHeader, YubiKeyLog(first, of: text) != nil {
-      return YubiKeyLog.entries(of: text, reading)
+      let entries = YubiKeyLog.entries(of: text, reading, upTo: mostTokens + 1)
+      guard entries.count <= mostTokens else { throw tooMany }
+      return entries
     }
     let named = reading.columns.map { SeedColumns($0) }
     guard let columns = try named == nil ? SeedColumns(header: names) : named else {
@@ -41,7 +47,10 @@ package enum SeedFile {
         hint: "name the columns, with - for one to ignore: --columns \(CSVColumn.example)")
     }
     var records = hasHeader ? [] : [first]
-    while let record = lines.next(in: text) { records.append(record) }
+    while let record = lines.next(in: text) {
+      guard records.count < mostTokens else { throw tooMany }
+      records.append(record)
+    }
     guard !records.isEmpty else { throw FormatProblem("it contains no token") }
     guard
       reading.isCounterBased != nil
@@ -98,6 +107,7 @@ private struct SeedRow: ~Escapable {
     let key = try key(encoding)
     let counter = try number(.counter)
     let period = try number(.period) ?? words.period
+    guard words.period ?? period == period else { throw FormatProblem("type and time step contradict each other") }
     var assumed: [String] = []
     let kind: Device.Kind
     if try isCounterBased(words, hasPeriod: period ?? 0 > 0, hasCounter: counter != nil, reading) {

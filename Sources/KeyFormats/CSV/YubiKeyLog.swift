@@ -35,10 +35,10 @@ struct YubiKeyLog {
       && zip(text.utf8, form.utf8).allSatisfy { $1 == UInt8(ascii: "0") ? $0.decimalDigit != nil : $0 == $1 }
   }
 
-  static func entries(of text: Span<UInt8>, _ reading: KeyFileReading) -> [KeyEntry] {
+  static func entries(of text: Span<UInt8>, _ reading: KeyFileReading, upTo most: Int) -> [KeyEntry] {
     var lines = CSVText(text)
     var entries: [KeyEntry] = []
-    while let record = lines.next(in: text) {
+    while entries.count < most, let record = lines.next(in: text) {
       let log = YubiKeyLog(record, of: text)
       if log?.event == "logging start" { continue }
       var remarks: [String] = []

@@ -45,7 +45,9 @@ enum BitwardenExport {
       }
       guard column < row.fields.count else { continue }
       let key = text.slice(row.fields[column].range)
-      if let entry = entry(key, name: name("name"), user: name("login_username")) { entries.append(entry) }
+      guard let entry = entry(key, name: name("name"), user: name("login_username")) else { continue }
+      guard entries.count < OTPAuthURI.mostAccounts else { throw OTPAuthURI.tooMany }
+      entries.append(entry)
     }
     return entries
   }

@@ -10,6 +10,7 @@ extension ParsedJSON {
   /// The elements of an array of accounts, which must not be empty.
   static func accounts(in array: ParsedJSON?) throws(FormatProblem) -> [ParsedJSON] {
     guard let accounts = array?.elements, !accounts.isEmpty else { throw FormatProblem("it contains no accounts") }
+    guard accounts.count <= OTPAuthURI.mostAccounts else { throw OTPAuthURI.tooMany }
     return accounts
   }
 
