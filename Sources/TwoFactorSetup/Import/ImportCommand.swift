@@ -195,7 +195,7 @@ struct ImportCommand: ParsableCommand {
     switch lock {
     case .presharedKey(let length, let name):
       let key = "\(8 * length)-bit key" + (name.map { " \($0.printable)" } ?? "")
-      return try terminal.ask("\(key) that the file is encrypted with, in hexadecimal or Base64: ", echo: false)
+      return try terminal.ask("\(key) of the file, in hexadecimal or Base64: ", echo: false)
     case .passphrase: return try terminal.ask("Passphrase of the file: ", echo: false)
     }
   }
@@ -229,8 +229,9 @@ struct ImportDefaults: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "The columns of a csv file without a header, separated by commas: "
-        + CSVColumn.allCases.map(\.rawValue).joined(separator: ", ") + " (ignored).", valueName: "names"))
-  var columns: CSVColumns?
+        + CSVColumn.allCases.map(\.rawValue).joined(separator: ", ") + " (ignored).", valueName: "names"),
+    transform: Self.columns)
+  var columns: [CSVColumn]?
 
   mutating func validate() throws {
     guard digits.map({ $0 == 6 || $0 == 8 }) ?? true else { throw ValidationError("--digits must be 6 or 8.") }
@@ -240,12 +241,28 @@ struct ImportDefaults: ParsableArguments {
     }
   }
 
+  private static func columns(in text: String) throws -> [CSVColumn] {
+    let columns = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+      let name = part.lowercased().filter { $0 != " " }
+      guard let column = CSVColumn(rawValue: name) else {
+        let known = CSVColumn.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("--columns: no such column: '\(name.printable)'; the columns are \(known).")
+      }
+      return column
+    }
+    let named = columns.filter { $0 != .other }
+    guard named.count(where: \.isKey) == 1, Set(named).count == named.count else {
+      throw ValidationError("--columns must name one key, and each column once.")
+    }
+    return columns
+  }
+
   func set(_ reading: inout KeyFileReading) {
     reading.digits = digits.flatMap(UInt8.init(exactly:)).flatMap(CodeDigits.init)
     reading.period = period
     reading.algorithm = algorithm?.hashAlgorithm
     reading.isCounterBased = type.map { $0 == .hotp }
-    reading.columns = columns?.columns
+    reading.columns = columns
   }
 
   /// - Throws: A usage error if the format ignores a given option.
@@ -259,19 +276,5 @@ struct ImportDefaults: ParsableArguments {
     throw SetupError(
       .usage, "\(first) is not for \(format.title), which contains the properties of the codes",
       hint: "omit \(first), or name the format with --from")
-  }
-}
-
-struct CSVColumns: ExpressibleByArgument {
-  let columns: [CSVColumn]
-
-  init?(argument: String) {
-    columns = argument.split(separator: ",", omittingEmptySubsequences: false).compactMap { part in
-      CSVColumn(rawValue: part.lowercased().filter { $0 != " " })
-    }
-    let named = columns.filter { $0 != .other }
-    guard columns.count == argument.split(separator: ",", omittingEmptySubsequences: false).count,
-      named.count(where: \.isKey) == 1, Set(named).count == named.count
-    else { return nil }
   }
 }

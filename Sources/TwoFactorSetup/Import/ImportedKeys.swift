@@ -35,7 +35,8 @@ struct ImportedKeys {
       throw SetupError(
         .unusableData, "\(source): unknown format",
         hint: "to see why, name the format with --from: "
-          + KeyFileFormat.allCases.map(\.rawValue).joined(separator: ", "))
+          + KeyFileFormat.allCases.map(\.rawValue).joined(separator: ", ")
+          + "; a csv file without a header needs --columns")
     }
     self.format = format
     do {
@@ -120,11 +121,17 @@ extension ImportedKeys {
       text + "The device of your login will be called \(name.printable) (--name changes it).\n")
     while true {
       let answer = try terminal.ask("Number, or a part of the name: ").text
-      let matching = entries.filter { $0.matches(answer) }
-      if let number = Int(answer), entries.indices.contains(number - 1) { return entries[number - 1] }
-      if !answer.isEmpty, matching.count == 1 { return matching[0] }
+      let matching = answer.isEmpty ? [] : entries.filter { $0.matches(answer) }
+      let numbered = Int(answer).flatMap { entries.indices.contains($0 - 1) ? entries[$0 - 1] : nil }
+      if let entry = numbered ?? (matching.count == 1 ? matching[0] : nil) {
+        guard case .failure(let problem) = entry.device else { return entry }
+        let hint = problem.hint.map { " (\($0))" } ?? ""
+        try terminal.show(
+          "\(entry.label) cannot be used: \(problem.text)\(hint). Choose another one, or press Ctrl-C.\n")
+        continue
+      }
       try terminal.show(
-        answer.isEmpty || matching.isEmpty
+        matching.isEmpty
           ? "Please answer with a number from 1 to \(entries.count), or a part of a name. To give up, press Ctrl-C.\n"
           : "\(matching.count) accounts match: \(list(matching))\n")
     }

@@ -76,9 +76,12 @@ def test_a_part_of_a_name_chooses_an_account(user, export):
     assert user.devices() == ["bob's phone"]
 
 
-def test_an_account_that_cannot_be_used_is_refused_by_name(user, export):
-    screen = at_list(user, export).type("3")
-    assert screen.ends() == UNUSABLE and "seven-digit" in screen.text and not user.directory.exists()
+def test_after_an_account_that_cannot_be_used_the_question_comes_again(user, export):
+    screen = at_list(user, export).type("3").expect("or a part of the name: ")
+    assert "Mail: alice cannot be used: " in screen.text and "Choose another one" in screen.text
+    screen.type("mail").expect("or a part of the name: ")
+    screen.terminal.send("\x03")
+    assert screen.ends() == 130 and not user.directory.exists()
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
