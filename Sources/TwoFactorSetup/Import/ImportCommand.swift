@@ -246,13 +246,13 @@ struct ImportDefaults: ParsableArguments {
       let name = part.lowercased().filter { $0 != " " }
       guard let column = CSVColumn(rawValue: name) else {
         let known = CSVColumn.allCases.map(\.rawValue).joined(separator: ", ")
-        throw ValidationError("--columns: no such column: '\(name.printable)'; the columns are \(known).")
+        throw ValidationError("no such column: '\(name.printable)'; the columns are \(known).")
       }
       return column
     }
     let named = columns.filter { $0 != .other }
     guard named.count(where: \.isKey) == 1, Set(named).count == named.count else {
-      throw ValidationError("--columns must name one key, and each column once.")
+      throw ValidationError("name one key, and each column once.")
     }
     return columns
   }
