@@ -160,8 +160,10 @@ public struct RenewedEnrollment: ~Copyable {
   }
 }
 
-/// Used steps stay used up to this many steps ahead of the device's clock. Later ones came from a wrong clock.
-private var furthestStep: UInt64 { 11 }
+/// Used steps stay used up to this many steps ahead of the device's clock: the widest window (10 steps), the largest
+/// offset of `device resync` (21), which an earlier import may have dropped, and one. Later ones came from a wrong
+/// clock.
+private var furthestStep: UInt64 { 32 }
 
 /// The lowest unused factor of a new device from the old devices with the same key; 0 if there is none.
 private func usedFactor(

@@ -248,7 +248,7 @@ import Verification
     let (_, state) = try renew(credentialText(), change(adding: credentialText())) { state in
       state[device: 0].nextFactor = self.step + 1_000_000
     }
-    #expect(state[device: 0].nextFactor == step + 11)
+    #expect(state[device: 0].nextFactor == step + 32)
   }
 
   @Test func anotherPeriodOrKindOfTheSameKeyIsUnused() throws {

@@ -125,7 +125,7 @@ def test_importing_again_resets_codes_used_by_a_wrong_clock(user, theirs, servic
     bring_in(user, str(path), at=START)
     name, later = service(), START + 86400
     assert user.log_in(name, APP.code_at(later), at=later).result == ACCEPTED
-    soon = START + 12 * 30
+    soon = START + 33 * 30
     assert user.log_in(name, APP.code_at(soon), at=soon).result == DENIED
     bring_in(user, str(path), *FORCED, at=START)
     assert user.log_in(name, APP.code_at(soon), at=soon).result == ACCEPTED
