@@ -17,6 +17,8 @@ struct DeviceResyncCommand: ParsableCommand {
       expected one, or up to \(ResyncReach.timeSteps) time steps before or after the host's clock. Then the \
       counter or the clock offset of this device is stored, and both codes are used up. Wrong codes count as at \
       a login.
+
+      Type each code as soon as it is shown. The names of the devices: twofactor device list
       """)
 
   @Argument(help: "The name of the device.", completion: .devices)

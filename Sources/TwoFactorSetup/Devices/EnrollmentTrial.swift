@@ -9,6 +9,10 @@ struct EnrollmentTrial: ~Copyable {
   private let credential: Credential
   private let limits: VerificationLimits
   private let period: Int64?
+  /// The lengths of the devices' codes.
+  private let lengths: String
+  /// The first counter-based device.
+  private let counterDevice: String?
   private let hint: (CodeFit) -> String
   private let resync: ((_ name: String) -> String)?
   private var unused: LoginState
@@ -28,6 +32,8 @@ struct EnrollmentTrial: ~Copyable {
     self.limits = limits
     self.hint = hint
     self.resync = resync
+    lengths = Set(devices.map(\.digits.rawValue)).sorted().map(String.init).joined(separator: " or ")
+    counterDevice = devices.first { $0.kind.period == nil }?.name
     let text = try CredentialDraft(devices: devices).encoded()
     do throws(EnrollmentFailure) {
       credential = try Credential(parsing: text)
@@ -47,7 +53,7 @@ struct EnrollmentTrial: ~Copyable {
     do throws(Reply.Problem) {
       reply = try Reply(line.bytes)
     } catch {
-      return .wrong(CodeRefusal(error))
+      return .wrong(refusal(error))
     }
     let none: [UInt8] = []
     var state = unused
@@ -74,7 +80,17 @@ struct EnrollmentTrial: ~Copyable {
     }
   }
 
+  /// Does not mention backup codes, which are no answer here.
+  private func refusal(_ problem: Reply.Problem) -> CodeRefusal {
+    let refusal = CodeRefusal(problem)
+    guard case .malformedReply = problem.refusal else { return refusal }
+    return refusal.withHint("a code of the device has \(lengths) digits")
+  }
+
   private func refusal(_ refused: Refusal) -> CodeRefusal {
+    if case .wrongCode = refused, period == nil, let command = counterDevice.flatMap({ resync?($0) }) {
+      return CodeRefusal(refused, period: nil, resync: "use --no-confirm, and then: \(command)")
+    }
     guard case .outsideWindow(let steps, let index) = refused,
       let device = DeviceStatus(of: credential, at: index, state: unused)
     else { return CodeRefusal(refused, period: period) }

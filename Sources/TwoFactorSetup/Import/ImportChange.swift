@@ -124,7 +124,7 @@ struct ImportChange {
 
   private func counter(_ device: DeviceDraft) -> String {
     guard case .hotp(let counter) = device.kind else { return "" }
-    return ", the next counter is \(counter)"
+    return ", the next counter is \(max(counter, device.nextStep))"
   }
 
   private var farewell: String {

@@ -27,8 +27,9 @@ struct ImportCommand: ParsableCommand {
       With --force, it also asks for a current code or a backup code of the enrollment that it replaces.
 
       Without a file, it reads standard input: first the answers to its questions, one on each line, then the \
-      text to import, up to the end of input.
+      text to import, up to the end of input. At a terminal, an empty line ends the text.
 
+      For your own account: twofactor import ~/.google_authenticator
       For all accounts of a file, as root:
         twofactor import --all /etc/users.oath
         twofactor import --all --from google-authenticator /home
@@ -203,7 +204,9 @@ struct ImportCommand: ParsableCommand {
   private func checkPasswordBeforeText(_ session: Session) throws {
     do {
       try session.checkPassword()
-    } catch let error as SetupError where error.status == .refused && !session.terminal.isInteractive {
+    } catch let error as SetupError
+      where error.status == .refused && error.hint == nil && !session.terminal.isInteractive
+    {
       throw SetupError(
         error.status, error.message,
         hint: "the first line of standard input must be the password, followed by the text; or name the file: "

@@ -188,7 +188,7 @@ private struct ImportReport {
     case .imported(let imported):
       let kinds = imported.devices.map { DeviceStatus($0).description }.joined(separator: "; ")
       return "\(user.printable): imported\(serials) (\(kinds))"
-        + imported.remarks.map { "; \($0.line.printable)" }.joined()
+        + imported.remarks.map { ". \($0.line.printable)" }.joined()
     case .unchanged: return "\(user.printable): unchanged, it already has\(serials.isEmpty ? " these keys" : serials)"
     case .failure(let error): return "\(user.printable): not imported: \(error.message.printable)"
     }

@@ -179,3 +179,14 @@ def test_control_characters_of_a_label_are_escaped(user):
     screen.ends()
     done = twofactor("import", "--user", user.name, str(path), status=UNUSABLE)
     assert "\x1b" not in done.stderr and len(done.stderr.splitlines()) == 2
+
+
+def test_a_counter_that_is_ahead(user):
+    text = f"otpauth://hotp/token?secret={SHOP.base32}&counter=4\n"
+    resync = "if the device is out of step: use --no-confirm, and then: twofactor device resync phone"
+    refused = {SHOP.code_for_counter(54): resync, "12345": "a code of the device has 6 digits"}
+    for code, hint in refused.items():
+        done = user.twofactor("import", answers=f"{user.password}\n{code}\n{text}", status=REFUSED)
+        assert done.stderr.endswith(f"\nhint: {hint}\n")
+    done = user.twofactor("import", answers=f"{user.password}\n{SHOP.code_for_counter(6)}\n{text}")
+    assert "  phone: counter-based, the next counter is 7\n" in done.stdout

@@ -55,7 +55,7 @@ def test_tokens_go_to_the_accounts_of_a_map(new_user, harness, service, seeds, w
     done = twofactor("import", "--all", "--map", accounts, seeds, status=REFUSED)
     assert done.stderr == "" and not any(token.secret.hex() in done.stdout for token in TOKENS)
     said = lines_of(done)
-    assert said[one.name].startswith("imported serial number 001 (time-based); Color: unknown")
+    assert said[one.name].startswith("imported serial number 001 (time-based). Color: unknown")
     assert said[two.name].startswith("imported serial numbers 002, 003 (time-based, 8 digits; time-based)")
     assert "lines 4 and 5 are the same" in said[two.name]
     assert said[lost.name] == f"not imported: {accounts}: line 6: {seeds} has no token with the serial number 9"

@@ -43,6 +43,7 @@ def test_without_a_terminal_nothing_secret_is_asked(user, remote):
         "enable --force": "twofactor enable --force",
         "device add 'my phone'": "\"twofactor device add 'my phone'\"",
         "verify": "twofactor verify",
+        "import --force": "twofactor import --force",
     }
     # Standard input stays open, as if a person were about to type.
     running = {line: remote(f"twofactor {line}") for line in hints}
