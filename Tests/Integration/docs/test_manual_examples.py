@@ -86,11 +86,12 @@ def provisions(line: str, account) -> None:
 
 def imports_one(line: str, account) -> None:
     forget(account)
-    GOOGLE.write_text('GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n" TOTP_AUTH\n12345678\n')
+    app = Authenticator(b"12345678901234567890")
+    GOOGLE.write_text(f'{app.base32}\n" TOTP_AUTH\n12345678\n')
     GOOGLE.chmod(0o400)
     run("chown", "alice:", GOOGLE)
-    terminal = [("[Pp]assword.*: ", account.password)]
-    type_line(line, account, terminal)
+    answers = [("[Pp]assword.*: ", account.password), ("Code.*: ", lambda shown: app.code_at(time.time()))]
+    type_line(line, account, answers)
     assert status(account)["enabled"] is True
 
 
