@@ -93,7 +93,7 @@ import Testing
     let issuer = "a-very-long-name-of-a-server.of-a-department.example.org"
     let small = plain(page(issuer: issuer).view(on: screen(20, 40), notice: nil, side: nil)?.lines ?? [])
     #expect(small.joined(separator: " ").contains(" --issuer host "), "\(small)")
-    #expect(small.joined(separator: " ").contains("It needs 43 columns and 24 rows."), "\(small)")
+    #expect(small.joined(separator: " ").contains(" 43 columns and 24 rows are enough."), "\(small)")
     // No issuer is short enough for this window.
     let tiny = plain(page(issuer: issuer).view(on: screen(24, 34), notice: nil, side: nil)?.lines ?? [])
     #expect(tiny.joined(separator: " ").contains(" --qr-file code.png "), "\(tiny)")

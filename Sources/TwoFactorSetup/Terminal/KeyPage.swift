@@ -140,7 +140,7 @@ struct KeyPage {
     var text = "The QR code does not fit on this terminal: type the key into an app, or make the window larger."
     if let needed = QRCode(shortURI).flatMap({ QRDrawing.smallest(of: $0, form: form, on: screen) }) {
       // With the row to turn the page and the row of the question.
-      text += " It needs \(needed.columns) columns and \(needed.lines.count + 2) rows."
+      text += " \(needed.columns) columns and \(needed.lines.count + 2) rows are enough."
     }
     let shorter = shorterIssuers.first { issuer in
       guard let code = QRCode(issuer.uri) else { return false }

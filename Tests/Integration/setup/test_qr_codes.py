@@ -114,7 +114,7 @@ def test_the_hint_gives_a_readable_qr_code(user, rows, columns, host, algorithm,
     screen = at_code(Screen(user, "enable", "--algorithm", algorithm, rows=rows, columns=columns), user)
     text = screen.text.replace("\n", " ")
     command = re.search(r"For a QR code, start again with: twofactor (.+?) Apps: ", text)[1]
-    width, height = map(int, re.search(r"It needs (\d+) columns and (\d+) rows\.", text).groups())
+    width, height = map(int, re.search(r"(\d+) columns and (\d+) rows are enough\.", text).groups())
     assert command.startswith(hint)
     screen.resize(height, width)
     screen.expect("Press Enter to see the key.").expect("Code from the app: ")

@@ -420,7 +420,7 @@ def test_if_no_qr_code_fits_the_key_is_shown_in_groups_of_four(user, rows, colum
 def test_without_a_qr_code_the_hint_is_a_command_that_works(user):
     screen = at_code(Screen(user, "enable", rows=12, columns=70), user)
     text = screen.text.replace("\n", " ")
-    assert "It needs 35 columns and 20 rows." in text
+    assert "35 columns and 20 rows are enough." in text
     command = re.search(r"For a QR code, start again with: twofactor (.+?) Apps: ", text)[1]
     screen.terminal.close(force=True)
     assert command == "enable --qr-file code.png"
