@@ -46,6 +46,21 @@ DEFERRED json_t *json_object_get(const json_t *object, const char *name) {
   return real ? real(object, name) : NULL;
 }
 
+DEFERRED void *json_object_iter(json_t *object) {
+  __typeof__(json_object_iter) *real = FIND(json_object_iter);
+  return real ? real(object) : NULL;
+}
+
+DEFERRED const char *json_object_iter_key(void *member) {
+  __typeof__(json_object_iter_key) *real = FIND(json_object_iter_key);
+  return real ? real(member) : NULL;
+}
+
+DEFERRED void *json_object_iter_next(json_t *object, void *member) {
+  __typeof__(json_object_iter_next) *real = FIND(json_object_iter_next);
+  return real ? real(object, member) : NULL;
+}
+
 DEFERRED size_t json_array_size(const json_t *array) {
   __typeof__(json_array_size) *real = FIND(json_array_size);
   return real ? real(array) : 0;

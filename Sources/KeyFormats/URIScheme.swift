@@ -94,11 +94,18 @@ enum URIParameter {
     }
   }
 
-  private static func changesCodes(_ name: String) -> FormatProblem {
+  /// Why an unknown field of an app's export makes the account unusable; nil if nothing is known about it.
+  static func problem(ofField name: String) -> FormatProblem? {
+    let name = name.lowercased()
+    guard !harmless.contains(name), problem(name, value: "", isCounter: true) != nil else { return nil }
+    return changesCodes(name, kind: "field")
+  }
+
+  private static func changesCodes(_ name: String, kind: String = "parameter") -> FormatProblem {
     FormatProblem(
       isShowable(name)
-        ? "the parameter \(name) may change the codes, and is unknown"
-        : "a parameter that may change the codes is unknown")
+        ? "the \(kind) \(name) may change the codes, and is unknown"
+        : "a \(kind) that may change the codes is unknown")
   }
 
   /// Whether an unknown parameter may change the codes, by its name or value.

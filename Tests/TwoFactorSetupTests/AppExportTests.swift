@@ -274,6 +274,14 @@ import Testing
       #"[{"secret": "KEY", "label": "a", "type": "MOTP"}]"#,
       "codes of Mobile-OTP (mOTP), which depend on a PIN, are not supported"
     ),
+    (
+      #"[{"secret": "KEY", "label": "a", "type": "TOTP", "encoder": "steam"}]"#,
+      "the field encoder may change the codes, and is unknown"
+    ),
+    (
+      #"{"services": [{"secret": "KEY", "otp": {"timeOffset": 5}}], "schemaVersion": 4}"#,
+      "the field timeoffset may change the codes, and is unknown"
+    ),
     (#"[{"secret": "KEY", "label": "a", "type": 1}]"#, "the type of the codes must be TOTP or HOTP"),
     (#"[{"secret": "KEY", "label": "a", "type": "HOTP"}]"#, "the field counter is missing"),
     (#"{"tokens": [{"issuerExt": "Steam", "secret": [1], "type": "TOTP"}]}"#, "Steam codes are not supported"),

@@ -41,6 +41,10 @@ extension ParsedJSON {
     default: throw FormatProblem("the type of the codes must be TOTP or HOTP")
     }
     guard self["pin"] == nil else { throw FormatProblem("codes with a PIN are not supported") }
+    let known = ["type", "tokenType", algorithm, "digits", "period", "counter", "secret", "pin"]
+    for name in names where !known.contains(name) && self[name] != nil {
+      if let problem = URIParameter.problem(ofField: name) { throw problem }
+    }
     let digits = try integer("digits", orElse: isComplete ? nil : 6)
     guard let digits = UInt8(exactly: digits).flatMap(CodeDigits.init) else {
       throw digits == 7 ? .sevenDigits : FormatProblem("the number of digits must be 6 or 8")

@@ -55,6 +55,20 @@ import FixedMemory
     withExtendedLifetime(self) { unsafe Self.retained(json_object_get(value, name)) }
   }
 
+  /// The names of an object's members; none if this is no object.
+  var names: [String] {
+    withExtendedLifetime(self) {
+      var names: [String] = []
+      // SAFETY: the object owns its members and their names, which are NUL-terminated.
+      var member = unsafe json_object_iter(value)
+      while let current = unsafe member, let name = unsafe json_object_iter_key(current) {
+        unsafe names.append(String(cString: name))
+        unsafe member = json_object_iter_next(value, current)
+      }
+      return names
+    }
+  }
+
   /// The elements of an array, without nulls; nil if this is no array.
   var elements: [ParsedJSON]? {
     guard has(JSON_ARRAY) else { return nil }
