@@ -17,7 +17,7 @@ final class HomeFiles {
   init(_ path: String) throws {
     self.path = path.hasSuffix("/") ? String(path.dropLast()) : path
     do throws(Errno) {
-      directory = try Self.open(path)
+      directory = try ImportSource.openRootDirectory(path, allowsSticky: false)
     } catch {
       switch error {
       case .noSuchFile: throw SetupError(.noSuchFile, "\(path): no such directory")
@@ -28,32 +28,6 @@ final class HomeFiles {
       default: throw SetupError(.inputOutput, "cannot open \(path): \(error.text)")
       }
     }
-  }
-
-  private static func open(_ path: String) throws(Errno) -> OpenFile {
-    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    // SAFETY: getcwd(3) gets the buffer's size.
-    guard unsafe path.hasPrefix("/") || getcwd(&buffer, buffer.count) != nil else { throw .current }
-    let parts = (path.hasPrefix("/") ? path : String(terminated: buffer) + "/" + path).split(separator: "/")
-      .filter { $0 != "." }
-    guard !parts.contains("..") else { throw .accessDenied }
-    // SAFETY: a literal is NUL-terminated.
-    var directory = try unsafe OpenFile.following("/", for: .directory)
-    for part in parts {
-      guard try TrustRule.directory(of: .root, allowsSticky: true).violation(of: directory.status()) == nil else {
-        throw .accessDenied
-      }
-      do throws(Errno) {
-        directory = try directory.open(text(String(part)), for: .directory)
-      } catch {
-        // A symlink is no directory.
-        throw error.rawValue == ENOTDIR || error.rawValue == ELOOP ? .accessDenied : error
-      }
-    }
-    guard try TrustRule.directory(of: .root, allowsSticky: false).violation(of: directory.status()) == nil else {
-      throw .accessDenied
-    }
-    return directory
   }
 
   /// The names in the directory, sorted.
@@ -96,9 +70,9 @@ final class HomeFiles {
   private func status(of user: String) -> FileStatus? {
     do throws(Errno) {
       // Only root can make a symlink here.
-      let home = try directory.open(following: Self.text(user), for: .traversal)
+      let home = try directory.open(following: ImportSource.byteText(user[...]), for: .traversal)
       do throws(Errno) {
-        _ = try home.status(of: Self.text(Self.name))
+        _ = try home.status(of: ImportSource.byteText(Self.name[...]))
       } catch {
         // A file server may refuse root; the user's identity decides then.
         guard error == .accessDenied else { return nil }
@@ -107,12 +81,5 @@ final class HomeFiles {
     } catch {
       return nil
     }
-  }
-
-  private static func text(_ name: String) throws(Errno) -> ByteText {
-    var text = ByteText(capacity: 255)
-    text.append(name.utf8.span)
-    guard !text.isTruncated else { throw Errno(rawValue: ENAMETOOLONG) }
-    return text
   }
 }

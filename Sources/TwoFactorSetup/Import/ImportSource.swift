@@ -99,18 +99,10 @@ extension ImportSource {
   /// Opens a file if its path contains no symlinks, and only root can write its directories. The owner must be root, or
   /// `owner` if the directory is not sticky like /tmp. Otherwise throws ``Errno/accessDenied``.
   private static func openRootFile(_ path: String, orOwnedBy owner: UserID) throws(Errno) -> OpenFile {
-    guard let path = absolute(path) else { throw .current }
-    let parts = path.split(separator: "/").filter { $0 != "." }
-    guard let name = parts.last, !parts.contains("..") else { throw .accessDenied }
-    // SAFETY: a literal is NUL-terminated.
-    var directory = try unsafe OpenFile.following("/", for: .directory)
-    let rule = TrustRule.directory(of: .root, allowsSticky: true)
-    var status = try directory.status()
-    for part in parts.dropLast() where rule.violation(of: status) == nil {
-      directory = try directory.open(byteText(part), for: .directory)
-      status = try directory.status()
-    }
-    guard rule.violation(of: status) == nil else { throw .accessDenied }
+    let parts = try parts(of: path)
+    guard let name = parts.last else { throw .accessDenied }
+    let directory = try openRootDirectory(parts.dropLast())
+    let status = try directory.status()
     let file = try directory.open(byteText(name), for: .read)
     // Another user could have made a hard link to root's file.
     let fileRule = TrustRule.file(of: .root, or: status.isWritableByOthers ? nil : owner, allowsHardLinks: false)
@@ -118,15 +110,44 @@ extension ImportSource {
     return file
   }
 
-  private static func absolute(_ path: String) -> String? {
-    if path.hasPrefix("/") { return path }
-    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    // SAFETY: getcwd(3) gets the buffer's size.
-    guard unsafe getcwd(&buffer, buffer.count) != nil else { return nil }
-    return String(terminated: buffer) + "/" + path
+  /// Opens a directory if its path contains no symlinks, and only root can write its directories. They may be sticky like
+  /// /tmp, except this one unless `allowsSticky`. Otherwise throws ``Errno/accessDenied``.
+  static func openRootDirectory(_ path: String, allowsSticky: Bool) throws(Errno) -> OpenFile {
+    let directory = try openRootDirectory(parts(of: path)[...])
+    let rule = TrustRule.directory(of: .root, allowsSticky: allowsSticky)
+    guard try rule.violation(of: directory.status()) == nil else { throw .accessDenied }
+    return directory
   }
 
-  private static func byteText(_ part: Substring) throws(Errno) -> ByteText {
+  private static func openRootDirectory(_ parts: ArraySlice<Substring>) throws(Errno) -> OpenFile {
+    // SAFETY: a literal is NUL-terminated.
+    var directory = try unsafe OpenFile.following("/", for: .directory)
+    let rule = TrustRule.directory(of: .root, allowsSticky: true)
+    for part in parts {
+      guard try rule.violation(of: directory.status()) == nil else { throw .accessDenied }
+      do throws(Errno) {
+        directory = try directory.open(byteText(part), for: .directory)
+      } catch {
+        // A symlink is no directory.
+        throw error.rawValue == ENOTDIR || error.rawValue == ELOOP ? .accessDenied : error
+      }
+    }
+    guard try rule.violation(of: directory.status()) == nil else { throw .accessDenied }
+    return directory
+  }
+
+  /// The parts of an absolute path.
+  private static func parts(of path: String) throws(Errno) -> [Substring] {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    // SAFETY: getcwd(3) gets the buffer's size.
+    guard unsafe path.hasPrefix("/") || getcwd(&buffer, buffer.count) != nil else { throw .current }
+    let absolute = path.hasPrefix("/") ? path : String(terminated: buffer) + "/" + path
+    let parts = absolute.split(separator: "/").filter { $0 != "." }
+    guard !parts.contains("..") else { throw .accessDenied }
+    return parts
+  }
+
+  static func byteText(_ part: Substring) throws(Errno) -> ByteText {
     var text = ByteText(capacity: 255)
     text.append(String(part).utf8.span)
     guard !text.isTruncated else { throw Errno(rawValue: ENAMETOOLONG) }
