@@ -13,10 +13,10 @@ enum LocalPassword: Equatable {
   /// In seconds.
   private static let timeout = 5
 
-  /// `service` is the file of the PAM service that checks the password.
+  /// `service` is the PAM service that checks the password.
   init(of account: UserAccount, service: String) {
-    let lines = Self.authenticationLines(of: service)
-    guard !lines.isEmpty, lines.allSatisfy({ $0.contains("pam_unix.so") }),
+    let modules = PasswordModules(of: service)
+    guard modules.isUnixAlone,
       let passwd = ["/usr/bin/passwd", "/bin/passwd"].first(where: { $0.isAccessible(X_OK) }),
       let run = try? ProgramRun(passwd, ["-S", account.nameText], outputLimit: 4096, timeout: Self.timeout),
       run.end == .exited(0)
@@ -24,7 +24,7 @@ enum LocalPassword: Equatable {
       self = .unknown
       return
     }
-    self.init(report: run.output, of: account.nameText, acceptsEmpty: lines.contains { $0.contains("nullok") })
+    self.init(report: run.output, of: account.nameText, acceptsEmpty: modules.acceptsEmptyPasswords)
   }
 
   /// Parses the output of `passwd -S`.
@@ -44,16 +44,5 @@ enum LocalPassword: Equatable {
 
   var problem: String? {
     if case .absent(let problem) = self { problem } else { nil }
-  }
-
-  /// Without comments. Empty if a line is continued.
-  private static func authenticationLines(of file: String) -> [Substring] {
-    let bytes = HostTree().bytes(of: file, upTo: 65_536) ?? []
-    let text = String(decoding: bytes, as: UTF8.self)
-    guard !text.contains("\\\n") else { return [] }
-    return text.split(separator: "\n").filter { line in
-      let first = line.drop { $0.isWhitespace || $0 == "-" }
-      return first.hasPrefix("auth") || first.hasPrefix("@")
-    }
   }
 }

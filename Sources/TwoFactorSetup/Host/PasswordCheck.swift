@@ -13,7 +13,8 @@ enum PasswordCheck {
   ///   service is not installed.
   static func run(for account: UserAccount, at terminal: Terminal, subcommand: String) throws {
     let command = "sudo twofactor \(subcommand) --user \(account.nameText.printable)"
-    let known = LocalPassword(of: account, service: try serviceFile())
+    try requireService()
+    let known = LocalPassword(of: account, service: service)
     if let problem = known.problem {
       throw SetupError(
         .refused, "\(account.nameText.printable) \(problem), so there is no password to check",
@@ -26,10 +27,10 @@ enum PasswordCheck {
     throw error(result.status, account, hint: known == .unknown ? "without a password: \(command)" : nil)
   }
 
-  /// The file of the service. libpam would fall back to `other`.
-  private static func serviceFile() throws -> String {
+  /// libpam would fall back to `other`.
+  private static func requireService() throws {
     let files = PAMService.folders.map { "\($0)/\(service)" }
-    if let file = files.first(where: { $0.isAccessible(R_OK) }) { return file }
+    if files.contains(where: { $0.isAccessible(R_OK) }) { return }
     if let closed = files.first(where: { $0.isAccessible(F_OK) }) {
       throw SetupError(
         .configuration, "\(closed) cannot be read, so the password cannot be checked: \(Errno.accessDenied.text)",
