@@ -24,7 +24,7 @@ public enum HelperRequest: UInt8, Sendable {
   /// Returns the credential with its secrets.
   case show = 7
 
-  /// Brings a device into step again by two consecutive codes.
+  /// Resynchronizes a device by two consecutive codes.
   case resync = 8
 
   /// Parses the number of a message without its length.

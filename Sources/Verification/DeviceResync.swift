@@ -149,7 +149,7 @@ extension EnrollmentFailure {
   }
 }
 
-/// Brings a device into step again: finds two consecutive codes far outside the window, and stores the counter or the
+/// Resynchronizes a device: finds two consecutive codes far outside the window, and stores the counter or the
 /// clock offset of that device.
 ///
 /// Counts as one check of a code. A failure is written before the verdict is known, as in

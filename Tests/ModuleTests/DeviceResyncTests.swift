@@ -15,7 +15,7 @@ private func code(_ factor: UInt64, secret: [UInt8] = rfc4226Secret, digits: Cod
   SharedSecret(secret.span, algorithm: .sha1)?.code(at: factor, digits: digits) ?? .max
 }
 
-/// An enrollment with devices to bring into step.
+/// An enrollment with devices to resynchronize.
 private struct Trial: ~Copyable {
   var credential: Credential
   var state = LoginState(generation: sampleGeneration)

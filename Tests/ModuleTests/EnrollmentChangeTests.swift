@@ -244,6 +244,14 @@ import Verification
     }
   }
 
+  @Test func stepsOfADroppedClockOffsetStayUsed() throws {
+    // A device that was 21 steps ahead, replaced without its offset: the second change must keep its used steps, too.
+    let (_, state) = try renew(credentialText(), change(adding: credentialText())) { state in
+      state[device: 0].nextFactor = self.step + 22
+    }
+    #expect(state[device: 0].nextFactor == step + 22)
+  }
+
   @Test func stepsOfAWrongClockAreNotKept() throws {
     let (_, state) = try renew(credentialText(), change(adding: credentialText())) { state in
       state[device: 0].nextFactor = self.step + 1_000_000

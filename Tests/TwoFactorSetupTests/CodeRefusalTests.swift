@@ -25,7 +25,7 @@ import Verification
     let refusal = CodeRefusal(.outsideWindow(steps: 12), period: nil)
     #expect(refusal.message == "this code is 12 counters ahead of the expected one")
     let known = CodeRefusal(.outsideWindow(steps: 12), period: nil, resync: "twofactor device resync token")
-    #expect(known.hint == "bring the counters into step: twofactor device resync token")
+    #expect(known.hint == "resynchronize the counter: twofactor device resync token")
   }
 
   @Test func theHintNamesTheCommandThatHelps() {

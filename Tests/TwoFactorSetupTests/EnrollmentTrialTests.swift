@@ -35,7 +35,7 @@ import Verification
     var limits = VerificationLimits()
     limits.lookAhead = 1
     for (kind, words) in [
-      (Device.Kind.hotp(counter: 0), "bring the counters into step: use --no-confirm, and then: resync phone"),
+      (Device.Kind.hotp(counter: 0), "resynchronize the counter: use --no-confirm, and then: resync phone"),
       (.totp(period: 30), "; or store the difference: use --no-confirm, and then: resync phone"),
     ] {
       let device = try DeviceDraft(name: "phone", key: SharedKey(base32: key.utf8.span), kind: kind)

@@ -6,7 +6,7 @@ import SystemFiles
 struct DeviceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "device",
-    abstract: "Add, list and remove devices, or bring one into step.",
+    abstract: "Add, list, remove and resynchronize devices.",
     discussion: """
       An account can have up to 16 devices: a phone, a tablet, a password manager. A login accepts a code from \
       any of them. To move to a new phone, add the new one, then remove the old one; two-factor stays on \

@@ -10,7 +10,7 @@ import Verification
 struct DeviceResyncCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "resync",
-    abstract: "Bring a device into step again.",
+    abstract: "Resynchronize a device that is out of step.",
     discussion: """
       For a token whose button was pressed often, or a device whose clock is wrong. Asks for two codes that the \
       device shows one after the other, and finds them up to \(ResyncReach.counters) counters ahead of the \

@@ -8,7 +8,7 @@ struct CodeRefusal {
   let message: String
   private(set) var hint: String?
 
-  /// `period` is in seconds; nil for HOTP, or if unknown. `resync` is the command that brings the device into step; nil
+  /// `period` is in seconds; nil for HOTP, or if unknown. `resync` is the command that resynchronizes the device; nil
   /// if it does not help.
   init(_ refusal: Refusal, period: Int64?, resync: String? = nil) {
     switch refusal {
@@ -49,7 +49,7 @@ struct CodeRefusal {
       let direction = steps < 0 ? "behind" : "ahead of"
       return (
         "this code is \(steps.magnitude) counters \(direction) the expected one",
-        resync.map { "bring the counters into step: \($0)" } ?? "type the next code that the device shows"
+        resync.map { "resynchronize the counter: \($0)" } ?? "type the next code that the device shows"
       )
     }
     return (

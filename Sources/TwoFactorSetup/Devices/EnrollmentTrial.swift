@@ -23,8 +23,8 @@ struct EnrollmentTrial: ~Copyable {
     case wrong(CodeRefusal)
   }
 
-  /// `hint` is the hint for a code that fits other settings. `resync` is the command that brings the device with this
-  /// name into step once it is enrolled; nil if it cannot be enrolled without a code.
+  /// `hint` is the hint for a code that fits other settings. `resync` is the command that resynchronizes the device with
+  /// this name once it is enrolled; nil if it cannot be enrolled without a code.
   init(
     _ devices: [DeviceDraft], limits: VerificationLimits, hint: @escaping (CodeFit) -> String = { $0.hint() },
     resync: ((_ name: String) -> String)? = nil

@@ -44,7 +44,7 @@ struct Notification {
     case .switchedOff: "switched off"
     case .deviceAdded(let name): "device added: \(name.printable)"
     case .deviceRemoved(let name): "device removed: \(name.printable)"
-    case .deviceResynced(let name): "device brought into step: \(name.printable)"
+    case .deviceResynced(let name): "device resynchronized: \(name.printable)"
     case .newBackupCodes: "new backup codes"
     }
   }

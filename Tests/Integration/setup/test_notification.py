@@ -50,7 +50,7 @@ def test_the_user_is_notified_of_every_change(user, host_configuration, program)
     assert [re.search("^Change: (.*)$", mail, re.MULTILINE)[1] for mail in told] == [
         "switched on",
         "device added: tablet",
-        "device brought into step: tablet",
+        "device resynchronized: tablet",
         "device removed: tablet",
         "new backup codes",
         "switched off",

@@ -1,4 +1,4 @@
-"""`twofactor device resync`: two consecutive codes bring a device into step again, once."""
+"""`twofactor device resync`: two consecutive codes resynchronize a device, once."""
 
 import os
 import re
@@ -89,7 +89,7 @@ def test_a_token_that_is_ahead_is_found_and_the_log_names_the_command(user, serv
         assert f"twofactor: wrong code\nhint: if the device is out of step: {own}\n" in refused
     else:
         ahead = "this code is 30 counters ahead of the expected one"
-        assert f"twofactor: {ahead}\nhint: bring the counters into step: {own}\n" in refused
+        assert f"twofactor: {ahead}\nhint: resynchronize the counter: {own}\n" in refused
         # Further ahead than a login searches.
         refused = user.twofactor("verify", answers=code(900) + "\n", status=REFUSED).stderr
         assert f"wrong code\nhint: if the device is out of step: {own}\n" in refused
