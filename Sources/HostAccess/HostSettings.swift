@@ -16,6 +16,8 @@ package struct HostSettings {
   package var isSelfService: Bool { isHostStore || ["~/", "%h/"].contains { directoryTemplate.hasPrefix($0) } }
   /// The account that owns the enrollments outside the homes; nil for root or the user.
   package var owner: String?
+  /// Whether other hosts use the enrollments, too.
+  package var isShared = false
   /// Nil for the host name.
   package var issuer: String?
   package var requiresPassword = true
@@ -99,6 +101,7 @@ package struct HostSettings {
     try policy.check()
     directoryTemplate = String(decoding: policy.directory)
     owner = policy.owner.isEmpty ? nil : String(decoding: policy.owner)
+    isShared = policy.isShared
     issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer)
     requiresPassword = policy.requiresPassword
     allowsDisabling = policy.allowsDisabling

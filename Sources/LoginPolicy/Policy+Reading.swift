@@ -151,6 +151,7 @@ extension Policy {
     }
     switch option {
     case .nullok: passesUnenrolled = flag
+    case .shared: isShared = flag
     case .echoCode: echoesCode = flag
     case .tryFirstPass: password.isTriedFirst = flag
     case .useFirstPass: password.isUsedAlone = flag

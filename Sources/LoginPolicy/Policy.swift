@@ -27,6 +27,9 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: ownerPlace) }
   }
 
+  /// `shared`: other hosts use the files of the enrollments, too.
+  public var isShared = false
+
   /// Empty for the default.
   public var prompt: Span<UInt8> {
     @_lifetime(borrow self)

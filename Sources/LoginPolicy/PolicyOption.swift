@@ -6,6 +6,7 @@ public enum PolicyOption: UInt8, Sendable {
   case store
   case directory
   case owner
+  case shared
   case conf
   case prompt
   case echoCode
@@ -32,7 +33,7 @@ public enum PolicyOption: UInt8, Sendable {
   case notify
 
   /// Raw values are 0 ..< `count`.
-  public static var count: UInt8 { 28 }
+  public static var count: UInt8 { 29 }
 
   /// The type of a value.
   public enum Kind: Equatable, Sendable {
@@ -89,6 +90,7 @@ public enum PolicyOption: UInt8, Sendable {
     case .store: "store"
     case .directory: "directory"
     case .owner: "owner"
+    case .shared: "shared"
     case .conf: "conf"
     case .prompt: "prompt"
     case .echoCode: "echo_code"
@@ -119,8 +121,8 @@ public enum PolicyOption: UInt8, Sendable {
   /// Type and range.
   public var kind: Kind {
     switch self {
-    case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .backupCodes, .debug, .requirePassword,
-      .allowDisable:
+    case .nullok, .shared, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .backupCodes, .debug,
+      .requirePassword, .allowDisable:
       .flag
     case .store: .store
     case .enroll: .enrollment

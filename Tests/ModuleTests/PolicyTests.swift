@@ -36,6 +36,7 @@ import Verification
       [("owner=freerad", { $0.owner.string == "freerad" })],
       ["owner", "owner=", "owner=a\nb", "owner=" + String(repeating: "x", count: 129)]
     ),
+    .shared: ([("shared", { $0.isShared }), ("shared=no", { !$0.isShared })], ["shared=nfs", "shared="]),
     .prompt: (
       [
         ("prompt=Code: ", { $0.prompt.string == "Code: " }), ("prompt=x", { $0.prompt.string == "x" }),

@@ -60,7 +60,7 @@ enum OptionPages {
       ),
       ("How users are asked", [.prompt, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass]),
       ("Which codes are accepted", [.window, .lookAhead, .maxFailures, .backupCodes]),
-      ("Files and log", [.store, .directory, .owner, .debug]),
+      ("Files and log", [.store, .directory, .owner, .shared, .debug]),
       ("Options of the setup command", command),
     ]
     var text = """

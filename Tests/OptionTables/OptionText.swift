@@ -14,6 +14,8 @@ extension PolicyOption {
       "The directory of an enrollment. `~` and `%h` stand for the home directory, `%u` for the user name, `%U` for the numeric user ID, `%%` for a percent sign. Outside the home directories, as in `/var/lib/twofactor/%u`, the directory and its files may belong to root."
     case .owner:
       "The account that owns the enrollments of a `directory` outside the home directories, for a service account that checks the codes of other users. The module runs as root or as this account, and opens the enrollments with its identity. Root enrolls the users."
+    case .shared:
+      "Other hosts use the enrollments, too, on a network file system such as NFS. If the kernel reports that locks do not reach the other hosts, the login is refused. An enrollment that is absent on a network file system proves that the user is not enrolled, even if the register of this host names the user."
     case .conf:
       "A configuration file to read instead of the default one. It must exist, be owned by root, and be writable by root alone."
     case .prompt: "The prompt for the code."
@@ -66,6 +68,8 @@ extension PolicyOption {
     case .directory: "The path begins with `/`, `~/` or `%h/`."
     case .owner:
       "The owner can read the keys of all these users. The directory must exist and belong to the owner. Needs a `directory` that begins with `/`."
+    case .shared:
+      "Without this option, nothing keeps a code from being used once on each of two hosts if the mount options keep locks local. Set it on every host, in `twofactor.conf`. `twofactor doctor` examines the file systems."
     case .conf: "Only the default file may be missing."
     case .prompt:
       "With `forward_pass` the default is `Password & verification code: `. In a PAM configuration file, enclose an argument that contains blanks in brackets: `[prompt=Code from the app: ]`."
@@ -101,8 +105,8 @@ extension PolicyOption {
   /// The name of the value in a synopsis; nil for a flag.
   var placeholder: String? {
     switch self {
-    case .nullok, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .debug, .backupCodes, .requirePassword,
-      .allowDisable:
+    case .nullok, .shared, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .debug, .backupCodes,
+      .requirePassword, .allowDisable:
       nil
     case .store: "home|host"
     case .enroll: "no|offer|require"

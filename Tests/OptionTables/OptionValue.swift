@@ -34,6 +34,7 @@ extension PolicyOption {
     case .store: return policy.isHostStore ? "host" : "home"
     case .directory: return text(policy.directory)
     case .owner: return text(policy.owner) ?? "root"
+    case .shared: return yes(policy.isShared)
     case .conf: return String(PolicyFile.usualPath.bytes)
     case .prompt: return text(policy.prompt) ?? "Verification code: "
     case .echoCode: return yes(policy.echoesCode)

@@ -32,7 +32,7 @@ struct AccountRemedies {
 
   /// The arguments that decide whether and where users are enrolled.
   private static let shared: Set<String> = [
-    "conf", "store", "directory", "owner", "enroll", "enroll_networks", "required_from",
+    "conf", "store", "directory", "owner", "shared", "enroll", "enroll_networks", "required_from",
   ]
 
   private func insertions(like rule: PAMRule) -> [[Edit]] {
