@@ -113,7 +113,7 @@ AS $$
   FROM pg_stat_replication
 $$;
 
--- A login changes the state alone. Whoever changes a device, also its clock offset, needs twofactor_enrollment.
+-- A login changes the state alone. Changing a device or its clock offset needs twofactor_enrollment.
 REVOKE ALL ON twofactor.enrollment, twofactor.report
   FROM PUBLIC, twofactor_login, twofactor_enrollment, twofactor_report;
 GRANT SELECT ON twofactor.enrollment TO twofactor_login, twofactor_enrollment;

@@ -91,11 +91,11 @@ class Database:
         )
 
     def sql(self, host: Host, sql: str, *, status: int | None = 0, **options):
-        """Runs SQL as a host over TLS. Returns the answer, or what failed if `status` is not 0."""
+        """Runs SQL as a host over TLS. Returns the answer, or the ended command if `status` is None."""
         flags = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose")
         command = ("psql", *flags, "-d", self.connection(host, **options), "-f", "-")
         done = run(*command, input=sql, status=status)
-        return done.stdout.strip() if status == 0 else done.stderr
+        return done.stdout.strip() if status == 0 else done
 
     def wait_until_synchronous(self, standbys: int = 2, patience: float = 15) -> None:
         """Waits until so many standbys follow the primary."""
