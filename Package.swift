@@ -6,6 +6,8 @@ import PackageDescription
 let strict: [SwiftSetting] = [
   .strictMemorySafety(),
   .enableExperimentalFeature("Lifetimes"),
+  // Locks of enrollments are noncopyable.
+  .enableExperimentalFeature("SuppressedAssociatedTypes"),
 ]
 
 /// For the targets of `pam_twofactor.so`. The trait `Embedded` compiles them as Embedded Swift, without allocations on
@@ -96,11 +98,19 @@ let package = Package(
     .target(
       name: "HelperProtocol", dependencies: ["Enrollment", "FixedMemory", "OneTimePassword", "Verification"],
       swiftSettings: small),
+    // Requests about one enrollment, in whatever place it is.
+    .target(
+      name: "EnrollmentRequests",
+      dependencies: [
+        "CHelper", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "LoginPolicy", "OneTimePassword",
+        "SystemFiles", "Verification",
+      ],
+      swiftSettings: small),
     .executableTarget(
       name: "twofactor-helper",
       dependencies: [
-        "CHelper", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "LoginPolicy", "SystemFiles",
-        "Verification",
+        "CHelper", "CSystem", "Enrollment", "EnrollmentRequests", "FixedMemory", "HelperProtocol", "LoginPolicy",
+        "SystemFiles", "Verification",
       ],
       path: "Sources/Helper", swiftSettings: small),
 

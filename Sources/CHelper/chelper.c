@@ -68,6 +68,11 @@ void chelper_close_others(void) {
 
 void chelper_clear_environment(void) { clearenv(); }
 
+void chelper_execute(const char *path) {
+  char name[] = "twofactor-store", *arguments[] = {name, NULL}, *environment[] = {NULL};
+  execve(path, arguments, environment);
+}
+
 void chelper_log(const char *text) {
   openlog("twofactor-helper", 0, LOG_AUTHPRIV);
   syslog(LOG_INFO, "%s", text);

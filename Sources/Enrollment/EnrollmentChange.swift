@@ -75,8 +75,8 @@ public struct RenewedEnrollment: ~Copyable {
 
   /// Changes `old`. Used codes stay used: those of kept devices and of devices with the same key, kept backup codes,
   /// and added ones with the same hash. `now` is Unix time.
-  public init(
-    _ change: borrowing EnrollmentChange, generation: Generation, over old: borrowing LockedEnrollment, now: Int64
+  public init<Lock: EnrollmentLock & ~Copyable>(
+    _ change: borrowing EnrollmentChange, generation: Generation, over old: borrowing LockedEnrollment<Lock>, now: Int64
   ) throws(EnrollmentFailure) {
     let addition = try change.parsedAddition()
     let enabledAt = change.keepsDevices ? old.credential.enabledAt : addition.enabledAt
@@ -126,8 +126,8 @@ public struct RenewedEnrollment: ~Copyable {
   }
 
   /// Sets the clock offset of the device at `index`, in time steps. `state` is the next one of `old`.
-  public init(
-    clockOffset: Int64, ofDeviceAt index: Int, generation: Generation, over old: borrowing LockedEnrollment,
+  public init<Lock: EnrollmentLock & ~Copyable>(
+    clockOffset: Int64, ofDeviceAt index: Int, generation: Generation, over old: borrowing LockedEnrollment<Lock>,
     state: LoginState
   ) throws(EnrollmentFailure) {
     guard var encoder = CredentialEncoder(generation: generation, enabledAt: old.credential.enabledAt) else {
@@ -166,8 +166,8 @@ public struct RenewedEnrollment: ~Copyable {
 private var furthestStep: UInt64 { 32 }
 
 /// The lowest unused factor of a new device from the old devices with the same key; 0 if there is none.
-private func usedFactor(
-  ofDeviceAt index: Int, of new: borrowing Credential, in old: borrowing LockedEnrollment, now: Int64
+private func usedFactor<Lock: EnrollmentLock & ~Copyable>(
+  ofDeviceAt index: Int, of new: borrowing Credential, in old: borrowing LockedEnrollment<Lock>, now: Int64
 ) -> UInt64 {
   guard let device = new.device(at: index) else { return 0 }
   var lowest: UInt64 = 0
@@ -213,7 +213,9 @@ extension LoginState {
 
   /// Spends backup codes with the hashes of spent ones. If a state was lost, all old codes count as spent, and none of
   /// the new ones.
-  fileprivate mutating func spendBackupCodes(of new: borrowing Credential, usedIn old: borrowing LockedEnrollment) {
+  fileprivate mutating func spendBackupCodes<Lock: EnrollmentLock & ~Copyable>(
+    of new: borrowing Credential, usedIn old: borrowing LockedEnrollment<Lock>
+  ) {
     guard old.state.value.spentBackupCodes != UInt32.max else { return }
     var index = 0
     while index < new.backupCodeCount {

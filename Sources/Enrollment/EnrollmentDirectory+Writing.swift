@@ -107,7 +107,7 @@ extension EnrollmentDirectory {
   /// Replaces the credential of a locked enrollment by a new generation. Flushes the new state beside the old one
   /// first, so that either credential has its state at any time.
   public borrowing func replace(
-    _ enrollment: borrowing LockedEnrollment, with credential: Span<UInt8>, state: borrowing LoginState
+    _ enrollment: borrowing LockedEnrollment<StateFile>, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {
     try enrollment.save(state)
     // Keep the lock until the credential is replaced, too.
@@ -140,9 +140,9 @@ extension EnrollmentDirectory {
   /// The caller holds the old file's lock. A login that waits for it finds that the file was removed, and opens the new
   /// one.
   private borrowing func renewState(
-    of enrollment: borrowing LockedEnrollment, with state: borrowing LoginState
+    of enrollment: borrowing LockedEnrollment<StateFile>, with state: borrowing LoginState
   ) -> StateFile? {
-    guard enrollment.file.file.copiesOnWrite else { return nil }
+    guard enrollment.lock.file.copiesOnWrite else { return nil }
     let temporary: Literal = "state.new"
     directory.removeFile(temporary)
     do throws(EnrollmentFailure) {
@@ -177,7 +177,8 @@ extension EnrollmentDirectory {
   /// Creates an enrollment with the credential and the state of a locked one, as
   /// ``create(_:of:credential:state:tag:identity:)``.
   public static func create(
-    _ path: borrowing EnrollmentPath, of account: borrowing Account, copying enrollment: borrowing LockedEnrollment,
+    _ path: borrowing EnrollmentPath, of account: borrowing Account,
+    copying enrollment: borrowing LockedEnrollment<StateFile>,
     tag: UInt64, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
     try create(

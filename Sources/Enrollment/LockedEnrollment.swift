@@ -3,37 +3,74 @@ internal import SystemFiles
 
 /// An enrollment and its lock, which excludes other processes while this value exists. Save a decision before you
 /// announce it.
-public struct LockedEnrollment: ~Copyable {
+public struct LockedEnrollment<Lock: EnrollmentLock & ~Copyable>: ~Copyable {
   /// The credential.
   public let credential: Credential
 
   /// The state with unsaved changes.
   public var state: HeapValue<LoginState>
 
-  package let file: StateFile
+  package let lock: Lock
+
+  /// Those of the record that was read.
   private let sequence: UInt64
   private let slot: Int
 
-  /// Acquires the lock and reads both files. Fails with kind `gone` if the enrollment was removed meanwhile.
-  ///
-  /// If the state is lost or damaged, writes one in which every code counts as used
-  /// (``LoginState/assumeLoss(of:now:window:failures:)``), and fails. The next attempt succeeds.
+  /// Contents that were read under the lock. `sequence` and `slot` are those of the record of the state.
+  package init(
+    credential: consuming Credential, state: consuming HeapValue<LoginState>, lock: consuming Lock, sequence: UInt64,
+    slot: Int
+  ) {
+    self.credential = credential
+    self.state = state
+    self.lock = lock
+    self.sequence = sequence
+    self.slot = slot
+  }
+
+  /// Writes the state durably. If this fails, do not announce the decision.
+  @inline(never)
   @_optimize(speed)
-  public static func locking(
-    _ directory: borrowing EnrollmentDirectory, window: UInt64, failuresAfterLoss: UInt32
-  ) throws(EnrollmentFailure) -> LockedEnrollment {
+  public borrowing func save() throws(EnrollmentFailure) { try save(state.value) }
+
+  /// Writes a state durably, in place of the older record.
+  public borrowing func save(_ state: borrowing LoginState) throws(EnrollmentFailure) {
+    try lock.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
+  }
+
+  /// After ``save(_:)``, writes a later state durably, in place of the other record.
+  public borrowing func saveAgain(_ state: borrowing LoginState) throws(EnrollmentFailure) {
+    try lock.write(state, sequence: sequence &+ 2, slot: slot)
+  }
+}
+
+extension LockedEnrollment where Lock == StateFile {
+  /// Writes this state and one of a new generation into another file, and flushes it.
+  borrowing func copy(to other: borrowing StateFile, adding new: borrowing LoginState) throws(EnrollmentFailure) {
+    try other.rewrite(state.value, sequence: sequence)
+    try other.write(new, sequence: sequence &+ 2, slot: 0)
+    try attempt("state", "cannot be flushed", other.file.synchronize())
+  }
+}
+
+extension EnrollmentDirectory: OpenEnrollment {
+  /// Locks and reads the files.
+  @_optimize(speed)
+  public borrowing func locked(
+    window: UInt64, failuresAfterLoss: UInt32
+  ) throws(EnrollmentFailure) -> LockedEnrollment<StateFile> {
     // Check first: the caller of su(1) chooses the limit, and a truncated write would lose the state.
     guard OpenFile.mayWrite(byteCount: StateFile.length) else {
       throw EnrollmentFailure(.io, "state", "exceeds the file size limit of the process (RLIMIT_FSIZE)")
     }
-    var file = try StateFile(locking: openState(in: directory))
-    var status = try directory.checkedStatus(of: file.file, "state")
+    var file = try StateFile(locking: openState())
+    var status = try checkedStatus(of: file.file, "state")
     if status.links == 0 {
-      file = try StateFile(locking: openReplacedState(in: directory))
-      status = try directory.checkedStatus(of: file.file, "state")
+      file = try StateFile(locking: openReplacedState())
+      status = try checkedStatus(of: file.file, "state")
     }
     guard status.links > 0 else { throw .removedState }
-    let credential = try directory.readCredential()
+    let credential = try readCredential()
     guard var state = HeapValue(LoginState(generation: credential.generation)) else {
       throw EnrollmentFailure(.io, "state", "out of memory")
     }
@@ -43,7 +80,7 @@ public struct LockedEnrollment: ~Copyable {
     }
     switch finding {
     case .current(let sequence, let slot):
-      return LockedEnrollment(credential: credential, state: state, file: file, sequence: sequence, slot: slot)
+      return LockedEnrollment(credential: credential, state: state, lock: file, sequence: sequence, slot: slot)
     case .lost(let sequence):
       state.value.assumeLoss(of: credential, now: SystemClock.now, window: window, failures: failuresAfterLoss)
       try file.rewrite(state.value, sequence: sequence)
@@ -52,53 +89,29 @@ public struct LockedEnrollment: ~Copyable {
   }
 
   /// Opens the file that replaced a state file.
-  private static func openReplacedState(
-    in directory: borrowing EnrollmentDirectory
-  ) throws(EnrollmentFailure) -> OpenFile {
+  private borrowing func openReplacedState() throws(EnrollmentFailure) -> OpenFile {
     do throws(EnrollmentFailure) {
-      return try directory.openFile("state", for: .readWrite)
+      return try openFile("state", for: .readWrite)
     } catch {
       throw error.error == .noSuchFile ? .removedState : error
     }
   }
 
-  private static func openState(in directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> OpenFile {
+  private borrowing func openState() throws(EnrollmentFailure) -> OpenFile {
     do throws(EnrollmentFailure) {
-      return try directory.openFile("state", for: .readWrite)
+      return try openFile("state", for: .readWrite)
     } catch {
       guard error.error == .noSuchFile else { throw error }
     }
     // Create a missing state only beside a credential.
-    _ = try directory.readCredential()
+    _ = try readCredential()
     do throws(EnrollmentFailure) {
-      return try directory.createFile("state", for: .readWrite)
+      return try createFile("state", for: .readWrite)
     } catch {
       // Another process may have created it.
       guard error.error == .exists else { throw error }
-      return try directory.openFile("state", for: .readWrite)
+      return try openFile("state", for: .readWrite)
     }
-  }
-
-  /// Overwrites the older slot, and flushes it. If this fails, do not announce the decision.
-  @inline(never)
-  @_optimize(speed)
-  public borrowing func save() throws(EnrollmentFailure) { try save(state.value) }
-
-  /// Overwrites the older slot, and flushes it.
-  public borrowing func save(_ state: borrowing LoginState) throws(EnrollmentFailure) {
-    try file.write(state, sequence: sequence &+ 1, slot: 1 &- slot)
-  }
-
-  /// After ``save(_:)``, overwrites the other slot with a later state, and flushes it.
-  public borrowing func saveAgain(_ state: borrowing LoginState) throws(EnrollmentFailure) {
-    try file.write(state, sequence: sequence &+ 2, slot: slot)
-  }
-
-  /// Writes this state and one of a new generation into another file, and flushes it.
-  borrowing func copy(to other: borrowing StateFile, adding new: borrowing LoginState) throws(EnrollmentFailure) {
-    try other.rewrite(state.value, sequence: sequence)
-    try other.write(new, sequence: sequence &+ 2, slot: 0)
-    try attempt("state", "cannot be flushed", other.file.synchronize())
   }
 }
 

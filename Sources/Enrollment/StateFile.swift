@@ -9,7 +9,7 @@ internal import SystemFiles
 /// cannot be trusted.
 ///
 /// Public only because Embedded Swift must see its `deinit` in every module that destroys its owner.
-public struct StateFile: ~Copyable {
+public struct StateFile: EnrollmentLock, ~Copyable {
   static var slotDistance: Int { 4096 }
   static var length: Int { 2 * slotDistance }
 
@@ -72,9 +72,9 @@ public struct StateFile: ~Copyable {
     return .current(sequence: newest.sequence, slot: isFirstNewer ? 0 : 1)
   }
 
-  /// Also flushes the slot.
+  /// Overwrites a slot, and flushes it.
   @_optimize(speed)
-  func write(_ state: borrowing LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
+  public func write(_ state: borrowing LoginState, sequence: UInt64, slot: Int) throws(EnrollmentFailure) {
     guard var copies = SecretBuffer(capacity: 2 &* LoginState.recordLength),
       state.appendRecord(sequence: sequence, to: &copies), copies.repeatContent()
     else { throw EnrollmentFailure(.io, "state", "out of memory") }

@@ -1,6 +1,6 @@
 import CHelper
 import CSystem
-import Enrollment
+import EnrollmentRequests
 import FixedMemory
 import HelperProtocol
 import SystemFiles
@@ -42,8 +42,13 @@ enum HelperProcess {
     guard unsafe chdir(Literal("/").cString) == 0 else { return Exit.system }
     guard chelper_argument_count() <= 1 else { return Exit.usage }
 
-    guard let answer = answer() else { return Exit.inputOutput }
+    guard let answer = HelperService.answer() else { return Exit.inputOutput }
     return send(answer)
+  }
+
+  /// Returns the exit status.
+  private static func send(_ answer: borrowing SecretBuffer) -> Int32 {
+    MessageStream.write(answer) ? exitStatus(HelperAnswer.status(of: answer.bytes)) : Exit.inputOutput
   }
 
   private static func exitStatus(_ status: HelperStatus) -> Int32 {
@@ -54,58 +59,5 @@ enum HelperProcess {
     case .unavailable: Exit.configuration
     case .failed: Exit.inputOutput
     }
-  }
-
-  /// Nil if memory is short.
-  private static func answer() -> SecretBuffer? {
-    do throws(HelperStatus) {
-      return try answer(UserRequest(message: readMessage(), user: UserID(rawValue: getuid())))
-    } catch {
-      return HelperAnswer.encoded(error)
-    }
-  }
-
-  private static func answer(_ request: borrowing UserRequest) throws(HelperStatus) -> SecretBuffer? {
-    try request.answer(HelperRequest(parsing: request.message.bytes))
-  }
-
-  private static func readMessage() throws(HelperStatus) -> SecretBuffer {
-    guard var prefix = SecretBuffer(capacity: HelperMessage.prefixLength) else { throw .failed }
-    try fill(&prefix)
-    guard let length = HelperMessage.length(prefix.bytes) else { throw .malformed }
-    guard var message = SecretBuffer(capacity: length) else { throw .failed }
-    try fill(&message)
-    return message
-  }
-
-  /// Reads standard input until the buffer is full.
-  private static func fill(_ buffer: inout SecretBuffer) throws(HelperStatus) {
-    while buffer.count < buffer.capacity {
-      // SAFETY: read(2) gets the size of the memory.
-      let count = unsafe buffer.fill { unsafe read(0, $0.baseAddress, $0.count) }
-      guard count > 0 || count < 0 && csystem_errno() == EINTR else { throw .malformed }
-    }
-  }
-
-  /// Writes to standard output. Returns the exit status.
-  private static func send(_ answer: borrowing SecretBuffer) -> Int32 {
-    send(answer.bytes) ? exitStatus(HelperAnswer.status(of: answer.bytes)) : Exit.inputOutput
-  }
-
-  /// Returns false on failure.
-  private static func send(_ bytes: Span<UInt8>) -> Bool {
-    var done = 0
-    while done < bytes.count {
-      // SAFETY: write(2) gets the count of the bytes.
-      let count = unsafe bytes.slice(from: done).withUnsafeBytes { rest in
-        unsafe write(1, rest.baseAddress, rest.count)
-      }
-      if count > 0 {
-        done &+= count
-      } else if count == 0 || csystem_errno() != EINTR {
-        return false
-      }
-    }
-    return true
   }
 }

@@ -1,11 +1,12 @@
 import CSystem
 import Enrollment
+import EnrollmentRequests
 import FixedMemory
 import SystemFiles
 import Verification
 
 /// The enrollment of the user, opened with the process's own identity.
-struct UserEnrollment: ~Copyable {
+struct UserEnrollment: EnrollmentPlace, ~Copyable {
   let path: EnrollmentPath
   let account: Account
 
@@ -42,15 +43,37 @@ struct UserEnrollment: ~Copyable {
     }
   }
 
-  /// Acquires the lock. If the state was lost, the first attempt recreates it.
-  static func lock(
-    _ directory: borrowing EnrollmentDirectory, _ limits: VerificationLimits
-  ) throws(EnrollmentFailure) -> LockedEnrollment {
+  borrowing func snapshot(of opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> EnrollmentSnapshot {
+    try EnrollmentSnapshot(of: opened)
+  }
+
+  borrowing func create(_ renewed: borrowing RenewedEnrollment) throws(EnrollmentFailure) {
+    var identity = FileSystemIdentity()
+    try EnrollmentDirectory.create(
+      path, of: account, credential: renewed.credential.bytes, state: renewed.state, tag: UInt64(csystem_random()),
+      identity: &identity)
+  }
+
+  borrowing func remove(
+    _ opened: borrowing EnrollmentDirectory, _ locked: borrowing LockedEnrollment<StateFile>
+  ) throws(EnrollmentFailure) {
+    let user = account.userID
+    // Remove the register entry first: if the process is then killed, the user stays enrolled, and the next accepted
+    // login adds the entry again.
+    try EnrollmentRegister.remove(user)
+    var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
-      return try LockedEnrollment.locking(directory, limits: limits)
+      try opened.remove(path, of: account, tag: UInt64(csystem_random()), identity: &identity)
     } catch {
-      guard error.isOfLostState else { throw error }
-      return try LockedEnrollment.locking(directory, limits: limits)
+      noteEnrollment()
+      throw error
     }
+    extendLifetime(locked)
+    // A login that was accepted in between has added the entry again.
+    do throws(EnrollmentFailure) { try EnrollmentRegister.remove(user) } catch {}
+  }
+
+  borrowing func noteEnrollment() {
+    do throws(EnrollmentFailure) { try EnrollmentRegister.add(account.userID) } catch {}
   }
 }

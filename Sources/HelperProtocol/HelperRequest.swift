@@ -27,6 +27,32 @@ public enum HelperRequest: UInt8, Sendable {
   /// Resynchronizes a device by two consecutive codes.
   case resync = 8
 
+  // For root, and only in the store on PostgreSQL:
+
+  /// Verifies a code with the limits of a PAM rule, or looks if a grace period applies.
+  case login = 9
+
+  /// Ends throttling and lockout.
+  case unlock = 10
+
+  /// Lists the enrolled users.
+  case list = 11
+
+  /// Stores a credential and its state.
+  case put = 12
+
+  /// Returns credential and state.
+  case export = 13
+
+  /// Reports on the servers.
+  case describe = 14
+
+  /// Seals credentials with the first key again.
+  case reseal = 15
+
+  /// Whether `twofactor-helper` carries it out, too.
+  public var isOfUsers: Bool { rawValue <= Self.resync.rawValue }
+
   /// Parses the number of a message without its length.
   ///
   /// - Throws: The status of the answer.

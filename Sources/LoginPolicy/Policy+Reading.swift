@@ -58,6 +58,9 @@ extension Policy {
         isUse ? "contradicts try_first_pass" : "contradicts use_first_pass", reading.passOption.name.bytes,
         line: reading.passLine)
     }
+    if !owner.isEmpty, isPostgreSQL {
+      throw PolicyProblem("contradicts store=postgresql", PolicyOption.owner.name.bytes, line: ownerPlace.line)
+    }
     if !owner.isEmpty, isHostStore {
       throw PolicyProblem(
         "contradicts the host store, which belongs to the users", PolicyOption.owner.name.bytes, line: ownerPlace.line)
@@ -104,8 +107,10 @@ extension Policy {
       }
       try set(option, text: value)
     case .store:
-      isStoredOnHost = value.isEqual(to: "host")
-      guard isStoredOnHost || value.isEqual(to: "home") else { throw problem("is neither home nor host", word) }
+      store = value.isEqual(to: "host") ? .host : value.isEqual(to: "postgresql") ? .postgresql : .home
+      guard store != .home || value.isEqual(to: "home") else {
+        throw problem("is not home, host or postgresql", word)
+      }
     case .enrollment:
       let isOffered = value.isEqual(to: "offer")
       enrollment = isOffered ? .offer : value.isEqual(to: "require") ? .require : .no

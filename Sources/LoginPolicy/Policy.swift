@@ -7,12 +7,18 @@ public struct Policy: ~Copyable {
   /// `nullok`.
   public var passesUnenrolled = false
 
-  /// The template in force, from `directory` or else `store`; see ``EnrollmentPath``.
+  /// The template in force, from `directory` or else `store`; see ``EnrollmentPath``. Empty, and so invalid, if
+  /// enrollments are in no directory (``isPostgreSQL``).
   public var directory: Span<UInt8> {
     @_lifetime(borrow self)
     get {
       guard directoryPlace.isEmpty else { return texts.bytes(at: directoryPlace) }
-      let template = isStoredOnHost ? EnrollmentPath.hostTemplate : EnrollmentPath.usualTemplate
+      let template: Literal
+      switch store {
+      case .home: template = EnrollmentPath.usualTemplate
+      case .host: template = EnrollmentPath.hostTemplate
+      case .postgresql: template = ""
+      }
       // SAFETY: a literal is immortal.
       return unsafe _overrideLifetime(template.bytes, borrowing: self)
     }
@@ -20,6 +26,12 @@ public struct Policy: ~Copyable {
 
   /// Whether ``directory`` is the host store.
   public var isHostStore: Bool { directory.isEqual(to: EnrollmentPath.hostTemplate) }
+
+  /// Whether the enrollments are in a database.
+  public var isPostgreSQL: Bool { store == .postgresql && directoryPlace.isEmpty }
+
+  /// Whether the users' programs cannot open the enrollments, except through `twofactor-helper`.
+  public var isClosedToUsers: Bool { isHostStore || isPostgreSQL }
 
   /// The account that owns the enrollments outside the homes; empty for root or the user.
   public var owner: Span<UInt8> {
@@ -122,8 +134,8 @@ public struct Policy: ~Copyable {
     get { texts.bytes(at: notifierPlace) }
   }
 
-  /// `store=host`.
-  var isStoredOnHost = false
+  /// `store`.
+  var store = EnrollmentStoreKind.home
 
   var reading = PolicyReading()
   var texts = PolicyTexts()
@@ -157,6 +169,13 @@ public enum LoginEnrollment: Equatable, Sendable {
   public func isRequired(from day: CalendarDay?, now: Int64) -> Bool {
     day.map { CalendarDay(of: now) >= $0 } ?? (self == .require)
   }
+}
+
+/// The values of `store`.
+enum EnrollmentStoreKind {
+  case home
+  case host
+  case postgresql
 }
 
 /// The use of passwords that end with a code, for programs with a single password field.

@@ -49,7 +49,7 @@ public enum PolicyOption: UInt8, Sendable {
     /// Of this many bytes, without colons, which an otpauth URI does not allow.
     case label(ClosedRange<Int>)
 
-    /// `home` or `host`.
+    /// `home`, `host` or `postgresql`.
     case store
 
     /// See ``LoginEnrollment``.

@@ -3,7 +3,7 @@ public import FixedMemory
 internal import OneTimePassword
 internal import SystemFiles
 
-/// A code checked against an enrollment on disk, at a login or in the setup command.
+/// A code checked against an enrollment, at a login or in the setup command.
 public struct CodeCheck: ~Copyable, Sendable {
   /// The verdict.
   public let verdict: Verdict
@@ -32,24 +32,24 @@ public struct CodeCheck: ~Copyable, Sendable {
   /// Checks a code and marks it as used. Reads, decides and flushes under one lock, so that only one of parallel
   /// sessions can use a code. An accepted code starts a grace period for `graceKey`. Without `countsFailure`, a refused
   /// code changes nothing.
-  public init(
-    _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits,
+  public init<Place: OpenEnrollment & ~Copyable>(
+    _ reply: borrowing Reply, in place: borrowing Place, limits: VerificationLimits,
     graceKey: GraceKey? = nil, countsFailure: Bool = true
   ) throws(EnrollmentFailure) {
     // Hash without the lock, so that slow guesses at backup codes do not delay the owner's login.
     try self.init(
-      reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), in: directory, limits: limits,
+      reply, hash: BackupCodeAttempt.hash(reply, in: place, limits: limits), in: place, limits: limits,
       graceKey: graceKey, countsFailure: countsFailure)
   }
 
   @_optimize(speed)
-  private init(
-    _ reply: borrowing Reply, hash: borrowing SecretBuffer, in directory: borrowing EnrollmentDirectory,
+  private init<Place: OpenEnrollment & ~Copyable>(
+    _ reply: borrowing Reply, hash: borrowing SecretBuffer, in place: borrowing Place,
     limits: VerificationLimits, graceKey: GraceKey?, countsFailure: Bool
   ) throws(EnrollmentFailure) {
     let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
     guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
-    var enrollment = try LockedEnrollment.locking(directory, limits: limits)
+    var enrollment = try place.locked(limits)
     // Waiting for the lock may have taken seconds.
     let now = SystemClock.now
     let before = Throttle.Standing(enrollment.state.value)
@@ -86,22 +86,22 @@ extension CodeCheck {
   ///
   /// Saves a failure before the verdict is known, and takes it back if the code is right. Otherwise, the user could
   /// stop the process after the verdict, and kill it before it counts a wrong code.
-  public init(
-    countingFirst reply: borrowing Reply, keepsCode: Bool, in directory: borrowing EnrollmentDirectory,
+  public init<Place: OpenEnrollment & ~Copyable>(
+    countingFirst reply: borrowing Reply, keepsCode: Bool, in place: borrowing Place,
     limits: VerificationLimits
   ) throws(EnrollmentFailure) {
     try self.init(
-      countingFirst: reply, hash: BackupCodeAttempt.hash(reply, in: directory, limits: limits), keepsCode: keepsCode,
-      in: directory, limits: limits)
+      countingFirst: reply, hash: BackupCodeAttempt.hash(reply, in: place, limits: limits), keepsCode: keepsCode,
+      in: place, limits: limits)
   }
 
-  private init(
+  private init<Place: OpenEnrollment & ~Copyable>(
     countingFirst reply: borrowing Reply, hash: borrowing SecretBuffer, keepsCode: Bool,
-    in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
+    in place: borrowing Place, limits: VerificationLimits
   ) throws(EnrollmentFailure) {
     let deviceName = ByteText(capacity: DeviceName.lengths.upperBound)
     guard deviceName.hasMemory else { throw EnrollmentFailure(.io, "device", "out of memory") }
-    var enrollment = try LockedEnrollment.locking(directory, limits: limits)
+    var enrollment = try place.locked(limits)
     let now = SystemClock.now
     let before = enrollment.state.value
     Throttle.countFailure(in: &enrollment.state.value, now: now, allowed: limits.maximumFailures)
@@ -154,10 +154,10 @@ extension Device {
 public enum GraceCheck {
   /// Returns whether a grace period of `period` seconds applies, and marks it as most recently used. Returns false
   /// during throttling or a lockout.
-  public static func passes(
-    _ key: GraceKey, in directory: borrowing EnrollmentDirectory, period: Int64, limits: VerificationLimits
+  public static func passes<Place: OpenEnrollment & ~Copyable>(
+    _ key: GraceKey, in place: borrowing Place, period: Int64, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> Bool {
-    var enrollment = try LockedEnrollment.locking(directory, limits: limits)
+    var enrollment = try place.locked(limits)
     let now = SystemClock.now
     Throttle.trim(&enrollment.state.value, now: now, allowed: limits.maximumFailures)
     let dropsAny = enrollment.state.value.dropGrace(after: now)
@@ -201,11 +201,11 @@ public enum Decoy {
 /// Hashes a reply once for all backup codes, which share a salt.
 private enum BackupCodeAttempt {
   /// Returns an empty hash if the reply is no backup code, or none are accepted.
-  static func hash(
-    _ reply: borrowing Reply, in directory: borrowing EnrollmentDirectory, limits: VerificationLimits
+  static func hash<Place: OpenEnrollment & ~Copyable>(
+    _ reply: borrowing Reply, in place: borrowing Place, limits: VerificationLimits
   ) throws(EnrollmentFailure) -> SecretBuffer {
     guard limits.acceptsBackupCodes, reply.backupCode.bytes.count > 0 else { return try memory() }
-    return try hash(reply, with: directory.readCredential())
+    return try hash(reply, with: place.readCredential())
   }
 
   private static func hash(
@@ -241,11 +241,9 @@ private enum BackupCodeAttempt {
   }
 }
 
-extension LockedEnrollment {
-  /// Acquires the lock and reads both files.
-  public static func locking(
-    _ directory: borrowing EnrollmentDirectory, limits: VerificationLimits
-  ) throws(EnrollmentFailure) -> LockedEnrollment {
-    try locking(directory, window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
+extension OpenEnrollment where Self: ~Copyable {
+  /// Acquires the lock, and reads credential and state.
+  public borrowing func locked(_ limits: VerificationLimits) throws(EnrollmentFailure) -> LockedEnrollment<Lock> {
+    try locked(window: limits.window, failuresAfterLoss: limits.failuresAfterLoss)
   }
 }

@@ -160,12 +160,11 @@ public struct DeviceResync: ~Copyable, Sendable {
 
   /// Reads, decides and flushes under one lock. The codes are as typed. A changed clock offset needs a new credential
   /// with this `generation`.
-  public init(
-    ofDeviceNamed name: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>,
-    in directory: borrowing EnrollmentDirectory,
+  public init<Place: OpenEnrollment & ~Copyable>(
+    ofDeviceNamed name: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>, in place: borrowing Place,
     limits: VerificationLimits, generation: Generation
   ) throws(EnrollmentFailure) {
-    var enrollment = try LockedEnrollment.locking(directory, limits: limits)
+    var enrollment = try place.locked(limits)
     let now = SystemClock.now
     guard let index = enrollment.credential.index(ofDeviceNamed: name),
       let device = enrollment.credential.device(at: index)
@@ -210,16 +209,16 @@ public struct DeviceResync: ~Copyable, Sendable {
       try Self.write(
         RenewedEnrollment(
           clockOffset: clockOffset, ofDeviceAt: index, generation: generation, over: enrollment, state: after),
-        over: enrollment, to: directory)
+        over: enrollment, to: place)
     }
     self.verdict = verdict
   }
 
-  private static func write(
-    _ renewed: borrowing RenewedEnrollment, over enrollment: borrowing LockedEnrollment,
-    to directory: borrowing EnrollmentDirectory
+  private static func write<Place: OpenEnrollment & ~Copyable>(
+    _ renewed: borrowing RenewedEnrollment, over enrollment: borrowing LockedEnrollment<Place.Lock>,
+    to place: borrowing Place
   ) throws(EnrollmentFailure) {
-    try directory.replace(enrollment, with: renewed.credential.bytes, state: renewed.state)
+    try place.replace(enrollment, with: renewed.credential.bytes, state: renewed.state)
   }
 
   /// Nil if the text is no code of this length.

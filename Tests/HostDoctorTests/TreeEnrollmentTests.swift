@@ -30,7 +30,7 @@ import Testing
     host.read { tree in
       guard let file = tree.directory(directory) else { return }
       let enrollment = EnrollmentDirectory(directory: file, owner: alice.userID)
-      _ = try? LockedEnrollment.locking(enrollment, window: 1, failuresAfterLoss: 0)
+      _ = try? enrollment.locked(window: 1, failuresAfterLoss: 0)
     }
     return host
   }

@@ -56,13 +56,13 @@ import Verification
       path(account), of: account, credential: text.bytes, state: state, tag: 1, identity: &identity)
   }
 
-  private func lock(_ account: borrowing Account) throws -> LockedEnrollment {
+  private func lock(_ account: borrowing Account) throws -> LockedEnrollment<StateFile> {
     var identity = FileSystemIdentity()
     return try lock(EnrollmentDirectory(path(account), of: account, identity: &identity))
   }
 
-  private func lock(_ directory: borrowing EnrollmentDirectory) throws -> LockedEnrollment {
-    try LockedEnrollment.locking(directory, window: 1, failuresAfterLoss: 4)
+  private func lock(_ directory: borrowing EnrollmentDirectory) throws -> LockedEnrollment<StateFile> {
+    try directory.locked(window: 1, failuresAfterLoss: 4)
   }
 
   private final class TemporaryHome {

@@ -62,7 +62,7 @@ import Verification
     #expect(status(of: [2, 5]) == .unknownVersion)
     #expect(status(of: [1, 0]) == .unknownRequest)
     #expect(status(of: [1, 8]) == .done)
-    #expect(status(of: [1, 9, 0]) == .unknownRequest)
+    #expect(status(of: [1, 16, 0]) == .unknownRequest)
   }
 
   @Test(

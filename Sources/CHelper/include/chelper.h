@@ -29,6 +29,9 @@ void chelper_close_others(void);
 /* Provided because clearenv(3) needs _DEFAULT_SOURCE. Empties the environment, because syslog(3) reads TZ. */
 void chelper_clear_environment(void);
 
+/* Replaces the program by another one, without arguments and environment. Returns only on failure. */
+void chelper_execute(const char *path);
+
 /* Provided because syslog(3) is variadic. Logs to authpriv as `twofactor-helper`. */
 void chelper_log(const char *text);
 

@@ -80,7 +80,7 @@ enum RegisterChange: Equatable {
         switch request {
         case .register: try EnrollmentRegister.add(user)
         case .unregister: try EnrollmentRegister.remove(user)
-        case .status, .check, .replace, .remove, .show, .resync: false
+        default: false
         }
       self = isChanged ? .changed : .unchanged
     } catch {

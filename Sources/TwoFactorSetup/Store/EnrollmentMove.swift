@@ -104,7 +104,7 @@ struct EnrollmentMove {
   }
 
   private func copy(
-    _ locked: borrowing LockedEnrollment, _ tag: UInt64, _ identity: inout FileSystemIdentity
+    _ locked: borrowing LockedEnrollment<StateFile>, _ tag: UInt64, _ identity: inout FileSystemIdentity
   ) throws {
     identity.restore()
     // Best effort, as when a user enrolls: the next accepted login adds the entry, too.
@@ -117,7 +117,7 @@ struct EnrollmentMove {
 
   /// Marks the used codes of the source as used in the target, if an earlier move was killed after the copy.
   private func add(
-    _ locked: borrowing LockedEnrollment, _ opened: borrowing EnrollmentDirectory,
+    _ locked: borrowing LockedEnrollment<StateFile>, _ opened: borrowing EnrollmentDirectory,
     to existing: borrowing EnrollmentDirectory
   ) throws {
     guard try !target.explaining({ () throws(EnrollmentFailure) in try opened.isSame(as: existing) }) else {

@@ -241,12 +241,12 @@ struct EnrollmentStore {
   }
 
   /// Acquires the lock. If the state was lost, the first attempt recreates it, with all codes marked as used.
-  func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment {
+  func lock(_ opened: borrowing EnrollmentDirectory) throws(EnrollmentFailure) -> LockedEnrollment<StateFile> {
     do throws(EnrollmentFailure) {
-      return try LockedEnrollment.locking(opened, limits: settings.limits)
+      return try opened.locked(settings.limits)
     } catch {
       guard error.isOfLostState else { throw error }
-      return try LockedEnrollment.locking(opened, limits: settings.limits)
+      return try opened.locked(settings.limits)
     }
   }
 

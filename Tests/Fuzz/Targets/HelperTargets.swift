@@ -51,6 +51,7 @@ private func encoded(_ request: HelperRequest, _ bytes: [UInt8]) -> [UInt8]? {
     let second = reader.field(of: message.bytes)
     guard reader.isComplete(message.bytes) else { return nil }
     return withoutLength(HelperRequest.resync(name, first, second))
+  default: return nil
   }
 }
 

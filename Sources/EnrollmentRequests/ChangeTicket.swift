@@ -1,6 +1,6 @@
-import Enrollment
-import FixedMemory
-import OneTimePassword
+internal import Enrollment
+internal import FixedMemory
+internal import OneTimePassword
 
 /// Proves for a while that the caller knew a code of this credential: eight bytes with the end of its validity, and a
 /// message authentication code under the credential's generation and first shared secret. A change of the credential

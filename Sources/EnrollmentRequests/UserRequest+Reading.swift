@@ -1,23 +1,23 @@
-import Enrollment
-import FixedMemory
-import HelperProtocol
-import LoginPolicy
-import SystemFiles
-import Verification
+internal import Enrollment
+internal import FixedMemory
+internal import HelperProtocol
+internal import LoginPolicy
+internal import SystemFiles
+internal import Verification
 
 /// Requests that do not change the credential.
 extension UserRequest {
-  borrowing func status(
-    of enrollment: borrowing UserEnrollment, _ policy: borrowing Policy
+  borrowing func status<Place: EnrollmentPlace & ~Copyable>(
+    in place: borrowing Place, _ policy: borrowing Policy
   ) throws(EnrollmentFailure) -> SecretBuffer? {
     guard MessageReader().isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
-    let directory = try enrollment.open()
+    let opened = try place.open()
     let (limits, now) = (policy.limits, SystemClock.now)
     do throws(EnrollmentFailure) {
-      return try report(EnrollmentSnapshot(of: directory), limits, now)
+      return try report(place.snapshot(of: opened), limits, now)
     } catch {
       guard error.isOfLostState else { throw error }
-      return try report(UserEnrollment.lock(directory, limits), limits, now)
+      return try report(place.lock(opened, limits), limits, now)
     }
   }
 
@@ -27,35 +27,36 @@ extension UserRequest {
     EnrollmentReport.encoded(snapshot.credential, snapshot.state, limits: limits, now: now)
   }
 
-  private borrowing func report(
-    _ locked: borrowing LockedEnrollment, _ limits: VerificationLimits, _ now: Int64
+  private borrowing func report<Lock: EnrollmentLock & ~Copyable>(
+    _ locked: borrowing LockedEnrollment<Lock>, _ limits: VerificationLimits, _ now: Int64
   ) -> SecretBuffer? {
     EnrollmentReport.encoded(locked.credential, locked.state.value, limits: limits, now: now)
   }
 
-  borrowing func check(
-    _ enrollment: borrowing UserEnrollment, _ policy: borrowing Policy
+  borrowing func check<Place: EnrollmentPlace & ~Copyable>(
+    in place: borrowing Place, _ policy: borrowing Policy
   ) throws(EnrollmentFailure) -> SecretBuffer? {
     var reader = MessageReader()
     let flags = CheckFlags(rawValue: reader.byte(of: message.bytes))
     let text = reader.field(of: message.bytes)
     guard flags.isValid, reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
     let isHome = policy.directory.isEqual(to: EnrollmentPath.usualTemplate)
-    guard !flags.needsHostStore || policy.isHostStore, !flags.needsHome || isHome else {
+    guard !flags.needsHostStore || policy.isClosedToUsers, !flags.needsHome || isHome else {
       return HelperAnswer.encoded(.unavailable)
     }
-    return try check(text, flags, in: enrollment.open(), policy.limits)
+    return try check(text, flags, in: place, place.open(), policy.limits)
   }
 
-  private borrowing func check(
-    _ text: Span<UInt8>, _ flags: CheckFlags, in directory: borrowing EnrollmentDirectory, _ limits: VerificationLimits
+  private borrowing func check<Place: EnrollmentPlace & ~Copyable>(
+    _ text: Span<UInt8>, _ flags: CheckFlags, in place: borrowing Place, _ opened: borrowing Place.Opened,
+    _ limits: VerificationLimits
   ) throws(EnrollmentFailure) -> SecretBuffer? {
     // Read the credential before the check: if another request then replaces it, the ticket is invalid.
-    try check(text, flags, in: directory, directory.readCredential(), limits)
+    try check(text, flags, in: place, opened, opened.readCredential(), limits)
   }
 
-  private borrowing func check(
-    _ text: Span<UInt8>, _ flags: CheckFlags, in directory: borrowing EnrollmentDirectory,
+  private borrowing func check<Place: EnrollmentPlace & ~Copyable>(
+    _ text: Span<UInt8>, _ flags: CheckFlags, in place: borrowing Place, _ opened: borrowing Place.Opened,
     _ credential: borrowing Credential, _ limits: VerificationLimits
   ) throws(EnrollmentFailure) -> SecretBuffer? {
     let reply: Reply
@@ -69,19 +70,21 @@ extension UserRequest {
       return answer.encoded
     }
     return try encoded(
-      CodeCheck(countingFirst: reply, keepsCode: flags.keepsCode, in: directory, limits: limits), reply, credential,
-      flags)
+      CodeCheck(countingFirst: reply, keepsCode: flags.keepsCode, in: opened, limits: limits), in: place, reply,
+      credential, flags)
   }
 
-  private borrowing func encoded(
-    _ check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, _ flags: CheckFlags
+  private borrowing func encoded<Place: EnrollmentPlace & ~Copyable>(
+    _ check: borrowing CodeCheck, in place: borrowing Place, _ reply: borrowing Reply,
+    _ credential: borrowing Credential, _ flags: CheckFlags
   ) -> SecretBuffer? {
     log(check, isKept: flags.keepsCode)
-    return answer(to: check, reply, credential, flags).encoded
+    return answer(to: check, in: place, reply, credential, flags).encoded
   }
 
-  private borrowing func answer(
-    to check: borrowing CodeCheck, _ reply: borrowing Reply, _ credential: borrowing Credential, _ flags: CheckFlags
+  private borrowing func answer<Place: EnrollmentPlace & ~Copyable>(
+    to check: borrowing CodeCheck, in place: borrowing Place, _ reply: borrowing Reply,
+    _ credential: borrowing Credential, _ flags: CheckFlags
   ) -> CheckedCode {
     var answer = CheckedCode()
     answer.codeLength = UInt8(truncatingIfNeeded: reply.usualLength)
@@ -107,8 +110,7 @@ extension UserRequest {
       }
     }
     guard check.verdict.refusal == nil, !flags.keepsCode else { return answer }
-    // Register the user, as a login does. A failure is not an error: the next login adds the user, too.
-    do throws(EnrollmentFailure) { try EnrollmentRegister.add(user) } catch {}
+    place.noteEnrollment()
     // A login needs no ticket, which would stay in the memory of its program.
     guard !flags.needsHostStore, !flags.needsHome else { return answer }
     answer.ticket = ChangeTicket.make(for: credential, now: SystemClock.now) ?? ByteText()
@@ -120,22 +122,24 @@ extension UserRequest {
   }
 
   borrowing func log(_ refusal: Refusal) {
-    logLine("denied", user) { line in
+    log("denied") { line in
       line.append(" reason=")
       refusal.consequences.appendLogFields(to: &line)
     }
   }
 
   /// `show`: the credential with its secrets.
-  borrowing func show(_ enrollment: borrowing UserEnrollment) throws(EnrollmentFailure) -> SecretBuffer? {
+  borrowing func show<Place: EnrollmentPlace & ~Copyable>(
+    in place: borrowing Place
+  ) throws(EnrollmentFailure) -> SecretBuffer? {
     var reader = MessageReader()
     let ticket = reader.field(of: message.bytes)
     guard reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
-    return try show(enrollment.open().readCredential(), ticket)
+    return try show(place.open().readCredential(), ticket)
   }
 
   private borrowing func show(_ credential: borrowing Credential, _ ticket: Span<UInt8>) -> SecretBuffer? {
-    guard ChangeTicket.isValid(ticket, for: credential, now: SystemClock.now) else {
+    guard isAllowed(by: ticket, for: credential) else {
       log("refused to show")
       return HelperAnswer.encoded(.noTicket)
     }
