@@ -69,7 +69,7 @@ class Database:
         roles = f"{group}, twofactor_login" + (", twofactor_enrollment" if enroll else "")
         self.admin(
             f"DO $$ BEGIN CREATE ROLE {group} NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$;"
-            f"CREATE ROLE {name} LOGIN IN ROLE {roles}"
+            f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 50 IN ROLE {roles}"
         )
         return self.know(name, group, ended=ended)
 

@@ -175,9 +175,9 @@ class Server:
     def follows(self, primary: "Server", patience: float = 3) -> bool:
         """Whether the primary sends its log to this standby, or will do so soon."""
         deadline = time.monotonic() + patience
-        query = f"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = '{self.name}'"
+        query = f"SELECT state FROM pg_stat_replication WHERE application_name = '{self.name}'"
         while time.monotonic() < deadline:
-            if primary.sql(query) == "1":
+            if primary.sql(query) == "streaming":
                 return True
             time.sleep(0.05)
         return False
@@ -205,7 +205,8 @@ class Server:
     def sql(self, sql: str, *, database: str = "twofactor", status: int | None = 0) -> str:
         """Runs SQL as the superuser, over the local socket. Returns the last answer."""
         flags = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1")
-        done = run(*as_postgres(), "psql", *flags, "-h", self.sockets, "-d", database, "-f", "-", input=sql, status=status)
+        psql = ("psql", *flags, "-h", self.sockets, "-d", database, "-f", "-")
+        done = run(*as_postgres(), *psql, input=sql, status=status)
         return done.stdout.strip().rpartition("\n")[2] if done.returncode == 0 else done.stderr
 
     def fill_disk(self) -> None:
