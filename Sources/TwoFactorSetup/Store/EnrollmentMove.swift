@@ -209,20 +209,3 @@ private final class Place {
       error.status, error.message, hint: "the file system denies root access: try again while the user is logged in")
   }
 }
-
-extension LoginState {
-  /// Marks the used codes of another state of the same credential as used, and keeps the higher number of failures.
-  fileprivate mutating func addUses(of other: LoginState) {
-    for index in 0..<Credential.maximumDevices {
-      let (own, others) = (self[device: index], other[device: index])
-      self[device: index] = DeviceState(
-        nextFactor: max(own.nextFactor, others.nextFactor), lastUsedAt: max(own.lastUsedAt, others.lastUsedAt))
-    }
-    spend(backupCodes: other.spentBackupCodes)
-    lastUsedAt = max(lastUsedAt, other.lastUsedAt)
-    backupCodeUsedAt = max(backupCodeUsedAt, other.backupCodeUsedAt)
-    failures = max(failures, other.failures)
-    throttledUntil = max(throttledUntil, other.throttledUntil)
-    earlyGuesses = max(earlyGuesses, other.earlyGuesses)
-  }
-}
