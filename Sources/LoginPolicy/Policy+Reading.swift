@@ -28,12 +28,10 @@ extension Policy {
   }
 
   private mutating func read(lines text: Span<UInt8>) throws(PolicyProblem) {
-    var start = 0
-    while start < text.count {
-      let end = text.firstIndex(of: UInt8(ascii: "\n"), from: start) ?? text.count
-      reading.line &+= 1
-      try read(line: text.slice(from: start, to: end).trimmed)
-      start = end &+ 1
+    var lines = SettingLines()
+    while let line = lines.next(in: text) {
+      reading.line = lines.number
+      try read(line: line)
     }
   }
 
@@ -68,12 +66,10 @@ extension Policy {
   }
 
   private mutating func read(line text: Span<UInt8>) throws(PolicyProblem) {
-    guard text.count > 0, text.byte(at: 0) != UInt8(ascii: "#") else { return }
-    guard let equals = text.firstIndex(of: UInt8(ascii: "=")) else { throw problem("has no value", text) }
-    let name = text.slice(from: 0, to: equals).trimmed
-    let option = try option(name, word: name)
-    guard option.place != .arguments else { throw problem("is an argument of the module", name) }
-    try read(option, value(text.slice(from: equals &+ 1).trimmed, of: name), word: name)
+    guard let line = try SettingLine(text, number: reading.line) else { return }
+    let option = try option(line.name, word: line.name)
+    guard option.place != .arguments else { throw line.problem("is an argument of the module") }
+    try read(option, line.value { PolicyOption.named($0) != nil }, word: line.name)
   }
 
   private mutating func option(_ name: Span<UInt8>, word: Span<UInt8>) throws(PolicyProblem) -> PolicyOption {
@@ -207,75 +203,5 @@ extension Policy {
 
   private func problem(_ problem: Literal, _ word: Span<UInt8>) -> PolicyProblem {
     PolicyProblem(problem, word, line: reading.line)
-  }
-
-  /// The value without its quotes. Rejects text that an administrator may have meant as a comment or another option.
-  @_lifetime(copy text)
-  private func value(_ text: Span<UInt8>, of name: Span<UInt8>) throws(PolicyProblem) -> Span<UInt8> {
-    let quote = UInt8(ascii: "\"")
-    guard text.byte(at: 0) == quote else {
-      try checkUnquoted(text, of: name)
-      return text
-    }
-    guard let end = text.firstIndex(of: quote, from: 1) else { throw problem("has no closing quotation mark", name) }
-    guard end &+ 1 == text.count else { throw problem("has text after the closing quotation mark", name) }
-    return text.slice(from: 1, to: end)
-  }
-
-  private func checkUnquoted(_ text: Span<UInt8>, of name: Span<UInt8>) throws(PolicyProblem) {
-    guard text.firstIndex(of: UInt8(ascii: "\"")) == nil else {
-      throw problem("has a quotation mark that does not enclose the whole value", name)
-    }
-    guard text.count < 2 || text.byte(at: 0) != UInt8(ascii: "'") || text.byte(at: text.count &- 1) != UInt8(ascii: "'")
-    else { throw problem("is in single quotes: use double quotes", name) }
-    guard text.byte(at: text.count &- 1) != UInt8(ascii: "\\") else {
-      throw problem("ends with a backslash, but a line cannot be continued", name)
-    }
-    var start = 0
-    while start < text.count {
-      let word = text.word(from: start)
-      guard !word.beginsComment else {
-        throw problem(
-          "has a comment after its value: give it a line of its own, or put the value in double quotes", name)
-      }
-      guard !isAssignment(word, before: text.slice(from: start &+ word.count)) else {
-        throw problem("has another option after its value: give it a line of its own", name)
-      }
-      start &+= word.count &+ 1
-    }
-  }
-
-  /// Whether a word and the text after it set an option: `window=2`, `window = 2`.
-  private func isAssignment(_ word: Span<UInt8>, before rest: Span<UInt8>) -> Bool {
-    let equals = word.firstIndex(of: UInt8(ascii: "="))
-    guard equals != nil || rest.trimmed.byte(at: 0) == UInt8(ascii: "=") else { return false }
-    return PolicyOption.named(word.slice(from: 0, to: equals ?? word.count)) != nil
-  }
-}
-
-extension Span where Element == UInt8 {
-  /// Ends at a blank, or at a no-break space (U+00A0), which looks like one.
-  @_lifetime(copy self)
-  fileprivate func word(from start: Int) -> Span<UInt8> {
-    var end = start
-    while end < count, let byte = byte(at: end), !byte.isBlank {
-      if byte == 0xa0, end > start, self.byte(at: end &- 1) == 0xc2 { break }
-      end &+= 1
-    }
-    return slice(from: start, to: end)
-  }
-
-  /// Whether the word begins a comment in a common language.
-  fileprivate var beginsComment: Bool {
-    let first = byte(at: 0)
-    return first == UInt8(ascii: "#") || first == UInt8(ascii: ";") || starts(with: "//")
-  }
-
-  var hasControlCharacters: Bool {
-    var indices = Counter(to: count)
-    while let index = indices.next() {
-      guard let byte = byte(at: index), byte >= 0x20, byte != 0x7f else { return true }
-    }
-    return false
   }
 }

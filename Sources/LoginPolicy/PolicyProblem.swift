@@ -21,7 +21,7 @@ public struct PolicyProblem: Error {
 
   /// In an argument (`line` 0) or a line of the file.
   @inline(never)
-  init(_ problem: Literal, _ word: Span<UInt8>, line: UInt32) {
+  package init(_ problem: Literal, _ word: Span<UInt8>, line: UInt32) {
     self.problem = problem
     var indices = Counter(to: letters.count)
     while let index = indices.next(), let letter = word.byte(at: index) {
