@@ -162,7 +162,7 @@ static int open_sockets(int sockets[2]) {
 /* Starts the supervisor. Returns its process ID, and the host's end of the socket pair. */
 static pid_t start(struct program *program, int *socket) {
   const struct csystem_account *account = program->account;
-  if (account->name) {
+  if (account->name && *account->name) {
     program->group_count = csystem_account_groups(account->name, account->group, &program->groups);
     if (program->group_count < 0) return -1;
   }
@@ -259,9 +259,9 @@ static int wait_for_supervisor(pid_t child, int64_t patience) {
   }
 }
 
-int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
-                           size_t length, uint8_t *answer, size_t capacity, int timeout) {
-  char name[] = "twofactor-helper", *arguments[] = {name, NULL};
+int64_t csystem_run_helper(const char *path, const char *argument, const struct csystem_account *account,
+                           const uint8_t *request, size_t length, uint8_t *answer, size_t capacity, int timeout) {
+  char *arguments[] = {(char *)path, (char *)argument, NULL};
   struct program program = {.path = path, .arguments = arguments, .account = account};
   int64_t deadline = milliseconds() + timeout;
   int socket;

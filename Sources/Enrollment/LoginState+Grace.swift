@@ -11,7 +11,8 @@ public struct GraceKey: Equatable, Sendable {
   /// The last eight bytes.
   public let lowAddress: UInt64
 
-  init(service: UInt64, highAddress: UInt64, lowAddress: UInt64) {
+  /// The key with these parts.
+  public init(service: UInt64, highAddress: UInt64, lowAddress: UInt64) {
     self.service = service
     self.highAddress = highAddress
     self.lowAddress = lowAddress

@@ -3,11 +3,14 @@ public import Verification
 
 /// The answer to ``HelperRequest/check``.
 public struct CheckedCode: ~Copyable {
-  /// The kind of the accepted code.
+  /// What was accepted.
   public enum Method: UInt8, Sendable {
     case totp = 1
     case hotp = 2
     case backupCode = 3
+
+    /// No code: a grace period applies.
+    case grace = 4
   }
 
   /// Nil if the code was refused.

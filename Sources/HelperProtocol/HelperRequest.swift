@@ -136,6 +136,9 @@ public struct CheckFlags: RawRepresentable, Sendable {
   /// The answer is `unavailable` unless `twofactor.conf` selects `~/.twofactor`, and contains no ticket.
   public static var home: CheckFlags { CheckFlags(rawValue: 8) }
 
+  /// In ``LoginRequest`` alone: a refused code does not count.
+  public static var uncounted: CheckFlags { CheckFlags(rawValue: 16) }
+
   /// Both flags.
   public func union(_ other: CheckFlags) -> CheckFlags { CheckFlags(rawValue: rawValue | other.rawValue) }
 
@@ -151,8 +154,14 @@ public struct CheckFlags: RawRepresentable, Sendable {
   /// See ``home``.
   public var needsHome: Bool { rawValue & 8 != 0 }
 
-  /// Whether all bits are known, and do not contradict each other.
+  /// See ``uncounted``.
+  public var countsFailure: Bool { rawValue & 16 == 0 }
+
+  /// Whether all bits are those of ``HelperRequest/check``, and do not contradict each other.
   public var isValid: Bool { rawValue < 16 && rawValue & 3 != 3 }
+
+  /// Whether all bits are those of ``LoginRequest``.
+  var isValidAtLogin: Bool { rawValue & ~18 == 0 }
 }
 
 extension EnrollmentChange {

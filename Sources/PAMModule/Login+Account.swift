@@ -34,7 +34,7 @@ extension Login {
       case .failed(let error): return Self.accountFailure(error)
       }
       guard let outcome = outcomeOfEnrolling(account, remembered, policy) else { return nil }
-      return registering(outcome, account)
+      return registering(outcome, account, policy)
     } catch {
       return outcome(of: error)
     }

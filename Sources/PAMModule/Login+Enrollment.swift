@@ -94,6 +94,8 @@ extension Login {
     } catch {
       return error
     }
+    // A row that the database proved absent is proof: other hosts may have registered or removed the user.
+    guard !policy.isPostgreSQL else { return nil }
     return switch EnrollmentRegister.contains(account.userID) {
     case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
     // Installation creates parent and register together, so this is a mount point whose file system is not mounted.
@@ -212,7 +214,7 @@ extension Login {
   }
 
   /// Nil for local logins, host names, and addresses with a zone, which are not unique.
-  private func graceKey(_ policy: borrowing Policy) -> GraceKey? {
+  func graceKey(_ policy: borrowing Policy) -> GraceKey? {
     guard policy.gracePeriod > 0, let address = remoteAddress, !address.hasZone else { return nil }
     return GraceKey(service: transaction.service, address: address.bytes.span)
   }

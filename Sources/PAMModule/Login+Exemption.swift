@@ -16,8 +16,7 @@ extension Login {
     if policy.skippedMethods.count > 0, hasPassed(anyOf: policy.skippedMethods) {
       return .exempt(why: "passed another method")
     }
-    guard account.isKnown else { return nil }
-    if policy.exemptGroups.count > 0 {
+    if policy.exemptGroups.count > 0, account.isKnown {
       switch membership(of: account, in: .exemptGroups, policy) {
       case .yes: return .exempt(why: "exempt group")
       case .no: break
@@ -25,7 +24,7 @@ extension Login {
       }
     }
     var isInGroups = true
-    if policy.onlyGroups.count > 0 {
+    if policy.onlyGroups.count > 0, account.isKnown {
       switch membership(of: account, in: .onlyGroups, policy) {
       case .yes: break
       // This proves nothing: a failing name service reports too few groups.
@@ -36,13 +35,18 @@ extension Login {
     if !isInGroups || policy.passesUnenrolled || policy.enrollment != .no || policy.requiredFrom != nil
       || policy.gracePeriod > 0
     {
-      guard var outcome = outcomeOfEnrollment(account, policy, isInGroups: isInGroups) else { return nil }
+      // The time until the question must not tell that an account does not exist.
+      var outcome = Outcome.denied(.unknownUser)
+      if account.isKnown {
+        guard let found = outcomeOfEnrollment(account, policy, isInGroups: isInGroups) else { return nil }
+        outcome = found
+      }
       var codeLength = 0
       guard askHelper(&outcome, Literal("").bytes, .login, account, policy, codeLength: &codeLength) else {
-        return outcome
+        return account.isKnown ? outcome : nil
       }
       switch outcome {
-      case .denied(.refused): return nil
+      case .denied(.refused), .denied(.unknownUser): return nil
       case .denied(.notEnrolled):
         let doubt = Self.doubtAboutAbsence(of: account, policy)
         return doubt.map { Outcome($0) } ?? exemptionOfUnenrolled(policy, isInGroups: isInGroups)

@@ -6,43 +6,66 @@ internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
 
-/// Enrollments that this process cannot open, but `twofactor-helper` can (`pam/helper-protocol.md`):
+/// Enrollments that this process cannot open, but another program can (`pam/helper-protocol.md`). `twofactor-helper`:
 ///
-/// - in the host store, for a program that does not run as root, such as a screen locker, and its own user,
+/// - in the host store and the store on PostgreSQL, for a program that does not run as root, such as a screen locker,
+///   and its own user,
 /// - in a home that the kernel shows only to processes of its user, as FUSE does without `allow_other`. Root starts the
 ///   helper as the user.
+///
+/// `twofactor-store-postgresql`, for root:
+///
+/// - in the store on PostgreSQL. Client libraries of databases stay out of the host process.
 extension Login {
-  /// Lets the helper verify a reply, or the code at the end of a password, with the limits of `twofactor.conf`. With
-  /// an empty text, the outcome only shows whether the user is enrolled.
+  /// Lets a program verify a reply, or the code at the end of a password: the helper with the limits of
+  /// `twofactor.conf`, the store program with those of the policy. With an empty text, the outcome only shows whether
+  /// the user is enrolled, and if a grace period applies.
   ///
-  /// Does nothing, and returns false, unless `outcome` is a failure to open such an enrollment.
+  /// Does nothing, and returns false, unless the policy names PostgreSQL, or `outcome` is a failure to open such an
+  /// enrollment.
   @inline(never)
   @discardableResult
   mutating func askHelper(
     _ outcome: inout Outcome, _ text: Span<UInt8>, _ flags: CheckFlags, _ account: borrowing Account,
     _ policy: borrowing Policy, codeLength: inout Int
   ) -> Bool {
-    guard case .denied(.failure(let failure)) = outcome, failure.reason == .io else { return false }
-    var path: Literal = "/usr/libexec/twofactor/twofactor-helper"
-    var store = CheckFlags.hostStore
-    if UserID.effective == .root {
-      guard failure.error == .accessDenied, failure.isAboutHome, account.userID != .root,
-        policy.directory.isEqual(to: EnrollmentPath.usualTemplate)
-      else { return false }
-      store = .home
+    var program = Program.helper
+    var (path, other): (Literal, Literal) = (
+      "/usr/libexec/twofactor/twofactor-helper", "/usr/local/libexec/twofactor/twofactor-helper"
+    )
+    let isRoot = UserID.effective == .root
+    if policy.isPostgreSQL, isRoot {
+      program = .store
+      (path, other) = (StoreProgramPath.first, StoreProgramPath.second)
     } else {
-      guard policy.isHostStore else { return false }
+      // Exempt users need not type a code at the end of the password, but the helper would count a failure.
+      guard case .denied(.failure(let failure)) = outcome, failure.reason == .io || policy.isPostgreSQL,
+        flags.countsFailure
+      else { return false }
+      if isRoot {
+        guard failure.error == .accessDenied, failure.isAboutHome, account.userID != .root,
+          policy.directory.isEqual(to: EnrollmentPath.usualTemplate)
+        else { return false }
+        program = .helperOfUser
+      } else {
+        guard policy.isClosedToUsers else { return false }
+      }
     }
-    if !Self.isProgram(path) { path = "/usr/local/libexec/twofactor/twofactor-helper" }
+    if !Self.isProgram(path) { path = other }
     // Without the helper, report the failure to open the home.
     let isThere = Self.isProgram(path)
-    guard isThere || store.needsHostStore else { return false }
+    guard isThere || program != .helperOfUser else { return false }
     outcome =
       isThere
-      ? outcomeOfHelper(path, text, flags.union(store), account, codeLength: &codeLength)
-      : Self.failure("is not in /usr/libexec/twofactor or /usr/local/libexec/twofactor, as a file of root")
-    if flags.isEndOfPassword, case .denied(.notEnrolled) = outcome { codeLength = Self.spendTime(on: text, policy) }
-    if store.needsHome, !outcome.isDenial {
+      ? outcomeOfProgram(program, path, text, flags, account, policy, codeLength: &codeLength)
+      : program.failure("is not installed, or others can change it")
+    switch outcome {
+    case .denied(.failure), .denied(.reported): break
+    case _ where !account.isKnown: outcome = .denied(.unknownUser)
+    case .denied(.notEnrolled): codeLength = Self.spendTime(on: text, policy)
+    case .denied: break
+    default:
+      guard isRoot else { break }
       do throws(EnrollmentFailure) {
         try HostStore.requirePresence(of: account.userID, false)
       } catch {
@@ -52,35 +75,64 @@ extension Login {
     return true
   }
 
-  private mutating func outcomeOfHelper(
-    _ path: Literal, _ text: Span<UInt8>, _ flags: CheckFlags, _ account: borrowing Account, codeLength: inout Int
-  ) -> Outcome {
-    // A helper that this process starts acts for the real user alone.
-    guard flags.needsHome || account.userID == .effective && account.userID.rawValue == getuid() else {
-      return Self.failure("checks only the user of the program; the program must run as root for another user")
+  private enum Program {
+    /// Acts for the user of this process.
+    case helper
+
+    /// Runs as the user.
+    case helperOfUser
+
+    /// Runs as root.
+    case store
+
+    @inline(never)
+    func failure(_ problem: Literal, error: Errno? = nil) -> Outcome {
+      Outcome(
+        EnrollmentFailure(
+          .io, self == .store ? "twofactor-store-postgresql" : "twofactor-helper", problem, error: error))
     }
-    // Longer than any answer to `check`.
-    guard let request = HelperRequest.check(text, flags), var answer = SecretBuffer(capacity: 1024) else {
-      return Self.failure("out of memory")
-    }
-    guard Self.run(path, flags.needsHome, account, request, into: &answer) else {
-      return Self.failure("did not answer", error: .current)
-    }
-    guard let parsed = HelperAnswer(parsing: answer.bytes) else { return Self.invalidAnswer }
-    return outcome(of: parsed, codeLength: &codeLength)
   }
 
-  private mutating func outcome(of answer: borrowing HelperAnswer, codeLength: inout Int) -> Outcome {
+  private mutating func outcomeOfProgram(
+    _ program: Program, _ path: Literal, _ text: Span<UInt8>, _ flags: CheckFlags, _ account: borrowing Account,
+    _ policy: borrowing Policy, codeLength: inout Int
+  ) -> Outcome {
+    // A helper that this process starts acts for the real user alone.
+    guard program != .helper || account.userID == .effective && account.userID.rawValue == getuid() else {
+      return program.failure("checks only the user of the program; the program must run as root for another user")
+    }
+    let message: SecretBuffer? =
+      switch program {
+      case .helper: HelperRequest.check(text, flags.union(.hostStore))
+      case .helperOfUser: HelperRequest.check(text, flags.union(.home))
+      case .store:
+        LoginRequest.encoded(text, flags, policy.limits, gracePeriod: policy.gracePeriod, graceKey(policy))
+      }
+    // Longer than any answer to these requests.
+    guard let request = message, var answer = SecretBuffer(capacity: 1024) else {
+      return program.failure("out of memory")
+    }
+    guard Self.run(program, path, account, request, into: &answer) else {
+      return program.failure("did not answer", error: .current)
+    }
+    guard let parsed = HelperAnswer(parsing: answer.bytes),
+      let outcome = outcome(of: parsed, codeLength: &codeLength)
+    else { return program.failure("gave no valid answer; install it and the module from the same version") }
+    return outcome
+  }
+
+  /// Nil if the answer is invalid.
+  private mutating func outcome(of answer: borrowing HelperAnswer, codeLength: inout Int) -> Outcome? {
     switch answer.status {
     case .done, .refused:
-      guard let code = CheckedCode(answer) else { return Self.invalidAnswer }
+      guard let code = CheckedCode(answer) else { return nil }
       codeLength = Int(code.codeLength)
       return outcome(of: code)
     case .absent: return .denied(.notEnrolled)
     case .unavailable:
-      return Self.failure("reads no module arguments; set store in /etc/security/twofactor.conf")
+      return Program.helper.failure("reads no module arguments; set store in /etc/security/twofactor.conf")
     default:
-      guard let reason = answer.reason else { return Self.invalidAnswer }
+      guard let reason = answer.reason else { return nil }
       words = ByteText(capacity: Outcome.wordsCapacity)
       words.append(answer.text)
       return .denied(.reported(reason))
@@ -91,36 +143,35 @@ extension Login {
     words = ByteText(capacity: code.deviceName.count)
     words.append(code.deviceName)
     if let refusal = code.refusal { return .denied(.refused(refusal)) }
+    if code.method == .grace { return .accepted(.grace) }
     if code.method == .backupCode { return .accepted(.backupCode(left: Int(code.backupCodesLeft))) }
     backupCodeUsedAt = code.backupCodeUsedAt
     return .accepted(code.method == .hotp ? .hotp : .totp)
   }
 
-  private static var invalidAnswer: Outcome {
-    failure("gave no valid answer; install it and the module from the same version")
-  }
-
-  @inline(never)
-  private static func failure(_ problem: Literal, error: Errno? = nil) -> Outcome {
-    Outcome(EnrollmentFailure(.io, "twofactor-helper", problem, error: error))
-  }
-
-  /// Runs the helper, as the account if `isRoot`. Returns false with errno set on failure.
+  /// Runs the program. Returns false with errno set on failure.
   private static func run(
-    _ path: Literal, _ isRoot: Bool, _ account: borrowing Account, _ request: borrowing SecretBuffer,
+    _ program: Program, _ path: Literal, _ account: borrowing Account, _ request: borrowing SecretBuffer,
     into answer: inout SecretBuffer
   ) -> Bool {
     let request = request.bytes
-    let (user, group) = (account.userID.rawValue, account.groupID.rawValue)
+    let isStore = program == .store
+    // The user of su(1) can kill processes with that user's real user ID, so make root the real user, too.
+    let (user, group) = isStore ? (0, 0) : (account.userID.rawValue, account.groupID.rawValue)
+    // An account cannot have this name. Its request takes as long as that of a user who is not enrolled.
+    let unknown: Literal = "-"
     // SAFETY: all memory outlives the call, which gets its size; the texts are NUL-terminated.
     return unsafe account.name.withCString { name in
       let count = unsafe answer.fill { answer in
         unsafe request.withUnsafeBufferPointer { request in
-          var account = unsafe csystem_account(name: isRoot ? name : nil, user: user, group: group)
+          let runner = unsafe isStore ? Literal("").cString : program == .helperOfUser ? name : nil
+          var identity = unsafe csystem_account(name: runner, user: user, group: group)
+          let argument = unsafe !isStore ? nil : account.isKnown ? name : unknown.cString
           let start = unsafe answer.baseAddress?.assumingMemoryBound(to: UInt8.self)
-          // The helper itself ends after ten seconds.
+          // The programs end themselves after ten seconds.
           return unsafe Int(
-            csystem_run_helper(path.cString, &account, request.baseAddress, request.count, start, answer.count, 10_000))
+            csystem_run_helper(
+              path.cString, argument, &identity, request.baseAddress, request.count, start, answer.count, 12_000))
         }
       }
       return count >= 0

@@ -64,13 +64,14 @@ extension Login {
     var codeLength = 0
     var outcome = outcomeOfCode(
       atEndOf: text, codeLength: &codeLength, account, policy, countsFailure: exemption == nil)
+    let flags = CheckFlags.endOfPassword
+    askHelper(
+      &outcome, text.bytes, exemption == nil ? flags : flags.union(.uncounted), account, policy,
+      codeLength: &codeLength)
     if let exemption {
       // The end of an ordinary password may look like a code.
       if case .accepted = outcome { tell(outcome) } else { codeLength = 0 }
       outcome = exemption
-    } else {
-      // Not for exempt users: their password need not end with a code, and the helper would count a failure.
-      askHelper(&outcome, text.bytes, .endOfPassword, account, policy, codeLength: &codeLength)
     }
     if policy.password.isForwarded {
       let password = text.bytes.slice(from: 0, to: text.bytes.count &- codeLength)

@@ -81,19 +81,19 @@ struct Login: ~Copyable {
     if let early {
       if policy.isDebugging { logReason(early) }
       // Later modules need the password of exempt users, too.
-      guard policy.password.isForwarded, !early.isDenial else { return registering(early, account) }
+      guard policy.password.isForwarded, !early.isDenial else { return registering(early, account, policy) }
     }
     delayFailure()
     SharedSecret.prepareLibrary()
-    return registering(outcomeOfQuestion(account, user, policy, exemption: early), account)
+    return registering(outcomeOfQuestion(account, user, policy, exemption: early), account, policy)
   }
 
   /// Registers the user after an accepted login, or after enrollment; remembers a user who is not enrolled, for the
   /// account phase. Returns the outcome.
-  func registering(_ outcome: Outcome, _ account: borrowing Account) -> Outcome {
+  func registering(_ outcome: Outcome, _ account: borrowing Account, _ policy: borrowing Policy) -> Outcome {
     switch outcome {
     case .accepted:
-      EnrollmentRegister.noteLogin(of: account.userID)
+      if !policy.isPostgreSQL { EnrollmentRegister.noteLogin(of: account.userID) }
       // From an earlier attempt, or before the enrollment. Otherwise, a further account rule would refuse the user.
       if transaction.unenrolledUser != nil { _ = transaction.remember(unenrolled: nil) }
     case .unenrolled, .exemptUntil:

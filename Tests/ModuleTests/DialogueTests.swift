@@ -123,7 +123,7 @@ private final class Dialogue {
     // SAFETY: the array has this length; there is no account, and no answer.
     var account = unsafe csystem_account()
     var answer: UInt8 = 0
-    try #require(unsafe csystem_run_helper("/bin/sh", &account, request, request.count, &answer, 0, 10_000) == 0)
+    try #require(unsafe csystem_run_helper("/bin/sh", nil, &account, request, request.count, &answer, 0, 10_000) == 0)
     try self.init(path: file.path, words: words)
     self.script = file
   }

@@ -11,7 +11,7 @@ import Testing
     var answer = [UInt8](repeating: 0, count: capacity)
     // SAFETY: the path is NUL-terminated, and both arrays have the sizes that are passed.
     var account = unsafe csystem_account()
-    let count = unsafe csystem_run_helper(path, &account, request, request.count, &answer, capacity, timeout)
+    let count = unsafe csystem_run_helper(path, nil, &account, request, request.count, &answer, capacity, timeout)
     return count < 0 ? .failure(Failure(number: csystem_errno())) : .success(Array(answer.prefix(Int(count))))
   }
 

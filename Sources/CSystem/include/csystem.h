@@ -116,19 +116,19 @@ int csystem_crypt(const char *phrase, const char *setting, char *hash, size_t ha
 
 /* An account and its primary group. */
 struct csystem_account {
-  const char *name; /* NULL for none */
+  const char *name; /* NULL for none, empty for an account without supplementary groups */
   uid_t user;
   gid_t group;
 };
 
 /* Provided because only async-signal-safe C may run between fork(2) and execve(2). Starts the program at `path` in `/`,
- * without arguments and environment, with the request on standard input, the answer on standard output, /dev/null as
- * standard error, and no other descriptor. If `account` has a name, the program has the account's user ID and groups
- * alone, no capabilities, and no_new_privs. Sends no SIGCHLD, and changes nothing that other threads notice. Returns
- * the length of the answer. Fails with ETIMEDOUT after `timeout` milliseconds, EMSGSIZE if the answer is longer than
- * `capacity`, and the error of execve(2). */
-int64_t csystem_run_helper(const char *path, const struct csystem_account *account, const uint8_t *request,
-                           size_t length, uint8_t *answer, size_t capacity, int timeout);
+ * with one argument or, if it is NULL, none, without environment, with the request on standard input, the answer on
+ * standard output, /dev/null as standard error, and no other descriptor. If the name of `account` is not NULL, the
+ * program has the account's user ID and groups alone, no capabilities unless these are root's, and no_new_privs. Sends
+ * no SIGCHLD, and changes nothing that other threads notice. Returns the length of the answer. Fails with ETIMEDOUT
+ * after `timeout` milliseconds, EMSGSIZE if the answer is longer than `capacity`, and the error of execve(2). */
+int64_t csystem_run_helper(const char *path, const char *argument, const struct csystem_account *account,
+                           const uint8_t *request, size_t length, uint8_t *answer, size_t capacity, int timeout);
 
 /* A running program that exchanges lines with this process. */
 struct csystem_dialogue {

@@ -57,7 +57,7 @@ enum HelperProgram {
         var caller = unsafe csystem_account()
         let start = unsafe answer.baseAddress?.assumingMemoryBound(to: UInt8.self)
         return unsafe Int(
-          csystem_run_helper(path, &caller, request.baseAddress, request.count, start, answer.count, timeout))
+          csystem_run_helper(path, nil, &caller, request.baseAddress, request.count, start, answer.count, timeout))
       }
     }
     return count >= 0

@@ -66,7 +66,7 @@ static void *call(void *memory) {
   memset(request, 'x', length);
   result->answer = malloc(capacity + 1);
   result->count =
-      csystem_run_helper(words[0], &account, request, length, result->answer, capacity, (int)strtol(words[2], NULL, 10));
+      csystem_run_helper(words[0], NULL, &account, request, length, result->answer, capacity, (int)strtol(words[2], NULL, 10));
   result->error = result->count < 0 ? errno : 0;
   free(request);
   return NULL;
