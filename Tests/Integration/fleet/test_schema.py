@@ -180,7 +180,7 @@ def test_a_dropped_group_does_not_disturb_the_others(database, attempt):
 
 @pytest.mark.parametrize("group", ["twofactor_login", "pg_monitor"])
 def test_roles_that_many_hosts_share_are_no_groups(database, group):
-    server = database.primary()
+    server = database.primary
     assert "violates check constraint" in server.sql(ROW.format(group, "ada"), status=None)
 
 
@@ -206,7 +206,7 @@ def test_only_the_certificate_of_a_role_opens_its_connection(database, hosts):
 
 def test_schema_sql_changes_nothing_when_it_runs_again(database):
     def contents() -> str:
-        socket = ("-h", database.primary().sockets)
+        socket = ("-h", database.primary.sockets)
         dump = run(*as_postgres(), BINARIES / "pg_dump", *socket, "--schema-only", "twofactor").stdout
         roles = run(*as_postgres(), BINARIES / "pg_dumpall", *socket, "--roles-only").stdout
         # A random word protects each dump from its own contents.
@@ -220,7 +220,7 @@ def test_schema_sql_changes_nothing_when_it_runs_again(database):
 
 
 def test_schema_sql_says_what_a_superuser_must_do_first(database):
-    server, schema = database.primary(), (FILES / "schema.sql").read_text()
+    server, schema = database.primary, (FILES / "schema.sql").read_text()
     server.sql("CREATE ROLE other NOLOGIN", database="postgres")
     server.sql("CREATE DATABASE other OWNER other", database="postgres")
     refused = server.sql("SET ROLE other;\n" + schema, database="other", status=None)
@@ -231,7 +231,7 @@ def test_schema_sql_says_what_a_superuser_must_do_first(database):
 
 
 def test_schema_sql_of_an_older_version_is_refused(database):
-    server, schema = database.primary(), (FILES / "schema.sql").read_text()
+    server, schema = database.primary, (FILES / "schema.sql").read_text()
     server.sql("CREATE DATABASE newer OWNER twofactor_owner", database="postgres")
     newer = schema.replace("RETURN 1;", "RETURN 2;").replace("installed > 1", "installed > 2")
     server.sql("SET ROLE twofactor_owner;\n" + newer, database="newer")
@@ -248,7 +248,7 @@ def test_a_host_is_locked_out(database):
 
 def test_a_dump_restores_rows_and_rights(database, hosts):
     """As pam/postgresql.md says, with all states marked."""
-    server = database.primary()
+    server = database.primary
     dump = server.folder / "dump"
     as_superuser = (*as_postgres(), "env", f"PGHOST={server.sockets}")
     before = database.sql(hosts["web01"], "SELECT user_name, credential FROM twofactor.enrollment")

@@ -49,16 +49,17 @@ class Database:
         self.authority = issuer
         self.servers = [Server(machine, FILES, issuer) for machine in machines]
         self.hosts: dict[str, Host] = {}
+        # The last one that was promoted, running or not.
+        self.primary = self.servers[0]
 
-    def primary(self) -> Server:
-        """The running primary; fails unless there is exactly one."""
-        found = [server for server in self.servers if server.is_answering() and server.is_primary()]
-        assert len(found) == 1, f"{len(found)} primaries"
-        return found[0]
+    @property
+    def standbys(self) -> list[Server]:
+        """The other servers, even if one of them was a primary."""
+        return [server for server in self.servers if server is not self.primary]
 
     def admin(self, sql: str) -> str:
         """Runs SQL on the primary as its superuser."""
-        return self.primary().sql(sql)
+        return self.primary.sql(sql)
 
     def add_host(self, name: str, group: str, *, enroll: bool = True, ended: bool = False) -> Host:
         """Creates the role of a host, and that of its group, and issues a certificate.
@@ -105,8 +106,8 @@ class Database:
     def fail_over(self) -> Server:
         """Promotes a standby as pam/postgresql.md says: no standby follows the old primary any more, and the new one
         has the latest of what the standbys received. Returns the new primary; see Server.rebuild for the old one."""
-        standbys = [server for server in self.servers if server.is_answering() and not server.is_primary()]
-        assert len(standbys) == len(self.servers) - 1, "a standby that does not answer may know more than the others"
+        standbys = self.standbys
+        assert all(standby.is_answering() for standby in standbys), "the other one may have received more"
         for standby in standbys:
             standby.follow(None)
         newest = max(standbys, key=lambda standby: standby.received())
@@ -114,14 +115,15 @@ class Database:
         for standby in standbys:
             if standby is not newest:
                 standby.follow(newest)
-        self.start_pgbouncers(newest, running_only=True)
+        self.primary = newest
+        self.start_pgbouncers(running_only=True)
         return newest
 
-    def start_pgbouncers(self, primary: Server | None = None, *, running_only: bool = False) -> None:
-        """Starts PgBouncer on each server, or points the running ones to another primary."""
+    def start_pgbouncers(self, *, running_only: bool = False) -> None:
+        """Starts PgBouncer on each server, or points the running ones to the primary."""
         for server in self.servers:
             if server.has_pgbouncer or not running_only:
-                server.start_pgbouncer(primary or self.primary())
+                server.start_pgbouncer(self.primary)
 
     def settings(self, host: Host, *, replicated: bool = True, **options) -> str:
         """The text of twofactor-postgresql.conf on a host; `options` as for `connection`."""
@@ -146,14 +148,14 @@ class Database:
             server.machine.mend()
             server.resume()
             server.free_disk()
-        running = [server for server in self.servers if server.is_answering() and server.is_primary()]
-        primary = max(running, key=lambda server: server.timeline()) if running else self.servers[0]
-        if not running:
-            primary.start()
-        for server in self.servers:
-            if server is not primary and not (server.is_answering() and server.follows(primary)):
-                server.rebuild(primary)
-        self.wait_until_synchronous(len(self.servers) - 1)
+        if self.primary.is_running():
+            self.primary.wait_until_answering()
+        else:
+            self.primary.start()
+        for standby in self.standbys:
+            if not standby.is_running() or standby.is_primary() or not standby.follows(self.primary):
+                standby.rebuild(self.primary)
+        self.wait_until_synchronous(len(self.standbys))
 
 
 def host_group() -> str:

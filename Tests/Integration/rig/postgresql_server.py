@@ -57,7 +57,7 @@ class Server:
     # Processes
 
     def start(self, *, wait: bool = True) -> None:
-        assert self._process is None
+        assert not self.is_running()
         self._configure()
         with (self.folder / "log").open("ab") as log:
             command = (*self._prefix, BINARIES / "postgres", "-D", self.data)
@@ -71,9 +71,12 @@ class Server:
             assert self._process.poll() is None and time.monotonic() < deadline, f"{self.name}: {self.log()[-2000:]}"
             time.sleep(0.02)
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def is_answering(self) -> bool:
         """Whether it accepts connections, or did so before it was paused."""
-        if self._process is None or self._process.poll() is not None:
+        if not self.is_running():
             return False
         try:
             status = (self.data / "postmaster.pid").read_text().splitlines()
@@ -97,6 +100,7 @@ class Server:
         self._process.send_signal(signal.SIGSTOP)
         for process in self._tree():
             signal_to(process, signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
         self._process = None
 
@@ -110,7 +114,7 @@ class Server:
 
     def _tree(self) -> list[int]:
         """The server and its processes."""
-        if self._process is None or self._process.poll() is not None:
+        if not self.is_running():
             return []
         parents = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -141,9 +145,6 @@ class Server:
 
     def is_primary(self) -> bool:
         return self.sql("SELECT pg_is_in_recovery()") == "f"
-
-    def timeline(self) -> int:
-        return int(self.sql("SELECT timeline_id FROM pg_control_checkpoint()"))
 
     def received(self) -> int:
         """How much of the primary's log a standby has, in bytes."""

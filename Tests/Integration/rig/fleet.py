@@ -1,0 +1,159 @@
+"""Hosts of a fleet whose enrollments are in PostgreSQL, and users who log in on any of them.
+
+A host is the sandbox with other settings: each has its own /etc/security/twofactor-postgresql.conf, in a mount
+namespace. The users have HOTP devices, so that they need not wait for the next code.
+"""
+
+import contextlib
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .helper import STATUS, Answer, change, check, credential, parse
+from .one_time_password import Authenticator
+from .postgresql import SETTINGS, Database, Host
+
+STORE = Path("/usr/local/libexec/twofactor/twofactor-store-postgresql")
+FIRST_ID = 20_000
+
+
+class Client:
+    """A host that asks the database."""
+
+    def __init__(self, host: Host, settings: str) -> None:
+        self.host = host
+        self.settings = SETTINGS.with_name(f"settings-of-{host.name}")
+        self.write(settings)
+        bind = f"mount --bind {self.settings} {SETTINGS} && echo ready && exec sleep infinity"
+        command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", bind)
+        self._namespace = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self._namespace.stdout.readline() == b"ready\n"
+        self.prefix = ("nsenter", f"--mount=/proc/{self._namespace.pid}/ns/mnt", "--")
+
+    def write(self, settings: str) -> None:
+        # In place, because the file is mounted.
+        self.settings.write_text(settings)
+        self.settings.chmod(0o640)
+
+    def close(self) -> None:
+        self._namespace.kill()
+        self._namespace.wait()
+        self.settings.unlink()
+
+    def start(self, user: str, request: bytes) -> subprocess.Popen:
+        """Starts the store program for a user, as a module of root does, and sends the request."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen((*self.prefix, STORE, user), **pipes, env={})
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(request)
+            process.stdin.flush()
+        return process
+
+    def ask(self, user: str, request: bytes) -> Answer:
+        return ended(self.start(user, request))
+
+    def check(self, user: "User", code: str | None = None) -> Answer:
+        """Checks an unused code of the user, or another one."""
+        if code is not None:
+            return self.ask(user.name, check(code))
+        return user.learn(self.ask(user.name, check(user.unused_code())))
+
+    def status(self, user: str) -> Answer:
+        return self.ask(user, STATUS)
+
+
+def ended(process: subprocess.Popen) -> Answer:
+    """The answer of a program that was started; without one, if it was killed."""
+    output, _ = process.communicate(timeout=30)
+    return parse(output, process.returncode) if output else Answer(None, process.returncode)
+
+
+class User:
+    """A user with an HOTP device."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.authenticator = Authenticator(secrets.token_bytes(20), digits=8)
+        self.counter = 0
+        # Whether the current code is known to be used.
+        self.used = False
+
+    @property
+    def code(self) -> str:
+        return self.authenticator.code_for_counter(self.counter)
+
+    def unused_code(self) -> str:
+        """The current code, or the next one if that is used. Codes far ahead of the last used one are refused."""
+        self.counter += self.used
+        self.used = False
+        return self.code
+
+    def learn(self, answer: Answer) -> Answer:
+        """What an answer to the current code tells. A code without an answer may be used or not."""
+        if answer.status == "done" or (answer.status == "refused" and answer.checked.refusal == "reused-code"):
+            self.used = True
+        return answer
+
+    def enrollment(self) -> bytes:
+        """The request that enrolls the user."""
+        line = (
+            f"device type=hotp algorithm=sha1 digits=8 counter=0 enabled=1700000000 "
+            f"secret={self.authenticator.base32} name=token\n"
+        )
+        return change(credential(line))
+
+
+def add_accounts(count: int) -> list[str]:
+    """Adds accounts without homes, and returns their names."""
+    passwd = Path("/etc/passwd")
+    text = passwd.read_text()
+    names = [f"member{number}" for number in range(count)]
+    lines = [f"{name}:x:{FIRST_ID + number}:{FIRST_ID}::/:/bin/sh\n" for number, name in enumerate(names)]
+    passwd.write_text(text + "".join(line for line in lines if line not in text))
+    return names
+
+
+class Fleet:
+    """The database, two hosts of the group web, and users."""
+
+    def __init__(self, database: Database, *, pooled: bool = False, hosts: int = 2) -> None:
+        self.database = database
+        self.clients: list[Client] = []
+        for number in range(1, hosts + 1):
+            name = f"web0{number}"
+            host = database.hosts.get(name) or database.add_host(name, "web")
+            database.configure(host, pooled=pooled)
+            self.clients.append(Client(host, database.settings(host, pooled=pooled)))
+        self._names = iter(add_accounts(2000))
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+
+    def name(self) -> str:
+        """The name of an account without an enrollment."""
+        return next(self._names)
+
+    def enroll(self) -> User:
+        user = User(self.name())
+        answer = self.clients[0].ask(user.name, user.enrollment())
+        assert answer.status == "done", (answer, answer.text)
+        return user
+
+    def wait_until_accepted(self, user: User, patience: float = 15) -> float:
+        """Logs in until a code is accepted. Returns the seconds."""
+        started = time.monotonic()
+        while self.clients[0].check(user).status != "done":
+            assert time.monotonic() - started < patience, f"no login in {patience} seconds"
+        return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def fleet(database: Database, **options) -> Iterator[Fleet]:
+    found = Fleet(database, **options)
+    try:
+        yield found
+    finally:
+        found.close()
