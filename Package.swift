@@ -126,7 +126,8 @@ let package = Package(
     .target(
       name: "HostDoctor",
       dependencies: [
-        "CSetup", "CSystem", "Enrollment", "FixedMemory", "HostAccess", "LoginPolicy", "SystemFiles", "Verification",
+        "CSetup", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "HostAccess", "LoginPolicy", "SystemFiles",
+        "Verification",
       ],
       swiftSettings: strict),
     .target(

@@ -12,6 +12,8 @@ package struct HostSettings {
   package var directoryTemplate = String(decoding: Policy().directory)
   /// Whether the template is that of the host store.
   package var isHostStore: Bool { directoryTemplate == String(decoding: EnrollmentPath.hostTemplate.bytes) }
+  /// Whether the enrollments are in a database. The template is then empty.
+  package var isPostgreSQL = false
   /// Whether users change their enrollments themselves, in the homes or in the host store. Elsewhere, only root can.
   package var isSelfService: Bool { isHostStore || ["~/", "%h/"].contains { directoryTemplate.hasPrefix($0) } }
   /// The account that owns the enrollments outside the homes; nil for root or the user.
@@ -100,6 +102,7 @@ package struct HostSettings {
     for argument in arguments { try policy.read(argument.utf8.span) }
     try policy.check()
     directoryTemplate = String(decoding: policy.directory)
+    isPostgreSQL = policy.isPostgreSQL
     owner = policy.owner.isEmpty ? nil : String(decoding: policy.owner)
     isShared = policy.isShared
     issuer = policy.issuer.count == 0 ? nil : String(decoding: policy.issuer)

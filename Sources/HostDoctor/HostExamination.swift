@@ -27,6 +27,7 @@ package struct HostExamination {
     findings += host.ofUnits.map { search.verified($0, in: \.ofUnits) }
     findings.append(RegisterCheck(tree: tree).finding(of: rules))
     findings += HostStoreCheck(tree: tree).findings(of: rules)
+    findings += PostgreSQLCheck(tree: tree).findings(of: rules + host.accountRules)
     findings += services(host, search) + unread(host) + enrollment(host)
     findings += host.ofPrograms.map { finding, others in
       search.verified(finding, in: { $0.ofPrograms.map(\.finding) }, or: others)

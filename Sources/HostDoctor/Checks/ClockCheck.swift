@@ -17,6 +17,9 @@ package enum ClockCheck {
   /// A file may be this many seconds newer than now.
   private static let tolerance: Int64 = 60
 
+  /// In seconds.
+  private static let tolerableDifference = 2.0
+
   static func finding(of tree: HostTree) -> Finding {
     guard tree.isThisHost else { return .skipped(name, "a tree has no clock") }
     if let finding = newerFile(in: tree, now: SystemClock.now) { return finding }
@@ -28,6 +31,19 @@ package enum ClockCheck {
         remedy: remedy)
     default: return .skipped(name, "the kernel does not report whether the clock is synchronized")
     }
+  }
+
+  /// Compares the clock with that of another machine, which is ahead by `difference` seconds. `window`: how many seconds
+  /// the clock may be wrong. Nil if they agree.
+  static func finding(comparing difference: Double, with machine: String, window: Int64) -> Finding? {
+    guard difference.magnitude >= max(tolerableDifference, Double(window) / 10) else { return nil }
+    let direction = difference > 0 ? "behind" : "ahead of"
+    let seconds = Int(min(difference.magnitude.rounded(), 1e12))
+    return .warning(
+      name,
+      "the clock is \(seconds) seconds \(direction) that of \(machine): codes are refused on the host whose clock is "
+        + "off by more than \(window) seconds",
+      remedy: remedy)
   }
 
   static func newerFile(in tree: HostTree, now: Int64) -> Finding? {

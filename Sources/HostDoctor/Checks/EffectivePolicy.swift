@@ -11,8 +11,9 @@ struct EffectiveOptions {
   let requiredMethods: [String]
   /// Whether `trusted_networks` or `grace_period` is set.
   let usesAddresses: Bool
-  /// The template of enrollments' directories.
+  /// The template of enrollments' directories; empty if they are in a database.
   let directory: String
+  let isPostgreSQL: Bool
   /// Empty for root or the user.
   let owner: String
   let onlyGroups: [String]
@@ -40,6 +41,7 @@ struct EffectiveOptions {
     usesAddresses = policy.trustedNetworks.count > 0 || policy.gracePeriod > 0
     requiredMethods = Self.words(of: policy.requiredMethods)
     directory = String(decoding: policy.directory)
+    isPostgreSQL = policy.isPostgreSQL
     owner = String(decoding: policy.owner)
     onlyGroups = Self.words(of: policy.onlyGroups)
     exemptGroups = Self.words(of: policy.exemptGroups)
@@ -156,6 +158,7 @@ extension PolicyOption {
     switch template {
     case "~/.twofactor": "home"
     case String(decoding: EnrollmentPath.hostTemplate.bytes): "host"
+    case "": "postgresql"
     default: nil
     }
   }

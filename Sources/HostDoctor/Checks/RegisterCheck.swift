@@ -24,8 +24,8 @@ package struct RegisterCheck {
   func finding(of rules: [PAMRule]) -> Finding { directory.finding(absence: absence(rules)) }
 
   private func absence(_ rules: [PAMRule]) -> Finding {
-    let options = rules.compactMap { rule in tree.options(of: rule).map { (rule, $0) } }
-      .filter { $0.1.passesUnenrolled }
+    let all = rules.compactMap { rule in tree.options(of: rule).map { (rule, $0) } }
+    let options = all.filter { $0.1.passesUnenrolled && !$0.1.isPostgreSQL }
     // An empty register on an unmounted mount point would declare every user as not enrolled.
     let (parent, remedy) = (ClosedDirectory.parent, directory.restoration)
     if let (rule, _) = options.first(where: { $0.1.directory.hasPrefix(parent + "/") }) {
@@ -33,6 +33,9 @@ package struct RegisterCheck {
         Self.name,
         "\(Self.path) does not exist, as if \(parent) were not mounted: \(rule.place) refuses users who are not "
           + "enrolled", remedy: remedy)
+    }
+    if !all.isEmpty, all.allSatisfy(\.1.isPostgreSQL) {
+      return .skipped(Self.name, "\(Self.path) does not exist, and a database needs no register")
     }
     guard let (rule, _) = options.first else {
       return .skipped(Self.name, "\(Self.path) does not exist, and no stack lets users pass who are not enrolled")

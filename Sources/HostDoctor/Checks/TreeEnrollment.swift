@@ -34,6 +34,7 @@ package struct TreeEnrollment {
 
   /// `services` are those of the tree.
   package func findings(of accounts: [TreeAccount], services: [ServiceLogins] = []) -> [Finding] {
+    guard !settings.isPostgreSQL else { return [.skipped("enrollments", "the enrollments are in a database")] }
     var findings: [Finding] = []
     var unenrolled: [UnenrolledUser] = []
     var lost: [String] = []

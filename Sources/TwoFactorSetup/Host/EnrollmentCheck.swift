@@ -28,6 +28,7 @@ struct EnrollmentCheck {
 
   /// Covers accounts that may log in or are registered, and register entries and enrollments without an account.
   func findingsOfAll() -> [Finding] {
+    guard !settings.isPostgreSQL else { return [Self.inDatabase] }
     var names = UserAccount.allWithLogin().map(\.nameText)
     let silent = NameSources(tree: tree).silentSources(among: names)
     var withoutAccount: [UserID] = []
@@ -53,8 +54,12 @@ struct EnrollmentCheck {
 
   /// Includes the number of enrolled accounts.
   func findings(of names: [String]) -> [Finding] {
-    findings(of: results(of: names), isWhole: false, remark: "")
+    guard !settings.isPostgreSQL else { return [Self.inDatabase] }
+    return findings(of: results(of: names), isWhole: false, remark: "")
   }
+
+  private static let inDatabase = Finding.skipped(
+    "enrollments", "the enrollments are in a database: twofactor users lists them")
 
   /// The result for one account.
   private struct Result {
