@@ -94,8 +94,6 @@ extension Login {
     } catch {
       return error
     }
-    // A row that the database proved absent is proof: other hosts may have registered or removed the user.
-    guard !policy.isPostgreSQL else { return nil }
     return switch EnrollmentRegister.contains(account.userID) {
     case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
     // Installation creates parent and register together, so this is a mount point whose file system is not mounted.

@@ -92,7 +92,7 @@ struct CodeVerification {
     switch checked.method {
     case .totp: method = "totp"
     case .hotp: method = "hotp"
-    case .backupCode, nil:
+    case .backupCode, .grace, nil:
       method = "backup-code"
       return
     }
