@@ -5,6 +5,8 @@ namespace. The users have HOTP devices, so that they need not wait for the next 
 """
 
 import contextlib
+import functools
+import itertools
 import secrets
 import subprocess
 import time
@@ -15,6 +17,8 @@ from .helper import STATUS, Answer, change, check, credential, parse
 from .one_time_password import Authenticator
 from .postgresql import SETTINGS, Database, Host
 
+NUMBERS = itertools.count(1)
+ACCOUNTS = 3000
 STORE = Path("/usr/local/libexec/twofactor/twofactor-store-postgresql")
 FIRST_ID = 20_000
 
@@ -24,7 +28,7 @@ class Client:
 
     def __init__(self, host: Host, settings: str) -> None:
         self.host = host
-        self.settings = SETTINGS.with_name(f"settings-of-{host.name}")
+        self.settings = SETTINGS.with_name(f"settings-{next(NUMBERS)}-of-{host.name}")
         self.write(settings)
         bind = f"mount --bind {self.settings} {SETTINGS} && echo ready && exec sleep infinity"
         command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", bind)
@@ -105,14 +109,13 @@ class User:
         return change(credential(line))
 
 
-def add_accounts(count: int) -> list[str]:
-    """Adds accounts without homes, and returns their names."""
-    passwd = Path("/etc/passwd")
-    text = passwd.read_text()
-    names = [f"member{number}" for number in range(count)]
-    lines = [f"{name}:x:{FIRST_ID + number}:{FIRST_ID}::/:/bin/sh\n" for number, name in enumerate(names)]
-    passwd.write_text(text + "".join(line for line in lines if line not in text))
-    return names
+@functools.cache
+def names() -> Iterator[str]:
+    """The names of accounts, each once. They have no homes."""
+    found = [f"member{number}" for number in range(ACCOUNTS)]
+    with Path("/etc/passwd").open("a") as file:
+        file.writelines(f"{name}:x:{FIRST_ID + number}:{FIRST_ID}::/:/bin/sh\n" for number, name in enumerate(found))
+    return iter(found)
 
 
 class Fleet:
@@ -126,7 +129,6 @@ class Fleet:
             host = database.hosts.get(name) or database.add_host(name, "web")
             database.configure(host, pooled=pooled)
             self.clients.append(Client(host, database.settings(host, pooled=pooled)))
-        self._names = iter(add_accounts(2000))
 
     def close(self) -> None:
         for client in self.clients:
@@ -134,7 +136,7 @@ class Fleet:
 
     def name(self) -> str:
         """The name of an account without an enrollment."""
-        return next(self._names)
+        return next(names())
 
     def enroll(self) -> User:
         user = User(self.name())

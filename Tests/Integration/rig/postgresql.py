@@ -148,10 +148,7 @@ class Database:
             server.machine.mend()
             server.resume()
             server.free_disk()
-        if self.primary.is_running():
-            self.primary.wait_until_answering()
-        else:
-            self.primary.start()
+        self.primary.revive()
         for standby in self.standbys:
             if not standby.is_running() or standby.is_primary() or not standby.follows(self.primary):
                 standby.rebuild(self.primary)

@@ -71,6 +71,15 @@ class Server:
             assert self._process.poll() is None and time.monotonic() < deadline, f"{self.name}: {self.log()[-2000:]}"
             time.sleep(0.02)
 
+    def revive(self, patience: float = 20) -> None:
+        """Starts it unless it is running, and waits until it has recovered."""
+        deadline = time.monotonic() + patience
+        while self.sql("SELECT 1", status=None) != "1":
+            assert time.monotonic() < deadline, f"{self.name}: {self.log()[-2000:]}"
+            if not self.is_running():
+                self.start(wait=False)
+            time.sleep(0.05)
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -1,0 +1,296 @@
+"""What happens to logins, used codes and enrollments when a part of the database fails.
+
+After each failure: a used code is not accepted again on any host, no enrollment is lost, and users log in.
+"""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from rig.fleet import Client, Fleet, User, ended, fleet
+from rig.fleet_faults import Run
+from rig.helper import Answer, check
+from rig.postgresql import Database, wait_until
+from rig.postgresql_server import Server
+from rig.process import run
+
+# The program gives up after ten seconds in all; this machine may be busy.
+PATIENCE = 12
+
+
+@pytest.fixture(scope="module")
+def group(database, products) -> Iterator[Fleet]:
+    with fleet(database) as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def user(group) -> User:
+    """A user who has logged in."""
+    found = group.enroll()
+    assert group.clients[0].check(found).status == "done"
+    return found
+
+
+@pytest.fixture(autouse=True)
+def healed(database, group, user, bystander) -> Iterator[None]:
+    """Heals the servers after each test, and checks the users."""
+    yield
+    database.heal()
+    for found in (user, bystander):
+        group.wait_until_accepted(found)
+        for client in group.clients:
+            assert refusal(client.check(found, found.code)) == "reused-code"
+
+
+@pytest.fixture
+def bystander(group) -> User:
+    """Another enrolled user, who does not log in during the failure."""
+    return group.enroll()
+
+
+def refusal(answer: Answer) -> str:
+    """Why a code was refused; the status of the answer if it says nothing about the code."""
+    return answer.checked.refusal if answer.status == "refused" else str(answer.status)
+
+
+def assert_no_answer(group: Fleet, user: User, most: float = PATIENCE) -> Answer:
+    """A login is refused in time, because the database does not answer."""
+    started = time.monotonic()
+    answer = group.clients[0].check(user)
+    assert answer.status in ("failed", None), answer
+    assert time.monotonic() - started < most
+    return answer
+
+
+def assert_still_used(group: Fleet, user: User) -> None:
+    for client in group.clients:
+        assert refusal(client.check(user, user.code)) == "reused-code"
+
+
+@contextlib.contextmanager
+def only(client: Client, database: Database, server: Server) -> Iterator[None]:
+    """A host that reaches this server alone."""
+    before = client.settings.read_text()
+    client.write(database.settings(client.host, servers=[server]))
+    yield
+    client.write(before)
+
+
+def accepted_at_once(group: Fleet, user: User, count: int = 20) -> int:
+    """How often an unused code is accepted if so many logins on all hosts send it at once."""
+    request = check(user.unused_code())
+    clients = [group.clients[number % len(group.clients)] for number in range(count)]
+    processes = [client.start(user.name, request) for client in clients]
+    answers = [ended(process) for process in processes]
+    assert {answer.status for answer in answers} == {"done", "refused"}
+    user.used = True
+    return sum(answer.status == "done" for answer in answers)
+
+
+def test_a_code_is_good_once_on_all_hosts(group, user):
+    for _ in range(3):
+        assert accepted_at_once(group, user) == 1
+
+
+def test_a_killed_primary_keeps_used_codes(database, group, user):
+    database.primary.kill()
+    assert_no_answer(group, user)
+    database.primary.start()
+    # The code was not sent, so it is good.
+    assert group.clients[1].check(user).status == "done"
+    assert_still_used(group, user)
+
+
+def test_the_primary_is_killed_while_users_log_in(database, group, user):
+    for delay in (0.005, 0.01, 0.02, 0.04):
+        process = group.clients[0].start(user.name, check(user.unused_code()))
+        time.sleep(delay)
+        database.primary.kill()
+        first = user.learn(ended(process))
+        database.primary.start()
+        second = user.learn(group.clients[1].check(user, user.code))
+        assert [first.status, second.status].count("done") <= 1
+        assert first.status in ("done", "failed") and second.status in ("done", "refused")
+        assert user.used
+
+
+def test_a_promoted_standby_knows_used_codes(database, group, user):
+    for _ in range(2):
+        database.primary.kill()
+        database.fail_over()
+        assert_still_used(group, user)
+        assert group.clients[0].check(user).status == "done"
+        database.heal()
+
+
+def test_a_primary_that_was_replaced_accepts_nothing(database, group, user):
+    """One host still reaches it, and the other host the new one."""
+    behind, ahead = group.clients
+    newcomer = User(group.name())
+    old, new = database.primary, database.fail_over()
+    with only(behind, database, old), only(ahead, database, new):
+        assert ahead.check(user).status == "done"
+        assert ahead.ask(newcomer.name, newcomer.enrollment()).status == "done"
+        # The used code is unused there, and the new user unknown.
+        assert behind.check(user, user.code).status in ("failed", None)
+        assert behind.status(newcomer.name).status in ("failed", None)
+    database.heal()
+    assert_still_used(group, user)
+    assert group.clients[0].check(newcomer).status == "done"
+
+
+def test_servers_that_do_not_reach_each_other(database, group, user):
+    for server in database.servers:
+        server.machine.isolate()
+    assert_no_answer(group, user)
+    assert group.clients[0].check(user, user.code).status != "done"
+
+
+def test_a_primary_without_a_network(database, group, user):
+    database.primary.machine.cut()
+    assert_no_answer(group, user)
+    database.fail_over()
+    assert group.clients[1].check(user).status == "done"
+    assert_still_used(group, user)
+
+
+def test_a_lost_standby_does_not_stop_logins(database, group, user):
+    for standby in database.standbys:
+        standby.kill()
+        assert group.clients[0].check(user).status == "done"
+        database.heal()
+
+
+def test_lost_standbys_stop_logins_until_one_is_back(database, group, user):
+    for standby in database.standbys:
+        standby.pause()
+    assert_no_answer(group, user)
+    database.standbys[0].resume()
+    group.wait_until_accepted(user)
+
+
+def test_a_full_disk_of_the_primary(database, group, user):
+    database.primary.fill_disk()
+    # Use up the space that PostgreSQL has reserved for its log.
+    write = "SELECT pg_logical_emit_message(false, '', repeat('x', 4000000))"
+    wait_until(lambda: not database.primary.sql(write, status=None).startswith("0/"), "lack of space")
+    assert_no_answer(group, user)
+
+
+def test_a_full_disk_of_a_standby_does_not_stop_logins(database, group, user):
+    database.standbys[0].fill_disk()
+    for _ in range(10):
+        assert group.clients[0].check(user).status == "done"
+
+
+def test_an_expired_certificate_stops_one_host(database, group, user):
+    client, before = group.clients[0], group.clients[0].settings.read_text()
+    expired = database.authority.issue("web01-expired", common_name="web01", ended=True, group="_twofactor", mode=0o640)
+    client.write(before.replace(str(client.host.certificate), str(expired)).replace(
+        str(client.host.key), str(expired.with_suffix(".key"))
+    ))
+    try:
+        assert "expired" in client.check(user).text
+    finally:
+        client.write(before)
+    assert group.clients[1].check(user).status == "done"
+
+
+@pytest.mark.parametrize("how", ["pg_cancel_backend", "pg_terminate_backend"])
+def test_a_commit_whose_wait_is_cancelled_is_refused(database, group, user, how):
+    """PostgreSQL then reports success with a warning, and the change may be lost with the primary."""
+    for server in database.servers:
+        server.machine.isolate()
+    process = group.clients[0].start(user.name, check(user.unused_code()))
+    # The change is in the log of the primary alone.
+    waiting = "FROM pg_stat_activity WHERE usename = 'web01' AND wait_event = 'SyncRep'"
+    wait_until(lambda: database.admin(f"SELECT count(*) {waiting}") == "1", "commit that waits for a standby")
+    database.admin(f"SELECT {how}(pid) {waiting}")
+    assert user.learn(ended(process)).status in ("failed", None)
+    # Now the standby, which does not know the code, becomes the primary.
+    database.primary.kill()
+    database.fail_over()
+    database.heal()
+    assert group.clients[0].check(user).status == "done"
+    assert_still_used(group, user)
+
+
+def test_a_restart_under_twenty_clients(database, group):
+    users = [group.enroll() for _ in range(20)]
+    processes: list[tuple[User, subprocess.Popen]] = []
+    accepted = dict.fromkeys((user.name for user in users), 0)
+    for number, user in enumerate(users):
+        client = group.clients[number % 2]
+        processes.append((user, client.start(user.name, check(user.unused_code()))))
+        if number == 10:
+            database.primary.stop()
+            database.primary.start()
+    for user, process in processes:
+        accepted[user.name] += user.learn(ended(process)).status == "done"
+    for user in users:
+        again = user.learn(group.clients[0].check(user, user.code))
+        accepted[user.name] += again.status == "done"
+        assert accepted[user.name] <= 1 and user.used
+
+
+def test_a_host_that_stops_with_the_row_locked(database, group, user):
+    """Other hosts wait only as long as the server lets a transaction be idle."""
+    lock = f"SELECT user_name FROM twofactor.enrollment WHERE user_name = '{user.name}' FOR UPDATE"
+    holder = database.hosts["web01"]
+    sleeping = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '3s'; {lock};\n\\! sleep 30\n"
+    command = ("psql", "-X", "-q", "-d", database.connection(holder), "-f", "-")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process.stdin.write(sleeping.encode())
+    process.stdin.close()
+    try:
+        process.stdout.readline()
+        assert group.wait_until_accepted(user) < PATIENCE
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_host_that_left_its_group_finds_nobody_not_enrolled(database, group, user):
+    database.admin("REVOKE web FROM web01")
+    try:
+        assert group.clients[0].check(user).status == "failed"
+        assert group.clients[0].status(group.name()).status == "failed"
+    finally:
+        database.admin("GRANT web TO web01")
+
+
+def test_a_dump_contains_no_shared_secret(database, group, user):
+    command = ("pg_dump", "-h", database.primary.sockets, "--column-inserts", "-t", "twofactor.enrollment", "twofactor")
+    dump = run("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command).stdout
+    rows = dump.count(f"'{user.name}'")
+    assert rows == 1
+    for secret in (user.authenticator.secret.hex(), user.authenticator.base32.encode().hex()):
+        assert secret not in dump
+    # The text of a credential would contain it.
+    assert b"secret=".hex() not in dump and b"device ".hex() not in dump
+
+
+def test_a_failover_with_pgbouncer(database, group):
+    database.start_pgbouncers()
+    with fleet(database, pooled=True) as pooled:
+        user = pooled.enroll()
+        assert accepted_at_once(pooled, user) == 1
+        database.primary.stop()
+        assert_no_answer(pooled, user)
+        database.primary.start()
+        pooled.wait_until_accepted(user)
+        database.primary.kill()
+        database.fail_over()
+        pooled.wait_until_accepted(user)
+        assert_still_used(pooled, user)
+
+
+@pytest.mark.seconds(180)
+def test_random_faults(database, group, figure):
+    """scripts/fleet-faults runs this for ten minutes."""
+    outcome = Run(group).run(20)
+    figure(f"random faults: {outcome}")
+    assert outcome.violations == [] and outcome.accepted > 20
