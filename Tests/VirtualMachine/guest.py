@@ -24,11 +24,17 @@ PATIENCE = 120
 class Guest:
     """A machine that runs inside a `with` block; writes to its disk are discarded."""
 
-    def __init__(self, kernel_arguments: str) -> None:
+    def __init__(
+        self, kernel_arguments: str, *, memory: int = 768, devices: tuple[str, ...] = (), log: str = "console"
+    ) -> None:
+        """`memory` is in MiB, `devices` are arguments of QEMU, and `log` names the log of the console."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._kernel_arguments = kernel_arguments
+        self._memory = memory
+        self._devices = devices
+        self._log = log
         self._folder = tempfile.TemporaryDirectory()
         self._options = [
             *("-F", "none", "-p", str(self.port), "-i", str(FOLDER / "key")),
@@ -40,18 +46,20 @@ class Guest:
         self.console = pexpect.spawn(
             "qemu-system-x86_64",
             [
-                *("-M", "q35", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "768"),
+                *("-M", "q35", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(self._memory)),
                 *("-nographic", "-no-reboot", "-kernel", str(FOLDER / "kernel"), "-initrd", str(FOLDER / "initrd")),
                 *("-append", f"root=/dev/vda rw console=ttyS0 quiet {self._kernel_arguments}"),
                 *("-drive", f"file={FOLDER}/disk.img,format=raw,if=virtio,snapshot=on"),
                 *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
                 *("-device", "virtio-net-pci,netdev=net"),
+                *("-qmp", f"unix:{self._folder.name}/monitor,server=on,wait=off"),
+                *self._devices,
             ],
             encoding="utf-8",
             codec_errors="replace",
             timeout=PATIENCE,
         )
-        self._record = (FOLDER / "console.log").open("a")
+        self._record = (FOLDER / f"{self._log}.log").open("a")
         self.console.logfile_read = self._record
         self.console.expect("login: ", timeout=300)
         # One connection of root stays open, so that a command needs no handshake.
@@ -71,19 +79,40 @@ class Guest:
         self._record.close()
         self._folder.cleanup()
 
-    def _ssh(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess:
+    def monitor(self, command: str, **arguments) -> None:
+        """Runs a command of QEMU's monitor."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"{self._folder.name}/monitor")
+            answers = connection.makefile()
+            answers.readline()
+            for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+                connection.sendall(json.dumps(request).encode())
+                while "event" in (answer := json.loads(answers.readline())):
+                    pass
+                assert "return" in answer, answer
+
+    def start(self, *words: str) -> subprocess.Popen:
+        """Starts a command as root; its output has both streams."""
+        return subprocess.Popen(
+            ["ssh", *self._options, "root@127.0.0.1", shlex.join(words)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+
+    def _ssh(self, *words: str, given: str | None = None, patience: int = PATIENCE) -> subprocess.CompletedProcess:
         return subprocess.run(
             ["ssh", *self._options, *words],
             input=given if given is not None else "",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if "-f" not in words else subprocess.DEVNULL,
             text=True,
-            timeout=PATIENCE,
+            timeout=patience,
         )
 
-    def run(self, *words: str, expect: int | None = 0, given: str | None = None) -> str:
+    def run(
+        self, *words: str, expect: int | None = 0, given: str | None = None, patience: int = PATIENCE
+    ) -> str:
         """Runs a command as root and returns both output streams together."""
-        done = self._ssh("root@127.0.0.1", shlex.join(words), given=given)
+        done = self._ssh("root@127.0.0.1", shlex.join(words), given=given, patience=patience)
         assert expect is None or done.returncode == expect, (words, done.returncode, done.stdout)
         return done.stdout
 
