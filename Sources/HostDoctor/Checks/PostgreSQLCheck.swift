@@ -69,7 +69,7 @@ package struct PostgreSQLCheck {
     guard let status = tree.status(of: path) else {
       let creation =
         path == Self.key
-        ? "copy it from another host of the group, or create the first key: twofactor fleet rekey --add-key"
+        ? "copy it from another host of the group, or create the first key:\ntwofactor fleet rekey --add-key"
         : "write it: see postgresql.md in /usr/share/doc/\(StoreProgram.name)"
       return path == Self.key && tree.exists(StoreProgram.settings) && names(otherKey: tree)
         ? nil : .failed(Self.name, "\(path) does not exist: \(Self.refusal)", remedy: creation)
@@ -83,6 +83,11 @@ package struct PostgreSQLCheck {
     }
     guard status.mode & 0o007 == 0 else {
       return .failed(Self.name, "\(path) is readable by every user: \(Self.refusal)", remedy: remedy)
+    }
+    guard status.mode & 0o070 == 0 || status.group == group || status.group.rawValue == 0 else {
+      return .failed(
+        Self.name, "\(path) is readable by another group than \(ClosedDirectory.group): \(Self.refusal)", remedy: remedy
+      )
     }
     guard status.group == group, status.mode & 0o040 != 0 else {
       return .failed(

@@ -106,8 +106,8 @@ package struct FleetCheck {
         findings.append(
           .failed(
             Self.durability,
-            "\(primary.name) waits for \(required) standby\(required == 1 ? "" : "s"), and \(count) follow\(count == 1 ? "s" : ""): "
-              + Self.refusal,
+            "\(primary.name) waits for \(required) standby\(required == 1 ? "" : "s"), and \(count) "
+              + "follow\(count == 1 ? "s" : ""): \(Self.refusal)",
             remedy: "start the standbys, or their replication: \(Self.page)"))
       } else if required > 0, !report.isReplicated {
         findings.append(
@@ -128,6 +128,11 @@ package struct FleetCheck {
     return [.ok(Self.durability, "a used code is on the disk of \(primary.name) \(words) before a login continues")]
   }
 
+  /// The values of synchronous_commit with which a commit is durable.
+  private var commitLevels: [String] {
+    report.isReplicated ? ["on", "remote_apply"] : ["on", "remote_apply", "remote_write", "local"]
+  }
+
   private func settingFindings(_ primary: DatabaseServer) -> [Finding] {
     var findings: [Finding] = []
     if let value = primary.settings["fsync"], value != "on" {
@@ -136,7 +141,7 @@ package struct FleetCheck {
           Self.durability, "fsync is \(value) on \(primary.name): \(Self.refusal)",
           remedy: Self.onServer(primary, "ALTER SYSTEM SET fsync = on", "SELECT pg_reload_conf()")))
     }
-    if let value = primary.settings["synchronous_commit"], !["on", "remote_apply"].contains(value) {
+    if let value = primary.settings["synchronous_commit"], !commitLevels.contains(value) {
       findings.append(
         .failed(
           Self.durability, "synchronous_commit is \(value) on \(primary.name): \(Self.refusal)",
@@ -229,7 +234,8 @@ package struct FleetCheck {
     }
     guard days(until: end) < Self.shortValidity else { return nil }
     return .warning(
-      Self.certificates, "\(what) expires on \(day), in \(days(until: end)) days: then, \(Self.refusal)", remedy: remedy)
+      Self.certificates, "\(what) expires on \(day), in \(days(until: end)) days: then, \(Self.refusal)", remedy: remedy
+    )
   }
 
   private func days(until end: Int64) -> Int64 { (end - now) / 86_400 }
@@ -241,7 +247,8 @@ package struct FleetCheck {
       return [
         .failed(
           Self.keys, "\(report.keyFile) \(problem): enrolled users are refused",
-          remedy: "copy the file from another host of the group, or create the first key: twofactor fleet rekey --add-key")
+          remedy: "copy the file from another host of the group, or create the first key:\n"
+            + "twofactor fleet rekey --add-key")
       ]
     }
     let known = Set(report.keys.map(\.id))
@@ -274,13 +281,14 @@ package struct FleetCheck {
 
   private func logFindings(_ primary: DatabaseServer) -> [Finding] {
     let settings = primary.loggingSettings
-    guard !settings.isEmpty else { return [.ok(Self.log, "\(primary.name) logs no parameters of statements")] }
+    guard !settings.isEmpty else { return [.ok(Self.log, "\(primary.name) logs no statements")] }
     return settings.map { setting in
       .warning(
-        Self.log, "\(primary.name) logs names of users, sealed credentials and states, because of \(setting)",
+        Self.log,
+        "\(primary.name) logs statements, with names of users, sealed credentials and states: \(setting.name) is "
+          + (primary.settings[setting.name] ?? ""),
         remedy: Self.onServer(
-          primary, "ALTER SYSTEM SET \(setting) = \(setting.hasPrefix("pgaudit") ? "off" : "0")",
-          "SELECT pg_reload_conf()"))
+          primary, "ALTER SYSTEM SET \(setting.name) = \(setting.value)", "SELECT pg_reload_conf()"))
     }
   }
 

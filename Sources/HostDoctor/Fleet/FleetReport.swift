@@ -121,29 +121,16 @@ package struct DatabaseServer: Equatable {
     } ?? 1
   }
 
-  /// The conditions on which a server commits a login without risk that a crash or failover brings a used code back.
-  package var keepsCommits: Bool {
-    settings["fsync"] == "on" && ["on", "remote_apply"].contains(settings["synchronous_commit"])
-  }
-
-  /// Settings with which the server writes parameters of statements to its log.
-  package var loggingSettings: [String] {
-    func isSet(_ name: String, _ unset: [String]) -> Bool { settings[name].map { !unset.contains($0) } ?? false }
-    let isDuration = isSet("log_min_duration_statement", ["-1"])
-    let isSample =
-      isSet("log_min_duration_sample", ["-1"]) && isSet("log_statement_sample_rate", ["0"])
-      || isSet("log_transaction_sample_rate", ["0"])
-    let isStatement = isSet("log_statement", ["none", "ddl"])
-    var found: [String] = []
-    if isDuration || isSample || isStatement, isSet("log_parameter_max_length", ["0"]) {
-      found.append("log_parameter_max_length")
+  /// Settings with which the server writes statements to its log, with the values that avoid it.
+  package var loggingSettings: [(name: String, value: String)] {
+    let harmless: [(String, [String])] = [
+      ("log_statement", ["none", "ddl"]), ("log_min_duration_statement", ["-1"]),
+      ("log_min_duration_sample", ["-1"]), ("log_transaction_sample_rate", ["0"]),
+      ("auto_explain.log_min_duration", ["-1"]), ("pgaudit.log", ["none", "ddl", "role"]),
+    ]
+    return harmless.compactMap { name, values in
+      settings[name].flatMap { values.contains($0) ? nil : (name, values[0]) }
     }
-    if isSet("log_parameter_max_length_on_error", ["0"]) { found.append("log_parameter_max_length_on_error") }
-    if isSet("auto_explain.log_min_duration", ["-1"]), isSet("auto_explain.log_parameter_max_length", ["0"]) {
-      found.append("auto_explain.log_parameter_max_length")
-    }
-    if isSet("pgaudit.log_parameter", ["off"]), isSet("pgaudit.log", ["none"]) { found.append("pgaudit.log_parameter") }
-    return found
   }
 
   mutating func read(_ name: String, _ value: String) {

@@ -10,8 +10,8 @@ struct DoctorCommand: ParsableCommand {
     discussion: """
       Checks the file of the module, every PAM stack that calls it, the configuration of sshd with its Match blocks, \
       the services of programs with a single password field, twofactor.conf, the clock, units that hide the homes, the \
-      sources of groups, the register of enrolled users, the host store with its helper, and the files of \
-      enrollments with their SELinux labels. It \
+      sources of groups, the register of enrolled users, the host store with its helper, the servers of \
+      store=postgresql, and the files of enrollments with their SELinux labels. It \
       names the users whom a service refuses. As root, it checks the enrollments of all users, else yours. Then it \
       lists what each service requires from users who are enrolled and from users who are not. It changes nothing, and \
       prints a change of a configuration file only if an evaluation of the changed files confirms it. The exit status \
@@ -103,14 +103,15 @@ extension ServiceLogins {
 
 extension Finding {
   /// An element of `checks` in the output of `--json`.
-  fileprivate var json: JSONValue {
+  var json: JSONValue {
     .object([
       ("name", .string(name)), ("status", .string(status.rawValue)), ("detail", .string(detail)),
       ("remedy", .optional(remedy)),
     ])
   }
 
-  fileprivate var text: String {
+  /// Lines for people.
+  var text: String {
     let margin = String(repeating: " ", count: 9)
     let label = status.rawValue + String(repeating: " ", count: margin.count - status.rawValue.count)
     var text = "\(label)\(name): \(detail.printable)\n"
