@@ -30,6 +30,10 @@ def build_floor(module: Path) -> None:
     _compile(*MODULE, "-o", module, SOURCES / "floor.c", "-l:libcrypto.a", "-lpam")
 
 
+def build(program: Path, source: str, *libraries: str) -> None:
+    _compile("-o", program, SOURCES / source, *libraries)
+
+
 def _compile(*arguments) -> None:
     subprocess.run(["gcc", *WARNINGS, *arguments], check=True, timeout=60)
 

@@ -5,13 +5,16 @@ Counts the codes that were accepted twice and the enrollments that were lost, an
 
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .fleet import Client, Fleet, User, ended
+from . import machine
+from .fleet import Client, Fleet, User, ended, fleet
 from .helper import Answer, check
+from .postgresql import postgresql
 from .postgresql_server import Server
 
 
@@ -304,3 +307,24 @@ FAULTS = [
     cancel_everything,
     lose_the_standby_names,
 ]
+
+
+def main(seconds: str, seed: str | None = None) -> None:
+    """Half of the time without PgBouncer, half of it through PgBouncer."""
+    machine.install()
+    failed = False
+    for pooled in (False, True):
+        with postgresql() as database:
+            if pooled:
+                database.start_pgbouncers()
+            with fleet(database, pooled=pooled) as hosts:
+                faults = Run(hosts, seed=None if seed is None else int(seed))
+                print(f"{'through' if pooled else 'without'} PgBouncer, seed {faults.seed}", flush=True)
+                outcome = faults.run(int(seconds) / 2, lambda line: print(line, flush=True))
+                print(outcome, *outcome.violations, sep="\n", flush=True)
+                failed |= outcome.violations != []
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -121,6 +121,10 @@ class Server:
         for process in self._tree():
             signal_to(process, signal.SIGCONT)
 
+    def processes(self) -> list[int]:
+        """All of them, with PgBouncer."""
+        return self._tree() + ([self._pgbouncer.pid] if self.has_pgbouncer else [])
+
     def _tree(self) -> list[int]:
         """The server and its processes."""
         if not self.is_running():
