@@ -157,9 +157,11 @@ def test_hosts_and_reporters_see_the_replication(attempt, name):
     assert sorted(rows.splitlines()) == expected
 
 
-def test_the_server_sets_the_time_of_a_change(database, attempt):
-    later = "UPDATE twofactor.enrollment SET state = 'x' RETURNING changed_at BETWEEN now() AND clock_timestamp()"
-    assert attempt("web02", later) == "t"
+def test_the_server_sets_the_time_of_a_change(attempt):
+    now = "RETURNING changed_at BETWEEN now() AND clock_timestamp()"
+    assert attempt("web01", f"UPDATE twofactor.enrollment SET credential = decode(repeat('bb', 40), 'hex') {now}") == "t"
+    assert attempt("web01", f"{ROW.format('web', 'carol')} {now}") == "t"
+    assert attempt("web02", f"UPDATE twofactor.enrollment SET state = 'x' {now}") == "f"
 
 
 def test_a_former_member_of_a_group_can_tell_that_it_sees_nothing(database, hosts, attempt):
