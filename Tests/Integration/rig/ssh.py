@@ -45,8 +45,11 @@ class Server:
         methods: str = "keyboard-interactive:pam",
         settings: str = "",
         match: str = "",
+        within: list[str] | None = None,
     ) -> None:
+        """within: the words before each command, to run server and clients in a network namespace"""
         self.service = service
+        self.within = within or []
         # sshd uses the first line of each keyword.
         self.settings = settings
         # Applies to all lines after it.
@@ -82,10 +85,10 @@ class Server:
     def __enter__(self) -> "Server":
         Path("/run/sshd").mkdir(exist_ok=True)
         self._process = subprocess.Popen(
-            [self.program, "-D", "-f", self.configuration], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*self.within, self.program, "-D", "-f", self.configuration], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         for _ in range(200):
-            probe = ["ssh-keyscan", "-T", "2", "-p", str(self.port), "127.0.0.1"]
+            probe = [*self.within, "ssh-keyscan", "-T", "2", "-p", str(self.port), "127.0.0.1"]
             scan = run(*probe, status=None)
             if scan.stdout:
                 return self
@@ -109,7 +112,7 @@ class Server:
             *("-o", "IdentitiesOnly=yes"),
             *("-o", f"IdentityFile={key or '/nonexistent'}"),
         ]
-        return ["ssh", *options, f"{account.name}@127.0.0.1", *([command] if command else [])]
+        return [*self.within, "ssh", *options, f"{account.name}@127.0.0.1", *([command] if command else [])]
 
     def connect(self, account: Account, command: str = "echo logged in", key: Path | None = None) -> "Client":
         return Client(self.arguments(account, command, key))
