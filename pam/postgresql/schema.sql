@@ -49,6 +49,8 @@ BEGIN
   EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO twofactor_login, twofactor_enrollment, twofactor_report',
     current_database());
+  -- A user may stop a helper that has connected.
+  EXECUTE format('ALTER DATABASE %I SET idle_session_timeout = %L', current_database(), '10s');
 END
 $$;
 

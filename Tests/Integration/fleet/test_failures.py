@@ -262,6 +262,37 @@ def test_a_host_that_left_its_group_finds_nobody_not_enrolled(database, group, u
         database.admin("GRANT web TO web01")
 
 
+UNSAFE = {
+    "synchronous_commit": "ALTER ROLE web01 {} synchronous_commit{}|off",
+    "synchronous_commit of the database": "ALTER DATABASE twofactor {} synchronous_commit{}|local",
+    "fsync": "ALTER SYSTEM {} fsync{}|off",
+    "synchronous_standby_names": "ALTER SYSTEM {} synchronous_standby_names{}|",
+}
+
+
+@pytest.mark.parametrize("setting", UNSAFE)
+def test_settings_that_could_bring_used_codes_back_are_refused(database, group, user, setting):
+    command, _, value = UNSAFE[setting].partition("|")
+    reload = "; SELECT pg_reload_conf();"
+    database.admin(command.format("SET", f" = '{value}'") + reload)
+    try:
+        refused = group.clients[0].check(user)
+        assert refused.status == "failed" and setting.partition(" ")[0] in refused.text
+        assert group.clients[0].status(group.name()).status == "failed"
+    finally:
+        database.admin(command.format("RESET", "") + reload)
+
+
+def test_a_standby_is_refused(database, group, user):
+    client = group.clients[0]
+    with only(client, database, database.standbys[0]):
+        assert client.check(user, user.code).status == "failed"
+        before = client.settings.read_text()
+        client.write(before.replace("target_session_attrs=read-write", "target_session_attrs=any"))
+        assert client.check(user, user.code).status == "failed"
+        assert client.status(group.name()).status == "failed"
+
+
 def test_a_dump_contains_no_shared_secret(database, group, user):
     command = ("pg_dump", "-h", database.primary.sockets, "--column-inserts", "-t", "twofactor.enrollment", "twofactor")
     dump = run("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command).stdout

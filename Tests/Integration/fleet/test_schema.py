@@ -157,6 +157,10 @@ def test_hosts_and_reporters_see_the_replication(attempt, name):
     assert sorted(rows.splitlines()) == expected
 
 
+def test_a_connection_does_not_stay_idle(database, hosts):
+    assert database.sql(hosts["web01"], "SHOW idle_session_timeout") == "10s"
+
+
 def test_the_server_sets_the_time_of_a_change(attempt):
     now = "RETURNING changed_at BETWEEN now() AND clock_timestamp()"
     assert attempt("web01", f"UPDATE twofactor.enrollment SET credential = decode(repeat('bb', 40), 'hex') {now}") == "t"
