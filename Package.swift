@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "pam_twofactor", type: .dynamic, targets: ["PAMModule"]),
     .executable(name: "twofactor", targets: ["twofactor"]),
     .executable(name: "twofactor-helper", targets: ["twofactor-helper"]),
+    .executable(name: "twofactor-store-postgresql", targets: ["twofactor-store-postgresql"]),
     // scripts/fuzz links it with libFuzzer.
     .library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]),
   ],
@@ -113,6 +114,25 @@ let package = Package(
         "SystemFiles", "Verification",
       ],
       path: "Sources/Helper", swiftSettings: small),
+
+    // The store on PostgreSQL, a program of its own.
+    .target(
+      name: "CPostgreSQL", cSettings: [.unsafeFlags(["-I/usr/include/postgresql"])],
+      linkerSettings: [.linkedLibrary("pq"), .linkedLibrary("crypto")]),
+    .target(
+      name: "PostgreSQLStore",
+      dependencies: [
+        "CPostgreSQL", "CSystem", "Enrollment", "EnrollmentRequests", "FixedMemory", "HelperProtocol", "LoginPolicy",
+        "OneTimePassword", "SystemFiles", "Verification",
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "twofactor-store-postgresql",
+      dependencies: [
+        "CHelper", "CPostgreSQL", "CSystem", "EnrollmentRequests", "FixedMemory", "HelperProtocol", "PostgreSQLStore",
+        "SystemFiles",
+      ],
+      path: "Sources/StoreProgram", swiftSettings: strict),
 
     // The setup command.
     .target(

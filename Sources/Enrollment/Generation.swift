@@ -30,7 +30,7 @@ public struct Generation: Equatable, Sendable {
   }
 
   /// Parses 32 lower-case hexadecimal digits; nil if invalid.
-  init?(hexadecimal text: Span<UInt8>) {
+  package init?(hexadecimal text: Span<UInt8>) {
     guard text.count == 2 &* Self.length else { return nil }
     var bytes = InlineArray<16, UInt8>(repeating: 0)
     var indices = Counter(to: Self.length)

@@ -128,6 +128,12 @@ public struct EnrollmentSnapshot: ~Copyable {
   private static var attempts: Int { 10 }
   private static var pause: Int { 2 }
 
+  /// Contents that were read.
+  package init(credential: consuming Credential, state: LoginState) {
+    self.credential = credential
+    self.state = state
+  }
+
   /// Reads both files. Does not recreate a lost state; the next ``LockedEnrollment`` does.
   public init(of directory: borrowing EnrollmentDirectory) throws(EnrollmentFailure) {
     var attempts = Counter(to: Self.attempts)
@@ -153,7 +159,7 @@ public struct EnrollmentSnapshot: ~Copyable {
 extension EnrollmentFailure {
   fileprivate static var removedState: EnrollmentFailure { EnrollmentFailure(.gone, "state", "was removed") }
 
-  fileprivate static var lostState: EnrollmentFailure {
+  package static var lostState: EnrollmentFailure {
     EnrollmentFailure(.corrupt, "state", "was lost or damaged: all earlier codes and all backup codes count as used")
   }
 }

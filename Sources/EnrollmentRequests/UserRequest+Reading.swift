@@ -86,29 +86,7 @@ extension UserRequest {
     to check: borrowing CodeCheck, in place: borrowing Place, _ reply: borrowing Reply,
     _ credential: borrowing Credential, _ flags: CheckFlags
   ) -> CheckedCode {
-    var answer = CheckedCode()
-    answer.codeLength = UInt8(truncatingIfNeeded: reply.usualLength)
-    answer.period = credential.commonPeriod
-    answer.backupCodeUsedAt = check.backupCodeUsedAt
-    answer.offset = check.offset
-    switch check.verdict {
-    case .acceptedCode:
-      answer.method = check.isCounterBased ? .hotp : .totp
-      answer.codeLength = UInt8(truncatingIfNeeded: check.digits)
-      answer.deviceName = ByteText(capacity: check.deviceName.count)
-      answer.deviceName.append(check.deviceName)
-    case .acceptedBackupCode:
-      answer.method = .backupCode
-      answer.codeLength = UInt8(truncatingIfNeeded: reply.backupCodeTyped)
-      answer.backupCodesLeft = UInt8(truncatingIfNeeded: check.backupCodesLeft)
-    case .refused(let refusal):
-      answer.refusal = refusal
-      answer.deviceName = ByteText(capacity: check.deviceName.count)
-      answer.deviceName.append(check.deviceName)
-      if case .outsideWindow(_, let index) = refusal, case .totp(let period)? = credential.device(at: index)?.kind {
-        answer.period = period
-      }
-    }
+    var answer = CheckedCode(check, of: reply, credential)
     guard check.verdict.refusal == nil, !flags.keepsCode else { return answer }
     place.noteEnrollment()
     // A login needs no ticket, which would stay in the memory of its program.

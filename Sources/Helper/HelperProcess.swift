@@ -14,50 +14,30 @@ enum HelperProcess {
   /// After this many seconds SIGALRM ends the process, because the caller may neither write nor read.
   private static var timeLimit: UInt32 { 10 }
 
-  /// As in sysexits.h.
-  private enum Exit {
-    static var usage: Int32 { 64 }
-    static var malformed: Int32 { 65 }
-    static var system: Int32 { 71 }
-    static var inputOutput: Int32 { 74 }
-    static var notPermitted: Int32 { 77 }
-    static var configuration: Int32 { 78 }
-  }
-
   /// Returns the exit status.
   static func run() -> Int32 {
     guard chelper_close_memory() == 0, chelper_become_real_user() == 0, chelper_reset_limits() == 0 else {
-      return Exit.system
+      return HelperExit.system
     }
     chelper_reset_signals()
     _ = alarm(timeLimit)
     chelper_clear_environment()
     // In a setgid program, the C library has replaced closed descriptors by devices that are open in the wrong mode.
     guard chelper_is_open(0, 0) != 0, chelper_is_open(1, 1) != 0, chelper_is_open(2, 1) != 0 else {
-      return Exit.inputOutput
+      return HelperExit.inputOutput
     }
     chelper_close_others()
     umask(0o077)
     // SAFETY: a literal is NUL-terminated.
-    guard unsafe chdir(Literal("/").cString) == 0 else { return Exit.system }
-    guard chelper_argument_count() <= 1 else { return Exit.usage }
+    guard unsafe chdir(Literal("/").cString) == 0 else { return HelperExit.system }
+    guard chelper_argument_count() <= 1 else { return HelperExit.usage }
 
-    guard let answer = HelperService.answer() else { return Exit.inputOutput }
+    guard let answer = HelperService.answer() else { return HelperExit.inputOutput }
     return send(answer)
   }
 
   /// Returns the exit status.
   private static func send(_ answer: borrowing SecretBuffer) -> Int32 {
-    MessageStream.write(answer) ? exitStatus(HelperAnswer.status(of: answer.bytes)) : Exit.inputOutput
-  }
-
-  private static func exitStatus(_ status: HelperStatus) -> Int32 {
-    switch status {
-    case .done: 0
-    case .malformed, .unknownVersion, .unknownRequest: Exit.malformed
-    case .refused, .absent, .forbidden, .noTicket: Exit.notPermitted
-    case .unavailable: Exit.configuration
-    case .failed: Exit.inputOutput
-    }
+    MessageStream.write(answer) ? HelperExit.status(HelperAnswer.status(of: answer.bytes)) : HelperExit.inputOutput
   }
 }

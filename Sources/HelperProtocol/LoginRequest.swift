@@ -24,23 +24,39 @@ public struct LoginRequest: ~Copyable {
   /// - Throws: ``HelperStatus/malformed``, or ``HelperStatus/failed`` if memory is short.
   public init(parsing message: Span<UInt8>) throws(HelperStatus) {
     var reader = MessageReader()
-    flags = CheckFlags(rawValue: reader.byte(of: message))
+    let flags = CheckFlags(rawValue: reader.byte(of: message))
     var limits = VerificationLimits()
     limits.window = UInt64(reader.byte(of: message))
     limits.lookAhead = UInt64(reader.byte(of: message))
     limits.maximumFailures = UInt32(reader.byte(of: message))
     let backupCodes = reader.byte(of: message)
     limits.acceptsBackupCodes = backupCodes == 1
-    self.limits = limits
-    gracePeriod = Int64(bitPattern: reader.number(of: message))
-    let key = reader.field(of: message)
-    graceKey = GraceKey(parsing: key)
+    let gracePeriod = Int64(bitPattern: reader.number(of: message))
+    let keyBytes = reader.field(of: message)
+    let graceKey = GraceKey(parsing: keyBytes)
     let text = reader.field(of: message)
     guard reader.isComplete(message), flags.isValidAtLogin, backupCodes < 2, limits.maximumFailures > 0,
-      gracePeriod >= 0, key.count == 0 || graceKey != nil
+      gracePeriod >= 0, keyBytes.count == 0 || graceKey != nil
     else { throw .malformed }
-    guard var reply = SecretBuffer(capacity: text.count), reply.append(text) else { throw .failed }
+    // In one step: version 6.3 of the compiler frees the memory of a partly initialized value twice.
+    self.init(flags: flags, limits: limits, gracePeriod: gracePeriod, graceKey: graceKey, reply: try Self.copy(text))
+  }
+
+  private init(
+    flags: CheckFlags, limits: VerificationLimits, gracePeriod: Int64, graceKey: GraceKey?,
+    reply: consuming SecretBuffer
+  ) {
+    self.flags = flags
+    self.limits = limits
+    self.gracePeriod = gracePeriod
+    self.graceKey = graceKey
     self.reply = reply
+  }
+
+  private static func copy(_ text: Span<UInt8>) throws(HelperStatus) -> SecretBuffer {
+    guard var copy = SecretBuffer(capacity: text.count) else { throw .failed }
+    _ = copy.append(text)
+    return copy
   }
 
   /// The message of a request. `key` is nil if no grace period can apply. Nil if memory is short.

@@ -14,6 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 PRODUCT = CHECKOUT / ".build" / "product"
 COMMAND = Path("/usr/local/bin/twofactor")
 HELPER = Path("/usr/local/libexec/twofactor/twofactor-helper")
+STORE_PROGRAM = HELPER.with_name("twofactor-store-postgresql")
 
 
 def is_sandbox() -> bool:
@@ -42,6 +43,9 @@ def install() -> None:
     shutil.copy(PRODUCT / "twofactor-helper", HELPER)
     shutil.chown(HELPER, "root", "_twofactor")
     HELPER.chmod(0o2755)
+    if (PRODUCT / STORE_PROGRAM.name).exists():
+        shutil.copy(PRODUCT / STORE_PROGRAM.name, STORE_PROGRAM)
+        STORE_PROGRAM.chmod(0o755)
     shutil.copy(CHECKOUT / "pam" / "service" / "twofactor", "/etc/pam.d/twofactor")
 
 

@@ -1,0 +1,90 @@
+internal import Enrollment
+
+/// Which servers are trusted with a decision: the primary, if a commit is durable there, and if row security lets this
+/// host see its group.
+enum ServerCheck {
+  /// Of a row that exists.
+  static let uniqueViolation = "23505"
+
+  /// The version of `pam/postgresql/schema.sql`.
+  private static let schemaVersion = "1"
+
+  /// What ends a statement, the wait for a lock, and a transaction whose client is gone.
+  private static let statementTimeout = "3s"
+  private static let idleTimeout = "3s"
+
+  /// Two statements: the first reads what ``verify(_:at:settings:)`` checks. The second one sets time-outs for this
+  /// transaction, since PgBouncer would leave others to the next client; lets the server warn; and keeps a reload from
+  /// changing the durability of the commit.
+  static func statements(group: String) -> String {
+    """
+    SELECT pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'), \
+    pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('synchronous_standby_names'), \
+    pg_catalog.pg_has_role(\(SQLLiteral.text(group))::pg_catalog.name, 'USAGE'), twofactor.version(); \
+    SELECT pg_catalog.set_config('statement_timeout', '\(statementTimeout)', true), \
+    pg_catalog.set_config('lock_timeout', '\(statementTimeout)', true), \
+    pg_catalog.set_config('idle_in_transaction_session_timeout', '\(idleTimeout)', true), \
+    pg_catalog.set_config('client_min_messages', 'notice', true), \
+    pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), \
+    pg_catalog.set_config('synchronous_commit', pg_catalog.current_setting('synchronous_commit'), true);
+    """
+  }
+
+  /// Checks the result of the first statement, which is at `index`; then, that no other statement failed.
+  static func verify(_ reply: DatabaseConnection.Reply, at index: Int, settings: StoreSettings) throws(StoreProblem) {
+    if reply.results.indices.contains(index), reply.results[index].rows.count == 1 {
+      try verify(reply.results[index], settings)
+    } else if reply.error == nil {
+      throw StoreProblem(database: "the server's settings cannot be read")
+    }
+    if let error = reply.error { throw StoreProblem(error) }
+  }
+
+  private static func verify(_ result: DatabaseConnection.Result, _ settings: StoreSettings) throws(StoreProblem) {
+    func refused(_ problem: String) -> StoreProblem { StoreProblem(database: problem, .configuration) }
+    guard result.first(2) == "f" else { throw StoreProblem(database: "the server is a standby, or still recovering") }
+    guard result.first(4) == "t" else {
+      throw refused("this host's role is no member of the role \(settings.group), so it cannot see its users")
+    }
+    guard result.first(5) == schemaVersion else {
+      throw refused("the schema has another version than \(schemaVersion): install the same version on all hosts")
+    }
+    guard result.first(1) == "on" else {
+      throw refused("fsync is off, so a crash of the server would revive used codes")
+    }
+    let level = result.first(0) ?? ""
+    let levels = settings.isReplicated ? ["on", "remote_apply"] : ["on", "remote_apply", "remote_write", "local"]
+    guard levels.contains(level) else {
+      throw refused("synchronous_commit is \(level), so a crash of a server would revive used codes")
+    }
+    guard !settings.isReplicated || result.first(3)?.isEmpty == false else {
+      throw refused("synchronous_standby_names is empty, so the loss of the server would revive used codes")
+    }
+  }
+
+  /// Checks the settings that a reload may have changed during a commit.
+  static func verifyAgain(_ connection: DatabaseConnection) throws(StoreProblem) {
+    let reply = connection.run(
+      "SELECT pg_catalog.current_setting('synchronous_standby_names'), pg_catalog.current_setting('fsync')")
+    guard reply.error == nil, let result = reply.results.first, result.first(0)?.isEmpty == false,
+      result.first(1) == "on"
+    else {
+      throw StoreProblem(database: "the commit was not confirmed: the server's settings have changed", .configuration)
+    }
+  }
+}
+
+extension StoreProblem {
+  /// An error of a statement.
+  init(_ error: DatabaseConnection.ServerError) {
+    switch error.state {
+    case "": self.init(database: "the connection was lost: \(error.message)")
+    case "3F000", "42883", "42P01", "42703":
+      self.init(database: "the database has no schema of twofactor, or another one: \(error.message)", .configuration)
+    case "42501", "42704": self.init(database: error.message, .configuration)
+    case "55P03": self.init(database: "timed out waiting for the lock of the row")
+    default: self.init(database: "\(error.message) (SQLSTATE \(error.state))")
+    }
+    sqlState = error.state
+  }
+}
