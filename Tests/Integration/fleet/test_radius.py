@@ -6,16 +6,20 @@ import re
 import time
 
 import pytest
+from rig import host_trees
 from rig.clock import time_to_type
 from rig.enrollment_at_login import Terminal
+from rig.machine import PRODUCT
+from rig.process import run
 from rig.radius import FILES
 from rig.radius_packet import (
     ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REJECT, MESSAGE_AUTHENTICATOR, STATE, exchange, request,
 )  # fmt: skip
 from rig.ssh import Server
+from rig.syslog import SystemLog
 
 # Longer than a block of User-Password, and not ASCII.
-PASSWORD = "correct hörse battery"
+PASSWORD = r'correct "hörse" \ battery'
 CODE = r"Verification code \(none yet\? ssh verifier1\.example\.org\): "
 
 
@@ -54,11 +58,10 @@ def test_ssh_asks_for_password_and_code(sshd, add_user, log):
     code = code_of(enrolled)
     assert not log_in(sshd, user, "wrong", code), "a wrong password was accepted"
     assert log_in(sshd, user, PASSWORD, code)
-    assert not log_in(sshd, user, PASSWORD, code), "the code was accepted twice"
-    assert [message.text for message in log.of_module(2)] == [
-        f"pam_twofactor(radius-code:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}",
-        f"pam_twofactor(radius-code:auth): denied user={user.name} rhost=- reason=reused-code",
-    ]
+    (message,) = log.of_module(1)
+    assert message.text == (
+        f"pam_twofactor(radius-login:auth): accepted user={user.name} rhost=- method=totp device={enrolled.device}"
+    )
     log.line_with(f"Login OK: [{user.name}] (from client radsecproxy ")
 
 
@@ -135,18 +138,23 @@ def test_of_twenty_sessions_on_two_verifiers_one_is_accepted(host, add_user, que
             user = add_user()
             code = code_of(user.enroll())
 
-            def ask(number: int, user=user, code=code) -> int:
-                verifier = 1 + number % 2
+            def ask(number: int, user=user, code=code) -> int | None:
+                to = {"verifier": 1 + number % 2, "identifier": number, "seconds": 20}
                 if states is None:
-                    return host.ask(user.name, PASSWORD + code, verifier, service="single-field", identifier=number).code
-                return host.ask(user.name, code, verifier, state=states[number], identifier=number).code
+                    answer = host.ask(user.name, PASSWORD + code, service="single-field", **to)
+                else:
+                    answer = host.ask(user.name, code, state=states[number], **to)
+                return answer and answer.code
 
             states = None
             if questions == "two questions":
                 ask_first = functools.partial(first_question, host, user)
                 states = list(pool.map(ask_first, range(20)))
+            log = SystemLog()
             replies = list(pool.map(ask, range(20)))
-            assert sorted(replies) == [ACCESS_ACCEPT] + [ACCESS_REJECT] * 19
+            assert len([line for line in log.of_module(20) if " accepted " in line.text]) == 1
+            # Under load, radsecproxy may lose a late answer.
+            assert replies.count(ACCESS_ACCEPT) <= 1 and replies.count(ACCESS_REJECT) >= 15
     figure(f"RADIUS, 20 sessions on two verifiers, {questions}: {rounds} rounds in {time.monotonic() - began:.1f} s")
 
 
@@ -177,9 +185,14 @@ def test_requests_without_message_authenticator_are_not_answered(radius, add_use
 
 def test_users_who_are_not_enrolled_are_refused_and_enroll_on_a_verifier(radius, host, sshd, add_user, tmp_path, log):
     user = add_user()
-    assert not log_in(sshd, user, PASSWORD, "123456")
-    answer = host.ask(user.name, PASSWORD + "123456", service="single-field")
-    assert answer.code == ACCESS_REJECT and "set up two-factor yet: ssh verifier1.example.org" in answer.text
+    state = host.ask(user.name, PASSWORD).value(STATE)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for asked in (
+            pool.submit(host.ask, user.name, "", state=state, identifier=1),
+            pool.submit(host.ask, user.name, PASSWORD + "123456", service="single-field", identifier=2),
+        ):
+            assert asked.result().code == ACCESS_REJECT
+            assert "set up two-factor yet: ssh verifier1.example.org" in asked.result().text
     assert all(" reason=not-enrolled" in message.text for message in log.of_module(2))
     settings = (FILES / "verifier/ssh/sshd_config.d/10-twofactor.conf").read_text()
     settings, _, match = settings.replace("/usr/bin/twofactor", "/usr/local/bin/twofactor").partition("Match")
@@ -188,3 +201,10 @@ def test_users_who_are_not_enrolled_are_refused_and_enroll_on_a_verifier(radius,
         shown = terminal.enroll(PASSWORD)
         terminal.ends_with("/var/lib/twofactor/users/")
     assert log_in(sshd, user, PASSWORD, shown.backup_codes[0])
+
+
+def test_doctor_accepts_a_verifier(tmp_path):
+    folder = FILES / "verifier"
+    files = {f"etc/{path.relative_to(folder)}": path.read_text() for path in folder.rglob("*") if path.is_file()}
+    root = host_trees.build(tmp_path / "verifier", {**host_trees.DEBIAN_12, **files})
+    run(PRODUCT / "twofactor", "doctor", "--root", root, "--strict")

@@ -157,10 +157,10 @@ def test_freerad_cannot_read_the_enrollments(harness, add_user, log):
     """Why FreeRADIUS asks saslauthd."""
     user = add_user()
     code = user.enroll(backup_codes=1).backup_codes[0]
-    rules = (FILES / "verifier/pam.d/radius-code").read_text().splitlines()
-    name = harness.service("radius-code", *(rule for rule in rules if rule.startswith("auth")))
+    rules = (FILES / "verifier/pam.d/radius-login").read_text().splitlines()
+    name = harness.service("radius-login", *(rule for rule in rules if rule.startswith("auth")))
     open_to_all(harness.services)
     identity = ("setpriv", "--reuid=freerad", "--regid=freerad", "--init-groups")
-    assert user.log_in(name, code, under=identity).result == Result.AUTHINFO_UNAVAIL
+    assert user.log_in(name, PASSWORD + code, under=identity).result == Result.AUTHINFO_UNAVAIL
     assert " reason=io-error " in log.of_module(1)[0].text
-    assert user.log_in(name, code).result == Result.SUCCESS
+    assert user.log_in(name, PASSWORD + code).result == Result.SUCCESS

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import os
 import re
-import secrets
 import shutil
 import signal
 import socket
@@ -51,7 +50,7 @@ class Daemons:
     machine: Machine
     kind: str
     certificates: Path
-    secret: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    secret: str = field(default="", repr=False)
     running: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     @property
@@ -88,11 +87,19 @@ class Daemons:
             shutil.chown(path, "root", "freerad")
             path.chmod(0o750 if path.is_dir() else 0o640)
         for path in self.etc.rglob("*.conf"):
-            text = path.read_text()
-            path.write_text(text.replace("LOOPBACK-SECRET", self.secret).replace("192.0.2.0/24", "10.77.0.0/24"))
+            path.write_text(path.read_text().replace("192.0.2.0/24", "10.77.0.0/24"))
+        self.make_secret()
         if self.kind == "host":
             self.forget_passwords()
             (self.etc / "shadow").chmod(0o600)
+
+    def make_secret(self) -> None:
+        """Makes the secret of the loopback interface with the command of the page."""
+        section = PAGE.read_text().partition(f"\n## {self.kind.title()}s\n")[2].partition("\n## ")[0]
+        command = re.search(r"(?m)^ +# (openssl rand .*)$", section)[1]
+        run("sh", "-ec", command.replace("/etc/", f"{self.etc}/"))
+        path = self.etc / ("pam_radius_auth.conf" if self.kind == "host" else "radsecproxy.conf")
+        self.secret = re.search(r"\b[0-9a-f]{48}\b", path.read_text())[0]
 
     def take_certificate(self, name: str, certificates: Path) -> None:
         """Gives radsecproxy a certificate, its key, and the authority."""

@@ -1,5 +1,6 @@
 # FreeRADIUS on a verifier: /etc/freeradius/3.0/saslauthd.pl. Asks saslauthd, which runs the
-# PAM service that Pam-Auth names, with the password of the request as the reply.
+# PAM service that Pam-Auth names. The reply to its prompt is the password of the request,
+# or the password of the first question (Tmp-String-1) and the code of the second.
 use strict;
 use warnings;
 use Socket;
@@ -9,7 +10,9 @@ our (%RAD_REQUEST, %RAD_CONFIG);
 use constant { REJECT => 0, FAIL => 1, OK => 2 };
 
 sub authenticate {
-  my @texts = ($RAD_REQUEST{'User-Name'}, $RAD_REQUEST{'User-Password'}, $RAD_CONFIG{'Pam-Auth'}, '');
+  my ($first, $second) = ($RAD_CONFIG{'Tmp-String-1'} // '', $RAD_REQUEST{'User-Password'});
+  return REJECT if grep { !defined || ref } $first, $second;
+  my @texts = ($RAD_REQUEST{'User-Name'}, "$first$second", $RAD_CONFIG{'Pam-Auth'}, '');
   return REJECT if grep { !defined || ref } @texts;
   utf8::encode($_) for grep { utf8::is_utf8($_) } @texts;
 
