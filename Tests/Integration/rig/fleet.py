@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .helper import STATUS, Answer, change, check, credential, parse
+from .helper import STATUS, Answer, change, credential, message, parse, text_field
 from .one_time_password import Authenticator
 from .postgresql import SETTINGS, Database, Host
 
@@ -21,6 +21,13 @@ NUMBERS = itertools.count(1)
 ACCOUNTS = 3000
 STORE = Path("/usr/local/libexec/twofactor/twofactor-store-postgresql")
 FIRST_ID = 20_000
+WINDOW, LOOK_AHEAD, MAX_FAILURES = 1, 10, 100
+
+
+def login(code: str) -> bytes:
+    """The request of a module, with the default limits: no grace period, backup codes."""
+    limits = bytes([WINDOW, LOOK_AHEAD, MAX_FAILURES, 1])
+    return message(9, bytes([0]) + limits + bytes(8) + text_field(b"") + text_field(code.encode()))
 
 
 class Client:
@@ -61,8 +68,8 @@ class Client:
     def check(self, user: "User", code: str | None = None) -> Answer:
         """Checks an unused code of the user, or another one."""
         if code is not None:
-            return self.ask(user.name, check(code))
-        return user.learn(self.ask(user.name, check(user.unused_code())))
+            return self.ask(user.name, login(code))
+        return user.learn(self.ask(user.name, login(user.unused_code())))
 
     def status(self, user: str) -> Answer:
         return self.ask(user, STATUS)

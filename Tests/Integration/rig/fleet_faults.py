@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import machine
-from .fleet import Client, Fleet, User, ended, fleet
-from .helper import Answer, check
+from .fleet import Client, Fleet, User, ended, fleet, login
+from .helper import Answer
 from .postgresql import postgresql
 from .postgresql_server import Server
 
@@ -70,7 +70,7 @@ class Users(threading.Thread):
         """Sends the current code from so many hosts at once."""
         run, code = self.run_of_faults, user.code
         clients = self.random.sample(run.fleet.clients, hosts)
-        processes = [client.start(user.name, check(code)) for client in clients]
+        processes = [client.start(user.name, login(code)) for client in clients]
         stopped = None
         if self.random.random() < 0.05:
             # A host loses power, or hangs for a while.

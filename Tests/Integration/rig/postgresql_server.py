@@ -1,5 +1,6 @@
 """One PostgreSQL server, and the PgBouncer in front of it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from .process import run
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
 OWNER = "postgres"
 FOLDER = Path("/run/twofactor-postgresql")
+
+PAGE = 4096
 
 # For small disks in memory, and a machine that runs other tests.
 SMALL = """
@@ -224,10 +227,10 @@ class Server:
         return done.stdout.strip().rpartition("\n")[2] if done.returncode == 0 else done.stderr
 
     def fill_disk(self) -> None:
-        free = os.statvfs(self.disk)
-        filler = self.disk / "filler"
-        with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+        with (self.disk / "filler").open("ab") as file, contextlib.suppress(OSError):
+            # The server uses and frees space meanwhile.
+            while free := os.statvfs(self.disk).f_bavail:
+                os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, max(free // 2, 1) * PAGE)
 
     def free_disk(self) -> None:
         (self.disk / "filler").unlink(missing_ok=True)
