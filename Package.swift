@@ -118,7 +118,7 @@ let package = Package(
     // The store on PostgreSQL, a program of its own.
     .target(
       name: "CPostgreSQL", cSettings: [.unsafeFlags(["-I/usr/include/postgresql"])],
-      linkerSettings: [.linkedLibrary("pq"), .linkedLibrary("crypto")]),
+      linkerSettings: [.linkedLibrary("pq"), .linkedLibrary("ssl"), .linkedLibrary("crypto")]),
     .target(
       name: "PostgreSQLStore",
       dependencies: [

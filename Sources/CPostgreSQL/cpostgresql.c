@@ -85,6 +85,16 @@ const char *cpostgresql_host(const struct cpostgresql *database) { return text(P
 
 int cpostgresql_server_version(const struct cpostgresql *database) { return PQserverVersion(database->connection); }
 
+const char *cpostgresql_address(const struct cpostgresql *database) { return text(PQhostaddr(database->connection)); }
+
+const char *cpostgresql_tls_version(const struct cpostgresql *database) {
+  return text(PQsslAttribute(database->connection, "protocol"));
+}
+
+const void *cpostgresql_tls(const struct cpostgresql *database) {
+  return PQsslStruct(database->connection, "OpenSSL");
+}
+
 int cpostgresql_send(struct cpostgresql *database, const char *statements) {
   PQclear(database->result);
   database->result = NULL;

@@ -68,6 +68,27 @@ package final class DatabaseConnection {
     unsafe String(cString: cpostgresql_host(database))
   }
 
+  /// The address of the server; nil if unknown.
+  package var address: String? {
+    // SAFETY: the text is NUL-terminated and copied at once.
+    let text = unsafe String(cString: cpostgresql_address(database))
+    return text.isEmpty ? nil : text
+  }
+
+  /// The version of TLS, such as `TLSv1.3`; nil if unknown.
+  package var tlsVersion: String? {
+    // SAFETY: the text is NUL-terminated and copied at once.
+    let text = unsafe String(cString: cpostgresql_tls_version(database))
+    return text.isEmpty ? nil : text
+  }
+
+  /// Unix time of the end of the server's certificate, or of the authority's that signed it; nil if unknown.
+  package func certificateEnd(ofAuthority isAuthority: Bool) -> Int64? {
+    // SAFETY: the connection is valid.
+    let end = unsafe cpostgresql_server_certificate_end(cpostgresql_tls(database), isAuthority ? 1 : 0)
+    return end > 0 ? end : nil
+  }
+
   /// Runs statements as one message of the simple protocol, which works through PgBouncer and costs one round trip.
   /// After an error, the server skips the rest.
   package func run(_ statements: String) -> Reply {

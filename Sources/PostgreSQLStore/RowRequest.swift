@@ -8,6 +8,10 @@ enum RowRequest {
   static func answer(
     _ request: HelperRequest, _ message: Span<UInt8>, _ session: RowSession
   ) throws(EnrollmentFailure) -> SecretBuffer? {
-    HelperAnswer.encoded(.unknownRequest)
+    switch request {
+    case .put: try RowTransfer.put(message, session)
+    case .export: try RowTransfer.export(message, session)
+    default: HelperAnswer.encoded(.unknownRequest)
+    }
   }
 }

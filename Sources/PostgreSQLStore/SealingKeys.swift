@@ -20,6 +20,9 @@ package final class SealingKeys {
   /// The IDs of the keys as hexadecimal digits, in the order of the file. The first key seals.
   package let ids: [String]
 
+  /// For each key, whether it is marked as one that will seal later.
+  package let isWaiting: [Bool]
+
   /// Reads the file of the keys.
   package convenience init(path: String) throws(StoreProblem) {
     do throws(PolicyProblem) {
@@ -36,10 +39,12 @@ package final class SealingKeys {
     guard var keys = SecretBuffer(capacity: bytes.count / 2) else {
       throw PolicyProblem(inFile: "out of memory", error: .outOfMemory)
     }
+    var isWaiting: [Bool] = []
     var lines = SettingLines()
     while let line = lines.next(in: bytes) {
       guard line.count > 0 else { continue }
-      let digits = line.slice(from: line.byte(at: 0) == UInt8(ascii: "+") ? 1 : 0)
+      isWaiting.append(line.byte(at: 0) == UInt8(ascii: "+"))
+      let digits = line.slice(from: isWaiting.last == true ? 1 : 0)
       guard digits.count == 2 * Self.keyLength, Self.append(digits, to: &keys) else {
         throw PolicyProblem("is not 64 hexadecimal digits", Literal("key").bytes, line: lines.number)
       }
@@ -53,6 +58,7 @@ package final class SealingKeys {
     }
     self.keys = keys
     self.ids = ids
+    self.isWaiting = isWaiting
   }
 
   private static func append(_ digits: Span<UInt8>, to keys: inout SecretBuffer) -> Bool {

@@ -34,6 +34,18 @@ const char *cpostgresql_problem(const struct cpostgresql *database);
 const char *cpostgresql_host(const struct cpostgresql *database);
 int cpostgresql_server_version(const struct cpostgresql *database);
 
+/* The server's address and the version of TLS; empty if unknown. */
+const char *cpostgresql_address(const struct cpostgresql *database);
+const char *cpostgresql_tls_version(const struct cpostgresql *database);
+
+/* The SSL structure of OpenSSL; NULL if unknown. */
+const void *cpostgresql_tls(const struct cpostgresql *database);
+
+/* Unix times of the ends of a certificate: of one in a file, and of the server's or of the authority's that signed it.
+ * Return 0 if unknown. */
+int64_t cpostgresql_certificate_end(const char *path);
+int64_t cpostgresql_server_certificate_end(const void *tls, int is_authority);
+
 /* Sends statements as one message of the simple protocol, and forgets earlier warnings. Returns 0 on failure. */
 int cpostgresql_send(struct cpostgresql *database, const char *statements);
 
@@ -75,6 +87,16 @@ void cpostgresql_answer_alarm(const uint8_t *answer, size_t length);
 
 /* Lets SIGALRM end the process without an answer. */
 void cpostgresql_ignore_answer(void);
+
+enum { CPOSTGRESQL_CHILD_OUTPUT = 8192 };
+
+/* Provided because Swift cannot call fork(2). Starts a process that calls `work`, writes the text that it returns to a
+ * pipe, and ends after so many seconds at the latest. Returns the end of the pipe to read from, or -1. */
+int cpostgresql_start_child(unsigned seconds, int index, void *context,
+                            size_t (*work)(int index, void *context, uint8_t *text, size_t capacity));
+
+/* Reads up to the end of the pipe, and closes it. Returns the length. */
+size_t cpostgresql_read_child(int descriptor, uint8_t *text, size_t capacity);
 
 /* Provided because setenv(3) may not be called beside threads. Sets the only variable of the environment: HOME, to a
  * folder that does not exist, so that libpq reads no files of the user. Returns 0 on failure. */

@@ -57,7 +57,7 @@ package enum StoreProgram {
     } catch {
       throw SetupError(.inputOutput, "\(path) cannot be started: \(error.text)")
     }
-    guard run.end == .exited(0), let answer = HelperAnswer(parsing: run.outputBytes.span) else { throw invalid }
+    guard case .exited = run.end, let answer = HelperAnswer(parsing: run.outputBytes.span) else { throw invalid }
     if answer.status != .done { throw failure(of: answer) }
     return answer
   }
