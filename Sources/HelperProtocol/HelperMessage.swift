@@ -12,8 +12,8 @@ public enum HelperMessage {
   /// The size of the largest message without its length, in bytes: room for a credential.
   public static var maximumLength: Int { 20_480 }
 
-  /// The size of version and number, in bytes.
-  static var minimumLength: Int { 2 }
+  /// The size of a message without body and length, in bytes: version and number.
+  public static var emptyLength: Int { 2 }
 
   /// The length of the message after `prefix`; nil if invalid.
   public static func length(_ prefix: Span<UInt8>) -> Int? {
@@ -23,14 +23,14 @@ public enum HelperMessage {
     while let index = indices.next() {
       length |= Int(prefix.byte(at: index) ?? 0) &<< (8 &* index)
     }
-    return length >= minimumLength && length <= maximumLength ? length : nil
+    return length >= emptyLength && length <= maximumLength ? length : nil
   }
 }
 
 extension HelperMessage {
   /// The start of a message, with room for a body. Nil if it is too long, or memory is short.
   static func start(_ number: UInt8, bodyLength: Int) -> SecretBuffer? {
-    let length = minimumLength &+ bodyLength
+    let length = emptyLength &+ bodyLength
     guard length <= maximumLength, var message = SecretBuffer(capacity: prefixLength &+ length) else { return nil }
     var rest = UInt32(truncatingIfNeeded: length)
     var indices = Counter(to: prefixLength)
@@ -87,7 +87,7 @@ public struct MessageWriter: ~Copyable {
 /// Parses the fields of a message. The caller passes the message, without its length, to each call. Missing bytes read
 /// as zeros and empty fields; check ``isComplete(_:)`` last.
 public struct MessageReader {
-  private var position = HelperMessage.minimumLength
+  private var position = HelperMessage.emptyLength
   private var isTruncated = false
 
   /// Starts at the body.

@@ -96,7 +96,7 @@ public enum HelperRequest: UInt8, Sendable {
 
   /// ``replace`` by a change; the ticket is empty if the user is not enrolled.
   public static func replace(_ change: borrowing EnrollmentChange, ticket: Span<UInt8>) -> SecretBuffer? {
-    let capacity = HelperMessage.maximumLength &- HelperMessage.minimumLength
+    let capacity = HelperMessage.maximumLength &- HelperMessage.emptyLength
     guard var writer = MessageWriter(replace.rawValue, capacity: capacity) else { return nil }
     writer.add(field: ticket)
     writer.add((change.keepsDevices ? 1 : 0) | (change.keepsBackupCodes ? 2 : 0))

@@ -14,8 +14,11 @@ package struct HostSettings {
   package var isHostStore: Bool { directoryTemplate == String(decoding: EnrollmentPath.hostTemplate.bytes) }
   /// Whether the enrollments are in a database. The template is then empty.
   package var isPostgreSQL = false
-  /// Whether users change their enrollments themselves, in the homes or in the host store. Elsewhere, only root can.
-  package var isSelfService: Bool { isHostStore || ["~/", "%h/"].contains { directoryTemplate.hasPrefix($0) } }
+  /// Whether users change their enrollments themselves: in the homes, in the host store, or in a database. Elsewhere,
+  /// only root can.
+  package var isSelfService: Bool {
+    isHostStore || isPostgreSQL || ["~/", "%h/"].contains { directoryTemplate.hasPrefix($0) }
+  }
   /// The account that owns the enrollments outside the homes; nil for root or the user.
   package var owner: String?
   /// Whether other hosts use the enrollments, too.

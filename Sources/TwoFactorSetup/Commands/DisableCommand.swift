@@ -78,7 +78,9 @@ struct DisableCommand: ParsableCommand {
   private func standing(_ session: Session) throws -> EnrollmentStore.Standing {
     do {
       return try session.store.standing()
-    } catch let error as SetupError where session.register.isOfRoot && !session.store.isOverridden {
+    } catch let error as SetupError
+      where session.register.isOfRoot && !session.store.isOverridden && !session.settings.isPostgreSQL
+    {
       guard try session.register.remove() else { throw error }
       throw SetupError(
         error.status, "\(error.message); the register no longer names \(session.accountName)", hint: error.hint)

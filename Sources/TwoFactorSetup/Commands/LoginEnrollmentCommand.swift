@@ -61,8 +61,12 @@ struct LoginEnrollmentCommand: ParsableCommand {
 
   /// `twofactor-helper` reads only the default configuration file, and no arguments.
   private func requireHelperSettings(_ session: Session) throws {
-    guard session.store.helper != nil, try !HostSettings.load().isHostStore else { return }
-    throw SetupError(.configuration, "users can enroll in the host store only if \(HostSettings.path) selects it")
+    guard session.store.helper != nil, geteuid() != 0 else { return }
+    let usual = try HostSettings.load()
+    guard usual.isHostStore != session.settings.isHostStore || usual.isPostgreSQL != session.settings.isPostgreSQL
+    else { return }
+    let store = session.settings.isPostgreSQL ? "PostgreSQL" : "the host store"
+    throw SetupError(.configuration, "users can enroll in \(store) only if \(HostSettings.path) selects it")
   }
 
   private func introduction(_ session: Session, isRequired: Bool) -> String {

@@ -17,13 +17,14 @@ struct MoveCommand: ParsableCommand {
       At any moment, logins accept at most one of the two places. If the command is killed, run it again: it \
       completes the move.
 
-      To the host store: twofactor move --all --from home
+      To the host store, or to PostgreSQL: twofactor move --all --from home
       """)
 
   @Option(
     help: ArgumentHelp(
-      "The old place: home (~/.twofactor), host (the host store), or the old value of directory.", valueName: "place"),
-    completion: .list(["home", "host"]))
+      "The old place: home (~/.twofactor), host (the host store), postgresql, or the old value of directory.",
+      valueName: "place"),
+    completion: .list(["home", "host", "postgresql"]))
   var from: String
 
   @Option(help: ArgumentHelp("Move the enrollment of this account.", valueName: "name"), completion: .accounts)
@@ -37,8 +38,8 @@ struct MoveCommand: ParsableCommand {
 
   mutating func validate() throws {
     guard all == (user == nil) else { throw ValidationError("Name either --user or --all.") }
-    guard (try? EnrollmentPath.isTemplate(template.utf8.span)) == true else {
-      throw ValidationError("--from must be home, host, or a value of directory.")
+    guard isFromDatabase || (try? EnrollmentPath.isTemplate(template.utf8.span)) == true else {
+      throw ValidationError("--from must be home, host, postgresql, or a value of directory.")
     }
   }
 
@@ -50,6 +51,8 @@ struct MoveCommand: ParsableCommand {
     }
   }
 
+  private var isFromDatabase: Bool { from == EnrollmentStore.database }
+
   private var isFromHostStore: Bool { template == String(decoding: EnrollmentPath.hostTemplate.bytes) }
 
   func run() throws {
@@ -57,7 +60,9 @@ struct MoveCommand: ParsableCommand {
       throw SetupError(.notPermitted, "only root may move enrollments", hint: "run it as root: sudo twofactor move")
     }
     let settings = try HostSettings.load()
-    guard template.withTilde != settings.directoryTemplate.withTilde else {
+    let isConfigured =
+      isFromDatabase ? settings.isPostgreSQL : template.withTilde == settings.directoryTemplate.withTilde
+    guard !isConfigured else {
       throw SetupError(
         .usage, "--from \(from) is the configured place",
         hint: "set the new place in \(HostSettings.path) first, or name the old one")
@@ -67,21 +72,26 @@ struct MoveCommand: ParsableCommand {
   }
 
   private func move(_ account: UserAccount, _ settings: HostSettings) throws {
-    let isMoved = try EnrollmentMove(of: account, from: template, settings: settings).run()
+    let isMoved = try move(of: account, settings).run()
     try report([MoveReport(user: account.nameText, isMoved: isMoved, problem: isMoved ? nil : "nothing to move")])
+  }
+
+  private func move(of account: UserAccount, _ settings: HostSettings) throws -> any AccountMove {
+    if isFromDatabase { return try DatabaseMove(of: account, files: settings.directoryTemplate, settings: settings) }
+    if settings.isPostgreSQL { return try DatabaseMove(of: account, files: template, settings: settings) }
+    return try EnrollmentMove(of: account, from: template, settings: settings)
   }
 
   private func moveAll(_ settings: HostSettings) throws {
     let registered = try? EnrollmentRegister.all
-    let (accounts, withoutAccount) = candidates(registered)
+    let (accounts, withoutAccount) = try candidates(registered)
     // In a child process, because a user's file system may not answer.
     let outcomes = BoundedWork.outcomes(count: accounts.count) { index in
       // System accounts and users who never logged in often have no home.
       let isKnown = registered?.contains(accounts[index].entry.userID) ?? true
-      guard isKnown || accounts[index].homeText.isAccessible(F_OK) else { return [] }
+      guard isKnown || isFromDatabase || accounts[index].homeText.isAccessible(F_OK) else { return [] }
       do {
-        let move = try EnrollmentMove(of: accounts[index], from: template, settings: settings)
-        return try move.isNeeded() ? ["", ""] : []
+        return try move(of: accounts[index], settings).isNeeded() ? ["", ""] : []
       } catch {
         return ["", (error as? SetupError)?.message ?? "cannot be read"]
       }
@@ -97,9 +107,9 @@ struct MoveCommand: ParsableCommand {
       }
       reports.append(MoveReport(user: account.nameText, isMoved: problem == nil, problem: problem))
     }
-    for user in withoutAccount {
-      reports.append(
-        MoveReport(user: "#\(user.rawValue)", isMoved: false, problem: "no account has this user id"))
+    for name in withoutAccount {
+      let problem = isFromDatabase ? "no such account on this host" : "no account has this user id"
+      reports.append(MoveReport(user: name, isMoved: false, problem: problem))
     }
     try report(reports)
     if !json, !isFromHostStore {
@@ -115,19 +125,23 @@ struct MoveCommand: ParsableCommand {
   /// Nil after the move.
   private func problem(moving account: UserAccount, _ settings: HostSettings) -> String? {
     do {
-      _ = try EnrollmentMove(of: account, from: template, settings: settings).run()
+      _ = try move(of: account, settings).run()
       return nil
     } catch {
       return (error as? SetupError)?.message ?? "cannot be moved"
     }
   }
 
-  /// The accounts that may have an enrollment in the old place, and the user IDs in the host store without an account.
-  private func candidates(_ registered: [UserID]?) -> ([UserAccount], [UserID]) {
+  /// The accounts that may have an enrollment in the old place, and the users with an enrollment there, but without an
+  /// account on this host.
+  private func candidates(_ registered: [UserID]?) throws -> ([UserAccount], [String]) {
+    if isFromDatabase { return try candidatesInDatabase(registered ?? []) }
     var accounts: [UserAccount] = []
     var users: [UserID]
     if isFromHostStore {
       users = HostStoreCheck(tree: HostTree()).users
+      // An interrupted move to a database leaves only the entry.
+      users += (registered ?? []).filter { !users.contains($0) }
     } else {
       accounts = UserAccount.allWithLogin()
       // Registered users whom the name services do not enumerate, or who cannot log in.
@@ -136,7 +150,16 @@ struct MoveCommand: ParsableCommand {
     }
     let found = users.map { UserAccount.existing(userID: $0) }
     accounts += found.compactMap { $0 }
-    return (accounts, isFromHostStore ? zip(users, found).filter { $1 == nil }.map(\.0) : [])
+    return (accounts, isFromHostStore ? zip(users, found).filter { $1 == nil }.map { "#\($0.0.rawValue)" } : [])
+  }
+
+  private func candidatesInDatabase(_ registered: [UserID]) throws -> ([UserAccount], [String]) {
+    let names = try DatabaseUsers.all().map(\.name)
+    let found = names.map { try? UserAccount.existing(named: $0) }
+    let listed = Set(found.compactMap { $0?.userID })
+    // An interrupted move leaves files with a temporary name, and an entry in the register.
+    let others = registered.filter { !listed.contains($0.rawValue) }.compactMap { UserAccount.existing(userID: $0) }
+    return (found.compactMap { $0 } + others, zip(names, found).filter { $1 == nil }.map(\.0))
   }
 
   private func report(_ reports: [MoveReport]) throws {

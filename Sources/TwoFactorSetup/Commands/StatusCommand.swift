@@ -52,9 +52,11 @@ struct UsersCommand: ParsableCommand {
     }
     let settings = try HostSettings.load()
     let registered = try? EnrollmentRegister.all
+    let rows = settings.isPostgreSQL && common.user == nil ? try DatabaseRows(DatabaseUsers.all()) : nil
     let stored = HostStoreCheck(tree: HostTree()).users.filter { registered?.contains($0) != true }
     var accounts = try common.user.map { [try UserAccount.existing(named: $0)] } ?? UserAccount.allWithLogin()
     var withoutAccount: [UserID] = []
+    var strangers: [String] = []
     var silent: [String] = []
     if common.user == nil {
       silent = NameSources(tree: HostTree()).silentSources(among: accounts.map(\.nameText))
@@ -67,10 +69,19 @@ struct UsersCommand: ParsableCommand {
           withoutAccount.append(user)
         }
       }
+      let names = Set(accounts.map(\.nameText))
+      for name in rows?.names ?? [] where !names.contains(name) {
+        if let account = try? UserAccount.existing(named: name) {
+          accounts.append(account)
+        } else {
+          strangers.append(name)
+        }
+      }
     }
     let entries =
-      ListedUser.all(accounts, settings: settings, registered: registered, withServices: common.json)
+      ListedUser.all(accounts, settings: settings, rows, registered: registered, withServices: common.json)
       + withoutAccount.map { ListedUser(UserEntry(without: $0, registered: registered)) }
+      + strangers.map { ListedUser(UserEntry(named: $0, rows)) }
     let output = OutputStream.standardOutput
     if common.json {
       try output.write(JSONValue.object([("users", .array(entries.map(\.json)))]).text + "\n")
@@ -82,10 +93,15 @@ struct UsersCommand: ParsableCommand {
         try output.write(
           """
 
-          missing: registered as enrolled, but the enrollment is absent, so logins are refused. Mount the home \
-          directory, or clear the entry with: twofactor disable --user NAME
+          missing: registered as enrolled, but the enrollment is absent, so logins are refused. \(
+            settings.isPostgreSQL ? "Move it with twofactor move" : "Mount the home directory"), or clear the entry \
+          with: twofactor disable --user NAME
 
           """)
+      }
+      if !strangers.isEmpty {
+        let names = strangers.map(\.printable).joined(separator: ", ")
+        try output.write("\nEnrolled, but without an account on this host: \(names)\n")
       }
       if !silent.isEmpty {
         try output.write(
@@ -109,10 +125,11 @@ private struct ListedUser {
 
   /// Reads the enrollments in a child process, because a user's file system may not answer.
   static func all(
-    _ accounts: [UserAccount], settings: HostSettings, registered: [UserID]?, withServices: Bool
+    _ accounts: [UserAccount], settings: HostSettings, _ rows: DatabaseRows?, registered: [UserID]?,
+    withServices: Bool
   ) -> [ListedUser] {
     let outcomes = BoundedWork.outcomes(count: accounts.count) { index in
-      var entry = UserEntry(accounts[index], settings: settings, registered: registered)
+      var entry = UserEntry(accounts[index], settings: settings, rows, registered: registered)
       if withServices { entry.services = { UserServices(of: accounts[index]) } }
       return [entry.isMissing ? "missing" : "", entry.json.text] + entry.row
     }
@@ -120,6 +137,26 @@ private struct ListedUser {
       if case .done(let texts) = outcome, texts.count > 2 { return ListedUser(texts: texts) }
       return ListedUser(UserEntry(withoutAnswerFrom: account, registered: registered))
     }
+  }
+}
+
+/// The enrollments in a database.
+private struct DatabaseRows {
+  let names: [String]
+  private let statuses: [String: EnrollmentStatus?]
+
+  static let unreadable = SetupError(.unusableData, "its row in the database cannot be opened")
+
+  init(_ users: [(name: String, status: EnrollmentStatus?)]) {
+    names = users.map(\.name)
+    statuses = Dictionary(users.map { ($0.name, $0.status) }) { first, _ in first }
+  }
+
+  /// Throws ``unreadable``.
+  func status(of user: String) throws -> EnrollmentStatus {
+    guard let found = statuses[user] else { return EnrollmentStatus(user: user, directory: EnrollmentStore.database) }
+    guard let found else { throw Self.unreadable }
+    return found
   }
 }
 
@@ -132,19 +169,29 @@ private struct UserEntry {
   private let isRegistered: Bool?
   var services: () -> UserServices? = { nil }
 
-  init(_ account: UserAccount, settings: HostSettings, registered: [UserID]?) {
+  init(_ account: UserAccount, settings: HostSettings, _ rows: DatabaseRows?, registered: [UserID]?) {
     name = account.nameText
     isRegistered = registered?.contains(account.entry.userID)
     do {
       let store = try EnrollmentStore(account: account, settings: settings)
       directory = store.directory
       // Do not recreate a lost state: listing changes nothing and waits for no lock.
-      status = try store.status(now: SystemClock.now, mending: false)
+      if rows != nil { try store.requireForce() }
+      status = try rows?.status(of: name) ?? store.status(now: SystemClock.now, mending: false)
       problem = nil
     } catch {
       status = nil
       problem = (error as? SetupError)?.message ?? "cannot be read"
     }
+  }
+
+  /// A user in the database without an account on this host.
+  init(named user: String, _ rows: DatabaseRows?) {
+    name = user
+    isRegistered = nil
+    directory = EnrollmentStore.database
+    status = try? rows?.status(of: user)
+    problem = status == nil ? DatabaseRows.unreadable.message : nil
   }
 
   /// A user in the register or the host store without an account.

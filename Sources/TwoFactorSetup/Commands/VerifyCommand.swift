@@ -15,7 +15,7 @@ struct VerifyCommand: ParsableCommand {
     discussion: """
       Asks for a code and says whether a login would accept it now, and if not, why: how late or early it is, \
       whether it was already used, whether codes are throttled. The code is not used up, and a wrong one \
-      counts only in the host store (store = host). The exit status is 1 if a login would refuse the code.
+      counts only in a store that is closed to users (store = host or postgresql). The exit status is 1 if a login would refuse the code.
       """)
 
   @OptionGroup(title: "Common options")

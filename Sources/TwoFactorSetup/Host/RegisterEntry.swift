@@ -8,7 +8,8 @@ import SystemFiles
 /// The entry of a user in the ``EnrollmentRegister``.
 ///
 /// Root changes it directly or, if this process drops its privileges, through a ``RegisterKeeper``; other users through
-/// `twofactor-helper`, which in the host store changes it together with the enrollment.
+/// `twofactor-helper`, which in the host store changes it together with the enrollment. A database needs no register:
+/// there, an entry is left from earlier, and only root removes it.
 struct RegisterEntry {
   private enum Route {
     case direct
@@ -19,12 +20,14 @@ struct RegisterEntry {
 
   let account: UserAccount
   private let route: Route
+  private let isNeeded: Bool
 
   /// `dropsPrivileges`: whether this process assumes the account's identity next.
-  init(of account: UserAccount, isOfHostStore: Bool, dropsPrivileges: Bool) throws {
+  init(of account: UserAccount, _ settings: HostSettings, dropsPrivileges: Bool) throws {
     self.account = account
+    isNeeded = !settings.isPostgreSQL
     if geteuid() != 0 {
-      route = isOfHostStore ? .store : .helper
+      route = settings.isHostStore || settings.isPostgreSQL ? .store : .helper
     } else {
       route = try dropsPrivileges ? .keeper(RegisterKeeper(of: account.entry.userID)) : .direct
     }
@@ -39,7 +42,9 @@ struct RegisterEntry {
   }
 
   /// Adds the user. A failure is not an error: the first accepted login adds the user, too.
-  func add() { _ = change(.register) }
+  func add() {
+    if isNeeded { _ = change(.register) }
+  }
 
   /// Removes the user.
   ///

@@ -41,7 +41,7 @@ struct Session {
     subject = try Subject(user: nil)
     self.settings = settings
     store = try EnrollmentStore(account: subject.account, settings: settings)
-    register = try RegisterEntry(of: subject.account, isOfHostStore: settings.isHostStore, dropsPrivileges: false)
+    register = try RegisterEntry(of: subject.account, settings, dropsPrivileges: false)
     let account = subject.account
     services = { UserServices(of: account) }
   }
@@ -61,7 +61,7 @@ struct Session {
     // Outside the homes, root owns and writes enrollments.
     let dropsPrivileges = subject.isManagedByRoot && store.isBelowHome
     register = try RegisterEntry(
-      of: subject.account, isOfHostStore: settings.isHostStore, dropsPrivileges: dropsPrivileges && changesRegister)
+      of: subject.account, settings, dropsPrivileges: dropsPrivileges && changesRegister)
     let account = subject.account
     if dropsPrivileges, reportsServices {
       // The account may not be allowed to read all services.

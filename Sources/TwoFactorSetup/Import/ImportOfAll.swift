@@ -139,7 +139,8 @@ struct ImportOfAll {
 extension EnrollmentStore {
   /// Whether the enrollment has exactly the keys and parameters of these devices, in any order.
   fileprivate func hasKeys(of devices: [DeviceDraft]) throws -> Bool {
-    try read(mending: false) { credential, state in
+    if let helper { return try helper.hasKeys(of: devices) }
+    return try read(mending: false) { credential, state in
       guard credential.deviceCount == devices.count else { return false }
       for index in 0..<credential.deviceCount {
         guard let status = DeviceStatus(of: credential, at: index, state: state) else { return false }
@@ -148,6 +149,18 @@ extension EnrollmentStore {
       }
       return true
     }
+  }
+}
+
+extension HelperRoute {
+  fileprivate func hasKeys(of devices: [DeviceDraft]) throws -> Bool {
+    guard let enrolled = try report()?.devices, enrolled.count == devices.count else { return false }
+    let credential = try credential()
+    for status in enrolled {
+      let own = try DeviceDraft(status, of: credential)
+      guard devices.contains(where: { $0.hasKey(of: own) }) else { return false }
+    }
+    return true
   }
 }
 

@@ -5,7 +5,16 @@ import HostAccess
 import SystemFiles
 import Verification
 
-/// The move of one account's enrollment to the configured place. Run it as root.
+/// A move of one account's enrollment to the configured place.
+protocol AccountMove {
+  /// Whether there is an enrollment to move, or an interrupted move to complete.
+  func isNeeded() throws -> Bool
+
+  /// Returns false if there is nothing to move. If this throws, the enrollment is not in force in the new place.
+  func run() throws -> Bool
+}
+
+/// The move of one account's enrollment between directories. Run it as root.
 ///
 /// It copies the files under the lock of the source, so logins change no state in the meantime. At any moment, at most
 /// one of the two places is in force, and its state contains all used codes:
@@ -14,25 +23,23 @@ import Verification
 ///   it overrides all others (``HostStore``).
 /// - Otherwise the source gets a temporary name before the copy gets its name. If the command is killed in between,
 ///   neither is in force, and the next move continues from the temporary name.
-struct EnrollmentMove {
+struct EnrollmentMove: AccountMove {
   private let account: UserAccount
   private let store: EnrollmentStore
-  private let source: Place
-  private let target: Place
+  private let source: MovePlace
+  private let target: MovePlace
   /// The source, if an earlier move was killed.
-  private let interrupted: Place
+  private let interrupted: MovePlace
 
   /// `origin` is the template of the source.
   init(of account: UserAccount, from origin: String, settings: HostSettings) throws {
     self.account = account
     store = try EnrollmentStore(account: account, settings: settings)
-    source = try Place(origin, of: account, owner: account)
-    target = try Place(settings.directoryTemplate, of: account, owner: store.keeper)
-    // No other command creates this name: they use random numbers.
-    interrupted = try Place(origin + ".removed-0", of: account, owner: account)
+    source = try MovePlace(origin, of: account, owner: account)
+    target = try MovePlace(settings.directoryTemplate, of: account, owner: store.keeper)
+    interrupted = try MovePlace(origin + MovePlace.interruptedSuffix, of: account, owner: account)
   }
 
-  /// Whether there is an enrollment to move, or an interrupted move to complete.
   func isNeeded() throws -> Bool {
     var identity = FileSystemIdentity()
     defer { identity.restore() }
@@ -40,7 +47,7 @@ struct EnrollmentMove {
     return try !source.path.isInHostStore && interrupted.opened(&identity) != nil
   }
 
-  /// Returns false if there is nothing to move. If this throws, the enrollment stays in its old place.
+  /// If this throws, the enrollment stays in its old place.
   func run() throws -> Bool {
     let isMoved = try Interruptions.held {
       var identity = FileSystemIdentity()
@@ -73,7 +80,7 @@ struct EnrollmentMove {
       do {
         try copy(locked, tag, &identity)
       } catch {
-        try? rename(interrupted, to: source, &identity)
+        try? interrupted.rename(to: source, &identity)
         throw error
       }
       return try erase(&identity)
@@ -137,23 +144,14 @@ struct EnrollmentMove {
     do throws(EnrollmentFailure) {
       try HostStore.requirePresence(of: account.entry.userID, false)
     } catch {
-      throw SetupError(
-        .refused, "the host store has an enrollment of \(account.nameText), which overrides all others",
-        hint: "move it instead: twofactor move --user \(account.nameText) --from host")
+      throw MovePlace.override(of: account)
     }
   }
 
   private func setAside(_ identity: inout FileSystemIdentity) throws {
     // The leftover of an earlier move is obsolete if the source exists.
     if try interrupted.opened(&identity) != nil { try erase(&identity) }
-    try rename(source, to: interrupted, &identity)
-  }
-
-  private func rename(_ place: Place, to other: Place, _ identity: inout FileSystemIdentity) throws {
-    identity.restore()
-    try place.explaining { () throws(EnrollmentFailure) in
-      try EnrollmentDirectory.rename(place.path, to: other.path, of: place.owner.entry, identity: &identity)
-    }
+    try source.rename(to: interrupted, &identity)
   }
 
   private func erase(_ identity: inout FileSystemIdentity) throws {
@@ -161,51 +159,5 @@ struct EnrollmentMove {
     try interrupted.explaining { () throws(EnrollmentFailure) in
       try EnrollmentDirectory.erase(interrupted.path, of: interrupted.owner.entry, identity: &identity)
     }
-  }
-}
-
-/// A template, expanded for an account.
-private final class Place {
-  let path: EnrollmentPath
-  let owner: UserAccount
-  let text: String
-
-  init(_ template: String, of account: UserAccount, owner: UserAccount) throws {
-    do throws(EnrollmentFailure) {
-      path = try EnrollmentPath(template: template.utf8.span, account: account.entry)
-    } catch {
-      throw SetupError(error, directory: template)
-    }
-    self.owner = owner
-    var text = ByteText(capacity: 4095)
-    path.describe(into: &text, account: account.entry)
-    self.text = String(decoding: text.bytes)
-  }
-
-  /// Nil if there is no directory.
-  func opened(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory? {
-    identity.restore()
-    do throws(EnrollmentFailure) {
-      return try EnrollmentDirectory(path, of: owner.entry, identity: &identity)
-    } catch {
-      let isWithoutParent = error.reason == .io && error.error == .noSuchFile && !path.isBelowHome
-      guard error.reason == .absent || isWithoutParent else { throw explained(error) }
-      return nil
-    }
-  }
-
-  func explaining<Result: ~Copyable>(_ body: () throws(EnrollmentFailure) -> Result) throws -> Result {
-    do throws(EnrollmentFailure) {
-      return try body()
-    } catch {
-      throw explained(error)
-    }
-  }
-
-  private func explained(_ failure: EnrollmentFailure) -> SetupError {
-    let error = SetupError(failure, directory: text)
-    guard error.status == .notPermitted else { return error }
-    return SetupError(
-      error.status, error.message, hint: "the file system denies root access: try again while the user is logged in")
   }
 }

@@ -6,6 +6,7 @@ import Verification
 /// The output of `status`. Contains no secret.
 struct EnrollmentStatus {
   let user: String
+  /// A path, or ``EnrollmentStore/database``.
   let directory: String
   /// Unix time, as all times here; nil if not enrolled.
   var enabledAt: Int64?
@@ -59,7 +60,8 @@ struct EnrollmentStatus {
     text += "Last used:     \(last)\n"
     text += "Failed codes:  \(failures)\(consequence(now: now))\n"
     text += services().statusLines(columns: columns)
-    text += "Files:         \(directory.printable)\n"
+    text +=
+      directory == EnrollmentStore.database ? "Store:         PostgreSQL\n" : "Files:         \(directory.printable)\n"
     if backupCodesLeft == 0 {
       text += "\nNo backup codes are left. Create new ones with: twofactor backup-codes\n"
     }
@@ -86,6 +88,7 @@ extension EnrollmentStore {
   /// With `mending`, recreates a lost state.
   func status(now: Int64, mending: Bool = true) throws -> EnrollmentStatus {
     var status = EnrollmentStatus(user: account.nameText, directory: directory)
+    try requireForce()
     if let helper { return try helper.report() ?? status }
     if case .absent = try standing() { return status }
     try read(mending: mending) { credential, state in

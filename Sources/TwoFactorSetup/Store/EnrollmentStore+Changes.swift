@@ -55,6 +55,7 @@ extension EnrollmentStore {
 
   /// Ends throttling and lockout.
   func forgetFailures() throws {
+    if let helper { return try helper.unlock() }
     try changing { identity in
       let opened = try open(&identity)
       var locked = try lock(opened)
@@ -69,16 +70,21 @@ extension EnrollmentStore {
     _ change: borrowing EnrollmentChange, over standing: Standing = .enrolled,
     check: (borrowing Credential) throws -> Void = { _ in }
   ) throws {
-    if let helper { return try helper.replace(change) }
+    if let helper {
+      if case .unusable = standing { try helper.remove() }
+      return try helper.replace(change)
+    }
     guard let generation = Generation.new() else { throw CredentialDraft.failure }
     let tag = try Self.randomTag()
+    let place = try files()
     try changing { identity in
       switch standing {
       case .absent:
         let first = try encoding { () throws(EnrollmentFailure) in try RenewedEnrollment(change, generation: generation)
         }
         try EnrollmentDirectory.create(
-          path, of: keeper.entry, credential: first.credential.bytes, state: first.state, tag: tag, identity: &identity)
+          place.path, of: keeper.entry, credential: first.credential.bytes, state: first.state, tag: tag,
+          identity: &identity)
       case .enrolled:
         let opened = try open(&identity)
         let locked = try lock(opened)
@@ -92,7 +98,8 @@ extension EnrollmentStore {
         let first = try encoding { () throws(EnrollmentFailure) in try RenewedEnrollment(change, generation: generation)
         }
         try opened.replaceUnusable(
-          path, of: keeper.entry, credential: first.credential.bytes, state: first.state, tag: tag, identity: &identity)
+          place.path, of: keeper.entry, credential: first.credential.bytes, state: first.state, tag: tag,
+          identity: &identity)
       }
     }
   }

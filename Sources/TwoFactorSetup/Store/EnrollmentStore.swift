@@ -6,7 +6,7 @@ import KeyFormats
 import SystemFiles
 import Verification
 
-/// The enrollment of an account on disk, for reading and atomic changes.
+/// The enrollment of an account on disk or in a database, for reading and atomic changes.
 ///
 /// Prompts never hold the lock. Changes block signals.
 struct EnrollmentStore {
@@ -27,16 +27,18 @@ struct EnrollmentStore {
   var userOption = ""
   /// Nil if this process accesses the files itself.
   let helper: HelperRoute?
-  private let place: Place
-
-  var path: EnrollmentPath { _read { yield place.path } }
+  /// Nil for a database.
+  private let place: Place?
 
   /// Shares the noncopyable path between copies.
-  private final class Place {
+  final class Place {
     let path: EnrollmentPath
 
-    init(_ path: consuming EnrollmentPath) { self.path = path }
+    fileprivate init(_ path: consuming EnrollmentPath) { self.path = path }
   }
+
+  /// The ``directory`` of an enrollment in a database: the value of `store`.
+  static let database = "postgresql"
 
   init(account: UserAccount, settings: HostSettings) throws {
     self.account = account
@@ -46,20 +48,23 @@ struct EnrollmentStore {
     } catch let error as SetupError where error.status == .noSuchAccount {
       throw SetupError(.configuration, "owner: \(error.message)", hint: "correct owner, in \(HostSettings.path)")
     }
+    place = settings.isPostgreSQL ? nil : try Self.place(of: account, settings)
     do throws(EnrollmentFailure) {
-      place = try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
-    } catch {
-      throw SetupError(error, directory: settings.directoryTemplate)
-    }
-    do throws(EnrollmentFailure) {
-      if geteuid() == 0, !place.path.isInHostStore { try HostStore.requirePresence(of: account.entry.userID, false) }
+      if geteuid() == 0, !settings.isHostStore { try HostStore.requirePresence(of: account.entry.userID, false) }
       isOverridden = false
     } catch {
       isOverridden = true
     }
-    let usesHelper = settings.isHostStore && geteuid() != 0 && geteuid() == account.userID
-    helper = usesHelper ? HelperRoute(account: account, directory: Self.text(of: place.path, account)) : nil
-    guard settings.owner == nil || !place.path.isBelowHome else {
+    directory = place.map { Self.text(of: $0.path, account) } ?? Self.database
+    let isOfUser = geteuid() != 0 && geteuid() == account.userID
+    if settings.isPostgreSQL, geteuid() == 0 {
+      helper = HelperRoute(toRowOf: account)
+    } else if settings.isHostStore || settings.isPostgreSQL, isOfUser {
+      helper = HelperRoute(account: account, directory: directory)
+    } else {
+      helper = nil
+    }
+    guard settings.owner == nil || !isBelowHome else {
       throw SetupError(
         .configuration, "owner needs a directory outside the homes", hint: "correct directory, in \(HostSettings.path)")
     }
@@ -71,9 +76,28 @@ struct EnrollmentStore {
   }
 
   /// Whether the path is below the home directory, so that the user may create it.
-  var isBelowHome: Bool { path.isBelowHome }
+  var isBelowHome: Bool { place?.path.isBelowHome == true }
 
-  var directory: String { Self.text(of: path, account) }
+  /// Absolute, or ``database``.
+  let directory: String
+
+  /// Throws for a database, which only ``helper`` can open.
+  func files() throws -> Place {
+    guard let place else {
+      throw SetupError(
+        .notPermitted, "the enrollment of \(account.nameText) is in a database",
+        hint: "only root and \(account.nameText) can use it")
+    }
+    return place
+  }
+
+  private static func place(of account: UserAccount, _ settings: HostSettings) throws -> Place {
+    do throws(EnrollmentFailure) {
+      return try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
+    } catch {
+      throw SetupError(error, directory: settings.directoryTemplate)
+    }
+  }
 
   private static func text(of path: borrowing EnrollmentPath, _ account: UserAccount) -> String {
     var text = ByteText(capacity: 4095)
@@ -84,10 +108,11 @@ struct EnrollmentStore {
   /// - Throws: ``SetupError`` if the path cannot be read or trusted, or the helper cannot read the files.
   func standing() throws -> Standing {
     try requireForce()
-    if let helper { return try helper.report() == nil ? .absent : .enrolled }
+    if let helper { return try helper.standing() }
+    let place = try files()
     var identity = FileSystemIdentity()
     do throws(EnrollmentFailure) {
-      let opened = try EnrollmentDirectory(path, of: keeper.entry, identity: &identity)
+      let opened = try EnrollmentDirectory(place.path, of: keeper.entry, identity: &identity)
       do throws(EnrollmentFailure) {
         _ = try opened.readCredential()
         return .enrolled
@@ -105,6 +130,7 @@ struct EnrollmentStore {
   /// root.
   func requirePlace() throws {
     if settings.isHostStore { return try HelperRoute.requireFolders() }
+    if settings.isPostgreSQL { return }
     var path = Substring(directory)
     repeat {
       path = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
@@ -132,6 +158,7 @@ struct EnrollmentStore {
   /// Labels the directory for SELinux (restorecon(8)). A failure is not an error: logins are refused until the
   /// administrator labels it.
   func restoreLabels() {
+    guard place != nil else { return }
     let programs = ["/usr/sbin/restorecon", "/sbin/restorecon"]
     guard "/sys/fs/selinux/enforce".isAccessible(F_OK), let program = programs.first(where: { $0.isAccessible(X_OK) })
     else { return }
@@ -171,16 +198,17 @@ struct EnrollmentStore {
   func switchOff() throws {
     if let helper { return try helper.remove() }
     let tag = try Self.randomTag()
+    let place = try files()
     try changing { identity in
       let opened = try open(&identity)
       do throws(EnrollmentFailure) {
         let locked = try lock(opened)
-        try opened.remove(path, of: keeper.entry, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: keeper.entry, tag: tag, identity: &identity)
         extendLifetime(locked)
       } catch {
         // Files that logins reject need no lock.
         guard error.reason == .corrupt || error.reason == .insecure else { throw error }
-        try opened.remove(path, of: keeper.entry, tag: tag, identity: &identity)
+        try opened.remove(place.path, of: keeper.entry, tag: tag, identity: &identity)
       }
     }
   }
@@ -252,7 +280,7 @@ struct EnrollmentStore {
 
   func open(_ identity: inout FileSystemIdentity) throws -> EnrollmentDirectory {
     try requireForce()
-    return try EnrollmentDirectory(path, of: keeper.entry, identity: &identity)
+    return try EnrollmentDirectory(files().path, of: keeper.entry, identity: &identity)
   }
 
   func changing<Result>(_ body: (inout FileSystemIdentity) throws -> Result) throws -> Result {
@@ -266,7 +294,8 @@ struct EnrollmentStore {
     }
   }
 
-  private func requireForce() throws {
+  /// Throws if an enrollment in the host store overrides this one.
+  func requireForce() throws {
     guard isOverridden else { return }
     throw SetupError(
       .refused, "the host store has an enrollment of \(account.nameText), and logins refuse any other",

@@ -7,20 +7,36 @@ import OneTimePassword
 import SystemFiles
 import Verification
 
-/// The enrollment of the calling user in the host store, which only `twofactor-helper` can open for that user.
+/// An enrollment that another program opens for this process: `twofactor-helper` that of the calling user in the host
+/// store or a database, `twofactor-store-postgresql` any in a database for root.
 final class HelperRoute {
   private let account: UserAccount
   private let directory: String
+  private let program: HelperProgram
+  private let isOfRoot: Bool
   /// The ticket of the last accepted code. It allows changes of that enrollment for ``ticketLifetime`` seconds.
   private var ticket = ByteText()
   private var ticketTime: Int64 = 0
 
   private static let ticketLifetime: Int64 = 900
 
+  /// The calling user's. `directory`: that of ``EnrollmentStore``.
   init(account: UserAccount, directory: String) {
     self.account = account
     self.directory = directory
+    program = .helper
+    isOfRoot = false
   }
+
+  /// For root, which needs no tickets.
+  init(toRowOf account: UserAccount) {
+    self.account = account
+    directory = EnrollmentStore.database
+    program = .store(of: account.nameText)
+    isOfRoot = true
+  }
+
+  private var isInDatabase: Bool { directory == EnrollmentStore.database }
 
   /// Throws if the host lacks a directory that packages create.
   static func requireFolders() throws {
@@ -36,16 +52,25 @@ final class HelperRoute {
   func report() throws -> EnrollmentStatus? {
     let answer = try ask(HelperRequest.status.encoded)
     guard answer.status == .done else { return nil }
-    guard let status = EnrollmentStatus(user: account.nameText, directory: directory, answer) else {
-      throw Self.invalid
+    guard let status = EnrollmentStatus(user: account.nameText, directory: directory, answer.message.bytes) else {
+      throw invalid
     }
     return status
+  }
+
+  func standing() throws -> EnrollmentStore.Standing {
+    do {
+      return try report() == nil ? .absent : .enrolled
+    } catch let error as SetupError where isOfRoot && error.status == .unusableData {
+      // Root can replace or remove it.
+      return .unusable(EnrollmentFailure(.corrupt, "credential or state", "cannot be used"))
+    }
   }
 
   func check(_ text: Span<UInt8>, _ flags: CheckFlags) throws -> CheckedCode {
     let answer = try ask(HelperRequest.check(text, flags))
     guard answer.status != .absent else { throw Self.gone }
-    guard let checked = CheckedCode(answer) else { throw Self.invalid }
+    guard let checked = CheckedCode(answer) else { throw invalid }
     if checked.ticket.count > 0 {
       ticket = ByteText(capacity: checked.ticket.count)
       ticket.append(checked.ticket)
@@ -61,9 +86,11 @@ final class HelperRoute {
   func resync(_ name: String, _ first: Span<UInt8>, _ second: Span<UInt8>) throws -> ResyncVerdict {
     let answer = try askHoldingSignals(HelperRequest.resync(name.utf8.span, first, second))
     guard answer.status != .absent else { throw Self.gone }
-    guard let verdict = ResyncAnswer.verdict(of: answer) else { throw Self.invalid }
+    guard let verdict = ResyncAnswer.verdict(of: answer) else { throw invalid }
     return verdict
   }
+
+  func unlock() throws { try make(HelperRequest.unlock.encoded) }
 
   func remove() throws { try make(HelperRequest.remove.encoded(ticket: ticket.bytes)) }
 
@@ -76,7 +103,7 @@ final class HelperRoute {
     do throws(EnrollmentFailure) {
       return try Credential(parsing: text)
     } catch {
-      throw Self.invalid
+      throw invalid
     }
   }
 
@@ -93,8 +120,8 @@ final class HelperRoute {
 
   /// Returns the answers `done`, `refused` and `absent`; throws for all others.
   private func ask(_ request: consuming SecretBuffer?, isChange: Bool = false) throws -> HelperAnswer {
-    try Self.requireFolders()
-    let answer = try HelperProgram.ask(request)
+    if !isInDatabase { try Self.requireFolders() }
+    let answer = try program.ask(request)
     // The old credential was valid when its code was checked, so the new one is invalid.
     if isChange, answer.reason == .corrupt { throw CredentialDraft.failure }
     try requireResult(answer)
@@ -113,7 +140,7 @@ final class HelperRoute {
       throw SetupError(
         .refused, "the enrollment was changed meanwhile, so nothing was changed", hint: "run the command again")
     case .unavailable:
-      throw SetupError(.configuration, "twofactor-helper does not serve this store", hint: "see \(HostSettings.path)")
+      throw SetupError(.configuration, "\(program.name) does not serve this store", hint: "see \(HostSettings.path)")
     case .malformed, .unknownVersion, .unknownRequest, .failed:
       guard let reason = answer.reason else { throw SetupError.outOfMemory }
       throw failure(reason, String(decoding: answer.text))
@@ -121,26 +148,34 @@ final class HelperRoute {
   }
 
   private func failure(_ reason: EnrollmentFailure.Reason, _ text: String) -> SetupError {
-    let administrator = "ask the administrator to run: twofactor"
-    let user = "--user \(account.nameText.printable)"
-    let message = "\(directory): \(text)"
-    return switch reason {
+    let command = "twofactor disable --user \(account.nameText.printable)"
+    let message = isInDatabase ? text : "\(directory): \(text)"
+    switch reason {
     case .missing, .insecure, .corrupt:
-      SetupError(.unusableData, message, hint: "\(administrator) disable \(user)")
-    case .gone: Self.gone
-    case .configuration: SetupError(.configuration, message, hint: "the administrator can correct it")
+      return SetupError(
+        .unusableData, message,
+        hint: isOfRoot ? "erase the enrollment: \(command)" : "ask the administrator to run: \(command)")
+    case .gone: return Self.gone
+    case .configuration:
+      return SetupError(
+        .configuration, message,
+        hint: isOfRoot ? "see what to correct: twofactor doctor" : "the administrator can correct it")
     case .absent, .io:
-      SetupError(
-        .inputOutput, message,
-        hint: text.contains("without its group")
-          ? "a session with no_new_privs, as of some containers and services, ignores its set-group-ID bit; use another"
-          : nil)
+      if text.contains("without its group") {
+        return SetupError(
+          .inputOutput, message,
+          hint:
+            "a session with no_new_privs, as of some containers and services, ignores its set-group-ID bit; use another"
+        )
+      }
+      return SetupError(
+        .inputOutput, message, hint: isOfRoot ? "see the state of the servers: twofactor fleet status" : nil)
     }
   }
 
   private static var gone: SetupError { SetupError(.refused, "two-factor was switched off meanwhile") }
 
-  private static var invalid: SetupError { SetupError(.configuration, "twofactor-helper gave no valid answer") }
+  private var invalid: SetupError { SetupError(.configuration, "\(program.name) gave no valid answer") }
 }
 
 extension CheckedCode {
@@ -149,9 +184,8 @@ extension CheckedCode {
 }
 
 extension EnrollmentStatus {
-  /// Parses the answer to ``HelperRequest/status``; nil if invalid.
-  fileprivate init?(user: String, directory: String, _ answer: borrowing HelperAnswer) {
-    let message = answer.message.bytes
+  /// Parses the answer to ``HelperRequest/status`` without its length; nil if invalid.
+  init?(user: String, directory: String, _ message: Span<UInt8>) {
     var reader = MessageReader()
     self.init(user: user, directory: directory)
     enabledAt = reader.time(of: message)
