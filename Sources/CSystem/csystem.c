@@ -87,55 +87,85 @@ int csystem_open_on_mount(int directory, const char *name, int flags) {
   return file < 0 && (errno == ENOSYS || errno == EPERM) ? csystem_openat(directory, name, flags, 0) : file;
 }
 
-/* Parses /proc/PID/mountinfo (proc_pid_mountinfo(5)) one byte at a time. */
-struct mount_reader {
-  uint64_t mount;
-  char field[16];
-  size_t length;
-  int fields;
-  enum { BEFORE_TYPE, AT_TYPE, BEHIND_TYPE } place;
-  int is_mount;
+/* Words of /proc/PID/mountinfo. Lustre prints `nolock` without a comma before it. */
+static const struct {
+  char word[20];
+  uint16_t property;
+} mount_words[] = {
+    {"9p", CSYSTEM_PLAN9},
+    {"nolock", CSYSTEM_NO_LOCK},
+    {"rwnolock", CSYSTEM_NO_LOCK},
+    {"local_lock=none", CSYSTEM_REMOTE_LOCK},
+    {"local_lock=flock", CSYSTEM_REMOTE_LOCK},
+    {"nocto", CSYSTEM_NO_CONSISTENCY},
+    {"nobrl", CSYSTEM_NO_BYTE_RANGES},
+    {"cache=strict", CSYSTEM_STRICT_CACHE},
+    {"cache=none", CSYSTEM_STRICT_CACHE},
+    {"flock", CSYSTEM_CLUSTER_LOCK},
+    {"localflocks", CSYSTEM_LOCAL_LOCK},
+    {"cluster_stack=pcmk", CSYSTEM_PACEMAKER},
 };
 
-/* Returns 1 or 0 once the type of the mount is known; else -1. */
-static int read_mount_byte(struct mount_reader *reader, char byte) {
-  if (byte != ' ' && byte != '\n') {
-    if (reader->length < sizeof reader->field - 1) reader->field[reader->length++] = byte;
-    return -1;
+static void end_word(struct csystem_mount *mount) {
+  const char *word = mount->word;
+  char *end;
+  mount->word[mount->length] = 0;
+  mount->length = 0;
+  if (mount->place == CSYSTEM_NUMBERS) {
+    if (mount->field == 0 && mount->has_id) mount->is_found = strtoull(word, NULL, 10) == mount->id;
+    if (mount->field == 2 && !mount->has_id) {
+      unsigned long major = strtoul(word, &end, 10);
+      mount->is_found = *end == ':' && makedev(major, strtoul(end + 1, NULL, 10)) == mount->device;
+    }
+    /* Optional fields end with a separator. */
+    if (mount->field++ > 5 && strcmp(word, "-") == 0) mount->place = CSYSTEM_TYPE;
+    return;
   }
-  reader->field[reader->length] = 0;
-  if (reader->fields == 0) reader->is_mount = strtoull(reader->field, NULL, 10) == reader->mount;
-  if (reader->place == AT_TYPE) {
-    if (reader->is_mount) return strncmp(reader->field, "fuse.", 5) == 0 || strcmp(reader->field, "fuse") == 0 ||
-                                 strcmp(reader->field, "fuseblk") == 0;
-    reader->place = BEHIND_TYPE;
-  } else if (reader->place == BEFORE_TYPE && reader->fields >= 6 && strcmp(reader->field, "-") == 0) {
-    reader->place = AT_TYPE;
-  }
-  reader->fields++;
-  reader->length = 0;
-  if (byte == '\n') {
-    reader->fields = 0;
-    reader->place = BEFORE_TYPE;
-  }
-  return -1;
+  int place = mount->place;
+  if (place != CSYSTEM_OPTIONS) mount->place++;
+  if (place == CSYSTEM_SOURCE || !mount->is_found) return;
+  /* fuse, fuseblk, fuse.NAME */
+  if (place == CSYSTEM_TYPE && strncmp(word, "fuse", 4) == 0) mount->properties |= CSYSTEM_FUSE;
+  for (size_t index = 0; index < sizeof mount_words / sizeof *mount_words; index++)
+    if (strcmp(word, mount_words[index].word) == 0) mount->properties |= mount_words[index].property;
 }
 
-int csystem_is_on_fuse(int file) {
+int csystem_read_mounts(struct csystem_mount *mount, const char *text, size_t length) {
+  for (const char *end = text + length; text < end; text++) {
+    if (*text == ' ' || *text == '\n' || (*text == ',' && mount->place == CSYSTEM_OPTIONS)) {
+      end_word(mount);
+      if (*text != '\n') continue;
+      if (mount->is_found && mount->place == CSYSTEM_OPTIONS) return 1;
+      mount->is_found = mount->field = mount->place = 0;
+    } else if (mount->length < sizeof mount->word - 1) {
+      mount->word[mount->length++] = *text;
+    }
+  }
+  return 0;
+}
+
+int csystem_find_mount(int file, dev_t device, struct csystem_mount *mount) {
   struct statx status;
-  if (statx(file, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &status) != 0) return errno == ENOSYS ? 0 : -1;
-  if (!(status.stx_mask & STATX_MNT_ID)) return 0;
+  memset(mount, 0, sizeof *mount);
+  mount->device = device;
+  if (statx(file, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &status) == 0) {
+    mount->id = status.stx_mnt_id;
+    mount->has_id = (status.stx_mask & STATX_MNT_ID) != 0;
+  } else if (errno != ENOSYS) {
+    return -1;
+  }
+  if (!mount->has_id && !device) return 0;
   int mounts = csystem_openat(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY, 0);
   if (mounts < 0) return -1;
-  struct mount_reader reader = {.mount = status.stx_mnt_id};
   char block[4096];
   ssize_t count;
-  int result = -1;
-  while (result < 0 && ((count = read(mounts, block, sizeof block)) > 0 || (count < 0 && errno == EINTR)))
-    for (ssize_t index = 0; result < 0 && index < count; index++) result = read_mount_byte(&reader, block[index]);
+  int result = 0;
+  while (!result && ((count = read(mounts, block, sizeof block)) > 0 || (count < 0 && errno == EINTR)))
+    if (count > 0) result = csystem_read_mounts(mount, block, (size_t)count);
   close(mounts);
-  if (result < 0) errno = ENODEV; /* unmounted meanwhile, or unreadable */
-  return result;
+  if (result) return 1;
+  errno = ENODEV; /* unmounted meanwhile, or unreadable */
+  return -1;
 }
 
 int csystem_exchange(int directory, const char *name, const char *other) {
@@ -186,6 +216,11 @@ int csystem_try_lock(int file) {
 }
 
 int csystem_unlock(int file) { return set_lock(file, F_UNLCK); }
+
+int csystem_test_lock(int file) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(file, F_OFD_GETLK, &lock);
+}
 
 /* setfsuid(2) and setfsgid(2) report no error. With an invalid ID they change nothing and return the current one. */
 static uid_t current_user(void) { return (uid_t)setfsuid((uid_t)-1); }

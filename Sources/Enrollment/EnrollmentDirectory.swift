@@ -8,6 +8,8 @@ public struct EnrollmentDirectory: ~Copyable {
   /// Must also own the files.
   let owner: UserID
 
+  private let isShared: Bool
+
   /// Opens the directory of an account without following symlinks, and checks each open descriptor on the way.
   ///
   /// Opens a path below the home directory with the user's identity. Opens any other path from the root directory, and
@@ -15,7 +17,7 @@ public struct EnrollmentDirectory: ~Copyable {
   /// with the group that may search it, so that root creates and removes entries as the user's helper does.
   ///
   /// A failure of kind `absent` means that all parents exist and are trusted. It proves that the user is not enrolled
-  /// unless the ``EnrollmentRegister`` names the user.
+  /// unless the ``EnrollmentRegister`` names the user; see ``EnrollmentFailure/isProven``.
   public init(
     _ path: borrowing EnrollmentPath, of account: borrowing Account, identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
@@ -29,9 +31,10 @@ public struct EnrollmentDirectory: ~Copyable {
     self = try Self.walk(path, account, &identity, to: .parent)
   }
 
-  package init(directory: consuming OpenFile, owner: UserID) {
+  package init(directory: consuming OpenFile, owner: UserID, isShared: Bool = false) {
     self.directory = directory
     self.owner = owner
+    self.isShared = isShared
   }
 
   private enum Goal {
@@ -68,7 +71,8 @@ public struct EnrollmentDirectory: ~Copyable {
         "the root directory", "cannot be opened", OpenFile.following(Literal("/").cString, for: .traversal))
       start = 1
     }
-    var owner = try checkedStatus(of: here, isHome ? "home" : "the root directory", account, isHome: isHome).owner
+    var status = try checkedStatus(of: here, isHome ? "home" : "the root directory", account, isHome: isHome)
+    var owner = status.owner
     var group = account.groupID
 
     while true {
@@ -114,14 +118,16 @@ public struct EnrollmentDirectory: ~Copyable {
           guard try !attempt(place, "cannot be examined", here.hidesNames()) else {
             throw EnrollmentFailure(.missing, place, "is encrypted, and its key is absent")
           }
-          throw EnrollmentFailure(.absent, subject, "does not exist")
+          let isProven = path.isShared && LockReach(of: here, device: status.device) == .allHosts
+          throw EnrollmentFailure(
+            .absent, subject, isProven ? EnrollmentFailure.problemOfProvenAbsence : "does not exist")
         case .symbolicLink, .notDirectory:
           throw EnrollmentFailure(.insecure, subject, "is not a directory", error: error)
         case .accessDenied where isHome: throw EnrollmentFailure(.io, "home", "cannot be searched", error: error)
         default: throw EnrollmentFailure(.io, subject, "cannot be opened", error: error)
         }
       }
-      let status = try checkedStatus(of: here, subject, account, isHome: false)
+      status = try checkedStatus(of: here, subject, account, isHome: false)
       (owner, group) = (status.owner, status.group)
       isHome = false
       start = end &+ 1
@@ -129,7 +135,9 @@ public struct EnrollmentDirectory: ~Copyable {
     }
     // The user owns the files in the directory, too.
     if owner == user, owner != .root { try assume(account, &identity) }
-    return EnrollmentDirectory(directory: here, owner: owner)
+    let found = EnrollmentDirectory(directory: here, owner: owner, isShared: path.isShared)
+    if goal == .parent { try found.requireLockReach(of: found.directory, status) }
+    return found
   }
 
   /// The length of `/var/lib`.
@@ -222,6 +230,12 @@ extension EnrollmentDirectory {
     } catch {
       return true
     }
+  }
+
+  /// Throws a failure of kind `io` if other hosts use the file, and its lock may not reach them.
+  borrowing func requireLockReach(of file: borrowing OpenFile, _ status: FileStatus) throws(EnrollmentFailure) {
+    guard isShared, let fileSystem = LockReach(of: file, device: status.device).unsafeFileSystem else { return }
+    throw EnrollmentFailure(.io, fileSystem, "unsafe on several hosts")
   }
 
   /// Checks that only the owner of the directory can read and write the file.

@@ -48,6 +48,13 @@ public struct EnrollmentFailure: Error {
   /// The problem of a file on a FUSE file system inside the home, which any access to could block for ever.
   public static var problemOfFUSE: Literal { "is on a FUSE file system that is mounted inside the home directory" }
 
+  /// The problem of an absence that proves that the user is not enrolled, even if the register of this host names the
+  /// user: another host may have disabled the enrollment.
+  static var problemOfProvenAbsence: Literal { "does not exist on the network file system" }
+
+  /// See ``problemOfProvenAbsence``.
+  public var isProven: Bool { problem.bytes.isEqual(to: Self.problemOfProvenAbsence) }
+
   /// Whether the state was lost or damaged. Acquiring the lock recreates it, with all codes marked as used.
   public var isOfLostState: Bool { reason == .corrupt && subject.bytes.isEqual(to: "state") }
 

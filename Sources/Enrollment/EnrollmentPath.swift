@@ -18,9 +18,15 @@ public struct EnrollmentPath: ~Copyable {
   /// Whether this is the ``hostTemplate``.
   public let isInHostStore: Bool
 
+  /// Whether other hosts use the files, too, so that their locks must reach these hosts.
+  let isShared: Bool
+
   /// Expands `~` or `%h` at the start to the home directory, `%u` to the user name, `%U` to the user ID, `%%` to a
   /// percent sign. Any other template must start with `/`.
-  public init(template: Span<UInt8>, account: borrowing Account) throws(EnrollmentFailure) {
+  public init(
+    template: Span<UInt8>, account: borrowing Account, isShared: Bool = false
+  ) throws(EnrollmentFailure) {
+    self.isShared = isShared
     let isBelowHome = template.starts(with: "~/") || template.starts(with: "%h/")
     if !isBelowHome, !template.starts(with: "/") {
       throw EnrollmentFailure(.configuration, "directory", "is neither absolute nor below the home directory")

@@ -70,6 +70,7 @@ extension EnrollmentDirectory: OpenEnrollment {
       status = try checkedStatus(of: file.file, "state")
     }
     guard status.links > 0 else { throw .removedState }
+    try requireLockReach(of: file.file, status)
     let credential = try readCredential()
     guard var state = HeapValue(LoginState(generation: credential.generation)) else {
       throw EnrollmentFailure(.io, "state", "out of memory")

@@ -64,7 +64,7 @@ enum HelperService {
     do throws(EnrollmentFailure) {
       if number == .unregister { return try unregister(request, policy) }
       let account = try account(of: request.user, policy)
-      let path = try EnrollmentPath(template: policy.directory, account: account)
+      let path = try EnrollmentPath(template: policy.directory, account: account, isShared: policy.isShared)
       // Enrollments elsewhere belong to root or to another account.
       guard policy.owner.isEmpty, path.isInHostStore || path.isBelowHome else {
         return HelperAnswer.encoded(.unavailable)

@@ -21,7 +21,7 @@ struct UserEnrollment: EnrollmentPlace, ~Copyable {
     do throws(EnrollmentFailure) {
       return try EnrollmentDirectory(path, of: account, identity: &identity)
     } catch {
-      if error.reason == .absent { throw doubt() ?? error }
+      if error.reason == .absent { throw error.isProven ? error : doubt() ?? error }
       if error.error == .accessDenied, path.isInHostStore, getegid() == getgid() {
         throw EnrollmentFailure(
           .io, "the host store", "cannot be searched: twofactor-helper runs without its group", error: error.error)

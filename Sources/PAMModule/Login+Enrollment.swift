@@ -42,7 +42,7 @@ extension Login {
   private static func directory(
     of account: borrowing Account, _ policy: borrowing Policy, _ identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) -> EnrollmentDirectory {
-    let path = try EnrollmentPath(template: policy.directory, account: account)
+    let path = try EnrollmentPath(template: policy.directory, account: account, isShared: policy.isShared)
     guard !policy.owner.isEmpty else { return try EnrollmentDirectory(path, of: account, identity: &identity) }
     guard !path.isBelowHome else {
       throw EnrollmentFailure(.configuration, "owner", "needs a directory outside the homes")
@@ -72,7 +72,7 @@ extension Login {
       // Many users outside the groups have no home, or one that others can write. The register then decides alone.
       guard error.reason == .absent || !isInGroups && error.isAboutHome else { return Outcome(error) }
       guard let exemption = exemptionOfUnenrolled(policy, isInGroups: isInGroups) else { return nil }
-      guard let doubt = Self.doubtAboutAbsence(of: account, policy) else { return exemption }
+      guard let doubt = Self.doubtAboutAbsence(of: account, policy, isProven: error.isProven) else { return exemption }
       return Outcome(error.reason == .absent ? doubt : error)
     }
   }
@@ -85,15 +85,17 @@ extension Login {
     return policy.passesUnenrolled ? .unenrolled : nil
   }
 
-  /// Why a missing enrollment does not prove that the user is not enrolled; nil if it does.
+  /// Why a missing enrollment does not prove that the user is not enrolled; nil if it does. `isProven`: see
+  /// ``EnrollmentFailure/isProven``.
   static func doubtAboutAbsence(
-    of account: borrowing Account, _ policy: borrowing Policy
+    of account: borrowing Account, _ policy: borrowing Policy, isProven: Bool = false
   ) -> EnrollmentFailure? {
     do throws(EnrollmentFailure) {
       try HostStore.requirePresence(of: account.userID, false)
     } catch {
       return error
     }
+    if isProven { return nil }
     return switch EnrollmentRegister.contains(account.userID) {
     case .registered: EnrollmentFailure(.missing, "directory", "does not exist, but the user is registered as enrolled")
     // Installation creates parent and register together, so this is a mount point whose file system is not mounted.

@@ -102,8 +102,10 @@ public struct OpenFile: ~Copyable {
     let error = Errno.current
     guard error == .crossesMount else { throw error }
     let root = try unsafe open(directory, name, Purpose.status.flags | O_NOFOLLOW)
-    let answer = csystem_is_on_fuse(root.descriptor)
-    guard answer == 0 else { throw answer < 0 ? .current : .crossesMount }
+    var mount = csystem_mount()
+    // SAFETY: the structure outlives the call.
+    guard unsafe csystem_find_mount(root.descriptor, 0, &mount) >= 0 else { throw .current }
+    guard mount.properties & UInt32(CSYSTEM_FUSE) == 0 else { throw .crossesMount }
     return try unsafe open(directory, name, flags)
   }
 

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,9 +45,40 @@ int csystem_hides_names(int directory);
  * symlink, and with EXDEV for the root of another mount. Before Linux 5.6, allows other mounts. */
 int csystem_open_on_mount(int directory, const char *name, int flags);
 
-/* Provided because statx(2) needs _GNU_SOURCE. Returns 1 if an open file is on a FUSE file system, else 0; always 0
- * before Linux 5.8. Sends no request to the file system, which may never answer. */
-int csystem_is_on_fuse(int file);
+/* The type of a mount, and options of its file system (`show_options` in the kernel or in Lustre). */
+enum {
+  CSYSTEM_FUSE = 1,
+  CSYSTEM_PLAN9 = 2,
+  CSYSTEM_NO_LOCK = 4,          /* NFS, Lustre: nolock */
+  CSYSTEM_REMOTE_LOCK = 8,      /* NFS: local_lock=none or flock, which leave locks of fcntl(2) to the server */
+  CSYSTEM_NO_CONSISTENCY = 16,  /* NFS: nocto */
+  CSYSTEM_NO_BYTE_RANGES = 32,  /* CIFS: nobrl */
+  CSYSTEM_STRICT_CACHE = 64,    /* CIFS: cache=strict or none */
+  CSYSTEM_CLUSTER_LOCK = 128,   /* Lustre: flock */
+  CSYSTEM_LOCAL_LOCK = 256,     /* GFS2, OCFS2: localflocks */
+  CSYSTEM_PACEMAKER = 512,      /* OCFS2: cluster_stack=pcmk */
+};
+
+/* A mount, and the state of the parser that looks for it. */
+struct csystem_mount {
+  uint64_t id;
+  dev_t device; /* that of the files, if there is no ID; 0 for none */
+  int has_id;
+  uint32_t properties;
+  char word[24]; /* a longer one is truncated, and equals no word of interest */
+  size_t length;
+  int field, is_found;
+  enum { CSYSTEM_NUMBERS, CSYSTEM_TYPE, CSYSTEM_SOURCE, CSYSTEM_OPTIONS } place;
+};
+
+/* Parses a part of /proc/PID/mountinfo (proc_pid_mountinfo(5)), whose lines can be longer than any buffer. Returns 1 once
+ * the line of the mount is complete. */
+int csystem_read_mounts(struct csystem_mount *mount, const char *text, size_t length);
+
+/* Provided because statx(2) needs _GNU_SOURCE. Finds the mount of an open file, without a request to its file system,
+ * which may never answer. Linux before 5.8 reports no mount ID; most mounts are then identified by the device of the
+ * file's status. Returns 1, 0 if there is neither, or -1. */
+int csystem_find_mount(int file, dev_t device, struct csystem_mount *mount);
 
 /* Provided because renameat2(2) needs _GNU_SOURCE. Exchanges two entries of a directory. */
 int csystem_exchange(int directory, const char *name, const char *other);
@@ -68,6 +101,10 @@ uint32_t csystem_random(void);
  * excludes threads, works over NFS, and ends with its holder. Fails with EAGAIN if another holds it. */
 int csystem_try_lock(int file);
 int csystem_unlock(int file);
+
+/* Provided because fcntl(2) is variadic. Asks for the holder of a lock (F_OFD_GETLK). Fails if the file system does not
+ * answer such requests. */
+int csystem_test_lock(int file);
 
 /* Provided because RLIMIT_FSIZE is both an enumerator and a macro. Returns 1 if this process may write files of
  * `size` bytes; a caller of su(1) chooses the limit. */

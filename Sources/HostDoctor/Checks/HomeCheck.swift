@@ -116,7 +116,7 @@ package struct HomeCheck {
   }
 
   /// Decodes escapes such as `\040`.
-  private static func unescaped(_ text: String) -> String {
+  static func unescaped(_ text: String) -> String {
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]
     while let byte = rest.popFirst() {

@@ -34,7 +34,10 @@ extension SetupError {
 }
 
 extension String {
-  fileprivate var loweredFirst: String { prefix(1).lowercased() + dropFirst() }
+  /// Keeps names such as `NFS`.
+  fileprivate var loweredFirst: String {
+    dropFirst().first?.isUppercase == true ? self : prefix(1).lowercased() + dropFirst()
+  }
 }
 
 /// The user declined, did not store the backup codes, or typed only wrong codes: no error of the host.

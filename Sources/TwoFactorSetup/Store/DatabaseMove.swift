@@ -33,7 +33,7 @@ struct DatabaseMove: AccountMove {
     isToDatabase = settings.isPostgreSQL
     row = DatabaseRow(account: account)
     let owner = isToDatabase ? account : store.keeper
-    files = try MovePlace(template, of: account, owner: owner)
+    files = try MovePlace(template, of: account, owner: owner, isShared: !isToDatabase && settings.isShared)
     interrupted = try MovePlace(template + MovePlace.interruptedSuffix, of: account, owner: owner)
   }
 

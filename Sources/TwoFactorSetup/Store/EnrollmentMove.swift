@@ -36,7 +36,8 @@ struct EnrollmentMove: AccountMove {
     self.account = account
     store = try EnrollmentStore(account: account, settings: settings)
     source = try MovePlace(origin, of: account, owner: account)
-    target = try MovePlace(settings.directoryTemplate, of: account, owner: store.keeper)
+    target = try MovePlace(
+      settings.directoryTemplate, of: account, owner: store.keeper, isShared: settings.isShared)
     interrupted = try MovePlace(origin + MovePlace.interruptedSuffix, of: account, owner: account)
   }
 

@@ -93,7 +93,9 @@ struct EnrollmentStore {
 
   private static func place(of account: UserAccount, _ settings: HostSettings) throws -> Place {
     do throws(EnrollmentFailure) {
-      return try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
+      return try Place(
+        EnrollmentPath(
+          template: settings.directoryTemplate.utf8.span, account: account.entry, isShared: settings.isShared))
     } catch {
       throw SetupError(error, directory: settings.directoryTemplate)
     }

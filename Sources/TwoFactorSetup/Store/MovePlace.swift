@@ -12,9 +12,9 @@ final class MovePlace {
   let owner: UserAccount
   let text: String
 
-  init(_ template: String, of account: UserAccount, owner: UserAccount) throws {
+  init(_ template: String, of account: UserAccount, owner: UserAccount, isShared: Bool = false) throws {
     do throws(EnrollmentFailure) {
-      path = try EnrollmentPath(template: template.utf8.span, account: account.entry)
+      path = try EnrollmentPath(template: template.utf8.span, account: account.entry, isShared: isShared)
     } catch {
       throw SetupError(error, directory: template)
     }
