@@ -9,8 +9,9 @@ enum ServerCheck {
   /// The version of `pam/postgresql/schema.sql`.
   private static let schemaVersion = "1"
 
-  /// What ends a statement, the wait for a lock, and a transaction whose client is gone.
-  private static let statementTimeout = "3s"
+  /// What ends the wait for a lock, a statement, and a transaction whose host is gone.
+  private static let lockTimeout = "3s"
+  private static let statementTimeout = "3500ms"
   private static let idleTimeout = "3s"
 
   /// Two statements: the first reads what ``verify(_:at:settings:)`` checks. The second one sets time-outs for this
@@ -22,7 +23,7 @@ enum ServerCheck {
     pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('synchronous_standby_names'), \
     pg_catalog.pg_has_role(\(SQLLiteral.text(group))::pg_catalog.name, 'USAGE'), twofactor.version(); \
     SELECT pg_catalog.set_config('statement_timeout', '\(statementTimeout)', true), \
-    pg_catalog.set_config('lock_timeout', '\(statementTimeout)', true), \
+    pg_catalog.set_config('lock_timeout', '\(lockTimeout)', true), \
     pg_catalog.set_config('idle_in_transaction_session_timeout', '\(idleTimeout)', true), \
     pg_catalog.set_config('client_min_messages', 'notice', true), \
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), \
