@@ -8,6 +8,7 @@ import contextlib
 import functools
 import itertools
 import secrets
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,10 +25,10 @@ FIRST_ID = 20_000
 WINDOW, LOOK_AHEAD, MAX_FAILURES = 1, 10, 100
 
 
-def login(code: str) -> bytes:
-    """The request of a module, with the default limits: no grace period, backup codes."""
-    limits = bytes([WINDOW, LOOK_AHEAD, MAX_FAILURES, 1])
-    return message(9, bytes([0]) + limits + bytes(8) + text_field(b"") + text_field(code.encode()))
+def login(code: str, *, flags: int = 0, grace: int = 0, key: bytes = b"") -> bytes:
+    """The request of a module, which accepts backup codes. `grace` is in seconds; a `key` has 24 bytes."""
+    limits = bytes([flags, WINDOW, LOOK_AHEAD, MAX_FAILURES, 1])
+    return message(9, limits + struct.pack("<Q", grace) + text_field(key) + text_field(code.encode()))
 
 
 class Client:

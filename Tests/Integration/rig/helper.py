@@ -19,7 +19,7 @@ NAMES = ("done", "malformed", "unknown version", "unknown request", "unavailable
 )
 EXIT = (0, 65, 65, 65, 78, 74, 77, 77, 77, 77)
 REASONS = ("", "insecure", "corrupt", "io", "absent", "missing", "gone", "configuration")
-METHODS = ("", "totp", "hotp", "backup-code")
+METHODS = ("", "totp", "hotp", "backup-code", "grace")
 REFUSALS = ("", "no-reply", "malformed-reply", "wrong-code", "wrong-backup-code", "outside-window") + (
     "reused-code", "reused-backup-code", "throttled", "locked",
 )
