@@ -211,10 +211,13 @@ class Daemons:
 @contextlib.contextmanager
 def fleet(folder: Path):
     """Running verifiers, the host, and a machine without daemons, by name."""
-    run("usermod", "--append", "--groups", "sasl", "freerad")
+    groups = run("id", "-Gn", "freerad").stdout.split()
+    for command in re.findall(r"(?m)^ +# ((?:add|del)user .*)$", PAGE.read_text()):
+        run(*command.split())
     make_certificates(folder / "certificates", "verifier1", "verifier2", "web01")
     kinds = {"verifier1": "verifier", "verifier2": "verifier", "web01": "host", "forger": "other"}
     with network(*kinds) as machines, contextlib.ExitStack() as stack:
+        stack.callback(run, "usermod", "--groups", ",".join(groups), "freerad")
         daemons = {
             machine.name: Daemons(machine, kind, folder / "certificates")
             for machine, kind in zip(machines, kinds.values(), strict=True)
