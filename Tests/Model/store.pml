@@ -187,7 +187,10 @@ hidden byte p;
 
 #define FOR_ALL(count, statements) k = 0; do :: k < count -> statements; k++ :: else -> break od; k = 0
 
-/* The settings that the program requires before it locks the row, and once more after COMMIT. A mutant lacks a part. */
+/*
+ * The settings that the program requires when it locks the row, and with standbys once more after COMMIT. A mutant
+ * lacks a part.
+ */
 #if defined(NOT_REPLICATED)
 #define HOLD(s) (setting[s] != OFF)
 #elif defined(ASYNCHRONOUS_COMMIT_ACCEPTED)
@@ -202,7 +205,7 @@ hidden byte p;
 #if defined(SETTINGS_CHECKED_ONCE)
 #define HOLD_BEFORE(i, s) (HOLD(s) || second[i])
 #define HOLD_AFTER(i) (HOLD(server[i]) || second[i])
-#elif defined(SETTINGS_NOT_READ_AGAIN)
+#elif defined(SETTINGS_NOT_READ_AGAIN) || defined(NOT_REPLICATED)
 #define HOLD_BEFORE(i, s) HOLD(s)
 #define HOLD_AFTER(i) true
 #else
@@ -210,7 +213,7 @@ hidden byte p;
 #define HOLD_AFTER(i) HOLD(server[i])
 #endif
 
-/* The transaction sets synchronous_commit to `on`. */
+/* The transaction sets synchronous_commit, so that a reload does not change it. */
 #if defined(ASYNCHRONOUS_COMMIT_ACCEPTED) || defined(LOCAL_COMMIT_ACCEPTED)
 #define COMMITS_WITH(s) setting[s]
 #else
@@ -439,11 +442,11 @@ connect:
   :: atomic { backend[i] == DEAD || !calm -> goto out }
   fi;
 
-  /* The answer to COMMIT, and the settings once more. */
+  /* The answer to COMMIT, and with standbys the settings once more. */
   if
 #if defined(WARNING_IGNORED)
   :: atomic { (backend[i] == DONE || backend[i] == WARNED) && HOLD_AFTER(i) ->
-#elif defined(SETTINGS_NOT_READ_AGAIN)
+#elif defined(SETTINGS_NOT_READ_AGAIN) || defined(NOT_REPLICATED)
   :: atomic { backend[i] == DONE || backend[i] == CLOSED ->
 #else
   :: atomic { backend[i] == DONE && HOLD_AFTER(i) ->
@@ -501,7 +504,8 @@ inline finish(i, answer) {
 }
 
 /* The process has counted a failure, but does not know the verdict, or has not announced it. */
-#define COUNTED_BEFORE(i) (backend[i] == DONE && (verdict[i] == COUNTED || verdict[i] == WRONG_CODE && !second[i]))
+#define COUNTED_BEFORE(i) ( \
+  (backend[i] == DONE || backend[i] == CLOSED) && (verdict[i] == COUNTED || verdict[i] == WRONG_CODE && !second[i]))
 
 /* The server writes the commit record. */
 inline flush(i, s) {
@@ -582,11 +586,16 @@ inline rebuild(x, from) {
  * confirm a commit.
  *
  * With three, any one of the two others confirms (ANY 1), and two can confirm commits without the third. So promotion
- * has a rule: stop the other standby, compare, promote the one that has everything, and let all follow it.
+ * has a rule: stop both standbys, promote the one that has everything, and let the other follow it. An old primary must
+ * become a standby before the next promotion.
  */
 #if SERVERS == 3
 #define IS_PREFIX(x, s) ((history[x] & ~history[s]) == 0)
+#ifdef PROMOTED_WITH_OLD_PRIMARY
+#define HAS_ALL(x, y) (primary[y] || up[y] && IS_PREFIX(y, x))
+#else
 #define HAS_ALL(x, y) (y == latest || !primary[y] && up[y] && IS_PREFIX(y, x))
+#endif
 #ifdef PROMOTED_BEHIND
 #define MAY_PROMOTE(x) true
 #else
