@@ -11,9 +11,10 @@ struct DoctorCommand: ParsableCommand {
       Checks the file of the module, every PAM stack that calls it, the configuration of sshd with its Match blocks, \
       the services of programs with a single password field, twofactor.conf, the clock, units that hide the homes, the \
       sources of groups, the register of enrolled users, the host store with its helper, the servers of \
-      store=postgresql, and the files of enrollments with their SELinux labels. It \
+      store=postgresql, and the files of enrollments with their file systems and SELinux labels. It \
       names the users whom a service refuses. As root, it checks the enrollments of all users, else yours. Then it \
-      lists what each service requires from users who are enrolled and from users who are not. It changes nothing, and \
+      lists what each service requires from users who are enrolled and from users who are not. It changes nothing \
+      (with shared = yes, only the time of a state file on each file server, to compare the clocks), and \
       prints a change of a configuration file only if an evaluation of the changed files confirms it. The exit status \
       is 0, or 78 if a check failed.
       """)

@@ -76,6 +76,8 @@ struct EnrollmentCheck {
     let name: String
     var standing = Standing.unknown
     var directory = ""
+    /// Nil if unknown.
+    var mount: EnrollmentMount?
     var findings: [Finding] = []
   }
 
@@ -83,15 +85,18 @@ struct EnrollmentCheck {
     let homes = HomeCheck(tree: tree)
     let outcomes = BoundedWork.outcomes(count: names.count) { index in
       let result = examine(names[index], homes)
-      return [result.standing.rawValue, result.directory] + result.findings.flatMap(\.texts)
+      return [result.standing.rawValue, result.directory] + SharedFiles.texts(of: result.mount)
+        + result.findings.flatMap(\.texts)
     }
     return zip(names, outcomes).map { name, outcome in
-      guard case .done(let texts) = outcome, texts.count >= 2 else {
+      guard case .done(let texts) = outcome, texts.count >= 5 else {
         return Result(name: name, findings: [withoutAnswer(name)])
       }
+      let standing = Result.Standing(rawValue: texts[0]) ?? .unknown
       return Result(
-        name: name, standing: Result.Standing(rawValue: texts[0]) ?? .unknown, directory: texts[1],
-        findings: Finding.all(in: texts.dropFirst(2)))
+        name: name, standing: standing, directory: texts[1],
+        mount: SharedFiles.mount(in: texts[2..<5], of: name, isEnrolled: standing == .enrolled),
+        findings: Finding.all(in: texts.dropFirst(5)))
     }
   }
 
@@ -107,9 +112,15 @@ struct EnrollmentCheck {
     }
     return [
       .ok("enrollments", "\(enrolled.count) of \(results.count) accounts that may log in are enrolled\(remark)")
-    ] + results.flatMap(\.findings) + labelFindings(of: directories)
+    ] + results.flatMap(\.findings) + sharedFindings(of: results) + labelFindings(of: directories)
       + UnenrolledCheck(tree: tree, services: services)
       .findings(of: unenrolled, enrolled: isWhole ? enrolled.count : nil)
+  }
+
+  private func sharedFindings(of results: [Result]) -> [Finding] {
+    let (check, mounts) = (SharedFilesCheck(tree: tree, settings: settings), results.compactMap(\.mount))
+    let tests = SharedFiles.tests(of: check.tested(mounts), settings: settings)
+    return check.findings(of: mounts, tests: tests)
   }
 
   /// Times out, because the owner of an enrollment could mount a file system there that does not answer.
@@ -188,7 +199,10 @@ struct EnrollmentCheck {
           result.findings = [.enrollment(name, obstacle)]
           return result
         }
-        guard registered.contains(account.entry.userID) else {
+        result.mount = SharedFiles.mount(of: store, isEnrolled: false)
+        // Another host may have disabled the enrollment.
+        let isProven = settings.isShared && result.mount?.reach == .allHosts
+        guard registered.contains(account.entry.userID), !isProven else {
           result.standing = hasKey(account) ? .unenrolledWithKey : .unenrolled
           if store.isBelowHome {
             result.findings = [homes.finding(of: TreeAccount(account), isEnrolled: false)].compactMap { $0 }
@@ -200,6 +214,7 @@ struct EnrollmentCheck {
         result.findings = [.enrollment(name, missing)]
       case .enrolled:
         (result.standing, result.directory) = (.enrolled, store.directory)
+        result.mount = SharedFiles.mount(of: store, isEnrolled: true)
         result.findings = homeFindings(of: store, homes)
         do {
           result.findings += try findings(of: store, name)
