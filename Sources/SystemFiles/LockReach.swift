@@ -87,9 +87,10 @@ public enum LockReach: UInt8, Sendable {
     case 0x0116_1970: rule = (0, CSYSTEM_LOCAL_LOCK, .unsafeCluster)
     // OCFS2. fs/ocfs2/inode.c, ocfs2_populate_inode(): the stack o2cb does not pass locks of fcntl(2) on.
     case 0x7461_636f: rule = (CSYSTEM_PACEMAKER, CSYSTEM_LOCAL_LOCK, .unsafeCluster)
-    // Ceph, and GPFS (GNU coreutils, stat.c): no mount option keeps their locks on one host.
-    case 0x00c3_6400, 0x4750_4653: rule = (0, 0, .plan9OrFUSE)
+    // Ceph: no mount option keeps its locks on one host (fs/ceph/locks.c).
+    case 0x00c3_6400: rule = (0, 0, .plan9OrFUSE)
     default:
+      // GPFS (IBM Storage Scale) is unknown: IBM's documentation of fcntl excludes open-file-description locks.
       // The kernel does not report whether a server of 9p or a daemon of FUSE passes locks on. virtiofs is no FUSE in
       // mountinfo.
       let isForeign = type == 0x6573_5546 || properties & CSYSTEM_PLAN9 != 0

@@ -46,7 +46,7 @@ package struct SharedFilesCheck {
 
   private static let name = "shared_files"
   private static let others =
-    "a file system whose locks reach all hosts: NFS, CephFS, Lustre with flock, or GPFS; or use store = postgresql"
+    "a file system whose locks reach all hosts: NFS, CephFS, or Lustre with flock; or use store = postgresql"
 
   private struct Mount {
     let path: String
