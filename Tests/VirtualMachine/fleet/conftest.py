@@ -55,8 +55,17 @@ class User:
 
 
 @pytest.fixture
-def user(fleet):
-    """A new user for each test, with the same user ID on all machines."""
+def new_user(fleet):
+    """Adds an enrolled user with the same user ID on all machines."""
+    return lambda: add_user(fleet)
+
+
+@pytest.fixture
+def user(new_user):
+    return new_user()
+
+
+def add_user(fleet: Fleet) -> User:
     number = next(fleet.user_ids)
     user = User(fleet, f"user{number}", secrets.token_urlsafe(9))
     options = ("--uid", str(number), "--no-create-home", "--home-dir", f"{HOMES}/{user.name}", "--shell", "/bin/bash")

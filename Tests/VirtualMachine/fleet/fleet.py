@@ -82,6 +82,7 @@ class Host(Machine):
             self.put(self.LOGINS, program.read_bytes(), "700")
             self.put("/root/stop.so", library.read_bytes(), "755")
         self.put("/root/crowd.py", (HERE / "crowd.py").read_text())
+        self.set_option("shared", "yes")
         self.run("mkdir", self.SERVICES)
         self.service("other", "auth required pam_deny.so")
         # The clock of the fleet is ahead of a code that waited for the server.
@@ -106,6 +107,19 @@ class Host(Machine):
             yield
             self.unmount()
         finally:
+            self.mount()
+
+    @contextlib.contextmanager
+    def named(self, name: str) -> Iterator[None]:
+        """With another host name, by which NFSv4 tells clients apart."""
+        self.unmount()
+        try:
+            self.run("hostname", name)
+            self.mount()
+            yield
+            self.unmount()
+        finally:
+            self.run("hostname", self.name)
             self.mount()
 
     def set_option(self, name: str, value: str | None) -> None:
