@@ -126,6 +126,13 @@ package final class RowSession {
   /// The failure for a missing row, if the server is one that must know. With standbys, one of them must confirm that
   /// this server is still the primary: a former one that came back has no row of a user who enrolled meanwhile.
   private func absence() throws(EnrollmentFailure) -> EnrollmentFailure {
+    do throws(StoreProblem) {
+      // The transaction has locked the table, so its policies cannot change.
+      try ServerCheck.verifyPolicies(connection())
+    } catch {
+      rollBack()
+      throw failure(error)
+    }
     if settings.isReplicated {
       try commit("SELECT pg_catalog.pg_logical_emit_message(true, 'twofactor', '')", nil)
     } else {
@@ -194,8 +201,9 @@ package final class RowSession {
       TimeLimit.unconfirmed.announce()
       let reply = connection.run((statement.map { $0 + "; " } ?? "") + "COMMIT")
       if let error = reply.error {
-        throw error.state.isEmpty
-          ? StoreProblem(database: "the commit was not confirmed: \(error.message)") : StoreProblem(error)
+        let isOfStatement = statement != nil && reply.results.isEmpty && !error.state.isEmpty
+        throw isOfStatement
+          ? StoreProblem(error) : StoreProblem(database: "the commit was not confirmed: \(error.message)")
       }
       isInTransaction = false
       guard reply.results.count == (statement == nil ? 1 : 2), reply.results.last?.tag == "COMMIT" else {

@@ -9,6 +9,9 @@ enum ServerCheck {
   /// The version of `pam/postgresql/schema.sql`.
   private static let schemaVersion = "1"
 
+  /// The only policy of the table.
+  private static let policy = "members_of_host_group"
+
   /// What ends the wait for a lock, a statement, and a transaction whose host is gone.
   private static let lockTimeout = "3s"
   private static let statementTimeout = "3500ms"
@@ -60,6 +63,20 @@ enum ServerCheck {
     }
     guard !settings.isReplicated || result.first(3)?.isEmpty == false else {
       throw refused("synchronous_standby_names is empty, so the loss of the server would revive used codes")
+    }
+  }
+
+  /// Checks the row security of the table: a missing policy, or one more, could hide a row. Expects a transaction that
+  /// has read the table.
+  static func verifyPolicies(_ connection: DatabaseConnection) throws(StoreProblem) {
+    let reply = connection.run(
+      "SELECT polname, polcmd, polpermissive FROM pg_catalog.pg_policy "
+        + "WHERE polrelid = 'twofactor.enrollment'::pg_catalog.regclass")
+    if let error = reply.error { throw StoreProblem(error) }
+    guard reply.results.first?.rows == [[policy, "*", "t"]] else {
+      throw StoreProblem(
+        database: "the row security of twofactor.enrollment was changed, and may hide users: run schema.sql again",
+        .configuration)
     }
   }
 

@@ -77,6 +77,7 @@ package struct StoreService: ~Copyable {
       case .register, .unregister: return HelperAnswer.encoded(.unavailable)
       case .login where user == nil: return try LoginAnswer.encoded(message.bytes, session)
       case .unlock where user == nil: return try unlock(session)
+      case .remove where user == nil: return try remove(session)
       case .put where user == nil, .export where user == nil:
         return try RowRequest.answer(request, message.bytes, session)
       default: break
@@ -114,6 +115,16 @@ package struct StoreService: ~Copyable {
     } catch {
       throw session.failure(StoreProblem(error, in: String(validating: PolicyFile.usualPath.bytes) ?? ""))
     }
+  }
+
+  /// Root needs no ticket, and removes unusable rows, too.
+  private borrowing func remove(_ session: RowSession) throws(EnrollmentFailure) -> SecretBuffer? {
+    var reader = MessageReader()
+    _ = reader.field(of: message.bytes)
+    guard reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
+    _ = try session.lock()
+    try session.delete()
+    return HelperAnswer.encoded(.done)
   }
 
   private borrowing func unlock(_ session: RowSession) throws(EnrollmentFailure) -> SecretBuffer? {
