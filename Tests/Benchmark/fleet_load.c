@@ -3,14 +3,13 @@
 //   fleet_load CONFDIR SERVICE RATE
 //
 // Reads lines of USER ANSWER. Logs each user in through libpam in a process of its own, as sshd does, RATE logins a
-// second at random moments. Prints a line for each login: STATUS NANOSECONDS PROCESSOR-NANOSECONDS STARTED
+// second at random moments. Prints a line for each login: NUMBER STATUS NANOSECONDS PROCESSOR-NANOSECONDS STARTED
 //
 // The time of a login begins when it should have started, so a machine that cannot keep up shows long times. The
 // processor time includes the programs that the module started. STARTED is the time since the first login.
 
 #define _GNU_SOURCE
 #include <errno.h>
-#include <math.h>
 #include <security/pam_appl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,7 +86,7 @@ static int reap(int count, int64_t start, int options) {
       if (logins[i].process != process) continue;
       logins[i].process = 0;
       printf(
-        "%d %lld %lld %lld\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1, (long long)(end - logins[i].due),
+        "%d %d %lld %lld %lld\n", i, WIFEXITED(status) ? WEXITSTATUS(status) : -1, (long long)(end - logins[i].due),
         (long long)(nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)), (long long)(logins[i].due - start));
     }
   }
@@ -99,10 +98,10 @@ int main(int argc, char **argv) {
   double rate = atof(argv[3]);
   int count = 0, running = 0;
   while (count < MOST && scanf("%127s %127s", logins[count].user, logins[count].answer) == 2) count++;
-  int64_t start = now() + INT64_C(50000000), due = start;
+  int64_t start = now();
+  srand48(getpid());
   for (int i = 0; i < count; i++) {
-    logins[i].due = due;
-    due += (int64_t)(-log(1 - drand48()) / rate * 1e9);
+    logins[i].due = start + (int64_t)((i + drand48()) / rate * 1e9);
     for (int64_t left; (left = logins[i].due - now()) > 0;) {
       running -= reap(i, start, WNOHANG);
       usleep(left > 1000000 ? 500 : (useconds_t)(left / 1000));
