@@ -34,7 +34,7 @@ def test_the_page_fails_over_as_the_tests_do():
 
 
 def test_the_page_restores_as_the_tests_do():
-    test = (CHECKOUT / "Tests/Integration/fleet/test_schema.py").read_text()
+    test = (CHECKOUT / "Tests/Integration/rig/postgresql.py").read_text()
     steps = ["UPDATE twofactor.enrollment SET state = '", "DROP DATABASE IF EXISTS twofactor WITH (FORCE)"]
     for step in (*steps, "ALTER DATABASE restored RENAME TO twofactor"):
         assert step in test and step in PAGE

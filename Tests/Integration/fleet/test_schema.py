@@ -253,18 +253,9 @@ def test_a_host_is_locked_out(database):
 
 
 def test_a_dump_restores_rows_and_rights(database, hosts):
-    """As pam/postgresql.md says, with all states marked."""
-    server = database.primary
-    dump = server.folder / "dump"
-    as_superuser = (*as_postgres(), "env", f"PGHOST={server.sockets}")
     before = database.sql(hosts["web01"], "SELECT user_name, credential FROM twofactor.enrollment")
-    run(*as_superuser, BINARIES / "pg_dump", "-Fc", "-f", dump, "twofactor")
+    dump = database.dump()
     database.admin("DELETE FROM twofactor.enrollment")
-    run(*as_superuser, "createdb", "-O", "twofactor_owner", "restored")
-    run(*as_superuser, "pg_restore", "-d", "restored", dump)
-    server.sql("SET ROLE twofactor_owner;\n" + (FILES / "schema.sql").read_text(), database="restored")
-    server.sql("UPDATE twofactor.enrollment SET state = '\\x00'", database="restored")
-    change = "DROP DATABASE IF EXISTS twofactor WITH (FORCE);\nALTER DATABASE restored RENAME TO twofactor"
-    server.sql(change, database="postgres")
+    database.restore(dump)
     assert database.sql(hosts["web01"], "SELECT user_name, credential FROM twofactor.enrollment") == before
     assert database.sql(hosts["web01"], "SELECT DISTINCT state FROM twofactor.enrollment") == "\\x00"

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .clock import standing_at
 from .helper import STATUS, Answer, change, credential, message, parse, text_field
 from .one_time_password import Authenticator
 from .postgresql import SETTINGS, Database, Host
@@ -54,17 +55,17 @@ class Client:
         self._namespace.wait()
         self.settings.unlink()
 
-    def start(self, user: str, request: bytes) -> subprocess.Popen:
-        """Starts the store program for a user, as a module of root does, and sends the request."""
+    def start(self, user: str, request: bytes, at: float | None = None) -> subprocess.Popen:
+        """Starts the store program for a user, as a module of root does, and sends the request; `at` is its time."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen((*self.prefix, STORE, user), **pipes, env={})
+        process = subprocess.Popen((*self.prefix, STORE, user), **pipes, env=standing_at(at))
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(request)
             process.stdin.flush()
         return process
 
-    def ask(self, user: str, request: bytes) -> Answer:
-        return ended(self.start(user, request))
+    def ask(self, user: str, request: bytes, at: float | None = None) -> Answer:
+        return ended(self.start(user, request, at))
 
     def check(self, user: "User", code: str | None = None) -> Answer:
         """Checks an unused code of the user, or another one."""

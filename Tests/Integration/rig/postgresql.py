@@ -142,6 +142,25 @@ class Database:
             shutil.chown(path, "root", host_group())
             path.chmod(0o640)
 
+    def dump(self) -> Path:
+        """A backup of the database, as pam/postgresql.md says."""
+        path = self.primary.folder / "twofactor.dump"
+        run(*self._as_superuser(), BINARIES / "pg_dump", "-Fc", "-f", path, "twofactor")
+        return path
+
+    def restore(self, dump: Path) -> None:
+        """Replaces the database with a backup, in which no code is good, as pam/postgresql.md says."""
+        run(*self._as_superuser(), "createdb", "-O", "twofactor_owner", "restored")
+        run(*self._as_superuser(), "pg_restore", "-d", "restored", dump)
+        server = self.primary
+        server.sql("SET ROLE twofactor_owner;\n" + (FILES / "schema.sql").read_text(), database="restored")
+        server.sql("UPDATE twofactor.enrollment SET state = '\\x00'", database="restored")
+        change = "DROP DATABASE IF EXISTS twofactor WITH (FORCE);\nALTER DATABASE restored RENAME TO twofactor"
+        server.sql(change, database="postgres")
+
+    def _as_superuser(self) -> tuple[str, ...]:
+        return (*as_postgres(), "env", f"PGHOST={self.primary.sockets}")
+
     def heal(self) -> None:
         """Mends cables, continues and starts servers, and rebuilds those that do not follow the primary."""
         for server in self.servers:
