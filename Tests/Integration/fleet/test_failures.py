@@ -75,8 +75,10 @@ def only(client: Client, database: Database, server: Server) -> Iterator[None]:
     """A host that reaches this server alone."""
     before = client.settings.read_text()
     client.write(database.settings(client.host, servers=[server]))
-    yield
-    client.write(before)
+    try:
+        yield
+    finally:
+        client.write(before)
 
 
 def accepted_at_once(group: Fleet, user: User, count: int = 20) -> int:
