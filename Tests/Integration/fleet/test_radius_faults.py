@@ -50,9 +50,9 @@ def test_the_second_verifier_answers_if_the_first_does_not(radius, add_user, log
     result, seconds = log_in(user, PASSWORD, codes[0])
     mend_it(radius["verifier1"])
     figure(f"RADIUS, login while verifier 1 is down ({fault}): {seconds:.1f} s")
-    assert result == Result.SUCCESS and 5 <= seconds < 7
+    assert result == Result.SUCCESS and 5 <= seconds < 9
     result, seconds = log_in(user, PASSWORD, codes[1])
-    assert result == Result.SUCCESS and seconds < 4, "the first verifier is not asked again"
+    assert result == Result.SUCCESS and seconds < 5, "the first verifier is not asked again"
 
 
 def test_no_login_without_a_verifier(radius, add_user, log_in, figure):
@@ -64,7 +64,7 @@ def test_no_login_without_a_verifier(radius, add_user, log_in, figure):
     figure(f"RADIUS, refusal while both verifiers are down: {seconds:.1f} s")
     for name in ("verifier1", "verifier2"):
         radius[name].start_freeradius()
-    assert result == Result.AUTHINFO_UNAVAIL and 10 <= seconds < 13
+    assert result == Result.AUTHINFO_UNAVAIL and 10 <= seconds < 15
 
 
 @pytest.fixture

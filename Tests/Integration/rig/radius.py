@@ -36,7 +36,7 @@ def make_certificates(folder: Path, *names: str) -> None:
         run("sh", "-ec", certificate.replace("web01", name), cwd=folder)
 
 
-def wait_until(condition, otherwise: str, seconds: float = 30) -> None:
+def wait_until(condition, otherwise: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise
