@@ -258,13 +258,20 @@ def test_a_host_that_stops_with_the_row_locked(database, group, user):
         process.wait()
 
 
-def test_a_host_that_left_its_group_finds_nobody_not_enrolled(database, group, user):
-    database.admin("REVOKE web FROM web01")
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("REVOKE web FROM web01", "GRANT web TO web01"),
+        ("ALTER ROLE web RENAME TO other", "ALTER ROLE other RENAME TO web"),
+    ],
+)
+def test_a_host_that_left_its_group_finds_nobody_not_enrolled(database, group, user, change, back):
+    database.admin(change)
     try:
         assert group.clients[0].check(user).status == "failed"
         assert group.clients[0].status(group.name()).status == "failed"
     finally:
-        database.admin("GRANT web TO web01")
+        database.admin(back)
 
 
 UNSAFE = {

@@ -163,7 +163,8 @@ def test_a_connection_does_not_stay_idle(database, hosts):
 
 def test_the_server_sets_the_time_of_a_change(attempt):
     now = "RETURNING changed_at BETWEEN now() AND clock_timestamp()"
-    assert attempt("web01", f"UPDATE twofactor.enrollment SET credential = decode(repeat('bb', 40), 'hex') {now}") == "t"
+    credential = "decode(repeat('bb', 40), 'hex')"
+    assert attempt("web01", f"UPDATE twofactor.enrollment SET credential = {credential} {now}") == "t"
     assert attempt("web01", f"{ROW.format('web', 'carol')} {now}") == "t"
     assert attempt("web02", f"UPDATE twofactor.enrollment SET state = 'x' {now}") == "f"
 
@@ -247,9 +248,12 @@ def test_schema_sql_of_an_older_version_is_refused(database):
 
 def test_a_host_is_locked_out(database):
     host = database.add_host("web09", "web")
-    assert connect(database, host) == ""
+    database.start_pgbouncers()
+    assert database.sql(host, "SELECT 1") == database.sql(host, "SELECT 1", pooled=True) == "1"
     database.admin("ALTER ROLE web09 NOLOGIN")
+    database.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'web09'")
     assert 'role "web09" is not permitted to log in' in connect(database, host)
+    assert database.sql(host, "SELECT 1", pooled=True, status=None).returncode != 0
 
 
 def test_a_dump_restores_rows_and_rights(database, hosts):

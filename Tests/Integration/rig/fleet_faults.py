@@ -28,17 +28,23 @@ class Outcome:
     enrolled: int = 0
     # A code that was accepted twice, or a user whose enrollment was lost, and when.
     violations: list[str] = field(default_factory=list)
-    # Seconds from one accepted login to the next one, if more than one second.
-    gaps: list[float] = field(default_factory=list)
+    # Seconds from one accepted login to the next one, if more than one second, and the failure that was caused last.
+    gaps: list[tuple[float, str]] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
     seconds: float = 0
 
     def __str__(self) -> str:
-        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
+        longest: dict[str, float] = {}
+        for gap, name in self.gaps:
+            longest[name] = max(gap, longest.get(name, 0))
+        counts = sorted(self.faults.items())
+        faults = ", ".join(f"{name} {count} ({longest.get(name, 0):.0f} s)" for name, count in counts)
+        gaps = [gap for gap, _ in self.gaps]
         return (
             f"{self.seconds:.0f} s: {self.accepted} logins, {self.refused} refused, {self.unanswered} unanswered, "
             f"{self.enrolled} enrollments, {len(self.violations)} violations; "
-            f"{sum(self.gaps):.1f} s without logins, longest {max(self.gaps, default=0):.1f} s; faults: {faults}"
+            f"{sum(gaps):.1f} s without logins, longest {max(gaps, default=0):.1f} s; "
+            f"failures (longest time without logins): {faults}"
         )
 
 
@@ -96,6 +102,7 @@ class Run:
         self.used: dict[tuple[str, str], int] = {}
         self.enrolled: list[User] = []
         self.last = time.monotonic()
+        self.last_fault = "none"
         self.seed = random.randrange(1 << 32) if seed is None else seed
         self.random = random.Random(self.seed)
         everyone = [fleet.enroll() for _ in range(users)]
@@ -112,7 +119,7 @@ class Run:
             now = time.monotonic()
             if accepted:
                 if now - self.last > 1:
-                    self.outcome.gaps.append(now - self.last)
+                    self.outcome.gaps.append((now - self.last, self.last_fault))
                 self.last = now
             self.used[user.name, code] = self.used.get((user.name, code), 0) + accepted
             if self.used[user.name, code] > 1:
@@ -152,6 +159,7 @@ class Run:
                 fault = faults.pop()
                 name = fault.__name__.replace("_", " ")
                 note(f"{time.monotonic() - started:6.1f} s: {name}")
+                self.last_fault = name
                 self.outcome.faults[name] = self.outcome.faults.get(name, 0) + 1
                 fault(self)
                 self.database.heal()
