@@ -33,7 +33,11 @@ struct DatabaseMove: AccountMove {
     isToDatabase = settings.isPostgreSQL
     row = DatabaseRow(account: account)
     let owner = isToDatabase ? account : store.keeper
+<<<<<<< HEAD
     files = try MovePlace(template, of: account, owner: owner, isShared: !isToDatabase && settings.isShared)
+=======
+    files = try MovePlace(template, of: account, owner: owner)
+>>>>>>> c279150 (wip)
     interrupted = try MovePlace(template + MovePlace.interruptedSuffix, of: account, owner: owner)
   }
 
@@ -164,7 +168,11 @@ struct DatabaseMove: AccountMove {
     for _ in 0..<Self.attempts {
       if try interrupted.opened(&identity) != nil { try erase(&identity) }
       identity.restore()
+<<<<<<< HEAD
       try write(content.credential, content.state, &identity)
+=======
+      try write(content, &identity)
+>>>>>>> c279150 (wip)
       identity.restore()
       guard let changed = try row.remove(content) else {
         try put(content.credential.generation, content.state, &identity)
@@ -177,6 +185,7 @@ struct DatabaseMove: AccountMove {
       .refused, "logins of \(account.nameText) changed the row again and again", hint: "run the command again")
   }
 
+<<<<<<< HEAD
   private func write(
     _ credential: borrowing Credential, _ state: LoginState, _ identity: inout FileSystemIdentity
   ) throws {
@@ -185,6 +194,14 @@ struct DatabaseMove: AccountMove {
       try EnrollmentDirectory.create(
         interrupted.path, of: interrupted.owner.entry, credential: credential.fileText, state: state, tag: tag,
         identity: &identity)
+=======
+  private func write(_ content: DatabaseRow.Content, _ identity: inout FileSystemIdentity) throws {
+    let tag = try EnrollmentStore.randomTag()
+    try files.explaining { () throws(EnrollmentFailure) in
+      try EnrollmentDirectory.create(
+        interrupted.path, of: interrupted.owner.entry, credential: content.credential.fileText, state: content.state,
+        tag: tag, identity: &identity)
+>>>>>>> c279150 (wip)
     }
   }
 

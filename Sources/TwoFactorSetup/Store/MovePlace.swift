@@ -12,9 +12,15 @@ final class MovePlace {
   let owner: UserAccount
   let text: String
 
+<<<<<<< HEAD
   init(_ template: String, of account: UserAccount, owner: UserAccount, isShared: Bool = false) throws {
     do throws(EnrollmentFailure) {
       path = try EnrollmentPath(template: template.utf8.span, account: account.entry, isShared: isShared)
+=======
+  init(_ template: String, of account: UserAccount, owner: UserAccount) throws {
+    do throws(EnrollmentFailure) {
+      path = try EnrollmentPath(template: template.utf8.span, account: account.entry)
+>>>>>>> c279150 (wip)
     } catch {
       throw SetupError(error, directory: template)
     }
