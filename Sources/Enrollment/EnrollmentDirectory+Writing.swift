@@ -10,8 +10,25 @@ extension EnrollmentDirectory {
     state: borrowing LoginState, tag: UInt64,
     identity: inout FileSystemIdentity
   ) throws(EnrollmentFailure) {
+    try create(
+      path, named: path.lastName, of: account, credential: credential, state: state, tag: tag, identity: &identity)
+  }
+
+  /// Creates an enrollment beside a path, with the last name of another one, under which it is not in force.
+  package static func create(
+    _ path: borrowing EnrollmentPath, as other: borrowing EnrollmentPath, of account: borrowing Account,
+    credential: Span<UInt8>, state: borrowing LoginState, tag: UInt64, identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    try create(
+      path, named: other.lastName, of: account, credential: credential, state: state, tag: tag, identity: &identity)
+  }
+
+  private static func create(
+    _ path: borrowing EnrollmentPath, named name: consuming ByteText, of account: borrowing Account,
+    credential: Span<UInt8>, state: borrowing LoginState, tag: UInt64, identity: inout FileSystemIdentity
+  ) throws(EnrollmentFailure) {
+    let name = name
     let parent = try EnrollmentDirectory(parentOf: path, of: account, identity: &identity)
-    let name = path.lastName
     let temporary = try parent.makeTemporary(path, credential: credential, state: state, tag: tag)
     do throws(EnrollmentFailure) {
       let flusher = try parent.entryFlusher(path, through: temporary)

@@ -63,6 +63,18 @@ public struct EnrollmentPath: ~Copyable {
   /// In bytes, for the longest template and the longest name.
   private static var longest: Int { 768 }
 
+  /// The path with a suffix after its last name, in the same place.
+  package init(_ path: borrowing EnrollmentPath, suffix: Literal) throws(EnrollmentFailure) {
+    var below = ByteText(capacity: path.below.count &+ suffix.byteCount)
+    below.append(path.below)
+    below.append(suffix)
+    guard !below.isTruncated else { throw EnrollmentFailure(.io, "directory", "out of memory") }
+    self.below = below
+    isBelowHome = path.isBelowHome
+    isInHostStore = path.isInHostStore
+    isShared = path.isShared
+  }
+
   /// Appends the absolute path.
   public func describe(into text: inout ByteText, account: borrowing Account) {
     if isBelowHome {

@@ -176,11 +176,7 @@ private struct UserEntry {
       let store = try EnrollmentStore(account: account, settings: settings)
       directory = store.directory
       // Do not recreate a lost state: listing changes nothing and waits for no lock.
-<<<<<<< HEAD
       if rows != nil { try store.requireForce() }
-=======
-      if let rows { try store.requireForce() }
->>>>>>> c279150 (wip)
       status = try rows?.status(of: name) ?? store.status(now: SystemClock.now, mending: false)
       problem = nil
     } catch {

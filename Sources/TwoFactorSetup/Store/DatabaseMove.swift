@@ -33,12 +33,8 @@ struct DatabaseMove: AccountMove {
     isToDatabase = settings.isPostgreSQL
     row = DatabaseRow(account: account)
     let owner = isToDatabase ? account : store.keeper
-<<<<<<< HEAD
     files = try MovePlace(template, of: account, owner: owner, isShared: !isToDatabase && settings.isShared)
-=======
-    files = try MovePlace(template, of: account, owner: owner)
->>>>>>> c279150 (wip)
-    interrupted = try MovePlace(template + MovePlace.interruptedSuffix, of: account, owner: owner)
+    interrupted = try MovePlace(interruptedAt: files, of: account)
   }
 
   func isNeeded() throws -> Bool {
@@ -84,9 +80,10 @@ struct DatabaseMove: AccountMove {
     } else {
       identity.restore()
       if let opened = try interrupted.opened(&identity) {
-        try complete(opened, over: content, &identity)
-      } else if content == nil || !isRegistered {
-        return false
+        try complete(lockedOrErased(opened, &identity), over: content, &identity)
+      } else {
+        identity.restore()
+        guard content != nil, isRegistered else { return false }
       }
     }
     identity.restore()
@@ -120,9 +117,10 @@ struct DatabaseMove: AccountMove {
   }
 
   private func complete(
-    _ opened: borrowing EnrollmentDirectory, over content: DatabaseRow.Content?, _ identity: inout FileSystemIdentity
+    _ locked: consuming LockedEnrollment<StateFile>?, over content: DatabaseRow.Content?,
+    _ identity: inout FileSystemIdentity
   ) throws {
-    let locked = try interrupted.explaining { () throws(EnrollmentFailure) in try store.lock(opened) }
+    guard let locked else { return }
     identity.restore()
     try requireSame(locked.credential.generation, content)
     var state = locked.state.value
@@ -135,6 +133,22 @@ struct DatabaseMove: AccountMove {
     }
     extendLifetime(locked)
     try erase(&identity)
+  }
+
+  /// Locks files with the temporary name. If they are damaged, another run was erasing them, which it does only after
+  /// the move: erases them, and returns nil.
+  private func lockedOrErased(
+    _ opened: borrowing EnrollmentDirectory, _ identity: inout FileSystemIdentity
+  ) throws -> LockedEnrollment<StateFile>? {
+    do throws(EnrollmentFailure) {
+      return try store.lock(opened)
+    } catch {
+      guard error.reason == .corrupt else {
+        return try interrupted.explaining { () throws(EnrollmentFailure) in throw error }
+      }
+    }
+    try erase(&identity)
+    return nil
   }
 
   private func unfinished(_ error: any Error) -> any Error {
@@ -156,7 +170,7 @@ struct DatabaseMove: AccountMove {
   private func fromDatabase(_ identity: inout FileSystemIdentity) throws -> Bool {
     guard var content = try row.content() else {
       guard let opened = try interrupted.opened(&identity) else { return false }
-      try complete(opened, &identity)
+      try complete(lockedOrErased(opened, &identity), &identity)
       return true
     }
     if let existing = try files.opened(&identity) {
@@ -168,11 +182,7 @@ struct DatabaseMove: AccountMove {
     for _ in 0..<Self.attempts {
       if try interrupted.opened(&identity) != nil { try erase(&identity) }
       identity.restore()
-<<<<<<< HEAD
       try write(content.credential, content.state, &identity)
-=======
-      try write(content, &identity)
->>>>>>> c279150 (wip)
       identity.restore()
       guard let changed = try row.remove(content) else {
         try put(content.credential.generation, content.state, &identity)
@@ -185,23 +195,14 @@ struct DatabaseMove: AccountMove {
       .refused, "logins of \(account.nameText) changed the row again and again", hint: "run the command again")
   }
 
-<<<<<<< HEAD
   private func write(
     _ credential: borrowing Credential, _ state: LoginState, _ identity: inout FileSystemIdentity
   ) throws {
     let tag = try EnrollmentStore.randomTag()
     try files.explaining { () throws(EnrollmentFailure) in
       try EnrollmentDirectory.create(
-        interrupted.path, of: interrupted.owner.entry, credential: credential.fileText, state: state, tag: tag,
-        identity: &identity)
-=======
-  private func write(_ content: DatabaseRow.Content, _ identity: inout FileSystemIdentity) throws {
-    let tag = try EnrollmentStore.randomTag()
-    try files.explaining { () throws(EnrollmentFailure) in
-      try EnrollmentDirectory.create(
-        interrupted.path, of: interrupted.owner.entry, credential: content.credential.fileText, state: content.state,
+        files.path, as: interrupted.path, of: files.owner.entry, credential: credential.fileText, state: state,
         tag: tag, identity: &identity)
->>>>>>> c279150 (wip)
     }
   }
 
@@ -222,13 +223,16 @@ struct DatabaseMove: AccountMove {
   }
 
   /// Completes a move that was killed after it removed the row.
-  private func complete(_ opened: borrowing EnrollmentDirectory, _ identity: inout FileSystemIdentity) throws {
-    let locked = try interrupted.explaining { () throws(EnrollmentFailure) in try store.lock(opened) }
+  private func complete(
+    _ locked: consuming LockedEnrollment<StateFile>?, _ identity: inout FileSystemIdentity
+  ) throws {
+    guard let locked else { return }
     var state = locked.state.value
     // The row may have been in force longer, until another host removed it.
     state.useUpTimeSteps(of: locked.credential, window: store.settings.limits.window)
     try interrupted.explaining { () throws(EnrollmentFailure) in try locked.save(state) }
     extendLifetime(locked)
+    identity.restore()
     register()
     try put(locked.credential.generation, state, &identity)
   }

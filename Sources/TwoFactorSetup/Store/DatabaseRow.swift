@@ -10,7 +10,6 @@ struct DatabaseRow {
 
   /// What a row contains.
   final class Content {
-<<<<<<< HEAD
     let credential: Credential
     let state: LoginState
     /// The state as it is stored.
@@ -49,32 +48,6 @@ struct DatabaseRow {
       guard var copy = SecretBuffer(capacity: bytes.count) else { return nil }
       guard copy.append(bytes) else { return nil }
       return copy
-=======
-    /// Parsed from the text.
-    let credential: Credential
-    let state: LoginState
-    /// As it is stored.
-    let record: SecretBuffer
-
-    /// Nil if invalid.
-    fileprivate init?(_ body: Span<UInt8>) {
-      var reader = MessageReader()
-      let (text, rest) = (reader.field(of: body), reader.rest(of: body))
-      guard reader.isComplete(body), var credential = SecretBuffer(capacity: text.count), credential.append(text),
-        var record = SecretBuffer(capacity: rest.count), record.append(rest)
-      else { return nil }
-      do throws(EnrollmentFailure) {
-        self.credential = try Credential(parsing: credential)
-      } catch {
-        return nil
-      }
-      var state = LoginState(generation: self.credential.generation)
-      let parsed = LoginState.Record(record.bytes)
-      guard parsed.isIntact, parsed.hasKnownVersion, parsed.generation == self.credential.generation else { return nil }
-      parsed.read(into: &state)
-      self.state = state
-      self.record = record
->>>>>>> c279150 (wip)
     }
   }
 
@@ -90,19 +63,11 @@ struct DatabaseRow {
     guard var writer = MessageWriter(HelperRequest.export.rawValue, capacity: LoginState.recordLength) else {
       throw SetupError.outOfMemory
     }
-<<<<<<< HEAD
     if let old { writer.add(record: old.record) }
     let answer = try ask(writer.finish())
     let message = answer.message.bytes
     guard answer.status == .done, message.count > HelperMessage.emptyLength else { return nil }
     guard let content = Content.parsed(message) else {
-=======
-    if let old { writer.add(rest: old.record.bytes) }
-    let answer = try ask(writer.finish())
-    let message = answer.message.bytes
-    guard answer.status == .done, message.count > HelperMessage.emptyLength else { return nil }
-    guard let content = Content(message) else {
->>>>>>> c279150 (wip)
       throw SetupError(.unusableData, "the row of \(account.nameText) in the database is damaged")
     }
     return content
@@ -130,18 +95,14 @@ struct DatabaseRow {
   }
 }
 
-<<<<<<< HEAD
 extension MessageWriter {
   fileprivate mutating func add(record: borrowing SecretBuffer) { add(rest: record.bytes) }
 }
 
-=======
->>>>>>> c279150 (wip)
 extension HelperProgram {
   /// Returns answers of status `done` and `absent`; throws for all others. For requests of root.
   func answer(to request: consuming SecretBuffer?) throws -> HelperAnswer {
     let answer = try ask(request)
-<<<<<<< HEAD
     try requireResult(answer)
     return answer
   }
@@ -149,15 +110,6 @@ extension HelperProgram {
   private func requireResult(_ answer: borrowing HelperAnswer) throws {
     if answer.status == .done || answer.status == .absent { return }
     guard let reason = answer.reason else { throw SetupError(.configuration, "\(name) gave no valid answer") }
-=======
-    switch answer.status {
-    case .done, .absent: return answer
-    default: break
-    }
-    guard let reason = answer.reason else {
-      throw SetupError(.configuration, "\(name) gave no valid answer")
-    }
->>>>>>> c279150 (wip)
     let text = String(decoding: answer.text)
     switch reason {
     case .configuration: throw SetupError(.configuration, text, hint: "see what to correct: twofactor doctor")

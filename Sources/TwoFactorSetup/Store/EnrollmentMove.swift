@@ -36,13 +36,9 @@ struct EnrollmentMove: AccountMove {
     self.account = account
     store = try EnrollmentStore(account: account, settings: settings)
     source = try MovePlace(origin, of: account, owner: account)
-<<<<<<< HEAD
     target = try MovePlace(
       settings.directoryTemplate, of: account, owner: store.keeper, isShared: settings.isShared)
-=======
-    target = try MovePlace(settings.directoryTemplate, of: account, owner: store.keeper)
->>>>>>> c279150 (wip)
-    interrupted = try MovePlace(origin + MovePlace.interruptedSuffix, of: account, owner: account)
+    interrupted = try MovePlace(interruptedAt: source, of: account)
   }
 
   func isNeeded() throws -> Bool {

@@ -93,13 +93,9 @@ struct EnrollmentStore {
 
   private static func place(of account: UserAccount, _ settings: HostSettings) throws -> Place {
     do throws(EnrollmentFailure) {
-<<<<<<< HEAD
       return try Place(
         EnrollmentPath(
           template: settings.directoryTemplate.utf8.span, account: account.entry, isShared: settings.isShared))
-=======
-      return try Place(EnrollmentPath(template: settings.directoryTemplate.utf8.span, account: account.entry))
->>>>>>> c279150 (wip)
     } catch {
       throw SetupError(error, directory: settings.directoryTemplate)
     }

@@ -5,29 +5,36 @@ import SystemFiles
 
 /// A place of an enrollment on disk: a template, expanded for an account.
 final class MovePlace {
-  /// What a template of a temporary name ends with. No other command creates this name: they use random numbers.
-  static let interruptedSuffix = ".removed-0"
-
   let path: EnrollmentPath
   let owner: UserAccount
   let text: String
 
-<<<<<<< HEAD
   init(_ template: String, of account: UserAccount, owner: UserAccount, isShared: Bool = false) throws {
     do throws(EnrollmentFailure) {
       path = try EnrollmentPath(template: template.utf8.span, account: account.entry, isShared: isShared)
-=======
-  init(_ template: String, of account: UserAccount, owner: UserAccount) throws {
-    do throws(EnrollmentFailure) {
-      path = try EnrollmentPath(template: template.utf8.span, account: account.entry)
->>>>>>> c279150 (wip)
     } catch {
       throw SetupError(error, directory: template)
     }
     self.owner = owner
+    text = Self.text(of: path, account)
+  }
+
+  /// The temporary name of a place during a move.
+  init(interruptedAt place: MovePlace, of account: UserAccount) throws {
+    do throws(EnrollmentFailure) {
+      // No other command creates this name: they use random numbers, and in the host store numbers below 16.
+      path = try EnrollmentPath(place.path, suffix: place.path.isInHostStore ? ".removed-16" : ".removed-0")
+    } catch {
+      throw SetupError(error, directory: place.text)
+    }
+    owner = place.owner
+    text = Self.text(of: path, account)
+  }
+
+  private static func text(of path: borrowing EnrollmentPath, _ account: UserAccount) -> String {
     var text = ByteText(capacity: 4095)
     path.describe(into: &text, account: account.entry)
-    self.text = String(decoding: text.bytes)
+    return String(decoding: text.bytes)
   }
 
   /// Nil if there is no directory.

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import itertools
 import secrets
+import shutil
 import struct
 import subprocess
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from .clock import standing_at
 from .helper import STATUS, Answer, change, credential, message, parse, text_field
 from .one_time_password import Authenticator
-from .postgresql import SETTINGS, Database, Host
+from .postgresql import SETTINGS, Database, Host, host_group
 
 NUMBERS = itertools.count(1)
 ACCOUNTS = 3000
@@ -49,6 +50,7 @@ class Client:
         # In place, because the file is mounted.
         self.settings.write_text(settings)
         self.settings.chmod(0o640)
+        shutil.chown(self.settings, "root", host_group())
 
     def close(self) -> None:
         self._namespace.kill()
