@@ -69,6 +69,16 @@ private func stack(_ arguments: String, control: String = "required") -> String 
       ])
   }
 
+  @Test func loginsAndCommandAgreeOnShared() throws {
+    let all = try findings(["sshd": "shared"], nil).filter { $0.detail.contains("shared is") }
+    #expect(all.map(\.summary) == ["policy failed"])
+    #expect(all[0].detail.contains("shared is yes, but it is no by default, because \(path) does not set it"))
+    #expect(all[0].remedy == "in \(path): shared = yes")
+    let one = try findings(["sshd": "shared", "login": ""], nil).filter { $0.detail.contains("shared is") }
+    #expect(one.map(\.remedy) == ["in /etc/pam.d/sshd, line 2: auth required pam_twofactor.so shared=no"])
+    #expect(try findings(["sshd": "shared"], "shared = yes\n").allSatisfy { !$0.detail.contains("shared is") })
+  }
+
   @Test func aMissingParentOfTheEnrollmentsIsFound() throws {
     let settings = "directory = /srv/codes/%u\n"
     let finding = try #require(try findings(["sshd": "nullok"], settings).first)

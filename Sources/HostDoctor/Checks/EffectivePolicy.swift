@@ -16,6 +16,7 @@ struct EffectiveOptions {
   let isPostgreSQL: Bool
   /// Empty for root or the user.
   let owner: String
+  let isShared: Bool
   let onlyGroups: [String]
   let exemptGroups: [String]
   let nullok: Bool
@@ -43,6 +44,7 @@ struct EffectiveOptions {
     directory = String(decoding: policy.directory)
     isPostgreSQL = policy.isPostgreSQL
     owner = String(decoding: policy.owner)
+    isShared = policy.isShared
     onlyGroups = Self.words(of: policy.onlyGroups)
     exemptGroups = Self.words(of: policy.exemptGroups)
     nullok = policy.passesUnenrolled
@@ -126,7 +128,11 @@ extension HostTree {
   /// Sets an option in the argument of the rule, if any, else in its configuration file.
   func edit(_ option: PolicyOption, _ value: String, of rule: PAMRule) -> String {
     for place in option.places {
-      guard let index = rule.arguments.firstIndex(where: { $0.hasPrefix(place.word + "=") }),
+      let isFlag = place.kind == .flag
+      guard
+        let index = rule.arguments.firstIndex(where: {
+          $0.hasPrefix(place.word + "=") || isFlag && $0 == place.word
+        }),
         place == option || line(of: option, in: configuration(of: rule)) == nil
       else { continue }
       var changed = rule

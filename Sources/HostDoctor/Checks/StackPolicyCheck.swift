@@ -27,6 +27,9 @@ struct StackPolicyCheck {
         option: .owner, hasDefault: true, value: { $0.owner.isEmpty ? "not set" : $0.owner },
         effect: "logins expect another owner of enrollments than twofactor sets"),
       Shared(
+        option: .shared, hasDefault: true, value: { $0.isShared ? "yes" : "no" },
+        effect: "logins and twofactor disagree on file systems whose locks stay on this host"),
+      Shared(
         option: .nullok, hasDefault: false, value: { $0.nullok ? "yes" : "no" },
         effect: "in this service, the policy for users who are not enrolled differs from that of the host"),
     ]

@@ -167,6 +167,7 @@ private struct UserEntry {
   private var directory: String?
   /// Nil if the register is unreadable or missing.
   private let isRegistered: Bool?
+  private var isProvenAbsent = false
   var services: () -> UserServices? = { nil }
 
   init(_ account: UserAccount, settings: HostSettings, _ rows: DatabaseRows?, registered: [UserID]?) {
@@ -178,6 +179,7 @@ private struct UserEntry {
       // Do not recreate a lost state: listing changes nothing and waits for no lock.
       if rows != nil { try store.requireForce() }
       status = try rows?.status(of: name) ?? store.status(now: SystemClock.now, mending: false)
+      isProvenAbsent = isRegistered == true && status?.enabledAt == nil && store.isProvenAbsent
       problem = nil
     } catch {
       status = nil
@@ -210,7 +212,7 @@ private struct UserEntry {
     problem = "its home directory did not answer within \(BoundedWork.limit) seconds"
   }
 
-  var isMissing: Bool { isRegistered == true && status != nil && status?.enabledAt == nil }
+  var isMissing: Bool { isRegistered == true && !isProvenAbsent && status != nil && status?.enabledAt == nil }
 
   var json: JSONValue {
     let registered = ("registered", isRegistered.map(JSONValue.bool) ?? .null)

@@ -200,9 +200,7 @@ struct EnrollmentCheck {
           return result
         }
         result.mount = SharedFiles.mount(of: store, isEnrolled: false)
-        // Another host may have disabled the enrollment.
-        let isProven = settings.isShared && result.mount?.reach == .allHosts
-        guard registered.contains(account.entry.userID), !isProven else {
+        guard registered.contains(account.entry.userID), !store.isProvenAbsent else {
           result.standing = hasKey(account) ? .unenrolledWithKey : .unenrolled
           if store.isBelowHome {
             result.findings = [homes.finding(of: TreeAccount(account), isEnrolled: false)].compactMap { $0 }

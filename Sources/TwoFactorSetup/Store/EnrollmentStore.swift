@@ -128,6 +128,19 @@ struct EnrollmentStore {
     }
   }
 
+  /// Whether the enrollment is absent, whatever the register says; see ``EnrollmentFailure/isProven``.
+  var isProvenAbsent: Bool {
+    guard let place = try? files() else { return false }
+    var identity = FileSystemIdentity()
+    defer { identity.restore() }
+    do throws(EnrollmentFailure) {
+      _ = try EnrollmentDirectory(place.path, of: keeper.entry, identity: &identity)
+      return false
+    } catch {
+      return error.isProven
+    }
+  }
+
   /// Throws if the directory cannot be created: on a read-only file system, or outside the homes by a user other than
   /// root.
   func requirePlace() throws {
