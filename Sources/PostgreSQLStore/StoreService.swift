@@ -48,10 +48,16 @@ package struct StoreService: ~Copyable {
       guard request.isOfUsers else { return HelperAnswer.encoded(.unknownRequest) }
       return try answer(request, RowSession(of: Self.name(of: user), settings: StoreSettings()), of: user)
     case .root(let user?):
+      try Self.requireUTF8(user)
       return try answer(request, RowSession(of: user, settings: StoreSettings()), of: nil)
     case .root(nil):
       return try ServerRequest.answer(request, message.bytes, StoreSettings())
     }
+  }
+
+  /// In an argument, Swift replaces other bytes by U+FFFD, so that two accounts would share a row.
+  private static func requireUTF8(_ name: String) throws(StoreProblem) {
+    guard !name.unicodeScalars.contains("\u{FFFD}") else { throw .notUTF8 }
   }
 
   private static func name(of user: UserID) throws(StoreProblem) -> String {
@@ -62,9 +68,8 @@ package struct StoreService: ~Copyable {
     case .failed(let error):
       throw StoreProblem(EnrollmentFailure(.io, "account", "cannot be looked up", error: error))
     }
-    guard let name = String(validating: account.name.bytes) else {
-      throw StoreProblem(.configuration, "account: the name is not UTF-8")
-    }
+    guard let name = String(validating: account.name.bytes) else { throw .notUTF8 }
+    try requireUTF8(name)
     return name
   }
 
@@ -145,5 +150,11 @@ package struct StoreService: ~Copyable {
   ) throws(EnrollmentFailure) {
     locked.state.value.forgetFailures()
     try locked.save()
+  }
+}
+
+extension StoreProblem {
+  fileprivate static var notUTF8: StoreProblem {
+    StoreProblem(.configuration, "account: the name is not UTF-8")
   }
 }

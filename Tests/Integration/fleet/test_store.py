@@ -13,7 +13,7 @@ import pytest
 from rig.fleet import Client, Fleet, User, ended, fleet, login
 from rig.helper import (
     END_OF_PASSWORD, KEEP, REGISTER_REQUEST, STATUS, Answer, change, check, credential, device_line,
-    enroll_through_helper, message, remove, show, text_field,
+    enroll_through_helper, message, parse, remove, show, text_field,
 )
 from rig.machine import STORE_PROGRAM
 from rig.postgresql import FILES, SEALING_KEY, wait_until
@@ -97,6 +97,14 @@ def test_each_request_of_root(database, group, host, changed, way):
     # A pooled connection keeps nothing of its last transaction.
     if way == "PgBouncer":
         assert database.sql(host.host, "SHOW lock_timeout", pooled=True) == "0"
+
+
+def test_names_that_are_not_utf8_share_no_row(group, host):
+    """Swift replaces bytes of arguments that are no UTF-8, so that different names become equal."""
+    command = (*host.prefix, STORE_PROGRAM, b"j\xfcrgen")
+    done = subprocess.run(command, input=User("").enrollment(), stdout=subprocess.PIPE, check=False)
+    assert_refused(parse(done.stdout, done.returncode), "configuration", "the name is not UTF-8")
+    assert host.ask("jürgen", STATUS).status == "absent"
 
 
 def test_a_clock_offset_is_stored_with_a_new_credential(database, group, host):
