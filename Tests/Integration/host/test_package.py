@@ -25,6 +25,12 @@ def package() -> Path:
     return packages[-1]
 
 
+@pytest.fixture(scope="module")
+def store_package(package) -> Path:
+    """The package for PostgreSQL of the same version."""
+    return package.with_name(package.name.replace("twofactor_", "twofactor-store-postgresql_"))
+
+
 @pytest.fixture(scope="module", params=RELEASES)
 def root(request, tmp_path_factory):
     """One root; the tests below use it one after the other."""
@@ -260,10 +266,10 @@ def test_a_purge_leaves_nothing(root):
     assert "twofactor" not in root.run("find", "/var/lib/pam", "-type", "f", "-exec", "cat", "{}", "+")
 
 
-def test_lintian_reports_nothing(package):
+def test_lintian_reports_nothing(package, store_package):
     if run("which", "lintian", status=None).returncode != 0:
         pytest.fail("lintian is not installed: run scripts/dependencies test")
-    run("lintian", "--allow-root", "--fail-on", "error,warning", package, timeout=100)
+    run("lintian", "--allow-root", "--fail-on", "error,warning", package, store_package, timeout=100)
 
 
 def test_the_package_the_command_and_the_changelog_have_one_version(package):
@@ -282,6 +288,16 @@ def test_the_dependencies_are_complete_and_minimal(package):
     assert {field.split()[0] for field in fields.split(",")} == NEEDED
 
 
+def test_only_the_package_for_postgresql_needs_its_library(store_package):
+    version = run("dpkg-deb", "-f", store_package, "Version").stdout.strip()
+    fields = run("dpkg-deb", "-f", store_package, "Depends").stdout
+    assert f"twofactor (= {version})" in fields
+    assert {field.split()[0] for field in fields.split(",")} == {"twofactor", "libc6", "libpq5", "libssl3"}
+    documents = run("dpkg-deb", "-c", store_package).stdout
+    for path in (CHECKOUT / "pam/postgresql").iterdir():
+        assert f"/usr/share/doc/twofactor-store-postgresql/{path.name}" in documents
+
+
 def test_the_command_links_only_the_c_library():
     """Every run would pay for a linked library; optional ones are loaded on demand."""
     line = ["readelf", "--wide", "--dynamic", PRODUCT / "twofactor"]
@@ -294,7 +310,7 @@ def test_the_command_is_not_larger_than_promised():
     assert (PRODUCT / "twofactor").stat().st_size <= 15_000_000
 
 
-@pytest.mark.parametrize("name", ["pam_twofactor.so", "twofactor", "twofactor-helper"])
+@pytest.mark.parametrize("name", ["pam_twofactor.so", "twofactor", "twofactor-helper", "twofactor-store-postgresql"])
 def test_the_requirements_on_other_distributions_are_documented(name):
     """Compares the row of the page: the glibc version and the libraries."""
     row = re.search(rf"(?m)^\| `{re.escape(name)}` \| (.*) \|$", (CHECKOUT / "pam/hosts.md").read_text())[1]
