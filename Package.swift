@@ -173,6 +173,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "TwoFactorSetupTests", dependencies: ["HostAccess", "KeyFormats", "TwoFactorSetup"], swiftSettings: strict),
+    .testTarget(
+      name: "PostgreSQLStoreTests", dependencies: ["Enrollment", "FixedMemory", "LoginPolicy", "PostgreSQLStore"],
+      swiftSettings: strict),
     // Writes the options of the policy into the pages, for scripts/option-tables.
     .executableTarget(
       name: "OptionTables", dependencies: ["FixedMemory", "LoginPolicy", "Verification"],
