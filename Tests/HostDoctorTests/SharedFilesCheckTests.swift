@@ -57,7 +57,7 @@ import Testing
     let failed = ServerTest(lock: .failed(Errno(rawValue: 37)), difference: nil)
     let finding = try #require(try findings(homes, tests: [failed]).first)
     #expect(finding.summary == "shared_files failed")
-    #expect(finding.detail.hasPrefix("srv locks no file on /home/a b and 1 more (nfs4): No locks available: "))
+    #expect(finding.detail.hasPrefix("srv locks no file on /home/a b and 1 more (nfs4): no locks available: "))
     let timedOut = try findings(homes, tests: [ServerTest(lock: .timedOut, difference: nil)])
     #expect(timedOut.first?.detail.hasPrefix("srv did not answer in time when a file on") == true)
   }
