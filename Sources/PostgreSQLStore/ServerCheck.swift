@@ -66,6 +66,15 @@ enum ServerCheck {
     }
   }
 
+  /// A query that returns whether ``verifyPolicies(_:)`` would succeed, and row security is on.
+  static var rowSecurity: String {
+    """
+    SELECT count(*) = 1 AND bool_and(polname = '\(policy)' AND polcmd = '*' AND polpermissive) \
+    AND (SELECT relrowsecurity FROM pg_class WHERE oid = 'twofactor.enrollment'::regclass) \
+    FROM pg_policy WHERE polrelid = 'twofactor.enrollment'::regclass
+    """
+  }
+
   /// Checks the row security of the table: a missing policy, or one more, could hide a row. Expects a transaction that
   /// has read the table.
   static func verifyPolicies(_ connection: DatabaseConnection) throws(StoreProblem) {

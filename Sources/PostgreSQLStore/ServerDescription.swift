@@ -66,6 +66,9 @@ struct ServerDescription {
 
   private mutating func describeRights(_ connection: DatabaseConnection) {
     if let row = rows("SELECT twofactor.version()", connection).first { add("schema", row[0]) }
+    if let row = rows(ServerCheck.rowSecurity, connection).first {
+      add("row_security", row[0] == "t" ? "unchanged" : "changed")
+    }
     let group = SQLLiteral.text(settings.group)
     let roles = Self.roles.map { "'\($0)'" }.joined(separator: ",")
     let mine = "rolname = \(group) OR rolname IN (\(roles))"

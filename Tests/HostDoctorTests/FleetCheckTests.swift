@@ -33,6 +33,7 @@ private let healthy = """
   commit_source configuration file
   setting synchronous_standby_names ANY 1 (db1, db2, db3)
   schema 1
+  row_security unchanged
   may group
   may login
   may enrollment
@@ -152,6 +153,11 @@ private let healthy = """
     #expect(finding.summary == "postgresql_rights failed" && finding.remedy?.contains(remedy) == true)
   }
 
+  @Test func changedRowSecurityIsAFailure() throws {
+    let finding = try problem("row_security unchanged", "row_security changed")
+    #expect(finding.summary == "postgresql_rights failed" && finding.remedy?.contains("schema.sql") == true)
+  }
+
   @Test func enrollmentAtLoginNeedsARight() throws {
     #expect(findings(("may enrollment\n", "")).allSatisfy { $0.status == .ok })
     #expect(try problem("may enrollment\n", "", enrolls: true).summary == "postgresql_rights failed")
@@ -184,6 +190,10 @@ private let healthy = """
     let old = findings(("key 11111111", "key 11111111\nkey 22222222"), ("rows_of 11111111 12", "rows_of 22222222 12"))
     #expect(old.filter { $0.status != .ok }.map(\.remedy) == ["twofactor fleet rekey"])
     #expect(findings(("key 11111111", "key 11111111\nkey 22222222 waits")).allSatisfy { $0.status == .ok })
+    let new = findings(
+      ("key 11111111", "key 11111111\nkey 22222222 waits"), ("rows_of 11111111 12", "rows_of 22222222 12"))
+    #expect(new.filter { $0.status != .ok }.allSatisfy { $0.detail.contains("the new key 22222222") })
+    #expect(new.filter { $0.status != .ok }.map(\.summary) == ["postgresql_keys warning"])
     #expect(try problem("key 11111111", "key_problem has no key").summary == "postgresql_keys failed")
   }
 

@@ -195,6 +195,14 @@ package struct FleetCheck {
           Self.rights, "\(report.role) may not enroll users, and logins on this host do: enrollment fails",
           remedy: Self.onServer(primary, "GRANT twofactor_enrollment TO \(role)")))
     }
+    if primary.hasOtherRowSecurity {
+      findings.append(
+        .failed(
+          Self.rights,
+          "the row security of twofactor.enrollment was changed, and may hide users: those who are not enrolled are "
+            + "refused",
+          remedy: "run schema.sql again: \(Self.page)"))
+    }
     for excess in primary.excess {
       let isAttribute = excess == excess.uppercased()
       findings.append(
@@ -263,6 +271,16 @@ package struct FleetCheck {
           "\(count) of \(report.enrollments ?? count) enrollments are sealed with a key that this host does not have "
             + "(\(ids)): these users are refused",
           remedy: "copy \(report.keyFile) from a host of the group \(report.group) that has the key")
+      ]
+    }
+    let waiting = report.keys.filter { $0.isWaiting && others[$0.id] != nil }.map(\.id)
+    if !waiting.isEmpty {
+      return [
+        .warning(
+          Self.keys,
+          "enrollments are sealed with the new key \(waiting.joined(separator: ", ")), and this host still seals with "
+            + (report.keys.first?.id ?? ""),
+          remedy: "copy \(report.keyFile) from the host that ran twofactor fleet rekey, or run:\ntwofactor fleet rekey")
       ]
     }
     guard others.isEmpty else {

@@ -84,6 +84,8 @@ package struct DatabaseServer: Equatable {
   package var commitSource: String?
   /// The version of the schema.
   package var schema: Int?
+  /// Whether the row security of the table is not that of the schema.
+  package var hasOtherRowSecurity = false
   /// Roles that this host acts for: `group`, `login`, `enrollment`, `report`.
   package var rights: Set<String> = []
   /// Attributes and roles that this host does not need.
@@ -150,6 +152,7 @@ package struct DatabaseServer: Equatable {
       settings[name] = value
     case "commit_source": commitSource = value
     case "schema": schema = Int(value)
+    case "row_security": hasOtherRowSecurity = value != "unchanged"
     case "may": rights.insert(value)
     case "excess": excess.append(value)
     case "standbys": standbys = []

@@ -13,12 +13,12 @@ struct EnrollmentCheck {
   /// Accepted codes may be this many seconds ahead of the clock.
   private static let longestWindow: Int64 = 600
 
-  private let tree = HostTree()
+  let tree = HostTree()
 
   /// Empty for a process that may not read the register.
   private let registered: [UserID]
 
-  private let services: [ServiceLogins]
+  let services: [ServiceLogins]
 
   init(settings: HostSettings, services: [ServiceLogins]) {
     self.settings = settings
@@ -28,8 +28,8 @@ struct EnrollmentCheck {
 
   /// Covers accounts that may log in or are registered, and register entries and enrollments without an account.
   func findingsOfAll() -> [Finding] {
-    guard !settings.isPostgreSQL else { return [Self.inDatabase] }
     var names = UserAccount.allWithLogin().map(\.nameText)
+    guard !settings.isPostgreSQL else { return findingsInDatabase(of: names, isWhole: true) }
     let silent = NameSources(tree: tree).silentSources(among: names)
     var withoutAccount: [UserID] = []
     for user in registered + HostStoreCheck(tree: tree).users.filter({ !registered.contains($0) }) {
@@ -54,12 +54,9 @@ struct EnrollmentCheck {
 
   /// Includes the number of enrolled accounts.
   func findings(of names: [String]) -> [Finding] {
-    guard !settings.isPostgreSQL else { return [Self.inDatabase] }
+    guard !settings.isPostgreSQL else { return findingsInDatabase(of: names, isWhole: false) }
     return findings(of: results(of: names), isWhole: false, remark: "")
   }
-
-  private static let inDatabase = Finding.skipped(
-    "enrollments", "the enrollments are in a database: twofactor users lists them")
 
   /// The result for one account.
   private struct Result {
@@ -256,7 +253,7 @@ struct EnrollmentCheck {
   }
 
   /// Whether the account has the usual file of authorized keys (sshd(8)).
-  private func hasKey(_ account: UserAccount) -> Bool {
+  func hasKey(_ account: UserAccount) -> Bool {
     asUser(account) { tree.ownStatus(of: account.homeText + UnenrolledUser.keys) != nil } ?? false
   }
 
@@ -321,17 +318,24 @@ struct EnrollmentCheck {
     }
     let files = files(of: store)
     guard case .usable = files else { return findings + files.findings(name, directory) }
-    let renewal =
-      settings.isSelfService ? "ask \(name) to run: twofactor backup-codes" : "twofactor backup-codes --user \(name)"
     if store.copiesStateOnWrite {
       findings.append(
         .warning(
           "file_system",
           "\(directory)/state needs free space on btrfs at each login: if another user fills the disk, \(name) is refused",
-          remedy: renewal))
+          remedy: renewal(name)))
     }
+    return findings + self.findings(of: try store.status(now: SystemClock.now, mending: false), name)
+  }
+
+  private func renewal(_ name: String) -> String {
+    settings.isSelfService ? "ask \(name) to run: twofactor backup-codes" : "twofactor backup-codes --user \(name)"
+  }
+
+  /// Findings about the use of an enrollment.
+  func findings(of status: EnrollmentStatus, _ name: String) -> [Finding] {
+    var findings: [Finding] = []
     let now = SystemClock.now
-    let status = try store.status(now: now, mending: false)
     if let last = status.lastUsedAt, last > now + Self.longestWindow {
       findings.append(
         .failed(
@@ -344,7 +348,7 @@ struct EnrollmentCheck {
       findings.append(
         .warning(
           "backup_codes", "\(name) has \(status.backupCodesLeft) backup codes left",
-          remedy: renewal))
+          remedy: renewal(name)))
     }
     if status.throttling == .locked {
       findings.append(
