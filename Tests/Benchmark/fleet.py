@@ -113,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     assert machine.is_sandbox(), "run this inside scripts/sandbox"
     count, seconds = (200, 5) if options.quick else (1000, 20)
-    rates = (10, 20, 30, 40, 60, 100, 200)
+    rates = (10, 20, 40, 60, 100, 200)
 
     machine.install()
     services = SCRATCH / "pam.d"
