@@ -240,7 +240,7 @@ class TestRekey:
     def test_a_killed_rekey_is_completed(self, group, database, files, users):
         first, mine = group.clients[0], files[0]
         # More than are sealed in one transaction.
-        users += [group.enroll() for _ in range(30)]
+        users += [group.enroll() for _ in range(26)]
         rekey(first, "--add-key")
         files[1].copy(mine)
         (old,) = keys_in_use(database)
@@ -257,7 +257,7 @@ class TestRekey:
         assert keys_in_use(database) == {answer["keys"][0]["id"]} and old not in keys_in_use(database)
         assert json.loads(rekey(first, "--json").stdout)["resealed"] == 0
         assert mine.lines() == files[1].lines()
-        for number, user in enumerate(users):
+        for number, user in enumerate(users[::3]):
             assert group.clients[number % 2].check(user).status == "done"
 
     def test_a_host_without_the_key_refuses_clearly(self, group, database, files, users):
@@ -388,6 +388,37 @@ class TestDoctor:
         assert f"{path} is readable by every user" in finding["detail"]
         run("sh", "-ec", finding["remedy"])
         assert self.findings() == []
+
+    def test_changed_row_security(self, database):
+        database.admin("CREATE POLICY other ON twofactor.enrollment AS RESTRICTIVE USING (user_name > 'm')")
+        try:
+            (finding,) = self.findings()
+            assert (finding["name"], finding["status"]) == ("postgresql_rights", "failed")
+            assert "row security" in finding["detail"]
+        finally:
+            database.admin("DROP POLICY other ON twofactor.enrollment")
+
+    def test_enrollments_are_examined(self, database, new_user):
+        enrolled, other = new_user(), new_user()
+        enrolled.enroll(backup_codes=2)
+
+        def checks(name: str) -> list[tuple[str, str]]:
+            found = doctor(None, "--user", name)[1]
+            return [(check["status"], check["detail"]) for check in found if check["name"] in self.OF_USERS]
+
+        few = ("warning", f"{enrolled.name} has 2 backup codes left")
+        assert checks(enrolled.name) == [("ok", "1 of 1 accounts that may log in are enrolled"), few]
+        assert checks(other.name)[0] == ("ok", "0 of 1 accounts that may log in are enrolled")
+        own = doctor(None, user=enrolled)[1]
+        assert few in [(check["status"], check["detail"]) for check in own]
+        row = f"WHERE user_name = '{enrolled.name}'"
+        database.admin(f"UPDATE twofactor.enrollment SET credential = set_byte(credential, 20, 1) {row}")
+        database.admin(f"UPDATE twofactor.enrollment SET credential = set_byte(credential, 21, 1) {row}")
+        unusable = f"{enrolled.name} cannot log in: its row in the database cannot be opened"
+        assert ("failed", unusable) in checks(enrolled.name)
+        database.admin(f"DELETE FROM twofactor.enrollment {row}")
+
+    OF_USERS = ("enrollments", "enrollment", "backup_codes", "throttling")
 
     def test_an_expired_certificate(self, database):
         database.configure(database.hosts.get("web09") or database.add_host("web09", "web", ended=True))
