@@ -26,7 +26,10 @@ package struct StoreProblem: Error, Sendable {
         line.unicodeScalars.append(scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) ? " " : scalar)
       }
     }
-    self.text = line.utf8.count > Self.maximumLength ? String(line.prefix(Self.maximumLength / 4)) + " …" : line
+    // A scalar has at most four bytes; a character, any number.
+    self.text =
+      line.utf8.count > Self.maximumLength
+      ? String(line.unicodeScalars.prefix(Self.maximumLength / 4)) + " …" : line
   }
 
   /// An error of the server, libpq or this program about the database.

@@ -117,5 +117,7 @@ struct NoMemory: Error {}
     let problem = StoreProblem(database: "a\nb\u{1b}[2J\u{9b}c\r\n" + String(repeating: "x", count: 5000))
     #expect(problem.text.hasPrefix("PostgreSQL: a; b [2J c"))
     #expect(problem.text.utf8.count < 900 && !problem.text.contains("\n"))
+    // One character of 3001 scalars.
+    #expect(StoreProblem(database: "e" + String(repeating: "\u{301}", count: 3000)).text.utf8.count < 900)
   }
 }
