@@ -66,4 +66,6 @@ def network(*names: str) -> Iterator[list[Machine]]:
         HOSTS.write_text(before)
         run("ip", "link", "del", BRIDGE, status=None)
         for machine in machines:
+            # The kernel removes the namespace later, and its interface only then.
+            run("ip", "link", "del", machine.port, status=None)
             run("ip", "netns", "del", machine.name, status=None)
