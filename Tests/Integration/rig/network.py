@@ -43,6 +43,9 @@ class Machine:
     def mend(self) -> None:
         run("ip", "link", "set", self.port, "up")
         self.isolate(False)
+        # Forget which machines did not answer.
+        run("ip", "-netns", self.name, "neigh", "flush", "all")
+        run("ip", "neigh", "flush", "dev", BRIDGE)
 
 
 @contextlib.contextmanager

@@ -204,7 +204,11 @@ class Server:
         self.kill()
         run("rm", "-rf", self.data)
         copy = (BINARIES / "pg_basebackup", "-c", "fast", "-D", self.data, "-d", self._connection(primary))
-        run(*self._prefix, *copy)
+        deadline = time.monotonic() + 10
+        # The way to the primary may need a moment after a cable was mended.
+        while run(*self._prefix, *copy, status=None).returncode != 0:
+            assert time.monotonic() < deadline, f"{self.name} cannot copy {primary.name}"
+            time.sleep(0.2)
         self.follow(primary)
         self.start()
 
