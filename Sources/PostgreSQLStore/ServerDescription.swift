@@ -41,9 +41,14 @@ struct ServerDescription {
       if let end = connection.certificateEnd(ofAuthority: isAuthority) { add(name, end) }
     }
     describeClock(connection)
-    for row in rows("SELECT current_setting('server_version'), pg_is_in_recovery()", connection) {
+    let instance = """
+      SELECT current_setting('server_version'), pg_is_in_recovery(), \
+      (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
+      """
+    for row in rows(instance, connection) {
       add("version", row[0].prefix { $0 != " " })
       add("recovery", row[1] == "t" ? "yes" : "no")
+      add("instance", row[2])
     }
     let names = Self.reported.map { "'\($0)'" }.joined(separator: ",")
     for row in rows("SELECT name, setting, source FROM pg_settings WHERE name IN (\(names))", connection) {
@@ -86,12 +91,18 @@ struct ServerDescription {
       isSuperuser = row[0] == "t"
       for (word, value) in zip(words, row) where value == "t" { add("excess", word) }
     }
-    // A superuser is a member of all roles.
+    // A superuser is a member of all roles. Of nested roles, those that these are members of are enough.
     let others = """
-      SELECT rolname FROM pg_roles WHERE NOT (\(mine)) AND rolname <> current_user AND pg_has_role(oid, 'MEMBER') \
-      AND NOT \(isSuperuser) ORDER BY 1 LIMIT 16
+      SELECT DISTINCT role.rolname, member.rolname FROM pg_auth_members AS grants \
+      JOIN pg_roles AS role ON role.oid = grants.roleid JOIN pg_roles AS member ON member.oid = grants.member \
+      WHERE role.rolname <> \(group) AND role.rolname NOT IN (\(roles)) AND pg_has_role(role.oid, 'MEMBER') \
+      AND pg_has_role(member.oid, 'MEMBER') AND NOT \(isSuperuser) AND (member.rolname = current_user \
+      OR member.rolname = \(group) OR member.rolname IN (\(roles))) ORDER BY 1, 2 LIMIT 16
       """
-    for row in rows(others, connection) { add("excess", row[0]) }
+    for row in rows(others, connection) {
+      add("excess", row[0])
+      add("excess_of", row[1])
+    }
     describeReplication(connection)
     guard isMember else { return }
     let counts = "SELECT sealing_key, count(*) FROM twofactor.report WHERE host_group = \(group) GROUP BY 1"

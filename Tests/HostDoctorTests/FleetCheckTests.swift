@@ -112,6 +112,8 @@ private let healthy = """
   @Test func twoPrimariesAreAFailure() throws {
     let finding = try problem("recovery yes", "recovery no")
     #expect(finding.summary == "postgresql_servers failed" && finding.detail.contains("primaries at once"))
+    let pooled = findings(("recovery yes", "recovery no\ninstance 1"), ("recovery no\n", "recovery no\ninstance 1\n"))
+    #expect(pooled.allSatisfy { $0.status == .ok })
   }
 
   @Test(arguments: [
@@ -164,8 +166,8 @@ private let healthy = """
   }
 
   @Test(arguments: [
-    ("SUPERUSER", #"ALTER ROLE "web01" NOSUPERUSER"#), ("mail", #"REVOKE "mail" FROM "web01""#),
-    ("a'b", #"REVOKE "a'\''b" FROM "web01""#),
+    ("SUPERUSER", #"ALTER ROLE "web01" NOSUPERUSER"#), ("mail\nexcess_of web01", #"REVOKE "mail" FROM "web01""#),
+    ("a'b\nexcess_of web", #"REVOKE "a'\''b" FROM "web""#),
   ])
   func unneededRightsAreWarnings(excess: String, remedy: String) throws {
     let finding = try problem("may login\n", "may login\nexcess \(excess)\n")

@@ -42,7 +42,10 @@ package struct FleetCheck {
   // MARK: Servers
 
   private var serverFindings: [Finding] {
-    let primaries = report.servers.filter(\.isPrimary).map(\.name)
+    var instances: Set<String> = []
+    // Several names of PgBouncer reach the same server.
+    let primaries = report.servers.filter { $0.isPrimary && instances.insert($0.instance ?? $0.name).inserted }
+      .map(\.name)
     let silent = report.servers.filter { $0.problem != nil }
     guard let primary = report.primary else {
       let words = silent.map { "\($0.name): \($0.problem ?? "")" }
@@ -204,14 +207,16 @@ package struct FleetCheck {
           remedy: "run schema.sql again: \(Self.page)"))
     }
     for excess in primary.excess {
-      let isAttribute = excess == excess.uppercased()
+      let way = excess.member == report.role ? "" : excess.member.map { " through \($0)" } ?? ""
       findings.append(
         .warning(
           Self.rights,
-          "\(report.role) \(isAttribute ? "is \(excess)" : "is a member of \(excess)"), which this host does not need",
+          "\(report.role) \(excess.member == nil ? "has" : "is a member of") \(excess.name)\(way), which this host does not "
+            + "need",
           remedy: Self.onServer(
             primary,
-            isAttribute ? "ALTER ROLE \(role) NO\(excess)" : "REVOKE \(Self.quoted(excess)) FROM \(role)")))
+            excess.member.map { "REVOKE \(Self.quoted(excess.name)) FROM \(Self.quoted($0))" }
+              ?? "ALTER ROLE \(role) NO\(excess.name)")))
     }
     guard findings.isEmpty else { return findings }
     let enrolls = primary.rights.contains("enrollment") ? "log in and enroll" : "log in, but not enroll,"
@@ -292,7 +297,7 @@ package struct FleetCheck {
       ]
     }
     guard let first = report.keys.first, let count = report.enrollments else { return [] }
-    return [.ok(Self.keys, "the key \(first.id) seals all \(count) enrollments of the group \(report.group)")]
+    return [.ok(Self.keys, "the key \(first.id) seals all enrollments of the group \(report.group): \(count)")]
   }
 
   // MARK: Log and clock
@@ -322,9 +327,9 @@ package struct FleetCheck {
 
   private static func quoted(_ name: String) -> String { "\"" + name.replacing("\"", with: "\"\"") + "\"" }
 
-  /// The command of a superuser on the server. The first line names the server.
+  /// The command of a superuser on the server. The first line names the server, unless PgBouncer may hide it.
   private static func onServer(_ server: DatabaseServer, _ statements: String...) -> String {
     let words = statements.map { "-c '\($0.replacing("'", with: "'\\''"))'" }.joined(separator: " ")
-    return "on \(server.name):\nsudo -u postgres psql \(words)"
+    return "on \(server.name.contains(":") ? "the primary" : server.name):\nsudo -u postgres psql \(words)"
   }
 }

@@ -89,11 +89,20 @@ package struct DatabaseServer: Equatable {
   /// Roles that this host acts for: `group`, `login`, `enrollment`, `report`.
   package var rights: Set<String> = []
   /// Attributes and roles that this host does not need.
-  package var excess: [String] = []
+  package var excess: [Excess] = []
   /// Nil if the host may not see them.
   package var standbys: [Standby]?
   /// The number of enrollments of the group by the ID of the key that sealed them.
   package var rows: [String: Int]?
+
+  /// Tells servers apart that several names reach; nil if unknown.
+  package var instance: String?
+
+  package struct Excess: Equatable {
+    package let name: String
+    /// The role that is a member: that of this host, or one that it is a member of. Nil for an attribute.
+    package var member: String?
+  }
 
   package struct Standby: Equatable {
     package let name: String
@@ -154,7 +163,10 @@ package struct DatabaseServer: Equatable {
     case "schema": schema = Int(value)
     case "row_security": hasOtherRowSecurity = value != "unchanged"
     case "may": rights.insert(value)
-    case "excess": excess.append(value)
+    case "instance": instance = value
+    case "excess": excess.append(Excess(name: value))
+    case "excess_of":
+      if !excess.isEmpty { excess[excess.count - 1].member = value }
     case "standbys": standbys = []
     case "standby": read(standby: value.split(separator: " ").map(String.init))
     case "rows": rows = [:]

@@ -26,7 +26,7 @@ struct FleetStatus {
       ("certificate_ends_at", .time(report.certificateEnd)),
       ("authority_ends_at", .time(report.servers.compactMap(\.authorityEnd).min())),
       ("rights", .array((report.primary?.rights ?? []).sorted().map(JSONValue.string))),
-      ("unneeded_rights", .array((report.primary?.excess ?? []).map(JSONValue.string))),
+      ("unneeded_rights", .array((report.primary?.excess ?? []).map { .string($0.name) })),
       ("keys", report.keysJSON), ("enrollments", .number(report.enrollments)),
       ("sealed_otherwise", .number(report.enrollments.map { _ in report.otherwiseSealed.values.reduce(0, +) })),
       ("checks", .array(findings.map(\.json))),

@@ -112,7 +112,7 @@ struct Rekeying {
     return Result(
       report: now, resealed: total,
       text:
-        "\(total) enrollments were sealed again. The key \(key) seals all \(now.enrollments ?? total) enrollments.\n"
+        "Sealed again: \(total). The key \(key) seals all enrollments of the group: \(now.enrollments ?? total).\n"
         + next)
   }
 

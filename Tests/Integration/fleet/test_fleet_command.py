@@ -72,6 +72,19 @@ class TestStatus:
         assert any(line.startswith("db2") and "quorum" in line for line in lines)
         assert any(line.startswith("Sealing keys:") and line.endswith(" seals") for line in lines)
 
+    def test_names_of_pgbouncer_that_reach_one_server_are_one_primary(self, group, database):
+        database.start_pgbouncers()
+        host = group.clients[0].host
+        client = Client(host, database.settings(host, pooled=True))
+        try:
+            found = report(client)
+            assert [server["primary"] for server in found["servers"]] == [True, True, True]
+            assert all(server["server"].endswith(":6432") for server in found["servers"])
+            assert [check for check in found["checks"] if check["status"] != "ok"] == []
+            assert found["enrollments"] == report(group.clients[0])["enrollments"]
+        finally:
+            client.close()
+
     def test_only_root_asks_the_servers(self, group, user):
         for words in (("status",), ("rekey",), ("rekey", "--add-key")):
             done = run(COMMAND, "fleet", *words, user=user, status=NOT_PERMITTED)
@@ -328,6 +341,7 @@ class TestDoctor:
         "group": ("REVOKE web FROM web01", "postgresql_rights failed"),
         "superuser": ("ALTER ROLE web01 CREATEDB", "postgresql_rights warning"),
         "other group": ("GRANT pg_read_all_data TO web01", "postgresql_rights warning"),
+        "through the group": ("GRANT pg_monitor TO web", "postgresql_rights warning"),
         "log": ("ALTER SYSTEM SET log_statement = mod", "postgresql_log warning"),
         "duration": ("ALTER SYSTEM SET log_min_duration_statement = 0", "postgresql_log warning"),
     }
