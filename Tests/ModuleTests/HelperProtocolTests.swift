@@ -93,6 +93,43 @@ import Verification
     }
   }
 
+  // MARK: Login
+
+  /// Without its length.
+  private func message(_ request: consuming SecretBuffer?) -> [UInt8] { Array(bytes(request).dropFirst(4)) }
+
+  @Test func aLoginIsParsedAsItWasEncoded() throws {
+    var limits = VerificationLimits()
+    (limits.window, limits.lookAhead, limits.maximumFailures) = (10, 100, 100)
+    limits.acceptsBackupCodes = false
+    let key = GraceKey(service: 1, highAddress: .max, lowAddress: 1 << 40)
+    let flags = CheckFlags.endOfPassword.union(.uncounted)
+    for key in [nil, key] {
+      for reply in ["", "123456", String(repeating: "p", count: 512)] {
+        let encoded = message(
+          LoginRequest.encoded(reply.utf8.span, flags, limits, gracePeriod: 86_400, key))
+        let parsed = try LoginRequest(parsing: encoded.span)
+        let (read, period, found) = (parsed.limits, parsed.gracePeriod, parsed.graceKey)
+        #expect(read == limits && period == 86_400 && found == key)
+        let text = parsed.reply.bytes.indices.map { parsed.reply.bytes[$0] }
+        let (isEnd, counts) = (parsed.flags.isEndOfPassword, parsed.flags.countsFailure)
+        #expect(text == Array(reply.utf8) && isEnd && !counts)
+        for count in 2..<encoded.count {
+          #expect(throws: HelperStatus.malformed) { _ = try LoginRequest(parsing: Array(encoded.prefix(count)).span) }
+        }
+        #expect(throws: HelperStatus.malformed) { _ = try LoginRequest(parsing: (encoded + [0]).span) }
+      }
+    }
+  }
+
+  @Test func aLoginWithFlagsOfACheckIsMalformed() throws {
+    for flags in [CheckFlags.keep, .hostStore, .home] {
+      let encoded = message(LoginRequest.encoded([UInt8]().span, flags, VerificationLimits(), gracePeriod: 0, nil))
+      #expect(throws: HelperStatus.malformed) { _ = try LoginRequest(parsing: encoded.span) }
+    }
+    #expect(!CheckFlags.uncounted.isValid)
+  }
+
   // MARK: Answers
 
   private static let refusals: [Refusal] = [
@@ -112,7 +149,7 @@ import Verification
   }
 
   @Test func anAcceptedCodeIsParsedAsItWasEncoded() throws {
-    for method in [CheckedCode.Method.totp, .hotp, .backupCode] {
+    for method in [CheckedCode.Method.totp, .hotp, .backupCode, .grace] {
       var checked = CheckedCode()
       checked.method = method
       (checked.backupCodesLeft, checked.codeLength) = (32, 11)

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rig.fleet import Fleet
+from rig.fleet import fleet as database_fleet
+from rig.fleet_commands import WIDE
 from rig.postgresql import Database, postgresql
 from rig.radius import FILES, Daemons, fleet
 from rig.register import create_host_store, create_register, remove_register
@@ -47,3 +50,23 @@ def add_radius_user(radius, new_user):
         return user
 
     return add
+
+
+@pytest.fixture(scope="module")
+def hosts(products, database) -> Iterator[Fleet]:
+    """Two hosts of one group."""
+    with database_fleet(database) as found:
+        yield found
+
+
+@pytest.fixture
+def one(hosts, register, host_configuration) -> tuple[str, ...]:
+    """The prefix of programs on the first host; twofactor.conf is that of both."""
+    host_configuration("store = postgresql", *(option.replace("=", " = ") for option in WIDE))
+    create_host_store()
+    return hosts.clients[0].prefix
+
+
+@pytest.fixture
+def two(hosts, one) -> tuple[str, ...]:
+    return hosts.clients[1].prefix

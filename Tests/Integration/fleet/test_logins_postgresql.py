@@ -1,49 +1,31 @@
 """Logins on two hosts whose enrollments are in PostgreSQL, and the setup command on them."""
 
+import grp
 import json
 import re
 import shutil
 import time
 from pathlib import Path
+
 import pexpect
 import pytest
 from rig.clock import time_to_type
-from rig.enrollment import Enrollment, twofactor, twofactor_json
+from rig.enrollment import Enrollment, twofactor_json
 from rig.enrollment_at_login import Applications, stack
-from rig.exit_status import IO_ERROR, NOT_PERMITTED, REFUSED
-from rig.fleet import Fleet, fleet
+from rig.exit_status import IO_ERROR, NOT_CONFIGURED, NOT_PERMITTED, REFUSED
+from rig.fleet import Fleet
+from rig.fleet_commands import WIDE, Codes, on
 from rig.harness import Result
 from rig.imports import APP, google_file
-from rig.machine import COMMAND, STORE_PROGRAM
+from rig.machine import STORE_PROGRAM
 from rig.process import run
-from rig.register import REGISTER, STORE, create_host_store, registered
+from rig.register import REGISTER, STORE, registered
 from rig.ssh import Client as SSHClient
 from rig.ssh import Server, make_key
 from rig.state_file import CHECKSUM, FAILURES, checksum
-from rig.tracing import calls, tracing
 
-WIDE = ("window=10", "max_failures=100")
-SUCCESS, REFUSED_CODE, THROTTLED, UNAVAILABLE = Result.SUCCESS, Result.AUTH_ERR, Result.MAXTRIES, Result.AUTHINFO_UNAVAIL
-
-
-@pytest.fixture(scope="module")
-def hosts(products, database):
-    """Two hosts of one group."""
-    with fleet(database) as found:
-        yield found
-
-
-@pytest.fixture
-def one(hosts, register, host_configuration) -> tuple[str, ...]:
-    """The prefix of programs on the first host; twofactor.conf is that of both."""
-    host_configuration("store = postgresql", *(option.replace("=", " = ") for option in WIDE))
-    create_host_store()
-    return hosts.clients[0].prefix
-
-
-@pytest.fixture
-def two(hosts, one) -> tuple[str, ...]:
-    return hosts.clients[1].prefix
+SUCCESS, REFUSED_CODE = Result.SUCCESS, Result.AUTH_ERR
+THROTTLED, UNAVAILABLE = Result.MAXTRIES, Result.AUTHINFO_UNAVAIL
 
 
 @pytest.fixture
@@ -69,28 +51,9 @@ def enrolled(one, user) -> Enrollment:
     return made
 
 
-class Codes:
-    """The codes of consecutive time steps: each login needs a later one."""
-
-    def __init__(self, enrolled: Enrollment) -> None:
-        self.enrolled = enrolled
-        self.step = -1
-        self.now = time_to_type()
-
-    def next(self) -> str:
-        self.step += 1
-        return self.enrolled.authenticator.code_at(self.now, steps=self.step)
-
-
 @pytest.fixture
 def codes(enrolled) -> Codes:
     return Codes(enrolled)
-
-
-def on(host: tuple[str, ...], *words: str, status: int = 0, answers: str = "") -> str:
-    """Runs the command as root on a host."""
-    done = run(*host, COMMAND, *words, input=answers, status=status)
-    return done.stdout + done.stderr
 
 
 def outcomes(log, number: int) -> list[str]:
@@ -296,27 +259,79 @@ def test_real_logins_over_ssh(hosts, one, two, user, enrolled, codes, system_ser
     assert ends == ["method=totp device=phone", "reason=reused-code", "method=totp device=phone"]
 
 
-def test_su_runs_the_program_as_root_alone(one, user, new_user, enrolled, codes, system_service):
+NOTING = """\
+#!/usr/bin/python3 -I
+import os, sys
+wanted = ("Uid", "Gid", "Groups", "NoNewPrivs")
+status = [line for line in open("/proc/self/status") if line.partition(":")[0] in wanted]
+owner = os.stat("/proc/self/environ").st_uid
+environment = {name: value for name, value in os.environ.items() if name != "LC_CTYPE"}
+with open("%s", "a") as file:
+    file.write("".join(status) + f"{sys.argv[1:]} {environment} {os.getcwd()} {owner}\\n")
+os.execv("%s", sys.argv)
+"""
+
+
+@pytest.fixture
+def noted(one):
+    """The identity with which the store program runs, its arguments, its environment and the owner of its /proc."""
+    real, noted = STORE_PROGRAM.with_name("real"), REGISTER.parent / "noted"
+    STORE_PROGRAM.rename(real)
+    try:
+        STORE_PROGRAM.write_text(NOTING % (noted, real))
+        STORE_PROGRAM.chmod(0o755)
+        noted.touch()
+        noted.chmod(0o666)
+        yield lambda: noted.read_text().splitlines()
+    finally:
+        real.rename(STORE_PROGRAM)
+
+
+def test_the_helper_executes_the_program_with_its_group(user, enrolled, noted):
+    """The process belongs to no one but root: the user cannot trace it."""
+    before = len(noted())
+    user.twofactor("status", environment={"PGPASSWORD": "x", "LD_LIBRARY_PATH": "/nowhere"})
+    group = grp.getgrnam("_twofactor").gr_gid
+    assert noted()[before:] == [
+        f"Uid:\t{user.uid}\t{user.uid}\t{user.uid}\t{user.uid}",
+        f"Gid:\t{user.gid}\t{group}\t{group}\t{group}",
+        "Groups:\t ",
+        "NoNewPrivs:\t0",
+        "[] {} / 0",
+    ]
+
+
+def test_without_a_program_that_root_owns_users_are_refused(one, user, enrolled, codes, service, log):
+    name, aside = service("nullok"), STORE_PROGRAM.with_name("aside")
+    STORE_PROGRAM.rename(aside)
+    try:
+        assert user.log_in(name, under=one).result == UNAVAILABLE
+        aside.rename(STORE_PROGRAM)
+        STORE_PROGRAM.chmod(0o775)
+        assert user.log_in(name, under=one).result == UNAVAILABLE
+        failed = user.twofactor("status", status=IO_ERROR)
+        assert "twofactor-store-postgresql: is not installed, or others can change it" in failed.stderr
+        failed = on(one, "status", "--user", user.name, status=NOT_CONFIGURED)
+        assert "hint: the administrator can install the package twofactor-store-postgresql" in failed
+    finally:
+        aside.rename(STORE_PROGRAM) if aside.exists() else None
+        STORE_PROGRAM.chmod(0o755)
+    detail = 'detail="twofactor-store-postgresql: is not installed, or others can change it"'
+    assert outcomes(log, 2) == [f"denied user={user.name} rhost=- reason=io-error {detail}"] * 2
+
+
+def test_su_runs_the_program_as_root_alone(one, user, new_user, enrolled, codes, system_service, noted):
     """The caller of su has its real user ID, and could kill a program with that ID before it counts a wrong code."""
     rest = ("account required pam_permit.so", "session required pam_permit.so")
     system_service("su", f"auth required pam_twofactor.so {' '.join(WIDE)}", *rest)
-    real, noted = STORE_PROGRAM.with_name("real"), REGISTER.parent / "noted"
-    STORE_PROGRAM.rename(real)
-    STORE_PROGRAM.write_text(
-        f"#!/bin/sh\ngrep -E '^(Uid|Gid|Groups|NoNewPrivs):' /proc/self/status >{noted}\n"
-        f'echo "$@" >>{noted}\ntr "\\0" "\\n" </proc/$$/environ >>{noted}\nexec {real} "$@"\n'
-    )
-    STORE_PROGRAM.chmod(0o755)
-    try:
-        words = ("setpriv", f"--reuid={new_user().uid}", "--clear-groups", "su", "-c", "id -un", user.name)
-        terminal = pexpect.spawn(one[0], [*one[1:], *words], cwd="/", timeout=20, encoding="utf-8")
-        terminal.expect("Verification code: ")
-        terminal.sendline(codes.next())
-        terminal.expect(user.name)
-    finally:
-        real.rename(STORE_PROGRAM)
-    assert noted.read_text().splitlines()[:5] == [
-        "Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0", "Groups:\t ", "NoNewPrivs:\t1", user.name,
+    words = ("setpriv", f"--reuid={new_user().uid}", "--clear-groups", "su", "-c", "id -un", user.name)
+    before = len(noted())
+    terminal = pexpect.spawn(one[0], [*one[1:], *words], cwd="/", timeout=20, encoding="utf-8")
+    terminal.expect("Verification code: ")
+    terminal.sendline(codes.next())
+    terminal.expect(user.name)
+    assert noted()[before:] == [
+        "Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0", "Groups:\t ", "NoNewPrivs:\t1", f"['{user.name}'] {{}} / 0",
     ]  # fmt: skip
 
 
@@ -403,91 +418,3 @@ def test_every_command_of_root(hosts, one, two, user, new_user, service, system_
     on(one, "disable", "--user", other.name)
     on(two, "disable", "--user", user.name)
     assert not user.status()["enabled"]
-
-
-PLACES = {"home": "store = home", "host": "store = host", "postgresql": "store = postgresql"}
-
-
-@pytest.mark.parametrize("place", ["home", "host"])
-def test_enrollments_move_there_and_back(hosts, one, two, user, host_configuration, service, place):
-    hosts.database.admin("DELETE FROM twofactor.enrollment")
-    host_configuration(PLACES[place])
-    made = user.enroll(backup_codes=2)
-    token = user.add_device("token", "--type", "hotp").authenticator
-    codes = Codes(made)
-    used = [codes.next(), token.code_for_counter(0), made.backup_codes[0]]
-    files, database = service(f"store={place}", *WIDE), service("store=postgresql", "nullok", *WIDE)
-    assert user.results(files, *used) == [SUCCESS] * 3
-    before = twofactor_json("status", "--user", user.name)
-    host_configuration(PLACES["postgresql"])
-    # Not enrolled in the database, but registered: refused, whatever nullok says.
-    assert user.log_in(database, under=one).result == UNAVAILABLE
-    assert on(one, "move", "--user", user.name, "--from", place) == f"{user.name}: moved\n"
-    after = twofactor_json("status", "--user", user.name)
-    assert after.pop("directory") == "postgresql" and before.pop("directory") and after == before
-    assert registered() == [] and not list(STORE.iterdir()) and not list(user.home.glob(".twofactor*"))
-    fresh = [codes.next(), token.code_for_counter(1)]
-    assert SUCCESS not in user.results(files, *fresh)
-    assert user.results(database, *used, under=two) == [REFUSED_CODE] * 3
-    assert user.results(database, *fresh, under=two) == [SUCCESS] * 2
-    assert "nothing to move" in on(one, "move", "--user", user.name, "--from", place)
-
-    host_configuration(PLACES[place])
-    stranger = "not-on-this-host"
-    where = f"WHERE user_name = '{user.name}'"
-    copy = f"SELECT host_group, '{stranger}', credential, state, generation FROM twofactor.enrollment {where}"
-    hosts.database.admin(
-        f"INSERT INTO twofactor.enrollment (host_group, user_name, credential, state, generation) {copy}"
-    )
-    moved = on(one, "move", "--all", "--from", "postgresql", status=REFUSED)
-    assert moved == (
-        f"{user.name}: moved\n{stranger}: not moved: no such account on this host\n1 of 2 enrollments moved.\n"
-    )
-    assert user.results(files, *used, *fresh) == [REFUSED_CODE] * 5
-    assert user.results(files, codes.next(), token.code_for_counter(2), made.backup_codes[1]) == [SUCCESS] * 3
-    assert user.log_in(service("store=postgresql"), "123456", under=two).result == REFUSED_CODE
-    assert registered() == [user.uid]
-
-
-@pytest.mark.parametrize(("source", "target"), [("home", "postgresql"), ("postgresql", "host")])
-def test_a_killed_move_brings_no_used_code_back(one, two, user, host_configuration, service, source, target, tmp_path):
-    """Killed at calls that change something, or start the store program. The next move completes."""
-    services = {place: service(f"store={place}", *WIDE) for place in (source, target)}
-    under = {place: two if place == "postgresql" else () for place in services}
-    line = (*one, COMMAND, "move", "--user", user.name, "--from", source)
-
-    def prepare():
-        host_configuration(PLACES[source])
-        made = user.enroll("--type", "hotp")
-        codes = [made.authenticator.code_for_counter(counter) for counter in range(3)]
-        assert user.log_in(services[source], codes[0], under=under[source]).result == SUCCESS
-        host_configuration(PLACES[target])
-        return codes
-
-    prepare()
-    trace = tmp_path / "trace"
-    run(*one, *tracing(trace), *line[len(one) :])
-    on(one, "disable", "--user", user.name)
-    changes = [call for call in calls(trace, "twofactor") if call.name in ("renameat", "clone", "unlinkat")]
-    assert len([call for call in changes if call.name == "clone"]) > 1
-    erasing = [call for call in changes if call.name == "unlinkat"]
-    for call in [call for call in changes if call.name != "unlinkat"] + erasing[:1] + erasing[-1:]:
-        codes = prepare()
-        killed = run(*one, *call.killed(), *line[len(one) :], status=None)
-        assert killed.returncode != 0, call
-        assert SUCCESS not in [user.log_in(services[place], codes[0], under=under[place]).result for place in services]
-        results = [user.log_in(services[place], codes[1], under=under[place]).result for place in services]
-        assert results.count(SUCCESS) < 2, f"{results} after {call}"
-        again = on(one, *line[len(one) + 1 :])
-        assert again in (f"{user.name}: moved\n", f"{user.name}: not moved: nothing to move\n"), call
-        fresh = codes[2] if SUCCESS in results else codes[1]
-        results = [user.log_in(services[target], code, under=under[target]).result for code in (codes[0], fresh, fresh)]
-        assert results == [REFUSED_CODE, SUCCESS, REFUSED_CODE], f"{results} after {call}"
-        assert user.log_in(services[source], codes[2], under=under[source]).result != SUCCESS
-        assert registered() == ([] if target == "postgresql" else [user.uid])
-        litter = [*STORE.glob("*.*"), *user.home.glob(".twofactor.*")]
-        # The next command removes these if they are older than ten minutes.
-        assert all(re.fullmatch(r"(\.twofactor|\d+)\.new-\d+", path.name) for path in litter), litter
-        for path in litter:
-            shutil.rmtree(path)
-        on(one, "disable", "--user", user.name)
