@@ -9,7 +9,7 @@ extension PolicyOption {
     switch self {
     case .nullok: "Users who are *proved* not to be enrolled pass without a code (PAM_IGNORE)."
     case .store:
-      "Where enrollments are stored: `home` is `~/.twofactor`, `host` is `/var/lib/twofactor/users/%U`, which the user's own programs cannot read."
+      "Where enrollments are stored: `home` is `~/.twofactor`, `host` is `/var/lib/twofactor/users/%U`, which the user's own programs cannot read; `postgresql` is a database for several hosts."
     case .directory:
       "The directory of an enrollment. `~` and `%h` stand for the home directory, `%u` for the user name, `%U` for the numeric user ID, `%%` for a percent sign. Outside the home directories, as in `/var/lib/twofactor/%u`, the directory and its files may belong to root."
     case .owner:
@@ -64,7 +64,7 @@ extension PolicyOption {
     case .nullok:
       "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. It is also refused if the enrollment is absent, but the register of enrolled users names the user or the home directory is encrypted with fscrypt and locked."
     case .store:
-      "In the host store, users enroll themselves as in the home; `twofactor` changes the enrollment through the setgid program `twofactor-helper`. A module that does not run as root, as in a screen locker, lets the helper check the code, with the options of `twofactor.conf`; so set `store` there. `twofactor move` moves existing enrollments. `directory` overrides this option."
+      "In the host store, users enroll themselves as in the home; `twofactor` changes the enrollment through the setgid program `twofactor-helper`. A module that does not run as root, as in a screen locker, lets the helper check the code, with the options of `twofactor.conf`; so set `store` there. With `postgresql`, the program `twofactor-store-postgresql`, of a package of its own, asks the database; if no server answers, users who need a code are refused. `twofactor move` moves existing enrollments. `directory` overrides this option."
     case .directory: "The path begins with `/`, `~/` or `%h/`."
     case .owner:
       "The owner can read the keys of all these users. The directory must exist and belong to the owner. Needs a `directory` that begins with `/`."
@@ -108,7 +108,7 @@ extension PolicyOption {
     case .nullok, .shared, .echoCode, .tryFirstPass, .useFirstPass, .forwardPass, .debug, .backupCodes,
       .requirePassword, .allowDisable:
       nil
-    case .store: "home|host"
+    case .store: "home|host|postgresql"
     case .enroll: "no|offer|require"
     case .directory: "path"
     case .owner: "account"

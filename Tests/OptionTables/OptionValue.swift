@@ -13,7 +13,7 @@ extension PolicyOption {
     case .number(let range): "\(range.lowerBound) to \(range.upperBound)"
     case .text(let range): "\(range.lowerBound) to \(range.upperBound) bytes"
     case .label(let range): "\(range.lowerBound) to \(range.upperBound) bytes without colons"
-    case .store: "`home` or `host`"
+    case .store: "`home`, `host` or `postgresql`"
     case .enrollment: "`no`, `offer` or `require`"
     case .directory: "path"
     case .file: "absolute path"
