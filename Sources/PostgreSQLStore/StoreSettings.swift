@@ -1,4 +1,5 @@
 internal import CPostgreSQL
+internal import CSystem
 package import FixedMemory
 package import LoginPolicy
 internal import SystemFiles
@@ -11,6 +12,9 @@ package struct StoreSettings: Sendable {
   /// How to connect; complete and checked.
   package var connection: [ConnectionParameter] = []
 
+  /// How to connect for users, who can stop their processes and so keep connections. Nil for the usual connection.
+  package var userConnection: [ConnectionParameter]?
+
   /// The group of hosts whose users this host serves.
   package var group = ""
 
@@ -20,14 +24,15 @@ package struct StoreSettings: Sendable {
   /// The path of the file with the sealing keys.
   package var sealingKeyPath = "/etc/security/twofactor-sealing.key"
 
-  private static let names: [Literal] = ["connection", "group", "replicated", "sealing_key"]
+  private static let names: [Literal] = ["connection", "group", "replicated", "sealing_key", "user_connection"]
 
   private static let maximumLength = 65_536
 
-  /// Reads the file.
+  /// Reads the file, for the real user.
   package init() throws(StoreProblem) {
     do throws(PolicyProblem) {
       try self.init(parsing: ProtectedFile.read(Self.path, upTo: Self.maximumLength))
+      if getuid() != 0, let userConnection { connection = userConnection }
     } catch {
       throw StoreProblem(error, in: Self.path)
     }
@@ -37,7 +42,7 @@ package struct StoreSettings: Sendable {
   package init(parsing text: borrowing SecretBuffer) throws(PolicyProblem) {
     let text = text.bytes
     var lines = SettingLines()
-    var seen: [Bool] = [false, false, false, false]
+    var seen = Self.names.map { _ in false }
     while let bytes = lines.next(in: text) {
       guard let line = try SettingLine(bytes, number: lines.number) else { continue }
       guard let index = Self.index(of: line.name) else { throw line.problem("there is no such setting") }
@@ -77,6 +82,7 @@ package struct StoreSettings: Sendable {
     case 2:
       guard value == "yes" || value == "no" else { throw SettingFault("is neither yes nor no") }
       isReplicated = value == "yes"
+    case 4: userConnection = try ConnectionParameter.all(in: value)
     default:
       guard value.hasPrefix("/"), value.utf8.count > 1 else { throw SettingFault("is not an absolute path") }
       sealingKeyPath = value

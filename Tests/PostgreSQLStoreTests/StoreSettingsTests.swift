@@ -45,7 +45,13 @@ struct NoMemory: Error {}
     #expect(settings.group == "web" && settings.isReplicated && settings.sealingKeyPath == "/etc/key")
     let defaults = try Self.parse("connection = \(Self.connection)\ngroup = web")
     #expect(!defaults.isReplicated && defaults.sealingKeyPath == "/etc/security/twofactor-sealing.key")
-    #expect(defaults.connection == settings.connection)
+    #expect(defaults.connection == settings.connection && defaults.userConnection == nil)
+    let ofUsers = Self.connection.split(separator: "user=web01").joined(separator: "user=web01_users")
+    let limited = try Self.parse("connection = \(Self.connection)\ngroup = web\nuser_connection = \(ofUsers)")
+    #expect(limited.connection == settings.connection)
+    #expect(limited.userConnection?.contains(ConnectionParameter(name: "user", value: "web01_users")) == true)
+    let weak = "connection = \(Self.connection)\ngroup = web\nuser_connection = host=db1.example.org"
+    #expect(try Self.problem(weak).contains("line 3, \"user_connection\": has no dbname"))
   }
 
   @Test(arguments: [

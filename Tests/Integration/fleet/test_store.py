@@ -16,7 +16,8 @@ from rig.helper import (
     enroll_through_helper, message, parse, remove, show, text_field,
 )
 from rig.machine import STORE_PROGRAM
-from rig.postgresql import FILES, SEALING_KEY, wait_until
+from rig.postgresql import FILES, SEALING_KEY, SETTINGS, wait_until
+from rig.process import run
 
 UNLOCK, UNCOUNTED = message(10), 16
 
@@ -467,6 +468,26 @@ def test_the_program_alone_gives_users_nothing(host, new_user):
     done = subprocess.run((*under,), input=STATUS, capture_output=True, env={}, timeout=30)
     assert b"twofactor-postgresql.conf: cannot be opened: Permission denied" in done.stdout
     assert subprocess.run((*under, "root"), input=STATUS, capture_output=True, timeout=30).returncode == 64
+
+
+def test_users_cannot_take_up_the_connections_of_logins(database, group, user, new_user, host_configuration):
+    """A user can stop the processes of the own helpers, and so keep their connections."""
+    host_configuration("store = postgresql")
+    host, name = database.hosts["web01"], "web01_users"
+    users_host = database.hosts.get(name) or database.add_host(name, "web")
+    database.configure(host)
+    with SETTINGS.open("a") as file:
+        file.write(f'user_connection = "{database.connection(users_host)}"\n')
+    member = new_user()
+    enrolled = enroll_through_helper(member)
+    database.admin(f"ALTER ROLE {name} CONNECTION LIMIT 0")
+    assert_refused(enrolled.ask(STATUS), "io", f'too many connections for role "{name}"')
+    assert group.clients[0].check(user).status == "done"
+    assert run(STORE_PROGRAM, member.name, input=STATUS).returncode == 0
+    database.admin(f"ALTER ROLE {name} CONNECTION LIMIT 5; ALTER ROLE web01 CONNECTION LIMIT 0")
+    assert enrolled.ask(STATUS).status == "done"
+    database.admin("ALTER ROLE web01 CONNECTION LIMIT 50")
+    database.configure(host)
 
 
 def test_a_user_acts_through_the_helper_on_the_own_row(database, group, new_user, host_configuration):
