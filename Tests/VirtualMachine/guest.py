@@ -61,7 +61,7 @@ class Guest:
         )
         self._record = (FOLDER / f"{self._log}.log").open("a")
         self.console.logfile_read = self._record
-        self.console.expect("login: ", timeout=300)
+        self.console.expect("login: ", timeout=900)
         # One connection of root stays open, so that a command needs no handshake.
         for _ in range(20):
             if self._ssh("-M", "-N", "-f", "root@127.0.0.1").returncode == 0:

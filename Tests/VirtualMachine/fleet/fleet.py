@@ -31,7 +31,8 @@ class Machine(Guest):
 
     def __init__(self, name: str, number: int, network_port: int) -> None:
         super().__init__(
-            "apparmor=1 security=apparmor",
+            # Three emulated machines on a busy host may start slowly.
+            "apparmor=1 security=apparmor systemd.default_timeout_start_sec=900",
             memory=1024,
             devices=(
                 *("-netdev", f"socket,id=fleet,mcast=230.0.0.1:{network_port},localaddr=127.0.0.1"),
@@ -102,23 +103,23 @@ class Host(Machine):
     def mounted(self, options: str) -> Iterator[None]:
         """With other mount options."""
         self.unmount()
+        self.mount(options)
         try:
-            self.mount(options)
             yield
-            self.unmount()
         finally:
+            self.unmount()
             self.mount()
 
     @contextlib.contextmanager
     def named(self, name: str) -> Iterator[None]:
         """With another host name, by which NFSv4 tells clients apart."""
         self.unmount()
+        self.run("hostname", name)
+        self.mount()
         try:
-            self.run("hostname", name)
-            self.mount()
             yield
-            self.unmount()
         finally:
+            self.unmount()
             self.run("hostname", self.name)
             self.mount()
 
@@ -144,7 +145,9 @@ class Logins:
     def __init__(self, host: Host, user: str, *replies: str, times: int = 1, service: str = "fleet", under=()) -> None:
         Logins.number += 1
         gate = f"/run/gate{Logins.number}"
-        words = [*under, host.LOGINS, "-o", f"-n{times}", f"-w{gate}", host.SERVICES, service]
+        # A single login may end without a prompt.
+        together = ("-o", f"-n{times}") if times > 1 else ()
+        words = [*under, host.LOGINS, *together, f"-w{gate}", host.SERVICES, service]
         self.process = host.start("python3", "/root/crowd.py", gate, *words)
         script = [f"user {user.encode().hex()}", *(f"text {reply.encode().hex()}" for reply in replies)]
         self._write("|".join(script) + "|\n")
