@@ -31,9 +31,19 @@ extension EnrollmentCheck {
                 + "or, if the row is damaged: twofactor enable --force --user \(name)")))
       }
     }
-    let unenrolled = names.filter { statuses[$0] == nil }.compactMap { name in
-      (try? UserAccount.existing(named: name)).map { UnenrolledUser(name: name, hasKey: hasKey($0)) }
+    let others = names.filter { statuses[$0] == nil }.compactMap { try? UserAccount.existing(named: $0) }
+    for account in others where registered.contains(account.entry.userID) {
+      let name = account.nameText
+      findings.append(
+        .enrollment(
+          name,
+          TreeEnrollment.Obstacle(
+            "\(name) is registered as enrolled on this host, but not in the database, so logins are refused",
+            remedy: "move the enrollment: twofactor move --user \(name) --from home\n"
+              + "or, if there is none: twofactor disable --user \(name)")))
     }
+    let unenrolled = others.filter { !registered.contains($0.entry.userID) }
+      .map { UnenrolledUser(name: $0.nameText, hasKey: hasKey($0)) }
     return findings
       + UnenrolledCheck(tree: tree, services: services)
       .findings(of: unenrolled, enrolled: isWhole ? enrolled.count : nil)

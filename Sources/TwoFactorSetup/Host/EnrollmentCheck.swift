@@ -16,7 +16,7 @@ struct EnrollmentCheck {
   let tree = HostTree()
 
   /// Empty for a process that may not read the register.
-  private let registered: [UserID]
+  let registered: [UserID]
 
   let services: [ServiceLogins]
 

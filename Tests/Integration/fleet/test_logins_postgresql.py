@@ -17,7 +17,7 @@ from rig.fleet import Fleet
 from rig.fleet_commands import WIDE, Codes, on
 from rig.harness import Result
 from rig.imports import APP, google_file
-from rig.machine import STORE_PROGRAM
+from rig.machine import COMMAND, STORE_PROGRAM
 from rig.process import run
 from rig.register import REGISTER, STORE, registered
 from rig.ssh import Client as SSHClient
@@ -173,7 +173,9 @@ def test_users_who_are_not_enrolled_and_unknown_users(one, two, user, new_user, 
     (REGISTER / str(user.uid)).touch()
     assert user.log_in(lenient, under=one).result == UNAVAILABLE
     assert "reason=missing-enrollment" in outcomes(log, 4)[-1]
-    assert f"{user.name}" in on(one, "users") and "missing: registered as enrolled" in on(one, "users")
+    assert "missing: registered as enrolled" in on(one, "users")
+    found = run(*one, COMMAND, "doctor", "--json", status=None).stdout
+    assert f"{user.name} is registered as enrolled on this host, but not in the database" in found
     on(one, "disable", "--user", user.name)
     assert registered() == [] and user.log_in(lenient, under=one).result == SUCCESS
 
