@@ -44,6 +44,9 @@ package struct StoreSettings: Sendable {
     var lines = SettingLines()
     var seen = Self.names.map { _ in false }
     while let bytes = lines.next(in: text) {
+      guard Self.hasShortName(bytes) else {
+        throw PolicyProblem("there is no such setting", Literal("…").bytes, line: lines.number)
+      }
       guard let line = try SettingLine(bytes, number: lines.number) else { continue }
       guard let index = Self.index(of: line.name) else { throw line.problem("there is no such setting") }
       guard !seen[index] else { throw line.problem("was given before") }
@@ -59,6 +62,11 @@ package struct StoreSettings: Sendable {
     }
     guard seen[0] else { throw PolicyProblem(inFile: "has no line for connection") }
     guard seen[1] else { throw PolicyProblem(inFile: "has no line for group") }
+  }
+
+  /// Whether a problem may quote the name. Users see problems, and a key may be on the wrong line.
+  private static func hasShortName(_ line: Span<UInt8>) -> Bool {
+    (line.firstIndex(of: UInt8(ascii: "=")) ?? line.count) <= 32 || line.byte(at: 0) == UInt8(ascii: "#")
   }
 
   private static func index(of name: Span<UInt8>) -> Int? {

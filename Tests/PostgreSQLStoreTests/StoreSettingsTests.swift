@@ -12,6 +12,8 @@ struct NoMemory: Error {}
     "host=db1.example.org,db2.example.org dbname=twofactor user=web01 sslmode=verify-full "
     + "sslrootcert=/etc/ssl/ca.crt sslcert=/etc/ssl/web01.crt sslkey=/etc/ssl/web01.key"
 
+  private static let key = String(repeating: "0123456789abcdef", count: 4)
+
   private static func parse(_ text: String) throws -> StoreSettings {
     guard var buffer = SecretBuffer(capacity: text.utf8.count) else { throw NoMemory() }
     _ = buffer.append(text.utf8.span)
@@ -60,6 +62,8 @@ struct NoMemory: Error {}
     ("group = web\ngroup = web", "conf, line 2, \"group\": was given before"),
     ("groups = web", "conf, line 1, \"groups\": there is no such setting"),
     ("group", "conf, line 1, \"group\": has no value"),
+    ("\(key)", "conf, line 1, \"…\": there is no such setting"),
+    ("# \(key)\ngroup = web\n\(key) = x", "conf, line 3, \"…\": there is no such setting"),
     ("group =", "conf, line 1, \"group\": is not 1 to 63 bytes long"),
     ("group = a\u{7}", "conf, line 1, \"group\": has control characters"),
     ("group = web # the group", "has a comment after its value"),
