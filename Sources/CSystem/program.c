@@ -261,7 +261,8 @@ static int wait_for_supervisor(pid_t child, int64_t patience) {
 
 int64_t csystem_run_helper(const char *path, const char *argument, const struct csystem_account *account,
                            const uint8_t *request, size_t length, uint8_t *answer, size_t capacity, int timeout) {
-  char *arguments[] = {(char *)path, (char *)argument, NULL};
+  char helper[] = "twofactor-helper", store[] = "twofactor-store";
+  char *arguments[] = {argument ? store : helper, (char *)argument, NULL};
   struct program program = {.path = path, .arguments = arguments, .account = account};
   int64_t deadline = milliseconds() + timeout;
   int socket;

@@ -58,7 +58,10 @@ extension Login {
     outcome =
       isThere
       ? outcomeOfProgram(program, path, text, flags, account, policy, codeLength: &codeLength)
-      : program.failure("is not installed, or others can change it")
+      : program.failure(
+        program == .store
+          ? "is not installed, or others can change it"
+          : "is not in /usr/libexec/twofactor or /usr/local/libexec/twofactor, as a file of root")
     switch outcome {
     case .denied(.failure), .denied(.reported): break
     case _ where !account.isKnown: outcome = .denied(.unknownUser)
