@@ -49,6 +49,26 @@ package struct EnrollmentRow: OpenEnrollment, ~Copyable {
     try enrollment.save(assumed)
   }
 
+  /// Replaces an enrollment that logins reject, by one update: there is always a row.
+  borrowing func overwrite(by change: borrowing EnrollmentChange) throws(EnrollmentFailure) {
+    guard let generation = Generation.new() else {
+      throw EnrollmentFailure(.io, "generation", "no random numbers", error: .current)
+    }
+    try overwrite(by: RenewedEnrollment(change, generation: generation))
+  }
+
+  private borrowing func overwrite(by renewed: borrowing RenewedEnrollment) throws(EnrollmentFailure) {
+    let row = try session.lock()
+    defer { session.rollBack() }
+    var ignored = LoginState(generation: renewed.state.generation)
+    let sequence = try row.readState(for: renewed.state.generation, into: &ignored).sequence
+    let next = try session.row(
+      renewed.credential.bytes, generation: renewed.state.generation, renewed.state, sequence: sequence &+ 1)
+    session.pending = (next.generation, next.credential)
+    defer { session.pending = nil }
+    try session.write(state: next.state)
+  }
+
   package borrowing func replace(
     _ enrollment: borrowing LockedEnrollment<RowLock>, with credential: Span<UInt8>, state: borrowing LoginState
   ) throws(EnrollmentFailure) {

@@ -83,6 +83,7 @@ package struct StoreService: ~Copyable {
       case .login where user == nil: return try LoginAnswer.encoded(message.bytes, session)
       case .unlock where user == nil: return try unlock(session)
       case .remove where user == nil: return try remove(session)
+      case .replace where user == nil: return try replace(session)
       case .put where user == nil, .export where user == nil:
         return try RowRequest.answer(request, message.bytes, session)
       default: break
@@ -129,6 +130,33 @@ package struct StoreService: ~Copyable {
     guard reader.isComplete(message.bytes) else { return HelperAnswer.encoded(.malformed) }
     _ = try session.lock()
     try session.delete()
+    return HelperAnswer.encoded(.done)
+  }
+
+  /// Root replaces enrollments that logins reject, too.
+  private borrowing func replace(_ session: RowSession) throws(EnrollmentFailure) -> SecretBuffer? {
+    do throws(EnrollmentFailure) {
+      return try answer(.replace, session, of: nil, Self.policy(session))
+    } catch {
+      guard error.reason == .corrupt else { throw error }
+      return try overwrite(session, after: error)
+    }
+  }
+
+  private borrowing func overwrite(
+    _ session: RowSession, after failure: EnrollmentFailure
+  ) throws(EnrollmentFailure) -> SecretBuffer? {
+    var reader = MessageReader()
+    _ = reader.field(of: message.bytes)
+    let change: EnrollmentChange
+    do throws(HelperStatus) {
+      change = try EnrollmentChange(&reader, of: message.bytes)
+    } catch {
+      return HelperAnswer.encoded(error)
+    }
+    // Nothing of the old enrollment can be kept.
+    guard !change.keepsDevices else { throw failure }
+    try EnrollmentRow(session).overwrite(by: change)
     return HelperAnswer.encoded(.done)
   }
 

@@ -70,10 +70,7 @@ extension EnrollmentStore {
     _ change: borrowing EnrollmentChange, over standing: Standing = .enrolled,
     check: (borrowing Credential) throws -> Void = { _ in }
   ) throws {
-    if let helper {
-      if case .unusable = standing { try helper.remove() }
-      return try helper.replace(change)
-    }
+    if let helper { return try helper.replace(change) }
     guard let generation = Generation.new() else { throw CredentialDraft.failure }
     let tag = try Self.randomTag()
     let place = try files()

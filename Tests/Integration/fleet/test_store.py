@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from rig.fleet import Client, Fleet, User, ended, fleet, login
+from rig.fleet import Client, Fleet, User, assert_refused, ended, fleet, login, refusal
 from rig.helper import (
-    END_OF_PASSWORD, KEEP, REGISTER_REQUEST, STATUS, Answer, change, check, credential, device_line,
+    END_OF_PASSWORD, KEEP, REGISTER_REQUEST, STATUS, change, check, credential, device_line,
     enroll_through_helper, message, parse, remove, show, text_field,
 )
 from rig.machine import STORE_PROGRAM
@@ -44,16 +44,6 @@ def changed(host):
     before = host.settings.read_text()
     yield host.write
     host.write(before)
-
-
-def assert_refused(answer: Answer, reason: str, text: str) -> None:
-    """The request failed, for this reason; whether the user is enrolled is not said."""
-    assert answer.status == "failed", answer
-    assert (answer.reason, text in answer.text) == (reason, True), (answer.reason, answer.text)
-
-
-def refusal(answer: Answer) -> str:
-    return answer.checked.refusal if answer.status == "refused" else str(answer.status)
 
 
 @pytest.mark.parametrize("way", ["direct", "PgBouncer"])
@@ -314,67 +304,6 @@ def test_a_login_between_the_two_writes_of_a_check_stops_it(group, user, stopped
     process.send_signal(signal.SIGCONT)
     assert_refused(ended(process), "io", "changed by another login")
     assert refusal(other.ask(user.name, login(user.code))) == "reused-code"
-
-
-FLIPPED = "set_byte({0}, octet_length({0}) - {1}, get_byte({0}, octet_length({0}) - {1}) # 1)"
-BROKEN_SEALS = {
-    "the tag": f"credential = {FLIPPED.format('credential', 1)}",
-    "the text": f"credential = {FLIPPED.format('credential', 40)}",
-    "the nonce": "credential = set_byte(credential, 6, get_byte(credential, 6) # 1)",
-    "the generation": f"generation = {FLIPPED.format('generation', 1)}",
-    "a short text": "credential = substring(credential for 40)",
-}
-
-
-@pytest.mark.parametrize("what", BROKEN_SEALS)
-def test_a_changed_row_is_refused(database, host, user, what):
-    database.admin(f"UPDATE twofactor.enrollment SET {BROKEN_SEALS[what]} WHERE user_name = '{user.name}'")
-    for request in (login(user.code), check(user.code), STATUS, show(b"")):
-        assert_refused(host.ask(user.name, request), "corrupt", "seal")
-    # Root removes the row; then the user can enroll again.
-    assert host.ask(user.name, remove(b"")).status == "done"
-    assert host.ask(user.name, user.enrollment()).status == "done"
-
-
-def test_a_row_of_another_user_is_refused(database, group, host, user):
-    """The owner of the database cannot give one user the device of another."""
-    victim = group.enroll()
-    database.admin(
-        f"UPDATE twofactor.enrollment v SET credential = u.credential, generation = u.generation, state = u.state "
-        f"FROM twofactor.enrollment u WHERE v.user_name = '{victim.name}' AND u.user_name = '{user.name}'"
-    )
-    assert_refused(host.ask(victim.name, login(user.code)), "corrupt", "belongs to another user")
-    assert host.ask(user.name, login(user.code)).status == "done"
-
-
-def test_an_older_credential_is_refused_after_a_change(database, host, user):
-    where = f"WHERE user_name = '{user.name}'"
-    database.admin(f"CREATE TABLE public.old AS SELECT credential FROM twofactor.enrollment {where}")
-    try:
-        assert host.ask(user.name, user.enrollment()).status == "done"
-        database.admin(f"UPDATE twofactor.enrollment SET credential = (SELECT credential FROM public.old) {where}")
-        assert_refused(host.ask(user.name, login(user.code)), "corrupt", "generation")
-    finally:
-        database.admin("DROP TABLE public.old")
-
-
-def test_a_damaged_state_counts_as_lost(database, group, host, user):
-    """As a damaged state file: refused once, and then the codes that may have been used are."""
-    totp = type(user.authenticator)(user.authenticator.secret)
-    name = group.name()
-    assert host.ask(name, change(credential(device_line(totp)))).status == "done"
-    database.admin(f"UPDATE twofactor.enrollment SET state = '\\x00' WHERE user_name = '{name}'")
-    step = int(time.time()) // 30
-    assert_refused(host.ask(name, login(totp.code_for_counter(step))), "corrupt", "state: was lost or damaged")
-    step = int(time.time()) // 30
-    for code in (step - 1, step, step + 1):
-        assert refusal(host.ask(name, login(totp.code_for_counter(code)))) == "reused-code"
-    # Of another generation.
-    database.admin(
-        f"UPDATE twofactor.enrollment SET state = (SELECT state FROM twofactor.enrollment WHERE user_name = "
-        f"'{user.name}') WHERE user_name = '{name}'"
-    )
-    assert_refused(host.ask(name, login(totp.code_for_counter(step))), "corrupt", "state: was lost or damaged")
 
 
 def test_keys_of_the_host(database, host, user, changed):

@@ -33,6 +33,16 @@ def login(code: str, *, flags: int = 0, grace: int = 0, key: bytes = b"") -> byt
     return message(9, limits + struct.pack("<Q", grace) + text_field(key) + text_field(code.encode()))
 
 
+def assert_refused(answer: Answer, reason: str, text: str) -> None:
+    """The request failed, for this reason; whether the user is enrolled is not said."""
+    assert answer.status == "failed", answer
+    assert (answer.reason, text in answer.text) == (reason, True), (answer.reason, answer.text)
+
+
+def refusal(answer: Answer) -> str:
+    return answer.checked.refusal if answer.status == "refused" else str(answer.status)
+
+
 class Client:
     """A host that asks the database."""
 
