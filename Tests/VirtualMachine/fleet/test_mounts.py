@@ -52,7 +52,7 @@ def test_unsafe_mounts_are_refused(fleet, user, options):
         assert second.log_in(user.name, user.fresh_code()).result == Result.AUTHINFO_UNAVAIL
         detail = 'detail="NFS with nolock, local_lock or nocto: unsafe on several hosts"'
         assert f"denied user={user.name} rhost=- reason=io-error {detail}" in second.log()
-        assert second.doctor()["shared_files"] == {"fail"}
+        assert second.doctor()["shared_files"] == {"failed"}
     assert first.log_in(user.name, user.fresh_code()).result == Result.SUCCESS
     assert first.doctor()["shared_files"] == {"ok"}
 

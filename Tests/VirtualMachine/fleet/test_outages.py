@@ -121,11 +121,34 @@ def test_a_host_cut_off_for_25_seconds_goes_on_right_afterwards(fleet, user, fig
     assert answered < MARGIN
 
 
+@contextlib.contextmanager
+def without_delegations(fleet):
+    """A client caches a file while it has a delegation, and other hosts wait until it returns it."""
+    fleet.server.run("sysctl", "-w", "fs.leases-enable=0")
+    for host in fleet.hosts:
+        host.unmount()
+        host.mount()
+    try:
+        yield
+    finally:
+        fleet.server.run("sysctl", "-w", "fs.leases-enable=1")
+
+
+def test_without_delegations_a_lost_host_delays_only_users_whose_lock_it_holds(fleet, user, new_user, figure):
+    with without_delegations(fleet):
+        waited, timed_out = lose_the_holder_of_a_lock(fleet, user, new_user(), figure, "cut_off")
+    assert waited < LEASE / 3 and timed_out > 0
+
+
 # Killed last, because it does not come back.
 @pytest.mark.parametrize("how", ["cut_off", "stopped", "killed"])
 def test_the_lock_of_a_lost_host_is_released_and_its_late_write_fails(fleet, user, new_user, figure, how):
+    lose_the_holder_of_a_lock(fleet, user, new_user(), figure, how)
+
+
+def lose_the_holder_of_a_lock(fleet, user, bystander, figure, how: str) -> tuple[float, int]:
+    """Returns how long another user of the lost host waited, and how many logins of the user timed out."""
     first, second = fleet.hosts
-    bystander = new_user()
     assert first.log_in(bystander.name, bystander.fresh_code()).result == Result.SUCCESS
     other_code = bystander.fresh_code()
     code = user.fresh_code()
@@ -152,7 +175,7 @@ def test_the_lock_of_a_lost_host_is_released_and_its_late_write_fails(fleet, use
     )
     if how == "killed":
         holder.process.kill()
-        return
+        return waited, timed_out
     first.run("kill", "-CONT", process)
     # Not SUCCESS: the code was used on the other host.
     assert holder.results()[0].result == Result.AUTHINFO_UNAVAIL
@@ -160,3 +183,4 @@ def test_the_lock_of_a_lost_host_is_released_and_its_late_write_fails(fleet, use
     for host in fleet.hosts:
         assert host.log_in(user.name, code).result == Result.AUTH_ERR
         assert host.log_in(user.name, user.fresh_code()).result == Result.SUCCESS
+    return waited, timed_out
