@@ -322,16 +322,24 @@ def test_without_a_program_that_root_owns_users_are_refused(one, user, enrolled,
     assert outcomes(log, 2) == [f"denied user={user.name} rhost=- reason=io-error {detail}"] * 2
 
 
-def test_su_runs_the_program_as_root_alone(one, user, new_user, enrolled, codes, system_service, noted):
+@pytest.mark.parametrize("program", ["su", "sudo"])
+def test_su_and_sudo_run_the_program_as_root_alone(program, one, user, new_user, enrolled, codes, system_service, noted):
     """The caller of su has its real user ID, and could kill a program with that ID before it counts a wrong code."""
     rest = ("account required pam_permit.so", "session required pam_permit.so")
-    system_service("su", f"auth required pam_twofactor.so {' '.join(WIDE)}", *rest)
-    words = ("setpriv", f"--reuid={new_user().uid}", "--clear-groups", "su", "-c", "id -un", user.name)
+    system_service(program, f"auth required pam_twofactor.so {' '.join(WIDE)}", *rest)
+    rules = Path("/etc/sudoers.d/fleet")
+    rules.write_text(f"{user.name} ALL=(ALL) ALL\n")
+    rules.chmod(0o440)
+    caller, words = (new_user(), ("-c", "id -un", user.name)) if program == "su" else (user, ("id", "-un"))
     before = len(noted())
-    terminal = pexpect.spawn(one[0], [*one[1:], *words], cwd="/", timeout=20, encoding="utf-8")
-    terminal.expect("Verification code: ")
-    terminal.sendline(codes.next())
-    terminal.expect(user.name)
+    command = [*one[1:], "setpriv", f"--reuid={caller.uid}", "--clear-groups", program, *words]
+    try:
+        terminal = pexpect.spawn(one[0], command, cwd="/", timeout=20, encoding="utf-8")
+        terminal.expect("Verification code: ")
+        terminal.sendline(codes.next())
+        terminal.expect(user.name if program == "su" else "root")
+    finally:
+        rules.unlink()
     assert noted()[before:] == [
         "Uid:\t0\t0\t0\t0", "Gid:\t0\t0\t0\t0", "Groups:\t ", "NoNewPrivs:\t1", f"['{user.name}'] {{}} / 0",
     ]  # fmt: skip
