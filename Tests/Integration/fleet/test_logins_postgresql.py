@@ -323,7 +323,7 @@ def test_without_a_program_that_root_owns_users_are_refused(one, user, enrolled,
 
 
 @pytest.mark.parametrize("program", ["su", "sudo"])
-def test_su_and_sudo_run_the_program_as_root_alone(program, one, user, new_user, enrolled, codes, system_service, noted):
+def test_su_and_sudo_run_it_as_root_alone(program, one, user, new_user, enrolled, codes, system_service, noted):
     """The caller of su has its real user ID, and could kill a program with that ID before it counts a wrong code."""
     rest = ("account required pam_permit.so", "session required pam_permit.so")
     system_service(program, f"auth required pam_twofactor.so {' '.join(WIDE)}", *rest)
