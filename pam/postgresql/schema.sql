@@ -1,14 +1,13 @@
 -- Creates or repairs the database of twofactor's store on PostgreSQL 15 or later. See pam/postgresql.md.
 --
--- Run it with psql as the owner of the database. A second run changes nothing. Two steps need a superuser, or a role
--- that may do them, and are described there: creating the three roles below, unless the owner has CREATEROLE, and
--- granting pg_read_all_stats to the owner.
+-- Run it with psql as the owner of the database. A second run changes nothing. A superuser must grant pg_read_all_stats
+-- to the owner first and, unless the owner has CREATEROLE, create the three roles below: the page has the commands.
 
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
--- Logins queue behind a waiting ALTER TABLE, so fail instead.
+-- Logins would queue behind an ALTER TABLE that waits for a lock, so let it fail.
 SET LOCAL lock_timeout = '2s';
 
 DO $$
@@ -49,7 +48,7 @@ BEGIN
   EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO twofactor_login, twofactor_enrollment, twofactor_report',
     current_database());
-  -- A user may stop a helper that has connected.
+  -- A user may stop a helper that has connected, and so keep its connection.
   EXECUTE format('ALTER DATABASE %I SET idle_session_timeout = %L', current_database(), '10s');
 END
 $$;
@@ -58,14 +57,14 @@ CREATE SCHEMA IF NOT EXISTS twofactor;
 REVOKE ALL ON SCHEMA twofactor FROM PUBLIC, twofactor_login, twofactor_enrollment, twofactor_report;
 GRANT USAGE ON SCHEMA twofactor TO twofactor_login, twofactor_enrollment, twofactor_report;
 
--- A client of another version refuses to work.
+-- Hosts compare it with their own version, and refuse codes if it differs.
 CREATE OR REPLACE FUNCTION twofactor.version() RETURNS integer
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN 1;
 
 -- One enrollment. The formats are in pam/credential-format.md; the credential is sealed by the host.
 CREATE TABLE IF NOT EXISTS twofactor.enrollment (
-  -- The role whose members serve the user.
+  -- The group of hosts that serve the user: a role whose members are the roles of the hosts.
   host_group text NOT NULL CHECK (octet_length(host_group) BETWEEN 1 AND 63 AND host_group !~ '^(pg|twofactor)_'),
   user_name text NOT NULL CHECK (octet_length(user_name) BETWEEN 1 AND 255),
   credential bytea NOT NULL CHECK (octet_length(credential) BETWEEN 34 AND 65536),
@@ -77,9 +76,9 @@ CREATE TABLE IF NOT EXISTS twofactor.enrollment (
   credential_length integer NOT NULL GENERATED ALWAYS AS (octet_length(credential)) STORED,
   sealing_key text NOT NULL GENERATED ALWAYS AS (encode(substring(credential FROM 2 FOR 4), 'hex')) STORED,
   PRIMARY KEY (host_group, user_name)
--- Room for the next state in the same page, so that a login does not change the index.
+-- Leaves room for the next state in the same page, so that a login does not change the index.
 ) WITH (fillfactor = 60);
--- Sealed bytes cannot be compressed. Outside the row, a login does not copy them.
+-- Sealed bytes cannot be compressed. A login does not copy them if they are stored outside the row.
 ALTER TABLE twofactor.enrollment ALTER COLUMN credential SET STORAGE EXTERNAL;
 
 CREATE OR REPLACE FUNCTION twofactor.set_changed_at() RETURNS trigger
@@ -90,11 +89,11 @@ BEGIN
   RETURN NEW;
 END
 $$;
--- Not at a login, which changes the state alone: in a new connection, this takes a millisecond.
+-- Does not fire at a login, which changes only the state: the trigger costs a millisecond in a new connection.
 CREATE OR REPLACE TRIGGER set_changed_at BEFORE INSERT OR UPDATE OF credential ON twofactor.enrollment
   FOR EACH ROW EXECUTE FUNCTION twofactor.set_changed_at();
 
--- The role host_group may have been dropped, which is an error of pg_has_role(name, …).
+-- Looks the role up in pg_roles, because pg_has_role(name, …) fails if the role was dropped.
 ALTER TABLE twofactor.enrollment ENABLE ROW LEVEL SECURITY;
 ALTER TABLE twofactor.enrollment FORCE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS members_of_host_group ON twofactor.enrollment;
@@ -117,7 +116,7 @@ AS $$
   FROM pg_stat_replication
 $$;
 
--- A login changes the state alone. Changing a device or its clock offset needs twofactor_enrollment.
+-- twofactor_login changes only the state. Changing a device or its clock offset needs twofactor_enrollment.
 REVOKE ALL ON twofactor.enrollment, twofactor.report
   FROM PUBLIC, twofactor_login, twofactor_enrollment, twofactor_report;
 GRANT SELECT ON twofactor.enrollment TO twofactor_login, twofactor_enrollment;
