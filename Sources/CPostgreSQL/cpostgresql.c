@@ -60,7 +60,7 @@ int cpostgresql_set(struct cpostgresql *database, const char *name, const char *
   return 1;
 }
 
-/* Without an order of severities, all but the harmless ones count. */
+/* Any severity except these, also an unknown one, counts as a warning. */
 static void receive(void *context, const PGresult *notice) {
   static const char *const harmless[] = {"NOTICE", "INFO", "LOG", "DEBUG"};
   const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);

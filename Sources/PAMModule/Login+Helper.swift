@@ -6,20 +6,21 @@ internal import LoginPolicy
 internal import SystemFiles
 internal import Verification
 
-/// Enrollments that this process cannot open, but another program can (`pam/helper-protocol.md`). `twofactor-helper`:
+/// Enrollments that this process cannot open, but another program can (`pam/helper-protocol.md`).
 ///
-/// - in the host store and the store on PostgreSQL, for a program that does not run as root, such as a screen locker,
-///   and its own user,
+/// `twofactor-helper` opens enrollments
+///
+/// - in the host store and in PostgreSQL, if a program that does not run as root, such as a screen locker, checks its
+///   own user,
 /// - in a home that the kernel shows only to processes of its user, as FUSE does without `allow_other`. Root starts the
 ///   helper as the user.
 ///
-/// `twofactor-store-postgresql`, for root:
-///
-/// - in the store on PostgreSQL. Client libraries of databases stay out of the host process.
+/// `twofactor-store-postgresql` opens those in PostgreSQL for root, so that the process that logs users in loads no
+/// library of a database.
 extension Login {
   /// Lets a program verify a reply, or the code at the end of a password: the helper with the limits of
-  /// `twofactor.conf`, the store program with those of the policy. With an empty text, the outcome only shows whether
-  /// the user is enrolled, and if a grace period applies.
+  /// `twofactor.conf`, the store program with those of the policy. With an empty text, the outcome shows only whether
+  /// the user is enrolled, and whether a grace period applies.
   ///
   /// Does nothing, and returns false, unless the policy names PostgreSQL, or `outcome` is a failure to open such an
   /// enrollment.

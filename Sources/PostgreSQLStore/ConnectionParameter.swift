@@ -6,10 +6,9 @@ package struct ConnectionParameter: Sendable, Equatable {
   /// As in libpq's manual (section "Parameter Key Words").
   package let name: String
 
-  /// The value.
   package let value: String
 
-  /// Those that twofactor-postgresql.conf may set. The others would read files of the user, authenticate with a
+  /// Parameters that twofactor-postgresql.conf may set. Others would read files of the user, authenticate with a
   /// password, or weaken the checks below.
   private static let allowed: Set<String> = [
     "host", "hostaddr", "port", "dbname", "user", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir",
@@ -24,8 +23,8 @@ package struct ConnectionParameter: Sendable, Equatable {
     ("sslcert", "has no sslcert, the certificate of this host"), ("sslkey", "has no sslkey, the key of this host"),
   ]
 
-  /// Those that do not depend on the settings. In seconds, but tcp_user_timeout in milliseconds. libpq reads no
-  /// default of a parameter that is set.
+  /// Parameters that override the settings. Times are in seconds, tcp_user_timeout in milliseconds. libpq ignores its
+  /// defaults for parameters that are set.
   private static let fixed: [ConnectionParameter] = [
     ConnectionParameter(name: "sslmode", value: "verify-full"),
     ConnectionParameter(name: "gssencmode", value: "disable"),
@@ -41,7 +40,7 @@ package struct ConnectionParameter: Sendable, Equatable {
     ConnectionParameter(name: "application_name", value: "twofactor"),
   ]
 
-  /// Parses a connection string with libpq, checks it, and adds what does not depend on it.
+  /// Parses a connection string with libpq, validates it, and adds the fixed parameters.
   static func all(in text: String) throws(SettingFault) -> [ConnectionParameter] {
     let given = try parse(text)
     for parameter in given where !allowed.contains(parameter.name) {

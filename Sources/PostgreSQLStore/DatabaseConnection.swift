@@ -1,12 +1,12 @@
 internal import CPostgreSQL
 
-/// A connection to the primary. Knows nothing about enrollments.
+/// A connection to the primary, for any statements.
 @safe
 package final class DatabaseConnection {
   // SAFETY: valid until `deinit`.
   private let database: OpaquePointer
 
-  /// What one message of statements returned.
+  /// The answer to one message of statements.
   package struct Reply {
     /// Of the statements that succeeded, in order.
     package var results: [Result] = []
@@ -82,7 +82,7 @@ package final class DatabaseConnection {
     return text.isEmpty ? nil : text
   }
 
-  /// Unix time of the end of the server's certificate, or of the authority's that signed it; nil if unknown.
+  /// The Unix time at which the server's certificate, or that of its authority, expires; nil if unknown.
   package func certificateEnd(ofAuthority isAuthority: Bool) -> Int64? {
     // SAFETY: the connection is valid.
     let end = unsafe cpostgresql_server_certificate_end(cpostgresql_tls(database), isAuthority ? 1 : 0)

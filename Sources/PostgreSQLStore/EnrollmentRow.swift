@@ -3,7 +3,7 @@ internal import EnrollmentRequests
 internal import FixedMemory
 internal import SystemFiles
 
-/// An enrollment in a row of the table. The row is read when it is needed first.
+/// An enrollment in a row of the table. Reads the row on first use.
 package struct EnrollmentRow: OpenEnrollment, ~Copyable {
   package let session: RowSession
 
@@ -96,13 +96,13 @@ package struct RowLock: EnrollmentLock, ~Copyable {
   }
 }
 
-/// The place of a row, which may not exist.
+/// The place of a row, which may be absent.
 package struct RowPlace: EnrollmentPlace, ~Copyable {
   private let session: RowSession
 
   package init(_ session: RowSession) { self.session = session }
 
-  /// Reads nothing: the row may be absent.
+  /// Does not read the row.
   package borrowing func open() throws(EnrollmentFailure) -> EnrollmentRow { EnrollmentRow(session) }
 
   package borrowing func snapshot(of opened: borrowing EnrollmentRow) throws(EnrollmentFailure) -> EnrollmentSnapshot {
@@ -120,7 +120,7 @@ package struct RowPlace: EnrollmentPlace, ~Copyable {
     try session.delete()
   }
 
-  /// There is no register: a primary proves that a user is not enrolled.
+  /// Does nothing. A database needs no register: a primary proves that a user is not enrolled.
   package borrowing func noteEnrollment() {}
 }
 
@@ -186,7 +186,7 @@ extension RowSession.Row {
     /// Whether the record is damaged, or belongs to another generation.
     let isLost: Bool
 
-    /// That of the record, or the number before that of the next one.
+    /// The sequence number of the record; if it is lost, the number before that of the next record.
     let sequence: UInt64
   }
 

@@ -3,11 +3,11 @@ internal import FixedMemory
 internal import HelperProtocol
 
 /// Answers the request `describe`: the settings of this host, and each server of its connection string. A child process
-/// asks each server, because name resolution and a server that hangs must not delay the answer for the others.
+/// asks each server, so that slow name resolution or a server that hangs does not delay the others.
 struct FleetDescription {
   private let settings: StoreSettings
 
-  /// For each server, in seconds.
+  /// The time limit for each server, in seconds.
   private static let timeout: UInt32 = 6
 
   private static let maximumServers = 16
@@ -105,7 +105,7 @@ struct FleetDescription {
   }
 }
 
-/// What a child process needs.
+/// The input of a child process.
 private final class ChildWork {
   let servers: [(name: String, parameters: [ConnectionParameter])]
   private let settings: StoreSettings

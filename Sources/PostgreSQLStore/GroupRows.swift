@@ -4,9 +4,9 @@ internal import HelperProtocol
 internal import SystemFiles
 internal import Verification
 
-/// Requests of root about all rows of the group: `list` and `reseal`. The session is that of no user.
+/// Requests of root about all rows of the group: `list` and `reseal`. Their session belongs to no user.
 enum GroupRows {
-  /// The rows that are read at once.
+  /// The number of rows that one query reads.
   private static let page = 32
 
   private static let columns =
@@ -14,8 +14,8 @@ enum GroupRows {
 
   // MARK: list
 
-  /// Returns the users after the one that the message names, each with the report of `status`, as many as fit. The
-  /// report is empty if the row cannot be opened.
+  /// Returns as many users as fit, after the one that the message names, each with the report of `status`. The report
+  /// is empty if the row cannot be opened.
   static func list(_ message: Span<UInt8>, _ session: RowSession) throws(EnrollmentFailure) -> SecretBuffer? {
     var reader = MessageReader()
     guard let last = String(validating: reader.field(of: message)), reader.isComplete(message) else {
@@ -59,7 +59,7 @@ enum GroupRows {
 
   // MARK: reseal
 
-  /// Seals rows with the first key again, in one transaction, whose locks no login waits for longer than a moment.
+  /// Seals some rows again, with the first key: few enough that logins wait only briefly for their locks.
   static func reseal(_ message: Span<UInt8>, _ session: RowSession) throws(EnrollmentFailure) -> SecretBuffer? {
     var reader = MessageReader()
     let limit = Int(clamping: reader.number(of: message))
@@ -69,7 +69,7 @@ enum GroupRows {
     var resealed = 0
     if !others.isEmpty {
       var last = ""
-      // Damaged rows cannot be sealed, and must not keep the others from it.
+      // Damaged rows cannot be sealed: continue with the next rows.
       while resealed == 0 {
         let rows = try rows(
           after: last, "AND sealing_key IN (\(others.joined(separator: ",")))", session, count: min(limit, page),
@@ -92,7 +92,7 @@ enum GroupRows {
     return writer.finish()
   }
 
-  /// Seals locked rows, and commits. Returns how many; leaves out damaged ones.
+  /// Seals locked rows, and commits. Skips damaged ones. Returns the number of sealed rows.
   private static func seal(_ rows: [GroupRow], _ session: RowSession) throws(EnrollmentFailure) -> Int {
     var values: [String] = []
     for row in rows {
@@ -115,7 +115,7 @@ enum GroupRows {
 
   // MARK: Rows
 
-  /// Begins a transaction, and reads rows in the order of the names. Leaves out rows of another form.
+  /// Begins a transaction, and reads rows in the order of the names. Skips rows that cannot be parsed.
   private static func rows(
     after user: String, _ condition: String, _ session: RowSession, count: Int = page, locking: Bool = false
   ) throws(EnrollmentFailure) -> [GroupRow] {
@@ -143,7 +143,7 @@ private struct GroupRow {
     content = RowSession.Row(generation: hexadecimal, state: state, credential: credential)
   }
 
-  /// The credential.
+  /// Opens the credential.
   func open(_ session: RowSession) throws(EnrollmentFailure) -> SecretBuffer {
     let keys = try session.keys()
     let sealed = Hexadecimal.bytes(content.credential) ?? []

@@ -18,7 +18,7 @@ enum LoginAnswer {
     return try request.reply.count == 0 ? withoutReply(request, session) : check(request, session)
   }
 
-  /// Looks if the user is enrolled, and a grace period applies.
+  /// Checks whether the user is enrolled, and whether a grace period applies.
   private static func withoutReply(
     _ request: borrowing LoginRequest, _ session: RowSession
   ) throws(EnrollmentFailure) -> SecretBuffer? {
@@ -45,7 +45,7 @@ enum LoginAnswer {
         ? Reply(endOf: request.reply.bytes, hasScratchCodes: hasScratchCodes) : Reply(request.reply.bytes)
     } catch {
       guard let refusal = error.refusal else { throw EnrollmentFailure(.io, "reply", "out of memory") }
-      // An unenrolled user is absent, whatever the reply.
+      // For a user who is not enrolled, the answer is `absent`, whatever the reply.
       _ = try session.read()
       var answer = CheckedCode()
       answer.refusal = refusal

@@ -40,7 +40,7 @@ enum ProtectedFile {
   private static func isReadableByUsers(_ status: FileStatus) -> Bool {
     if status.mode & 0o007 != 0 { return true }
     guard status.mode & 0o070 != 0, status.group.rawValue != 0 else { return false }
-    // As started by `twofactor-helper`, the process has the group.
+    // A process that `twofactor-helper` started has the group.
     if getuid() != 0 { return status.group.rawValue != getegid() || getegid() == getgid() }
     // SAFETY: the literal is NUL-terminated, and no other thread looks up a group.
     let group = unsafe getgrnam(Literal("_twofactor").cString)

@@ -5,8 +5,8 @@ internal import SystemFiles
 /// The row of one user in the table `twofactor.enrollment`, and the transaction that locks it. Every message to the
 /// server costs one round trip.
 ///
-/// A decision is announced only after ``commit(_:_:)``: the server answered COMMIT without a warning, with settings under
-/// which a commit is durable. Everything else, also not knowing, is a failure.
+/// A decision is announced only if ``commit(_:_:)`` succeeded: the server answered COMMIT without a warning, and its
+/// settings make the commit durable. Any other answer, and no answer, is a failure.
 package final class RowSession {
   /// The columns of a row, as hexadecimal digits.
   package struct Row: Equatable {
@@ -18,7 +18,7 @@ package final class RowSession {
   package let settings: StoreSettings
   package let user: String
 
-  /// The cause of the last ``EnrollmentFailure`` of this type.
+  /// The cause of the last ``EnrollmentFailure`` that this session threw.
   package private(set) var problem: StoreProblem?
 
   /// Replaces the credential with the next write.
@@ -78,7 +78,7 @@ package final class RowSession {
 
   // MARK: Reading
 
-  /// Reads the row without its lock; the first time, from the server. Throws a failure of kind `absent` if there is none.
+  /// Reads the row without its lock, on first use from the server. Throws a failure of kind `absent` if there is none.
   package func read() throws(EnrollmentFailure) -> Row {
     if let snapshot { return snapshot }
     guard let row = try begin(locking: false) else { throw try absence() }
@@ -123,8 +123,8 @@ package final class RowSession {
     }
   }
 
-  /// The failure for a missing row, if the server is one that must know. With standbys, one of them must confirm that
-  /// this server is still the primary: a former one that came back has no row of a user who enrolled meanwhile.
+  /// The failure for an absent row, if this server would have the row of an enrolled user. With standbys, one of them
+  /// must confirm a commit: a former primary that came back lacks the rows of users who enrolled meanwhile.
   private func absence() throws(EnrollmentFailure) -> EnrollmentFailure {
     do throws(StoreProblem) {
       // The transaction has locked the table, so its policies cannot change.
@@ -145,8 +145,8 @@ package final class RowSession {
 
   // MARK: Writing
 
-  /// Writes the state of the locked row, as hexadecimal digits, and ``pending``, and commits. The first write ends the transaction. A later one
-  /// begins another, and fails if the row has changed meanwhile.
+  /// Writes the state (hexadecimal digits) and ``pending`` to the locked row, and commits. A later write begins another
+  /// transaction, and fails if the row has changed meanwhile.
   package func write(state: String) throws(EnrollmentFailure) {
     guard let before = current else { throw EnrollmentFailure(.io, "enrollment", "is not locked") }
     if !isInTransaction {
@@ -191,10 +191,10 @@ package final class RowSession {
     snapshot = nil
   }
 
-  /// Runs a statement, whose tag must be `tag` if that is not nil, and commits.
+  /// Runs a statement, and commits. Fails if the statement returns another tag than `tag`, unless that is nil.
   ///
-  /// If the list of synchronous standbys is emptied, the server releases the commits that wait, without a warning. It
-  /// reads its new settings before its next message, so they are looked at once more.
+  /// If a reload empties the list of synchronous standbys, the server releases waiting commits without a warning. It
+  /// applies new settings before it reads its next message, so this function checks them once more.
   package func commit(_ statement: String?, _ tag: String?) throws(EnrollmentFailure) {
     do throws(StoreProblem) {
       let connection = try connection()

@@ -5,8 +5,8 @@ internal import Verification
 
 /// Requests of root that move whole enrollments: `put` and `export`.
 enum RowTransfer {
-  /// Creates the row of an enrollment. If the row exists in the same generation, adds the uses of the state, so that a
-  /// move that was killed can be repeated.
+  /// Creates the row of an enrollment. If the row exists in the same generation, marks the used codes of the state as
+  /// used, so that a move that was killed can be repeated.
   static func put(
     _ message: Span<UInt8>, _ session: RowSession
   ) throws(EnrollmentFailure) -> SecretBuffer? {

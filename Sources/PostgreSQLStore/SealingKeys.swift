@@ -4,8 +4,8 @@ package import Enrollment
 package import FixedMemory
 package import LoginPolicy
 
-/// The keys that seal credentials before they leave the host, so that servers, backups and replicas have no shared
-/// secrets: AES-256-GCM with the group of hosts, the user and the generation as additional data.
+/// The keys that seal credentials before they leave the host, so that servers, standbys and backups contain no readable
+/// shared secret: AES-256-GCM with the group of hosts, the user and the generation as additional data.
 package final class SealingKeys {
   private static let keyLength = 32
   private static let idLength = 4
@@ -14,7 +14,7 @@ package final class SealingKeys {
   private static let version: UInt8 = 1
   private static let headLength = 1 + idLength + nonceLength
 
-  /// One after the other.
+  /// All keys, concatenated.
   private let keys: SecretBuffer
 
   /// The IDs of the keys as hexadecimal digits, in the order of the file. The first key seals.
@@ -23,7 +23,7 @@ package final class SealingKeys {
   /// For each key, whether it is marked as one that will seal later.
   package let isWaiting: [Bool]
 
-  /// Reads the file of the keys.
+  /// Reads the key file.
   package convenience init(path: String) throws(StoreProblem) {
     do throws(PolicyProblem) {
       try self.init(parsing: ProtectedFile.read(path, upTo: 65_536))

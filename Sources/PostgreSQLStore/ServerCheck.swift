@@ -3,7 +3,7 @@ internal import Enrollment
 /// Which servers are trusted with a decision: the primary, if a commit is durable there, and if row security lets this
 /// host see its group.
 enum ServerCheck {
-  /// Of a row that exists.
+  /// SQLSTATE if the row to insert exists.
   static let uniqueViolation = "23505"
 
   /// The version of `pam/postgresql/schema.sql`.
@@ -12,14 +12,14 @@ enum ServerCheck {
   /// The only policy of the table.
   private static let policy = "members_of_host_group"
 
-  /// What ends the wait for a lock, a statement, and a transaction whose host is gone.
+  /// Time limits for a lock, for a statement, and for a transaction whose host sends no further statement.
   private static let lockTimeout = "3s"
   private static let statementTimeout = "3500ms"
   private static let idleTimeout = "3s"
 
-  /// Two statements: the first reads what ``verify(_:at:settings:)`` checks. The second one sets time-outs for this
-  /// transaction, since PgBouncer would leave others to the next client; lets the server warn; and keeps a reload from
-  /// changing the durability of the commit.
+  /// Two statements: the first reads what ``verify(_:at:settings:)`` checks. The second one sets time-outs, lets
+  /// the server send warnings, and keeps a reload from changing the durability of the commit. It does so for this
+  /// transaction alone, because through PgBouncer the next client would inherit settings of the session.
   static func statements(group: String) -> String {
     """
     SELECT pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'), \
@@ -75,8 +75,8 @@ enum ServerCheck {
     """
   }
 
-  /// Checks the row security of the table: a missing policy, or one more, could hide a row. Expects a transaction that
-  /// has read the table.
+  /// Checks the row security of the table: a missing or an additional policy could hide a row. Expects a transaction
+  /// that has read the table.
   static func verifyPolicies(_ connection: DatabaseConnection) throws(StoreProblem) {
     let reply = connection.run(
       "SELECT polname, polcmd, polpermissive FROM pg_catalog.pg_policy "

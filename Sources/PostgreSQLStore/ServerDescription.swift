@@ -63,7 +63,7 @@ struct ServerDescription {
     guard let row = rows("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", connection).first,
       let time = Int(row[0])
     else { return }
-    // The server tells the time about half of the round trip after the start.
+    // The server reads its clock about half of the round trip after the start.
     let duration = Self.microseconds(CLOCK_MONOTONIC) - start
     add("query", duration)
     add("clock", (time - before - duration / 2) / 1_000)
@@ -91,7 +91,7 @@ struct ServerDescription {
       isSuperuser = row[0] == "t"
       for (word, value) in zip(words, row) where value == "t" { add("excess", word) }
     }
-    // A superuser is a member of all roles. Of nested roles, those that these are members of are enough.
+    // Roles granted to this host's role, or to a role that it needs. A superuser counts as a member of all roles.
     let others = """
       SELECT DISTINCT role.rolname, member.rolname FROM pg_auth_members AS grants \
       JOIN pg_roles AS role ON role.oid = grants.roleid JOIN pg_roles AS member ON member.oid = grants.member \
@@ -128,7 +128,7 @@ struct ServerDescription {
     answer(statement, connection) ?? []
   }
 
-  /// Nil on failure, which the missing lines report.
+  /// Nil on failure: the description then lacks the lines.
   private func answer(_ statement: String, _ connection: DatabaseConnection) -> [[String]]? {
     let reply = connection.run(
       """

@@ -16,7 +16,7 @@ package struct StoreProblem: Error, Sendable {
 
   private static let maximumLength = 900
 
-  /// Replaces control characters and long ends of a text that comes from elsewhere.
+  /// Replaces control characters of a text from elsewhere, and truncates it.
   package init(_ reason: EnrollmentFailure.Reason, _ text: String) {
     self.reason = reason
     var line = ""

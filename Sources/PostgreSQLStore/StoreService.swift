@@ -55,7 +55,7 @@ package struct StoreService: ~Copyable {
     }
   }
 
-  /// In an argument, Swift replaces other bytes by U+FFFD, so that two accounts would share a row.
+  /// Swift replaces invalid bytes of an argument by U+FFFD, so two accounts could share a row.
   private static func requireUTF8(_ name: String) throws(StoreProblem) {
     guard !name.unicodeScalars.contains("\u{FFFD}") else { throw .notUTF8 }
   }
@@ -154,7 +154,7 @@ package struct StoreService: ~Copyable {
     } catch {
       return HelperAnswer.encoded(error)
     }
-    // Nothing of the old enrollment can be kept.
+    // The devices of the old enrollment cannot be read.
     guard !change.keepsDevices else { throw failure }
     try EnrollmentRow(session).overwrite(by: change)
     return HelperAnswer.encoded(.done)

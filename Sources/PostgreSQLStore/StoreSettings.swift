@@ -9,10 +9,10 @@ package struct StoreSettings: Sendable {
   /// The path of the file.
   package static let path = "/etc/security/twofactor-postgresql.conf"
 
-  /// How to connect; complete and checked.
+  /// The parameters of a connection, complete and validated.
   package var connection: [ConnectionParameter] = []
 
-  /// How to connect for users, who can stop their processes and so keep connections. Nil for the usual connection.
+  /// Those for processes that users start: users can stop these, and so keep connections. Nil if there are no others.
   package var userConnection: [ConnectionParameter]?
 
   /// The group of hosts whose users this host serves.
@@ -64,7 +64,7 @@ package struct StoreSettings: Sendable {
     guard seen[1] else { throw PolicyProblem(inFile: "has no line for group") }
   }
 
-  /// Whether a problem may quote the name. Users see problems, and a key may be on the wrong line.
+  /// Whether a problem may quote the name. Users see problems, and a sealing key may be in the wrong file.
   private static func hasShortName(_ line: Span<UInt8>) -> Bool {
     (line.firstIndex(of: UInt8(ascii: "=")) ?? line.count) <= 32 || line.byte(at: 0) == UInt8(ascii: "#")
   }

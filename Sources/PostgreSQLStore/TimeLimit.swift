@@ -1,7 +1,7 @@
 internal import CPostgreSQL
 internal import FixedMemory
 
-/// The answer of a process whose time is up, because a server or a name service does not answer.
+/// The answer of a process that timed out, because a server or a name service does not answer.
 package enum TimeLimit {
   /// In seconds, for the whole process.
   package static let seconds: UInt32 = 10

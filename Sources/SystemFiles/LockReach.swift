@@ -10,7 +10,7 @@ public enum LockReach: UInt8, Sendable {
   /// On a disk of this host. The locks reach the clients to which the kernel of this host exports the file system.
   case diskOfThisHost
 
-  // Nothing excludes other hosts, or nothing proves that it does:
+  // Locks do not exclude other hosts, or it is unknown whether they do:
   case unsafeNFS
   case unsafeCIFS
   case unsafeLustre
@@ -18,10 +18,10 @@ public enum LockReach: UInt8, Sendable {
   case plan9OrFUSE
   case unknownFileSystem
 
-  /// The file system or its mount could not be examined, as without /proc.
+  /// The file system or its mount could not be examined, for example without /proc.
   case unexamined
 
-  /// The file system, if it must not be used by several hosts.
+  /// Names a file system that several hosts must not use; nil if they may.
   public var unsafeFileSystem: Literal? {
     switch self {
     case .allHosts, .diskOfThisHost: nil

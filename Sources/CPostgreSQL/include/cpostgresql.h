@@ -1,4 +1,4 @@
-/* libpq and libcrypto behind few functions. */
+/* Functions of libpq and libcrypto that Swift cannot call directly, or not easily. */
 #ifndef CPOSTGRESQL_H
 #define CPOSTGRESQL_H
 
@@ -41,8 +41,8 @@ const char *cpostgresql_tls_version(const struct cpostgresql *database);
 /* The SSL structure of OpenSSL; NULL if unknown. */
 const void *cpostgresql_tls(const struct cpostgresql *database);
 
-/* Unix times of the ends of a certificate: of one in a file, and of the server's or of the authority's that signed it.
- * Return 0 if unknown. */
+/* The Unix time at which a certificate expires: one in a file, and that of the server or of its authority. Return 0 if
+ * unknown. */
 int64_t cpostgresql_certificate_end(const char *path);
 int64_t cpostgresql_server_certificate_end(const void *tls, int is_authority);
 
@@ -81,8 +81,8 @@ int cpostgresql_open(const uint8_t *key, const uint8_t *nonce, const uint8_t *bo
 /* SHA-256 in 32 bytes. Returns 0 on failure. */
 int cpostgresql_digest(const uint8_t *input, size_t length, uint8_t *output);
 
-/* Provided because only async-signal-safe C may run in a signal handler. When SIGALRM arrives, a copy of `answer`, of at
- * most 512 bytes, is written to standard output, and the process ends. */
+/* Provided because only async-signal-safe C may run in a signal handler. On SIGALRM, writes a copy of `answer`, of at most
+ * 512 bytes, to standard output, and ends the process. */
 void cpostgresql_answer_alarm(const uint8_t *answer, size_t length);
 
 /* Lets SIGALRM end the process without an answer. */
