@@ -1,7 +1,7 @@
 internal import FixedMemory
 
-/// An enrollment that was found: its directory, or its row in a database. What is decided about it is written once, for
-/// both.
+/// An enrollment that was found: its directory, or its row in a database. Verification and changes use this protocol,
+/// so that they are written once.
 public protocol OpenEnrollment: ~Copyable {
   /// Excludes other processes, on all hosts.
   associatedtype Lock: EnrollmentLock & ~Copyable

@@ -20,8 +20,7 @@ public protocol EnrollmentPlace: ~Copyable {
     _ opened: borrowing Opened, _ locked: borrowing LockedEnrollment<Opened.Lock>
   ) throws(EnrollmentFailure)
 
-  /// Notes that the user is enrolled, if the place keeps a register. Ignores errors: the next accepted code notes it,
-  /// too.
+  /// Adds the user to the register, if the place has one. Ignores errors: the next accepted login adds the user, too.
   borrowing func noteEnrollment()
 }
 

@@ -89,7 +89,7 @@ extension UserRequest {
     var answer = CheckedCode(check, of: reply, credential)
     guard check.verdict.refusal == nil, !flags.keepsCode else { return answer }
     place.noteEnrollment()
-    // A login needs no ticket, which would stay in the memory of its program.
+    // A login needs no ticket, which would stay in the memory of the calling program.
     guard !flags.needsHostStore, !flags.needsHome else { return answer }
     answer.ticket = ChangeTicket.make(for: credential, now: SystemClock.now) ?? ByteText()
     return answer

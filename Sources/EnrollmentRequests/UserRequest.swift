@@ -6,16 +6,16 @@ public import LoginPolicy
 public import SystemFiles
 internal import Verification
 
-/// A request about the enrollment of one user (`pam/helper-protocol.md`). Limits come from the policy of the host, never
-/// from a user.
+/// A request about the enrollment of one user (`pam/helper-protocol.md`). Limits come from the policy of the host,
+/// never from a user.
 public struct UserRequest: ~Copyable {
-  /// Without its length.
+  /// The message, without its length.
   public let message: SecretBuffer
 
-  /// For the log.
+  /// The user whom the log names.
   public let user: UserID
 
-  /// Whether root makes the request: it needs no ticket, may switch off in any case, and logs its requests itself.
+  /// Whether root makes the request: it needs no ticket, may always disable two-factor, and logs its requests itself.
   public let isOfRoot: Bool
 
   /// A message without its length.

@@ -27,9 +27,9 @@ public enum HelperRequest: UInt8, Sendable {
   /// Resynchronizes a device by two consecutive codes.
   case resync = 8
 
-  // For root, and only in the store on PostgreSQL:
+  // Requests of root to the store program alone:
 
-  /// Verifies a code with the limits of a PAM rule, or looks if a grace period applies.
+  /// Verifies a code with the limits of a PAM rule, or checks whether a grace period applies.
   case login = 9
 
   /// Ends throttling and lockout.
@@ -50,7 +50,7 @@ public enum HelperRequest: UInt8, Sendable {
   /// Seals credentials with the first key again.
   case reseal = 15
 
-  /// Whether `twofactor-helper` carries it out, too.
+  /// Whether `twofactor-helper` carries out the request, too.
   public var isOfUsers: Bool { rawValue <= Self.resync.rawValue }
 
   /// Parses the number of a message without its length.

@@ -4,7 +4,7 @@ public import Verification
 
 /// The request ``HelperRequest/login``: a reply with the limits of a PAM rule.
 public struct LoginRequest: ~Copyable {
-  /// Only those of a password with a code at its end, and of failures that do not count.
+  /// Only `endOfPassword` and `uncounted` are valid.
   public let flags: CheckFlags
 
   /// Those of the PAM rule.
@@ -16,7 +16,7 @@ public struct LoginRequest: ~Copyable {
   /// Nil if no grace period can apply or begin.
   public let graceKey: GraceKey?
 
-  /// As the user typed it; empty to ask if a grace period applies.
+  /// The reply as typed; empty to ask whether a grace period applies.
   public let reply: SecretBuffer
 
   /// Parses a message without its length.

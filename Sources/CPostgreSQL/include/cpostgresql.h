@@ -81,7 +81,7 @@ int cpostgresql_open(const uint8_t *key, const uint8_t *nonce, const uint8_t *bo
 /* SHA-256 in 32 bytes. Returns 0 on failure. */
 int cpostgresql_digest(const uint8_t *input, size_t length, uint8_t *output);
 
-/* Provided because only async-signal-safe C may run in a signal handler. On SIGALRM, writes a copy of `answer`, of at most
+/* Provided because only async-signal-safe C may run in a signal handler. On SIGALRM, writes a copy of `answer`, at most
  * 512 bytes, to standard output, and ends the process. */
 void cpostgresql_answer_alarm(const uint8_t *answer, size_t length);
 

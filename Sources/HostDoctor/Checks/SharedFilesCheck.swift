@@ -69,7 +69,7 @@ package struct SharedFilesCheck {
       return source.contains(":/") ? String(source.prefix { $0 != "/" }.dropLast()) : source
     }
 
-    /// The options that keep locks on this host, or reads outdated.
+    /// Options that keep locks on this host, or let it read outdated files.
     var unsafeOptions: [String] {
       options.filter { option in
         ["nolock", "local_lock=all", "local_lock=posix", "nocto", "nobrl", "localflock", "noflock", "localflocks"]
@@ -78,7 +78,7 @@ package struct SharedFilesCheck {
     }
   }
 
-  /// Mounts with the same problem. Automounters mount each home.
+  /// Mounts with the same problem: automounters mount each home separately.
   private struct Group {
     let mount: Mount
     var members: [EnrollmentMount]

@@ -43,7 +43,7 @@ package struct FleetCheck {
 
   private var serverFindings: [Finding] {
     var instances: Set<String> = []
-    // Several names of PgBouncer reach the same server.
+    // Several names can reach one server through PgBouncer.
     let primaries = report.servers.filter { $0.isPrimary && instances.insert($0.instance ?? $0.name).inserted }
       .map(\.name)
     let silent = report.servers.filter { $0.problem != nil }

@@ -84,7 +84,7 @@ package struct DatabaseServer: Equatable {
   package var commitSource: String?
   /// The version of the schema.
   package var schema: Int?
-  /// Whether the row security of the table is not that of the schema.
+  /// Whether the row security of the table differs from that of the schema.
   package var hasOtherRowSecurity = false
   /// Roles that this host acts for: `group`, `login`, `enrollment`, `report`.
   package var rights: Set<String> = []
@@ -95,7 +95,7 @@ package struct DatabaseServer: Equatable {
   /// The number of enrollments of the group by the ID of the key that sealed them.
   package var rows: [String: Int]?
 
-  /// Tells servers apart that several names reach; nil if unknown.
+  /// Equal for all names that reach the same server; nil if unknown.
   package var instance: String?
 
   package struct Excess: Equatable {
@@ -110,7 +110,7 @@ package struct DatabaseServer: Equatable {
     package let kind: String
     /// `streaming` if it follows the primary.
     package let state: String
-    /// Bytes that are not on its disk yet, and its delay in milliseconds; nil if unknown.
+    /// How many bytes are not on its disk yet, and its delay in milliseconds; nil if unknown.
     package let unflushed: Int?
     package let delay: Int?
 

@@ -10,9 +10,9 @@ struct FleetCommand: ParsableCommand {
     abstract: "Show the servers of store=postgresql, or change their sealing key. Root only.",
     subcommands: [FleetStatusCommand.self, FleetRekeyCommand.self])
 
-  /// The settings of the login policy that judge the servers.
+  /// The settings of the host by which the servers are judged.
   static func check(_ report: FleetReport) -> FleetCheck {
-    // The store may be in preparation, and the policy that of another one.
+    // The store may be in preparation while the policy still names another one.
     let settings = (try? HostSettings.load()) ?? HostSettings()
     return FleetCheck(
       report, window: Int64(clamping: settings.limits.window) * 30, enrollsAtLogin: settings.enrollment != .no,
@@ -58,7 +58,7 @@ struct FleetRekeyCommand: ParsableCommand {
     commandName: "rekey",
     abstract: "Change the key that seals the enrollments of a group of hosts.",
     discussion: """
-      Logins go on meanwhile, if all hosts of the group get each new version of the file with the keys:
+      Logins go on meanwhile, if all hosts of the group get each new version of the key file:
 
       1. On one host: twofactor fleet rekey --add-key. Copy the file to the others.
 
@@ -66,8 +66,8 @@ struct FleetRekeyCommand: ParsableCommand {
 
       3. On the same host: twofactor fleet rekey --drop-old-keys. Copy the file again.
 
-      If the command is killed, run it again. A host that does not have a key refuses the users whose enrollments it \
-      seals, until the file is copied. No key is ever shown.
+      If the command is killed, run it again. A host without a key refuses the users whose enrollments are \
+      sealed with it, until the file is copied. No key is ever shown.
       """)
 
   @Flag(help: "Add a new key to the file. If there is no file yet, create it.")

@@ -132,15 +132,15 @@ struct MoveCommand: ParsableCommand {
     }
   }
 
-  /// The accounts that may have an enrollment in the old place, and the users with an enrollment there, but without an
-  /// account on this host.
+  /// The accounts that may have an enrollment in the old place, and users with an enrollment there who have no account
+  /// on this host.
   private func candidates(_ registered: [UserID]?) throws -> ([UserAccount], [String]) {
     if isFromDatabase { return try candidatesInDatabase(registered ?? []) }
     var accounts: [UserAccount] = []
     var users: [UserID]
     if isFromHostStore {
       users = HostStoreCheck(tree: HostTree()).users
-      // An interrupted move to a database leaves only the entry.
+      // An interrupted move to a database may leave only the register entry.
       users += (registered ?? []).filter { !users.contains($0) }
     } else {
       accounts = UserAccount.allWithLogin()

@@ -2,8 +2,8 @@ import Glibc
 import HostAccess
 import HostDoctor
 
-/// The steps of changing the sealing key of a group. In each of them, every host that has the file of the previous step
-/// can open all enrollments:
+/// The steps of changing the sealing key of a group. In each step, a host with the key file of the previous step can
+/// open all enrollments:
 ///
 /// 1. A new key opens, but does not seal.
 /// 2. The new key seals, and the old ones open. Meanwhile, other hosts may still seal with the old one.
@@ -11,10 +11,10 @@ import HostDoctor
 struct Rekeying {
   private let report: FleetReport
 
-  /// Rows that one request seals, so that logins wait only for a moment.
+  /// How many rows one request seals: few enough that logins wait only briefly.
   private static let batch: UInt64 = 32
 
-  /// How often a batch is tried again, if a login or a host that hangs keeps a row locked.
+  /// How often a batch is retried if a login, or a host that hangs, keeps a row locked.
   private static let tries = 5
 
   struct Result {

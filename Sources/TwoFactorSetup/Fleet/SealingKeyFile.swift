@@ -3,15 +3,15 @@ import Glibc
 import HostAccess
 import SystemFiles
 
-/// The keys that seal the credentials of a group of hosts (`pam/postgresql.md`), one in a line: the first one seals, all
-/// open. A `+` marks a new key, which waits until all hosts have it.
+/// The keys that seal the credentials of a group of hosts (`pam/postgresql.md`), one in a line: the first one seals,
+/// all open. A `+` marks a new key, which waits until all hosts have it.
 struct SealingKeyFile: ~Copyable {
   let path: String
-  /// Without empty lines, each with its newline.
+  /// The lines of the file, each with its newline, without empty ones.
   private var text: SecretBuffer
-  /// The start of each line, and the end of the last one.
+  /// The offsets of the start of each line, and of the end of the last one.
   private var bounds: [Int] = [0]
-  /// Keeps other runs of the command away.
+  /// Locks the folder, so that no other `fleet rekey` runs at the same time.
   private let directory: OpenFile
 
   private static let group = "_twofactor"
@@ -24,7 +24,7 @@ struct SealingKeyFile: ~Copyable {
   /// The line of the key that waits; nil if there is none. The first line seals in any case.
   var waitingLine: Int? { (1..<max(count, 1)).last { text.bytes.byte(at: bounds[$0]) == Self.mark } }
 
-  /// Locks and reads the file; a missing one has no keys.
+  /// Locks and reads the file; an absent file has no keys.
   ///
   /// - Throws: ``SetupError``.
   static func open(_ path: String) throws -> SealingKeyFile {
@@ -104,7 +104,7 @@ struct SealingKeyFile: ~Copyable {
 
   // MARK: Changes
 
-  /// Appends a random key. The first one of the file seals at once, a later one waits.
+  /// Appends a random key. The first key of a file seals at once; a later one waits.
   mutating func addKey() throws {
     let random = try Randomness.bytes(count: Self.keyLength)
     guard var line = SecretBuffer(capacity: 2 * Self.keyLength + 1) else { throw SetupError.outOfMemory }
@@ -118,13 +118,13 @@ struct SealingKeyFile: ~Copyable {
     try write()
   }
 
-  /// Puts a key that waits first.
+  /// Makes the key that waits the first one.
   mutating func useKey(at index: Int) throws { try keep([index] + (0..<count).filter { $0 != index }) }
 
   /// Removes all keys but the first.
   mutating func dropOldKeys() throws { try keep([0]) }
 
-  /// Keeps these lines, in this order. The first one loses its mark.
+  /// Keeps these lines, in this order. Removes the mark of the first one.
   private mutating func keep(_ lines: [Int]) throws {
     var kept = try Self.emptyText()
     swap(&kept, &text)

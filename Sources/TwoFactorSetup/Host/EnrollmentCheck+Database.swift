@@ -3,7 +3,7 @@ import HostAccess
 import HostDoctor
 import SystemFiles
 
-/// The enrollments in a database, which hold no files to check.
+/// Findings about enrollments in a database.
 extension EnrollmentCheck {
   /// `isWhole`: whether the names are those of all accounts.
   func findingsInDatabase(of names: [String], isWhole: Bool) -> [Finding] {
@@ -49,7 +49,7 @@ extension EnrollmentCheck {
       .findings(of: unenrolled, enrolled: isWhole ? enrolled.count : nil)
   }
 
-  /// A status is nil if the row cannot be opened. Users who are not enrolled are left out.
+  /// The statuses of enrolled users; a status is nil if the row cannot be opened.
   private func statuses(of names: [String]) throws -> [String: EnrollmentStatus?] {
     guard geteuid() != 0 else {
       return Dictionary(try DatabaseUsers.all().map { ($0.name, $0.status) }) { first, _ in first }

@@ -9,7 +9,7 @@ import SystemFiles
 ///
 /// Root changes it directly or, if this process drops its privileges, through a ``RegisterKeeper``; other users through
 /// `twofactor-helper`, which in the host store changes it together with the enrollment. A database needs no register:
-/// there, an entry is left from earlier, and only root removes it.
+/// there, an entry is left from another store, and only root removes it.
 struct RegisterEntry {
   private enum Route {
     case direct

@@ -37,8 +37,8 @@ enum SharedFiles {
       mount: UInt64(texts[start + 1]) ?? 0)
   }
 
-  /// Tests a server with the state of an enrollment: whether it locks files, and its clock, which it writes into the time
-  /// of the last modification. Each test times out.
+  /// Tests a server with the state of an enrollment: whether it locks the file, and how its clock differs, by setting
+  /// the modification time. Both tests have a time limit.
   static func tests(of enrollments: [EnrollmentMount], settings: HostSettings) -> [ServerTest] {
     let outcomes = BoundedWork.outcomes(count: enrollments.count) { index in
       let (error, difference) = test(enrollments[index], settings)
@@ -76,17 +76,17 @@ extension OpenFile {
   /// Asks whether the file could be locked (fcntl(2), F_OFD_GETLK). Nil if the server answers.
   fileprivate var lockError: Errno? { csystem_test_lock(descriptor) == 0 ? nil : .current }
 
-  /// Sets the file's times to the present. Returns by how many seconds the server, which chooses the time, is ahead.
+  /// Lets the server set the file's times to its present. Returns by how many seconds its clock is ahead.
   fileprivate var serverDifference: Double? {
     let before = Self.now
     var status = stat()
-    // Without times, futimens(3) sets the present.
+    // Without times, futimens(3) sets the present of the server.
     guard futimens(descriptor, nil) == 0 else { return nil }
     // SAFETY: the structure outlives the call.
     guard unsafe fstat(descriptor, &status) == 0 else { return nil }
     let after = Self.now
     let time = Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
-    // The server chose the time in between.
+    // The server chose the time between the two readings of the clock.
     return time < before ? time - before : time > after ? time - after : 0
   }
 

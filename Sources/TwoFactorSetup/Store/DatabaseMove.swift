@@ -7,9 +7,9 @@ import Verification
 
 /// The move of one account's enrollment from files to the store on PostgreSQL, or back. Run it as root.
 ///
-/// While the row is in force, and while that is unknown, the files have a temporary name, so that at any moment at most
-/// one of both is in force. If the command is killed when neither is, the register refuses the user, and the next move
-/// completes:
+/// While the row is in force, or may be, the files have a temporary name, so that the row and the files are never in
+/// force at once. If the command is killed when neither is in force, the register refuses the user, and the next run
+/// completes the move:
 ///
 /// - To the database, the files are locked, and get the temporary name before the row is created.
 /// - From the database, the files are written with the temporary name. Then the row is removed, if no login changed it
@@ -67,7 +67,7 @@ struct DatabaseMove: AccountMove {
     throw MovePlace.override(of: account)
   }
 
-  /// If the enrollment is in force nowhere for a moment, logins of this host refuse the user. Best effort.
+  /// Lets this host refuse the user while neither the row nor the files are in force. Ignores errors.
   private func register() { _ = try? EnrollmentRegister.add(account.entry.userID) }
 
   // MARK: To the database
@@ -135,7 +135,7 @@ struct DatabaseMove: AccountMove {
     try erase(&identity)
   }
 
-  /// Locks files with the temporary name. If they are damaged, another run was erasing them, which it does only after
+  /// Locks files with the temporary name. Damaged files are left from a run that was killed while it erased them after
   /// the move: erases them, and returns nil.
   private func lockedOrErased(
     _ opened: borrowing EnrollmentDirectory, _ identity: inout FileSystemIdentity
@@ -192,7 +192,7 @@ struct DatabaseMove: AccountMove {
     }
     try erase(&identity)
     throw SetupError(
-      .refused, "logins of \(account.nameText) changed the row again and again", hint: "run the command again")
+      .refused, "logins of \(account.nameText) changed the row repeatedly", hint: "run the command again")
   }
 
   private func write(
@@ -206,7 +206,7 @@ struct DatabaseMove: AccountMove {
     }
   }
 
-  /// Gives the files their name, or marks their used codes as used in files that an earlier move left.
+  /// Renames the files to their final name. If an earlier move left files there, marks the used codes as used in them.
   private func put(_ generation: Generation, _ state: LoginState, _ identity: inout FileSystemIdentity) throws {
     identity.restore()
     guard let existing = try files.opened(&identity) else { return try interrupted.rename(to: files, &identity) }

@@ -54,9 +54,9 @@ struct DatabaseRow {
   /// Nil if the user is not enrolled there.
   func content() throws -> Content? { try content(removing: nil) }
 
-  /// Removes the row if its state is still that of `old`, and returns nil. Otherwise returns what it contains now.
+  /// Removes the row if its state is still that of `old`, and returns nil. Otherwise returns its present content.
   ///
-  /// If this throws, the row may be there or not; if not, its state was that of `old`.
+  /// If this throws, it is unknown whether the row was removed; if so, its state was that of `old`.
   func remove(_ old: Content) throws -> Content? { try content(removing: old) }
 
   private func content(removing old: Content?) throws -> Content? {
@@ -73,9 +73,9 @@ struct DatabaseRow {
     return content
   }
 
-  /// Creates the row, or adds the uses of the state to a row with the same generation.
+  /// Creates the row, or marks the used codes of the state as used in a row with the same generation.
   ///
-  /// If this throws an error of status `inputOutput`, the row may be there or not.
+  /// If this throws an error of status `inputOutput`, it is unknown whether the row exists.
   func put(_ credential: borrowing Credential, _ state: LoginState) throws {
     let text = credential.fileText
     guard

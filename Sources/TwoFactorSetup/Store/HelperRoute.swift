@@ -7,8 +7,8 @@ import OneTimePassword
 import SystemFiles
 import Verification
 
-/// An enrollment that another program opens for this process: `twofactor-helper` that of the calling user in the host
-/// store or a database, `twofactor-store-postgresql` any in a database for root.
+/// An enrollment that another program opens for this process. `twofactor-helper` opens that of the calling user, in the
+/// host store or a database. `twofactor-store-postgresql` opens any enrollment in a database for root.
 final class HelperRoute {
   private let account: UserAccount
   private let directory: String
