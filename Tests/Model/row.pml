@@ -1,4 +1,4 @@
-/* The row of a user, and what logins ask. */
+/* The row of a user, and the requests of logins. */
 
 /*
  * The row: the lowest unused moving factor, whether the backup code is spent, failures, the generation of the
@@ -15,9 +15,9 @@
 #define WITH_SPENT(row) ((row) | 4)
 #define WITHOUT_FAILURES(row) ((row) & ~24)
 #define WITH_FAILURE(row) (FAILURES(row) == 3 -> (row) : (row) + 8)
-/* Keeps the device; new backup codes. */
+/* Keeps the device, and replaces the backup codes. */
 #define RENEWED(row) (((row) & ~4) | 32)
-/* Another device; nothing is kept. */
+/* Replaces the device and the backup codes. */
 #define REPLACED (ENROLLED | 32 | 64)
 /* The sequence number of the record, which only killable processes compare. */
 #if defined(KILLABLE) && !defined(SEQUENCE_REPEATED)

@@ -72,7 +72,7 @@ def assert_still_used(group: Fleet, user: User) -> None:
 
 @contextlib.contextmanager
 def only(client: Client, database: Database, server: Server) -> Iterator[None]:
-    """A host that reaches this server alone."""
+    """A host that can reach only this server."""
     before = client.settings.read_text()
     client.write(database.settings(client.host, servers=[server]))
     try:
@@ -82,7 +82,7 @@ def only(client: Client, database: Database, server: Server) -> Iterator[None]:
 
 
 def accepted_at_once(group: Fleet, user: User, count: int = 20) -> int:
-    """How often an unused code is accepted if so many logins on all hosts send it at once."""
+    """Sends an unused code from `count` logins on all hosts at once. Returns how often it was accepted."""
     request = login(user.unused_code())
     clients = [group.clients[number % len(group.clients)] for number in range(count)]
     processes = [client.start(user.name, request) for client in clients]
@@ -130,14 +130,14 @@ def test_a_promoted_standby_knows_used_codes(database, group, user):
 
 
 def test_a_primary_that_was_replaced_accepts_nothing(database, group, user):
-    """One host still reaches it, and the other host the new one."""
+    """One host still reaches the old primary, and the other host reaches the new one."""
     behind, ahead = group.clients
     newcomer = User(group.name())
     old, new = database.primary, database.fail_over()
     with only(behind, database, old), only(ahead, database, new):
         assert ahead.check(user).status == "done"
         assert ahead.ask(newcomer.name, newcomer.enrollment()).status == "done"
-        # The used code is unused there, and the new user unknown.
+        # The old primary knows neither the used code nor the new user.
         asked = [behind.start(user.name, login(user.code)), behind.start(newcomer.name, STATUS)]
         assert [ended(process).status for process in asked] == ["failed", "failed"]
     database.heal()
@@ -206,7 +206,7 @@ def test_an_expired_certificate_stops_one_host(database, group, user):
 
 
 @pytest.mark.parametrize("how", ["pg_cancel_backend", "pg_terminate_backend"])
-def test_a_commit_whose_wait_is_cancelled_is_refused(database, group, user, how):
+def test_a_commit_whose_wait_is_canceled_is_refused(database, group, user, how):
     """PostgreSQL then reports success with a warning, and the change may be lost with the primary."""
     for server in database.servers:
         server.machine.isolate()
@@ -266,7 +266,7 @@ def test_a_host_that_stops_with_the_row_locked(database, group, user):
         ("ALTER ROLE web RENAME TO other", "ALTER ROLE other RENAME TO web"),
     ],
 )
-def test_a_host_that_left_its_group_finds_nobody_not_enrolled(database, group, user, change, back):
+def test_a_host_that_left_its_group_takes_no_user_for_not_enrolled(database, group, user, change, back):
     database.admin(change)
     try:
         assert group.clients[0].check(user).status == "failed"
@@ -335,7 +335,7 @@ def test_a_login_costs_at_most_forty_milliseconds_of_processor_time(group, user,
 
 @pytest.mark.seconds(180)
 def test_random_faults(database, group, figure):
-    """scripts/fleet-faults runs this for ten minutes."""
+    """scripts/fleet-faults runs this for a longer time."""
     outcome = Run(group).run(20)
     figure(f"random faults: {outcome}")
     assert outcome.violations == [] and outcome.accepted > 20

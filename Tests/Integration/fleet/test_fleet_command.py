@@ -196,7 +196,7 @@ class TestRekey:
     def files(self, group) -> Iterator[list[KeyFile]]:
         files = [KeyFile(client) for client in group.clients]
         yield files
-        # The next test has the keys of this one.
+        # The next test starts with the keys of this one.
         shutil.copy(files[0].path, SEALING_KEY)
         for file in files:
             file.remove()
@@ -225,7 +225,7 @@ class TestRekey:
             new = answer["keys"][0]["id"]
             assert keys_in_use(database) == {new} and "+" not in mine.path.read_text()
 
-            # The other host still seals with the old key, so that it is needed.
+            # The other host still seals with the old key, so the old key is still needed.
             late = enroll_on(second, group)
             assert keys_in_use(database) == {old, new}
             assert report(first)["sealed_otherwise"] == 1
@@ -249,7 +249,7 @@ class TestRekey:
 
     def test_a_killed_rekey_is_completed(self, group, database, files, users):
         first, mine = group.clients[0], files[0]
-        # More than are sealed in one transaction.
+        # More rows than one transaction seals.
         users += [group.enroll() for _ in range(26)]
         rekey(first, "--add-key")
         files[1].copy(mine)

@@ -135,7 +135,7 @@ def test_a_grace_period_holds_on_every_host(one, two, user, codes, service, log)
     assert (passed.result, passed.prompts) == (SUCCESS, [])
     assert outcomes(log, 2)[-1] == f"accepted user={user.name} rhost=192.0.2.1 method=grace"
     assert user.log_in(name, codes.next(), under=two, **far).prompts == ["Verification code: "]
-    # After a change of the enrollment, there is none.
+    # A change of the enrollment ends the grace period.
     on(one, "backup-codes", "--user", user.name)
     assert user.log_in(name, codes.next(), under=two, **near).prompts == ["Verification code: "]
 
@@ -169,7 +169,7 @@ def test_users_who_are_not_enrolled_and_unknown_users(one, two, user, new_user, 
         f"accepted user={user.name} rhost=- method=exempt",
         "denied user=nobody-here rhost=- reason=unknown-user",
     ]
-    # An entry is left from an enrollment in files that was not moved yet: the absence of the row is no proof.
+    # The register entry of files that were not moved yet: the absence of the row proves nothing.
     (REGISTER / str(user.uid)).touch()
     assert user.log_in(lenient, under=one).result == UNAVAILABLE
     assert "reason=missing-enrollment" in outcomes(log, 4)[-1]
@@ -204,7 +204,7 @@ def test_disabled_on_one_host_is_disabled_on_the_other(one, two, user, enrolled,
     assert "two-factor is not on" in on(two, "unlock", "--user", user.name, status=REFUSED)
 
 
-def test_without_a_server_nobody_passes_but_the_exempt(hosts, one, user, enrolled, codes, service, log):
+def test_without_a_server_only_exempt_users_pass(hosts, one, user, enrolled, codes, service, log):
     services = {
         service(*WIDE): UNAVAILABLE,
         service("nullok"): UNAVAILABLE,
@@ -290,7 +290,7 @@ def noted(one):
 
 
 def test_the_helper_executes_the_program_with_its_group(user, enrolled, noted):
-    """The process belongs to no one but root: the user cannot trace it."""
+    """/proc shows that root owns the process, so the user cannot trace it."""
     before = len(noted())
     user.twofactor("status", environment={"PGPASSWORD": "x", "LD_LIBRARY_PATH": "/nowhere"})
     group = grp.getgrnam("_twofactor").gr_gid

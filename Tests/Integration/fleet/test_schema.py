@@ -170,7 +170,7 @@ def test_the_server_sets_the_time_of_a_change(attempt):
 
 
 def test_a_former_member_of_a_group_can_tell_that_it_sees_nothing(database, hosts, attempt):
-    """The program asks this, because otherwise nobody would seem to be enrolled."""
+    """The program asks for the membership, because otherwise no user would seem to be enrolled."""
     member = "SELECT pg_has_role('web', 'USAGE'), count(*) FROM twofactor.enrollment"
     assert attempt("web02", member) == "t|1"
     database.admin("REVOKE web FROM web02")
@@ -192,7 +192,7 @@ def test_roles_that_many_hosts_share_are_no_groups(database, group):
 
 
 def connect(database, client, **changes) -> str:
-    """What fails if a host connects with other parameters of the connection string."""
+    """Why a connection with other parameters of the connection string fails."""
     words = dict(word.split("=", 1) for word in database.connection(client).split())
     text = " ".join(f"{name}={value}" for name, value in (words | changes).items())
     return run("psql", "-X", "-d", text, "-c", "SELECT 1", status=None).stderr

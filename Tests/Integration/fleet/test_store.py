@@ -236,7 +236,7 @@ def deaf_to_warnings(database):
 
 @pytest.mark.parametrize("who", ["enrolled", "unknown"])
 def test_a_canceled_commit_confirms_nothing(deaf_to_warnings, database, group, user, waiting, who):
-    """Nor that a user is not enrolled: the server may be a primary that was replaced."""
+    """It does not prove either that a user is not enrolled: the server may be a primary that was replaced."""
     process = waiting(user.name if who == "enrolled" else group.name(), login(user.code))
     database.admin(f"SELECT pg_cancel_backend(pid) {WAITING}")
     assert_refused(ended(process), "io", "not confirmed")
@@ -307,7 +307,7 @@ def test_a_login_between_the_two_writes_of_a_check_stops_it(group, user, stopped
 
 
 def test_keys_of_the_host(database, host, user, changed):
-    """All keys open, the first one seals; a key that the host lacks is a matter of configuration."""
+    """All keys open, and the first one seals. A key that the host lacks is reported as a problem of configuration."""
     first, second = SEALING_KEY.read_text(), secrets.token_hex(32) + "\n"
 
     def use(text: str) -> None:
@@ -347,7 +347,7 @@ def test_wrong_settings(database, host, changed):
 
 
 def test_a_server_must_prove_its_name(database, host, changed):
-    """And hosts prove theirs by certificate alone."""
+    """Hosts prove theirs by certificate alone."""
     settings, other = database.settings(host.host), database.hosts["web02"]
     authority, name = str(database.authority.certificate), database.primary.machine.host_name
     wrong = {
@@ -383,7 +383,7 @@ def test_files_that_users_could_read_or_write(host, group, changed):
 
 
 def test_no_file_of_a_home_is_opened(host, user):
-    """libpq has default files there, which in the helper would be of the user."""
+    """libpq looks for default files there. In the helper, these would be files of the user."""
     words = ("strace", "-f", "-e", "trace=file", STORE_PROGRAM, user.name)
     done = subprocess.run((*host.prefix, *words), input=STATUS, capture_output=True, env={}, timeout=30)
     opened = [line for line in done.stderr.decode().splitlines() if '"/root' in line or '"/home' in line]
@@ -400,7 +400,7 @@ def test_the_program_alone_gives_users_nothing(host, new_user):
 
 
 def test_users_cannot_take_up_the_connections_of_logins(database, group, user, new_user, host_configuration):
-    """A user can stop the processes of the own helpers, and so keep their connections."""
+    """A user can stop the processes that the user started, and so keep their connections."""
     host_configuration("store = postgresql")
     host, name = database.hosts["web01"], "web01_users"
     users_host = database.hosts.get(name) or database.add_host(name, "web")
@@ -419,7 +419,7 @@ def test_users_cannot_take_up_the_connections_of_logins(database, group, user, n
     database.configure(host)
 
 
-def test_a_user_acts_through_the_helper_on_the_own_row(database, group, new_user, host_configuration):
+def test_the_helper_serves_only_the_row_of_its_user(database, group, new_user, host_configuration):
     host_configuration("store = postgresql")
     database.configure(database.hosts["web01"])
     user, other = new_user(), group.enroll()

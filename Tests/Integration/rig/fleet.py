@@ -80,7 +80,7 @@ class Client:
         return ended(self.start(user, request, at))
 
     def check(self, user: "User", code: str | None = None) -> Answer:
-        """Checks an unused code of the user, or another one."""
+        """Sends `code`, or else an unused code of the user."""
         if code is not None:
             return self.ask(user.name, login(code))
         return user.learn(self.ask(user.name, login(user.unused_code())))
@@ -90,7 +90,7 @@ class Client:
 
 
 def ended(process: subprocess.Popen) -> Answer:
-    """The answer of a program that was started; without one, if it was killed."""
+    """Waits for a started program. Returns its answer, whose status is None if the program was killed."""
     output, _ = process.communicate(timeout=30)
     return parse(output, process.returncode) if output else Answer(None, process.returncode)
 
@@ -116,7 +116,7 @@ class User:
         return self.code
 
     def learn(self, answer: Answer) -> Answer:
-        """What an answer to the current code tells. A code without an answer may be used or not."""
+        """Notes what an answer to the current code tells. A code without an answer may be used or not."""
         if answer.status == "done" or (answer.status == "refused" and answer.checked.refusal == "reused-code"):
             self.used = True
         return answer

@@ -49,7 +49,7 @@ class Outcome:
 
 
 class Users(threading.Thread):
-    """Some users who log in one after the other, each code on two hosts at once, and try it again later."""
+    """Some users who log in one after the other. They send each code from two hosts at once, and again later."""
 
     def __init__(self, run: "Run", users: list[User], seed: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Users(threading.Thread):
                 raise
 
     def submit(self, user: User, hosts: int) -> None:
-        """Sends the current code from so many hosts at once."""
+        """Sends the current code from several hosts at once."""
         run, code = self.run_of_faults, user.code
         clients = self.random.sample(run.fleet.clients, hosts)
         processes = [client.start(user.name, login(code)) for client in clients]
@@ -219,7 +219,7 @@ def kill_and_promote(run: Run) -> None:
 
 
 def promote_although_the_primary_lives(run: Run) -> None:
-    """The standbys leave the primary, which hosts still reach."""
+    """Promotes a standby while hosts still reach the old primary, which no standby follows any more."""
     run.database.fail_over()
     run.wait()
 
@@ -234,7 +234,7 @@ def partition_and_promote(run: Run) -> None:
 
 
 def isolate_all(run: Run) -> None:
-    """Hosts reach the servers, which do not reach each other."""
+    """Disconnects the servers from each other, but not from the hosts."""
     for server in run.database.servers:
         server.machine.isolate()
     run.wait(5)
@@ -318,7 +318,7 @@ FAULTS = [
 
 
 def main(seconds: str, seed: str | None = None) -> None:
-    """Half of the time without PgBouncer, half of it through PgBouncer."""
+    """Runs half of the time without PgBouncer, and half through PgBouncer."""
     machine.install()
     failed = False
     for pooled in (False, True):

@@ -33,7 +33,7 @@ class Machine:
         return ("nsenter", f"--net=/run/netns/{self.name}")
 
     def cut(self) -> None:
-        """Pulls the cable."""
+        """Disconnects the machine."""
         run("ip", "link", "set", self.port, "down")
 
     def isolate(self, isolated: bool = True) -> None:

@@ -87,7 +87,7 @@ def request(
 
 
 def is_genuine(data: bytes, asked: Packet, secret: str) -> bool:
-    """Whether the Response Authenticator is that of the secret."""
+    """Whether the Response Authenticator was computed with the secret."""
     digest = hashlib.md5(data[:4] + asked.authenticator + data[20:] + secret.encode()).digest()
     return digest == data[4:20]
 
@@ -112,7 +112,7 @@ def exchange(sock: socket.socket, to: tuple[str, int], asked: Packet, secret: st
 
 @contextlib.contextmanager
 def false_server(sock: socket.socket, answer):
-    """Replies to each request with the bytes that `answer` makes of it; gives the list of requests."""
+    """Replies to each request with the bytes that `answer` makes of it. Yields the list of requests."""
     seen: list[Packet] = []
     done = threading.Event()
 

@@ -48,7 +48,7 @@ class Machine(Guest):
 
     @contextlib.contextmanager
     def cut_off(self) -> Iterator[None]:
-        """Without the network of the fleet; the port to this machine stays."""
+        """Disconnects the machine from the fleet; the port to this machine stays."""
         self.monitor("set_link", name="fleet", up=False)
         try:
             yield
@@ -101,7 +101,7 @@ class Host(Machine):
 
     @contextlib.contextmanager
     def mounted(self, options: str) -> Iterator[None]:
-        """With other mount options."""
+        """Mounts with other options."""
         self.unmount()
         self.mount(options)
         try:
@@ -112,7 +112,7 @@ class Host(Machine):
 
     @contextlib.contextmanager
     def named(self, name: str) -> Iterator[None]:
-        """With another host name, by which NFSv4 tells clients apart."""
+        """Sets another host name, by which NFSv4 tells clients apart."""
         self.unmount()
         self.run("hostname", name)
         self.mount()
