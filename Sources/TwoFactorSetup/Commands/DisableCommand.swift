@@ -1,4 +1,5 @@
 import ArgumentParser
+import Enrollment
 import HostAccess
 import SystemFiles
 
@@ -22,10 +23,11 @@ struct DisableCommand: ParsableCommand {
 
   func run() throws {
     let session = try Session(common, subcommand: "disable", changesRegister: true, reportsServices: true)
-    if case .absent = try standing(session), session.register.isOfRoot, try session.register.remove() {
+    let standing = try standing(session)
+    if case .absent = standing, session.register.isOfRoot, try session.register.remove() {
       return try reportReset(session)
     }
-    try session.requireEnrollment()
+    if case .absent = standing { try session.requireEnrollment() }
     guard session.subject.isManagedByRoot || !session.settings.enforcesTwoFactor(now: SystemClock.now) else {
       throw SetupError.disablingForbidden
     }
@@ -78,6 +80,11 @@ struct DisableCommand: ParsableCommand {
   private func standing(_ session: Session) throws -> EnrollmentStore.Standing {
     do {
       return try session.store.standing()
+    } catch let error as SetupError
+      where session.settings.isPostgreSQL && session.subject.isManagedByRoot && error.status == .configuration
+    {
+      // Its sealing key may be lost. After any other error of the configuration, the removal fails, too.
+      return .unusable(EnrollmentFailure(.configuration, "credential", "cannot be opened"))
     } catch let error as SetupError
       where session.register.isOfRoot && !session.store.isOverridden && !session.settings.isPostgreSQL
     {

@@ -28,7 +28,7 @@ extension EnrollmentCheck {
             TreeEnrollment.Obstacle(
               "its row in the database cannot be opened",
               remedy: "see the sealing keys: twofactor fleet status\n"
-                + "or, if the row is damaged: twofactor enable --force --user \(name)")))
+                + "or, if its key is lost, or the row is damaged: twofactor disable --user \(name)")))
       }
     }
     let others = names.filter { statuses[$0] == nil }.compactMap { try? UserAccount.existing(named: $0) }

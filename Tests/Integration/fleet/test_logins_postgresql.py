@@ -12,7 +12,7 @@ import pytest
 from rig.clock import time_to_type
 from rig.enrollment import Enrollment, twofactor_json
 from rig.enrollment_at_login import Applications, stack
-from rig.exit_status import IO_ERROR, NOT_CONFIGURED, NOT_PERMITTED, REFUSED
+from rig.exit_status import IO_ERROR, NOT_CONFIGURED, NOT_PERMITTED, REFUSED, UNUSABLE
 from rig.fleet import Fleet
 from rig.fleet_commands import WIDE, Codes, on
 from rig.harness import Result
@@ -391,6 +391,29 @@ def test_every_command_of_a_user(one, two, user, service):
     assert not user.status()["enabled"] and not user.files() and registered() == []
     for forbidden in (("users",), ("unlock",), ("move", "--all", "--from", "home")):
         user.twofactor(*forbidden, status=NOT_PERMITTED)
+
+
+DAMAGES = {
+    "seal": "credential = overlay(credential placing '\\x5555555555555555' from 40)",
+    "key of another host": "credential = overlay(credential placing '\\xffffffff' from 2)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_root_erases_a_row_that_cannot_be_opened(damage, hosts, one, user, enrolled, service, log):
+    where = f"WHERE user_name = '{user.name}'"
+    hosts.database.admin(f"UPDATE twofactor.enrollment SET {DAMAGES[damage]} {where}")
+    reason = "corrupt-file" if damage == "seal" else "configuration"
+    assert user.log_in(service("nullok"), "123456", under=one).result in (UNAVAILABLE, Result.SERVICE_ERR)
+    assert f"reason={reason} " in outcomes(log, 1)[0]
+    assert re.search(rf"^{user.name} +\? +its row in the database cannot be opened", on(one, "users"), re.MULTILINE)
+    status = UNUSABLE if damage == "seal" else NOT_CONFIGURED
+    on(one, "enable", "--user", user.name, "--no-confirm", "--yes", status=status)
+    if damage == "seal":
+        on(one, "enable", "--force", "--user", user.name, "--no-confirm", "--yes")
+        assert user.status()["enabled"]
+    assert "Two-factor is off." in on(one, "disable", "--user", user.name)
+    assert not user.status()["enabled"]
 
 
 def test_every_command_of_root(hosts, one, two, user, new_user, service, system_service):
