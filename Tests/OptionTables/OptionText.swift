@@ -64,12 +64,12 @@ extension PolicyOption {
     case .nullok:
       "If the home directory is missing, unreadable or owned by another account, or if the enrollment directory exists but is damaged, the login is refused. It is also refused if the enrollment is absent, but the register of enrolled users names the user or the home directory is encrypted with fscrypt and locked."
     case .store:
-      "In the host store, users enroll themselves as in the home; `twofactor` changes the enrollment through the setgid program `twofactor-helper`. A module that does not run as root, as in a screen locker, lets the helper check the code, with the options of `twofactor.conf`; so set `store` there. With `postgresql`, the program `twofactor-store-postgresql`, of a package of its own, asks the database; if no server answers, users who need a code are refused. `twofactor move` moves existing enrollments. `directory` overrides this option."
+      "In the host store, users enroll themselves as in the home; `twofactor` changes the enrollment through the setgid program `twofactor-helper`. A module that does not run as root, as in a screen locker, lets the helper check the code, with the options of `twofactor.conf`; so set `store` there. With `postgresql`, the program `twofactor-store-postgresql` of the package with the same name asks the database; if no server answers, users who need a code are refused. `twofactor move` moves existing enrollments. `directory` overrides this option."
     case .directory: "The path begins with `/`, `~/` or `%h/`."
     case .owner:
       "The owner can read the keys of all these users. The directory must exist and belong to the owner. Needs a `directory` that begins with `/`."
     case .shared:
-      "Without this option, nothing keeps a code from being used once on each of two hosts if the mount options keep locks local. Set it on every host, in `twofactor.conf`. `twofactor doctor` examines the file systems."
+      "Without this option, a code can be used once on each host if the mount options keep locks local. Set it on every host, in `twofactor.conf`. `twofactor doctor` examines the file systems."
     case .conf: "Only the default file may be missing."
     case .prompt:
       "With `forward_pass` the default is `Password & verification code: `. In a PAM configuration file, enclose an argument that contains blanks in brackets: `[prompt=Code from the app: ]`."

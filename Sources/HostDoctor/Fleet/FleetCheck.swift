@@ -1,9 +1,9 @@
 import HostAccess
 
-/// Judges the servers of `store=postgresql` as logins on this host do.
+/// Checks the servers of `store=postgresql` by the rules of logins on this host.
 package struct FleetCheck {
   let report: FleetReport
-  /// How far a clock may be wrong, in seconds.
+  /// By how many seconds a clock may be wrong.
   let window: Int64
   /// Whether users enroll at login.
   let enrollsAtLogin: Bool
@@ -116,8 +116,8 @@ package struct FleetCheck {
         findings.append(
           .warning(
             Self.durability,
-            "\(primary.name) waits for standbys, but this host does not require it: if that setting is lost, a failover "
-              + "brings used codes back",
+            "\(primary.name) waits for standbys, but this host does not require it: if that setting is lost, a "
+              + "failover brings used codes back",
             remedy: "in \(StoreProgram.settings): replicated = yes"))
       } else if required == 0, !report.isReplicated, !standbys.isEmpty {
         findings.append(
@@ -161,7 +161,7 @@ package struct FleetCheck {
     return findings
   }
 
-  /// The role, the database or the server can have set it (pg_settings.source).
+  /// Depends on what has set the value: the role, the database or the server (pg_settings.source).
   private func commitRemedy(_ primary: DatabaseServer) -> String {
     switch primary.commitSource {
     case "user": return Self.onServer(primary, "ALTER ROLE \(role) RESET synchronous_commit")
@@ -211,8 +211,8 @@ package struct FleetCheck {
       findings.append(
         .warning(
           Self.rights,
-          "\(report.role) \(excess.member == nil ? "has" : "is a member of") \(excess.name)\(way), which this host does not "
-            + "need",
+          "\(report.role) \(excess.member == nil ? "has" : "is a member of") \(excess.name)\(way), which "
+            + "this host does not need",
           remedy: Self.onServer(
             primary,
             excess.member.map { "REVOKE \(Self.quoted(excess.name)) FROM \(Self.quoted($0))" }

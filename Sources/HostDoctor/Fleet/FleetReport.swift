@@ -10,7 +10,7 @@ package struct FleetReport: Equatable {
   package var keys: [SealingKey] = []
   /// Why the key file is unusable; nil if it is usable.
   package var keyProblem: String?
-  /// Unix time of the end of this host's certificate; nil if unknown.
+  /// The Unix time at which this host's certificate expires; nil if unknown.
   package var certificateEnd: Int64?
   /// In the order of the connection string.
   package var servers: [DatabaseServer] = []
@@ -60,11 +60,11 @@ package struct FleetReport: Equatable {
   }
 }
 
-/// A host of the connection string, as this host sees it.
+/// A server of the connection string, as this host sees it.
 package struct DatabaseServer: Equatable {
   /// Name, and port if it is not 5432.
   package let name: String
-  /// Why it gave no answer; nil if it did.
+  /// Why it did not answer; nil if it did.
   package var problem: String?
   package var address: String?
   package var tls: String?
@@ -76,7 +76,7 @@ package struct DatabaseServer: Equatable {
   package var isInRecovery: Bool?
   /// How far the server's clock is ahead of this host's, in milliseconds.
   package var clockDifference: Int?
-  /// Unix times of the ends of its certificate, and of the certificate of the authority.
+  /// The Unix times at which its certificate and that of its authority expire; nil if unknown.
   package var certificateEnd: Int64?
   package var authorityEnd: Int64?
   package var settings: [String: String] = [:]

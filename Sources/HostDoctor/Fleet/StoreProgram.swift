@@ -26,7 +26,8 @@ package enum StoreProgram {
     return FleetReport(String(decoding: reader.rest(of: answer.message.bytes)))
   }
 
-  /// Seals up to `count` enrollments again, with the first key. Returns how many, and how many other keys sealed.
+  /// Seals up to `count` enrollments again, with the first key. Returns how many were sealed, and how many are
+  /// still sealed with other keys.
   ///
   /// - Throws: ``SetupError``.
   package static func reseal(upTo count: UInt64) throws -> (resealed: Int, others: Int) {

@@ -98,7 +98,8 @@ struct Rekeying {
     guard others == 0 else {
       throw SetupError(
         .unusableData,
-        "\(others) enrollments are sealed with keys that this host does not have, or are damaged; \(total) were sealed again",
+        "\(others) enrollments are sealed with keys that this host does not have, or are damaged; "
+          + "\(total) were sealed again",
         hint: "see: twofactor fleet status; then copy the missing key from another host to a line of \(file.path)")
     }
     let key = now.keys.first?.id ?? ""

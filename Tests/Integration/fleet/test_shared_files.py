@@ -38,7 +38,7 @@ UNSAFE = {
 @pytest.fixture(scope="session")
 def shown_as(scratch):
     """Returns the prefix of a program that sees each file system as another one."""
-    library = build([SOURCES / "network.c"], scratch / "network.so", "-shared", "-fPIC")
+    library = build([SOURCES / "network_file_system.c"], scratch / "network.so", "-shared", "-fPIC")
 
     def prefix(kind: tuple[str, str], *more: str) -> tuple[str, ...]:
         preloaded = ("sh", "-c", f'LD_PRELOAD="{library}:$LD_PRELOAD" exec "$@"', "sh")
