@@ -41,7 +41,7 @@ def test_root_replaces_a_damaged_row_which_is_never_absent(database, host, user)
     """Between a removal and a new row, the user would count as not enrolled."""
     where = f"WHERE user_name = '{user.name}'"
     database.admin(f"UPDATE twofactor.enrollment SET {BROKEN_SEALS['the tag']} {where}")
-    # Nothing of it can be kept.
+    # The old enrollment cannot be kept.
     assert_refused(host.ask(user.name, change(credential(""), flags=1)), "corrupt", "seal")
     created = database.admin(f"SELECT ctid, xmin FROM twofactor.enrollment {where}")
     database.admin(
@@ -79,7 +79,7 @@ def test_an_older_credential_is_refused_after_a_change(database, host, user):
 
 
 def test_a_damaged_state_counts_as_lost(database, hosts, host, user):
-    """As a damaged state file: refused once, and then the codes that may have been used are."""
+    """As with a damaged state file: the first code is refused, and then all codes that may have been used."""
     totp = type(user.authenticator)(user.authenticator.secret)
     name = hosts.name()
     assert host.ask(name, change(credential(device_line(totp)))).status == "done"
