@@ -83,7 +83,9 @@ PROGRAM = ["-fPIE", "-pie", "-Wl,-z,now,-z,relro,-z,noexecstack,--as-needed"]
 WRONG_HELPER = {
     "a trap": (TRAP, "trap()", [], "can trap, which kills the helper, in 1 places"),
     "the environment": ("", "getenv(*v) != 0", [], "calls getenv, which a setgid program must not call"),
-    "another program": ("", "system(*v)", [], "calls system"),
+    "a shell": ("", "system(*v)", [], "calls system"),
+    "a search for a program": ("", "execvp(*v, v)", [], "calls execvp"),
+    "another program": ("", 'execve("/usr/bin/id", v, v)', [], "names /usr/bin/id: it may start only twofactor-store"),
     "another library": ("double cos(double);", "(int)cos(c)", ["-lm"], "needs libm.so.6"),
     "a library at run time": (
         "#include <dlfcn.h>",
