@@ -88,6 +88,11 @@ import Testing
     #expect(!SetupCommand.completionScript(for: .bash).contains("login-enrollment"))
   }
 
+  @Test(arguments: [["fleet", "status"], ["fleet", "rekey"]])
+  func aCommandAboutAGroupRefusesAUser(arguments: [String]) {
+    #expect(throws: (any Error).self) { try SetupCommand.parseAsRoot(arguments + ["--user", "alice"]) }
+  }
+
   @Test func everySubcommandHasUserAndJSONOptions() throws {
     let all = SetupCommand.configuration.subcommands.filter { $0.configuration.shouldDisplay }
     for subcommand in all.flatMap({ [$0] + $0.configuration.subcommands }) {

@@ -7,7 +7,11 @@ import SystemFiles
 struct FleetCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fleet",
-    abstract: "Show the servers of store=postgresql, or change their sealing key. Root only.",
+    abstract: "Show the servers of store=postgresql, or change the sealing key. Root only.",
+    discussion: """
+      With store=postgresql, the enrollments of a group of hosts are in a database, sealed with a key of the group. \
+      These commands are about the whole group, so they refuse --user.
+      """,
     subcommands: [FleetStatusCommand.self, FleetRekeyCommand.self])
 
   /// The settings of the host by which the servers are judged.
@@ -17,6 +21,10 @@ struct FleetCommand: ParsableCommand {
     return FleetCheck(
       report, window: Int64(clamping: settings.limits.window) * 30, enrollsAtLogin: settings.enrollment != .no,
       now: SystemClock.now)
+  }
+
+  static func refuseUser(_ common: CommonOptions) throws {
+    guard common.user == nil else { throw ValidationError("The command is about all users of the group: omit --user.") }
   }
 
   static func requireRoot(_ subcommand: String) throws {
@@ -38,8 +46,10 @@ struct FleetStatusCommand: ParsableCommand {
       it lists problems. It changes nothing. The exit status is 0, or 78 if logins with a code would be refused.
       """)
 
-  @Flag(help: "Write one JSON object to standard output.")
-  var json = false
+  @OptionGroup
+  var common: CommonOptions
+
+  func validate() throws { try FleetCommand.refuseUser(common) }
 
   func run() throws {
     try FleetCommand.requireRoot("status")
@@ -47,7 +57,7 @@ struct FleetStatusCommand: ParsableCommand {
     let findings = FleetCommand.check(report).findings
     let status = FleetStatus(report, findings: findings, now: SystemClock.now)
     let output = OutputStream.standardOutput
-    try output.write(json ? status.json.text + "\n" : status.text(on: Terminal(json: false)))
+    try output.write(common.json ? status.json.text + "\n" : status.text(on: Terminal(json: false)))
     try output.flush()
     guard status.acceptsLogins else { throw ExitCode(ExitStatus.configuration.rawValue) }
   }
@@ -76,10 +86,11 @@ struct FleetRekeyCommand: ParsableCommand {
   @Flag(help: "Remove all keys but the first, if they seal no enrollment any more.")
   var dropOldKeys = false
 
-  @Flag(help: "Write one JSON object to standard output.")
-  var json = false
+  @OptionGroup
+  var common: CommonOptions
 
-  mutating func validate() throws {
+  func validate() throws {
+    try FleetCommand.refuseUser(common)
     guard !addKey || !dropOldKeys else { throw ValidationError("--add-key and --drop-old-keys exclude each other.") }
   }
 
@@ -88,7 +99,7 @@ struct FleetRekeyCommand: ParsableCommand {
     let rekeying = try Rekeying(StoreProgram.report())
     let result = addKey ? try rekeying.addKey() : dropOldKeys ? try rekeying.dropOldKeys() : try rekeying.reseal()
     let output = OutputStream.standardOutput
-    try output.write(json ? result.json.text + "\n" : result.text)
+    try output.write(common.json ? result.json.text + "\n" : result.text)
     try output.flush()
   }
 }
