@@ -111,16 +111,19 @@ class Host(Machine):
             self.mount()
 
     @contextlib.contextmanager
-    def named(self, name: str) -> Iterator[None]:
-        """Sets another host name, by which NFSv4 tells clients apart."""
+    def named(self, name: str, client_id: str) -> Iterator[None]:
+        """Sets another host name. NFSv4 tells clients apart by their host names and their IDs."""
+        set_id = ("sh", "-c", 'echo "$0" >/sys/module/nfs/parameters/nfs4_unique_id')
         self.unmount()
         self.run("hostname", name)
+        self.run(*set_id, client_id)
         self.mount()
         try:
             yield
         finally:
             self.unmount()
             self.run("hostname", self.name)
+            self.run(*set_id, "")
             self.mount()
 
     def set_option(self, name: str, value: str | None) -> None:
