@@ -172,10 +172,11 @@ extension Login {
           var identity = unsafe csystem_account(name: runner, user: user, group: group)
           let argument = unsafe !isStore ? nil : account.isKnown ? name : unknown.cString
           let start = unsafe answer.baseAddress?.assumingMemoryBound(to: UInt8.self)
-          // The programs end themselves after ten seconds.
+          // The programs end themselves after ten seconds, and the store program then answers.
+          let timeout: Int32 = isStore ? 12_000 : 10_000
           return unsafe Int(
             csystem_run_helper(
-              path.cString, argument, &identity, request.baseAddress, request.count, start, answer.count, 12_000))
+              path.cString, argument, &identity, request.baseAddress, request.count, start, answer.count, timeout))
         }
       }
       return count >= 0
