@@ -128,21 +128,11 @@ private enum StoreProgram {
   /// Replaces this process by the program, which keeps the group, and reads the request. Returns only on failure.
   static func execute() -> EnrollmentFailure {
     let (first, second) = (StoreProgramPath.first, StoreProgramPath.second)
-    guard let path = isProgram(first) ? first : isProgram(second) ? second : nil else {
+    guard let path = TrustRule.isProgramOfRoot(first) ? first : TrustRule.isProgramOfRoot(second) ? second : nil else {
       return EnrollmentFailure(.io, "twofactor-store-postgresql", "is not installed, or others can change it")
     }
     // SAFETY: a literal is NUL-terminated.
     unsafe chelper_execute(path.cString)
     return EnrollmentFailure(.io, "twofactor-store-postgresql", "cannot be started", error: .current)
-  }
-
-  private static func isProgram(_ path: Literal) -> Bool {
-    do throws(Errno) {
-      // SAFETY: a literal is NUL-terminated.
-      let status = try unsafe FileStatus(of: path.cString, followsSymlink: true)
-      return TrustRule.file(of: .root).violation(of: status) == nil
-    } catch {
-      return false
-    }
   }
 }

@@ -97,8 +97,8 @@ extension Login {
       return .impossible("the application does not run as root")
     }
     var path: Literal = "/usr/bin/twofactor"
-    if !Self.isProgram(path) { path = "/usr/local/bin/twofactor" }
-    guard Self.isProgram(path) else { return .impossible("twofactor is missing, or others can change it") }
+    if !TrustRule.isProgramOfRoot(path) { path = "/usr/local/bin/twofactor" }
+    guard TrustRule.isProgramOfRoot(path) else { return .impossible("twofactor is missing, or others can change it") }
     var dialogue = csystem_dialogue()
     let (user, group) = (account.userID.rawValue, account.groupID.rawValue)
     // SAFETY: the name is NUL-terminated and outlives the call.

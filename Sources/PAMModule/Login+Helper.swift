@@ -31,6 +31,7 @@ extension Login {
     _ policy: borrowing Policy, codeLength: inout Int
   ) -> Bool {
     var program = Program.helper
+    // The package and `scripts/install` use different paths.
     var (path, other): (Literal, Literal) = (
       "/usr/libexec/twofactor/twofactor-helper", "/usr/local/libexec/twofactor/twofactor-helper"
     )
@@ -52,9 +53,9 @@ extension Login {
         guard policy.isClosedToUsers else { return false }
       }
     }
-    if !Self.isProgram(path) { path = other }
+    if !TrustRule.isProgramOfRoot(path) { path = other }
     // Without the helper, report the failure to open the home.
-    let isThere = Self.isProgram(path)
+    let isThere = TrustRule.isProgramOfRoot(path)
     guard isThere || program != .helperOfUser else { return false }
     outcome =
       isThere
@@ -180,17 +181,6 @@ extension Login {
         }
       }
       return count >= 0
-    }
-  }
-
-  /// Whether only root can write the program at a path. The package and `scripts/install` use different paths.
-  static func isProgram(_ path: Literal) -> Bool {
-    do throws(Errno) {
-      // SAFETY: a literal is NUL-terminated.
-      let status = try unsafe FileStatus(of: path.cString, followsSymlink: true)
-      return TrustRule.file(of: .root).violation(of: status) == nil
-    } catch {
-      return false
     }
   }
 }

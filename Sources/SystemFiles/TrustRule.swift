@@ -47,6 +47,17 @@ public struct TrustRule: Sendable {
   /// A directory of root that only root and a group can write.
   public static var rootDirectory: TrustRule { TrustRule(isDirectory: true, owner: .root, forbiddenMode: 0o002) }
 
+  /// Whether a program is a file of root that only root can write. Follows symlinks.
+  public static func isProgramOfRoot(_ path: Literal) -> Bool {
+    do throws(Errno) {
+      // SAFETY: a literal is NUL-terminated.
+      let status = try unsafe FileStatus(of: path.cString, followsSymlink: true)
+      return file(of: .root).violation(of: status) == nil
+    } catch {
+      return false
+    }
+  }
+
   /// What breaks the rule.
   public enum Violation: Sendable {
     case notRegularFile
