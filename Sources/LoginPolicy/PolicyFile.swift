@@ -16,7 +16,13 @@ public enum PolicyFile {
   ) throws(PolicyProblem) -> SecretBuffer {
     // SAFETY: the caller's path is NUL-terminated.
     guard let file = try unsafe open(path, isOptional: isOptional) else { return try buffer(capacity: 1) }
-    let status = try attempt("cannot be examined", file.status())
+    return try text(of: file, attempt("cannot be examined", file.status()), owner: owner)
+  }
+
+  /// Reads an open file, which only `owner` may be able to write.
+  package static func text(
+    of file: borrowing OpenFile, _ status: FileStatus, owner: UserID = .root
+  ) throws(PolicyProblem) -> SecretBuffer {
     switch TrustRule.file(of: owner).violation(of: status) {
     case nil: break
     case .notRegularFile: throw PolicyProblem(inFile: "is not a regular file")
@@ -49,7 +55,7 @@ public enum PolicyFile {
     return buffer
   }
 
-  private static func attempt<Result>(
+  package static func attempt<Result>(
     _ problem: Literal, _ operation: @autoclosure () throws(Errno) -> Result
   ) throws(PolicyProblem) -> Result {
     do throws(Errno) {

@@ -26,7 +26,7 @@ package final class SealingKeys {
   /// Reads the key file.
   package convenience init(path: String) throws(StoreProblem) {
     do throws(PolicyProblem) {
-      try self.init(parsing: ProtectedFile.read(path, upTo: 65_536))
+      try self.init(parsing: ProtectedFile.read(path))
     } catch {
       throw StoreProblem(error, in: path)
     }

@@ -26,12 +26,10 @@ package struct StoreSettings: Sendable {
 
   private static let names: [Literal] = ["connection", "group", "replicated", "sealing_key", "user_connection"]
 
-  private static let maximumLength = 65_536
-
   /// Reads the file, for the real user.
   package init() throws(StoreProblem) {
     do throws(PolicyProblem) {
-      try self.init(parsing: ProtectedFile.read(Self.path, upTo: Self.maximumLength))
+      try self.init(parsing: ProtectedFile.read(Self.path))
       if getuid() != 0, let userConnection { connection = userConnection }
     } catch {
       throw StoreProblem(error, in: Self.path)
