@@ -12,9 +12,10 @@ enum ServerCheck {
   /// The only policy of the table.
   private static let policy = "members_of_host_group"
 
-  /// Time limits for a lock, for a statement, and for a transaction whose host sends no further statement.
-  private static let lockTimeout = "3s"
-  private static let statementTimeout = "3500ms"
+  /// Time limits for a lock, for a statement, and for a transaction whose host sends no further statement. The first
+  /// one is shorter than the second, so that a failure names the lock.
+  private static let lockTimeout = "2500ms"
+  private static let statementTimeout = "3s"
   private static let idleTimeout = "3s"
 
   /// Two statements: the first reads what ``verify(_:at:settings:)`` checks. The second one sets time-outs, lets
