@@ -141,7 +141,10 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "HostAccess",
-      dependencies: ["CSetup", "Enrollment", "FixedMemory", "LoginPolicy", "SystemFiles", "Verification"],
+      dependencies: [
+        "CSetup", "CSystem", "Enrollment", "FixedMemory", "HelperProtocol", "LoginPolicy", "SystemFiles",
+        "Verification",
+      ],
       swiftSettings: strict),
     .target(
       name: "HostDoctor",

@@ -35,4 +35,6 @@ package struct SetupError: Error, Equatable {
     self.message = message
     self.hint = hint
   }
+
+  package static var outOfMemory: SetupError { SetupError(.inputOutput, "out of memory") }
 }

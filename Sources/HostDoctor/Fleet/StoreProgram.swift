@@ -4,18 +4,10 @@ import HelperProtocol
 import HostAccess
 import SystemFiles
 
-/// `twofactor-store-postgresql`, run as root for requests about the servers. For other requests, see `HelperProtocol`.
+/// The requests of root to `twofactor-store-postgresql` about the servers and the sealing keys.
 package enum StoreProgram {
-  package static let name = "twofactor-store-postgresql"
+  package static let name = HelperProgram.storeName
   package static let settings = "/etc/security/twofactor-postgresql.conf"
-
-  /// In seconds. Each server has a limit of its own.
-  private static let timeout = 20
-
-  /// The paths that logins try, in their order.
-  package static var paths: [String] {
-    [StoreProgramPath.first, StoreProgramPath.second].map { String(decoding: $0.bytes) }
-  }
 
   /// Asks for the state of the servers.
   ///
@@ -32,7 +24,7 @@ package enum StoreProgram {
   /// - Throws: ``SetupError``.
   package static func reseal(upTo count: UInt64) throws -> (resealed: Int, others: Int) {
     guard var writer = MessageWriter(HelperRequest.reseal.rawValue, capacity: 8) else {
-      throw SetupError(.inputOutput, "out of memory")
+      throw SetupError.outOfMemory
     }
     writer.add(number: count)
     let answer = try ask(writer.finish())
@@ -43,22 +35,9 @@ package enum StoreProgram {
     return (Int(clamping: resealed), Int(clamping: others))
   }
 
-  /// Returns an answer of status `done`. The request may contain only bytes below 128.
+  /// Returns an answer of status `done`.
   private static func ask(_ request: consuming SecretBuffer?) throws -> HelperAnswer {
-    let tree = HostTree()
-    guard let path = paths.first(where: { tree.ownStatus(of: $0) != nil }) else {
-      throw SetupError(.configuration, "\(name) is not installed", hint: "install the package \(name)")
-    }
-    guard let request else { throw SetupError(.inputOutput, "out of memory") }
-    let run: ProgramRun
-    do throws(Errno) {
-      run = try ProgramRun(
-        path, [], input: String(decoding: request.bytes),
-        outputLimit: HelperMessage.prefixLength + HelperMessage.maximumLength, keepsErrors: false, timeout: timeout)
-    } catch {
-      throw SetupError(.inputOutput, "\(path) cannot be started: \(error.text)")
-    }
-    guard case .exited = run.end, let answer = HelperAnswer(parsing: run.outputBytes.span) else { throw invalid }
+    let answer = try HelperProgram.store(of: nil).ask(request)
     if answer.status != .done { throw failure(of: answer) }
     return answer
   }

@@ -99,3 +99,21 @@ enum RegisterChange: Equatable {
     }
   }
 }
+
+extension HelperProgram {
+  /// Sends a request of the calling user that changes the register.
+  static func change(_ request: HelperRequest) -> RegisterChange {
+    guard String(decoding: EnrollmentRegister.path.bytes).isAccessible(F_OK) else { return .noRegister }
+    do {
+      let answer = try helper.ask(request.encoded)
+      switch answer.status {
+      case .done: return .unchanged
+      case .unavailable: return .noRegister
+      case .forbidden: return .failed("the policy of this host does not allow it")
+      default: return .failed(answer.text.count > 0 ? String(decoding: answer.text) : SetupError.outOfMemory.message)
+      }
+    } catch {
+      return .failed((error as? SetupError)?.message ?? "no answer")
+    }
+  }
+}

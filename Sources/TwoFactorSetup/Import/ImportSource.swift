@@ -154,7 +154,3 @@ extension ImportSource {
     return text
   }
 }
-
-extension SetupError {
-  static var outOfMemory: SetupError { SetupError(.inputOutput, "out of memory") }
-}

@@ -1,15 +1,20 @@
 import CSystem
-import Enrollment
 import FixedMemory
 import Glibc
 import HelperProtocol
-import HostAccess
-import HostDoctor
 import SystemFiles
 
-/// A program that carries out one request for this command, and answers it (`pam/helper-protocol.md`).
-struct HelperProgram {
-  let name: String
+/// A program that carries out one request for the command, and answers it (`pam/helper-protocol.md`).
+package struct HelperProgram {
+  /// The program of the store on PostgreSQL.
+  package static let storeName = "twofactor-store-postgresql"
+
+  /// The paths of the store program that logins try, in their order.
+  package static var storePaths: [String] {
+    [StoreProgramPath.first, StoreProgramPath.second].map { String(decoding: $0.bytes) }
+  }
+
+  package let name: String
 
   /// Nil unless root owns the program and no other user can write it.
   let path: String?
@@ -22,21 +27,21 @@ struct HelperProgram {
 
   /// `twofactor-helper`, which acts for the calling user. It is installed beside the command:
   /// `PREFIX/libexec/twofactor/twofactor-helper` for `PREFIX/bin/twofactor`.
-  static var helper: HelperProgram {
+  package static var helper: HelperProgram {
     HelperProgram(name: "twofactor-helper", path: pathBesideCommand.flatMap(trusted), user: nil)
   }
 
   /// `twofactor-store-postgresql`, which acts for root, about the user with this name.
-  static func store(of user: String?) -> HelperProgram {
-    HelperProgram(name: StoreProgram.name, path: StoreProgram.paths.lazy.compactMap(trusted).first, user: user)
+  package static func store(of user: String?) -> HelperProgram {
+    HelperProgram(name: storeName, path: storePaths.lazy.compactMap(trusted).first, user: user)
   }
 
-  private var installation: String { "the package " + (name == StoreProgram.name ? name : "again") }
+  private var installation: String { "the package " + (name == Self.storeName ? name : "again") }
 
   /// Sends an encoded request. A nil request means that memory was short.
   ///
   /// - Throws: ``SetupError`` if there is no answer, or the program does not know the request.
-  func ask(_ request: consuming SecretBuffer?) throws -> HelperAnswer {
+  package func ask(_ request: consuming SecretBuffer?) throws -> HelperAnswer {
     guard let path else {
       throw SetupError(
         .configuration, "\(name) is not installed", hint: "the administrator can install \(installation)")
@@ -52,22 +57,6 @@ struct HelperProgram {
         .configuration, "\(path) gave no valid answer", hint: "the administrator can install \(installation)")
     }
     return parsed
-  }
-
-  /// Sends a request of the calling user that changes the register.
-  static func change(_ request: HelperRequest) -> RegisterChange {
-    guard String(decoding: EnrollmentRegister.path.bytes).isAccessible(F_OK) else { return .noRegister }
-    do {
-      let answer = try helper.ask(request.encoded)
-      switch answer.status {
-      case .done: return .unchanged
-      case .unavailable: return .noRegister
-      case .forbidden: return .failed("the policy of this host does not allow it")
-      default: return .failed(answer.text.count > 0 ? String(decoding: answer.text) : SetupError.outOfMemory.message)
-      }
-    } catch {
-      return .failed((error as? SetupError)?.message ?? "no answer")
-    }
   }
 
   /// Returns false with errno set on failure.

@@ -49,7 +49,7 @@ package struct PostgreSQLCheck {
   // MARK: Files
 
   private var program: Finding? {
-    guard let path = StoreProgram.paths.first(where: { tree.ownStatus(of: $0) != nil }),
+    guard let path = HelperProgram.storePaths.first(where: { tree.ownStatus(of: $0) != nil }),
       let status = tree.ownStatus(of: path)
     else {
       return .failed(
