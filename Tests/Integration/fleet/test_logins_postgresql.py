@@ -313,8 +313,9 @@ def test_without_a_program_that_root_owns_users_are_refused(one, user, enrolled,
         assert user.log_in(name, under=one).result == UNAVAILABLE
         failed = user.twofactor("status", status=IO_ERROR)
         assert "twofactor-store-postgresql: is not installed, or others can change it" in failed.stderr
-        failed = on(one, "status", "--user", user.name, status=NOT_CONFIGURED)
-        assert "hint: the administrator can install the package twofactor-store-postgresql" in failed
+        for subcommand in (("status", "--user", user.name), ("fleet", "status")):
+            failed = on(one, *subcommand, status=NOT_CONFIGURED)
+            assert "hint: the administrator can install the package twofactor-store-postgresql" in failed
     finally:
         aside.rename(STORE_PROGRAM) if aside.exists() else None
         STORE_PROGRAM.chmod(0o755)
