@@ -1,4 +1,4 @@
 /// For `twofactor --version` and the packages.
 enum Version {
-  static let current = "0.1.0"
+  static let current = "0.2.0"
 }
