@@ -12,7 +12,7 @@ import Testing
 
   private func percent(_ chance: Double) -> Double { (chance * 1_000_000).rounded() / 10_000 }
 
-  /// The figures of SECURITY.md.
+  /// The figures of security.md.
   @Test func theChanceUnderTheDefaultsIsKnownForEachKind() {
     let chance = GuessingChance(VerificationLimits())
     #expect(GuessingChance.guesses == 100)
@@ -30,7 +30,7 @@ import Testing
     #expect((0.000_27...0.000_29).contains(year))
   }
 
-  /// The figures of SECURITY.md. A correct pair in the wrong order is recognized too.
+  /// The figures of security.md. A correct pair in the wrong order is recognized too.
   @Test func theChanceToResynchronizeIsFarBelowThatOfACode() throws {
     let (counter, clock) = (
       GuessingChance.ofResync(isCounterBased: true), GuessingChance.ofResync(isCounterBased: false)

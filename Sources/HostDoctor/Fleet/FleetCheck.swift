@@ -25,7 +25,7 @@ package struct FleetCheck {
   private static let log = "postgresql_log"
 
   private static let refusal = "logins with a code are refused"
-  private static let page = "see postgresql.md in /usr/share/doc/\(StoreProgram.name)"
+  private static let page = "see postgresql.md in /usr/share/doc/twofactor"
 
   /// In days.
   private static let shortValidity: Int64 = 30

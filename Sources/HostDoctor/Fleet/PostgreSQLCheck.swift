@@ -70,7 +70,7 @@ package struct PostgreSQLCheck {
       let creation =
         path == Self.key
         ? "copy it from another host of the group, or create the first key:\ntwofactor fleet rekey --add-key"
-        : "write it: see postgresql.md in /usr/share/doc/\(StoreProgram.name)"
+        : "write it: see postgresql.md in /usr/share/doc/twofactor"
       return path == Self.key && tree.exists(StoreProgram.settings) && names(otherKey: tree)
         ? nil : .failed(Self.name, "\(path) does not exist: \(Self.refusal)", remedy: creation)
     }

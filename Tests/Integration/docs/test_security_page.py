@@ -1,4 +1,4 @@
-"""The security page names only tests that exist."""
+"""The security pages name only tests that exist, and a way to report that GitHub has."""
 
 import re
 
@@ -8,8 +8,9 @@ from rig.process import run
 
 pytestmark = pytest.mark.machinery
 
-PAGE = (CHECKOUT / ".github/SECURITY.md").read_text()
-ROWS = [line.split(" | ") for line in PAGE.partition("| elsewhere |")[2].splitlines()[2:] if line.startswith("| ")]
+POLICY = (CHECKOUT / ".github/SECURITY.md").read_text()
+PAGE = (CHECKOUT / "pam/security.md").read_text()
+ROWS = [line.split(" | ") for line in POLICY.partition("| elsewhere |")[2].splitlines()[2:] if line.startswith("| ")]
 
 
 def suites() -> set[str]:
@@ -29,6 +30,12 @@ def exists(name: str) -> bool:
     if name.startswith("scripts/"):
         return (CHECKOUT / name).exists()
     return name in suites() | fuzz_targets()
+
+
+def test_the_way_to_report_is_the_one_of_the_repository_and_no_address():
+    for page in (POLICY, (CHECKOUT / "pam/guide.md").read_text()):
+        assert re.search(r"\*\*Security\*\*, choose\s\*\*Advisories\*\*,\sthen\s\*\*Report\sa\svulnerability\*\*", page)
+        assert not re.search(r"[\w.]@[\w.]", page)
 
 
 def test_the_rows_of_the_table_are_found():

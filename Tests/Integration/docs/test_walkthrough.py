@@ -1,9 +1,12 @@
-"""The set-up and the removal that the README describes, done literally in a clean root."""
+"""The installing part of the README and the guide for administrators, done literally in a clean root."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import time
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -15,13 +18,23 @@ from rig.one_time_password import Authenticator
 from rig.process import run
 
 PORT = 22903
+GUIDE = (CHECKOUT / "pam/guide.md").read_text()
+
+
+def section(title: str, page: str = GUIDE) -> str:
+    """The text under a heading, up to the next one."""
+    return re.split(r"(?m)^#", page.partition(f"# {title}\n")[2])[0]
+
+
 README = (CHECKOUT / "README.md").read_text()
-SETUP = README.partition("## Set it up\n")[2].partition("\n## ")[0]
-REMOVAL = README.partition("## Remove it\n")[2].partition("\n## ")[0]
+PACKAGE = section("A package, on Debian 12, Debian 13 and derivatives", README)
+SOURCE = section("From source", README)
+SETUP = section("Set it up")
+REMOVAL = section("Remove it")
 
 
 def blocks(step: int) -> list[list[str]]:
-    """The indented blocks of a step, line by line."""
+    """The indented blocks of a step of the guide, line by line."""
     text = re.split(r"(?m)^\d\. ", SETUP)[step]
     return [re.findall(r"(?m)^ {7}(.*)$", block) for block in re.findall(r"(?m)(?:^ {7}.*\n)+", text)]
 
@@ -36,6 +49,22 @@ def root(request, tmp_path_factory):
     with CleanRoot("bookworm", tmp_path_factory.mktemp("walk"), PORT) as root:
         root.before = {name: root.text(name) for name in ("etc/pam.d/common-auth", "etc/pam.d/sshd")}
         yield root
+
+
+def commands(text: str) -> list[str]:
+    """The commands in the indented blocks of a section."""
+    return re.findall(r"(?m)^ {4}([#$] .*)$", text)
+
+
+def package() -> Path:
+    return max(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
+
+
+def as_user(folder: Path, line: str, status: int | None = 0) -> str:
+    """Runs a command line of the page in a folder, with a home directory of its own."""
+    home = {"HOME": str(folder / "home"), "GNUPGHOME": str(folder / "home/.gnupg"), "PATH": os.environ["PATH"]}
+    words = ["sh", "-c", f"cd {folder} && {line.removeprefix('$ ')}"]
+    return run(*words, environment=home, stderr=subprocess.STDOUT, status=status).stdout
 
 
 def as_root(root, line: str, **options) -> str:
@@ -70,14 +99,60 @@ def enroll_at_a_terminal(root, account, command: str) -> tuple[Authenticator, in
     return authenticator, step
 
 
-def test_doctor_prints_the_sample_of_the_readme(tmp_path):
+def test_doctor_prints_the_sample_of_the_guide(tmp_path):
     settings = "UsePAM yes\nKbdInteractiveAuthentication yes\n"
     root = host_trees.build(tmp_path, {**host_trees.good(), "etc/ssh/sshd_config.d/10-twofactor.conf": settings})
     printed = run(PRODUCT / "twofactor", "doctor", "--root", root).stdout
-    assert "\n".join(blocks(6)[0][1:]).replace("…", "") in re.sub(r"(?m)(?<=default\): ).*$", "", printed)
+    assert "\n".join(blocks(5)[0][1:]).replace("…", "") in re.sub(r"(?m)(?<=default\): ).*$", "", printed)
 
 
-def test_the_setup_of_the_readme_works_and_locks_nobody_out(root, password):
+@pytest.fixture
+def download(tmp_path) -> Path:
+    """A folder with the package, the checksums, the signature and the public key, named as scripts/release does."""
+    (tmp_path / "home/.gnupg").mkdir(parents=True, mode=0o700)
+    shutil.copy(package(), tmp_path)
+    for line in (
+        "gpg --batch --quiet --passphrase '' --quick-generate-key 'a key of this test' ed25519 sign 1d",
+        "gpg --armor --export >twofactor-archive-keyring.asc",
+        "sha256sum twofactor_*.deb >SHA256SUMS && printf '%064d  of-another-architecture.deb\\n' 0 >>SHA256SUMS",
+        "gpg --batch --armor --detach-sign --output SHA256SUMS.asc SHA256SUMS",
+        "gpgconf --kill all; rm -rf home/.gnupg; mkdir -m 700 home/.gnupg",
+    ):
+        as_user(tmp_path, line)
+    yield tmp_path
+    as_user(tmp_path, "gpgconf --kill all")
+
+
+def test_the_check_of_a_download_accepts_the_signed_package(download):
+    show, *checks = commands(PACKAGE)[:4]
+    fingerprint = re.search(r"(?m)^ +([0-9A-F]{40})$", as_user(download, show))[1]
+    said = [as_user(download, line) for line in checks]
+    assert f"{package().name}: OK" in said[-1]
+    assert f"Primary key fingerprint: {' '.join(re.findall('....', fingerprint)[:2])}" in said[1]
+
+
+def test_the_check_of_a_download_refuses_another_package_and_other_checksums(download):
+    _, import_key, verify, check = commands(PACKAGE)[:4]
+    as_user(download, import_key)
+    deb = download / package().name
+    with deb.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    assert "FAILED" in as_user(download, check, status=1)
+    as_user(download, "sha256sum twofactor_*.deb >SHA256SUMS")
+    assert "OK" in as_user(download, check)
+    assert "BAD signature" in as_user(download, verify, status=1)
+
+
+def test_the_page_builds_a_package_as_scripts_package_does():
+    build, install, *without_package = commands(SOURCE)
+    assert build == "$ scripts/package" and without_package == ["$ scripts/build", "# scripts/install"]
+    assert list(CHECKOUT.glob(install.partition("./")[2])), install
+
+
+def test_the_setup_of_the_guide_works_and_locks_nobody_out(root, password):
     alice, bob = root.add_account("alice", password), root.add_account("bob", password)
 
     def logs_in(account, code: str | None = None) -> bool:
@@ -87,17 +162,13 @@ def test_the_setup_of_the_readme_works_and_locks_nobody_out(root, password):
             client.answer(client.CODE, code)
         return client.is_let_in()
 
-    # 2. The package changes no stack.
-    (build, install), source = blocks(2)
-    assert build == "$ scripts/package" and source == ["$ scripts/build", "# scripts/install"]
-    (root.path / "root/.build/product").mkdir(parents=True)
-    package = max(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
-    shutil.copy(package, root.path / "root/.build/product")
-    as_root(root, install)
+    # The package changes no stack.
+    shutil.copy(package(), root.path / "root")
+    assert as_root(root, commands(PACKAGE)[4]).count("Setting up twofactor ") == 1
     assert {name: root.text(name) for name in root.before} == root.before
 
-    # 3. sshd asks through PAM, for the password alone.
-    settings, check = blocks(3)
+    # 2. sshd asks through PAM, for the password alone.
+    settings, check = blocks(2)
     assert "`/etc/ssh/sshd_config.d/10-twofactor.conf`" in SETUP
     (root.path / "etc/ssh/sshd_config.d/10-twofactor.conf").write_text("\n".join(settings) + "\n")
     root.run("ssh-keygen", "-A")
@@ -105,19 +176,19 @@ def test_the_setup_of_the_readme_works_and_locks_nobody_out(root, password):
     root.start_server()
     assert logs_in(alice) and logs_in(bob)
 
-    # 4. Alice enrolls, and no stack asks her yet.
-    ((enable,),) = blocks(4)
+    # 3. Alice enrolls, and no stack asks her yet.
+    ((enable,),) = blocks(3)
     authenticator, step = enroll_at_a_terminal(root, alice, enable.removeprefix("$ "))
     assert logs_in(alice) and logs_in(bob)
 
-    # 5. The profile for every service; the other block is the line for a host without it.
-    profile, line = blocks(5)
+    # 4. The profile for every service; the other block is the line for a host without it.
+    profile, line = blocks(4)
     as_root(root, profile[0])
     assert re.sub(r"\s+", " ", root.text("etc/pam.d/common-auth")).count(line[0]) == 1
     assert logs_in(bob)
 
-    # 6. Changes, until doctor proposes no more.
-    doctor, *sample = blocks(6)[0]
+    # 5. Changes, until doctor proposes no more.
+    doctor, *sample = blocks(5)[0]
     assert doctor == "# twofactor doctor" and sample[-1].strip().startswith("in /etc/ssh/sshd_config, ")
     for _ in range(10):
         checks = json.loads(root.run("sh", "-c", "twofactor doctor --json || true"))["checks"]
@@ -128,18 +199,18 @@ def test_the_setup_of_the_readme_works_and_locks_nobody_out(root, password):
     assert wrong == []
     as_root(root, doctor)
 
-    # 7. The stack at this terminal.
-    said = as_root(root, blocks(7)[0][0], given=f"{password}\n{authenticator.code_for_counter(step + 1)}\n")
+    # 6. The stack at this terminal.
+    said = as_root(root, blocks(6)[0][0], given=f"{password}\n{authenticator.code_for_counter(step + 1)}\n")
     assert "The login would succeed." in said
 
-    # 8. A second login.
+    # 7. A second login.
     while authenticator.step(time.time()) <= step:
         time.sleep(0.2)
     assert logs_in(alice, authenticator.code_for_counter(step + 2)) and logs_in(bob)
     root.stop_server()
 
     # And back: nothing is left in any stack, and the enrollment stays.
-    purge, disable, uninstall = re.findall(r"(?m)^ {4}(.*)$", REMOVAL)
+    purge, disable, uninstall = commands(REMOVAL)
     assert uninstall == "# scripts/uninstall"
     as_root(root, disable)
     assert {name: root.text(name) for name in root.before} == root.before

@@ -56,7 +56,7 @@ def test_ten_thousand_guesses_are_a_hundred_tries(harness, user, new_user, servi
     )
     assert total == ALLOWED and locked_after is not None
     assert f"{chance * 100:.2f} %" == stated
-    assert stated in (CHECKOUT / ".github/SECURITY.md").read_text()
+    assert stated in (CHECKOUT / "pam/security.md").read_text()
     assert user.log_in(name, code_of(enrolled, now, kind), at=now).result == Result.MAXTRIES
     others = bystander.authenticator.code_at(now)
     assert harness.log_in(name, bystander.user, others, at=now).result == Result.SUCCESS, "others are throttled"
