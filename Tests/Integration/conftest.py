@@ -28,6 +28,7 @@ def pytest_addoption(parser) -> None:
     parser.addoption(
         "--clean-roots", action="store_true", help="fail instead of skipping if a clean root is missing"
     )
+    parser.addoption("--slow", action="store_true", help="also run the tests that only scripts/release --check runs")
     parser.addoption(
         "--claims", type=int, metavar="FD", help="share the tests with the runs that have the same file open at FD"
     )
@@ -35,9 +36,19 @@ def pytest_addoption(parser) -> None:
 
 def pytest_configure(config) -> None:
     config.addinivalue_line("markers", "seconds(N): time limit of the test, instead of two minutes")
+    config.addinivalue_line("markers", "slow: only scripts/release --check runs the test, with --slow")
     config.addinivalue_line("markers", "machinery: tests the tests' own tools and needs no product")
     if not machine.is_sandbox():
         pytest.exit("these tests change accounts and PAM stacks: run scripts/test integration", 2)
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
 
 
 def pytest_runtestloop(session):
