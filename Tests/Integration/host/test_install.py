@@ -198,7 +198,7 @@ def test_no_register_is_created_below_a_mount_point(products, request):
     request.addfinalizer(machine.install)
     remove_register()
     table.write_text(f"/dev/none {parent} ext4 nofail 0 2\n")
-    postinst = (CHECKOUT / "pam/debian/postinst").read_text().partition('if [ "$1" = configure ]; then\n')[2]
+    postinst = (CHECKOUT / "pam/debian/twofactor.postinst").read_text().partition('if [ "$1" = configure ]; then\n')[2]
     creation = postinst.partition("  helper=")[0]
     for command in ([CHECKOUT / "scripts/install"], ["sh", "-ec", creation]):
         done = run(*command, status=0)
