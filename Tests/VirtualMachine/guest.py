@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pexpect
+from rig import architecture
 from rig.machine import CHECKOUT
 from rig.one_time_password import Authenticator
 from rig.ssh import Client
@@ -44,11 +45,12 @@ class Guest:
 
     def __enter__(self) -> "Guest":
         self.console = pexpect.spawn(
-            "qemu-system-x86_64",
+            architecture.THIS.machine[0],
             [
-                *("-M", "q35", "-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(self._memory)),
+                *architecture.THIS.machine[1:],
+                *("-cpu", "max", "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(self._memory)),
                 *("-nographic", "-no-reboot", "-kernel", str(FOLDER / "kernel"), "-initrd", str(FOLDER / "initrd")),
-                *("-append", f"root=/dev/vda rw console=ttyS0 quiet {self._kernel_arguments}"),
+                *("-append", f"root=/dev/vda rw console={architecture.THIS.console} quiet {self._kernel_arguments}"),
                 *("-drive", f"file={FOLDER}/disk.img,format=raw,if=virtio,snapshot=on"),
                 *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
                 *("-device", "virtio-net-pci,netdev=net"),
@@ -230,9 +232,9 @@ class Person:
         let_in = console.expect([rf"{self.name}@machine:~\S* ", "Login incorrect"]) == 0
         if let_in:
             console.sendline("tty; exit")
-            console.expect("/dev/ttyS0")
+            console.expect(f"/dev/{architecture.THIS.console}")
         else:
             # login(1) would ask again for a minute.
-            self.guest.run("systemctl", "restart", "serial-getty@ttyS0")
-        console.expect("machine ttyS0.*login: ")
+            self.guest.run("systemctl", "restart", f"serial-getty@{architecture.THIS.console}")
+        console.expect(f"machine {architecture.THIS.console}.*login: ")
         return let_in

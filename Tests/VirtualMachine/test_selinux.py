@@ -5,6 +5,7 @@ than they need.
 import re
 
 import pytest
+from rig import architecture
 from rig.one_time_password import Authenticator
 
 KERNEL = "security=selinux selinux=1 enforcing=1"
@@ -214,7 +215,7 @@ class TestEnrollmentAtLogin:
         carol.enroll_in_a_login(console)
         console.expect(r"carol@machine:~\S* ")
         console.sendline("exit")
-        console.expect("machine ttyS0.*login: ")
+        console.expect(f"machine {architecture.THIS.console}.*login: ")
         assert_labeled(machine, "/home/carol/.twofactor")
         assert carol.logs_in_by_ssh(carol.fresh_code())
 

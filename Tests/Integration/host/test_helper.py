@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from rig import architecture
 from rig.clock import time_to_type
 from rig.helper import (
     KEEP, LIMIT, REGISTER_REQUEST, UNREGISTER_REQUEST, Answer, ask, check, enroll_through_helper, message, start,
@@ -405,20 +406,21 @@ def enrolled(user, host_store, host_configuration):
 SPY = """
 import ctypes, os, resource, sys
 pid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
+numbers = dict(word.split("=") for word in sys.argv[2:])
 buffer = ctypes.create_string_buffer(64)
 vector = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 64)
 
-def system_call(*arguments):
-    if libc.syscall(*(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)) < 0:
+def system_call(name, *arguments):
+    if libc.syscall(int(numbers[name]), *(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)) < 0:
         raise OSError(ctypes.get_errno(), "")
 
 attempts = {
-    "ptrace": lambda: system_call(101, 16, pid, 0, 0),
-    "process_vm_readv": lambda: system_call(310, pid, vector, 1, vector, 1, 0),
-    "pidfd_getfd": lambda: system_call(438, os.pidfd_open(pid), 0, 0),
-    "kcmp": lambda: system_call(312, pid, os.getpid(), 0, 0, 0),
+    "ptrace": lambda: system_call("ptrace", 16, pid, 0, 0),
+    "process_vm_readv": lambda: system_call("process_vm_readv", pid, vector, 1, vector, 1, 0),
+    "pidfd_getfd": lambda: system_call("pidfd_getfd", os.pidfd_open(pid), 0, 0),
+    "kcmp": lambda: system_call("kcmp", pid, os.getpid(), 0, 0, 0),
     "prlimit": lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)),
-    "move_pages": lambda: system_call(279, pid, 0, 0, 0, 0, 0),
+    "move_pages": lambda: system_call("move_pages", pid, 0, 0, 0, 0, 0),
     **{name: (lambda name=name: open(f"/proc/{pid}/{name}", "rb").read(1)) for name in (
         "mem", "maps", "environ", "auxv", "syscall", "stack", "io", "pagemap", "personality", "timers", "map_files")},
     **{name: (lambda name=name: os.listdir(f"/proc/{pid}/{name}")) for name in ("fd", "fdinfo", "map_files")},
@@ -438,11 +440,13 @@ for name, attempt in attempts.items():
 """
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls")
 def test_its_user_cannot_trace_or_inspect_it(enrolled):
     waiting = start(enrolled.user)
     wait_until_reading(waiting.pid)
-    assert run(sys.executable, "-c", SPY, waiting.pid, user=enrolled.user).stdout == ""
+    names = ("ptrace", "process_vm_readv", "pidfd_getfd", "kcmp", "move_pages")
+    numbers = [f"{name}={number}" for name, number in architecture.THIS.system_calls(*names).items()]
+    assert len(numbers) == len(names)
+    assert run(sys.executable, "-c", SPY, waiting.pid, *numbers, user=enrolled.user).stdout == ""
     output, _ = waiting.communicate(check(enrolled.code()))
     assert output[5] == 0
 
