@@ -57,6 +57,7 @@ static void stop(struct parsing *parsing, enum cpskc_result result) {
 static void start_element(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *name_space,
                           int namespace_count, const xmlChar **namespaces, int count, int defaulted,
                           const xmlChar **attributes) {
+  (void)prefix, (void)namespace_count, (void)namespaces, (void)defaulted;
   struct parsing *parsing = context;
   const struct cpskc_handler *handler = parsing->handler;
   if (parsing->result != CPSKC_PARSED) return;
@@ -70,6 +71,7 @@ static void start_element(void *context, const xmlChar *name, const xmlChar *pre
 }
 
 static void end_element(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *name_space) {
+  (void)name, (void)prefix, (void)name_space;
   struct parsing *parsing = context;
   if (parsing->result != CPSKC_PARSED) return;
   parsing->depth--;
@@ -83,6 +85,7 @@ static void characters(void *context, const xmlChar *text, int size) {
 }
 
 static void doctype(void *context, const xmlChar *name, const xmlChar *external, const xmlChar *system) {
+  (void)name, (void)external, (void)system;
   stop(context, CPSKC_HAS_DOCTYPE);
 }
 

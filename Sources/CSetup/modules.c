@@ -63,6 +63,14 @@ static void *replacement(module_function function, const char *facility) {
 /* The address sanitizer calls dlsym before it can check anything. */
 #define UNCHECKED __attribute__((no_sanitize("address", "undefined")))
 
+/* For RTLD_NEXT, dlsym reads its return address, so our call of it must be a tail call. GCC before 15 lacks the
+ * attribute, and makes one at -O2. */
+#if __has_attribute(musttail)
+#define TAIL_CALL __attribute__((musttail))
+#else
+#define TAIL_CALL
+#endif
+
 UNCHECKED static void *(*real_dlsym(void))(void *, const char *) {
   static void *(*real)(void *, const char *);
   /* glibc 2.34 moved dlsym from libdl into libc under this version. */
@@ -82,8 +90,7 @@ UNCHECKED __attribute__((visibility("default"))) void *dlsym(void *handle, const
       return ours ? ours : found;
     }
   }
-  /* For RTLD_NEXT, dlsym reads its return address, so the call must be a tail call. */
-  __attribute__((musttail)) return real(handle, name);
+  TAIL_CALL return real(handle, name);
 }
 
 void csetup_record_modules(void) {

@@ -94,6 +94,6 @@ extension String {
 
   /// The text up to the NUL, from a buffer that a C function filled.
   package init(terminated buffer: [CChar]) {
-    self.init(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    self.init(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(truncatingIfNeeded:)), as: UTF8.self)
   }
 }

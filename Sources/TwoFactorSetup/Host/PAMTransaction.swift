@@ -140,7 +140,7 @@ final class PAMTransaction {
     // SAFETY: the last byte that calloc(3) allocates is the NUL.
     guard let memory = unsafe calloc(1, bytes.count + 1) else { throw SetupError(.inputOutput, "out of memory") }
     let text = unsafe memory.bindMemory(to: CChar.self, capacity: bytes.count + 1)
-    for index in 0..<bytes.count { unsafe text[index] = CChar(bitPattern: bytes[index]) }
+    for index in 0..<bytes.count { unsafe text[index] = CChar(truncatingIfNeeded: bytes[index]) }
     return unsafe text
   }
 }

@@ -714,7 +714,7 @@ long __wrap_syscall(long number, ...) {
   if (!running || number != SYS_setgroups) return __real_syscall(number, a, b, c, d, e, f);
   /* Restoring the groups as root cannot fail. */
   if (machine.user_id == 0 && machine.group == group_of_host() && fails()) return -1;
-  machine.group = a > 0 ? *(const gid_t *)b : NO_GROUP;
+  machine.group = a > 0 ? *(const gid_t *)b : (gid_t)NO_GROUP;
   return 0;
 }
 
