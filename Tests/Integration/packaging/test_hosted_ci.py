@@ -66,7 +66,8 @@ class TestSwift:
     @pytest.fixture
     def install(self, tmp_path, server, gnupg):
         """Runs a copy of the script that expects a signature of the given key, by default that of the server."""
-        shutil.copytree(CI, tmp_path / ".ci")
+        for name in (".ci", "scripts/support"):
+            shutil.copytree(CHECKOUT / name, tmp_path / name)
         environment = stand_in(tmp_path, "curl", f'''
             echo "${{@: -1}}" >>{tmp_path}/asked
             cp "{server}/$(basename "${{@: -2:1}}")" "${{@: -2:1}}"''')
