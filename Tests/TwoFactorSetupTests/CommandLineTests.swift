@@ -88,8 +88,8 @@ import Testing
     #expect(!SetupCommand.completionScript(for: .bash).contains("login-enrollment"))
   }
 
-  @Test(arguments: [["fleet", "status"], ["fleet", "rekey"]])
-  func aCommandAboutAGroupRefusesAUser(arguments: [String]) {
+  @Test(arguments: [["fleet", "status"], ["fleet", "rekey"], ["metrics"]])
+  func aCommandAboutAllUsersRefusesAUser(arguments: [String]) {
     #expect(throws: (any Error).self) { try SetupCommand.parseAsRoot(arguments + ["--user", "alice"]) }
   }
 

@@ -45,16 +45,24 @@ struct DoctorCommand: ParsableCommand {
       try output.write([findings.map(\.text).joined(), table, summary(findings) + "\n"].joined(separator: "\n"))
     }
     try output.flush()
-    if findings.contains(where: { $0.status == .failed }) { throw ExitCode(ExitStatus.configuration.rawValue) }
-    if strict, findings.contains(where: { $0.status == .warning }) { throw ExitCode(ExitStatus.refused.rawValue) }
+    let status = Self.exitStatus(of: findings, strict: strict)
+    if status != .done { throw ExitCode(status.rawValue) }
+  }
+
+  static func exitStatus(of findings: [Finding], strict: Bool = false) -> ExitStatus {
+    if findings.contains(where: { $0.status == .failed }) { return .configuration }
+    return strict && findings.contains(where: { $0.status == .warning }) ? .refused : .done
+  }
+
+  /// All findings about this host, as root.
+  static func findings(of tree: HostTree, _ services: [ServiceLogins]) -> [Finding] {
+    let examination = HostExamination(tree: tree, account: nil)
+    return examination.findings
+      + EnrollmentCheck(settings: examination.settings, services: services).findingsOfAll()
   }
 
   private func findings(on tree: HostTree, _ services: [ServiceLogins]) throws -> [Finding] {
-    guard common.user != nil || geteuid() != 0 else {
-      let examination = HostExamination(tree: tree, account: nil)
-      return examination.findings
-        + EnrollmentCheck(settings: examination.settings, services: services).findingsOfAll()
-    }
+    guard common.user != nil || geteuid() != 0 else { return Self.findings(of: tree, services) }
     let subject = try Subject(user: common.user).account
     let account = TreeAccount.all(in: tree).first { $0.name == subject.nameText } ?? TreeAccount(subject)
     let examination = HostExamination(tree: tree, account: common.user == nil ? nil : account)

@@ -17,7 +17,8 @@ struct SetupCommand: ParsableCommand {
     subcommands: [
       EnableCommand.self, DisableCommand.self, StatusCommand.self, BackupCodesCommand.self, DeviceCommand.self,
       ShowCommand.self, VerifyCommand.self, ImportCommand.self, UsersCommand.self, UnlockCommand.self,
-      MoveCommand.self, FleetCommand.self, DoctorCommand.self, TestCommand.self, LoginEnrollmentCommand.self,
+      MoveCommand.self, FleetCommand.self, DoctorCommand.self, MetricsCommand.self, TestCommand.self,
+      LoginEnrollmentCommand.self,
     ])
 }
 

@@ -8,8 +8,6 @@ import SystemFiles
 struct EnrollmentCheck {
   let settings: HostSettings
 
-  private static let fewBackupCodes = 3
-
   /// Accepted codes may be this many seconds ahead of the clock.
   private static let longestWindow: Int64 = 600
 
@@ -344,7 +342,7 @@ struct EnrollmentCheck {
             + "and codes are refused until that time",
           remedy: ClockCheck.remedy))
     }
-    if status.backupCodes > 0, status.backupCodesLeft < Self.fewBackupCodes {
+    if status.hasFewBackupCodes {
       findings.append(
         .warning(
           "backup_codes", "\(name) has \(status.backupCodesLeft) backup codes left",

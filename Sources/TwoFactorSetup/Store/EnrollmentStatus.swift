@@ -19,6 +19,9 @@ struct EnrollmentStatus {
   var failures: UInt32 = 0
   var throttling = Throttling.no
 
+  /// Whether the user should create new backup codes. False if the enrollment was created without any.
+  var hasFewBackupCodes: Bool { backupCodes > 0 && backupCodesLeft < 3 }
+
   /// 9999-12-31T23:59:59Z, the last time in RFC 3339.
   private static let endOfTime: Int64 = 253_402_300_799
 
