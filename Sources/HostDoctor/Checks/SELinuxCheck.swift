@@ -28,7 +28,7 @@ package struct SELinuxCheck {
   private static let type = "twofactor_home_t"
   private static let policyName = "selinux_policy"
   private static let labelName = "selinux_label"
-  private static let module = "doc/twofactor/examples/selinux/twofactor.cil"
+  private static let module = "selinux/packages/twofactor.cil"
 
   package func findings(of directories: [EnrolledDirectory]) -> [Finding] {
     guard let mode else { return [.skipped(Self.policyName, "SELinux is not enabled")] }

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rig import host_trees
 from rig.clock import START
+from rig.distribution_stacks import AUTHSELECT, authselect, rendered
 from rig.harness import Result
 from rig.machine import CHECKOUT, PRODUCT
 from rig.process import run
@@ -72,58 +73,86 @@ def test_doctor_accepts_the_examples_of_the_manual(tmp_path, page):
         assert_accepted(root)
 
 
-def authselect_blocks() -> list[str]:
-    """The stacks in the authselect feature, with braces that authselect expands."""
-    text = (CHECKOUT / "pam/authselect/with-twofactor").read_text()
-    blocks = re.findall(r"((?:^#   auth .*\n)+)", text, re.MULTILINE)
-    assert len(blocks) == 2
-    return [re.sub(r"(?m)^#\s+", "", block) for block in blocks]
+ACCOUNT = """\
+account required pam_unix.so
+account sufficient pam_localuser.so
+account [default=bad success=ok user_unknown=ignore] pam_sss.so
+account required pam_permit.so
+"""
+PROFILES = sorted(name for name in AUTHSELECT if "/" in name)
 
 
-@pytest.mark.parametrize("number", range(2))
-@pytest.mark.parametrize("how", ["include", "substack"])
-def test_doctor_accepts_the_stacks_that_authselect_generates(tmp_path, number, how):
-    block = re.sub(r"\{[^}]*:([a-z]+)\}", r"\1", authselect_blocks()[number])
-    stack = "auth required pam_env.so\n" + re.sub(r"\s*\{include if [^}]*\}", "", block)
-    files = {
+@pytest.fixture(scope="module")
+def profiles(tmp_path_factory) -> dict[str, str]:
+    """The templates that authselect-profiles writes, by the profile and the file that they extend."""
+    root = tmp_path_factory.mktemp("authselect")
+    default = root / "usr/share/authselect/default"
+    for name in PROFILES:
+        folder, _ = name.split("/")
+        (default / folder).mkdir(parents=True, exist_ok=True)
+        for file in ("password-auth", "system-auth"):
+            text = AUTHSELECT[name if f"{folder}/{file}" not in AUTHSELECT else f"{folder}/{file}"]
+            (default / folder / file).write_text(text.replace("{denied}", "") + "\n" + ACCOUNT)
+    run(CHECKOUT / "pam/authselect/authselect-profiles", root)
+    vendor = root / "usr/share/authselect/vendor"
+    return {name: (vendor / f"twofactor-{name}").read_text() for name in PROFILES}
+
+
+def fedora(stack: str, how: str) -> dict[str, str]:
+    """A host whose sshd and su include the stack."""
+    return {
         **host_trees.FEDORA,
         **host_trees.SSHD_SETTINGS,
         "etc/pam.d/password-auth": stack,
-        "etc/pam.d/sshd": f"auth {how} password-auth\nauth include postlogin\n",
-        "etc/pam.d/su": f"auth sufficient pam_rootok.so\nauth {how} password-auth\n",
-    }
-    root = host_trees.build(tmp_path / "host", files)
-    assert_accepted(root)
-    # Without the feature, the stack asks for no code.
-    (root / "etc/pam.d/password-auth").write_text(
-        "".join(re.findall(r"(?m)^(?!.*with-twofactor).*\n", "auth required pam_env.so\n" + block))
-    )
-    shown = run(PRODUCT / "twofactor", "doctor", "--root", root, "--strict", status=None)
-    assert "no login is asked for a code" in shown.stdout
-
-
-@pytest.mark.parametrize("how", ["include", "substack"])
-def test_the_account_rule_for_authselect_is_reached_before_pam_localuser(tmp_path, how):
-    text = (CHECKOUT / "pam/authselect/with-twofactor").read_text()
-    (rule,) = re.findall(r"(?m)^#\s+(account .*?)\s*\{include if", text)
-    block = re.sub(r"\{[^}]*:([a-z]+)\}", r"\1", re.sub(r"\s*\{include if [^}]*\}", "", authselect_blocks()[1]))
-    account = (
-        "account required pam_unix.so\naccount sufficient pam_localuser.so\n"
-        "account [default=bad success=ok user_unknown=ignore] pam_sss.so\naccount required pam_permit.so\n"
-    )
-    files = {
-        **host_trees.FEDORA,
-        **host_trees.SSHD_SETTINGS,
-        **ENROLL,
-        "etc/pam.d/password-auth": f"auth required pam_env.so\n{block}{rule}\n{account}",
         "etc/pam.d/sshd": f"auth {how} password-auth\nauth include postlogin\naccount include password-auth\n",
         "etc/pam.d/su": f"auth sufficient pam_rootok.so\nauth {how} password-auth\naccount include password-auth\n",
     }
-    assert_accepted(host_trees.build(tmp_path / "host", files))
+
+
+# Features that add or remove rules between the password and pam_deny.so.
+COMBINATIONS = [(), ("with-faillock",), ("with-systemd-homed", "with-pam-gnome-keyring"), ("with-gssapi", "with-krb5")]
+
+
+@pytest.mark.parametrize("features", COMBINATIONS, ids=lambda features: "+".join(features) or "none")
+@pytest.mark.parametrize("name", PROFILES)
+def test_doctor_accepts_the_stacks_that_authselect_generates(tmp_path, profiles, name, features):
+    template = profiles[name]
+    for how in ("include", "substack"):
+        stack = rendered(template, (*features, "with-twofactor"))
+        assert "pam_twofactor.so nullok\n" in stack
+        assert_accepted(host_trees.build(tmp_path / how, fedora(stack, how)))
+    assert "pam_twofactor.so\n" in rendered(template, (*features, "with-twofactor", "without-twofactor-nullok"))
+    assert rendered(template, features) == authselect(name, features) + "\n" + ACCOUNT
+
+
+@pytest.mark.parametrize("how", ["include", "substack"])
+def test_the_account_rule_for_authselect_is_reached_before_pam_localuser(tmp_path, profiles, how):
+    stack = rendered(profiles["sssd/password-auth"], ("with-twofactor", "with-twofactor-enroll"))
+    assert_accepted(host_trees.build(tmp_path / "host", {**fedora(stack, how), **ENROLL}))
     # Elsewhere, users who are not enrolled would pass.
-    files["etc/pam.d/password-auth"] = f"auth required pam_env.so\n{block}{account}{rule}\n"
-    root = host_trees.build(tmp_path / "other", files)
+    (rule,) = re.findall(r"(?m)^account .*pam_twofactor.*\n", stack)
+    root = host_trees.build(tmp_path / "other", {**fedora(stack.replace(rule, "") + rule, how), **ENROLL})
     run(PRODUCT / "twofactor", "doctor", "--root", root, "--strict", status=78)
+
+
+def test_an_unknown_profile_of_authselect_is_not_extended(tmp_path):
+    """And the other profiles are."""
+    default = tmp_path / "usr/share/authselect/default"
+    stack = AUTHSELECT["local/password-auth"] + ACCOUNT
+    for name, text in {
+        "good": stack,
+        "other-end": stack.replace("pam_deny.so", "pam_warn.so"),
+        "no-password": stack.replace("pam_unix.so", "pam_example.so").replace("pam_systemd_home.so", "pam_warn.so"),
+    }.items():
+        (default / name).mkdir(parents=True)
+        for file in ("password-auth", "system-auth"):
+            (default / name / file).write_text(text)
+    said = run(CHECKOUT / "pam/authselect/authselect-profiles", tmp_path, status=1).stderr
+    assert "cannot extend other-end: password-auth: the last auth rule is not pam_deny.so" in said
+    assert "cannot extend no-password: password-auth: no auth rule checks a password" in said
+    assert [path.name for path in (default.parent / "vendor").iterdir()] == ["twofactor-good"]
+    run(CHECKOUT / "pam/authselect/authselect-profiles", "--remove", tmp_path)
+    assert not (default.parent / "vendor").exists()
 
 
 SNIPPET = CHECKOUT / "pam/service/sshd-snippet"

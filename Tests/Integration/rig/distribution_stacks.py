@@ -149,15 +149,23 @@ FEATURES = [
 
 
 def authselect(name: str, features: tuple[str, ...]) -> str:
-    """The file of a profile, as authselect-profiles(5) says."""
+    return rendered(AUTHSELECT[name].replace("{denied}", ""), features)
+
+
+def rendered(template: str, features: tuple[str, ...]) -> str:
+    """The file that authselect generates from a template, as authselect-profiles(5) says."""
+
+    def holds(expression: str) -> bool:
+        # The operators have the names of Python's.
+        return eval(re.sub(r'"([^"]+)"', lambda found: str(found[1] in features), expression))
+
     lines = []
-    for line in AUTHSELECT[name].replace("{denied}", "").splitlines():
-        condition = re.search(r'\{(include|exclude) if "([^"]+)"\}', line)
-        if condition and (condition[2] in features) != (condition[1] == "include"):
+    for line in template.splitlines():
+        condition = re.search(r"\{(include|exclude) if ([^}]*)\}", line)
+        if condition and holds(condition[2]) != (condition[1] == "include"):
             continue
         line = re.sub(r"\{(include|exclude) if [^}]*\}", "", line)
-        line = re.sub(r'\{if not "([^"]+)":([^}]*)\}', lambda found: "" if found[1] in features else found[2], line)
-        line = re.sub(r'\{if "([^"]+)":([^}]*)\}', lambda found: found[2] if found[1] in features else "", line)
+        line = re.sub(r"\{if ([^}:]*):([^}]*)\}", lambda found: found[2] if holds(found[1]) else "", line)
         lines.append(line.rstrip() + "\n")
     return "".join(lines)
 
