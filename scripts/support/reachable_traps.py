@@ -89,7 +89,8 @@ class Module:
 
     def imports(self) -> dict[int, str]:
         """Returns the functions of libraries by the address of the slot that the dynamic linker fills."""
-        slots = re.findall(r"^([0-9a-f]+) .*_(?:GLOB_DAT|JUMP_SLOT?) +[0-9a-f]+ (\w+)", output("readelf", "-Wr", self.path), re.M)
+        slot = re.compile(r"^([0-9a-f]+) .*_(?:GLOB_DAT|JUMP_SLOT?) +[0-9a-f]+ (\w+)", re.M)
+        slots = slot.findall(output("readelf", "-Wr", self.path))
         return {int(address, 16): name for address, name in slots}
 
     def whole_function(self, address: int) -> list[int]:
