@@ -1,5 +1,13 @@
 // swift-tools-version: 6.2
+import Glibc
 import PackageDescription
+
+/// The exact version, because Package.resolved is not committed: the same commit must give the same bytes later too. A
+/// source package contains the files of that version and builds without network.
+let argumentParser: Package.Dependency =
+  access("\(Context.packageDirectory)/vendor/swift-argument-parser/Package.swift", R_OK) == 0
+  ? .package(path: "vendor/swift-argument-parser")
+  : .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
 
 /// For every Swift target: the compiler requires `unsafe` before memory-unsafe code, and allows to return a `Span` of a
 /// value's memory.
@@ -41,9 +49,7 @@ let package = Package(
     .trait(name: "SharedCrypto", description: "Use HMAC of libcrypto.so instead of the SHA code of libcrypto.a."),
     .default(enabledTraits: ["SharedCrypto"]),
   ],
-  dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
-  ],
+  dependencies: [argumentParser],
   targets: [
     // C that Swift cannot call directly, and system libraries.
     .target(name: "CSystem"),
