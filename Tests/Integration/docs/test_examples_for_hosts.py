@@ -51,7 +51,7 @@ def test_the_profile_is_off_by_default_and_follows_the_password():
 
 
 def test_the_profile_for_enrollment_is_off_by_default_and_precedes_pam_unix():
-    """Its options are in twofactor.conf, for the auth rule too. See test_package for its effect."""
+    """Its options are in twofactor.conf, for the auth rule too. See test_installation for its effect."""
     profile = (CHECKOUT / "pam/pam-configs/twofactor-enroll").read_text()
     assert "Default: no\n" in profile and "Account-Type: Primary\n" in profile and "Auth" not in profile
     # The priorities are 256 for pam_unix and 704 for pam_krb5.

@@ -109,8 +109,12 @@ class CleanRoot:
             time.sleep(0.05)
         raise TimeoutError("sshd does not answer")
 
+    @property
+    def is_serving(self) -> bool:
+        return self._server is not None and self._server.poll() is None
+
     def stop_server(self) -> None:
-        if self._server and self._server.poll() is None:
+        if self.is_serving:
             os.killpg(self._server.pid, signal.SIGTERM)
             self._server.wait(timeout=10)
         self._server = None

@@ -1,0 +1,46 @@
+"""Downgrades: allowed within a series such as 0.2, refused to an older one."""
+
+import pytest
+from rig.packaged_host import version_of
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def host(request, new_host):
+    return new_host(request.param)
+
+
+def later(version: str, part: int) -> str:
+    """The version with a number counted up: 0 for the first one, which is the major version."""
+    numbers = [int(number) for number in version.split(".")]
+    return ".".join(map(str, [*numbers[:part], numbers[part] + 1, *[0] * (len(numbers) - part - 1)]))
+
+
+def test_a_downgrade_within_a_series_denies_no_login(host, package, other_version):
+    version = version_of(package)
+    host.set_up(other_version(later(version, 2)))
+    enrolled, other = host.enroll("enrolled", "--type", "hotp"), host.add("other")
+    host.assert_logins(enrolled, other)
+    before = host.stacks()
+    assert "downgrading" in host.install(package)
+    assert host.status() == f"{version} install ok installed"
+    assert host.stacks() == before
+    host.assert_logins(enrolled, other)
+    host.assert_used_codes_stay_used(enrolled)
+
+
+def test_a_downgrade_to_an_older_series_is_refused_and_changes_nothing(host, package, other_version):
+    version = version_of(package)
+    newer = later(version, 1)
+    host.set_up(other_version(newer))
+    enrolled, other = host.enroll("enrolled", "--type", "hotp"), host.add("other")
+    before, files = host.stacks(), host.root.files()
+    said = host.install(package, expect=1)
+    assert f"twofactor: version {version} may not understand the enrollments and options of version {newer}" in said
+    assert host.status() == f"{newer} install ok installed"
+    assert host.stacks() == before and host.root.files() == files
+    host.assert_logins(enrolled, other)
+    # Nothing is left to repair, neither for dpkg nor for apt.
+    assert host.root.run("dpkg", "--configure", "-a") == ""
+    assert host.root.run("dpkg", "--audit") == ""
+    host.root.run("apt-get", "check")
+    host.assert_logins(enrolled, other)
