@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from rig import host_trees
+from rig import host_trees, release
 from rig.clean_root import ROOTS, CleanRoot
 from rig.doctor import findings
 from rig.machine import CHECKOUT, PRODUCT
 from rig.one_time_password import Authenticator
 from rig.process import run
+from rig.repository import Keys
 
 PORT = 22903
 GUIDE = (CHECKOUT / "pam/guide.md").read_text()
@@ -30,6 +31,7 @@ README = (CHECKOUT / "README.md").read_text()
 PACKAGE = section("A package, on Debian 12, Debian 13 and derivatives", README)
 SOURCE = section("From source", README)
 SETUP = section("Set it up")
+REFUSED = section("If a login is refused")
 REMOVAL = section("Remove it")
 
 
@@ -106,19 +108,26 @@ def test_doctor_prints_the_sample_of_the_guide(tmp_path):
     assert "\n".join(blocks(5)[0][1:]).replace("…", "") in re.sub(r"(?m)(?<=default\): ).*$", "", printed)
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory) -> Path:
+    """The folder of a release, as scripts/release makes it."""
+    folder = tmp_path_factory.mktemp("release")
+    release.packages(folder / "packages")
+    with Keys(folder / "gnupg") as keys:
+        checkout = release.clone(folder / "clone")
+        release.sign(checkout, folder / "packages", keys, keys.create("a key of this test", created=""))
+    return checkout / ".build/release"
+
+
 @pytest.fixture
-def download(tmp_path) -> Path:
-    """A folder with the package, the checksums, the signature and the public key, named as scripts/release does."""
+def download(released, tmp_path) -> Path:
+    """A folder with the files that the page names."""
     (tmp_path / "home/.gnupg").mkdir(parents=True, mode=0o700)
-    shutil.copy(package(), tmp_path)
-    for line in (
-        "gpg --batch --quiet --passphrase '' --quick-generate-key 'a key of this test' ed25519 sign 1d",
-        "gpg --armor --export >twofactor-archive-keyring.asc",
-        "sha256sum twofactor_*.deb >SHA256SUMS && printf '%064d  of-another-architecture.deb\\n' 0 >>SHA256SUMS",
-        "gpg --batch --armor --detach-sign --output SHA256SUMS.asc SHA256SUMS",
-        "gpgconf --kill all; rm -rf home/.gnupg; mkdir -m 700 home/.gnupg",
-    ):
-        as_user(tmp_path, line)
+    (folder,) = released.glob("twofactor-*/")
+    names = re.findall(r"`([\w.-]+(?:SUMS|asc))`", PACKAGE)
+    assert names == ["SHA256SUMS", "SHA256SUMS.asc", "twofactor-archive-keyring.asc"]
+    for path in [folder / package().name, *(folder / name for name in names[:2]), released / names[2]]:
+        shutil.copy(path, tmp_path)
     yield tmp_path
     as_user(tmp_path, "gpgconf --kill all")
 
@@ -128,7 +137,7 @@ def test_the_check_of_a_download_accepts_the_signed_package(download):
     fingerprint = re.search(r"(?m)^ +([0-9A-F]{40})$", as_user(download, show))[1]
     said = [as_user(download, line) for line in checks]
     assert f"{package().name}: OK" in said[-1]
-    assert f"Primary key fingerprint: {' '.join(re.findall('....', fingerprint)[:2])}" in said[1]
+    assert "Good signature" in said[1] and f"key {fingerprint}" in said[1]
 
 
 def test_the_check_of_a_download_refuses_another_package_and_other_checksums(download):
@@ -144,6 +153,13 @@ def test_the_check_of_a_download_refuses_another_package_and_other_checksums(dow
     as_user(download, "sha256sum twofactor_*.deb >SHA256SUMS")
     assert "OK" in as_user(download, check)
     assert "BAD signature" in as_user(download, verify, status=1)
+
+
+def test_every_command_of_the_readme_is_run_here_or_said_to_be_untried():
+    rpm, repository = section("RPM and Arch Linux", README), section("A repository for apt", README)
+    assert "were not tried on" in " ".join(rpm.split())
+    install = README.partition("\n## Install\n")[2]
+    assert commands(install) == [*commands(PACKAGE), *commands(repository), *commands(rpm), *commands(SOURCE)]
 
 
 def test_the_page_builds_a_package_as_scripts_package_does():
@@ -207,6 +223,13 @@ def test_the_setup_of_the_guide_works_and_locks_nobody_out(root, password):
     while authenticator.step(time.time()) <= step:
         time.sleep(0.2)
     assert logs_in(alice, authenticator.code_for_counter(step + 2)) and logs_in(bob)
+
+    # A user who lost the phone and the backup codes; the line with journalctl needs systemd.
+    journal, disable = commands(REFUSED)
+    assert journal == "# journalctl -g pam_twofactor"
+    as_root(root, disable)
+    assert logs_in(alice)
+    root.run("twofactor", "enable", "--user", "alice", "--no-confirm", "--yes", "--json")
     root.stop_server()
 
     # And back: nothing is left in any stack, and the enrollment stays.
@@ -220,3 +243,18 @@ def test_the_setup_of_the_guide_works_and_locks_nobody_out(root, password):
     assert not list(root.path.glob("usr/lib/*/security/pam_twofactor.so"))
     assert (root.path / "home/alice/.twofactor/credential").exists()
     assert (root.path / "etc/ssh/sshd_config.d/10-twofactor.conf").exists()
+
+
+def test_the_repository_of_the_page_installs_the_package(root, released):
+    """In the root of the setup above, from which the package was purged."""
+    root.run("dpkg", "--purge", "twofactor")
+    shutil.copytree(released / "apt", root.path / "srv/apt")
+    shutil.copy(released / "twofactor-archive-keyring.asc", root.path / "root")
+    sources = (released / "twofactor.sources").read_text()
+    (root.path / "root/twofactor.sources").write_text(sources.replace("ADDRESS", "file:/srv/apt", 2))
+    (root.path / "etc/apt/sources.list").unlink()
+    *added, install = commands(section("A repository for apt", README))
+    for line in added:
+        as_root(root, line)
+    assert as_root(root, install).count("Setting up twofactor ") == 1
+    assert root.run("twofactor", "--version").strip() in package().name

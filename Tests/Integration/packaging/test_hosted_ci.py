@@ -6,31 +6,22 @@ import shutil
 import subprocess
 
 import pytest
-from rig.machine import CHECKOUT, PRODUCT
+from rig import release
+from rig.machine import CHECKOUT
 from rig.process import run
+from rig.repository import Keys
 
 CI = CHECKOUT / ".ci"
 VERSIONS = (CI / "versions").read_text()
+KEY = "a key of this test"
 SCRIPTS = ("debian", "draft-release", "sign", "swift")
 
 
 @pytest.fixture
-def gnupg(tmp_path):
-    """A home directory of GnuPG with a key without a passphrase: a function that runs gpg there."""
-    home = tmp_path / "gnupg"
-    home.mkdir(mode=0o700)
-    variables = {**os.environ, "GNUPGHOME": str(home)}
-
-    def gpg(*words, **options) -> str:
-        return run("gpg", "--batch", "--quiet", *words, environment=variables, **options).stdout
-
-    gpg("--passphrase", "", "--quick-generate-key", "a key of this test", "ed25519", "sign", "1d")
-    yield gpg
-    run("gpgconf", "--kill", "all", environment=variables)
-
-
-def fingerprint(gpg) -> str:
-    return re.search(r"(?m)^fpr:+(\w+):", gpg("--with-colons", "--list-keys"))[1]
+def keys(tmp_path):
+    with Keys(tmp_path / "gnupg") as keys:
+        keys.create(KEY, created="")
+        yield keys
 
 
 def stand_in(folder, name: str, text: str) -> dict[str, str]:
@@ -53,18 +44,18 @@ class TestSwift:
     """A download from a server that is replaced by a folder."""
 
     @pytest.fixture
-    def server(self, tmp_path, gnupg):
+    def server(self, tmp_path, keys):
         """The files of swift.org, signed by the key of the test."""
         folder = tmp_path / "server"
         (folder / "swift-6/usr/bin").mkdir(parents=True)
         (folder / "swift-6/usr/bin/swift").write_text("the compiler\n")
         run("tar", "-C", folder, "-czf", folder / "archive", "swift-6")
-        gnupg("--output", folder / "signature", "--detach-sign", folder / "archive")
-        gnupg("--output", folder / "keys.asc", "--armor", "--export")
+        keys.gpg("--output", folder / "signature", "--detach-sign", folder / "archive")
+        keys.gpg("--output", folder / "keys.asc", "--armor", "--export")
         return folder
 
     @pytest.fixture
-    def install(self, tmp_path, server, gnupg):
+    def install(self, tmp_path, server, keys):
         """Runs a copy of the script that expects a signature of the given key, by default that of the server."""
         for name in (".ci", "scripts/support"):
             shutil.copytree(CHECKOUT / name, tmp_path / name)
@@ -73,7 +64,7 @@ class TestSwift:
             cp "{server}/$(basename "${{@: -2:1}}")" "${{@: -2:1}}"''')
 
         def install(key: str | None = None, status: int = 0) -> subprocess.CompletedProcess:
-            versions = re.sub(r"(?m)^swift_key=.*", f"swift_key={key or fingerprint(gnupg)}", VERSIONS)
+            versions = re.sub(r"(?m)^swift_key=.*", f"swift_key={key or keys.fingerprint(KEY)}", VERSIONS)
             (tmp_path / ".ci/versions").write_text(versions)
             return run(tmp_path / ".ci/swift", tmp_path / "swift", environment=environment, status=status)
 
@@ -83,13 +74,14 @@ class TestSwift:
         install()
         assert (tmp_path / "swift/usr/bin/swift").read_text() == "the compiler\n"
         asked = (tmp_path / "asked").read_text().split()
-        assert [re.match(r"https://(www|download)\.swift\.org/", address) is not None for address in asked] == [True] * 3
-        assert re.search(r"/swift-(6\.3\.\d)-release/debian12[\w-]*/swift-\1-RELEASE/swift-\1-RELEASE-debian12", asked[2])
+        assert len(asked) == 3 and all(re.match(r"https://(www|download)\.swift\.org/", each) for each in asked)
+        release = r"/swift-(6\.3\.\d)-release/debian12[\w-]*/swift-\1-RELEASE/swift-\1-RELEASE-debian12"
+        assert re.search(release, asked[2])
 
-    def test_a_key_that_expired_after_the_signature_counts(self, install, gnupg, server):
-        gnupg("--quick-set-expire", fingerprint(gnupg), "seconds=1")
+    def test_a_key_that_expired_after_the_signature_counts(self, install, keys, server):
+        keys.gpg("--quick-set-expire", keys.fingerprint(KEY), "seconds=1")
         (server / "keys.asc").unlink()
-        gnupg("--output", server / "keys.asc", "--armor", "--export")
+        keys.gpg("--output", server / "keys.asc", "--armor", "--export")
         run("sleep", "1.1")
         install()
 
@@ -151,22 +143,16 @@ class TestDraft:
 class TestSign:
     @pytest.fixture(scope="class")
     def checkout(self, tmp_path_factory):
-        """A clone, because the checkout is read-only here."""
-        clone = tmp_path_factory.mktemp("sign") / "clone"
-        run("git", "-c", "safe.directory=*", "clone", "--quiet", "--no-tags", CHECKOUT, clone)
-        return clone
+        return release.clone(tmp_path_factory.mktemp("sign") / "clone")
 
-    def test_packages_are_signed_with_the_key_from_standard_input(self, checkout, tmp_path, gnupg):
-        packages = tmp_path / "packages"
-        packages.mkdir()
-        for name in ("twofactor_*.deb", "twofactor-store-postgresql_*.deb"):
-            shutil.copy(max(PRODUCT.glob(name), key=lambda path: path.stat().st_mtime), packages)
-        secret = gnupg("--armor", "--export-secret-keys")
-        done = run(checkout / ".ci/sign", packages, input=secret)
+    def test_packages_are_signed_with_the_key_from_standard_input(self, checkout, tmp_path, keys):
+        built = release.packages(tmp_path / "packages")
+        key = keys.fingerprint(KEY)
+        done = release.sign(checkout, tmp_path / "packages", keys, key)
         (folder,) = (checkout / ".build/release").glob("twofactor-*/")
-        gnupg("--verify", folder / "SHA256SUMS.asc", folder / "SHA256SUMS")
-        assert {path.name for path in packages.iterdir()} < {path.name for path in folder.iterdir()}
-        assert fingerprint(gnupg) in done.stdout and "PRIVATE KEY" not in done.stdout + done.stderr
+        keys.gpg("--verify", folder / "SHA256SUMS.asc", folder / "SHA256SUMS")
+        assert {path.name for path in built} < {path.name for path in folder.iterdir()}
+        assert key in done.stdout and "PRIVATE KEY" not in done.stdout + done.stderr
 
     @pytest.mark.parametrize("given", ["", "not a key", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabcd\n"])
     def test_anything_else_is_refused_without_being_shown(self, checkout, tmp_path, given):
@@ -174,7 +160,7 @@ class TestSign:
         done = run(checkout / ".ci/sign", tmp_path, input=given, status=1)
         assert re.fullmatch(r"sign: standard input .*SIGNING_KEY.*\n", done.stderr) and "abcd" not in done.stderr
 
-    def test_a_public_key_is_refused(self, checkout, tmp_path, gnupg):
+    def test_a_public_key_is_refused(self, checkout, tmp_path, keys):
         (tmp_path / "a.deb").touch()
-        done = run(checkout / ".ci/sign", tmp_path, input=gnupg("--armor", "--export"), status=1)
+        done = run(checkout / ".ci/sign", tmp_path, input=keys.gpg("--armor", "--export"), status=1)
         assert "has no secret key" in done.stderr

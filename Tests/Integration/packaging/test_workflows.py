@@ -12,6 +12,7 @@ from rig.process import run
 pytestmark = pytest.mark.machinery
 
 WORKFLOWS = sorted((CHECKOUT / ".github/workflows").glob("*.yml"))
+FORMS = sorted((CHECKOUT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml"))
 RUNNERS = {"ubuntu-24.04", "ubuntu-24.04-arm"}
 YAMLLINT = "{extends: default, rules: {truthy: {check-keys: false}, line-length: {max: 120}, "\
     "comments: {min-spaces-from-content: 1}}}"
@@ -148,3 +149,16 @@ def test_a_release_builds_every_format_and_checks_nothing_else_than_ci():
     assert formats == {"deb", "source", "rpm", "arch"}
     assert all(re.search(rf"\b{word}\b", help_of("scripts/package")) for word in formats)
     assert workflow[True] == {"push": {"tags": ["v*"]}}
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_an_issue_form_is_one_that_github_shows(path):
+    form = yaml.safe_load(path.read_text())
+    assert set(form) == {"name", "description", "body"}
+    names = [each["id"] for each in form["body"] if each["type"] != "markdown"]
+    assert names and len(set(names)) == len(names)
+    for each in form["body"]:
+        assert each["type"] in {"markdown", "input", "textarea"}
+        assert "value" in each["attributes"] if each["type"] == "markdown" else each["attributes"]["label"]
+    assert "Report a vulnerability" in form["body"][0]["attributes"]["value"]
+    assert {"happened", "version"} <= set(names)
