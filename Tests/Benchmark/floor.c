@@ -18,6 +18,8 @@
 #include <sys/fsuid.h>
 #ifdef __x86_64__
 #include <sys/platform/x86.h>
+#else
+#include <sys/auxv.h>
 #endif
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -41,6 +43,8 @@ static void look_at_processor(void) {
   int has_avx2 = CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(BMI2);
   OPENSSL_ia32cap_P[1] = CPU_FEATURE_ACTIVE(SSSE3) ? 1u << 9 : 0;
   OPENSSL_ia32cap_P[2] = (CPU_FEATURE_ACTIVE(SHA) ? 1u << 29 : 0) | (has_avx2 ? 1u << 3 | 1u << 5 | 1u << 8 : 0);
+#elif defined(__aarch64__)
+  OPENSSL_armcap_P = getauxval(AT_HWCAP) & HWCAP_SHA1 ? 1u << 3 : 0; /* ARMV8_SHA1 in OpenSSL's arm_arch.h */
 #endif
 }
 
