@@ -40,16 +40,22 @@ def other_version(package, tmp_path_factory) -> Callable[[str], Path]:
     return make
 
 
+@pytest.fixture(scope="module")
+def first_release() -> Path:
+    """The real package of 0.1.0."""
+    architecture = run("dpkg", "--print-architecture").stdout.strip()
+    path = CHECKOUT / f".build/older/twofactor_0.1.0_{architecture}.deb"
+    assert path.exists(), f"no {path}: run scripts/support/older-package 0.1.0 .build/older"
+    return path
+
+
 @pytest.fixture(scope="module", params=["same products", pytest.param("0.1.0", marks=pytest.mark.slow)])
 def older(request, package, tmp_path_factory) -> Path:
     """An older package: the present products with a lower version and other settings, or the real one."""
-    if request.param == "same products":
-        output = tmp_path_factory.mktemp("older") / "older.deb"
-        return with_version(package, version_of(package) + "~", output, settings="# The settings of an older version.\n")
-    architecture = run("dpkg", "--print-architecture").stdout.strip()
-    path = CHECKOUT / f".build/older/twofactor_{request.param}_{architecture}.deb"
-    assert path.exists(), f"no {path}: run scripts/support/older-package {request.param} .build/older"
-    return path
+    if request.param == "0.1.0":
+        return request.getfixturevalue("first_release")
+    output = tmp_path_factory.mktemp("older") / "older.deb"
+    return with_version(package, f"{version_of(package)}~", output, settings="# Settings of an older version.\n")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +82,15 @@ def root(request, new_root) -> CleanRoot:
     root.stack_before = root.text("etc/pam.d/common-auth")
     root.accounts_before = root.text("etc/pam.d/common-account")
     return root
+
+
+# Each test of upgrades and downgrades runs in Debian 13, and for a release in both.
+HOSTS = [pytest.param("bookworm", marks=pytest.mark.slow), "trixie"]
+
+
+@pytest.fixture(params=HOSTS)
+def host(request, new_host) -> PackagedHost:
+    return new_host(request.param)
 
 
 @pytest.fixture

@@ -1,12 +1,7 @@
 """Downgrades: allowed within a series such as 0.2, refused to an older one."""
 
 import pytest
-from rig.packaged_host import version_of
-
-
-@pytest.fixture(params=["bookworm", "trixie"])
-def host(request, new_host):
-    return new_host(request.param)
+from rig.packaged_host import REFUSED, WITH_CODE, version_of
 
 
 def later(version: str, part: int) -> str:
@@ -44,3 +39,21 @@ def test_a_downgrade_to_an_older_series_is_refused_and_changes_nothing(host, pac
     assert host.root.run("dpkg", "--audit") == ""
     host.root.run("apt-get", "check")
     host.assert_logins(enrolled, other)
+
+
+@pytest.mark.slow
+def test_a_downgrade_to_the_first_release_is_refused_and_changes_nothing(host, package, first_release):
+    """That version would let in without a code users whose enrollment is absent, because it has no register."""
+    host.set_up(package)
+    enrolled, other = host.enroll("enrolled", "--type", "hotp"), host.add("other")
+    absent = host.enroll("absent", "--type", "hotp")
+    assert host.log_in(absent, absent.next_code()) == WITH_CODE
+    (host.root.path / "home/absent/.twofactor").rename(host.root.path / "home/absent/elsewhere")
+    before, files = host.stacks(), host.root.files()
+    said = host.install(first_release, expect=1)
+    assert "there is no script in the new version of the package - giving up" in said
+    assert host.status() == f"{version_of(package)} install ok installed"
+    assert host.stacks() == before and host.root.files() == files
+    assert host.root.run("dpkg", "--verify", "twofactor") == "" and host.root.run("dpkg", "--audit") == ""
+    host.assert_logins(enrolled, other)
+    assert host.log_in(absent, absent.next_code()) == REFUSED

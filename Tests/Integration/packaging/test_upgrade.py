@@ -2,16 +2,10 @@
 
 import threading
 
-import pytest
 from rig.packaged_host import REFUSED, WITH_CODE, WITHOUT_CODE, ContinuousLogins, version_of
 
 CONFIGURATION = "etc/security/twofactor.conf"
 KEEP = ["--force-confdef", "--force-confold"]
-
-
-@pytest.fixture(params=["bookworm", "trixie"])
-def host(request, new_host):
-    return new_host(request.param)
 
 
 def test_an_upgrade_denies_no_login_and_accepts_no_code_twice(host, older, package):

@@ -118,7 +118,8 @@ class PackagedHost:
     def stacks(self) -> dict[str, str]:
         """The stacks of pam-auth-update and what it remembers of them, without its unfinished files."""
         types = ("auth", "account", "password", "session", "session-noninteractive")
-        return {name + each: self.root.text(name + each) for name in ("etc/pam.d/common-", "var/lib/pam/") for each in types}
+        paths = [folder + each for folder in ("etc/pam.d/common-", "var/lib/pam/") for each in types]
+        return {path: self.root.text(path) for path in paths}
 
     @property
     def asks_for_codes(self) -> bool:

@@ -1,0 +1,80 @@
+"""dpkg is killed in the middle: nobody gets in with less than before, and dpkg can be run again."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from rig.packaged_host import REFUSED, WITH_CODE, WITHOUT_CODE, version_of
+
+TIMES = [
+    pytest.param("trixie", 1, id="once"),
+    *(
+        pytest.param(release, 20, marks=[pytest.mark.slow, pytest.mark.seconds(1500)], id=f"{release}-20-times")
+        for release in ("bookworm", "trixie")
+    ),
+]
+
+
+def run_and_kill(root, *words: str) -> float:
+    """Runs dpkg, kills it with all of its children at a random moment, and returns the seconds until then."""
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    after = random.uniform(0, root.seconds_of_dpkg)
+    process = subprocess.Popen(["chroot", root.path, *words], env=environment, start_new_session=True, **quiet)
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return after
+
+
+@pytest.fixture
+def host(new_host, package, other_version, release):
+    """A host whose upgrades take `root.seconds_of_dpkg`."""
+    host = new_host(release)
+    host.older = other_version(f"{version_of(package)}~")
+    host.set_up(host.older)
+    start = time.monotonic()
+    host.install(package)
+    host.root.seconds_of_dpkg = time.monotonic() - start
+    return host
+
+
+@pytest.mark.parametrize(("release", "times"), TIMES)
+def test_an_upgrade_that_is_killed(host, package, times):
+    enrolled, other = host.enroll("enrolled", "--type", "hotp"), host.add("other")
+    before = host.stacks()
+    for _ in range(times):
+        host.install(host.older)
+        after = run_and_kill(host.root, "dpkg", "-i", f"/tmp/{package.name}")
+        state = f"killed after {after:.3f} s: {host.status()}"
+        assert host.log_in(enrolled, enrolled.next_code()) in (WITH_CODE, REFUSED), state
+        assert host.log_in(other) in (WITHOUT_CODE, REFUSED), state
+        assert host.stacks() == before, state
+        host.root.run("dpkg", "--configure", "-a")
+        # dpkg asks for the package again if it was killed while it replaced files.
+        host.install(package)
+        assert host.status() == f"{version_of(package)} install ok installed", state
+        assert host.root.run("dpkg", "--audit") == "" and host.stacks() == before, state
+        host.assert_logins(enrolled, other)
+    host.assert_used_codes_stay_used(enrolled)
+
+
+@pytest.mark.parametrize(("release", "times"), TIMES)
+def test_a_removal_that_is_killed(host, package, times):
+    """A stack never names the module without its file, so every user gets in."""
+    enrolled, other = host.enroll("enrolled", "--type", "hotp"), host.add("other")
+    for _ in range(times):
+        after = run_and_kill(host.root, "dpkg", "--remove", "twofactor")
+        state = f"killed after {after:.3f} s: {host.status()}"
+        expected = WITH_CODE if host.asks_for_codes else WITHOUT_CODE
+        assert host.log_in(enrolled, enrolled.next_code() if host.asks_for_codes else None) == expected, state
+        assert host.log_in(other) == WITHOUT_CODE, state
+        host.root.run("dpkg", "--configure", "-a")
+        host.root.run("dpkg", "--remove", "twofactor")
+        assert host.log_in(enrolled) == WITHOUT_CODE, state
+        assert not [path for path in host.root.path.glob("etc/pam.d/*") if "twofactor-old" in path.name], state
+        host.set_up(package)
+        host.assert_logins(enrolled, other)
