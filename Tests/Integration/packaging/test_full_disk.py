@@ -7,30 +7,35 @@ from rig.small_disk import SmallDisk
 NO_SPACE = "No space left on device"
 
 # Folder, unit, and how much of it is free.
-SWEEPS = [
-    ("usr", "KiB", range(0, 18_000, 1500)),
-    ("etc", "KiB", range(0, 48, 4)),
-    ("etc", "inodes", range(0, 14)),
-    ("var", "KiB", [*range(0, 160, 8), *range(160, 1200, 80)]),
-    ("var", "inodes", range(0, 30, 2)),
-    ("var/lib/pam", "KiB", range(0, 12, 4)),
-    ("var/cache/debconf", "KiB", range(0, 12, 4)),
-]
+SWEEPS = {
+    "bookworm": [
+        ("etc", "KiB", range(0, 48, 8)),
+        ("var", "KiB", [0, 16, 32, 48, 64, 96, 128, 256, 512, 1024]),
+        ("var/cache/debconf", "KiB", [0, 4]),
+    ],
+    "trixie": [
+        ("usr", "KiB", range(0, 18_000, 3000)),
+        ("etc", "KiB", range(0, 48, 8)),
+        ("etc", "inodes", range(0, 14, 2)),
+        ("var", "KiB", [0, 16, 32, 48, 64, 96, 128, 256, 512, 1024]),
+        ("var", "inodes", range(0, 30, 5)),
+        ("var/lib/pam", "KiB", [0, 4]),
+        ("var/cache/debconf", "KiB", [0, 4]),
+    ],
+}
 
 
 def cases(folder: str, unit: str, free: int):
     """One case for every run of the tests, and the sweeps for releases."""
+    marks = [pytest.mark.slow, pytest.mark.seconds(900)]
     return pytest.mark.parametrize(
         ("release", "folder", "unit", "rooms"),
         [
             pytest.param("trixie", folder, unit, [free], id=folder),
             *(
-                pytest.param(
-                    *(release, *sweep), marks=[pytest.mark.slow, pytest.mark.seconds(1500)],
-                    id=f"{release}-{sweep[0]}-{sweep[1]}",
-                )
-                for release in ("bookworm", "trixie")
-                for sweep in SWEEPS
+                pytest.param(release, *sweep, marks=marks, id=f"{release}-{sweep[0]}-{sweep[1]}")
+                for release, sweeps in SWEEPS.items()
+                for sweep in sweeps
             ),
         ],
     )

@@ -1,51 +1,51 @@
 """Upgrades, with logins before, meanwhile and afterwards."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from rig.packaged_host import REFUSED, WITH_CODE, WITHOUT_CODE, ContinuousLogins, version_of
+import pytest
+from rig.packaged_host import (
+    REFUSED,
+    WITH_CODE,
+    WITHOUT_CODE,
+    ContinuousLogins,
+    assert_group_and_directories,
+    version_of,
+)
 
 CONFIGURATION = "etc/security/twofactor.conf"
 KEEP = ["--force-confdef", "--force-confold"]
 
 
-def test_an_upgrade_denies_no_login_and_accepts_no_code_twice(host, older, package):
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_an_upgrade_denies_no_login_and_accepts_no_code_twice(new_host, release, older, package):
     """Users of each kind of code, one whose codes are wrong, and one who is not enrolled."""
+    host = new_host(release)
     host.set_up(older)
-    people = {
-        "counter": host.enroll("counter", "--type", "hotp", "--algorithm", "sha256", "--digits", "8"),
-        "backups": host.enroll_with_backup_codes("backups"),
-        "wrong": host.enroll("wrong", "--type", "hotp", "--digits", "8"),
-        "other": host.add("other"),
-    }
-    phone = host.enroll("phone")
+    counter = host.enroll("counter", "--type", "hotp", "--algorithm", "sha256", "--digits", "8")
+    wrong = host.enroll("wrong", "--type", "hotp", "--digits", "8")
+    backups, phone, other = host.enroll_with_backup_codes("backups"), host.enroll("phone"), host.add("other")
     settings = host.root.path / CONFIGURATION
     settings.write_text(settings.read_text() + "trusted_networks = 192.0.2.0/24\n")
     before, own_settings = host.stacks(), settings.read_text()
-
-    def with_codes(name, expected):
-        return [(host.log_in(people[name], people[name].next_code()), expected)]
-
-    def twice():
-        code = people["counter"].next_code()
-        return [(host.log_in(people["counter"], code), WITH_CODE), (host.log_in(people["counter"], code), REFUSED)]
-
+    assert host.log_in(phone, phone.next_code()) == WITH_CODE
     attempts = {
-        "counter": twice,
-        "backups": lambda: with_codes("backups", WITH_CODE),
-        "wrong": lambda: [(host.log_in(people["wrong"], "00000000"), REFUSED)],
-        "other": lambda: with_codes("other", WITHOUT_CODE),
+        "counter": lambda: [(host.log_in(counter, counter.next_code()), WITH_CODE)],
+        "backups": lambda: [(host.log_in(backups, backups.next_code()), WITH_CODE)],
+        "other": lambda: [(host.log_in(other), WITHOUT_CODE)],
     }
-    assert host.log_in(phone, phone.next_code()) == WITH_CODE
-    outcome = []
-    with ContinuousLogins(host, attempts):
-        meanwhile = threading.Thread(target=lambda: outcome.append(host.log_in(phone, phone.next_code())))
-        meanwhile.start()
+    with ContinuousLogins(host, attempts), ThreadPoolExecutor() as threads:
+        used = phone.used[-1]
+        meanwhile = {
+            threads.submit(host.log_in, wrong, "00000000"): REFUSED,
+            threads.submit(host.log_in, phone, phone.next_code()): WITH_CODE,
+            threads.submit(host.log_in, phone, used): REFUSED,
+        }
         host.install(package, *KEEP)
-        meanwhile.join()
-    assert outcome == [WITH_CODE]
+        assert {each.result() == expected for each, expected in meanwhile.items()} == {True}
     assert host.status() == f"{version_of(package)} install ok installed"
+    assert_group_and_directories(host.root)
     assert host.log_in(phone, phone.next_code()) == WITH_CODE
-    host.assert_used_codes_stay_used(people["backups"], people["counter"], phone)
+    host.assert_used_codes_stay_used(backups, counter, phone)
     assert host.stacks() == before
     assert settings.read_text() == own_settings
     assert not any("failed" in statuses for statuses in host.root.doctor().values())
