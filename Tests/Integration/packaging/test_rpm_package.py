@@ -1,6 +1,7 @@
 """The RPM packages: contents, reproducibility, and their life in a Debian root with rpm and authselect."""
 
 import gzip
+import json
 import re
 import shutil
 import stat
@@ -59,6 +60,15 @@ def test_the_files_are_those_of_the_install_list(packages, tmp_path, name):
         assert flags == ("l" if "/licenses/" in path else kept), path
         content = (tmp_path / path[1:]).read_bytes()
         assert (gzip.decompress(content) if file.kind == "page" else content) == file.source.read_bytes(), path
+
+
+@pytest.mark.parametrize("name", ["twofactor", "twofactor-store-postgresql"])
+def test_the_license_is_the_one_that_the_sbom_concludes(packages, name):
+    """The same in PKGBUILD."""
+    document = run("bsdtar", "-xOf", packages[name], f"./usr/share/doc/{name}/{name}.spdx.json").stdout
+    concluded = json.loads(document)["packages"][0]["licenseConcluded"]
+    assert run("rpm", "-qp", "--qf", "%{LICENSE}", packages[name]).stdout == concluded
+    assert f"license=('{concluded}')" in (CHECKOUT / "pam/arch/PKGBUILD").read_text()
 
 
 def test_the_packages_are_the_same_from_another_folder_user_and_time_zone(packages, tmp_path):
