@@ -26,8 +26,8 @@ struct HostMetrics {
         "twofactor_build_info", "The version of the command; the value is 1.", [(["version": Version.current], 1)]),
       Family(
         "twofactor_accounts",
-        "Accounts that can log in, by state. Missing: registered as enrolled, but the enrollment is absent, so logins are "
-          + "refused. Unknown: the enrollment cannot be read.",
+        "Accounts that can log in, by state. Missing: registered as enrolled, but the enrollment is absent, so logins "
+          + "are refused. Unknown: the enrollment cannot be read.",
         UserCondition.Standing.allCases.map { standing in
           (["state": standing.rawValue], known.count { $0.standing == standing })
         }),
