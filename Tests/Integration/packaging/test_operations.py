@@ -182,7 +182,7 @@ def test_a_backup_brings_used_codes_back_unless_the_states_are_deleted(host, peo
     alice, bob, _ = people.values()
     codes = host.provision(alice)["backup_codes"]
     (save,) = commands(section("Back up and restore").partition("###")[0])
-    policy, homes, doctor, delete = commands(section("Restore to the same host"))
+    policy, doctor, homes, delete = commands(section("Restore to the same host"))
     host.configure("window = 2")
     host.do(save)
     archive = host.path / "root/twofactor.tar"
