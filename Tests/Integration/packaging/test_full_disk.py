@@ -74,7 +74,18 @@ def test_a_full_disk_at_the_installation(disk, package, unit, rooms):
 
 @cases("etc", "KiB", 0)
 def test_a_full_disk_at_an_upgrade(disk, package, other_version, unit, rooms):
-    older = other_version(f"{version_of(package)}~")
+    upgrade(disk, other_version(f"{version_of(package)}~"), package, unit, rooms)
+
+
+@pytest.mark.slow
+@pytest.mark.seconds(900)
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+@pytest.mark.parametrize(("folder", "rooms"), [("usr", [6000]), ("etc", [0, 8, 24]), ("var", [0, 64, 128, 256])])
+def test_a_full_disk_at_the_upgrade_from_the_first_release(disk, package, first_release, rooms):
+    upgrade(disk, first_release, package, "KiB", rooms)
+
+
+def upgrade(disk, older, package, unit, rooms) -> None:
     host = disk.host
     host.set_up(older)
     enrolled, other = host.enroll("enrolled", "--type", "hotp"), host.add("other")
@@ -92,7 +103,7 @@ def test_a_full_disk_at_an_upgrade(disk, package, other_version, unit, rooms):
         host.assert_logins(enrolled, other)
         host.install(package)
         assert host.status() == f"{version_of(package)} install ok installed" and host.stacks() == before, state
-        host.install(older)
+        host.go_back(older)
     host.assert_used_codes_stay_used(enrolled)
 
 

@@ -65,6 +65,11 @@ class PackagedHost:
         shutil.copy(package, self.root.path / name)
         return self.root.run("dpkg", *options, "-i", f"/{name}", expect=expect)
 
+    def go_back(self, older: Path) -> None:
+        """Installs an older version, even of another series, to which a downgrade is refused."""
+        self.root.run("dpkg", "--remove", "twofactor")
+        self.set_up(older)
+
     def add(self, name: str) -> Person:
         return Person(self.root.add_account(name, self.password))
 
