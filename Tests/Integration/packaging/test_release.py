@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rig.machine import CHECKOUT
 from rig.process import run
-from rig.repository import DISTRIBUTION, POOL, Keys
+from rig.repository import DISTRIBUTION, POOL, Keys, indexes
 
 pytestmark = pytest.mark.machinery
 
@@ -233,6 +233,22 @@ def test_a_damaged_or_foreign_repository_is_not_signed(clone, package, keys):
     shutil.copy(package, stray)
     clone.release("--add", package)
     assert "stray" not in (clone.output / "apt" / DISTRIBUTION / "main/binary-amd64/Packages").read_text()
+
+
+def test_a_run_that_was_killed_is_completed_by_the_next(clone, package):
+    """InRelease, which is replaced last, is still the old one, and other files are new or cut."""
+    clone.release("--add", package)
+    tree = clone.output / "apt"
+    before = files(tree)
+    for path in indexes(tree):
+        if "by-hash" not in path.parts:
+            path.write_bytes(path.read_bytes()[:20])
+    (tree / POOL / "twofactor_9.8.8_amd64.deb.new").write_text("")
+    clone.release("--add", package)
+    after = files(tree)
+    for name in ("InRelease", "Release", "Release.gpg"):
+        del before[f"{DISTRIBUTION}/{name}"], after[f"{DISTRIBUTION}/{name}"]
+    assert after == before
 
 
 def test_packages_of_another_architecture_and_version_are_added(clone, package, tmp_path):

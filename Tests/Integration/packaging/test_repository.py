@@ -191,7 +191,7 @@ def tampered_release(tree, repository):
 
 def truncated_release(tree, repository):
     path = tree / DISTRIBUTION / "InRelease"
-    path.write_bytes(path.read_bytes()[:1500])
+    path.write_bytes(path.read_bytes()[:800])
 
 
 def another_key(tree, repository):
