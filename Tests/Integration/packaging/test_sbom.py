@@ -230,8 +230,9 @@ def test_the_shared_libraries_are_those_of_the_programs(packages):
 def owner_of(library: str) -> str:
     cached = re.search(rf"^\t{re.escape(library)} .*=> (\S+)$", run("/sbin/ldconfig", "-p").stdout, re.MULTILINE)[1]
     real = os.path.realpath(cached)
-    answers = [run("dpkg-query", "-S", path, status=None).stdout for path in (cached, real, real.removeprefix("/usr"))]
-    return next(answer for answer in answers if answer).split(":")[0]
+    answer = run("dpkg-query", "-S", cached, real, real.removeprefix("/usr"), status=None).stdout
+    assert answer, f"no package has {cached}"
+    return answer.split(":")[0]
 
 
 def test_copyright_names_the_linked_parts_and_their_licenses(packages):
