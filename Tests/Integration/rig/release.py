@@ -25,4 +25,4 @@ def packages(folder: Path) -> list[Path]:
 def sign(checkout: Path, folder: Path, keys: Keys, key: str, status: int = 0):
     """Signs the packages in a folder, and returns the messages; the release is in .build/release of the checkout."""
     secret = keys.gpg("--armor", "--export-secret-keys", key)
-    return run(checkout / ".ci/sign", folder, input=secret, status=status)
+    return run(checkout / ".ci/sign-release", folder, input=secret, status=status)

@@ -14,7 +14,7 @@ from rig.repository import Keys
 CI = CHECKOUT / ".ci"
 VERSIONS = (CI / "versions").read_text()
 KEY = "a key of this test"
-SCRIPTS = ("debian", "draft-release", "sign", "swift")
+SCRIPTS = ("in-debian", "draft-release", "sign-release", "install-swift")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ class TestSwift:
         def install(key: str | None = None, status: int = 0) -> subprocess.CompletedProcess:
             versions = re.sub(r"(?m)^swift_key=.*", f"swift_key={key or keys.fingerprint(KEY)}", VERSIONS)
             (tmp_path / ".ci/versions").write_text(versions)
-            return run(tmp_path / ".ci/swift", tmp_path / "swift", environment=environment, status=status)
+            return run(tmp_path / ".ci/install-swift", tmp_path / "swift", environment=environment, status=status)
 
         return install
 
@@ -98,20 +98,19 @@ class TestSwift:
 
     def test_a_failing_download_is_named(self, install, server):
         (server / "signature").unlink()
-        assert re.search(r"(?m)^swift: cannot download https://\S+\.sig$", install(status=1).stderr)
+        assert re.search(r"(?m)^install-swift: cannot download https://\S+\.sig$", install(status=1).stderr)
 
 
 @pytest.mark.machinery
 def test_the_container_is_pinned_privileged_and_reads_standard_input(tmp_path):
     environment = stand_in(tmp_path, "docker", 'printf "%s\\n" "$@"; cat')
-    done = run(CI / "debian", "--without-swift", ".ci/sign", "a folder", environment=environment, input="from outside")
-    *words, image, script, inside, option, command, argument, given = done.stdout.splitlines()
+    given = [".ci/sign-release", "a folder"]
+    done = run(CI / "in-debian", "--without-swift", *given, environment=environment, input="from outside")
+    *words, image, script, inside, option, command, argument, text = done.stdout.splitlines()
     assert re.fullmatch(r"debian@sha256:[0-9a-f]{64}", image)
     assert {"--privileged", "--interactive", "--rm"} <= set(words)
-    assert [script, inside, option, command, argument] == [
-        ".ci/debian", "--inside", "--without-swift", ".ci/sign", "a folder",
-    ]
-    assert given == "from outside"
+    assert [script, inside, option, command, argument] == [".ci/in-debian", "--inside", "--without-swift", *given]
+    assert text == "from outside"
 
 
 @pytest.mark.machinery
@@ -157,10 +156,10 @@ class TestSign:
     @pytest.mark.parametrize("given", ["", "not a key", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabcd\n"])
     def test_anything_else_is_refused_without_being_shown(self, checkout, tmp_path, given):
         (tmp_path / "a.deb").touch()
-        done = run(checkout / ".ci/sign", tmp_path, input=given, status=1)
-        assert re.fullmatch(r"sign: standard input .*SIGNING_KEY.*\n", done.stderr) and "abcd" not in done.stderr
+        done = run(checkout / ".ci/sign-release", tmp_path, input=given, status=1)
+        assert re.fullmatch(r"sign-release: standard input .*SIGNING_KEY.*\n", done.stderr) and "abcd" not in done.stderr
 
     def test_a_public_key_is_refused(self, checkout, tmp_path, keys):
         (tmp_path / "a.deb").touch()
-        done = run(checkout / ".ci/sign", tmp_path, input=keys.gpg("--armor", "--export"), status=1)
+        done = run(checkout / ".ci/sign-release", tmp_path, input=keys.gpg("--armor", "--export"), status=1)
         assert "has no secret key" in done.stderr
