@@ -65,7 +65,7 @@ def users(register, new_user) -> list:
     """A user of each kind, and one whose name must not appear."""
     before = measured()
     enrolled, low, throttled, locked, missing, damaged, _ = (new_user() for _ in range(7))
-    for user, codes in ((enrolled, 3), (low, 2), (throttled, 3), (locked, 3), (missing, 0), (damaged, 0)):
+    for user, codes in ((enrolled, 0), (low, 1), (throttled, 0), (locked, 0), (missing, 0), (damaged, 0)):
         user.enroll(backup_codes=codes)
     state_file.change(throttled.directory / "state", failures=6, throttled_until=int(time.time()) + 600)
     state_file.change(locked.directory / "state", failures=100)
