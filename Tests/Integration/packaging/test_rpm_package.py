@@ -138,12 +138,13 @@ def host(request, tmp_path_factory):
         (host.path / "etc/selinux/config").write_text("SELINUX=enforcing\nSELINUXTYPE=targeted\n")
         (host.path / "var/lib/selinux/targeted/active").mkdir(parents=True)
         for name in ("semodule", "selinuxenabled", "load_policy", "restorecon"):
-            host.program(name, f'echo {name} "$@" >>/tmp/selinux')
+            host.program(name, f'echo {name} "$@" >>/tmp/recorded')
         yield host
 
 
-def selinux(host) -> list[str]:
-    record = host.path / "tmp/selinux"
+def recorded(host) -> list[str]:
+    """The calls of programs of SELinux and systemd since the last time."""
+    record = host.path / "tmp/recorded"
     lines = record.read_text().splitlines() if record.exists() else []
     record.unlink(missing_ok=True)
     return lines
@@ -183,7 +184,7 @@ def test_no_register_is_created_on_an_unmounted_mount_point(host):
     assert not (host.path / "var/lib/twofactor").exists()
     table.unlink()
     host.rpm("-e", "twofactor")
-    selinux(host)
+    recorded(host)
 
 
 def test_installing_creates_group_register_and_host_store(host, packages):
@@ -193,7 +194,7 @@ def test_installing_creates_group_register_and_host_store(host, packages):
     assert host.rpm("-V", "twofactor", "twofactor-store-postgresql") == ""
     after = {path.name: path.read_bytes() for path in (host.path / "etc/pam.d").iterdir()}
     assert after.pop("twofactor") and after == before
-    assert selinux(host) == [
+    assert recorded(host) == [
         f"semodule -n -s targeted -X 200 -i /{POLICY}", "selinuxenabled", "load_policy",
         "restorecon -RF /usr/bin/twofactor", "restorecon -RF /var/lib/twofactor",
     ]  # fmt: skip
@@ -266,13 +267,13 @@ def test_a_changed_configuration_file_survives_an_upgrade(host, tmp_path):
     entries = host.registered()
     later = {path.name.rsplit("-", 2)[0]: path for path in build("rpm", tmp_path, f"{version()}+later")}
     paths = [host.bring(f"later-{name}.rpm", path) for name, path in later.items()]
-    selinux(host)
+    recorded(host)
     host.rpm("-U", *paths)
     assert f"twofactor-{version()}+later-1" in host.rpm("-q", "twofactor")
     assert settings.read_text().endswith("# mine\n")
     assert host.state() == READY and host.registered() == entries != []
     # The scriptlets of the older version removed nothing.
-    assert not any("-r twofactor" in line for line in selinux(host))
+    assert not any("-r twofactor" in line for line in recorded(host))
     assert (host.path / "usr/share/authselect/vendor/twofactor-sssd/system-auth").exists()
     assert host.doctor(expect=None)["pam_stacks"] == {"ok"}
 
@@ -309,11 +310,15 @@ def test_removing_is_refused_while_a_stack_names_the_module(host):
     stack.with_suffix(".rpmsave").write_text("# auth required pam_twofactor.so\n")
 
 
-def test_removing_keeps_a_register_with_users(host):
-    selinux(host)
+def test_removing_stops_the_timers_and_keeps_a_register_with_users(host):
+    (host.path / "run/systemd/system").mkdir(parents=True)
+    host.program("systemctl", 'echo systemctl "$@" >>/tmp/recorded')
+    recorded(host)
     said = host.rpm("-e", "twofactor", "twofactor-store-postgresql")
     assert f"twofactor: kept /{REGISTER}, because it names users who are enrolled" in said
-    assert selinux(host)[0] == "semodule -n -s targeted -X 200 -r twofactor"
+    *stopped, policy, _, _, _ = recorded(host)
+    assert stopped == [f"systemctl --no-reload disable --now twofactor-{name}.timer" for name in ("doctor", "metrics")]
+    assert policy == "semodule -n -s targeted -X 200 -r twofactor"
     assert not (host.path / "usr/share/authselect/vendor").exists()
     assert (host.path / "etc/security/twofactor.conf.rpmsave").read_text().endswith("# mine\n")
     for folder in ("libexec", "share/doc", "share/licenses"):
