@@ -268,6 +268,36 @@ def test_packages_of_another_architecture_and_version_are_added(clone, package, 
     assert "is for riscv64: the repository has amd64 arm64" in clone.release("--add", foreign, status=1)
 
 
+def build_source_package(folder: Path) -> Path:
+    tree = folder / "twofactor-9.8.7"
+    (tree / "debian/source").mkdir(parents=True)
+    (tree / "debian/source/format").write_text("3.0 (native)\n")
+    (tree / "debian/changelog").write_text(
+        "twofactor (9.8.7) unstable; urgency=medium\n\n  * A thing.\n\n"
+        " -- Tests <tests@localhost>  Fri, 27 Nov 2026 12:00:00 +0000\n"
+    )
+    (tree / "debian/control").write_text(
+        "Source: twofactor\nMaintainer: Tests <tests@localhost>\n\nPackage: twofactor\nArchitecture: any\n"
+    )
+    run("dpkg-source", "--build", tree, cwd=folder)
+    return folder / "twofactor_9.8.7.dsc"
+
+
+def test_a_source_package_is_published_with_its_files(clone, package, tmp_path):
+    source = build_source_package(tmp_path)
+    archive = source.with_suffix(".tar.xz")
+    content = archive.read_bytes()
+    archive.write_bytes(content[:-1])
+    assert "does not fit the files that it names" in clone.refusal("--add", source)
+    archive.write_bytes(content)
+    clone.release("--add", package, "--add", source)
+    # The next run takes the source package from the signed index.
+    clone.release("--add", package)
+    assert (clone.output / "apt" / POOL / archive.name).read_bytes() == content
+    assert archive.name in (clone.output / "apt" / DISTRIBUTION / "main/source/Sources").read_text()
+    assert archive.name in (clone.output / "twofactor-9.8.7/SHA256SUMS").read_text()
+
+
 def test_packages_that_do_not_belong_to_the_version_are_refused(clone, package, tmp_path):
     other = build_package(tmp_path, "9.8.6")
     assert "is of version 9.8.6, and this release 9.8.7" in clone.refusal("--add", other)
