@@ -10,7 +10,7 @@ import time
 
 import pexpect
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.console import read_despite_hangup
 from rig.doctor import findings
 from rig.machine import CHECKOUT, PRODUCT, Account
@@ -47,11 +47,7 @@ STEPS = re.split(r"(?m)^\d\. ", section("Enroll all users by a day"))
 @pytest.fixture(scope="module")
 def root(request, tmp_path_factory):
     """The host after step 4; the tests below use it one after the other."""
-    if not (ROOTS / "trixie.tar").exists():
-        reason = "no clean root of trixie: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root("trixie", request)
     with CleanRoot("trixie", tmp_path_factory.mktemp("first"), PORT) as root:
         root.accounts_before = root.text("etc/pam.d/common-account")
         root.install(max(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime))

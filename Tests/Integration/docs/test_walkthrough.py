@@ -11,7 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from rig import host_trees, release
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.doctor import findings
 from rig.machine import CHECKOUT, PRODUCT
 from rig.one_time_password import Authenticator
@@ -42,11 +42,7 @@ def blocks(step: int) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def root(request, tmp_path_factory):
-    if not (ROOTS / "bookworm.tar").exists():
-        reason = "no clean root of bookworm: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root("bookworm", request)
     with CleanRoot("bookworm", tmp_path_factory.mktemp("walk"), PORT) as root:
         root.before = {name: root.text(name) for name in ("etc/pam.d/common-auth", "etc/pam.d/sshd")}
         yield root

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.clock import time_to_type
 from rig.enrollment_at_login import (
     CODE, OFFER, ON, PASSWORD, STORED, Terminal, leaves_nothing, pattern, shown_key, stack,
@@ -160,11 +160,7 @@ def test_control_c_leaves_nothing(system_service, sudoer, new_user, program):
 @pytest.fixture(scope="module")
 def trixie(request, products, tmp_path_factory):
     """Debian 13: the login of util-linux, and a newer OpenSSH, with the module and the command."""
-    if not (ROOTS / "trixie.tar").exists():
-        reason = "no clean root of trixie: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root("trixie", request)
     with CleanRoot("trixie", tmp_path_factory.mktemp("trixie"), 22904) as root:
         shutil.copy(modules_directory() / "pam_twofactor.so", next(root.path.glob("usr/lib/*/security")))
         shutil.copy(COMMAND, root.path / "usr/bin/twofactor")

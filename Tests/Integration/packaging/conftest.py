@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.machine import CHECKOUT, PRODUCT
 from rig.packaged_host import PackagedHost, version_of, with_version
 from rig.process import run
@@ -64,11 +64,7 @@ def new_root(request, tmp_path_factory) -> Iterator[Callable[[str], CleanRoot]]:
     with ExitStack() as roots:
 
         def make(release: str) -> CleanRoot:
-            if not (ROOTS / f"{release}.tar").exists():
-                reason = f"no clean root of {release}: scripts/clean-root could not reach the archive of Debian"
-                if request.config.getoption("--clean-roots"):
-                    pytest.fail(reason)
-                pytest.skip(reason)
+            require_root(release, request)
             return roots.enter_context(CleanRoot(release, tmp_path_factory.mktemp("roots"), next(PORTS)))
 
         yield make

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.machine import CHECKOUT, PRODUCT
 from rig.package_builds import build, build_elsewhere, has_sbom, install_list, version
 from rig.process import run
@@ -165,11 +165,7 @@ class Host(CleanRoot):
 @pytest.fixture(scope="module")
 def host(request, tmp_path_factory):
     """One root; the tests below use it one after the other."""
-    if not (ROOTS / "trixie.tar").exists():
-        reason = "no clean root of trixie: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root("trixie", request)
     with Host("trixie", tmp_path_factory.mktemp("roots"), 22906) as host:
         yield host
 

@@ -7,7 +7,7 @@ import time
 
 import pexpect
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.machine import CHECKOUT, Account
 from rig.one_time_password import Authenticator
 from rig.syslog import SystemLog
@@ -69,11 +69,7 @@ class Host(CleanRoot):
 @pytest.fixture(scope="module")
 def host(request, package, tmp_path_factory):
     """The tests below use it one after the other."""
-    if not (ROOTS / "trixie.tar").exists():
-        reason = "no clean root of trixie: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root("trixie", request)
     with Host("trixie", tmp_path_factory.mktemp("operations"), 22907) as host:
         # A refused login takes no two seconds.
         profile = host.path / "usr/share/pam-configs/unix"

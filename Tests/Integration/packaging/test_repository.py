@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.machine import PRODUCT
 from rig.process import run
 from rig.repository import DISTRIBUTION, LATER, POOL, Keys, indexes, renumbered
@@ -108,11 +108,7 @@ class Host:
 @pytest.fixture(scope="module", params=RELEASES)
 def host(request, repository, tmp_path_factory):
     """One root; the tests below use it one after the other."""
-    if not (ROOTS / f"{request.param}.tar").exists():
-        reason = f"no clean root of {request.param}: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root(request.param, request)
     with CleanRoot(request.param, tmp_path_factory.mktemp("repository-roots"), RELEASES[request.param]) as root:
         # The sandbox has no network.
         (root.path / "etc/apt/sources.list").unlink()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.machine import CHECKOUT
 from rig.package_builds import build, build_elsewhere, has_sbom, install_list, version
 from rig.process import run
@@ -126,11 +126,7 @@ class Host(CleanRoot):
 @pytest.fixture(scope="module")
 def host(request, tmp_path_factory):
     """One root; the tests below use it one after the other."""
-    if not (ROOTS / "trixie-rpm.tar").exists():
-        reason = "no root trixie-rpm: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root("trixie-rpm", request)
     with Host("trixie-rpm", tmp_path_factory.mktemp("roots"), 22905) as host:
         # Records what the scriptlets do to the SELinux policy.
         for folder in ("etc/authselect", "etc/selinux"):

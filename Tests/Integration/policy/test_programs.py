@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from rig.clean_root import ROOTS, CleanRoot
+from rig.clean_root import CleanRoot, require_root
 from rig.clock import time_to_type
 from rig.console import read_despite_hangup
 from rig.harness import Result
@@ -113,11 +113,7 @@ def test_login_trusts_no_name_that_looks_like_an_address(system_service, user, l
 
 def test_login_of_util_linux_trusts_no_name_either(request, products, tmp_path):
     """Its service for `-h` is `remote`. Debian 13 has this login."""
-    if not (ROOTS / "trixie.tar").exists():
-        reason = "no clean root of trixie: scripts/clean-root could not reach the archive of Debian"
-        if request.config.getoption("--clean-roots"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_root("trixie", request)
     with CleanRoot("trixie", tmp_path, 22903) as root:
         account = root.add_account("alice", "wonderland")
         modules = next(root.path.glob("usr/lib/*/security"))

@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from .machine import CHECKOUT, Account
 from .one_time_password import Authenticator
 from .process import run
@@ -17,6 +19,16 @@ ROOTS = CHECKOUT / ".build/roots"
 
 # Files that change on their own, and dpkg's bookkeeping.
 VOLATILE = ("dev", "home", "proc", "run", "sys", "tmp", "var/cache", "var/lib/dpkg", "var/lib/pam", "var/log")
+
+
+def require_root(name: str, request: pytest.FixtureRequest) -> None:
+    """Skips the test, or with --clean-roots fails it, if scripts/clean-root could not build the root."""
+    if (ROOTS / f"{name}.tar").exists():
+        return
+    reason = f"no clean root {name}: scripts/clean-root could not reach the archive of Debian"
+    if request.config.getoption("--clean-roots"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class CleanRoot:
