@@ -13,8 +13,9 @@ import pytest
 from rig.clean_root import CleanRoot, require_root
 from rig.console import read_despite_hangup
 from rig.doctor import findings
-from rig.machine import CHECKOUT, PRODUCT, Account
+from rig.machine import CHECKOUT, Account
 from rig.one_time_password import Authenticator
+from rig.package_builds import built_package
 from rig.process import run
 from rig.remedies import apply
 from rig.syslog import SystemLog
@@ -50,7 +51,7 @@ def root(request, tmp_path_factory):
     require_root("trixie", request)
     with CleanRoot("trixie", tmp_path_factory.mktemp("first"), PORT) as root:
         root.accounts_before = root.text("etc/pam.d/common-account")
-        root.install(max(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime))
+        root.install(built_package())
         (root.path / "tmp/mails").mkdir(mode=0o777)
         (root.path / "tmp/mails").chmod(0o777)
         sendmail = root.path / "usr/sbin/sendmail"

@@ -15,6 +15,7 @@ from rig.clean_root import CleanRoot, require_root
 from rig.doctor import findings
 from rig.machine import CHECKOUT, PRODUCT
 from rig.one_time_password import Authenticator
+from rig.package_builds import built_package
 from rig.process import run
 from rig.repository import Keys
 
@@ -51,10 +52,6 @@ def root(request, tmp_path_factory):
 def commands(text: str) -> list[str]:
     """The commands in the indented blocks of a section."""
     return re.findall(r"(?m)^ {4}([#$] .*)$", text)
-
-
-def package() -> Path:
-    return max(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
 
 
 def as_user(folder: Path, line: str, status: int | None = 0) -> str:
@@ -121,7 +118,7 @@ def download(released, tmp_path) -> Path:
     (folder,) = released.glob("twofactor-*/")
     names = re.findall(r"`([\w.-]+(?:SUMS|asc))`", PACKAGE)
     assert names == ["SHA256SUMS", "SHA256SUMS.asc", "twofactor-archive-keyring.asc"]
-    for path in [folder / package().name, *(folder / name for name in names[:2]), released / names[2]]:
+    for path in [folder / built_package().name, *(folder / name for name in names[:2]), released / names[2]]:
         shutil.copy(path, tmp_path)
     yield tmp_path
     as_user(tmp_path, "gpgconf --kill all")
@@ -131,14 +128,14 @@ def test_the_check_of_a_download_accepts_the_signed_package(download):
     show, *checks = commands(PACKAGE)[:4]
     fingerprint = re.search(r"(?m)^ +([0-9A-F]{40})$", as_user(download, show))[1]
     said = [as_user(download, line) for line in checks]
-    assert f"{package().name}: OK" in said[-1]
+    assert f"{built_package().name}: OK" in said[-1]
     assert "Good signature" in said[1] and f"key {fingerprint}" in said[1]
 
 
 def test_the_check_of_a_download_refuses_another_package_and_other_checksums(download):
     _, import_key, verify, check = commands(PACKAGE)[:4]
     as_user(download, import_key)
-    deb = download / package().name
+    deb = download / built_package().name
     with deb.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         last = file.read(1)
@@ -180,7 +177,7 @@ def test_the_setup_of_the_guide_works_and_locks_nobody_out(root, password):
         return client.is_let_in()
 
     # The package changes no stack.
-    shutil.copy(package(), root.path / "root")
+    shutil.copy(built_package(), root.path / "root")
     assert as_root(root, commands(PACKAGE)[4]).count("Setting up twofactor ") == 1
     assert {name: root.text(name) for name in root.before} == root.before
 
@@ -251,4 +248,4 @@ def test_the_repository_of_the_page_installs_the_package(root, released):
     for line in added:
         as_root(root, line)
     assert as_root(root, install).count("Setting up twofactor ") == 1
-    assert root.run("twofactor", "--version").strip() in package().name
+    assert root.run("twofactor", "--version").strip() in built_package().name

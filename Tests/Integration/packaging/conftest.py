@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from rig.clean_root import CleanRoot, require_root
-from rig.machine import CHECKOUT, PRODUCT
+from rig.machine import CHECKOUT
+from rig.package_builds import built_package
 from rig.packaged_host import PackagedHost, version_of, with_version
 from rig.process import run
 
@@ -17,9 +18,7 @@ PORTS = itertools.count(22910)
 
 @pytest.fixture(scope="module")
 def package() -> Path:
-    packages = sorted(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
-    assert packages, "no package: run scripts/package"
-    return packages[-1]
+    return built_package()
 
 
 @pytest.fixture(scope="module")

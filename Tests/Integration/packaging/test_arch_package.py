@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rig.clean_root import CleanRoot, require_root
-from rig.machine import CHECKOUT, PRODUCT
+from rig.machine import CHECKOUT
 from rig.package_builds import build, build_elsewhere, has_sbom, install_list, version
 from rig.process import run
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from rig.clean_root import CleanRoot, require_root
-from rig.machine import PRODUCT
 from rig.process import run
 from rig.repository import DISTRIBUTION, LATER, POOL, Keys, indexes, renumbered
 
@@ -40,12 +39,10 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    packages = sorted(PRODUCT.glob("twofactor_*.deb"), key=lambda path: path.stat().st_mtime)
-    assert packages, "no package: run scripts/package"
+def repository(package, tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
     with Keys(folder / "gnupg") as keys:
-        yield Repository(keys, folder, packages[-1])
+        yield Repository(keys, folder, package)
 
 
 @contextlib.contextmanager

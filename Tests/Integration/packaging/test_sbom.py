@@ -16,6 +16,7 @@ from debian import copyright as debian_copyright
 from debian.deb822 import Deb822
 from rig import spdx
 from rig.machine import CHECKOUT, PRODUCT
+from rig.package_builds import built_package
 from rig.process import run
 
 NAMES = ("twofactor", "twofactor-store-postgresql")
@@ -100,12 +101,7 @@ def defines(table: str, pattern: str) -> bool:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory) -> list[Package]:
-    found = []
-    for name in NAMES:
-        paths = sorted(PRODUCT.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime)
-        assert paths, "no package: run scripts/package"
-        found.append(Package(paths[-1], tmp_path_factory.mktemp(name)))
-    return found
+    return [Package(built_package(name), tmp_path_factory.mktemp(name)) for name in NAMES]
 
 
 def test_the_documents_are_valid(packages):

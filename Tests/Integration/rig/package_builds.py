@@ -1,4 +1,4 @@
-"""Builds RPM and Arch packages from the products, under different conditions."""
+"""Debian packages that were built, and RPM and Arch packages, built from the products under different conditions."""
 
 import os
 import subprocess
@@ -13,6 +13,13 @@ MAINTAINER = {"DEBFULLNAME": "A B", "DEBEMAIL": "a@example.org", "SOURCE_DATE_EP
 
 def version() -> str:
     return run(PRODUCT / "twofactor", "--version").stdout.strip()
+
+
+def built_package(name: str = "twofactor") -> Path:
+    """The Debian package that scripts/package built last."""
+    packages = sorted(PRODUCT.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime)
+    assert packages, f"no package {name}: run scripts/package"
+    return packages[-1]
 
 
 def build(kind: str, output: Path, number: str | None = None) -> list[Path]:

@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from .machine import CHECKOUT, PRODUCT
+from .machine import CHECKOUT
+from .package_builds import built_package
 from .process import run
 from .repository import Keys
 
@@ -17,9 +18,9 @@ def clone(folder: Path) -> Path:
 def packages(folder: Path) -> list[Path]:
     """Copies of the Debian packages that were built last."""
     folder.mkdir()
-    found = [max(PRODUCT.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime)
-             for name in ("twofactor", "twofactor-store-postgresql")]
-    return [Path(shutil.copy(path, folder)) for path in found]
+    return [
+        Path(shutil.copy(built_package(name), folder)) for name in ("twofactor", "twofactor-store-postgresql")
+    ]
 
 
 def sign(checkout: Path, folder: Path, keys: Keys, key: str, status: int = 0):
