@@ -64,7 +64,7 @@ def test_a_full_disk_at_the_installation(disk, package, unit, rooms):
             assert NO_SPACE in said, state
         assert host.stacks() == before and host.log_in(other) == WITHOUT_CODE, state
         disk.free()
-        host.root.run("dpkg", "--configure", "-a")
+        host.configure()
         assert host.stacks() == before, state
         host.install(package)
         assert host.status() == f"{version_of(package)} install ok installed", state
@@ -99,7 +99,7 @@ def upgrade(disk, older, package, unit, rooms) -> None:
         assert host.stacks() == before, state
         host.assert_logins(enrolled, other)
         disk.free()
-        host.root.run("dpkg", "--configure", "-a")
+        host.configure()
         host.assert_logins(enrolled, other)
         host.install(package)
         assert host.status() == f"{version_of(package)} install ok installed" and host.stacks() == before, state
@@ -124,7 +124,7 @@ def test_a_full_disk_at_the_removal(disk, package, unit, rooms):
             assert host.stacks() == before, state
             host.assert_logins(enrolled, other)
         disk.free()
-        host.root.run("dpkg", "--configure", "-a")
+        host.configure()
         if host.asks_for_codes:
             host.assert_logins(enrolled, other)
         host.root.run("dpkg", "--remove", "twofactor")

@@ -44,8 +44,7 @@ def test_an_upgrade_that_is_killed(new_host, release, older, package):
         state = f"killed after {after:.3f} s: {host.status()}"
         assert host.stacks() == before, state
         host.assert_logins(enrolled, other)
-        host.root.run("dpkg", "--configure", "-a")
-        # dpkg asks for the package again if it was killed while it replaced files.
+        host.configure()
         host.install(package)
         assert host.status() == f"{version_of(package)} install ok installed", state
         assert host.root.run("dpkg", "--audit") == "" and host.stacks() == before, state
@@ -67,7 +66,7 @@ def test_a_removal_that_is_killed(new_host, release, package):
         expected = WITH_CODE if host.asks_for_codes else WITHOUT_CODE
         assert host.log_in(enrolled, enrolled.next_code() if host.asks_for_codes else None) == expected, state
         assert host.log_in(other) == WITHOUT_CODE, state
-        host.root.run("dpkg", "--configure", "-a")
+        host.configure()
         host.root.run("dpkg", "--remove", "twofactor")
         assert host.log_in(enrolled) == WITHOUT_CODE, state
         assert not [path for path in host.root.path.glob("etc/pam.d/*") if "twofactor-old" in path.name], state

@@ -65,6 +65,11 @@ class PackagedHost:
         shutil.copy(package, self.root.path / name)
         return self.root.run("dpkg", *options, "-i", f"/{name}", expect=expect)
 
+    def configure(self) -> None:
+        """Lets dpkg finish; if it stopped while it replaced files, it asks for the package again."""
+        said = self.root.run("dpkg", "--configure", "-a", expect=None)
+        assert said == "" or "Setting up twofactor" in said or "reinstall it before attempting configuration" in said
+
     def go_back(self, older: Path) -> None:
         """Installs an older version, even of another series, to which a downgrade is refused."""
         self.root.run("dpkg", "--remove", "twofactor")
