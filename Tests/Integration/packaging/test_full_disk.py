@@ -119,7 +119,8 @@ def test_a_full_disk_at_the_removal(disk, package, unit, rooms):
         said = host.root.run("dpkg", "--remove", "twofactor", expect=None)
         state = f"{room} {unit}: {host.status()}: {said}"
         if "deinstall ok config-files" not in host.status():
-            assert NO_SPACE in said, state
+            # Without a free inode, pam-auth-update does nothing and reports success; prerm then names the rules.
+            assert NO_SPACE in said or "these PAM rules name the module" in said, state
         if next(host.root.path.glob("usr/lib/*/security/pam_twofactor.so"), None):
             assert host.stacks() == before, state
             host.assert_logins(enrolled, other)
