@@ -209,6 +209,37 @@ def test_no_register_is_created_below_a_mount_point(products, request):
         assert Path("/", REGISTER).exists() and Path("/", STORE).exists()
 
 
+def test_the_group_of_directories_that_are_not_mounted_stays(products, request):
+    """Another group would get its number, and with it the directories."""
+    table, parent = Path("/etc/fstab"), Path("/", REGISTER).parent
+    before = table.read_bytes() if table.exists() else b""
+    request.addfinalizer(machine.install)
+    request.addfinalizer(lambda: table.write_bytes(before))
+    remove_register()
+    parent.mkdir(exist_ok=True)
+    table.write_text(f"/dev/none {parent} ext4 nofail 0 2\n")
+    gone = run_script("uninstall")
+    assert gone.returncode == 0
+    assert gone.stderr == f"uninstall: kept the group _twofactor, because {parent} is not mounted\n"
+    assert parent.is_dir() and run("getent", "group", "_twofactor")
+
+
+def test_uninstalling_removes_what_other_tools_made_of_the_files(tmp_path):
+    """Links of enabled timers, and profiles of authselect."""
+    quietly("install", "--destdir", tmp_path)
+    timers = tmp_path / "etc/systemd/system/timers.target.wants"
+    timers.mkdir(parents=True)
+    for name in ("doctor", "metrics"):
+        (timers / f"twofactor-{name}.timer").symlink_to(f"/usr/local/lib/systemd/system/twofactor-{name}.timer")
+    profiles = tmp_path / "usr/share/authselect"
+    (profiles / "vendor/twofactor-sssd").mkdir(parents=True)
+    (profiles / "vendor/twofactor-sssd/README").touch()
+    (profiles / "default/sssd").mkdir(parents=True)
+    (profiles / "default/sssd/README").touch()
+    quietly("uninstall", "--destdir", tmp_path)
+    assert files(tmp_path) == {"usr/share/authselect/default/sssd/README"}
+
+
 def test_files_that_the_administrator_changed_stay_and_are_named(tmp_path):
     quietly("install", "--destdir", tmp_path)
     service = tmp_path / "etc/pam.d/twofactor"
