@@ -47,5 +47,6 @@ def test_the_name_of_an_author_is_never_run(commit, kind):
 @pytest.mark.parametrize("name", ["Zoë O'Brien", "A. B-C, Jr", "dependabot[bot]"])
 def test_names_of_people_and_programs_are_accepted(commit, name):
     folder = commit(name, "1+dependabot[bot]@users.invalid")
-    assert run("scripts/support/maintainer", cwd=folder).stdout == f"{name} <1+dependabot[bot]@users.invalid>\n"
-    run("scripts/support/maintainer", "--wrong", cwd=folder, status=64)
+    said = run("scripts/support/package-metadata", "maintainer", cwd=folder).stdout
+    assert said == f"{name} <1+dependabot[bot]@users.invalid>\n"
+    run("scripts/support/package-metadata", "--wrong", cwd=folder, status=64)
