@@ -98,6 +98,14 @@ def test_changes_that_git_does_not_look_for_are_refused(release, build, hide):
     assert "Git does not compare these files: git update-index" in release(build())
 
 
+def test_a_changed_library_is_refused(release, build):
+    library = release.clone / ".build/ordinary/checkouts/swift-argument-parser"
+    library.mkdir(parents=True)
+    run("git", "-C", library, "init", "-q")
+    (library / "stray.swift").write_text("")
+    assert f"{library.relative_to(release.clone)} was changed: remove .build/ordinary" in release(build())
+
+
 def test_files_of_builds_and_tests_do_not_matter(release, build):
     for name in (".build/product/file", "Package.resolved", "scripts/support/__pycache__/a.pyc", "Tests/x/.pytest_cache/a"):
         (release.clone / name).parent.mkdir(parents=True, exist_ok=True)
