@@ -1,5 +1,6 @@
 """The author of the last commit, whose name is in the packages, is anyone whose patch was taken."""
 
+import os
 import subprocess
 
 import pytest
@@ -50,3 +51,17 @@ def test_names_of_people_and_programs_are_accepted(commit, name):
     said = run("scripts/support/package-metadata", "maintainer", cwd=folder).stdout
     assert said == f"{name} <1+dependabot[bot]@users.invalid>\n"
     run("scripts/support/package-metadata", "--wrong", cwd=folder, status=64)
+
+
+def test_no_daemon_can_change_a_package_while_root_builds_it(commit, tmp_path_factory):
+    """makepkg runs as a user without an account."""
+    folder = commit("A B")
+    tools = tmp_path_factory.mktemp("tools")
+    record = tools / "record"
+    (tools / "setpriv").write_text(f'#!/bin/sh\necho "$(stat -c %u:%g:%a .) $*" >{record}\nexit 1\n')
+    (tools / "setpriv").chmod(0o755)
+    line = ("scripts/support/arch-package", "9.8.7", folder / "output")
+    run(*line, cwd=folder, environment={"PATH": f"{tools}:{os.environ['PATH']}"}, status=1)
+    number, group, mode = record.read_text().split()[0].split(":")
+    assert mode == "700" and number == group and f"--reuid {number} --regid {number} --clear-groups" in record.read_text()
+    run("getent", "passwd", number, status=2)
