@@ -12,15 +12,33 @@ struct PublicFile: ~Copyable {
   /// Opens the directory. Follows no symlink: a directory above it may belong to another account, as Debian's
   /// `/var/lib/prometheus` does, which could otherwise redirect the file.
   ///
-  /// - Throws: ``SetupError``, also if others than root can write the directory.
+  /// - Throws: ``SetupError``, also if others than root can write the directory, or if the name is that of something
+  ///   else than a regular file: a rename would replace `/dev/null`, too.
   init(_ path: String) throws {
     var parts = path.split(separator: "/").map(String.init)
-    guard let name = parts.popLast(), !path.hasSuffix("/"), name != ".", name != ".." else {
+    // The name of the new file, which is longer, must fit too.
+    guard let name = parts.popLast(), !path.hasSuffix("/"), name != ".", name != "..", name.utf8.count < 200,
+      parts.allSatisfy({ $0.utf8.count < 256 })
+    else {
       throw SetupError(.usage, "\(path.printable) is not the name of a file")
     }
-    directory = try Self.trustedFolder(parts, of: path)
+    let folder = try Self.trustedFolder(parts, of: path)
+    guard Self.isReplaceable(name, in: folder) else {
+      throw SetupError(
+        .configuration, "cannot write \(path.printable): it exists, and is not a regular file",
+        hint: "omit --output to write to standard output")
+    }
+    directory = folder
     self.name = name
     self.path = path
+  }
+
+  private static func isReplaceable(_ name: String, in directory: borrowing OpenFile) -> Bool {
+    do throws(Errno) {
+      return try directory.status(of: entry(name)).isRegularFile
+    } catch {
+      return error == .noSuchFile
+    }
   }
 
   private static func trustedFolder(_ parts: [String], of path: String) throws -> OpenFile {

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 import urllib.request
@@ -203,12 +204,21 @@ def test_a_failure_leaves_the_old_file(folder, user, tmp_path):
     twofactor("metrics", "--output", str(old), status=NOT_CONFIGURED)
 
 
-def test_a_symlink_in_the_place_of_the_file_is_replaced(folder, tmp_path):
-    target = folder / "target"
+def test_only_regular_files_are_replaced(folder):
+    """A rename as root would replace even /dev/null."""
+    target, null = folder / "target", folder / "null"
     target.write_text("precious\n")
-    (folder / "twofactor.prom").symlink_to(target)
-    twofactor("metrics", "--output", str(folder / "twofactor.prom"))
-    assert target.read_text() == "precious\n" and not (folder / "twofactor.prom").is_symlink()
+    (folder / "link").symlink_to(target)
+    os.mkfifo(folder / "fifo")
+    (folder / "folder").mkdir()
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    for name in ("link", "fifo", "folder", "null"):
+        said = twofactor("metrics", "--output", str(folder / name), status=NOT_CONFIGURED).stderr
+        assert f"{folder / name}: it exists, and is not a regular file" in said
+    assert target.read_text() == "precious\n" and null.is_char_device() and (folder / "link").is_symlink()
+    # Names that would be cut.
+    for name in ("n" * 250, "n" * 300 + "/twofactor.prom"):
+        twofactor("metrics", "--output", f"{folder}/{name}", status=USAGE)
 
 
 def test_the_units_are_valid_and_the_services_start_with_a_timer_alone(products):
