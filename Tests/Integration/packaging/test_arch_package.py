@@ -198,7 +198,9 @@ def test_removing_is_refused_while_a_stack_names_the_module(host):
     before = stack.read_text()
     stack.write_text(before + "auth required pam_twofactor.so\n")
     said = host.pacman("-Rdd", "twofactor", expect=1)
-    assert "/etc/pam.d/su:auth required pam_twofactor.so" in said and "twofactor: remove those rules first" in said
+    line = len(before.splitlines()) + 1
+    assert f"/etc/pam.d/su:{line}:auth required pam_twofactor.so" in said
+    assert "twofactor: remove those rules first" in said
     assert host.state() == READY and (host.path / MODULES[1:] / "pam_twofactor.so").exists()
     stack.write_text(before)
 

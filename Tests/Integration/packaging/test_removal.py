@@ -32,9 +32,12 @@ def installed(root, package, other_version):
 def test_removing_is_refused_while_a_stack_of_the_administrator_names_the_module(installed):
     stack = installed.path / "etc/pam.d/su"
     before = stack.read_text()
-    stack.write_text(before + "auth required pam_twofactor.so\n")
+    # A backslash continues the rule; a comment is none.
+    stack.write_text(before + "# auth required pam_twofactor.so\nauth required \\\n pam_twofactor.so\n")
     said = installed.run("dpkg", "--remove", "twofactor", expect=1)
-    assert "/etc/pam.d/su:auth required pam_twofactor.so" in said
+    assert re.findall(r"(?m)^(/etc/pam.d/su):(\d+):auth required .*pam_twofactor.so$", said) == [
+        ("/etc/pam.d/su", str(len(before.splitlines()) + 2))
+    ]
     # Nothing was removed: the profile is on, and the module exists.
     assert "pam_twofactor.so" in installed.text("etc/pam.d/common-auth")
     assert next(installed.path.glob("usr/lib/*/security/pam_twofactor.so")).exists()

@@ -290,7 +290,7 @@ def test_an_older_series_is_refused_before_anything_changes(host):
 
 def test_removing_is_refused_while_a_stack_names_the_module(host):
     said = host.rpm("-e", "twofactor", expect=1)
-    assert "/etc/authselect/system-auth:auth" in said
+    assert re.search(r"(?m)^/etc/authselect/system-auth:\d+:auth .*pam_twofactor", said)
     assert "twofactor: run authselect disable-feature with-twofactor, or select another profile" in said
     assert (host.path / MODULES[1:] / "pam_twofactor.so").exists() and host.state() == READY
     host.run("authselect", "select", "local", "--force")
