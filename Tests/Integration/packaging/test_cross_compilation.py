@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rig import architecture, cross
+from rig import architecture, cross_compiler
 from rig.machine import CHECKOUT
 from rig.process import run
 
@@ -25,7 +25,7 @@ def test_every_c_file_compiles(tmp_path):
 
     def messages(number: int) -> str:
         include = f"-I{files[number].parent}/include"
-        return cross.compile(tmp_path / f"{number}.o", include, "-c", files[number], status=None)
+        return cross_compiler.compile(tmp_path / f"{number}.o", include, "-c", files[number], status=None)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         assert "".join(pool.map(messages, range(len(files)))) == ""
@@ -84,7 +84,7 @@ HARDENED += [f"-Wl,--exclude-libs,ALL,--version-script={CHECKOUT}/pam/pam_twofac
 def build(folder: Path, declarations: str, answer: str, *flags: str) -> Path:
     (folder / "source.c").write_text(SOURCE % (declarations, answer))
     sources = (folder / "source.c", CHECKOUT / "Sources/COpenSSL/copenssl.c")
-    cross.compile(folder / "output", *sources, *flags, libraries=("-lpam", "-l:libcrypto.a"))
+    cross_compiler.compile(folder / "output", *sources, *flags, libraries=("-lpam", "-l:libcrypto.a"))
     return folder / "output"
 
 
@@ -97,7 +97,7 @@ def test_the_digests_are_right(tmp_path):
     texts = ["", "abc", "a" * 55, "a" * 56, "b" * 64, "c" * 127, "d" * 128, "e" * 1000]
     names = ("sha1", "sha256", "sha512")
     expected = ["".join(hashlib.new(name, text.encode()).hexdigest() for name in names) for text in texts]
-    assert run(*cross.EMULATED, program, *texts).stdout.split() == expected
+    assert run(*cross_compiler.EMULATED, program, *texts).stdout.split() == expected
 
 
 TRAP = "__attribute__((noinline, used)) static int trap(void) { __builtin_trap(); }"

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from rig import architecture, cross
+from rig import architecture, cross_compiler
 from rig.clock import time_to_type
 from rig.harness import SOURCES, Harness, Result
 from rig.helper import check, parse
@@ -22,11 +22,11 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def emulated(products, tmp_path_factory) -> Harness:
     folder = tmp_path_factory.mktemp("emulated")
-    assert cross.compile(folder / "login", SOURCES / "login.c", libraries=("-lpam",)) == ""
+    assert cross_compiler.compile(folder / "login", SOURCES / "login.c", libraries=("-lpam",)) == ""
     services = folder / "pam.d"
     services.mkdir()
     harness = Harness(folder / "login", services)
-    harness.service("login", f"auth required {cross.PRODUCT}/pam_twofactor.so")
+    harness.service("login", f"auth required {cross_compiler.PRODUCT}/pam_twofactor.so")
     return harness
 
 
@@ -35,7 +35,7 @@ def test_each_code_is_accepted_once(emulated, user, log):
     time_to_type()
     code, backup_code = enrolled.authenticator.code_at(time.time()), enrolled.backup_codes[0]
     replies = [enrolled.authenticator.wrong_code(time.time()), code, code, backup_code, backup_code]
-    logins = [emulated.log_in("login", user.name, reply, under=cross.EMULATED) for reply in replies]
+    logins = [emulated.log_in("login", user.name, reply, under=cross_compiler.EMULATED) for reply in replies]
     assert [login.result for login in logins] == [
         Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR, Result.SUCCESS, Result.AUTH_ERR,
     ]
@@ -51,7 +51,7 @@ def test_the_helper_accepts_a_code_once(host_store, user):
     enrolled = user.enroll()
     # QEMU is not set-group-ID, so setpriv(1) gives it the helper's group.
     under = ("setpriv", f"--reuid={user.uid}", f"--rgid={user.gid}", "--egid=_twofactor", "--clear-groups")
-    words = [str(word) for word in (*under, *cross.EMULATED, cross.PRODUCT / "twofactor-helper")]
+    words = [str(word) for word in (*under, *cross_compiler.EMULATED, cross_compiler.PRODUCT / "twofactor-helper")]
     request = check(enrolled.authenticator.code_at(time_to_type()))
     answers = []
     for _ in range(2):
