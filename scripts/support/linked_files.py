@@ -7,7 +7,7 @@ MAP is the map that lld wrote when it linked PROGRAM (-Map), before the product 
 object without absolute paths:
 
   buildID   of PROGRAM; the stripped product has the same
-  linked    the archives and object files with code or data in PROGRAM, but for the project's own: name, SHA-256,
+  linked    the archives and object files with code or data in PROGRAM, except the project's own: name, SHA-256,
             members that are in PROGRAM, and the owner: "swift", or a Debian package
   compiled  the packages of SwiftPM with a module in PROGRAM
   needed    the shared libraries that PROGRAM is linked with

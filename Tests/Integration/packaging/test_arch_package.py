@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rig.clean_root import CleanRoot, require_root
 from rig.machine import CHECKOUT
-from rig.package_builds import build, build_elsewhere, has_sbom, install_list, version
+from rig.package_builds import build, build_elsewhere, install_list, version
 from rig.process import run
 
 MODULES = "/usr/lib/security"
@@ -55,7 +55,7 @@ def test_the_files_are_those_of_the_install_list(made, trees, tmp_path, name):
     """With content and mode, of root. The script of the package sets the group of the helper and its bit."""
     expected = install_list("arch", name, MODULES)
     found = files_of(trees[name])
-    sbom = {f"/usr/share/doc/{name}/{name}.spdx.json"} if has_sbom() else set()
+    sbom = {f"/usr/share/doc/{name}/{name}.spdx.json"}
     assert found.keys() == expected.keys() | sbom
     for path, file in expected.items():
         content = found[path].read_bytes()

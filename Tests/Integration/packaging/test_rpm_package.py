@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rig.clean_root import CleanRoot, require_root
 from rig.machine import CHECKOUT
-from rig.package_builds import build, build_elsewhere, has_sbom, install_list, version
+from rig.package_builds import build, build_elsewhere, install_list, version
 from rig.process import run
 from rig.ssh import Client
 
@@ -44,7 +44,7 @@ def test_the_files_are_those_of_the_install_list(packages, tmp_path, name):
     found = {path: rest for path, *rest in (line.split("\t") for line in lines)}
     folders = {path for path, (mode, *_) in found.items() if stat.S_ISDIR(int(mode, 8))}
     assert all(owned_folder(path) and found[path][:2] == ["40755", "root:root"] for path in folders)
-    sbom = {f"/usr/share/doc/{name}/{name}.spdx.json"} if has_sbom() else set()
+    sbom = {f"/usr/share/doc/{name}/{name}.spdx.json"}
     assert found.keys() - folders == expected.keys() | sbom
     # Every folder that only this package has.
     parents = {str(path) for each in found for path in Path(each).parents if owned_folder(str(path))}

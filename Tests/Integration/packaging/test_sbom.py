@@ -55,7 +55,7 @@ class Package:
         self.elements = {element["SPDXID"]: element for element in self.document["packages"] + self.document["files"]}
 
     def files(self) -> dict[str, Path]:
-        """The regular files but for the SBOM."""
+        """The regular files except the SBOM."""
         paths = [path for path in self.tree.rglob("*") if path.is_file() and not path.is_symlink()]
         return {f"./{path.relative_to(self.tree)}": path for path in paths if path != self.tree / self.path}
 

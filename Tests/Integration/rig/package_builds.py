@@ -77,7 +77,3 @@ def install_list(family: str, package: str, modules: str) -> dict[str, Listed]:
         kind, mode, source, destination = line.split()
         listed[destination] = Listed(kind, int(mode, 8), CHECKOUT / source)
     return listed
-
-
-def has_sbom() -> bool:
-    return os.access(CHECKOUT / "scripts/support/sbom", os.X_OK)
