@@ -256,6 +256,9 @@ STACKS = {
     "in brackets": "auth [success=ok default=bad] pam_twofactor.so nullok\n",
     "by its path": "auth required /usr/lib/security/pam_twofactor.so\n",
     "in two lines": "auth required \\\n  pam_twofactor.so nullok\n",
+    "before a comment": "auth required pam_twofactor.so# optional later\n",
+    "as a bracketed word": "auth required [pam_twofactor.so]\n",
+    "before a carriage return": "auth required pam_twofactor.so\r\n",
 }
 
 
