@@ -44,6 +44,20 @@ def test_removing_is_refused_while_a_stack_of_the_administrator_names_the_module
     stack.write_text(before)
 
 
+def test_removing_the_store_program_is_refused_while_logins_need_it(installed, store_package):
+    """Without it, the module would refuse every login."""
+    name, settings = "twofactor-store-postgresql", installed.path / "etc/security/twofactor.conf"
+    before = settings.read_text()
+    shutil.copy(store_package, installed.path / "tmp/store.deb")
+    installed.run("dpkg", "--install", "--force-depends", "/tmp/store.deb")
+    settings.write_text(before + "store = postgresql\n")
+    said = installed.run("dpkg", "--remove", name, expect=1)
+    assert "every login would fail without this package" in said and "/etc/pam.d/common-auth:" in said
+    assert (installed.path / f"usr/libexec/twofactor/{name}").exists()
+    settings.write_text(before)
+    installed.run("dpkg", "--purge", name)
+
+
 def test_a_removal_denies_no_login(host, package):
     """Until the package is removed, an enrolled user is asked for a code, and afterwards for the password alone."""
     before = host.stacks()
