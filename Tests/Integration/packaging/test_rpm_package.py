@@ -172,14 +172,18 @@ def test_nothing_is_installed_without_the_group(host, packages):
     groupadd.with_suffix(".kept").rename(groupadd)
 
 
-def test_no_register_is_created_on_an_unmounted_mount_point(host):
+def test_no_register_is_created_on_an_unmounted_mount_point_which_stays(host):
     table = host.path / "etc/fstab"
     table.write_text("/dev/absent /var/lib/twofactor ext4 noauto 0 0\n")
     said = host.rpm("-i", "/tmp/twofactor.rpm")
     assert "twofactor: /var/lib/twofactor is not mounted: mount it, and run: twofactor doctor" in said
-    assert not (host.path / "var/lib/twofactor").exists()
-    table.unlink()
+    mount_point = host.path / "var/lib/twofactor"
+    assert not mount_point.exists()
+    mount_point.mkdir()
     host.rpm("-e", "twofactor")
+    assert mount_point.exists()
+    mount_point.rmdir()
+    table.unlink()
     recorded(host)
 
 
