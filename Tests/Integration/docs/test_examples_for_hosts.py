@@ -151,6 +151,12 @@ def test_an_unknown_profile_of_authselect_is_not_extended(tmp_path):
     assert "cannot extend other-end: password-auth: the last auth rule is not pam_deny.so" in said
     assert "cannot extend no-password: password-auth: no auth rule checks a password" in said
     assert [path.name for path in (default.parent / "vendor").iterdir()] == ["twofactor-good"]
+    # A profile of another author stays.
+    other = default.parent / "vendor/twofactor-other"
+    other.mkdir()
+    run(CHECKOUT / "pam/authselect/authselect-profiles", "--remove", tmp_path)
+    assert list((default.parent / "vendor").iterdir()) == [other]
+    other.rmdir()
     run(CHECKOUT / "pam/authselect/authselect-profiles", "--remove", tmp_path)
     assert not (default.parent / "vendor").exists()
 

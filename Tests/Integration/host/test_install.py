@@ -233,7 +233,7 @@ def test_uninstalling_removes_what_other_tools_made_of_the_files(tmp_path):
         (timers / f"twofactor-{name}.timer").symlink_to(f"/usr/local/lib/systemd/system/twofactor-{name}.timer")
     profiles = tmp_path / "usr/share/authselect"
     (profiles / "vendor/twofactor-sssd").mkdir(parents=True)
-    (profiles / "vendor/twofactor-sssd/README").touch()
+    (profiles / "vendor/twofactor-sssd/README").write_text("see authselect-profiles --help\n")
     (profiles / "default/sssd").mkdir(parents=True)
     (profiles / "default/sssd/README").touch()
     quietly("uninstall", "--destdir", tmp_path)
